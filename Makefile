@@ -1,0 +1,92 @@
+# Alchemist. `make help` lists the targets; HACKING.md says how to work on it.
+#   O=dir  where output goes (build)      V=1  show commands       SAN=address,undefined  sanitizers
+#   PREFIX=/usr/local  DESTDIR=           CC=gcc|clang             CFLAGS=-O3 -g
+O ?= build
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CFLAGS ?= -O3 -g
+PYTHON ?= python3
+VERSION := $(shell cat VERSION)
+SO := 0
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(O)/%,%,$@)';)
+
+PKGS := libprotobuf-c libuv jansson openssl
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla
+DEFS := -D_GNU_SOURCE -DALCH_VERSION='"$(VERSION)"' -DALCH_PLUGINDIR='"$(LIBDIR)/alchemist/plugins"'
+INCS := -Iinclude -Ilib -I$(O)/gen $(shell pkg-config --cflags $(PKGS))
+ALL_CFLAGS = -std=gnu11 -pthread -fPIC -fvisibility=hidden -MMD -MP $(WARN) $(DEFS) $(INCS) $(CFLAGS) $(SANFLAGS)
+MPICC := MPICH_CC=$(CC) mpicc.mpich
+LDLIBS := $(shell pkg-config --libs $(PKGS)) -lscalapack-mpich -lopenblas -lm
+
+# Folders speak: every .c below an area is in; areas that need MPI are compiled by its wrapper.
+CLIENT_AREAS := base wire net layout pack client
+SERVER_AREAS := agent driver
+MPI_AREAS := scalapack worker
+src = $(foreach a,$(1),$(sort $(wildcard lib/$(a)/*.c)))
+obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
+PB_OBJ := $(O)/obj/lib/wire/alchemist.pb-c.o
+CLIENT_OBJ := $(call obj,$(call src,$(CLIENT_AREAS))) $(PB_OBJ)
+MPI_OBJ := $(call obj,$(call src,$(MPI_AREAS)))
+YIELD_OBJ := $(call obj,$(wildcard lib/yield/*.c))
+LIB_OBJ := $(CLIENT_OBJ) $(call obj,$(call src,$(SERVER_AREAS))) $(MPI_OBJ)
+PLUGINS := $(patsubst plugins/%/,%,$(sort $(wildcard plugins/*/)))
+PLUGIN_SO := $(foreach p,$(PLUGINS),$(O)/plugins/$(p).so)
+
+LIB := $(O)/lib/libalchemist.so
+CLIENT := $(O)/lib/libalchemist-client.so
+DAEMON := $(O)/bin/alchemistd
+LIB_A := $(O)/obj/libalchemist-test.a
+
+.PHONY: all help clean install
+.DEFAULT_GOAL := all
+all: $(LIB) $(CLIENT) $(DAEMON) $(PLUGIN_SO) ## build everything
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s'|'
+
+# Stamps: rebuild when flags change, relink when the list of files changes.
+FLAGS_NOW := $(CC) $(ALL_CFLAGS)
+$(O)/flags: force
+	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
+$(O)/files: force
+	@mkdir -p $(@D); echo '$(LIB_OBJ) $(YIELD_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ) $(YIELD_OBJ)' > $@
+.PHONY: force
+
+PB_H := $(O)/gen/wire/alchemist.pb-c.h
+$(PB_H) $(PB_H:.h=.c) &: lib/wire/alchemist.proto
+	$(call say,PROTOC)mkdir -p $(O)/gen/wire && protoc-c --proto_path=lib/wire --c_out=$(O)/gen/wire $<
+$(PB_OBJ): $(PB_H:.h=.c) $(O)/flags
+	$(call say,CC)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -w -c $< -o $@
+
+$(MPI_OBJ) $(YIELD_OBJ): COMPILER = $(MPICC)
+COMPILER = $(CC)
+$(O)/obj/%.o: %.c $(PB_H) $(O)/flags
+	$(call say,CC)mkdir -p $(@D) && $(COMPILER) $(ALL_CFLAGS) -c $< -o $@
+
+LINK = -shared $(SANFLAGS) -pthread -Wl,-soname,$(notdir $@).$(SO) -Wl,--version-script=lib/libalchemist.map $(if $(SAN),,-Wl,-z,defs)
+$(LIB): $(LIB_OBJ) $(O)/files lib/libalchemist.map
+	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(LINK) -o $@ $(LIB_OBJ) $(LDLIBS) && ln -sf $(@F) $@.$(SO)
+# No MPI, no BLAS; its libraries are inside and hidden.
+$(CLIENT): $(CLIENT_OBJ) $(O)/files lib/libalchemist.map
+	$(call say,LINK)mkdir -p $(@D) && $(CC) $(LINK) -Wl,-Bsymbolic -Wl,--exclude-libs,ALL -o $@ $(CLIENT_OBJ) \
+	  -Wl,-Bstatic -lprotobuf-c -ljansson -lssl -lcrypto -Wl,-Bdynamic -ldl && ln -sf $(@F) $@.$(SO)
+# The yielding MPI layer is linked into programs only; its symbols must be seen by libscalapack.
+$(DAEMON): $(O)/obj/bin/alchemistd.o $(YIELD_OBJ) $(LIB)
+	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(O)/obj/bin/alchemistd.o $(YIELD_OBJ) \
+	  -L$(O)/lib -lalchemist -Wl,-rpath,'$$ORIGIN/../lib' -Wl,-rpath-link,$(O)/lib
+$(LIB_A): $(LIB_OBJ) $(O)/files
+	$(call say,AR)rm -f $@ && ar rcs $@ $(LIB_OBJ)
+
+# A folder in plugins/ is a library; its own needs are in NAME.libs, if any.
+.SECONDEXPANSION:
+$(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.libs) include/alchemist/plugin.h $(O)/flags
+	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
+	  -o $@ $(wildcard plugins/$*/*.c) $(if $(wildcard plugins/$*/$*.libs),$(shell cat plugins/$*/$*.libs 2>/dev/null))
+
+clean: ## remove all output
+	rm -rf $(O)
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)

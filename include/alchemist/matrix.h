@@ -1,0 +1,156 @@
+/**
+ * @file matrix.h
+ * Distributed matrices: create, write, read, list, free.
+ *
+ * A handle (alch_matrix_t) is a name for a matrix whose entries live on the
+ * workers of its session. Destroying a handle frees nothing on the workers;
+ * alch_matrix_free() does. Handles must be destroyed before their session.
+ *
+ * Besides what they list, all functions that talk to a server can return
+ * ALCH_ECONNECT, ALCH_ETIMEDOUT, ALCH_EFORKED, ALCH_EPROTO, ALCH_ENOMEM and
+ * ALCH_EGROUP (the worker group is gone; the text says why).
+ */
+#ifndef ALCHEMIST_MATRIX_H
+#define ALCHEMIST_MATRIX_H
+
+#include <alchemist/layout.h>
+#include <alchemist/session.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct alch_matrix alch_matrix_t;
+
+typedef struct {
+    uint64_t id;           /**< never reused by one driver */
+    int64_t rows, cols;
+    alch_dtype_t dtype;
+    alch_layout_t layout;  /**< with nothing left to choose: block sizes and grid as used */
+    int workers;           /**< ranks of the group */
+    int replicas;          /**< how many workers hold each entry */
+    int64_t bytes;         /**< rows * cols * entry size, one copy */
+    char name[64];
+    char busy[128];        /**< "" or what uses it now, "read by task 7 (truncated_svd)" */
+} alch_matrix_info_t;
+
+/**
+ * Create a matrix; its entries are not written yet.
+ *
+ * @collective  no
+ * @threads     MT-Safe
+ * @param[in]  rows, cols  >= 0
+ * @param[in]  layout      borrowed; NULL: default
+ * @param[in]  name        borrowed, at most 63 bytes; NULL: none
+ * @param[out] matrix_p    handle owned by the caller
+ * @return ALCH_OK
+ * @return ALCH_EINVAL   negative size, unknown dtype or layout, grid larger than the group
+ * @return ALCH_ELIMIT   a worker's share is over its memory limit; nothing was allocated;
+ *                       the text has the worker, the need, the limit and the setting
+ * @return ALCH_ESTATE   the session has no workers
+ */
+int alch_matrix_create(alch_session_t *session, int64_t rows, int64_t cols, alch_dtype_t dtype,
+                       const alch_layout_t *layout, const char *name, alch_matrix_t **matrix_p,
+                       alch_error_t *err);
+
+/** A handle for the matrix `id`, a task's result for example. @return ALCH_ENOENT no such matrix */
+int alch_matrix_open(alch_session_t *session, uint64_t id, alch_matrix_t **matrix_p, alch_error_t *err);
+
+/** Free the matrix on the workers. The handle remains to be destroyed.
+ *  @return ALCH_EBUSY a task or transfer uses it: the text names it; ALCH_ENOENT freed before */
+int alch_matrix_free(alch_matrix_t *matrix, alch_error_t *err);
+
+/** Free the handle alone. NULL is allowed. */
+void alch_matrix_destroy(alch_matrix_t *matrix);
+
+/** @threads MT-Safe */
+uint64_t alch_matrix_id(const alch_matrix_t *matrix);
+
+/** What the driver knows of the matrix now. @return ALCH_ENOENT freed */
+int alch_matrix_info(const alch_matrix_t *matrix, alch_matrix_info_t *info_p, alch_error_t *err);
+
+/** What was known when the handle was made: no round trip. @threads MT-Safe */
+const alch_matrix_info_t *alch_matrix_facts(const alch_matrix_t *matrix);
+
+/** List the session's matrices. infos_p is owned by the caller: free(). */
+int alch_matrix_list(alch_session_t *session, alch_matrix_info_t **infos_p, size_t *count_p, alch_error_t *err);
+
+/** Times of one transfer with one worker, summed over its messages; seconds. */
+typedef struct {
+    int worker;          /**< rank */
+    int slot;            /**< slot, from 1 */
+    int64_t bytes;
+    int64_t messages;
+    double serialize;    /**< packing at the sending side */
+    double send;         /**< in system calls of the sending side */
+    double receive;      /**< in system calls of the receiving side */
+    double deserialize;  /**< unpacking at the receiving side */
+} alch_timing_t;
+
+/** A transfer under way. It borrows the matrix and the data until destroyed. */
+typedef struct alch_transfer alch_transfer_t;
+
+/**
+ * Start writing a rectangle of entries into a matrix.
+ *
+ * Entry (i, j) of the rectangle is read at data + i*row_stride + j*col_stride
+ * (strides in entries of the matrix's dtype, may be negative or 0), so C
+ * order, Fortran order, slices and transposes are all sent as they lie. The
+ * entries have the matrix's dtype.
+ *
+ * @collective  no; any number of processes may write disjoint rectangles
+ * @threads     MT-Safe on one session; two writers of one entry race
+ * @param[in]  rect        borrowed; NULL: the whole matrix
+ * @param[in]  data        borrowed until the transfer is destroyed
+ * @param[out] transfer_p  owned by the caller
+ * @return ALCH_OK      the transfer goes on in the background
+ * @return ALCH_ERANGE  the rectangle leaves the matrix
+ * @return ALCH_EAUTH   a worker could not prove who it is
+ */
+int alch_matrix_write_start(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data,
+                            int64_t row_stride, int64_t col_stride, alch_transfer_t **transfer_p,
+                            alch_error_t *err);
+
+/** Start reading a rectangle: as alch_matrix_write_start(), the other way. */
+int alch_matrix_read_start(alch_matrix_t *matrix, const alch_rect_t *rect, void *data, int64_t row_stride,
+                           int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err);
+
+/**
+ * Wait for the end of a transfer.
+ *
+ * @threads  MT-Safe
+ * @return ALCH_OK          every entry is stored (write) or in the buffer (read)
+ * @return ALCH_EAGAIN      not finished within timeout_ms (0: only ask; -1: as long as it takes)
+ * @return ALCH_ETIMEDOUT   a worker made no progress for transfer_timeout_ms; the text names it;
+ *                          the rectangle counts as unwritten
+ * @return ALCH_ECANCELED   alch_transfer_cancel() was called
+ * @return ALCH_EBUSY       a task uses the matrix; the text names it
+ * @return ALCH_EINCOMPLETE (read) part of the rectangle was never written; the text says which
+ * @return ALCH_EGROUP, ALCH_ECONNECT  a worker is gone
+ */
+int alch_transfer_wait(alch_transfer_t *transfer, int timeout_ms, alch_error_t *err);
+
+/** Bytes done and in all. @threads MT-Safe */
+void alch_transfer_progress(const alch_transfer_t *transfer, int64_t *done_p, int64_t *total_p);
+
+/** Ask the transfer to end at the next frame boundary; returns at once. @threads MT-Safe */
+void alch_transfer_cancel(alch_transfer_t *transfer);
+
+/** Times per worker; valid after the end. Returns how many there are and writes at most `max`. */
+size_t alch_transfer_timings(const alch_transfer_t *transfer, alch_timing_t *timings, size_t max);
+
+/** Cancel if needed, wait until the buffer is no longer touched, free. NULL is allowed. */
+void alch_transfer_destroy(alch_transfer_t *transfer);
+
+/** alch_matrix_write_start(), wait, destroy. */
+int alch_matrix_write(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data, int64_t row_stride,
+                      int64_t col_stride, alch_error_t *err);
+
+/** alch_matrix_read_start(), wait, destroy. */
+int alch_matrix_read(alch_matrix_t *matrix, const alch_rect_t *rect, void *data, int64_t row_stride,
+                     int64_t col_stride, alch_error_t *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,88 @@
+/**
+ * @file task.h
+ * Calls of library functions: submit, wait, progress, cancel, results.
+ */
+#ifndef ALCHEMIST_TASK_H
+#define ALCHEMIST_TASK_H
+
+#include <alchemist/library.h>
+#include <alchemist/matrix.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct alch_task alch_task_t;
+
+typedef enum {
+    ALCH_TASK_QUEUED = 1,
+    ALCH_TASK_RUNNING = 2,
+    ALCH_TASK_CANCELLING = 3,
+    ALCH_TASK_DONE = 4,
+    ALCH_TASK_FAILED = 5,
+    ALCH_TASK_CANCELED = 6
+} alch_task_state_t;
+
+/** "running" for example. @threads MT-Safe */
+const char *alch_task_state_name(alch_task_state_t state);
+
+typedef struct {
+    uint64_t id;
+    alch_task_state_t state;
+    double fraction;   /**< 0..1 as the function reports it, -1 if it does not */
+    double seconds;    /**< running time so far, on the workers */
+    char text[256];    /**< what it does now, "iteration 12, residual 3e-7" */
+} alch_task_progress_t;
+
+/**
+ * Submit a call; it runs on all workers of the group after those submitted
+ * before it. Its input matrices cannot be written or freed until it ends.
+ *
+ * @threads           MT-Safe
+ * @param[in]  args      borrowed; NULL: none
+ * @param[in]  wait_ms   how long to wait for its end in the same round trip
+ * @param[out] task_p    owned by the caller
+ * @return ALCH_OK          submitted (not: finished)
+ * @return ALCH_ENOENT      unknown library, function, parameter or matrix: the text names it
+ * @return ALCH_ETYPE       wrong count or type of parameters
+ * @return ALCH_EINCOMPLETE an input matrix is not completely written: the text says what is missing
+ * @return ALCH_EBUSY       a matrix is in conflicting use: the text names the task
+ * @return ALCH_ESTATE      no workers; ALCH_EGROUP the group is gone
+ */
+int alch_task_submit(alch_session_t *session, const char *library, const char *function,
+                     const alch_values_t *args, int wait_ms, alch_task_t **task_p, alch_error_t *err);
+
+/**
+ * Wait for the end of a task.
+ *
+ * @threads  MT-Safe
+ * @return ALCH_OK         done, results are there
+ * @return ALCH_EAGAIN     not finished within timeout_ms (0: only ask; -1: as long as it takes)
+ * @return ALCH_ECANCELED  canceled
+ * @return ALCH_EGROUP     the group died: the text says which rank and which signal or exit
+ *                         code, with the last lines it logged
+ * @return otherwise       the function's own error; err->rank says who decided it
+ */
+int alch_task_wait(alch_task_t *task, int timeout_ms, alch_error_t *err);
+
+/** State, fraction and text; one round trip unless the task has ended. */
+int alch_task_progress(alch_task_t *task, alch_task_progress_t *progress_p, alch_error_t *err);
+
+/**
+ * Ask a task to end. A queued one ends at once; a running one at the next point
+ * where its function looks. `hard` ends the whole group with all its matrices.
+ */
+int alch_task_cancel(alch_task_t *task, bool hard, alch_error_t *err);
+
+uint64_t alch_task_id(const alch_task_t *task);
+
+/** Results of a task that is done, in the order of the signature; NULL before. Lives as long as the handle. */
+const alch_values_t *alch_task_results(const alch_task_t *task);
+
+/** Free the handle; the task goes on. NULL is allowed. */
+void alch_task_destroy(alch_task_t *task);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

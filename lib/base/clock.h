@@ -1,0 +1,20 @@
+/** @file clock.h  Monotonic time and deadlines. */
+#ifndef ALCHI_CLOCK_H
+#define ALCHI_CLOCK_H
+
+#include <stdint.h>
+
+/** Nanoseconds of CLOCK_MONOTONIC. */
+int64_t alchi_now_ns(void);
+
+/** An absolute time; every wait takes one. */
+typedef int64_t alchi_deadline_t;
+#define ALCHI_NEVER INT64_MAX
+
+/** The deadline `ms` from now; negative: never. */
+alchi_deadline_t alchi_deadline_in_ms(int64_t ms);
+
+/** Milliseconds left, rounded up, for poll(): 0 when passed, -1 for never, capped at one hour. */
+int alchi_deadline_left_ms(alchi_deadline_t deadline);
+
+#endif

@@ -1,0 +1,86 @@
+/**
+ * @file channel.h
+ * Frames over a stream. Non-blocking at heart; *_by() variants wait with a deadline.
+ *
+ * One thread uses a channel at a time (or one reads and one writes: the two
+ * directions share nothing).
+ *
+ * After the first error a channel stays broken and returns the same code.
+ */
+#ifndef ALCHI_CHANNEL_H
+#define ALCHI_CHANNEL_H
+
+#include "net/stream.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+#include <stdbool.h>
+
+typedef struct alchi_channel alchi_channel_t;
+
+/** Takes the stream over. Starts with the limits of an unauthenticated peer: ALCHI_META_MAX_UNAUTHENTICATED, no payload. */
+alchi_channel_t *alchi_channel_create(alchi_stream_t *stream);
+void alchi_channel_destroy(alchi_channel_t *channel);
+alchi_stream_t *alchi_channel_stream(alchi_channel_t *channel);
+int alchi_channel_fd(const alchi_channel_t *channel);
+
+/** Lift the limits after authentication. Payload only where bulk data travels. */
+void alchi_channel_set_limits(alchi_channel_t *channel, uint32_t meta_max, uint32_t payload_max);
+
+/** Bytes that may wait to be sent before a send fails with ALCH_ELIMIT (default 64 MiB): a peer that does not read. */
+void alchi_channel_set_backlog(alchi_channel_t *channel, size_t bytes);
+
+/* ---- sending ---- */
+
+/** Queue a frame with a message and try to send. message NULL: none.
+ *  @return ALCH_OK (all sent or queued), ALCH_ECONNECT, ALCH_ELIMIT, ALCH_ENOMEM */
+int alchi_channel_send(alchi_channel_t *channel, unsigned type, unsigned flags, uint64_t id, const void *message);
+
+/** Queue an ERROR reply. */
+int alchi_channel_send_error(alchi_channel_t *channel, uint64_t id, const alch_error_t *error);
+
+/** Send what is queued. @return ALCH_OK (empty), ALCH_EAGAIN (would block), ALCH_ECONNECT */
+int alchi_channel_flush(alchi_channel_t *channel);
+bool alchi_channel_wants_write(const alchi_channel_t *channel);
+
+/**
+ * Send one payload frame, directly from the caller's memory: nothing is copied.
+ * Queued bytes go first. Returns progress through *sent_p, which the caller keeps
+ * (0 at first) and passes again until ALCH_OK: the header counts, in the order given.
+ *
+ * @param message  only for the first frame of a message, else NULL
+ * @return ALCH_OK (all sent), ALCH_EAGAIN, ALCH_ECONNECT
+ */
+int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
+                               const struct iovec *payload, int count, size_t *sent_p);
+
+/* ---- receiving ---- */
+
+/**
+ * The next frame, if it is there completely up to its payload.
+ *
+ * @param[out] frame_p    its header
+ * @param[out] message_p  its decoded message, to be freed with alchi_message_free(); NULL if it has none
+ * @return ALCH_OK; then exactly frame_p->payload bytes must be taken with alchi_channel_read_payload()
+ *         before the next call
+ * @return ALCH_EAGAIN    not yet
+ * @return ALCH_ECONNECT  the peer closed (errno 0) or the connection failed
+ * @return ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT  the peer broke the protocol: close
+ */
+int alchi_channel_receive(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **message_p);
+
+/** Take up to `size` bytes of the current frame's payload straight into `bytes`.
+ *  @return bytes taken (> 0), 0: would block, -1: the connection ended */
+ssize_t alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t size);
+
+/** Detail of the last ALCH_EPROTO, ALCH_EVERSION or ALCH_ELIMIT, "" if none. */
+const char *alchi_channel_fault(const alchi_channel_t *channel);
+
+/* ---- waiting variants ---- */
+
+/** Flush by the deadline. @return ALCH_OK, ALCH_ETIMEDOUT, ALCH_ECONNECT */
+int alchi_channel_flush_by(alchi_channel_t *channel, alchi_deadline_t deadline);
+/** Receive by the deadline. @return as alchi_channel_receive(), ALCH_ETIMEDOUT instead of ALCH_EAGAIN */
+int alchi_channel_receive_by(alchi_channel_t *channel, alchi_deadline_t deadline, alchi_frame_t *frame_p,
+                             ProtobufCMessage **message_p);
+
+#endif

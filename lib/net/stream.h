@@ -1,0 +1,34 @@
+/**
+ * @file stream.h
+ * A byte stream over a descriptor: TCP or a unix socket; the place where TLS and
+ * the same-host path plug in (a table of operations). Non-blocking.
+ */
+#ifndef ALCHI_STREAM_H
+#define ALCHI_STREAM_H
+
+#include "base/clock.h"
+#include <alchemist/error.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+typedef struct alchi_stream alchi_stream_t;
+
+/** Takes the descriptor over. NULL: out of memory (the descriptor is closed). */
+alchi_stream_t *alchi_stream_create(int fd);
+/** Close and free. NULL is allowed; errno is kept. */
+void alchi_stream_destroy(alchi_stream_t *stream);
+int alchi_stream_fd(const alchi_stream_t *stream);
+
+/**
+ * Read or write what is possible now.
+ * @return bytes moved (> 0), 0: would block, -1: ended or failed (errno; 0 at an orderly end)
+ */
+ssize_t alchi_stream_read(alchi_stream_t *stream, void *bytes, size_t size);
+ssize_t alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count);
+
+/** Wait until readable/writable (POLLIN, POLLOUT). @return ALCH_OK, ALCH_ETIMEDOUT */
+int alchi_stream_wait(alchi_stream_t *stream, short events, alchi_deadline_t deadline);
+
+#endif

@@ -1,0 +1,28 @@
+/**
+ * @file pack.h
+ * Copy between a strided buffer and a local rectangle in storage order.
+ *
+ * Both kernels walk a rectangle `local` of a rank's part whose axes map local to
+ * global indices (layout/layout.h). The packed side is column-major with leading dimension
+ * `ld` (entries). The strided side holds the global rectangle that starts at (i0, j0):
+ * global entry (i, j) lies at base + (i - i0) * row_stride + (j - j0) * col_stride,
+ * strides in entries of `size` bytes (4, 8 or 16), any sign. Bounds are the caller's.
+ * Pure memory, MT-Safe.
+ */
+#ifndef ALCHI_PACK_H
+#define ALCHI_PACK_H
+
+#include "layout/layout.h"
+
+typedef struct {
+    alchi_axis_t rows, cols;
+    alch_rect_t local;
+    int64_t i0, j0;
+    int64_t row_stride, col_stride;
+    size_t size;
+} alchi_pack_t;
+
+void alchi_pack(const alchi_pack_t *shape, const void *strided, void *packed, int64_t ld);
+void alchi_unpack(const alchi_pack_t *shape, const void *packed, int64_t ld, void *strided);
+
+#endif

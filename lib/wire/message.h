@@ -1,0 +1,96 @@
+/**
+ * @file message.h
+ * Frame types and their messages: one table, bytes to structs and back.
+ */
+#ifndef ALCHI_MESSAGE_H
+#define ALCHI_MESSAGE_H
+
+#include "wire/alchemist.pb-c.h"
+
+#include <alchemist/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/** {name, value, protobuf-c message (lower case)}: values are only ever appended. A request's reply has its own
+ *  type and the flag ALCHI_FRAME_REPLY; ERROR answers any request. */
+#define ALCHI_MESSAGE_LIST(X)                        \
+    X(HELLO, 1, hello)                               \
+    X(CHALLENGE, 2, challenge)                       \
+    X(PROOF, 3, proof)                               \
+    X(WELCOME, 4, welcome)                           \
+    X(ERROR, 5, error)                               \
+    X(EMPTY, 6, empty)                               \
+    X(PING, 7, empty)                                \
+    X(CLOSE_SESSION, 16, empty)                      \
+    X(TEST_STRING, 17, test_string)                  \
+    X(LIST_WORKERS, 18, list_workers)                \
+    X(WORKER_LIST, 19, worker_list)                  \
+    X(REQUEST_WORKERS, 20, request_workers)          \
+    X(GROUP, 21, group)                              \
+    X(YIELD_WORKERS, 22, yield_workers)              \
+    X(CREATE_MATRIX, 23, create_matrix)              \
+    X(MATRIX, 24, matrix)                            \
+    X(FREE_MATRIX, 25, matrix_id)                    \
+    X(GET_MATRIX, 26, matrix_id)                     \
+    X(LIST_MATRICES, 27, empty)                      \
+    X(MATRIX_LIST, 28, matrix_list)                  \
+    X(LOAD_LIBRARY, 29, load_library)                \
+    X(LIBRARY, 30, library)                          \
+    X(LIST_LIBRARIES, 31, list_libraries)            \
+    X(NAME_LIST, 32, name_list)                      \
+    X(SUBMIT_TASK, 33, submit_task)                  \
+    X(WAIT_TASK, 34, wait_task)                      \
+    X(CANCEL_TASK, 35, cancel_task)                  \
+    X(TASK, 36, task)                                \
+    X(GET_GROUP, 37, empty)                          \
+    X(WORKER_JOIN, 64, worker_join)                  \
+    X(WORKER_RESERVE, 65, worker_reserve)            \
+    X(WORKER_FREE, 66, worker_free)                  \
+    X(WORKER_CHECK, 67, worker_check)                \
+    X(WORKER_LOAD, 68, worker_load)                  \
+    X(WORKER_TASK, 69, worker_task)                  \
+    X(WORKER_START, 70, worker_start)                \
+    X(WORKER_DROP, 71, worker_drop)                  \
+    X(WORKER_CANCEL, 72, worker_cancel)              \
+    X(WORKER_TASK_DONE, 73, worker_task_done)        \
+    X(WORKER_PROGRESS, 74, worker_progress)          \
+    X(WORKER_QUIT, 75, worker_quit)                  \
+    X(AGENT_HELLO, 96, agent_hello)                  \
+    X(AGENT_WELCOME, 97, agent_welcome)              \
+    X(SPAWN, 98, spawn)                              \
+    X(RANK_STARTED, 99, rank_started)                \
+    X(RANK_EXIT, 100, rank_exit)                     \
+    X(GROUP_ENDED, 101, group_ended)                 \
+    X(KILL_GROUP, 102, kill_group)                   \
+    X(PMI_BARRIER, 103, pmi_barrier)                 \
+    X(PMI_BARRIER_OUT, 104, pmi_barrier_out)         \
+    X(DATA_WRITE, 128, data_write)                   \
+    X(DATA_ACK, 129, data_ack)                       \
+    X(DATA_READ, 130, data_read)                     \
+    X(DATA_BLOCK, 131, data_block)
+
+typedef enum {
+#define ALCHI_MESSAGE_ENUM(name, value, message) ALCHI_##name = value,
+    ALCHI_MESSAGE_LIST(ALCHI_MESSAGE_ENUM)
+#undef ALCHI_MESSAGE_ENUM
+} alchi_frame_type_t;
+
+/** The name of a frame type, "SUBMIT_TASK"; "?" if unknown. */
+const char *alchi_message_name(unsigned type);
+
+/**
+ * Decode the message of a frame.
+ *
+ * Memory is bounded by a multiple of `size`. Strings are checked to be UTF-8 without control of length beyond
+ * the frame's.
+ *
+ * @param[out] message_p  the struct of the type (Alchw__SubmitTask for ALCHI_SUBMIT_TASK), to be freed with
+ *                        alchi_message_free()
+ * @return ALCH_OK, ALCH_EPROTO (unknown type or malformed), ALCH_ENOMEM
+ */
+int alchi_message_decode(unsigned type, const void *bytes, size_t size, ProtobufCMessage **message_p);
+
+/** Free what alchi_message_decode() made. NULL is allowed. */
+void alchi_message_free(void *message);
+
+#endif

@@ -1,0 +1,54 @@
+/**
+ * @file worker/plugins.h
+ * The plugin host of a rank: load libraries and run their operations. Main thread only.
+ */
+#ifndef ALCHI_PLUGINS_H
+#define ALCHI_PLUGINS_H
+
+#include "wire/message.h"
+#include "worker/store.h"
+#include <mpi.h>
+#include <stdatomic.h>
+
+typedef struct alchi_plugins alchi_plugins_t;
+
+typedef struct {
+    alchi_store_t *store;    /* borrowed */
+    MPI_Comm comm;           /* of the group, borrowed; each library gets a duplicate */
+    char **dirs;             /* directories that libraries may come from, borrowed */
+    size_t dir_count;
+    /** Called from the main thread, at most about 20 times a second. */
+    void (*progress)(void *context, uint64_t task, double fraction, const char *text);
+    void *context;
+} alchi_plugins_env_t;
+
+alchi_plugins_t *alchi_plugins_create(const alchi_plugins_env_t *env);
+
+/**
+ * Load a library: find, check its needs for Open MPI at any depth, dlopen (NOW, LOCAL), symbol, sizes, build
+ * facts, signatures, init. All ranks agree on the outcome. Loading one that is loaded returns it again.
+ *
+ * @collective  yes
+ * @param name  as asked for;  path: "" or a path that must resolve into one of the directories
+ * @param[out] library_p  its description, to be freed with alchi_message_free()
+ * @return ALCH_OK, ALCH_ENOENT (lists directories and what they hold), ALCH_EPERM, ALCH_EPLUGIN (names both sides),
+ *         or what its init failed with
+ */
+int alchi_plugins_load(alchi_plugins_t *plugins, const char *name, const char *path, Alchw__Library **library_p,
+                       alch_error_t *err);
+
+/**
+ * Run an operation. Arguments are checked already. Work matrices that were not handed over are freed; on failure
+ * no result matrix remains.
+ *
+ * @collective  yes
+ * @param cancel  set by the control thread
+ * @return ALCH_OK, or the operation's error with this rank's text
+ */
+int alchi_plugins_call(alchi_plugins_t *plugins, const Alchw__WorkerTask *task, const atomic_bool *cancel,
+                       Alchw__WorkerTaskDone **done_p, alch_error_t *err);
+
+/** Run every library's fini and free. @collective yes */
+void alchi_plugins_destroy(alchi_plugins_t *plugins);
+
+#endif

@@ -1,0 +1,72 @@
+/**
+ * @file store.h
+ * A rank's matrices: local blocks, what of them is written, who uses them, and the
+ * memory they take. MT-Safe: main, control and data threads use it together; no MPI.
+ */
+#ifndef ALCHI_STORE_H
+#define ALCHI_STORE_H
+
+#include "layout/layout.h"
+#include "layout/region.h"
+#include <pthread.h>
+
+typedef struct alchi_store alchi_store_t;
+
+/** A matrix's local part. Fields are constant after creation but for those marked. */
+typedef struct {
+    uint64_t id;
+    char name[64];
+    alch_dtype_t dtype;
+    size_t entry;            /* bytes of one entry */
+    alchi_layout_t layout;
+    int replica, row, col;   /* place of this rank; -1: holds nothing */
+    alchi_axis_t rows, cols;
+    int64_t local_m, local_n, lld;
+    void *data;              /* zeroed, column-major; NULL if empty */
+    pthread_mutex_t mutex;   /* guards region */
+    alchi_region_t *region;  /* changes */
+    int references;          /* guarded by the store */
+    uint64_t task;           /* guarded by the store: a task that reads it, 0: none (the last to lock) */
+    int readers;             /* guarded by the store: tasks that hold it, queued ones included */
+    char task_name[64];
+    bool dead;               /* freed; lives until the last reference goes */
+} alchi_part_t;
+
+/** @param memory_limit bytes; 0: none */
+alchi_store_t *alchi_store_create(int rank, int size, int64_t memory_limit);
+void alchi_store_destroy(alchi_store_t *store);
+
+/**
+ * Allocate a rank's part of a matrix, unwritten.
+ * @param id  0: a task's own work matrix, not found by id (until alchi_store_name())
+ * @param part_p  with a reference for the caller; NULL allowed when id is not 0
+ * @return ALCH_OK; ALCH_ELIMIT before anything is allocated: "matrix 7 (60000 x 784, float64): needs 376.3 MB on
+ *         worker 2, 1.2 MB of 256.0 MB are free (--memory-limit)"; ALCH_ENOMEM; ALCH_EINVAL
+ */
+int alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
+                        const alch_layout_t *layout, const char *name, alchi_part_t **part_p, alch_error_t *err);
+/** Make a work matrix findable under an id. The reserve's reference stays the caller's. */
+int alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_error_t *err);
+/** Drop the id's own reference: memory goes when the last user is done. @return ALCH_OK, ALCH_ENOENT, ALCH_EBUSY */
+int alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err);
+
+/** Find by id and take a reference. @return ALCH_OK or ALCH_ENOENT naming it */
+int alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_part_t **part_p, alch_error_t *err);
+void alchi_store_release(alchi_store_t *store, alchi_part_t *part);
+
+/** A task reads these: writes are refused until it unlocks. References are held meanwhile. */
+int alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, const uint64_t *ids, size_t count,
+                     alch_error_t *err);
+void alchi_store_unlock(alchi_store_t *store, uint64_t task, const uint64_t *ids, size_t count);
+
+/** Whether data may be written now. @return ALCH_OK or ALCH_EBUSY naming the task */
+int alchi_store_may_write(alchi_store_t *store, const alchi_part_t *part, alch_error_t *err);
+
+/** ALCH_OK if the part is completely written, else ALCH_EINCOMPLETE saying which global entries are missing first
+ *  and how many: "matrix 3 (100 x 20, float64): 500 of 1000 entries on worker 2 are not written, first rows 50..99 of column 0" */
+int alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err);
+
+/** Account for other memory (workspace, buffers): may be negative. @return ALCH_OK or ALCH_ELIMIT with the numbers */
+int alchi_store_account(alchi_store_t *store, int64_t bytes, const char *what, alch_error_t *err);
+
+#endif

@@ -1,0 +1,18 @@
+/* Runs the suite that a test file fills in: each test_*.c is one program. */
+#include "unit.h"
+#include <stdlib.h>
+
+int
+main(void)
+{
+    Suite *suite = suite_create(ALCHI_TEST_NAME);
+    SRunner *runner;
+    int failed;
+
+    unit_suite(suite);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
