@@ -40,7 +40,7 @@ CLIENT := $(O)/lib/libalchemist-client.so
 DAEMON := $(O)/bin/alchemistd
 LIB_A := $(O)/obj/libalchemist-test.a
 
-.PHONY: all help clean install
+.PHONY: all help clean install python demo test test-sanitized fuzz fuzz-run bench format
 .DEFAULT_GOAL := all
 all: $(LIB) $(CLIENT) $(DAEMON) $(PLUGIN_SO) ## build everything
 
@@ -85,6 +85,73 @@ $(LIB_A): $(LIB_OBJ) $(O)/files
 $(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.libs) include/alchemist/plugin.h $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
 	  -o $@ $(wildcard plugins/$*/*.c) $(if $(wildcard plugins/$*/$*.libs),$(shell cat plugins/$*/$*.libs 2>/dev/null))
+
+# ---- Python: Debian's own interpreter would do; what is pinned goes into a virtual environment ----
+VENV := $(O)/venv
+VPY := $(VENV)/bin/python
+python: $(VENV)/stamp ## make the virtual environment of the Python binding
+$(VENV)/stamp: $(wildcard bindings/python/requirements*.txt)
+	$(call say,VENV)$(PYTHON) -m venv $(VENV) && $(VPY) -m pip install -q --disable-pip-version-check \
+	  $(foreach r,$(wildcard bindings/python/requirements*.txt),-r $(r)) && \
+	  echo '$(CURDIR)/bindings/python' > "$$($(VPY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/alchemist.pth" && touch $@
+# Where programs that are run from the tree find its parts.
+RUN_ENV = ALCHEMIST_LIBRARY=$(abspath $(CLIENT)) ALCHEMIST_DAEMON=$(abspath $(DAEMON)) ALCHEMIST_BUILD=$(abspath $(O))
+
+demo: all python ## run the demo: Figure 3 of the paper, then an SVD of Fashion-MNIST
+	$(Q)mkdir -p $(O)/demo && $(RUN_ENV) $(VPY) test/integration/demo.py $(O)/demo
+
+# ---- tests ----
+UNIT := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/unit/test_*.c)))
+MPITEST := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/mpi/test_*.c)))
+FUZZ := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+BENCH := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/bench/bench_*.c)))
+TESTPLUGIN_SO := $(foreach p,$(sort $(wildcard test/plugins/*/)),$(O)/test/plugins/$(notdir $(patsubst %/,%,$(p))).so)
+TESTLIBS := $(LDLIBS)
+
+$(UNIT): $(O)/test/unit/%: $(O)/obj/test/unit/%.o $(O)/obj/test/unit/main-%.o $(LIB_A)
+	$(call say,TEST)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS) $$(pkg-config --libs check)
+$(O)/obj/test/unit/main-%.o: test/unit/main.c $(O)/flags
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -DALCHI_TEST_NAME='"$*"' -c $< -o $@
+$(MPITEST): $(O)/test/mpi/%: $(O)/obj/test/mpi/%.o $(YIELD_OBJ) $(LIB_A)
+	$(call say,TEST)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
+$(FUZZ): $(O)/test/fuzz/%: $(O)/obj/test/fuzz/%.o $(O)/obj/test/fuzz/replay.o $(LIB_A)
+	$(call say,TEST)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
+$(BENCH): $(O)/test/bench/%: $(O)/obj/test/bench/%.o $(LIB_A)
+	$(call say,BENCH)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
+$(O)/obj/test/mpi/%.o: COMPILER = $(MPICC)
+$(O)/test/plugins/%.so: $$(wildcard test/plugins/$$*/*.c test/plugins/$$*/*.libs) include/alchemist/plugin.h $(O)/flags
+	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
+	  -o $@ $(wildcard test/plugins/$*/*.c) $(if $(wildcard test/plugins/$*/$*.libs),$(shell cat test/plugins/$*/$*.libs 2>/dev/null))
+
+TESTS_BUILT = all python $(UNIT) $(MPITEST) $(FUZZ) $(TESTPLUGIN_SO)
+test: $(TESTS_BUILT) ## run all tests
+	$(Q)$(RUN_ENV) test/tools/run-tests $(O) '$(SAN)'
+test-sanitized: ## the same tests, built with AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) --no-print-directory test O=$(O)/san SAN=address,undefined CFLAGS='-O1 -g'
+fuzz: ## fuzz the frame parser with libFuzzer for FUZZ_SECONDS (60)
+	$(Q)$(MAKE) --no-print-directory fuzz-run O=$(O)/fuzz CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g'
+fuzz-run: $(LIB_A) $(patsubst $(O)/%,$(O)/obj/%.o,$(FUZZ))
+	$(Q)for f in $(notdir $(FUZZ)); do mkdir -p $(O)/corpus/$$f; \
+	  $(MPICC) -fsanitize=fuzzer,address,undefined -o $(O)/$$f $(O)/obj/test/fuzz/$$f.o $(LIB_A) $(TESTLIBS) && \
+	  $(O)/$$f -max_total_time=$(or $(FUZZ_SECONDS),60) $(O)/corpus/$$f test/fuzz/corpus/$${f#fuzz_}; done
+bench: all python $(BENCH) $(TESTPLUGIN_SO) ## print every figure beside its limit, measured in the same run
+	$(Q)$(RUN_ENV) test/tools/run-bench $(O)
+format: ## format the C sources
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+# ---- installation ----
+PC = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@VERSION@|$(VERSION)|g'
+install: all ## install to $(DESTDIR)$(PREFIX)
+	$(Q)install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/include/alchemist $(LIBDIR)/pkgconfig $(LIBDIR)/alchemist/plugins \
+	  $(PREFIX)/share/man/man1 $(PREFIX)/share/man/man7 $(PREFIX)/share/man/man8)
+	$(Q)$(MPICC) $(SANFLAGS) -pthread -rdynamic -o $(DESTDIR)$(PREFIX)/bin/alchemistd $(O)/obj/bin/alchemistd.o $(YIELD_OBJ) \
+	  -L$(O)/lib -lalchemist -Wl,-rpath,$(LIBDIR) -Wl,-rpath-link,$(O)/lib
+	$(Q)install -m644 include/alchemist/*.h $(DESTDIR)$(PREFIX)/include/alchemist
+	$(Q)for l in libalchemist libalchemist-client; do install -m755 $(O)/lib/$$l.so $(DESTDIR)$(LIBDIR)/$$l.so.$(SO).$(VERSION) && \
+	  ln -sf $$l.so.$(SO).$(VERSION) $(DESTDIR)$(LIBDIR)/$$l.so.$(SO) && ln -sf $$l.so.$(SO) $(DESTDIR)$(LIBDIR)/$$l.so; done
+	$(Q)for p in lib/*.pc.in; do $(PC) $$p > $(DESTDIR)$(LIBDIR)/pkgconfig/$$(basename $$p .in); done
+	$(Q)install -m755 $(PLUGIN_SO) $(DESTDIR)$(LIBDIR)/alchemist/plugins
+	$(Q)for m in man/*.[178]; do install -m644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; done
 
 clean: ## remove all output
 	rm -rf $(O)
