@@ -1,0 +1,251 @@
+/* Grids, places and shares: see layout.h. */
+#include "layout/layout.h"
+#include "layout/named.h"
+#include "base/error.h"
+#include "base/util.h"
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The largest block size; keeps the text of every layout within 64 bytes. */
+#define BLOCK_MAX INT64_C(1000000000000)
+/* The most entries of a matrix: bytes of the widest dtype fit in int64. */
+#define ENTRIES_MAX (INT64_MAX / 16)
+
+void
+alchi_grid(int p, int *r_p, int *c_p)
+{
+    int r = 1;
+
+    for (int64_t d = 1; d * d <= p; d++)
+        if (p % d == 0)
+            r = (int)d;
+    *r_p = r;
+    *c_p = p / r;
+}
+
+int64_t
+alchi_count(int64_t end, int64_t block, int proc, int procs)
+{
+    int64_t period = block * procs;
+    int64_t before = proc * block; /* of the last, partial period */
+    int64_t rest = end % period;
+    int64_t tail = rest <= before ? 0 : rest - before;
+
+    return end / period * block + (tail < block ? tail : block);
+}
+
+static int
+check_shape(int64_t m, int64_t n, alch_error_t *err)
+{
+    if (m < 0 || n < 0)
+        return alchi_error_set(err, ALCH_EINVAL, "a matrix cannot have %" PRId64 " x %" PRId64 " entries", m, n);
+    if (n > 0 && m > ENTRIES_MAX / n)
+        return alchi_error_set(err, ALCH_EINVAL,
+                               "a matrix of %" PRId64 " x %" PRId64 " is too large: at most %" PRId64 " entries", m, n,
+                               ENTRIES_MAX);
+    return ALCH_OK;
+}
+
+static int
+check_block(const char *name, int64_t block, int procs, alch_error_t *err)
+{
+    int64_t limit = INT64_MAX / procs < BLOCK_MAX ? INT64_MAX / procs : BLOCK_MAX;
+
+    if (block >= 1 && block <= limit)
+        return ALCH_OK;
+    return alchi_error_set(err, ALCH_EINVAL, "layout: block size %s = %" PRId64 " is not within 1..%" PRId64, name,
+                           block, limit);
+}
+
+/* Fill in what the spec leaves open, given the r x c grid of the group. */
+static int
+resolve_block_cyclic(alch_layout_t *spec, int r, int c, alch_error_t *err)
+{
+    int p = r * c;
+    int code;
+
+    if (spec->nprow < 0 || spec->npcol < 0)
+        return alchi_error_set(err, ALCH_EINVAL, "layout: a grid cannot have %d x %d places", spec->nprow, spec->npcol);
+    if (spec->nprow > p || spec->npcol > p ||
+        (spec->nprow > 0 && spec->npcol > 0 && (int64_t)spec->nprow * spec->npcol > p))
+        return alchi_error_set(err, ALCH_EINVAL, "layout: grid %d x %d needs %" PRId64 " workers, the group has %d",
+                               spec->nprow, spec->npcol,
+                               (int64_t)(spec->nprow ? spec->nprow : 1) * (spec->npcol ? spec->npcol : 1), p);
+    if (spec->nprow == 0 && spec->npcol == 0) {
+        spec->nprow = r;
+        spec->npcol = c;
+    } else if (spec->npcol == 0) {
+        spec->npcol = p / spec->nprow;
+    } else if (spec->nprow == 0) {
+        spec->nprow = p / spec->npcol;
+    }
+    spec->mb = spec->mb == 0 ? ALCH_DEFAULT_BLOCK : spec->mb;
+    spec->nb = spec->nb == 0 ? ALCH_DEFAULT_BLOCK : spec->nb;
+    code = check_block("mb", spec->mb, spec->nprow, err);
+    return code ? code : check_block("nb", spec->nb, spec->npcol, err);
+}
+
+/* The place of a rank, row + col * nprow; -1: none. */
+static int
+rank_place(const alch_layout_t *spec, int r, int c, int rank)
+{
+    int row, col;
+
+    if (spec->dist == ALCH_BLOCK_CYCLIC)
+        return rank < spec->nprow * spec->npcol ? rank : -1;
+    alchi_named_place(spec->dist, r, c, rank, &row, &col);
+    return row < 0 ? -1 : row + col * spec->nprow;
+}
+
+/* Ranks that share a place become its replicas in the order of their numbers. */
+static int
+fill_ranks(alchi_layout_t *layout, int r, int c, alch_error_t *err)
+{
+    int grid = layout->nprow * layout->npcol;
+    size_t ranks = (size_t)layout->replicas * (size_t)grid;
+    int *used = calloc((size_t)grid, sizeof *used);
+
+    layout->ranks = malloc(ranks * sizeof *layout->ranks);
+    layout->places = malloc((size_t)layout->workers * sizeof *layout->places);
+    if (!used || !layout->ranks || !layout->places) {
+        free(used);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a layout on %d workers", layout->workers);
+    }
+    for (int rank = 0; rank < layout->workers; rank++) {
+        int place = rank_place(&layout->spec, r, c, rank);
+
+        layout->places[rank] = -1;
+        if (place < 0)
+            continue;
+        layout->places[rank] = used[place]++ * grid + place;
+        layout->ranks[layout->places[rank]] = rank;
+    }
+    free(used);
+    return ALCH_OK;
+}
+
+static int
+check_workers(int r, int c, alch_error_t *err)
+{
+    if (r >= 1 && c >= 1 && r <= INT_MAX / c)
+        return ALCH_OK;
+    return alchi_error_set(err, ALCH_EINVAL, "layout: a group cannot have %d x %d workers", r, c);
+}
+
+int
+alchi_layout_init_grid(alchi_layout_t *layout, int64_t m, int64_t n, int r, int c, const alch_layout_t *spec,
+                       alch_error_t *err)
+{
+    alchi_layout_t new = {.m = m, .n = n, .replicas = 1};
+    int code = check_workers(r, c, err);
+
+    code = code ? code : check_shape(m, n, err);
+    if (code)
+        return code;
+    new.workers = r *c;
+    if (spec)
+        new.spec = *spec;
+    if (!alch_dist_name(new.spec.dist))
+        return alchi_error_set(err, ALCH_EINVAL, "layout: no distribution has the number %d", (int)new.spec.dist);
+    if (new.spec.dist == ALCH_BLOCK_CYCLIC) {
+        code = resolve_block_cyclic(&new.spec, r, c, err);
+        if (code)
+            return code;
+    } else {
+        new.spec.mb = new.spec.nb = 1;
+        alchi_named_shape(new.spec.dist, r, c, &new.spec.nprow, &new.spec.npcol, &new.replicas);
+    }
+    new.mb = new.spec.mb;
+    new.nb = new.spec.nb;
+    new.nprow = new.spec.nprow;
+    new.npcol = new.spec.npcol;
+    code = fill_ranks(&new, r, c, err);
+    if (code) {
+        alchi_layout_fini(&new);
+        return code;
+    }
+    *layout = new;
+    return ALCH_OK;
+}
+
+int
+alchi_layout_init(alchi_layout_t *layout, int64_t m, int64_t n, int p, const alch_layout_t *spec, alch_error_t *err)
+{
+    int r, c;
+
+    if (p < 1)
+        return alchi_error_set(err, ALCH_EINVAL, "layout: a group cannot have %d workers", p);
+    alchi_grid(p, &r, &c);
+    return alchi_layout_init_grid(layout, m, n, r, c, spec, err);
+}
+
+void
+alchi_layout_fini(alchi_layout_t *layout)
+{
+    free(layout->ranks);
+    free(layout->places);
+    memset(layout, 0, sizeof *layout);
+}
+
+bool
+alchi_layout_place(const alchi_layout_t *layout, int rank, int *replica_p, int *row_p, int *col_p)
+{
+    int grid = layout->nprow * layout->npcol;
+    int place;
+
+    if (rank < 0 || rank >= layout->workers || layout->places[rank] < 0)
+        return false;
+    place = layout->places[rank] % grid;
+    *replica_p = layout->places[rank] / grid;
+    *row_p = place % layout->nprow;
+    *col_p = place / layout->nprow;
+    return true;
+}
+
+int
+alchi_layout_owner(const alchi_layout_t *layout, int replica, int64_t i, int64_t j)
+{
+    int row = (int)(i / layout->mb % layout->nprow);
+    int col = (int)(j / layout->nb % layout->npcol);
+
+    return layout->ranks[replica * layout->nprow * layout->npcol + row + col * layout->nprow];
+}
+
+void
+alchi_layout_local(const alchi_layout_t *layout, int rank, int64_t *local_m_p, int64_t *local_n_p)
+{
+    int replica, row, col;
+
+    *local_m_p = *local_n_p = 0;
+    if (!alchi_layout_place(layout, rank, &replica, &row, &col))
+        return;
+    *local_m_p = alchi_count(layout->m, layout->mb, row, layout->nprow);
+    *local_n_p = alchi_count(layout->n, layout->nb, col, layout->npcol);
+}
+
+void
+alchi_layout_axes(const alchi_layout_t *layout, int row, int col, alchi_axis_t *rows_p, alchi_axis_t *cols_p)
+{
+    *rows_p = (alchi_axis_t){layout->mb, layout->mb * layout->nprow, layout->mb * row};
+    *cols_p = (alchi_axis_t){layout->nb, layout->nb * layout->npcol, layout->nb * col};
+}
+
+void
+alchi_layout_share(const alchi_layout_t *layout, int row, int col, const alch_rect_t *global, alch_rect_t *local_p)
+{
+    int64_t i = alchi_count(global->i, layout->mb, row, layout->nprow);
+    int64_t j = alchi_count(global->j, layout->nb, col, layout->npcol);
+    int64_t i_end = alchi_count(global->i + global->m, layout->mb, row, layout->nprow);
+    int64_t j_end = alchi_count(global->j + global->n, layout->nb, col, layout->npcol);
+
+    *local_p = (alch_rect_t){i, j, i_end - i, j_end - j};
+}
+
+bool
+alchi_rect_within(const alch_rect_t *rect, int64_t m, int64_t n)
+{
+    return rect->i >= 0 && rect->j >= 0 && rect->m >= 0 && rect->n >= 0 && rect->i <= m && rect->m <= m - rect->i &&
+           rect->j <= n && rect->n <= n - rect->j;
+}
