@@ -1,0 +1,14 @@
+/** @file bitmap.h  Runs of bits in an array of words: what region.c falls back to. */
+#ifndef ALCHI_BITMAP_H
+#define ALCHI_BITMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Set bits first..first+count-1. @return how many were clear before */
+int64_t alchi_bits_set(uint64_t *words, int64_t first, int64_t count);
+
+/** The first bit at or after `first` and before `end` whose value is `value`; `end` if there is none. */
+int64_t alchi_bits_find(const uint64_t *words, int64_t first, int64_t end, bool value);
+
+#endif

@@ -1,0 +1,316 @@
+/*
+ * Written entries as disjoint rectangles. A new rectangle swallows those that it covers, is cut
+ * by those that it overlaps, and what is left is merged with neighbours of the same extent. When
+ * more than RECTS_MAX rectangles are left the region turns into a bitmap for good, or until it
+ * is complete.
+ */
+#include "layout/region.h"
+#include "layout/bitmap.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define RECTS_MAX 256
+/* Room to work in: an addition that needs more goes to the bitmap. */
+#define RECTS_ROOM (2 * RECTS_MAX)
+
+struct alchi_region {
+    int64_t m, n;
+    int64_t count;   /* entries held */
+    uint64_t *words; /* bit i + j * m; NULL: rects say it */
+    int rect_count;
+    alch_rect_t rects[RECTS_MAX];
+};
+
+typedef struct {
+    int count;
+    alch_rect_t rects[RECTS_ROOM];
+} list_t;
+
+static int64_t
+least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t
+greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static alch_rect_t
+intersection(const alch_rect_t *a, const alch_rect_t *b)
+{
+    int64_t i = greatest(a->i, b->i), j = greatest(a->j, b->j);
+    int64_t m = least(a->i + a->m, b->i + b->m) - i, n = least(a->j + a->n, b->j + b->n) - j;
+
+    return m > 0 && n > 0 ? (alch_rect_t){i, j, m, n} : (alch_rect_t){i, j, 0, 0};
+}
+
+static bool
+push(list_t *list, int64_t i, int64_t j, int64_t m, int64_t n)
+{
+    if (m <= 0 || n <= 0)
+        return true;
+    if (list->count == RECTS_ROOM)
+        return false;
+    list->rects[list->count++] = (alch_rect_t){i, j, m, n};
+    return true;
+}
+
+/* Append what is left of `rect` without `hole`: up to four rectangles. */
+static bool
+push_without(list_t *list, const alch_rect_t *rect, const alch_rect_t *hole)
+{
+    alch_rect_t cut = intersection(rect, hole);
+
+    if (cut.m == 0)
+        return push(list, rect->i, rect->j, rect->m, rect->n);
+    return push(list, rect->i, rect->j, rect->m, cut.j - rect->j) &&
+           push(list, rect->i, cut.j, cut.i - rect->i, cut.n) &&
+           push(list, cut.i + cut.m, cut.j, rect->i + rect->m - cut.i - cut.m, cut.n) &&
+           push(list, rect->i, cut.j + cut.n, rect->m, rect->j + rect->n - cut.j - cut.n);
+}
+
+/* Make *a the union of both if that is a rectangle. */
+static bool
+merge(alch_rect_t *a, const alch_rect_t *b)
+{
+    if (a->i == b->i && a->m == b->m && (a->j + a->n == b->j || b->j + b->n == a->j)) {
+        a->j = least(a->j, b->j);
+        a->n += b->n;
+        return true;
+    }
+    if (a->j == b->j && a->n == b->n && (a->i + a->m == b->i || b->i + b->m == a->i)) {
+        a->i = least(a->i, b->i);
+        a->m += b->m;
+        return true;
+    }
+    return false;
+}
+
+/* Add a rectangle that is disjoint from all others, merging for as long as it fits a neighbour. */
+static bool
+push_merged(list_t *list, alch_rect_t rect)
+{
+    for (int k = 0; k < list->count;)
+        if (merge(&rect, &list->rects[k])) {
+            list->rects[k] = list->rects[--list->count];
+            k = 0;
+        } else {
+            k++;
+        }
+    return push(list, rect.i, rect.j, rect.m, rect.n);
+}
+
+/* The region's rectangles with `rect` added; false: too many. */
+static bool
+add_to_list(const alchi_region_t *region, const alch_rect_t *rect, list_t *list)
+{
+    list_t fresh[2];
+    int now = 0;
+
+    list->count = 0;
+    fresh[0].count = 1;
+    fresh[0].rects[0] = *rect;
+    for (int k = 0; k < region->rect_count; k++) {
+        const alch_rect_t *old = &region->rects[k];
+        alch_rect_t cut = intersection(rect, old);
+
+        if (cut.m == old->m && cut.n == old->n)
+            continue;
+        if (!push(list, old->i, old->j, old->m, old->n))
+            return false;
+        if (cut.m == 0)
+            continue;
+        fresh[!now].count = 0;
+        for (int l = 0; l < fresh[now].count; l++)
+            if (!push_without(&fresh[!now], &fresh[now].rects[l], old))
+                return false;
+        now = !now;
+    }
+    for (int l = 0; l < fresh[now].count; l++)
+        if (!push_merged(list, fresh[now].rects[l]))
+            return false;
+    return list->count <= RECTS_MAX;
+}
+
+static void
+set_bits(alchi_region_t *region, const alch_rect_t *rect)
+{
+    if (rect->m == region->m) {
+        region->count += alchi_bits_set(region->words, rect->j * region->m, rect->n * region->m);
+        return;
+    }
+    for (int64_t j = rect->j; j < rect->j + rect->n; j++)
+        region->count += alchi_bits_set(region->words, rect->i + j * region->m, rect->m);
+}
+
+static int
+turn_to_bitmap(alchi_region_t *region)
+{
+    region->words = calloc((size_t)(region->m * region->n / 64 + 1), sizeof *region->words);
+    if (!region->words)
+        return ALCH_ENOMEM;
+    region->count = 0;
+    for (int k = 0; k < region->rect_count; k++)
+        set_bits(region, &region->rects[k]);
+    region->rect_count = 0;
+    return ALCH_OK;
+}
+
+alchi_region_t *
+alchi_region_create(int64_t m, int64_t n)
+{
+    alchi_region_t *region = calloc(1, sizeof *region);
+
+    if (region) {
+        region->m = m;
+        region->n = n;
+    }
+    return region;
+}
+
+void
+alchi_region_destroy(alchi_region_t *region)
+{
+    if (region)
+        free(region->words);
+    free(region);
+}
+
+int
+alchi_region_add(alchi_region_t *region, const alch_rect_t *rect)
+{
+    list_t list;
+
+    if (rect->m == 0 || rect->n == 0 || alchi_region_complete(region))
+        return ALCH_OK;
+    if (!region->words && add_to_list(region, rect, &list)) {
+        region->rect_count = list.count;
+        memcpy(region->rects, list.rects, (size_t)list.count * sizeof *list.rects);
+        region->count = 0;
+        for (int k = 0; k < list.count; k++)
+            region->count += list.rects[k].m * list.rects[k].n;
+    } else {
+        int code = region->words ? ALCH_OK : turn_to_bitmap(region);
+
+        if (code)
+            return code;
+        set_bits(region, rect);
+    }
+    if (alchi_region_complete(region))
+        alchi_region_fill(region);
+    return ALCH_OK;
+}
+
+bool
+alchi_region_complete(const alchi_region_t *region)
+{
+    return region->count == region->m * region->n;
+}
+
+void
+alchi_region_fill(alchi_region_t *region)
+{
+    free(region->words);
+    region->words = NULL;
+    region->rect_count = 1;
+    region->rects[0] = (alch_rect_t){0, 0, region->m, region->n};
+    region->count = region->m * region->n;
+}
+
+int64_t
+alchi_region_count(const alchi_region_t *region)
+{
+    return region->count;
+}
+
+/* Column j, rows i..end-1: where the first missing entry is; `end` if there is none. *same_p: up to which
+ * column (exclusive) the answer `end` holds. */
+static int64_t
+find_missing(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, int64_t *same_p)
+{
+    int64_t same = region->n;
+
+    if (region->words) {
+        *same_p = j + 1;
+        return alchi_bits_find(region->words, i + j * region->m, end + j * region->m, false) - j * region->m;
+    }
+    for (int k = 0; k < region->rect_count && i < end;) {
+        const alch_rect_t *rect = &region->rects[k++];
+
+        if (rect->j <= j && j < rect->j + rect->n && rect->i <= i && i < rect->i + rect->m) {
+            i = rect->i + rect->m;
+            same = least(same, rect->j + rect->n);
+            k = 0;
+        }
+    }
+    *same_p = same;
+    return least(i, end);
+}
+
+/* Column j, rows i..end-1, i missing: where the missing run ends. */
+static int64_t
+find_held(const alchi_region_t *region, int64_t i, int64_t end, int64_t j)
+{
+    if (region->words)
+        return alchi_bits_find(region->words, i + j * region->m, end + j * region->m, true) - j * region->m;
+    for (int k = 0; k < region->rect_count; k++) {
+        const alch_rect_t *rect = &region->rects[k];
+
+        if (rect->j <= j && j < rect->j + rect->n && rect->i > i)
+            end = least(end, rect->i);
+    }
+    return end;
+}
+
+/* How far rows i..i_end-1, missing in column j, are missing as a whole: the first column that has one of them. */
+static int64_t
+missing_width(const alchi_region_t *region, int64_t i, int64_t i_end, int64_t j, int64_t j_end)
+{
+    int64_t width_end = j_end;
+
+    if (region->words) {
+        for (width_end = j + 1; width_end < j_end; width_end++)
+            if (find_held(region, i, i_end, width_end) < i_end)
+                break;
+        return width_end;
+    }
+    for (int k = 0; k < region->rect_count; k++) {
+        const alch_rect_t *rect = &region->rects[k];
+
+        if (rect->j > j && rect->i < i_end && rect->i + rect->m > i)
+            width_end = least(width_end, rect->j);
+    }
+    return width_end;
+}
+
+bool
+alchi_region_missing(const alchi_region_t *region, const alch_rect_t *within, alch_rect_t *missing_p)
+{
+    int64_t i_end = within->i + within->m, j_end = within->j + within->n;
+    int64_t same;
+
+    if (within->m == 0 || alchi_region_complete(region))
+        return false;
+    for (int64_t j = within->j; j < j_end; j = same) {
+        int64_t i = find_missing(region, within->i, i_end, j, &same);
+        int64_t run_end;
+
+        if (i == i_end)
+            continue;
+        run_end = find_held(region, i, i_end, j);
+        *missing_p = (alch_rect_t){i, j, run_end - i, missing_width(region, i, run_end, j, j_end) - j};
+        return true;
+    }
+    return false;
+}
+
+bool
+alchi_region_covers(const alchi_region_t *region, const alch_rect_t *rect)
+{
+    alch_rect_t missing;
+
+    return !alchi_region_missing(region, rect, &missing);
+}
