@@ -20,6 +20,9 @@ int alchi_random(void *bytes, size_t count);
 
 /** Whether the bytes are valid UTF-8 without NUL. */
 bool alchi_utf8_valid(const char *text, size_t size);
+/** Replace every byte that is not part of valid UTF-8 by '?': for text from files, programs and systems that
+ *  is about to be sent, since receivers refuse messages with invalid strings. */
+void alchi_utf8_clean(char *text);
 
 /** Whole text as a decimal integer within lo..hi; false and untouched otherwise. */
 bool alchi_parse_int64(const char *text, int64_t lo, int64_t hi, int64_t *x_p);

@@ -1,0 +1,88 @@
+#include "base/error.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *text;
+} codes[] = {
+#define CODE_ROW(name, value, text) [value] = {#name, text},
+    ALCH_ERROR_LIST(CODE_ROW)
+#undef CODE_ROW
+};
+
+const char *
+alch_strerror(int code)
+{
+    if (code < 0 || (size_t)code >= ALCHI_COUNT(codes) || !codes[code].text)
+        return "unknown error";
+    return codes[code].text;
+}
+
+const char *
+alch_errname(int code)
+{
+    if (code < 0 || (size_t)code >= ALCHI_COUNT(codes) || !codes[code].name)
+        return "ALCH_E?";
+    return codes[code].name;
+}
+
+/* The text may quote err->text itself, so it is formed aside; it must be valid UTF-8, since it travels. */
+static int
+set(alch_error_t *err, int code, int rank, const char *suffix, const char *format, va_list args)
+{
+    char text[ALCH_ERROR_TEXT_MAX];
+    int saved = errno;
+    size_t length;
+
+    if (!err)
+        return code;
+    if (vsnprintf(text, sizeof(text), format, args) < 0)
+        text[0] = '\0';
+    length = strlen(text);
+    if (suffix)
+        snprintf(text + length, sizeof(text) - length, ": %s", suffix);
+    alchi_utf8_clean(text);
+    err->code = code;
+    err->rank = rank;
+    memcpy(err->text, text, sizeof(text));
+    errno = saved;
+    return code;
+}
+
+int
+alchi_error_set(alch_error_t *err, int code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set(err, code, -1, NULL, format, args);
+    va_end(args);
+    return code;
+}
+
+int
+alchi_error_rank(alch_error_t *err, int code, int rank, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set(err, code, rank, NULL, format, args);
+    va_end(args);
+    return code;
+}
+
+int
+alchi_error_errno(alch_error_t *err, int number, const char *format, ...)
+{
+    char buffer[128];
+    va_list args;
+
+    va_start(args, format);
+    set(err, ALCH_ESYSTEM, -1, strerror_r(number, buffer, sizeof(buffer)), format, args);
+    va_end(args);
+    return ALCH_ESYSTEM;
+}

@@ -1,0 +1,164 @@
+#include "base/log.h"
+#include "base/util.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 8192
+#define CONTINUED "\n    | "
+
+static const struct {
+    const char *name, *colour;
+} levels[] = {
+    [ALCHI_LOG_ERROR] = {"error", "\033[31m"},
+    [ALCHI_LOG_WARNING] = {"warning", "\033[33m"},
+    [ALCHI_LOG_INFO] = {"info", "\033[32m"},
+    [ALCHI_LOG_DEBUG] = {"debug", "\033[36m"},
+};
+
+static char who_logs[64] = "alchemist";
+static atomic_int level_shown = ALCHI_LOG_INFO;
+static atomic_bool coloured;
+
+/** A line being put together; always keeps room for the newline. */
+typedef struct {
+    char text[LINE_MAX_BYTES];
+    size_t size;
+} line_t;
+
+void
+alchi_log_init(const char *who, alchi_log_level_t level)
+{
+    snprintf(who_logs, sizeof(who_logs), "%s", who ? who : "alchemist");
+    level_shown = (int)level;
+    coloured = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+}
+
+int
+alchi_log_level_parse(const char *text)
+{
+    size_t k;
+
+    for (k = 0; text && k < ALCHI_COUNT(levels); k++)
+        if (!strcmp(text, levels[k].name))
+            return (int)k;
+    return -1;
+}
+
+static void
+add(line_t *line, const char *bytes, size_t size)
+{
+    size_t room = sizeof(line->text) - 1 - line->size;
+
+    if (size > room)
+        size = room;
+    memcpy(line->text + line->size, bytes, size);
+    line->size += size;
+}
+
+static void
+add_text(line_t *line, const char *text)
+{
+    add(line, text, strlen(text));
+}
+
+/* Text may come from a peer or a library: it must not be able to forge a log line or to steer a terminal. */
+static void
+add_safe(line_t *line, const char *text)
+{
+    size_t length = strlen(text);
+
+    while (length && text[length - 1] == '\n')
+        length--;
+    for (; length; text++, length--) {
+        if (*text == '\n')
+            add_text(line, CONTINUED);
+        else if ((unsigned char)*text < ' ' && *text != '\t')
+            add(line, "?", 1);
+        else if (*text == 0x7f)
+            add(line, "?", 1);
+        else
+            add(line, text, 1);
+    }
+}
+
+static void
+put(line_t *line)
+{
+    size_t done = 0;
+
+    line->text[line->size++] = '\n';
+    while (done < line->size) {
+        ssize_t n = write(STDERR_FILENO, line->text + done, line->size - done);
+
+        if (n <= 0)
+            return; /* there is nowhere to complain to */
+        done += (size_t)n;
+    }
+}
+
+static void
+start(line_t *line, const char *who, const char *tag, const char *colour)
+{
+    struct timespec now;
+    struct tm tm;
+    char head[160], stamp[32];
+    bool with_colour = coloured;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &tm);
+    strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
+    snprintf(head, sizeof(head), "[%s.%03d] [%.64s] [%s%s%s] ", stamp, (int)(now.tv_nsec / 1000000), who,
+             with_colour ? colour : "", tag, with_colour ? "\033[0m" : "");
+    line->size = 0;
+    add_text(line, head);
+}
+
+void
+alchi_log(alchi_log_level_t level, const char *format, ...)
+{
+    line_t line;
+    char text[LINE_MAX_BYTES - 256];
+    va_list args;
+
+    if ((unsigned)level >= ALCHI_COUNT(levels) || (int)level > level_shown)
+        return;
+    va_start(args, format);
+    if (vsnprintf(text, sizeof(text), format, args) < 0)
+        text[0] = '\0';
+    va_end(args);
+    start(&line, who_logs, levels[level].name, levels[level].colour);
+    add_safe(&line, text);
+    put(&line);
+}
+
+void
+alchi_log_plain(const char *format, ...)
+{
+    line_t line;
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(line.text, sizeof(line.text) - 1, format, args);
+    va_end(args);
+    if (n < 0)
+        return;
+    line.size = strlen(line.text);
+    put(&line);
+}
+
+void
+alchi_log_output(const char *who, const char *text)
+{
+    line_t line;
+
+    start(&line, who, "output", "\033[35m");
+    add_safe(&line, text);
+    put(&line);
+}

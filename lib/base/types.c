@@ -1,0 +1,54 @@
+#include "base/util.h"
+
+#include <alchemist/library.h>
+#include <alchemist/types.h>
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {
+    [ALCH_FLOAT64] = {"float64", 8},     [ALCH_FLOAT32] = {"float32", 4}, [ALCH_COMPLEX128] = {"complex128", 16},
+    [ALCH_COMPLEX64] = {"complex64", 8}, [ALCH_INT64] = {"int64", 8},     [ALCH_INT32] = {"int32", 4},
+};
+
+static const char *const types[] = {
+    [ALCH_TYPE_BOOL] = "bool",
+    [ALCH_TYPE_INT8] = "int8",
+    [ALCH_TYPE_INT16] = "int16",
+    [ALCH_TYPE_INT32] = "int32",
+    [ALCH_TYPE_INT64] = "int64",
+    [ALCH_TYPE_UINT8] = "uint8",
+    [ALCH_TYPE_UINT16] = "uint16",
+    [ALCH_TYPE_UINT32] = "uint32",
+    [ALCH_TYPE_UINT64] = "uint64",
+    [ALCH_TYPE_FLOAT32] = "float32",
+    [ALCH_TYPE_FLOAT64] = "float64",
+    [ALCH_TYPE_COMPLEX64] = "complex64",
+    [ALCH_TYPE_COMPLEX128] = "complex128",
+    [ALCH_TYPE_STRING] = "string",
+    [ALCH_TYPE_MATRIX] = "matrix",
+};
+
+size_t
+alch_dtype_size(alch_dtype_t dtype)
+{
+    return (unsigned)dtype < ALCHI_COUNT(dtypes) ? dtypes[(unsigned)dtype].size : 0;
+}
+
+const char *
+alch_dtype_name(alch_dtype_t dtype)
+{
+    return (unsigned)dtype < ALCHI_COUNT(dtypes) ? dtypes[(unsigned)dtype].name : NULL;
+}
+
+const char *
+alch_type_name(alch_type_t type)
+{
+    return (unsigned)type < ALCHI_COUNT(types) ? types[(unsigned)type] : NULL;
+}
+
+const char *
+alch_version(void)
+{
+    return ALCH_VERSION;
+}

@@ -1,0 +1,85 @@
+#include "wire/message.h"
+#include "wire/verify.h"
+#include "base/util.h"
+
+#include <stdlib.h>
+
+/* A decoded message is larger than its bytes: an empty string in a list is 2 bytes on the wire and, with the
+ * unpacker's own table of fields, about 100 in memory. Nothing that is sent in earnest comes near the bound. */
+#define MEMORY_FACTOR 64
+#define MEMORY_BASE 16384
+#define CHUNK_OVERHEAD 16 /* of malloc(), about */
+
+static const struct {
+    const char *name;
+    const ProtobufCMessageDescriptor *descriptor;
+} messages[] = {
+#define MESSAGE_ROW(name, value, message) [value] = {#name, &alchw__##message##__descriptor},
+    ALCHI_MESSAGE_LIST(MESSAGE_ROW)
+#undef MESSAGE_ROW
+};
+
+typedef struct {
+    size_t left;
+    bool exceeded;
+} budget_t;
+
+const char *
+alchi_message_name(unsigned type)
+{
+    return type < ALCHI_COUNT(messages) && messages[type].name ? messages[type].name : "?";
+}
+
+const ProtobufCMessageDescriptor *
+alchi_message_descriptor(unsigned type)
+{
+    return type < ALCHI_COUNT(messages) ? messages[type].descriptor : NULL;
+}
+
+static void *
+budget_alloc(void *data, size_t size)
+{
+    budget_t *budget = data;
+
+    if (budget->left < CHUNK_OVERHEAD || size > budget->left - CHUNK_OVERHEAD) {
+        budget->exceeded = true;
+        return NULL;
+    }
+    budget->left -= size + CHUNK_OVERHEAD;
+    return malloc(size);
+}
+
+static void
+budget_free(void *data, void *pointer)
+{
+    (void)data;
+    free(pointer);
+}
+
+int
+alchi_message_decode(unsigned type, const void *bytes, size_t size, ProtobufCMessage **message_p)
+{
+    const ProtobufCMessageDescriptor *descriptor = alchi_message_descriptor(type);
+    budget_t budget = {0};
+    ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
+    ProtobufCMessage *message;
+
+    if (!descriptor || size > (SIZE_MAX - MEMORY_BASE) / MEMORY_FACTOR)
+        return ALCH_EPROTO;
+    if (!alchi_message_verify(descriptor, bytes, size))
+        return ALCH_EPROTO;
+    budget.left = MEMORY_BASE + size * MEMORY_FACTOR;
+    message = protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
+    if (!message)
+        /* After verification only memory can be short: the machine's, or what such a message deserves. */
+        return budget.exceeded ? ALCH_EPROTO : ALCH_ENOMEM;
+    *message_p = message;
+    return ALCH_OK;
+}
+
+void
+alchi_message_free(void *message)
+{
+    if (message)
+        protobuf_c_message_free_unpacked(message, NULL);
+}
