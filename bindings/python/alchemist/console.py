@@ -1,0 +1,63 @@
+"""What a session that talks prints: the lines and tables of the paper's Figure 3."""
+
+import time
+
+_KINDS = {"matrix": "MATRIX ID", "int": "INT", "uint": "UINT", "real": "FLOAT", "complex": "COMPLEX", "bool": "BOOL",
+          "string": "STRING", None: "LIST"}
+
+
+class Quiet:
+    """Prints nothing."""
+
+    def begin(self, text):
+        return None
+
+    def end(self, begun, text=None):
+        pass
+
+    def line(self, text):
+        pass
+
+    def task_started(self, function, arguments):
+        return None
+
+    def task_done(self, begun):
+        pass
+
+
+class Console(Quiet):
+    """Prints progress lines; each begins when work starts and ends with its time."""
+
+    def begin(self, text):
+        print(text, end="", flush=True)
+        return time.perf_counter()
+
+    def end(self, begun, text=None):
+        print(text if text is not None else f" done ({time.perf_counter() - begun:.4e}s)", flush=True)
+
+    def line(self, text):
+        print(text, flush=True)
+
+    def task_started(self, function, arguments):
+        from .library import _scalar
+
+        self.line("List of input parameters:")
+        for name, x in arguments.items():
+            entry = _scalar(x)
+            kind = entry[0] if entry else None
+            self.line(f"{name} ({_KINDS[kind]}) = {entry[1][0] if kind == 'matrix' else x}")
+        return self.begin(f"Alchemist started task '{function.name}' ...")
+
+    def task_done(self, begun):
+        self.end(begun)
+
+
+def print_timings(title, timings):
+    """The table of transfer times per worker, in seconds."""
+    print(title)
+    print("-----")
+    print("Worker | Serialization time | Send time | Receive time | Deserialization time")
+    print("-----")
+    for t in timings:
+        print(f"{t.slot} | {t.serialize:.4e} | {t.send:.4e} | {t.receive:.4e} | {t.deserialize:.4e}")
+    print("-----", flush=True)

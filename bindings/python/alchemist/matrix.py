@@ -1,0 +1,195 @@
+"""Handles of distributed matrices."""
+
+import ctypes as C
+
+import numpy as np
+
+from . import _ffi, transfer
+from .layout import Layout
+
+
+class MatrixHandle:
+    """A matrix whose entries live on the workers of a session.
+
+    Looks like a two-dimensional array, but nothing is fetched unless asked for:
+    ``np.asarray(A)`` fetches all of it, ``A[100:200, :5]`` that part alone.
+    NumPy functions given a handle raise TypeError rather than fetch behind your back.
+    """
+
+    ndim = 2
+    __array_ufunc__ = None  # A + 1 and np.add(A, 1) raise TypeError
+
+    def __init__(self, session, pointer):
+        self._session = session
+        self._pointer = pointer
+        facts = _ffi.lib.matrix_facts(pointer).contents
+        self.id = facts.id
+        self.shape = (facts.rows, facts.cols)
+        self.dtype = transfer.DTYPE_OF[facts.dtype]
+        self.nbytes = facts.bytes
+        self.layout = Layout._from_c(facts.layout)
+        self.replicas = facts.replicas
+        self.name = facts.name.decode("utf-8", "replace")
+        session._adopt(self)
+
+    # -- what it is --
+
+    @property
+    def size(self):
+        """Number of entries."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def session(self):
+        """The session that it belongs to."""
+        return self._session
+
+    @property
+    def info(self):
+        """What the server says of it now, as a dict with its current use in "busy"."""
+        info = _ffi.MatrixInfo()
+        _ffi.patient("matrix_info", self._handle(), C.byref(info))
+        return {
+            "id": info.id, "shape": (info.rows, info.cols), "dtype": transfer.DTYPE_OF[info.dtype].name,
+            "layout": str(Layout._from_c(info.layout)), "workers": info.workers, "replicas": info.replicas,
+            "nbytes": info.bytes, "name": info.name.decode("utf-8", "replace"), "busy": info.busy.decode(),
+        }
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __repr__(self):
+        name = f", {self.name!r}" if self.name else ""
+        return f"<matrix {self.id}{name}: {self.shape[0]} x {self.shape[1]} {self.dtype.name}, {self.layout}>"
+
+    def _repr_html_(self):
+        rows = [("id", self.id), ("shape", f"{self.shape[0]} &times; {self.shape[1]}"), ("dtype", self.dtype.name),
+                ("bytes", f"{self.nbytes:,}"), ("layout", self.layout)]
+        if self.name:
+            rows.insert(1, ("name", self.name.replace("&", "&amp;").replace("<", "&lt;")))
+        return "<table>" + "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in rows) + "</table>"
+
+    # -- what it holds --
+
+    def fetch(self, rect=None, out=None, progress=None):
+        """Fetch a rectangle (first row, first column, rows, columns), or everything.
+
+        `out` is an array of the rectangle's shape and the matrix's dtype, with any
+        strides; it is filled and returned.
+        """
+        array, _ = self._read(rect, out, progress)
+        return array
+
+    def write(self, array, row=0, col=0):
+        """Write an array into the matrix, its first entry at (row, col).
+
+        The array must have the matrix's dtype.
+        """
+        array = np.asarray(array)
+        if array.ndim == 1:
+            array = array[:, None]
+        if array.ndim != 2:
+            raise ValueError(f"a matrix is written from two dimensions, not {array.ndim}")
+        if array.dtype.newbyteorder("=") != self.dtype:
+            raise TypeError(f"matrix {self.id} has dtype {self.dtype}, the array {array.dtype}: convert with .astype()")
+        array = transfer.strided(array)
+        rect = (row, col, *array.shape)
+        return transfer.run("matrix_write_start", self._session, self._handle(), rect, array)
+
+    def _read(self, rect=None, out=None, progress=None):
+        rect = (0, 0, *self.shape) if rect is None else tuple(int(x) for x in rect)
+        shape = rect[2:]
+        if out is None:
+            out = np.empty(tuple(max(0, x) for x in shape), dtype=self.dtype)
+        elif out.shape != shape or out.dtype != self.dtype or not out.flags.writeable:
+            raise ValueError(f"out must be a writeable array of shape {shape} and dtype {self.dtype}")
+        if any(s % self.dtype.itemsize for s in out.strides) or not out.flags.aligned:
+            raise ValueError("out must be aligned, with strides that are whole entries")
+        timings = transfer.run("matrix_read_start", self._session, self._handle(), rect, out, progress)
+        return out, timings
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("the entries are on the workers: an array of them is always a copy")
+        array = self.fetch()
+        return array if dtype is None or np.dtype(dtype) == self.dtype else array.astype(dtype)
+
+    def __array_function__(self, function, types, args, kwargs):
+        raise TypeError(f"numpy.{function.__name__} would fetch matrix {self.id} ({self.nbytes:,} bytes): "
+                        "use np.asarray(handle) to fetch it, or a function of a library")
+
+    def __iter__(self):
+        raise TypeError("iterating over a matrix on the workers would fetch it row by row: use np.asarray(handle)")
+
+    def __getitem__(self, key):
+        """Fetch a part: integers, slices with any step and lists of indices, as NumPy's basic indexing."""
+        key = key if isinstance(key, tuple) else (key,)
+        if Ellipsis in [k if k is Ellipsis else None for k in key]:
+            at = [k is Ellipsis for k in key].index(True)
+            key = key[:at] + (slice(None),) * (3 - len(key)) + key[at + 1:]
+        if len(key) > 2:
+            raise IndexError(f"a matrix has 2 dimensions, {len(key)} were indexed")
+        key = key + (slice(None),) * (2 - len(key))
+        rows, drop_row = _indices(key[0], self.shape[0], "row")
+        cols, drop_col = _indices(key[1], self.shape[1], "column")
+        part = np.empty((len(rows), len(cols)), dtype=self.dtype)
+        for r0, r1, first_row, row_step in _runs(rows):
+            for c0, c1, first_col, col_step in _runs(cols):
+                # A descending run is read upwards into a reversed view.
+                view = part[r0:r1, c0:c1][::row_step, ::col_step]
+                self._read((first_row, first_col, r1 - r0, c1 - c0), view)
+        return part[0 if drop_row else slice(None), 0 if drop_col else slice(None)]
+
+    # -- its end --
+
+    def free(self):
+        """Free the matrix on the workers; the handle is of no more use."""
+        _ffi.patient("matrix_free", self._handle())
+        self._release()
+
+    def _handle(self):
+        if not self._pointer:
+            raise ValueError(f"matrix {self.id} was freed, or its session closed")
+        return self._pointer
+
+    def _release(self):
+        pointer, self._pointer = self._pointer, None
+        if pointer:
+            _ffi.lib.matrix_destroy(pointer)
+
+    def __del__(self):
+        if getattr(self, "_pointer", None):
+            self._release()
+
+
+def _indices(key, size, what):
+    """The indices that one part of a key asks for, and whether it drops the dimension."""
+    if isinstance(key, slice):
+        return range(*key.indices(size)), False
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        if not -size <= key < size:
+            raise IndexError(f"{what} {key} is out of range for a matrix with {size} {what}s")
+        return range(key % size, key % size + 1), True
+    array = np.asarray(key)
+    if array.ndim == 1 and array.dtype == bool:
+        if len(array) != size:
+            raise IndexError(f"a mask of {len(array)} for a matrix with {size} {what}s")
+        array = np.flatnonzero(array)
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise IndexError(f"a matrix is indexed by integers, slices and lists of {what}s, not {key!r}")
+    if array.size and not (-size <= array.min() and array.max() < size):
+        raise IndexError(f"a {what} in the list is out of range for a matrix with {size} {what}s")
+    return [int(i) % size for i in array], False
+
+
+def _runs(indices):
+    """Cut indices into runs of neighbours: (first place, end place, lowest index, +1 or -1)."""
+    if isinstance(indices, range) and abs(indices.step) == 1:
+        if len(indices):
+            yield 0, len(indices), min(indices[0], indices[-1]), indices.step
+        return
+    start = 0
+    for k in range(1, len(indices) + 1):
+        if k == len(indices) or indices[k] != indices[k - 1] + 1:
+            yield start, k, indices[start], 1
+            start = k

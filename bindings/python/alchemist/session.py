@@ -1,0 +1,427 @@
+"""Sessions: a client's connection to Alchemist, with its workers, matrices and libraries."""
+
+import collections
+import ctypes as C
+import itertools
+import os
+import weakref
+
+import numpy as np
+
+from . import _ffi, transfer
+from .console import Console, Quiet, print_timings
+from .layout import as_layout
+from .library import Library
+from .matrix import MatrixHandle
+
+Worker = collections.namedtuple("Worker", "id rank host address port state session pid")
+Worker.__doc__ = """A worker slot: its number, its rank in this session's group or None, host, address and port,
+state ("idle", "starting", "active", "releasing"), whom it serves (0: nobody) and its process."""
+
+Ticket = collections.namedtuple("Ticket", "address id key")
+Ticket.__doc__ = """What another process needs to attach to a session: see AlchemistSession.ticket and attach()."""
+
+_STATES = ("idle", "starting", "active", "releasing")
+_FILTERS = {"all": 0, "active": 1, "inactive": 2, "assigned": 3}
+
+
+class AlchemistSession:
+    """A session with an Alchemist server.
+
+    The interface of the paper (``connect_to_alchemist``, ``request_workers``,
+    ``load_library``, ``send_matrix``, ``fetch_matrix``, ``run_task``, ...), which prints
+    what it does; sessions from ``alchemist.connect()`` and ``alchemist.local()`` are the same,
+    but silent. Use it as a context manager, or close() it.
+    """
+
+    def __init__(self, verbose=True):
+        self._console = Console() if verbose else Quiet()
+        self._pointer = None
+        self._pid = os.getpid()
+        self._owned = weakref.WeakSet()
+        self._cancelling = collections.deque(maxlen=64)
+        self._on_close = None
+        self.worker_count = 0
+        self.libraries = {}
+        begun = self._console.begin("Starting Alchemist session ...")
+        self._console.end(begun, " ready")
+
+    # -- connection --
+
+    def connect_to_alchemist(self, address=None, port=None, *, token=None, connection_file=None, **options):
+        """Connect to a server and open the session.
+
+        Args:
+            address: its host, or "host:port"; None: the server of this machine, found by its connection file.
+            port: its port, 24960 if not given.
+            token: its token (64 hexadecimal digits); None: from the connection file.
+            connection_file: path of that file; None: found in the standard places.
+            options: other fields of alch_session_options_t, ``connect_timeout_ms=5000`` for example.
+        """
+        where = _join(address, port)
+        begun = self._console.begin(f"Connecting to Alchemist at {where or 'the local server'} ...")
+        c = _options(where, token, connection_file, options)
+        pointer = C.c_void_p()
+        _ffi.patient("session_open", C.byref(c), C.byref(pointer))
+        self._opened(pointer)
+        self._console.end(begun, "Connected to Alchemist!")
+        return self
+
+    connect = connect_to_alchemist
+
+    def _attach(self, ticket, options):
+        c = _options(ticket.address, None, None, options)
+        pointer = C.c_void_p()
+        _ffi.patient("session_attach", C.byref(c), C.c_uint64(ticket.id), ticket.key.encode(), C.byref(pointer))
+        self._opened(pointer)
+        self.worker_count = len(self._workers("assigned"))
+        return self
+
+    def _opened(self, pointer):
+        if self._pointer:
+            _ffi.lib.session_destroy(pointer)
+            raise ValueError("this session is connected already")
+        self._pointer = pointer
+        self._pid = os.getpid()
+
+    @property
+    def connected(self):
+        """Whether the session is open."""
+        return bool(self._pointer)
+
+    @property
+    def id(self):
+        """The session's id, never reused by one server."""
+        return _ffi.lib.session_id(self._handle())
+
+    @property
+    def address(self):
+        """"host:port" of the server."""
+        return _ffi.lib.session_address(self._handle()).decode()
+
+    @property
+    def server_version(self):
+        """The server's version."""
+        return _ffi.lib.session_server_version(self._handle()).decode()
+
+    @property
+    def ticket(self):
+        """What attach() needs in another process: keep it secret, it holds the session's key."""
+        key = C.create_string_buffer(65)
+        _ffi.lib.session_key(self._handle(), key)
+        return Ticket(self.address, self.id, key.value.decode())
+
+    def close(self):
+        """End the session: its workers, matrices and tasks are freed. May be called again."""
+        pointer, self._pointer = self._pointer, None
+        if pointer:
+            for thing in list(self._owned):
+                thing._release()
+            self._cancelling.clear()
+            try:
+                if os.getpid() == self._pid:
+                    _ffi.patient("session_close", pointer)
+            finally:
+                _ffi.lib.session_destroy(pointer)
+        # In a forked child the server belongs to the parent.
+        if self._on_close is not None and os.getpid() == self._pid:
+            on_close, self._on_close = self._on_close, None
+            on_close()
+
+    stop = close
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def __del__(self):
+        pointer = getattr(self, "_pointer", None)
+        if pointer and not list(self._owned):
+            self._pointer = None
+            _ffi.lib.session_destroy(pointer)
+
+    def __repr__(self):
+        if not self._pointer:
+            return "<Alchemist session, not connected>"
+        return f"<Alchemist session {self.id} at {self.address}, {self.worker_count} workers>"
+
+    def _handle(self):
+        if not self._pointer:
+            raise ValueError("this session is not connected")
+        return self._pointer
+
+    def _adopt(self, thing):
+        self._owned.add(thing)
+
+    # -- workers --
+
+    def request_workers(self, num_workers, timeout=None):
+        """Ask for a group of workers and wait until it is ready. Returns them.
+
+        Raises TimeoutError when `timeout` seconds were not enough (asking again goes on waiting).
+        """
+        self._console.line(f"Requesting {num_workers} workers from Alchemist")
+        if not _ffi.repeat("session_request_workers", self._handle(), int(num_workers), None, timeout_ms=2,
+                           timeout=timeout):
+            raise TimeoutError(f"{num_workers} workers were not ready within {timeout} s")
+        workers = self._workers("assigned")
+        self.worker_count = len(workers)
+        self.libraries.clear()
+        self._console.line(f"Total allocated {len(workers)} workers:")
+        for w in workers:
+            self._console.line(f"Worker-{w.id} on {w.host} at {w.address}:{w.port}")
+        return workers
+
+    def yield_workers(self, yielded_workers=None):
+        """Give workers back: all, or those with the given numbers. Returns those that are left."""
+        ids = None if yielded_workers is None else [int(w) for w in yielded_workers]
+        array = None if ids is None else (C.c_int * len(ids))(*ids)
+        _ffi.patient("session_yield_workers", self._handle(), array, 0 if ids is None else len(ids))
+        left = self._workers("assigned")
+        self.worker_count = len(left)
+        self._console.line(f"Yielded workers; {len(left)} are left")
+        return left
+
+    def list_all_workers(self):
+        """All worker slots of the server."""
+        return self._listed("all")
+
+    def list_active_workers(self):
+        """Those that serve some session."""
+        return self._listed("active")
+
+    def list_inactive_workers(self):
+        """Those that are idle."""
+        return self._listed("inactive")
+
+    def list_assigned_workers(self):
+        """Those that serve this session."""
+        return self._listed("assigned")
+
+    @property
+    def workers(self):
+        """Those that serve this session, in the order of their ranks."""
+        return self._workers("assigned")
+
+    def _listed(self, which):
+        workers = self._workers(which)
+        self._console.line(f"List of {which} workers ({len(workers)}):")
+        for w in workers:
+            self._console.line(f"  Worker-{w.id:03d} on {w.host} at {w.address}:{w.port} - {w.state.upper()}")
+        return workers
+
+    def _workers(self, which):
+        array, count = C.POINTER(_ffi.Worker)(), C.c_size_t()
+        _ffi.patient("session_list_workers", self._handle(), _FILTERS[which], C.byref(array), C.byref(count))
+        try:
+            return [Worker(w.id, w.rank if w.rank >= 0 else None, w.host.decode(), w.address.decode(), w.port,
+                           _STATES[w.state], w.session, w.pid) for w in itertools.islice(array, count.value)]
+        finally:
+            _ffi.lib.workers_free(array)
+
+    # -- test strings --
+
+    def send_test_string(self, text="This is a test string from an Alchemist client"):
+        """Have the server echo a string; returns the echo."""
+        reply = C.c_void_p()
+        _ffi.patient("session_test_string", self._handle(), text.encode("utf-8"), C.byref(reply))
+        try:
+            return C.string_at(reply).decode("utf-8")
+        finally:
+            _ffi.free(reply)
+
+    def request_test_string(self):
+        """A string that comes back from the server."""
+        return self.send_test_string("This is a test string from Alchemist")
+
+    # -- matrices --
+
+    def send_matrix(self, matrix, print_times=False, layout=None, name=None, progress=None):
+        """Send an array to the workers and return its handle.
+
+        Args:
+            matrix: two-dimensional (one dimension: a column), of any strides, float64, float32, complex128,
+                complex64, int64 or int32; other types are refused, never converted silently.
+            print_times: print the table of transfer times per worker.
+            layout: a name ("VC_STAR"), a Layout, or None for ScaLAPACK's default.
+            name: for your own orientation, at most 63 bytes.
+            progress: called with (bytes done, bytes in all); None: a tqdm bar on long sends, if tqdm is installed.
+        """
+        array = np.asarray(matrix)
+        if array.ndim == 1:
+            array = array[:, None]
+        if array.ndim != 2:
+            raise ValueError(f"a matrix has two dimensions, the array {array.ndim}")
+        array = transfer.strided(array)
+        begun = self._console.begin("Sending array info to Alchemist ...")
+        handle = self.create_matrix(array.shape, array.dtype, layout, name)
+        self._console.end(begun)
+        begun = self._console.begin("Sending array data to Alchemist ...")
+        try:
+            timings = self._moved("matrix_write_start", handle, array, progress, "sending")
+        except BaseException:
+            self._discard(handle)
+            raise
+        self._console.end(begun)
+        if print_times:
+            print_timings("\nData transfer times breakdown", timings)
+        return handle
+
+    def create_matrix(self, shape, dtype=np.float64, layout=None, name=None):
+        """Create a matrix whose entries are not written yet: see MatrixHandle.write()."""
+        rows, cols = shape
+        number = transfer.dtype_number(dtype)
+        pointer = C.c_void_p()
+        _ffi.patient("matrix_create", self._handle(), int(rows), int(cols), number, C.byref(as_layout(layout)._c),
+                     None if name is None else name.encode(), C.byref(pointer))
+        return MatrixHandle(self, pointer)
+
+    def fetch_matrix(self, handle, print_times=False, out=None, progress=None):
+        """Fetch a whole matrix as an array; parts are fetched by slicing the handle."""
+        title = handle.name or f"matrix {handle.id}"
+        begun = self._console.begin(f"Fetching data for array {title} from Alchemist ...")
+        shown, close = transfer.bar("fetching") if progress is None else (progress, lambda: None)
+        try:
+            array, timings = handle._read(None, out, shown)
+        finally:
+            close()
+        self._console.end(begun)
+        if print_times:
+            print_timings(f"\nData transfer times breakdown for array {title}", timings)
+        return array
+
+    def matrix(self, matrix_id):
+        """A handle for the matrix with an id, made by another process for example."""
+        pointer = C.c_void_p()
+        _ffi.patient("matrix_open", self._handle(), C.c_uint64(matrix_id), C.byref(pointer))
+        return MatrixHandle(self, pointer)
+
+    def list_matrices(self):
+        """Handles of all matrices of the session."""
+        array, count = C.POINTER(_ffi.MatrixInfo)(), C.c_size_t()
+        _ffi.patient("matrix_list", self._handle(), C.byref(array), C.byref(count))
+        try:
+            ids = [info.id for info in itertools.islice(array, count.value)]
+        finally:
+            _ffi.free(array)
+        return [self.matrix(i) for i in ids]
+
+    def _moved(self, start, handle, array, progress, text):
+        shown, close = transfer.bar(text) if progress is None else (progress, lambda: None)
+        try:
+            return transfer.run(start, self, handle._handle(), (0, 0, *array.shape), array, shown)
+        finally:
+            close()
+
+    def _discard(self, handle):
+        """Free what a failed send left behind; the error that is under way counts, not this one."""
+        try:
+            _ffi.call("matrix_free", handle._handle())
+        except Exception:  # the group may be gone, and the matrix with it
+            pass
+        handle._release()
+
+    # -- libraries and tasks --
+
+    def load_library(self, name, path=None, timeout=None):
+        """Load a library on the workers and return it: its functions are attributes.
+
+        Args:
+            name: its name, looked for in the server's plugin directories.
+            path: a path on the workers' host that lies in one of these directories; None: by name.
+        """
+        pointer = C.c_void_p()
+        path = None if path is None else os.fspath(path).encode()
+        if not _ffi.repeat("library_load", self._handle(), name.encode(), path, None, C.byref(pointer),
+                           timeout_ms=3, timeout=timeout):
+            raise TimeoutError(f"library {name!r} was not loaded within {timeout} s")
+        library = Library(self, pointer)
+        self.libraries[library.name] = library
+        self._console.line(f"Library '{library.name}' successfully loaded.")
+        return library
+
+    def list_available_libraries(self):
+        """Names of the libraries in the server's plugin directories."""
+        return self._library_names(False)
+
+    def list_loaded_libraries(self):
+        """Names of the libraries that this session loaded."""
+        return self._library_names(True)
+
+    def _library_names(self, loaded_only):
+        array, count = C.POINTER(C.c_char_p)(), C.c_size_t()
+        _ffi.patient("library_list", self._handle(), C.c_bool(loaded_only), C.byref(array), C.byref(count))
+        try:
+            return [array[k].decode() for k in range(count.value)]
+        finally:
+            _ffi.lib.names_free(array)
+
+    def run_task(self, library, function, *args, **kwargs):
+        """Run a function of a library, given as an object or by its name."""
+        if isinstance(library, str):
+            library = self.libraries.get(library) or self.load_library(library)
+        return getattr(library, function)(*args, **kwargs)
+
+    # -- HDF5 files of this machine --
+
+    def read_from_hdf5(self, filename, dataset):
+        """Read a data set of a file of this machine as an array (needs h5py)."""
+        import h5py
+
+        with h5py.File(filename, "r") as file:
+            return file[dataset][()]
+
+    def send_hdf5(self, filename, dataset, print_times=False, layout=None):
+        """Read a data set of a file of this machine and send it to the workers (needs h5py)."""
+        return self.send_matrix(self.read_from_hdf5(filename, dataset), print_times, layout)
+
+
+def connect(address=None, workers=None, *, port=None, token=None, connection_file=None, verbose=False, **options):
+    """Connect to a server and return a session, with a group of `workers` if given.
+
+    Args:
+        address: "host:port", or None for the server of this machine (found by its connection file).
+        workers: how many workers to ask for.
+    Further arguments are those of AlchemistSession.connect_to_alchemist().
+    """
+    session = AlchemistSession(verbose=verbose)
+    session.connect_to_alchemist(address, port, token=token, connection_file=connection_file, **options)
+    try:
+        if workers is not None:
+            session.request_workers(workers)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def attach(ticket, **options):
+    """Attach to the session that a ticket is of, from another process or host.
+
+    The end of an attached session does not end the session that it is attached to.
+    """
+    return AlchemistSession(verbose=False)._attach(Ticket(*ticket), options)
+
+
+def _join(address, port):
+    if address is None and port is None:
+        return None
+    return address if port is None else f"{'localhost' if address is None else address}:{int(port)}"
+
+
+def _options(address, token, connection_file, options):
+    c = _ffi.SessionOptions()
+    _ffi.lib.session_options_init(C.byref(c))
+    c.name = b"python"
+    for name, value in (("address", address), ("token", token), ("connection_file", connection_file)):
+        if value is not None:
+            setattr(c, name, os.fspath(value).encode())
+    for name, value in options.items():
+        if name not in dict(_ffi.SessionOptions._fields_):
+            raise TypeError(f"unknown option {name!r}: "
+                            + ", ".join(n for n, _ in _ffi.SessionOptions._fields_ if n.endswith(("_ms", "_bytes",
+                                                                                              "_flight", "_threads"))))
+        setattr(c, name, value)
+    return c
