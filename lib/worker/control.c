@@ -1,0 +1,321 @@
+#include "worker/control.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define PROGRESS_INTERVAL_NS (50 * 1000000LL)
+#define QUIT_MS 1000 /* how long an orderly end may take */
+
+struct alchi_control {
+    alchi_control_env_t env;
+    pthread_mutex_t sending; /* guards the sending side of the channel and what follows */
+    uint64_t progress_task;
+    int64_t progress_ns;
+    int wake_fd; /* tells the thread that something is left to send */
+};
+
+/* Without its driver a rank has no purpose, and its main thread may be anywhere. */
+static _Noreturn void
+driver_gone(const alchi_control_t *control, int rc)
+{
+    const char *fault = alchi_channel_fault(control->env.channel);
+
+    if (rc == ALCH_ECONNECT)
+        alchi_log(ALCHI_LOG_DEBUG, "the driver closed its connection; leaving");
+    else
+        alchi_log(ALCHI_LOG_ERROR, "connection to the driver failed: %s; leaving",
+                  fault[0] ? fault : alch_strerror(rc));
+    _exit(rc);
+}
+
+/* After a send under the mutex. */
+static void
+sent(alchi_control_t *control, int rc)
+{
+    uint64_t one = 1;
+    bool left = alchi_channel_wants_write(control->env.channel);
+
+    pthread_mutex_unlock(&control->sending);
+    if (rc)
+        driver_gone(control, rc);
+    if (left && write(control->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        driver_gone(control, ALCH_ESYSTEM);
+}
+
+void
+alchi_control_send(alchi_control_t *control, unsigned type, uint64_t id, const void *message)
+{
+    pthread_mutex_lock(&control->sending);
+    sent(control, alchi_channel_send(control->env.channel, type, id ? ALCHI_FRAME_REPLY : 0, id, message));
+}
+
+void
+alchi_control_send_error(alchi_control_t *control, uint64_t id, const alch_error_t *error)
+{
+    alch_error_t mine = *error;
+
+    if (mine.rank < 0)
+        mine.rank = control->env.rank;
+    pthread_mutex_lock(&control->sending);
+    sent(control, alchi_channel_send_error(control->env.channel, id, &mine));
+}
+
+void
+alchi_control_progress(alchi_control_t *control, uint64_t task, double fraction, const char *text)
+{
+    Alchw__WorkerProgress progress = ALCHW__WORKER_PROGRESS__INIT;
+    int64_t now = alchi_now_ns();
+
+    pthread_mutex_lock(&control->sending);
+    if ((control->progress_task == task && now - control->progress_ns < PROGRESS_INTERVAL_NS) ||
+        alchi_channel_wants_write(control->env.channel)) {
+        pthread_mutex_unlock(&control->sending);
+        return;
+    }
+    control->progress_task = task;
+    control->progress_ns = now;
+    progress.has_task = progress.has_fraction = true;
+    progress.task = task;
+    progress.fraction = fraction;
+    progress.text = (char *)(text ? text : "");
+    sent(control, alchi_channel_send(control->env.channel, ALCHI_WORKER_PROGRESS, 0, 0, &progress));
+}
+
+static int
+do_reserve(alchi_control_t *control, const Alchw__WorkerReserve *reserve, alch_error_t *err)
+{
+    const Alchw__Matrix *matrix = reserve->matrix;
+    alch_layout_t layout = ALCH_LAYOUT_DEFAULT;
+
+    if (!matrix || !matrix->layout || matrix->id == 0)
+        return alchi_error_set(err, ALCH_EPROTO, "a reservation needs a matrix with id and layout");
+    if (matrix->workers != (uint32_t)control->env.size)
+        return alchi_error_set(err, ALCH_EPROTO, "matrix %llu is laid out for %u workers, the group has %d",
+                               (unsigned long long)matrix->id, matrix->workers, control->env.size);
+    layout.dist = (alch_dist_t)matrix->layout->dist;
+    layout.mb = matrix->layout->mb;
+    layout.nb = matrix->layout->nb;
+    layout.nprow = (int)matrix->layout->nprow;
+    layout.npcol = (int)matrix->layout->npcol;
+    return alchi_store_reserve(control->env.store, matrix->id, matrix->rows, matrix->cols, (alch_dtype_t)matrix->dtype,
+                               &layout, matrix->name, NULL, err);
+}
+
+static int
+do_check(alchi_control_t *control, const Alchw__WorkerCheck *check, alch_error_t *err)
+{
+    int rc = ALCH_OK;
+
+    for (size_t k = 0; k < check->n_ids && !rc; k++)
+        rc = alchi_store_check(control->env.store, check->ids[k], err);
+    return rc;
+}
+
+static void
+answer(alchi_control_t *control, uint64_t id, int rc, const alch_error_t *err)
+{
+    Alchw__Empty empty = ALCHW__EMPTY__INIT;
+
+    if (rc)
+        alchi_control_send_error(control, id, err);
+    else
+        alchi_control_send(control, ALCHI_EMPTY, id, &empty);
+}
+
+/* Give the main thread a second to end in order. */
+static _Noreturn void
+quit(alchi_control_t *control)
+{
+    alchi_deadline_t deadline = alchi_deadline_in_ms(QUIT_MS);
+
+    alchi_log(ALCHI_LOG_DEBUG, "told to quit");
+    alchi_queue_quit(control->env.queue);
+    while (alchi_deadline_left_ms(deadline) > 0)
+        poll(NULL, 0, alchi_deadline_left_ms(deadline));
+    _exit(EXIT_SUCCESS);
+}
+
+/* Requests that are answered here; false: not one of them. */
+static bool
+handle_request(alchi_control_t *control, const alchi_frame_t *frame, const void *message)
+{
+    alch_error_t err = {ALCH_OK, -1, ""};
+    int rc = ALCH_OK;
+
+    switch (frame->type) {
+    case ALCHI_PING:
+        break;
+    case ALCHI_WORKER_RESERVE:
+        rc = do_reserve(control, message, &err);
+        break;
+    case ALCHI_WORKER_FREE:
+        rc = alchi_store_free(control->env.store, ((const Alchw__WorkerFree *)message)->id, &err);
+        break;
+    case ALCHI_WORKER_CHECK:
+        rc = do_check(control, message, &err);
+        break;
+    default:
+        return false;
+    }
+    answer(control, frame->id, rc, &err);
+    return true;
+}
+
+/* Orders about tasks; false: not one of them. A task that is not there has ended meanwhile. */
+static bool
+handle_order(alchi_control_t *control, const alchi_frame_t *frame, const void *message)
+{
+    switch (frame->type) {
+    case ALCHI_WORKER_START:
+        if (!alchi_queue_start(control->env.queue, ((const Alchw__WorkerStart *)message)->task))
+            alchi_log(ALCHI_LOG_WARNING, "no task %llu waits for its start",
+                      (unsigned long long)((const Alchw__WorkerStart *)message)->task);
+        return true;
+    case ALCHI_WORKER_DROP:
+        alchi_queue_drop(control->env.queue, ((const Alchw__WorkerDrop *)message)->task);
+        return true;
+    case ALCHI_WORKER_CANCEL:
+        alchi_queue_cancel(control->env.queue, ((const Alchw__WorkerCancel *)message)->task);
+        return true;
+    case ALCHI_WORKER_QUIT:
+        quit(control);
+    default:
+        return false;
+    }
+}
+
+/* Loads and tasks keep their message; false: not one of them. */
+static bool
+handle_job(alchi_control_t *control, const alchi_frame_t *frame, void *message)
+{
+    alch_error_t err = {ALCH_OK, -1, ""};
+    int rc;
+
+    if (frame->type == ALCHI_WORKER_LOAD)
+        rc = alchi_queue_load(control->env.queue, frame->id, message, &err);
+    else if (frame->type == ALCHI_WORKER_TASK)
+        rc = alchi_queue_task(control->env.queue, frame->id, message, &err);
+    else
+        return false;
+    if (rc)
+        alchi_control_send_error(control, frame->id, &err);
+    return true;
+}
+
+static void
+handle(alchi_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
+{
+    alch_error_t err = {ALCH_OK, -1, ""};
+
+    if (message && handle_job(control, frame, message))
+        return;
+    if (frame->type == ALCHI_ERROR && message) {
+        const char *text = ((const Alchw__Error *)message)->text;
+
+        alchi_log(ALCHI_LOG_ERROR, "the driver says: %s", text ? text : "error");
+    } else if (frame->type == ALCHI_PING || message) {
+        if (!handle_request(control, frame, message) && !handle_order(control, frame, message) && frame->id) {
+            alchi_error_set(&err, ALCH_EPROTO, "a rank does not understand %s", alchi_message_name(frame->type));
+            alchi_control_send_error(control, frame->id, &err);
+        }
+    }
+    alchi_message_free(message);
+}
+
+static void
+receive_all(alchi_control_t *control)
+{
+    for (;;) {
+        alchi_frame_t frame;
+        ProtobufCMessage *message = NULL;
+        int rc = alchi_channel_receive(control->env.channel, &frame, &message);
+
+        if (rc == ALCH_EAGAIN)
+            return;
+        if (rc)
+            driver_gone(control, rc);
+        handle(control, &frame, message);
+    }
+}
+
+static bool
+flush(alchi_control_t *control)
+{
+    int rc;
+
+    pthread_mutex_lock(&control->sending);
+    rc = alchi_channel_flush(control->env.channel);
+    pthread_mutex_unlock(&control->sending);
+    if (rc && rc != ALCH_EAGAIN)
+        driver_gone(control, rc);
+    return rc == ALCH_EAGAIN;
+}
+
+static void *
+run(void *argument)
+{
+    alchi_control_t *control = argument;
+    bool left = true;
+
+    receive_all(control); /* what came with the handshake's last bytes */
+    for (;;) {
+        struct pollfd fds[2] = {
+            {alchi_channel_fd(control->env.channel), (short)(POLLIN | (left ? POLLOUT : 0)), 0},
+            {control->wake_fd, POLLIN, 0},
+        };
+        uint64_t ignored;
+
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            driver_gone(control, ALCH_ESYSTEM);
+        if (fds[1].revents && read(control->wake_fd, &ignored, sizeof ignored) < 0 && errno != EAGAIN)
+            driver_gone(control, ALCH_ESYSTEM);
+        left = flush(control);
+        if (fds[0].revents)
+            receive_all(control);
+    }
+    return NULL;
+}
+
+int
+alchi_control_start(const alchi_control_env_t *env, alchi_control_t **control_p, alch_error_t *err)
+{
+    alchi_control_t *control = calloc(1, sizeof *control);
+    pthread_t thread;
+    sigset_t all, old;
+    int rc;
+
+    if (!control)
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    control->env = *env;
+    pthread_mutex_init(&control->sending, NULL);
+    control->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (control->wake_fd < 0) {
+        rc = alchi_error_errno(err, errno, "cannot create an eventfd");
+        goto fail;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&thread, NULL, run, control);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc) {
+        rc = alchi_error_errno(err, rc, "cannot start the control thread");
+        close(control->wake_fd);
+        goto fail;
+    }
+    pthread_detach(thread);
+    *control_p = control;
+    return ALCH_OK;
+fail:
+    pthread_mutex_destroy(&control->sending);
+    free(control);
+    return rc;
+}

@@ -1,0 +1,36 @@
+/**
+ * @file worker/control.h
+ * The control thread of a rank: answers the driver at any time, also while a task runs.
+ * When the driver is gone the process ends at once. No MPI.
+ */
+#ifndef ALCHI_CONTROL_H
+#define ALCHI_CONTROL_H
+
+#include "net/channel.h"
+#include "worker/queue.h"
+#include "worker/store.h"
+
+typedef struct alchi_control alchi_control_t;
+
+/** What the control thread works on; all borrowed but the channel, which it takes over once started. */
+typedef struct {
+    alchi_channel_t *channel; /* authenticated */
+    alchi_store_t *store;
+    alchi_queue_t *queue;
+    int rank, size;
+} alchi_control_env_t;
+
+/** Start the thread. @return ALCH_OK, ALCH_ENOMEM, ALCH_ESYSTEM */
+int alchi_control_start(const alchi_control_env_t *env, alchi_control_t **control_p, alch_error_t *err);
+
+/** Send a message to the driver: a reply (`id` of the request) or an unasked one (id 0). MT-Safe. */
+void alchi_control_send(alchi_control_t *control, unsigned type, uint64_t id, const void *message);
+
+/** Send an ERROR; a rank of -1 becomes this one. MT-Safe. */
+void alchi_control_send_error(alchi_control_t *control, uint64_t id, const alch_error_t *error);
+
+/** Report progress of a task, at most about 20 times a second; what comes faster, or finds a driver that does not
+ *  read, is left out. MT-Safe. */
+void alchi_control_progress(alchi_control_t *control, uint64_t task, double fraction, const char *text);
+
+#endif

@@ -1,0 +1,254 @@
+#include "worker/queue.h"
+
+#include "base/error.h"
+
+#include <alchemist/library.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+struct alchi_queue {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    alchi_store_t *store;
+    alchi_job_t *waiting, *runnable, *running;
+    bool quit;
+};
+
+alchi_queue_t *
+alchi_queue_create(alchi_store_t *store)
+{
+    alchi_queue_t *queue = calloc(1, sizeof *queue);
+
+    if (!queue)
+        return NULL;
+    pthread_mutex_init(&queue->mutex, NULL);
+    pthread_cond_init(&queue->changed, NULL);
+    queue->store = store;
+    return queue;
+}
+
+static void
+job_free(alchi_job_t *job)
+{
+    alchi_message_free(job->load);
+    alchi_message_free(job->task);
+    free(job->matrices);
+    free(job);
+}
+
+static void
+job_unlock(alchi_queue_t *queue, alchi_job_t *job)
+{
+    if (job->task)
+        alchi_store_unlock(queue->store, job->task->task, job->matrices, job->matrix_count);
+}
+
+static void
+jobs_free(alchi_queue_t *queue, alchi_job_t *jobs)
+{
+    alchi_job_t *job, *next;
+
+    DL_FOREACH_SAFE(jobs, job, next)
+    {
+        job_unlock(queue, job);
+        job_free(job);
+    }
+}
+
+void
+alchi_queue_destroy(alchi_queue_t *queue)
+{
+    if (!queue)
+        return;
+    jobs_free(queue, queue->waiting);
+    jobs_free(queue, queue->runnable);
+    pthread_cond_destroy(&queue->changed);
+    pthread_mutex_destroy(&queue->mutex);
+    free(queue);
+}
+
+static void
+put(alchi_queue_t *queue, alchi_job_t *job, bool start)
+{
+    pthread_mutex_lock(&queue->mutex);
+    if (start)
+        DL_APPEND(queue->runnable, job);
+    else
+        DL_APPEND(queue->waiting, job);
+    pthread_cond_signal(&queue->changed);
+    pthread_mutex_unlock(&queue->mutex);
+}
+
+int
+alchi_queue_load(alchi_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load, alch_error_t *err)
+{
+    alchi_job_t *job = calloc(1, sizeof *job);
+
+    if (!job) {
+        alchi_message_free(load);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    }
+    job->request = request;
+    job->load = load;
+    put(queue, job, true);
+    return ALCH_OK;
+}
+
+/* The matrix ids among the arguments; with NULL only their number. */
+static size_t
+matrices_of(const Alchw__WorkerTask *task, uint64_t *ids)
+{
+    size_t count = 0;
+
+    for (size_t k = 0; k < task->n_arguments; k++) {
+        const Alchw__Value *value = task->arguments[k]->value;
+
+        if (!value || value->type != ALCH_TYPE_MATRIX)
+            continue;
+        for (size_t e = 0; e < value->n_u; e++, count++)
+            if (ids)
+                ids[count] = value->u[e];
+    }
+    return count;
+}
+
+static int
+job_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
+{
+    const Alchw__WorkerTask *task = job->task;
+
+    if (!task->task || !task->library || !task->function)
+        return alchi_error_set(err, ALCH_EINVAL, "a task needs an id, a library and a function");
+    job->matrix_count = matrices_of(task, NULL);
+    if (job->matrix_count > 0) {
+        job->matrices = calloc(job->matrix_count, sizeof *job->matrices);
+        if (!job->matrices)
+            return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        matrices_of(task, job->matrices);
+    }
+    return alchi_store_lock(queue->store, task->task, task->function, job->matrices, job->matrix_count, err);
+}
+
+int
+alchi_queue_task(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTask *task, alch_error_t *err)
+{
+    alchi_job_t *job = calloc(1, sizeof *job);
+    int rc;
+
+    if (!job) {
+        alchi_message_free(task);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    }
+    job->request = request;
+    job->task = task;
+    rc = job_lock(queue, job, err);
+    if (rc) {
+        job_free(job);
+        return rc;
+    }
+    put(queue, job, task->start);
+    return ALCH_OK;
+}
+
+static alchi_job_t *
+find(alchi_job_t *jobs, uint64_t task)
+{
+    alchi_job_t *job;
+
+    DL_FOREACH(jobs, job)
+    {
+        if (job->task && job->task->task == task)
+            return job;
+    }
+    return NULL;
+}
+
+bool
+alchi_queue_start(alchi_queue_t *queue, uint64_t task)
+{
+    alchi_job_t *job;
+
+    pthread_mutex_lock(&queue->mutex);
+    job = find(queue->waiting, task);
+    if (job) {
+        DL_DELETE(queue->waiting, job);
+        DL_APPEND(queue->runnable, job);
+        pthread_cond_signal(&queue->changed);
+    }
+    pthread_mutex_unlock(&queue->mutex);
+    return job != NULL;
+}
+
+bool
+alchi_queue_drop(alchi_queue_t *queue, uint64_t task)
+{
+    alchi_job_t *job;
+
+    pthread_mutex_lock(&queue->mutex);
+    job = find(queue->waiting, task);
+    if (job)
+        DL_DELETE(queue->waiting, job);
+    pthread_mutex_unlock(&queue->mutex);
+    if (!job)
+        return false;
+    job_unlock(queue, job);
+    job_free(job);
+    return true;
+}
+
+bool
+alchi_queue_cancel(alchi_queue_t *queue, uint64_t task)
+{
+    alchi_job_t *job;
+
+    pthread_mutex_lock(&queue->mutex);
+    job = find(queue->running, task);
+    if (!job)
+        job = find(queue->runnable, task);
+    if (!job)
+        job = find(queue->waiting, task);
+    if (job)
+        atomic_store(&job->cancel, true);
+    pthread_mutex_unlock(&queue->mutex);
+    return job != NULL;
+}
+
+void
+alchi_queue_quit(alchi_queue_t *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    queue->quit = true;
+    if (queue->running)
+        atomic_store(&queue->running->cancel, true);
+    pthread_cond_signal(&queue->changed);
+    pthread_mutex_unlock(&queue->mutex);
+}
+
+alchi_job_t *
+alchi_queue_next(alchi_queue_t *queue)
+{
+    alchi_job_t *job = NULL;
+
+    pthread_mutex_lock(&queue->mutex);
+    while (!queue->quit && !queue->runnable)
+        pthread_cond_wait(&queue->changed, &queue->mutex);
+    if (!queue->quit) {
+        job = queue->runnable;
+        DL_DELETE(queue->runnable, job);
+        DL_APPEND(queue->running, job);
+    }
+    pthread_mutex_unlock(&queue->mutex);
+    return job;
+}
+
+void
+alchi_queue_done(alchi_queue_t *queue, alchi_job_t *job)
+{
+    pthread_mutex_lock(&queue->mutex);
+    DL_DELETE(queue->running, job);
+    pthread_mutex_unlock(&queue->mutex);
+    job_unlock(queue, job);
+    job_free(job);
+}

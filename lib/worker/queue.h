@@ -1,0 +1,51 @@
+/**
+ * @file worker/queue.h
+ * What the main thread has to do: loads and tasks, put there by the control thread.
+ *
+ * A task may wait for its start. Jobs run in the order in which they became runnable,
+ * which is the order of the driver's commands and so the same on every rank. MT-Safe; no MPI.
+ */
+#ifndef ALCHI_QUEUE_H
+#define ALCHI_QUEUE_H
+
+#include "wire/message.h"
+#include "worker/store.h"
+#include <stdatomic.h>
+
+typedef struct alchi_job {
+    uint64_t request;          /* id of the driver's request */
+    Alchw__WorkerLoad *load;   /* one of the two; owned */
+    Alchw__WorkerTask *task;
+    uint64_t *matrices;        /* what the task reads */
+    size_t matrix_count;
+    atomic_bool cancel;
+    struct alchi_job *prev, *next;
+} alchi_job_t;
+
+typedef struct alchi_queue alchi_queue_t;
+
+alchi_queue_t *alchi_queue_create(alchi_store_t *store);
+void alchi_queue_destroy(alchi_queue_t *queue);
+
+/** Takes the message over, also on failure. */
+int alchi_queue_load(alchi_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load, alch_error_t *err);
+
+/** Lock the matrices that a task reads and queue it, runnable if task->start. Takes the message over, also on
+ *  failure. @return ALCH_OK; ALCH_ENOENT, ALCH_EINVAL, ALCH_ENOMEM: not queued, nothing is locked */
+int alchi_queue_task(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTask *task, alch_error_t *err);
+
+/** A waiting task becomes runnable. false: there is none such. */
+bool alchi_queue_start(alchi_queue_t *queue, uint64_t task);
+/** Forget a waiting task and unlock its matrices. false: there is none such. */
+bool alchi_queue_drop(alchi_queue_t *queue, uint64_t task);
+/** Set the flag of a waiting, runnable or running task. false: there is none such. */
+bool alchi_queue_cancel(alchi_queue_t *queue, uint64_t task);
+/** alchi_queue_next() returns NULL from now on; the running task's flag is set. */
+void alchi_queue_quit(alchi_queue_t *queue);
+
+/** Sleep until there is a job, which is the running one until alchi_queue_done(). NULL: quit. Main thread only. */
+alchi_job_t *alchi_queue_next(alchi_queue_t *queue);
+/** Unlock the matrices of the running job and free it. */
+void alchi_queue_done(alchi_queue_t *queue, alchi_job_t *job);
+
+#endif

@@ -1,0 +1,578 @@
+#include "worker/store.h"
+
+#include "base/error.h"
+#include "base/util.h"
+#include "worker/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+typedef struct entry {
+    alchi_part_t part;
+    int64_t bytes;
+    UT_hash_handle hh; /* in `named` while the id is known */
+    struct entry *prev, *next;
+} entry_t;
+
+/* What a task, running or queued, reads. */
+typedef struct hold {
+    uint64_t task;
+    char name[64];
+    struct hold *prev, *next;
+    size_t count;
+    entry_t *entries[];
+} hold_t;
+
+struct alchi_store {
+    pthread_mutex_t mutex;
+    int rank, size;
+    int64_t limit, used;
+    char label[48];
+    entry_t *named;
+    entry_t *all;
+    hold_t *holds;
+};
+
+static entry_t *
+entry_of(const alchi_part_t *part)
+{
+    return ALCHI_CONTAINER(part, entry_t, part);
+}
+
+static entry_t *
+find(alchi_store_t *store, uint64_t id)
+{
+    entry_t *entry;
+
+    HASH_FIND(hh, store->named, &id, sizeof id, entry);
+    return entry;
+}
+
+static char *
+describe(uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype, char *text, size_t size)
+{
+    char matrix[96];
+    const char *dims;
+
+    alchi_format_matrix(id, m, n, dtype, matrix, sizeof matrix);
+    dims = strchr(matrix, '(');
+    if (id == 0 && dims)
+        snprintf(text, size, "work matrix %s", dims);
+    else
+        snprintf(text, size, "matrix %s", matrix);
+    return text;
+}
+
+static char *
+describe_part(const alchi_part_t *part, char *text, size_t size)
+{
+    return describe(part->id, part->layout.m, part->layout.n, part->dtype, text, size);
+}
+
+alchi_store_t *
+alchi_store_create(int rank, int size, int64_t memory_limit)
+{
+    alchi_store_t *store = calloc(1, sizeof *store);
+
+    if (!store)
+        return NULL;
+    pthread_mutex_init(&store->mutex, NULL);
+    store->rank = rank;
+    store->size = size;
+    store->limit = memory_limit;
+    snprintf(store->label, sizeof store->label, "worker rank %d", rank);
+    return store;
+}
+
+void
+alchi_store_set_slot(alchi_store_t *store, int slot)
+{
+    snprintf(store->label, sizeof store->label, "worker %d (rank %d)", slot, store->rank);
+}
+
+static void
+entry_free(entry_t *entry)
+{
+    alchi_mem_free(entry->part.data, (size_t)entry->bytes);
+    alchi_region_destroy(entry->part.region);
+    alchi_layout_fini(&entry->part.layout);
+    pthread_mutex_destroy(&entry->part.mutex);
+    free(entry);
+}
+
+void
+alchi_store_destroy(alchi_store_t *store)
+{
+    entry_t *entry, *next;
+    hold_t *hold, *next_hold;
+
+    if (!store)
+        return;
+    HASH_CLEAR(hh, store->named);
+    DL_FOREACH_SAFE(store->holds, hold, next_hold)
+    free(hold);
+    DL_FOREACH_SAFE(store->all, entry, next)
+    entry_free(entry);
+    pthread_mutex_destroy(&store->mutex);
+    free(store);
+}
+
+/* Room for `bytes` more? The caller holds the mutex. */
+static int
+charge(alchi_store_t *store, int64_t bytes, const char *what, alch_error_t *err)
+{
+    char need[32], left[32], limit[32];
+
+    if (bytes > 0 && store->limit > 0 && bytes > store->limit - store->used) {
+        int64_t free_bytes = store->limit > store->used ? store->limit - store->used : 0;
+
+        return alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: needs %s on %s, %s of %s are free (--memory-limit)",
+                                what, alchi_format_bytes(bytes, need, sizeof need), store->label,
+                                alchi_format_bytes(free_bytes, left, sizeof left),
+                                alchi_format_bytes(store->limit, limit, sizeof limit));
+    }
+    if (bytes > INT64_MAX - store->used)
+        return alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: too large", what);
+    store->used += bytes;
+    return ALCH_OK;
+}
+
+int
+alchi_store_account(alchi_store_t *store, int64_t bytes, const char *what, alch_error_t *err)
+{
+    int rc;
+
+    pthread_mutex_lock(&store->mutex);
+    rc = charge(store, bytes, what, err);
+    pthread_mutex_unlock(&store->mutex);
+    return rc;
+}
+
+int64_t
+alchi_store_used(alchi_store_t *store)
+{
+    int64_t used;
+
+    pthread_mutex_lock(&store->mutex);
+    used = store->used;
+    pthread_mutex_unlock(&store->mutex);
+    return used;
+}
+
+/* The part's shape, without memory. */
+static int
+entry_create(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
+             const char *name, entry_t **entry_p, alch_error_t *err)
+{
+    entry_t *entry = calloc(1, sizeof *entry);
+    alchi_part_t *part;
+    char what[128];
+    int rc;
+
+    if (!entry)
+        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "out of memory");
+    part = &entry->part;
+    rc = alchi_layout_init(&part->layout, m, n, store->size, layout, err);
+    if (rc) {
+        free(entry);
+        return rc;
+    }
+    pthread_mutex_init(&part->mutex, NULL);
+    part->id = id;
+    part->dtype = dtype;
+    part->entry = alch_dtype_size(dtype);
+    snprintf(part->name, sizeof part->name, "%s", name ? name : "");
+    part->replica = part->row = part->col = -1;
+    part->rows = part->cols = (alchi_axis_t){1, 1, 0};
+    if (alchi_layout_place(&part->layout, store->rank, &part->replica, &part->row, &part->col))
+        alchi_layout_axes(&part->layout, part->row, part->col, &part->rows, &part->cols);
+    else
+        part->replica = part->row = part->col = -1;
+    alchi_layout_local(&part->layout, store->rank, &part->local_m, &part->local_n);
+    part->lld = part->local_m > 1 ? part->local_m : 1;
+    if (!alchi_mul_int64(part->local_m, part->local_n, &entry->bytes) ||
+        !alchi_mul_int64(entry->bytes, (int64_t)part->entry, &entry->bytes)) {
+        entry->bytes = 0;
+        rc = alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: too large for %s",
+                              describe_part(part, what, sizeof what), store->label);
+        entry_free(entry);
+        return rc;
+    }
+    *entry_p = entry;
+    return ALCH_OK;
+}
+
+static void
+uncharge(alchi_store_t *store, int64_t bytes)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->used -= bytes;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* Account for an entry's memory, then get it. */
+static int
+entry_fill(alchi_store_t *store, entry_t *entry, alch_error_t *err)
+{
+    alchi_part_t *part = &entry->part;
+    char what[128], need[32];
+    int rc;
+
+    describe_part(part, what, sizeof what);
+    rc = alchi_store_account(store, entry->bytes, what, err);
+    if (rc) {
+        entry->bytes = 0;
+        return rc;
+    }
+    part->region = alchi_region_create(part->local_m, part->local_n);
+    if (entry->bytes > 0)
+        part->data = alchi_mem_alloc((size_t)entry->bytes);
+    if (!part->region || (entry->bytes > 0 && !part->data)) {
+        uncharge(store, entry->bytes);
+        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s: no memory for %s on %s", what,
+                                alchi_format_bytes(entry->bytes, need, sizeof need), store->label);
+    }
+    return ALCH_OK;
+}
+
+static int
+taken(alchi_store_t *store, uint64_t id, alch_error_t *err)
+{
+    return alchi_error_rank(err, ALCH_EINVAL, store->rank, "matrix %llu exists already on %s", (unsigned long long)id,
+                            store->label);
+}
+
+int
+alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
+                    const alch_layout_t *layout, const char *name, alchi_part_t **part_p, alch_error_t *err)
+{
+    entry_t *entry = NULL;
+    int rc;
+
+    if (id == 0 && !part_p)
+        return alchi_error_rank(err, ALCH_EINVAL, store->rank, "a matrix without id needs an owner");
+    if (m < 0 || n < 0 || alch_dtype_size(dtype) == 0)
+        return alchi_error_rank(err, ALCH_EINVAL, store->rank,
+                                "matrix %llu: %lld x %lld entries of type %d cannot be made", (unsigned long long)id,
+                                (long long)m, (long long)n, (int)dtype);
+    rc = entry_create(store, id, m, n, dtype, layout, name, &entry, err);
+    if (rc)
+        return rc;
+    rc = entry_fill(store, entry, err);
+    if (rc) {
+        entry_free(entry);
+        return rc;
+    }
+    pthread_mutex_lock(&store->mutex);
+    if (id && find(store, id)) {
+        store->used -= entry->bytes;
+        rc = taken(store, id, err);
+    } else {
+        if (id)
+            HASH_ADD(hh, store->named, part.id, sizeof entry->part.id, entry);
+        entry->part.references = (id ? 1 : 0) + (part_p ? 1 : 0);
+        DL_APPEND(store->all, entry);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (rc) {
+        entry_free(entry);
+        return rc;
+    }
+    if (part_p)
+        *part_p = &entry->part;
+    return ALCH_OK;
+}
+
+int
+alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_error_t *err)
+{
+    entry_t *entry = entry_of(part);
+    int rc = ALCH_OK;
+
+    pthread_mutex_lock(&store->mutex);
+    if (id == 0 || part->id != 0) {
+        rc = alchi_error_rank(err, ALCH_EINVAL, store->rank, "matrix %llu cannot be given the id %llu",
+                              (unsigned long long)part->id, (unsigned long long)id);
+    } else if (find(store, id)) {
+        rc = taken(store, id, err);
+    } else {
+        part->id = id;
+        part->references++;
+        HASH_ADD(hh, store->named, part.id, sizeof entry->part.id, entry);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return rc;
+}
+
+/* Drop one reference; the caller holds the mutex and frees what is returned after letting it go. */
+static entry_t *
+drop(alchi_store_t *store, entry_t *entry)
+{
+    if (--entry->part.references > 0)
+        return NULL;
+    DL_DELETE(store->all, entry);
+    return entry;
+}
+
+/* Memory counts as used until it is really given back. */
+static void
+bury(alchi_store_t *store, entry_t *entry)
+{
+    int64_t bytes;
+
+    if (!entry)
+        return;
+    bytes = entry->bytes;
+    entry_free(entry);
+    uncharge(store, bytes);
+}
+
+void
+alchi_store_release(alchi_store_t *store, alchi_part_t *part)
+{
+    entry_t *gone;
+
+    if (!part)
+        return;
+    pthread_mutex_lock(&store->mutex);
+    gone = drop(store, entry_of(part));
+    pthread_mutex_unlock(&store->mutex);
+    bury(store, gone);
+}
+
+static int
+unknown(alchi_store_t *store, uint64_t id, alch_error_t *err)
+{
+    return alchi_error_rank(err, ALCH_ENOENT, store->rank, "no matrix %llu on %s", (unsigned long long)id,
+                            store->label);
+}
+
+static int
+busy(alchi_store_t *store, const alchi_part_t *part, alch_error_t *err)
+{
+    char what[128];
+
+    return alchi_error_rank(err, ALCH_EBUSY, store->rank, "%s is read by task %llu (%s)",
+                            describe_part(part, what, sizeof what), (unsigned long long)part->task, part->task_name);
+}
+
+int
+alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err)
+{
+    entry_t *entry, *gone = NULL;
+    int rc = ALCH_OK;
+
+    pthread_mutex_lock(&store->mutex);
+    entry = find(store, id);
+    if (!entry) {
+        rc = unknown(store, id, err);
+    } else if (entry->part.readers > 0) {
+        rc = busy(store, &entry->part, err);
+    } else {
+        HASH_DEL(store->named, entry);
+        entry->part.dead = true;
+        gone = drop(store, entry);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    bury(store, gone);
+    return rc;
+}
+
+int
+alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_part_t **part_p, alch_error_t *err)
+{
+    entry_t *entry;
+    int rc = ALCH_OK;
+
+    pthread_mutex_lock(&store->mutex);
+    entry = find(store, id);
+    if (entry) {
+        entry->part.references++;
+        *part_p = &entry->part;
+    } else {
+        rc = unknown(store, id, err);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return rc;
+}
+
+static void
+set_holder(alchi_part_t *part, const hold_t *hold)
+{
+    part->task = hold ? hold->task : 0;
+    snprintf(part->task_name, sizeof part->task_name, "%s", hold ? hold->name : "");
+}
+
+int
+alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, const uint64_t *ids, size_t count,
+                 alch_error_t *err)
+{
+    hold_t *hold = calloc(1, sizeof *hold + count * sizeof(hold->entries[0]));
+    int rc = ALCH_OK;
+
+    if (!hold)
+        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "out of memory");
+    hold->task = task;
+    snprintf(hold->name, sizeof hold->name, "%s", task_name ? task_name : "");
+    pthread_mutex_lock(&store->mutex);
+    for (; hold->count < count; hold->count++) {
+        entry_t *entry = find(store, ids[hold->count]);
+
+        if (!entry) {
+            rc = unknown(store, ids[hold->count], err);
+            break;
+        }
+        hold->entries[hold->count] = entry;
+    }
+    if (!rc) {
+        for (size_t k = 0; k < count; k++) {
+            alchi_part_t *part = &hold->entries[k]->part;
+
+            part->references++;
+            part->readers++;
+            set_holder(part, hold);
+        }
+        DL_APPEND(store->holds, hold);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (rc)
+        free(hold);
+    return rc;
+}
+
+static const hold_t *
+holder(alchi_store_t *store, const entry_t *entry)
+{
+    const hold_t *hold;
+
+    DL_FOREACH(store->holds, hold)
+    {
+        for (size_t k = 0; k < hold->count; k++)
+            if (hold->entries[k] == entry)
+                return hold;
+    }
+    return NULL;
+}
+
+void
+alchi_store_unlock(alchi_store_t *store, uint64_t task, const uint64_t *ids, size_t count)
+{
+    hold_t *hold;
+
+    (void)ids; /* the hold knows its matrices, which the ids may no longer find */
+    (void)count;
+    pthread_mutex_lock(&store->mutex);
+    DL_SEARCH_SCALAR(store->holds, hold, task, task);
+    if (!hold) {
+        pthread_mutex_unlock(&store->mutex);
+        return;
+    }
+    DL_DELETE(store->holds, hold);
+    for (size_t k = 0; k < hold->count; k++) {
+        alchi_part_t *part = &hold->entries[k]->part;
+
+        part->readers--;
+        set_holder(part, part->readers > 0 ? holder(store, hold->entries[k]) : NULL);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    for (size_t k = 0; k < hold->count; k++)
+        alchi_store_release(store, &hold->entries[k]->part);
+    free(hold);
+}
+
+int
+alchi_store_may_write(alchi_store_t *store, const alchi_part_t *part, alch_error_t *err)
+{
+    int rc = ALCH_OK;
+
+    pthread_mutex_lock(&store->mutex);
+    if (part->dead)
+        rc = unknown(store, part->id, err);
+    else if (part->readers > 0)
+        rc = busy(store, part, err);
+    pthread_mutex_unlock(&store->mutex);
+    return rc;
+}
+
+int
+alchi_store_written(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err)
+{
+    int rc = alchi_store_may_write(store, part, err);
+    char what[128];
+
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&part->mutex);
+    rc = alchi_region_add(part->region, rect);
+    pthread_mutex_unlock(&part->mutex);
+    if (rc)
+        return alchi_error_rank(err, rc, store->rank, "%s: cannot note what is written on %s",
+                                describe_part(part, what, sizeof what), store->label);
+    return ALCH_OK;
+}
+
+/* "rows 50..99 of column 0": the first run of a missing local rectangle that is contiguous in the matrix. */
+static char *
+describe_missing(const alchi_part_t *part, const alch_rect_t *missing, char *text, size_t size)
+{
+    const alchi_axis_t *rows = &part->rows;
+    int64_t run = rows->period == rows->block ? missing->m : rows->block - missing->i % rows->block;
+    int64_t first = alchi_axis_global(rows, missing->i), column = alchi_axis_global(&part->cols, missing->j);
+
+    if (run > missing->m)
+        run = missing->m;
+    if (run == 1)
+        snprintf(text, size, "row %lld of column %lld", (long long)first, (long long)column);
+    else
+        snprintf(text, size, "rows %lld..%lld of column %lld", (long long)first, (long long)(first + run - 1),
+                 (long long)column);
+    return text;
+}
+
+int
+alchi_store_covered(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err)
+{
+    alch_rect_t missing;
+    char what[128], where[96];
+    bool lacking;
+
+    pthread_mutex_lock(&part->mutex);
+    lacking = !alchi_region_complete(part->region) && !alchi_region_covers(part->region, rect) &&
+              alchi_region_missing(part->region, rect, &missing);
+    pthread_mutex_unlock(&part->mutex);
+    if (!lacking)
+        return ALCH_OK;
+    return alchi_error_rank(
+        err, ALCH_EINCOMPLETE, store->rank, "%s: asked for entries on %s that are not written, first %s",
+        describe_part(part, what, sizeof what), store->label, describe_missing(part, &missing, where, sizeof where));
+}
+
+int
+alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err)
+{
+    alchi_part_t *part = NULL;
+    alch_rect_t whole, missing;
+    char what[128], where[96];
+    int64_t total, written;
+    bool lacking;
+    int rc = alchi_store_acquire(store, id, &part, err);
+
+    if (rc)
+        return rc;
+    whole = (alch_rect_t){0, 0, part->local_m, part->local_n};
+    total = part->local_m * part->local_n;
+    pthread_mutex_lock(&part->mutex);
+    written = alchi_region_count(part->region);
+    lacking = !alchi_region_complete(part->region) && alchi_region_missing(part->region, &whole, &missing);
+    pthread_mutex_unlock(&part->mutex);
+    if (lacking)
+        rc = alchi_error_rank(err, ALCH_EINCOMPLETE, store->rank,
+                              "%s: %lld of %lld entries on %s are not written, first %s",
+                              describe_part(part, what, sizeof what), (long long)(total - written), (long long)total,
+                              store->label, describe_missing(part, &missing, where, sizeof where));
+    alchi_store_release(store, part);
+    return rc;
+}
