@@ -98,7 +98,7 @@ $(VENV)/stamp: $(wildcard bindings/python/requirements*.txt)
 RUN_ENV = ALCHEMIST_LIBRARY=$(abspath $(CLIENT)) ALCHEMIST_DAEMON=$(abspath $(DAEMON)) ALCHEMIST_BUILD=$(abspath $(O))
 
 demo: all python ## run the demo: Figure 3 of the paper, then an SVD of Fashion-MNIST
-	$(Q)mkdir -p $(O)/demo && $(RUN_ENV) $(VPY) test/integration/demo.py $(O)/demo
+	$(Q)mkdir -p $(O)/demo && $(RUN_ENV) $(VPY) bindings/python/examples/demo.py $(O)/demo
 
 # ---- tests ----
 UNIT := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/unit/test_*.c)))
