@@ -38,24 +38,25 @@ driver_gone(const alchi_control_t *control, int rc)
 }
 
 /* After a send under the mutex. */
-static void
+static int
 sent(alchi_control_t *control, int rc)
 {
     uint64_t one = 1;
     bool left = alchi_channel_wants_write(control->env.channel);
 
     pthread_mutex_unlock(&control->sending);
-    if (rc)
+    if (rc && rc != ALCH_ERANGE)
         driver_gone(control, rc);
     if (left && write(control->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
         driver_gone(control, ALCH_ESYSTEM);
+    return rc;
 }
 
-void
+int
 alchi_control_send(alchi_control_t *control, unsigned type, uint64_t id, const void *message)
 {
     pthread_mutex_lock(&control->sending);
-    sent(control, alchi_channel_send(control->env.channel, type, id ? ALCHI_FRAME_REPLY : 0, id, message));
+    return sent(control, alchi_channel_send(control->env.channel, type, id ? ALCHI_FRAME_REPLY : 0, id, message));
 }
 
 void
@@ -216,17 +217,18 @@ handle(alchi_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *m
 {
     alch_error_t err = {ALCH_OK, -1, ""};
 
-    if (message && handle_job(control, frame, message))
+    /* A message all of whose fields have their defaults takes no bytes. */
+    if (!message && alchi_message_decode(frame->type, "", 0, &message))
         return;
-    if (frame->type == ALCHI_ERROR && message) {
+    if (handle_job(control, frame, message))
+        return;
+    if (frame->type == ALCHI_ERROR) {
         const char *text = ((const Alchw__Error *)message)->text;
 
         alchi_log(ALCHI_LOG_ERROR, "the driver says: %s", text ? text : "error");
-    } else if (frame->type == ALCHI_PING || message) {
-        if (!handle_request(control, frame, message) && !handle_order(control, frame, message) && frame->id) {
-            alchi_error_set(&err, ALCH_EPROTO, "a rank does not understand %s", alchi_message_name(frame->type));
-            alchi_control_send_error(control, frame->id, &err);
-        }
+    } else if (!handle_request(control, frame, message) && !handle_order(control, frame, message) && frame->id) {
+        alchi_error_set(&err, ALCH_EPROTO, "a rank does not understand %s", alchi_message_name(frame->type));
+        alchi_control_send_error(control, frame->id, &err);
     }
     alchi_message_free(message);
 }

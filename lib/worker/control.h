@@ -23,8 +23,9 @@ typedef struct {
 /** Start the thread. @return ALCH_OK, ALCH_ENOMEM, ALCH_ESYSTEM */
 int alchi_control_start(const alchi_control_env_t *env, alchi_control_t **control_p, alch_error_t *err);
 
-/** Send a message to the driver: a reply (`id` of the request) or an unasked one (id 0). MT-Safe. */
-void alchi_control_send(alchi_control_t *control, unsigned type, uint64_t id, const void *message);
+/** Send a message to the driver: a reply (`id` of the request) or an unasked one (id 0). MT-Safe.
+ *  @return ALCH_OK; ALCH_ERANGE: larger than a message may be, nothing was sent */
+int alchi_control_send(alchi_control_t *control, unsigned type, uint64_t id, const void *message);
 
 /** Send an ERROR; a rank of -1 becomes this one. MT-Safe. */
 void alchi_control_send_error(alchi_control_t *control, uint64_t id, const alch_error_t *error);

@@ -1,0 +1,79 @@
+#include "worker/runner.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+
+static void
+run_load(const alchi_runner_t *runner, const alchi_job_t *job)
+{
+    alch_error_t err = {ALCH_OK, -1, ""};
+    Alchw__Library *library = NULL;
+    const char *name = job->load->name ? job->load->name : "", *path = job->load->path ? job->load->path : "";
+    int rc = alchi_plugins_load(runner->plugins, name, path, &library, &err);
+
+    alchi_log(ALCHI_LOG_DEBUG, "library %s: %s", name, rc ? err.text : "loaded");
+    if (rc == ALCH_OK && alchi_control_send(runner->control, ALCHI_LIBRARY, job->request, library) != ALCH_OK)
+        rc = alchi_error_set(&err, ALCH_ELIMIT, "library %s: its description is larger than a message may be", name);
+    if (rc)
+        alchi_control_send_error(runner->control, job->request, &err);
+    alchi_message_free(library);
+}
+
+/* Results that cannot be told are nobody's: free the matrices among them. */
+static void
+free_results(const alchi_runner_t *runner, const Alchw__WorkerTaskDone *done)
+{
+    for (size_t k = 0; k < done->n_matrices; k++)
+        alchi_store_free(runner->store, done->matrices[k]->id, NULL);
+}
+
+static void
+run_task(const alchi_runner_t *runner, alchi_job_t *job)
+{
+    alch_error_t err = {ALCH_OK, -1, ""};
+    Alchw__WorkerTaskDone *done = NULL;
+    uint64_t request = job->request, task = job->task->task;
+    int64_t start = alchi_now_ns();
+    int rc;
+
+    alchi_log(ALCHI_LOG_DEBUG, "task %llu (%s.%s) starts", (unsigned long long)task, job->task->library,
+              job->task->function);
+    rc = alchi_plugins_call(runner->plugins, job->task, &job->cancel, &done, &err);
+    /* Before the answer: who has it may write the matrices again. */
+    alchi_queue_done(runner->queue, job);
+    alchi_log(ALCHI_LOG_DEBUG, "task %llu: %s", (unsigned long long)task, rc ? err.text : "done");
+    if (rc == ALCH_OK) {
+        done->has_task = done->has_seconds = true;
+        done->task = task;
+        done->seconds = (double)(alchi_now_ns() - start) * 1e-9;
+        if (alchi_control_send(runner->control, ALCHI_WORKER_TASK_DONE, request, done) != ALCH_OK) {
+            free_results(runner, done);
+            rc = alchi_error_set(&err, ALCH_ELIMIT,
+                                 "the results are larger than a message may be (%u bytes): "
+                                 "return a matrix instead",
+                                 ALCHI_META_MAX);
+        }
+    }
+    if (rc) {
+        if (err.code == ALCH_OK)
+            alchi_error_set(&err, rc, "%s", alch_strerror(rc));
+        alchi_control_send_error(runner->control, request, &err);
+    }
+    alchi_message_free(done);
+}
+
+void
+alchi_runner_run(const alchi_runner_t *runner)
+{
+    alchi_job_t *job;
+
+    while ((job = alchi_queue_next(runner->queue)) != NULL) {
+        if (job->task) {
+            run_task(runner, job);
+        } else {
+            run_load(runner, job);
+            alchi_queue_done(runner->queue, job);
+        }
+    }
+}

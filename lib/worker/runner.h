@@ -1,0 +1,23 @@
+/**
+ * @file worker/runner.h
+ * The main thread of a rank: loads libraries and runs tasks, one after the other.
+ */
+#ifndef ALCHI_RUNNER_H
+#define ALCHI_RUNNER_H
+
+#include "worker/control.h"
+#include "worker/plugins.h"
+#include "worker/queue.h"
+
+typedef struct {
+    alchi_queue_t *queue;     /* all borrowed */
+    alchi_control_t *control;
+    alchi_store_t *store;
+    alchi_plugins_t *plugins;
+    int rank;
+} alchi_runner_t;
+
+/** Run jobs until the queue is told to quit; sleeps in the kernel between them. @collective yes, job by job */
+void alchi_runner_run(const alchi_runner_t *runner);
+
+#endif

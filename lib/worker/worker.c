@@ -1,0 +1,176 @@
+#include "worker/worker.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "net/auth.h"
+#include "worker/control.h"
+#include "worker/data.h"
+#include "worker/join.h"
+#include "worker/plugins.h"
+#include "worker/runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    Alchw__WorkerConfig *config;
+    alchi_channel_t *channel;
+    alchi_store_t *store;
+    alchi_queue_t *queue;
+    alchi_control_t *control;
+    MPI_Comm comm;
+    alchi_plugins_t *plugins;
+    alchi_data_t *data;
+} rank_t;
+
+static void
+start_log(const Alchw__WorkerConfig *config)
+{
+    int level = config->log_level ? alchi_log_level_parse(config->log_level) : -1;
+    char who[32];
+
+    snprintf(who, sizeof who, "worker-%03u", config->slot);
+    alchi_log_init(who, level < 0 ? ALCHI_LOG_INFO : (alchi_log_level_t)level);
+    /* What a library prints must not wait in a buffer that dies with the process. */
+    setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+static void
+joined(rank_t *rank, unsigned stage, int port)
+{
+    Alchw__WorkerJoin join = ALCHW__WORKER_JOIN__INIT;
+
+    join.has_stage = true;
+    join.stage = stage;
+    join.has_port = port > 0;
+    join.port = (uint32_t)port;
+    alchi_control_send(rank->control, ALCHI_WORKER_JOIN, 0, &join);
+}
+
+/* Up to where the control thread runs: all before MPI, whose start may take long or never end. */
+static int
+join_driver(rank_t *rank, alch_error_t *err)
+{
+    const Alchw__WorkerConfig *config = rank->config;
+    alchi_control_env_t env;
+    int rc = alchi_join_driver(config, &rank->channel, err);
+
+    if (rc)
+        return rc;
+    rank->store = alchi_store_create((int)config->rank, (int)config->size, config->memory_limit);
+    rank->queue = rank->store ? alchi_queue_create(rank->store) : NULL;
+    if (!rank->queue)
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    alchi_store_set_slot(rank->store, (int)config->slot);
+    env = (alchi_control_env_t){rank->channel, rank->store, rank->queue, (int)config->rank, (int)config->size};
+    rc = alchi_control_start(&env, &rank->control, err);
+    if (!rc)
+        joined(rank, ALCHW__JOIN_STAGE__JOIN_CONNECTED, 0);
+    return rc;
+}
+
+static void
+report_progress(void *context, uint64_t task, double fraction, const char *text)
+{
+    alchi_control_progress(context, task, fraction, text);
+}
+
+static int
+start_plugins(rank_t *rank, alch_error_t *err)
+{
+    alchi_plugins_env_t env = {
+        .store = rank->store,
+        .comm = rank->comm,
+        .dirs = rank->config->plugin_dirs,
+        .dir_count = rank->config->n_plugin_dirs,
+        .progress = report_progress,
+        .context = rank->control,
+    };
+
+    rank->plugins = alchi_plugins_create(&env);
+    return rank->plugins ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+}
+
+static int
+start_data(rank_t *rank, alch_error_t *err)
+{
+    const Alchw__WorkerConfig *config = rank->config;
+    alchi_data_config_t data = {
+        .store = rank->store,
+        .listen_fd = (int)config->listen_fd,
+        .session = config->session,
+        .group = config->group,
+        .rank = (int)config->rank,
+        .threads = (int)config->data_threads,
+        .connection_limit = (int)config->connection_limit,
+        .message_limit = config->message_limit,
+        .io_timeout_ms = (int)config->io_timeout_ms,
+    };
+    int port = 0, rc;
+
+    memcpy(data.key, config->data_key.data, ALCHI_KEY_SIZE);
+    rc = alchi_data_start(&data, &rank->data, &port, err);
+    explicit_bzero(data.key, sizeof data.key);
+    if (!rc)
+        joined(rank, ALCHW__JOIN_STAGE__JOIN_READY, port);
+    return rc;
+}
+
+static int
+join_group(rank_t *rank, alch_error_t *err)
+{
+    int rc = join_driver(rank, err);
+
+    if (!rc)
+        rc = alchi_join_mpi(rank->config, &rank->comm, err);
+    if (!rc) {
+        joined(rank, ALCHW__JOIN_STAGE__JOIN_MPI, 0);
+        rc = start_plugins(rank, err);
+    }
+    if (!rc)
+        rc = start_data(rank, err);
+    return rc;
+}
+
+/* The control thread ends the process if this takes too long: another rank may be gone already. */
+static _Noreturn void
+leave(rank_t *rank)
+{
+    alchi_data_stop(rank->data);
+    alchi_plugins_destroy(rank->plugins);
+    MPI_Comm_free(&rank->comm);
+    MPI_Finalize();
+    alchi_log(ALCHI_LOG_DEBUG, "ended in order");
+    fflush(NULL);
+    _exit(EXIT_SUCCESS);
+}
+
+int
+alchi_worker_main(void)
+{
+    alch_error_t err = {ALCH_OK, -1, ""};
+    rank_t rank = {.comm = MPI_COMM_NULL};
+    alchi_runner_t runner;
+    int rc = alchi_join_config(&rank.config, &err);
+
+    if (rc) {
+        fprintf(stderr, "alchemistd: %s\n", err.text);
+        return rc;
+    }
+    start_log(rank.config);
+    rc = join_group(&rank, &err);
+    if (rc) {
+        alchi_log(ALCHI_LOG_ERROR, "cannot join group %llu: %s", (unsigned long long)rank.config->group, err.text);
+        if (rank.control)
+            alchi_control_send_error(rank.control, 0, &err);
+        fflush(NULL);
+        _exit(rc);
+    }
+    alchi_log(ALCHI_LOG_DEBUG, "rank %u of %u of group %llu is ready", rank.config->rank, rank.config->size,
+              (unsigned long long)rank.config->group);
+    runner = (alchi_runner_t){rank.queue, rank.control, rank.store, rank.plugins, (int)rank.config->rank};
+    alchi_runner_run(&runner);
+    leave(&rank);
+}
