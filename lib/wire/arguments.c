@@ -1,0 +1,119 @@
+#include "wire/value.h"
+#include "base/error.h"
+#include "base/util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a peer may have left out of a message. */
+static const char *
+text_of(const char *text)
+{
+    return text ? text : "";
+}
+
+static size_t
+find(const Alchw__Function *function, const char *name)
+{
+    size_t k;
+
+    for (k = 0; k < function->n_parameters; k++)
+        if (!strcmp(text_of(function->parameters[k]->name), name))
+            return k;
+    return function->n_parameters;
+}
+
+static int
+unknown(const char *library, const Alchw__Function *function, const char *name, alch_error_t *err)
+{
+    char known[512] = "";
+    size_t k, used = 0;
+
+    for (k = 0; k < function->n_parameters && used < sizeof(known); k++)
+        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", k ? ", " : "",
+                                 text_of(function->parameters[k]->name));
+    return alchi_error_set(err, ALCH_ENOENT, "%s.%s: no parameter '%.64s' (it has %s%s)", library,
+                           text_of(function->name), name, *known ? "" : "none", known);
+}
+
+/* "TestLib.truncated_svd: parameter 'rank'" */
+static int
+wrong(const char *library, const Alchw__Function *function, const char *name, const char *why, alch_error_t *err)
+{
+    return alchi_error_set(err, ALCH_ETYPE, "%s.%s: parameter '%s' %s", library, text_of(function->name), name, why);
+}
+
+static int
+take_given(const char *library, const Alchw__Function *function, const Alchw__NamedValue *given,
+           Alchw__NamedValue **arguments, alch_error_t *err)
+{
+    const char *name = text_of(given->name);
+    size_t k = find(function, name);
+    const Alchw__Parameter *parameter;
+    Alchw__Value *value;
+    char what[256];
+    int code;
+
+    if (k == function->n_parameters)
+        return unknown(library, function, name, err);
+    parameter = function->parameters[k];
+    if (arguments[k])
+        return wrong(library, function, name, "is given twice", err);
+    if (!given->value)
+        return wrong(library, function, name, "has no value", err);
+    if ((code = alchi_value_check(given->value, err)))
+        return code;
+    snprintf(what, sizeof(what), "%s.%s: parameter '%s'", library, text_of(function->name), name);
+    code = alchi_value_convert(given->value, (alch_type_t)parameter->type, parameter->list, what, &value, err);
+    if (code)
+        return code;
+    arguments[k] = alchi_named_create(name, value);
+    return arguments[k] ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "%s: out of memory", what);
+}
+
+static int
+fill_in(const char *library, const Alchw__Function *function, Alchw__NamedValue **arguments, alch_error_t *err)
+{
+    size_t k;
+
+    for (k = 0; k < function->n_parameters; k++) {
+        const Alchw__Parameter *parameter = function->parameters[k];
+        const char *name = text_of(parameter->name);
+        Alchw__Value *value;
+
+        if (arguments[k])
+            continue;
+        if (!parameter->optional_ || !parameter->default_value)
+            return wrong(library, function, name, "is missing", err);
+        value = alchi_value_copy(parameter->default_value);
+        arguments[k] = value ? alchi_named_create(name, value) : NULL;
+        if (!arguments[k])
+            return alchi_error_set(err, ALCH_ENOMEM, "%s.%s: out of memory", library, text_of(function->name));
+    }
+    return ALCH_OK;
+}
+
+int
+alchi_arguments_check(const char *library, const Alchw__Function *function, Alchw__NamedValue *const *given,
+                      size_t given_count, Alchw__NamedValue ***arguments_p, alch_error_t *err)
+{
+    Alchw__NamedValue **arguments = calloc(function->n_parameters ? function->n_parameters : 1, sizeof(*arguments));
+    int code = ALCH_OK;
+    size_t k;
+
+    if (!arguments)
+        return alchi_error_set(err, ALCH_ENOMEM, "%s.%s: out of memory", library, text_of(function->name));
+    for (k = 0; k < given_count && !code; k++)
+        code = take_given(library, function, given[k], arguments, err);
+    if (!code)
+        code = fill_in(library, function, arguments, err);
+    if (code) {
+        for (k = 0; k < function->n_parameters; k++)
+            alchi_message_free(arguments[k]);
+        free(arguments);
+        return code;
+    }
+    *arguments_p = arguments;
+    return ALCH_OK;
+}
