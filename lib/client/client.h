@@ -1,0 +1,61 @@
+/** @file client.h  What a session consists of. Constant after it was opened but for what its parts guard. */
+#ifndef ALCHI_CLIENT_H
+#define ALCHI_CLIENT_H
+
+#include "client/control.h"
+#include "client/pool.h"
+#include "layout/layout.h"
+#include "net/auth.h"
+#include <alchemist/alchemist.h>
+#include <sys/types.h>
+
+#define ALCHI_NAME_MAX 64
+
+struct alch_session {
+    pid_t pid; /* who opened it: nobody else may use it */
+    uint64_t id;
+    bool executor;
+    bool closed; /* atomic */
+    uint8_t key[ALCHI_KEY_SIZE];
+    char name[ALCHI_NAME_MAX];
+    char address[300]; /* host:port, as asked for */
+    char host[256];    /* the driver's host as it was reached */
+    char server_version[32];
+    alch_session_options_t options; /* numbers only, with defaults */
+    alchi_control_t *control;
+    alchi_pool_t *pool;
+};
+
+struct alch_matrix {
+    alch_session_t *session;
+    alch_matrix_info_t facts;
+    alchi_layout_t layout;
+    size_t entry; /* bytes */
+};
+
+/** @return ALCH_OK, ALCH_EINVAL (NULL), ALCH_EFORKED */
+int alchi_session_check(const alch_session_t *session, alch_error_t *err);
+
+/**
+ * Check the session, send a request, wait for its reply.
+ *
+ * @param wait_ms  how long the driver may take beyond the session's request timeout
+ * @param reply_p  as alchi_control_request()
+ */
+int alchi_session_request(alch_session_t *session, unsigned type, const void *message, unsigned expect, int wait_ms,
+                          void *reply_p, alch_error_t *err);
+
+/** How long the driver is asked to wait in one request: the rest of the time, cut into slices. */
+int alchi_session_slice(alchi_deadline_t deadline);
+
+/** Connect and authenticate by the deadline. `host_p`, `granted_p` may be NULL. */
+int alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key,
+                       const char *name, uint32_t payload_max, alchi_deadline_t deadline, alchi_channel_t **channel_p,
+                       alchi_granted_t *granted_p, alch_error_t *err);
+
+/** Values that came with a message: takes the array and its entries over. NULL: out of memory (they are freed). */
+alch_values_t *alchi_values_adopt(Alchw__NamedValue **items, size_t count);
+/** The items, borrowed. */
+Alchw__NamedValue **alchi_values_items(const alch_values_t *values);
+
+#endif

@@ -1,0 +1,223 @@
+/* Handles of matrices: create, open, list, free. Transfers are in transfer.c. */
+#include "client/client.h"
+#include "base/error.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+fill_names(const Alchw__Matrix *message, alch_matrix_info_t *info)
+{
+    snprintf(info->name, sizeof(info->name), "%s", message->name ? message->name : "");
+    snprintf(info->busy, sizeof(info->busy), "%s", message->busy ? message->busy : "");
+}
+
+/* What the driver says of a matrix; its layout is worked out and owned by the caller. */
+static int
+read_matrix(const Alchw__Matrix *message, alch_matrix_info_t *info, alchi_layout_t *layout, alch_error_t *err)
+{
+    const Alchw__Layout *given = message->layout;
+    alch_layout_t spec = ALCH_LAYOUT_DEFAULT;
+    size_t entry = alch_dtype_size((alch_dtype_t)message->dtype);
+    alch_error_t detail = {0};
+
+    if (!message->id || !entry || !message->workers || message->workers > INT_MAX)
+        return alchi_error_set(err, ALCH_EPROTO, "the driver described a matrix without id, entry type or workers");
+    if (given) {
+        spec.dist = (alch_dist_t)given->dist;
+        spec.mb = given->mb;
+        spec.nb = given->nb;
+        spec.nprow = (int)given->nprow;
+        spec.npcol = (int)given->npcol;
+    }
+    if (alchi_layout_init(layout, message->rows, message->cols, (int)message->workers, &spec, &detail) != ALCH_OK)
+        return alchi_error_set(err, ALCH_EPROTO, "matrix %llu has a layout that cannot be: %s",
+                               (unsigned long long)message->id, detail.text);
+    memset(info, 0, sizeof(*info));
+    info->id = message->id;
+    info->rows = message->rows;
+    info->cols = message->cols;
+    info->dtype = (alch_dtype_t)message->dtype;
+    info->layout = layout->spec;
+    info->workers = layout->workers;
+    info->replicas = layout->replicas;
+    info->bytes = message->rows * message->cols * (int64_t)entry;
+    fill_names(message, info);
+    return ALCH_OK;
+}
+
+/* Turn a MATRIX reply into a handle; the message is freed. */
+static int
+make_handle(alch_session_t *session, Alchw__Matrix *message, alch_matrix_t **matrix_p, alch_error_t *err)
+{
+    alch_matrix_t *matrix = calloc(1, sizeof(*matrix));
+    int code;
+
+    if (matrix)
+        code = read_matrix(message, &matrix->facts, &matrix->layout, err);
+    else
+        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a matrix handle");
+    alchi_message_free(message);
+    if (code != ALCH_OK) {
+        free(matrix);
+        return code;
+    }
+    matrix->session = session;
+    matrix->entry = alch_dtype_size(matrix->facts.dtype);
+    *matrix_p = matrix;
+    return ALCH_OK;
+}
+
+static int
+check_shape(int64_t rows, int64_t cols, alch_dtype_t dtype, const char *name, alch_error_t *err)
+{
+    size_t entry = alch_dtype_size(dtype);
+
+    if (rows < 0 || cols < 0)
+        return alchi_error_set(err, ALCH_EINVAL, "a matrix of %lld x %lld", (long long)rows, (long long)cols);
+    if (!entry)
+        return alchi_error_set(err, ALCH_EINVAL, "entry type %d is unknown", (int)dtype);
+    if (cols && rows > INT64_MAX / cols / (int64_t)entry)
+        return alchi_error_set(err, ALCH_EINVAL, "a matrix of %lld x %lld has more than 2^63 bytes", (long long)rows,
+                               (long long)cols);
+    if (name && strlen(name) >= sizeof(((alch_matrix_info_t *)0)->name))
+        return alchi_error_set(err, ALCH_EINVAL, "the matrix name \"%.20s...\" has more than 63 bytes", name);
+    return ALCH_OK;
+}
+
+int
+alch_matrix_create(alch_session_t *session, int64_t rows, int64_t cols, alch_dtype_t dtype,
+                   const alch_layout_t *layout, const char *name, alch_matrix_t **matrix_p, alch_error_t *err)
+{
+    Alchw__CreateMatrix request = ALCHW__CREATE_MATRIX__INIT;
+    Alchw__Layout spec = ALCHW__LAYOUT__INIT;
+    Alchw__Matrix *reply;
+    int code = alchi_session_check(session, err);
+
+    if (code != ALCH_OK || (code = check_shape(rows, cols, dtype, name, err)) != ALCH_OK)
+        return code;
+    if (!matrix_p || (layout && (layout->nprow < 0 || layout->npcol < 0 || (int)layout->dist < 0)))
+        return alchi_error_set(err, ALCH_EINVAL, "matrix_p is NULL, or the layout has negative members");
+    request.has_rows = request.has_cols = request.has_dtype = true;
+    request.rows = rows;
+    request.cols = cols;
+    request.dtype = dtype;
+    request.name = (char *)name;
+    if (layout) {
+        spec.has_dist = spec.has_mb = spec.has_nb = spec.has_nprow = spec.has_npcol = true;
+        spec.dist = layout->dist;
+        spec.mb = layout->mb;
+        spec.nb = layout->nb;
+        spec.nprow = (uint32_t)layout->nprow;
+        spec.npcol = (uint32_t)layout->npcol;
+        request.layout = &spec;
+    }
+    code = alchi_session_request(session, ALCHI_CREATE_MATRIX, &request, ALCHI_MATRIX, 0, &reply, err);
+    return code == ALCH_OK ? make_handle(session, reply, matrix_p, err) : code;
+}
+
+static int
+request_matrix(alch_session_t *session, unsigned type, uint64_t id, unsigned expect, void *reply_p, alch_error_t *err)
+{
+    Alchw__MatrixId request = ALCHW__MATRIX_ID__INIT;
+
+    request.has_id = true;
+    request.id = id;
+    return alchi_session_request(session, type, &request, expect, 0, reply_p, err);
+}
+
+int
+alch_matrix_open(alch_session_t *session, uint64_t id, alch_matrix_t **matrix_p, alch_error_t *err)
+{
+    Alchw__Matrix *reply;
+    int code = alchi_session_check(session, err);
+
+    if (code != ALCH_OK)
+        return code;
+    if (!matrix_p)
+        return alchi_error_set(err, ALCH_EINVAL, "matrix_p is NULL");
+    code = request_matrix(session, ALCHI_GET_MATRIX, id, ALCHI_MATRIX, &reply, err);
+    return code == ALCH_OK ? make_handle(session, reply, matrix_p, err) : code;
+}
+
+int
+alch_matrix_free(alch_matrix_t *matrix, alch_error_t *err)
+{
+    if (!matrix)
+        return alchi_error_set(err, ALCH_EINVAL, "the matrix is NULL");
+    return request_matrix(matrix->session, ALCHI_FREE_MATRIX, matrix->facts.id, ALCHI_EMPTY, NULL, err);
+}
+
+void
+alch_matrix_destroy(alch_matrix_t *matrix)
+{
+    if (!matrix)
+        return;
+    alchi_layout_fini(&matrix->layout);
+    free(matrix);
+}
+
+uint64_t
+alch_matrix_id(const alch_matrix_t *matrix)
+{
+    return matrix->facts.id;
+}
+
+const alch_matrix_info_t *
+alch_matrix_facts(const alch_matrix_t *matrix)
+{
+    return &matrix->facts;
+}
+
+int
+alch_matrix_info(const alch_matrix_t *matrix, alch_matrix_info_t *info_p, alch_error_t *err)
+{
+    Alchw__Matrix *reply;
+    alchi_layout_t layout;
+    int code;
+
+    if (!matrix || !info_p)
+        return alchi_error_set(err, ALCH_EINVAL, "the matrix or info_p is NULL");
+    code = request_matrix(matrix->session, ALCHI_GET_MATRIX, matrix->facts.id, ALCHI_MATRIX, &reply, err);
+    if (code != ALCH_OK)
+        return code;
+    code = read_matrix(reply, info_p, &layout, err);
+    if (code == ALCH_OK)
+        alchi_layout_fini(&layout);
+    alchi_message_free(reply);
+    return code;
+}
+
+int
+alch_matrix_list(alch_session_t *session, alch_matrix_info_t **infos_p, size_t *count_p, alch_error_t *err)
+{
+    Alchw__MatrixList *reply;
+    alch_matrix_info_t *infos;
+    alchi_layout_t layout;
+    int code = alchi_session_check(session, err);
+
+    if (code != ALCH_OK)
+        return code;
+    if (!infos_p || !count_p)
+        return alchi_error_set(err, ALCH_EINVAL, "infos_p or count_p is NULL");
+    code = alchi_session_request(session, ALCHI_LIST_MATRICES, NULL, ALCHI_MATRIX_LIST, 0, &reply, err);
+    if (code != ALCH_OK)
+        return code;
+    infos = calloc(reply->n_matrices + 1, sizeof(*infos));
+    if (!infos)
+        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a list of matrices");
+    for (size_t k = 0; code == ALCH_OK && k < reply->n_matrices; k++) {
+        if ((code = read_matrix(reply->matrices[k], &infos[k], &layout, err)) == ALCH_OK)
+            alchi_layout_fini(&layout);
+    }
+    if (code == ALCH_OK) {
+        *infos_p = infos;
+        *count_p = reply->n_matrices;
+    } else {
+        free(infos);
+    }
+    alchi_message_free(reply);
+    return code;
+}
