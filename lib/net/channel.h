@@ -32,10 +32,11 @@ void alchi_channel_set_backlog(alchi_channel_t *channel, size_t bytes);
 /* ---- sending ---- */
 
 /** Queue a frame with a message and try to send. message NULL: none.
- *  @return ALCH_OK (all sent or queued), ALCH_ECONNECT, ALCH_ELIMIT, ALCH_ENOMEM */
+ *  @return ALCH_OK (all sent or queued), ALCH_ECONNECT, ALCH_ELIMIT, ALCH_ENOMEM; ALCH_ERANGE: the message is larger
+ *          than ALCHI_META_MAX, nothing was queued and the channel is as before */
 int alchi_channel_send(alchi_channel_t *channel, unsigned type, unsigned flags, uint64_t id, const void *message);
 
-/** Queue an ERROR reply. */
+/** Queue an ERROR reply; with id 0 an ERROR that nobody asked for. */
 int alchi_channel_send_error(alchi_channel_t *channel, uint64_t id, const alch_error_t *error);
 
 /** Send what is queued. @return ALCH_OK (empty), ALCH_EAGAIN (would block), ALCH_ECONNECT */
@@ -46,9 +47,13 @@ bool alchi_channel_wants_write(const alchi_channel_t *channel);
  * Send one payload frame, directly from the caller's memory: nothing is copied.
  * Queued bytes go first. Returns progress through *sent_p, which the caller keeps
  * (0 at first) and passes again until ALCH_OK: the header counts, in the order given.
+ * Frames that are sent meanwhile are queued behind it.
  *
  * @param message  only for the first frame of a message, else NULL
- * @return ALCH_OK (all sent), ALCH_EAGAIN, ALCH_ECONNECT
+ * @param frame    type, flags, id, payload (and check); the rest is filled in
+ * @return ALCH_OK (all sent), ALCH_EAGAIN, ALCH_ECONNECT, ALCH_ELIMIT, ALCH_ENOMEM, ALCH_ERANGE as above
+ * @return ALCH_EINVAL    the pieces are not frame->payload bytes, or that is above ALCHI_PAYLOAD_MAX
+ * @return ALCH_ESTATE    another payload frame is under way
  */
 int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
                                const struct iovec *payload, int count, size_t *sent_p);
@@ -59,7 +64,8 @@ int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *fr
  * The next frame, if it is there completely up to its payload.
  *
  * @param[out] frame_p    its header
- * @param[out] message_p  its decoded message, to be freed with alchi_message_free(); NULL if it has none
+ * @param[out] message_p  its decoded message, to be freed with alchi_message_free(); NULL only for a frame that goes on with the payload of the one before it (meta 0, payload > 0);
+ *                        an empty message is a struct of defaults
  * @return ALCH_OK; then exactly frame_p->payload bytes must be taken with alchi_channel_read_payload()
  *         before the next call
  * @return ALCH_EAGAIN    not yet
@@ -67,6 +73,10 @@ int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *fr
  * @return ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT  the peer broke the protocol: close
  */
 int alchi_channel_receive(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **message_p);
+
+/** Whether bytes were read ahead: receive until ALCH_EAGAIN before polling; when false after a frame was
+ *  received, the caller may as well poll first, which saves a read that would find nothing. */
+bool alchi_channel_buffered(const alchi_channel_t *channel);
 
 /** Take up to `size` bytes of the current frame's payload straight into `bytes`.
  *  @return bytes taken (> 0), 0: would block, -1: the connection ended */
@@ -77,7 +87,7 @@ const char *alchi_channel_fault(const alchi_channel_t *channel);
 
 /* ---- waiting variants ---- */
 
-/** Flush by the deadline. @return ALCH_OK, ALCH_ETIMEDOUT, ALCH_ECONNECT */
+/** Flush by the deadline. @return ALCH_OK, ALCH_ETIMEDOUT, ALCH_ECONNECT; ALCH_ESTATE: a payload frame is under way */
 int alchi_channel_flush_by(alchi_channel_t *channel, alchi_deadline_t deadline);
 /** Receive by the deadline. @return as alchi_channel_receive(), ALCH_ETIMEDOUT instead of ALCH_EAGAIN */
 int alchi_channel_receive_by(alchi_channel_t *channel, alchi_deadline_t deadline, alchi_frame_t *frame_p,

@@ -1,0 +1,124 @@
+#include "net/stream.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What a kind of stream does; every call moves what is possible now and never waits. */
+typedef struct {
+    ssize_t (*read)(alchi_stream_t *stream, void *bytes, size_t size);
+    ssize_t (*writev)(alchi_stream_t *stream, const struct iovec *iov, int count);
+    void (*close)(alchi_stream_t *stream);
+} stream_ops_t;
+
+struct alchi_stream {
+    const stream_ops_t *ops;
+    int fd;
+};
+
+static bool
+would_block(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK;
+}
+
+static ssize_t
+socket_read(alchi_stream_t *stream, void *bytes, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = recv(stream->fd, bytes, size, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        return n;
+    if (n < 0)
+        return would_block() ? 0 : -1;
+    errno = 0;
+    return -1;
+}
+
+static ssize_t
+socket_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    ssize_t n;
+
+    do
+        n = sendmsg(stream->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return would_block() ? 0 : -1;
+    return n;
+}
+
+static void
+socket_close(alchi_stream_t *stream)
+{
+    close(stream->fd);
+}
+
+static const stream_ops_t socket_ops = {socket_read, socket_writev, socket_close};
+
+alchi_stream_t *
+alchi_stream_create(int fd)
+{
+    alchi_stream_t *stream = malloc(sizeof *stream);
+
+    if (!stream) {
+        close(fd);
+        return NULL;
+    }
+    *stream = (alchi_stream_t){.ops = &socket_ops, .fd = fd};
+    return stream;
+}
+
+void
+alchi_stream_destroy(alchi_stream_t *stream)
+{
+    int saved = errno;
+
+    if (stream) {
+        stream->ops->close(stream);
+        free(stream);
+    }
+    errno = saved;
+}
+
+int
+alchi_stream_fd(const alchi_stream_t *stream)
+{
+    return stream->fd;
+}
+
+/* Nothing asked for is not the end of the stream. */
+ssize_t
+alchi_stream_read(alchi_stream_t *stream, void *bytes, size_t size)
+{
+    return size ? stream->ops->read(stream, bytes, size) : 0;
+}
+
+ssize_t
+alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
+{
+    return count > 0 ? stream->ops->writev(stream, iov, count) : 0;
+}
+
+int
+alchi_stream_wait(alchi_stream_t *stream, short events, alchi_deadline_t deadline)
+{
+    struct pollfd entry = {.fd = stream->fd, .events = events};
+
+    for (;;) {
+        int left_ms = alchi_deadline_left_ms(deadline);
+        int n = poll(&entry, 1, left_ms);
+
+        /* A failed descriptor counts as ready: the next read or write says what is wrong. */
+        if (n > 0 || (n < 0 && errno != EINTR && errno != ENOMEM))
+            return ALCH_OK;
+        if (left_ms == 0)
+            return ALCH_ETIMEDOUT;
+    }
+}
