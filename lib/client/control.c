@@ -280,8 +280,8 @@ explain(const alchi_control_t *control, int code, unsigned type, int64_t started
     if (code == ALCH_ETIMEDOUT)
         return alchi_error_set(err, code, "the driver at %s did not answer %s within %.1f s", control->peer,
                                alchi_message_name(type), (double)(alchi_now_ns() - started) * 1e-9);
-    if (code == ALCH_ELIMIT)
-        return alchi_error_set(err, code, "the request %s is larger than a message may be (%u bytes)",
+    if (code == ALCH_ERANGE)
+        return alchi_error_set(err, ALCH_ELIMIT, "the request %s is larger than a message may be (%u bytes)",
                                alchi_message_name(type), ALCHI_META_MAX);
     return alchi_error_set(err, code, "%s: %s", alchi_message_name(type), alch_strerror(code));
 }
@@ -332,7 +332,7 @@ alchi_control_request(alchi_control_t *control, unsigned type, const void *messa
         delist(control, &slot);
     }
     if (!slot.done)
-        explain(control, code, type, started, err);
+        code = explain(control, code, type, started, err);
     pthread_mutex_unlock(&control->mutex);
     return slot.done ? take_reply(control, &slot, type, expect, reply_p, err) : code;
 }

@@ -1,0 +1,276 @@
+/* Tasks: submit, wait, progress, cancel. What the driver last said is kept in the handle. */
+#include "client/client.h"
+#include "base/error.h"
+#include "base/util.h"
+#include "wire/value.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct alch_task {
+    alch_session_t *session;
+    uint64_t id;
+    pthread_mutex_t mutex; /* guards all below; once it has ended nothing changes */
+    alch_task_progress_t progress;
+    alch_values_t *results; /* DONE */
+    alch_error_t error;     /* FAILED, CANCELED */
+};
+
+const char *
+alch_task_state_name(alch_task_state_t state)
+{
+    static const char *const names[] = {
+        [ALCH_TASK_QUEUED] = "queued", [ALCH_TASK_RUNNING] = "running", [ALCH_TASK_CANCELLING] = "cancelling",
+        [ALCH_TASK_DONE] = "done",     [ALCH_TASK_FAILED] = "failed",   [ALCH_TASK_CANCELED] = "canceled",
+    };
+
+    return (size_t)state < ALCHI_COUNT(names) && names[state] ? names[state] : "unknown";
+}
+
+static bool
+ended(const alch_task_t *task)
+{
+    return task->progress.state >= ALCH_TASK_DONE;
+}
+
+/* ---- what the driver says ---- */
+
+static int
+check_results(const Alchw__Task *message, alch_error_t *err)
+{
+    for (size_t k = 0; k < message->n_results; k++) {
+        const Alchw__NamedValue *item = message->results[k];
+        if (!item->name || !item->value)
+            return alchi_error_set(err, ALCH_EPROTO, "task %llu: result %zu has no name or no value",
+                                   (unsigned long long)message->id, k);
+        if (alchi_value_check(item->value, err) != ALCH_OK)
+            return ALCH_EPROTO;
+    }
+    return ALCH_OK;
+}
+
+static int
+check_task(const Alchw__Task *message, uint64_t id, alch_error_t *err)
+{
+    if (message->id == 0 || (id && message->id != id))
+        return alchi_error_set(err, ALCH_EPROTO, "the driver spoke of task %llu when asked for %llu",
+                               (unsigned long long)message->id, (unsigned long long)id);
+    if (message->state < ALCH_TASK_QUEUED || message->state > ALCH_TASK_CANCELED)
+        return alchi_error_set(err, ALCH_EPROTO, "task %llu is in the unknown state %u",
+                               (unsigned long long)message->id, message->state);
+    return check_results(message, err);
+}
+
+/* The values move from the message into the handle. */
+static int
+take_results(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
+{
+    task->results = alchi_values_adopt(message->results, message->n_results);
+    message->results = NULL;
+    message->n_results = 0;
+    return task->results ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "out of memory for the results of a task");
+}
+
+static void
+take_error(alch_task_t *task, const Alchw__Task *message)
+{
+    if (message->error) {
+        alchi_control_error(message->error, &task->error);
+    } else if (message->state == ALCH_TASK_CANCELED) {
+        alchi_error_set(&task->error, ALCH_ECANCELED, "task %llu was canceled", (unsigned long long)task->id);
+    } else {
+        alchi_error_set(&task->error, ALCH_EFUNCTION, "task %llu failed without a reason",
+                        (unsigned long long)task->id);
+    }
+}
+
+/* Keep what a TASK reply says; frees it. Answers of two threads may come in any order: an end is final. */
+static int
+absorb(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
+{
+    int code = check_task(message, task->id, err);
+
+    pthread_mutex_lock(&task->mutex);
+    if (code == ALCH_OK && !ended(task)) {
+        if (message->state == ALCH_TASK_DONE)
+            code = take_results(task, message, err);
+        else if (message->state > ALCH_TASK_DONE)
+            take_error(task, message);
+        if (code == ALCH_OK) {
+            task->progress.state = (alch_task_state_t)message->state;
+            task->progress.fraction = message->fraction;
+            task->progress.seconds = message->seconds;
+            snprintf(task->progress.text, sizeof(task->progress.text), "%s", message->text ? message->text : "");
+        }
+    }
+    pthread_mutex_unlock(&task->mutex);
+    alchi_message_free(message);
+    return code;
+}
+
+/* How it ended; ALCH_EAGAIN: not yet. */
+static int
+outcome(alch_task_t *task, alch_error_t *err)
+{
+    int code = ALCH_OK;
+
+    pthread_mutex_lock(&task->mutex);
+    if (!ended(task))
+        code = alchi_error_set(err, ALCH_EAGAIN, "task %llu is %s", (unsigned long long)task->id,
+                               alch_task_state_name(task->progress.state));
+    else if ((code = task->error.code) != ALCH_OK && err)
+        *err = task->error;
+    pthread_mutex_unlock(&task->mutex);
+    return code;
+}
+
+/* ---- the calls ---- */
+
+static int
+make_task(alch_session_t *session, Alchw__Task *message, alch_task_t **task_p, alch_error_t *err)
+{
+    alch_task_t *task = calloc(1, sizeof(*task));
+    int code;
+
+    if (!task) {
+        alchi_message_free(message);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a task");
+    }
+    pthread_mutex_init(&task->mutex, NULL);
+    task->session = session;
+    task->id = message->id;
+    task->progress.id = message->id;
+    code = absorb(task, message, err);
+    if (code == ALCH_OK)
+        *task_p = task;
+    else
+        alch_task_destroy(task);
+    return code;
+}
+
+int
+alch_task_submit(alch_session_t *session, const char *library, const char *function, const alch_values_t *args,
+                 int wait_ms, alch_task_t **task_p, alch_error_t *err)
+{
+    Alchw__SubmitTask request = ALCHW__SUBMIT_TASK__INIT;
+    Alchw__Task *reply;
+    int code = alchi_session_check(session, err);
+
+    if (code != ALCH_OK)
+        return code;
+    if (!library || !function || !task_p)
+        return alchi_error_set(err, ALCH_EINVAL, "the library, the function or task_p is NULL");
+    wait_ms = alchi_session_slice(alchi_deadline_in_ms(wait_ms));
+    request.library = (char *)library;
+    request.function = (char *)function;
+    request.arguments = alchi_values_items(args);
+    request.n_arguments = alch_values_count(args);
+    request.has_wait_ms = true;
+    request.wait_ms = (uint32_t)wait_ms;
+    code = alchi_session_request(session, ALCHI_SUBMIT_TASK, &request, ALCHI_TASK, wait_ms, &reply, err);
+    return code == ALCH_OK ? make_task(session, reply, task_p, err) : code;
+}
+
+/* One round: ask for the state, letting the driver wait for the end. */
+static int
+ask(alch_task_t *task, int wait_ms, alch_error_t *err)
+{
+    Alchw__WaitTask request = ALCHW__WAIT_TASK__INIT;
+    Alchw__Task *reply;
+    int code;
+
+    request.has_id = request.has_wait_ms = true;
+    request.id = task->id;
+    request.wait_ms = (uint32_t)wait_ms;
+    code = alchi_session_request(task->session, ALCHI_WAIT_TASK, &request, ALCHI_TASK, wait_ms, &reply, err);
+    return code == ALCH_OK ? absorb(task, reply, err) : code;
+}
+
+int
+alch_task_wait(alch_task_t *task, int timeout_ms, alch_error_t *err)
+{
+    alchi_deadline_t deadline = alchi_deadline_in_ms(timeout_ms);
+    int code;
+
+    if (!task)
+        return alchi_error_set(err, ALCH_EINVAL, "the task is NULL");
+    if ((code = alchi_session_check(task->session, err)) != ALCH_OK)
+        return code;
+    code = outcome(task, err);
+    while (code == ALCH_EAGAIN) {
+        if ((code = ask(task, alchi_session_slice(deadline), err)) != ALCH_OK)
+            return code;
+        code = outcome(task, err);
+        if (alchi_deadline_left_ms(deadline) == 0)
+            break;
+    }
+    return code;
+}
+
+int
+alch_task_progress(alch_task_t *task, alch_task_progress_t *progress_p, alch_error_t *err)
+{
+    int code;
+
+    if (!task || !progress_p)
+        return alchi_error_set(err, ALCH_EINVAL, "the task or progress_p is NULL");
+    if ((code = alchi_session_check(task->session, err)) != ALCH_OK)
+        return code;
+    if (outcome(task, NULL) == ALCH_EAGAIN && (code = ask(task, 0, err)) != ALCH_OK)
+        return code;
+    pthread_mutex_lock(&task->mutex);
+    *progress_p = task->progress;
+    pthread_mutex_unlock(&task->mutex);
+    return ALCH_OK;
+}
+
+int
+alch_task_cancel(alch_task_t *task, bool hard, alch_error_t *err)
+{
+    Alchw__CancelTask request = ALCHW__CANCEL_TASK__INIT;
+    Alchw__Task *reply;
+    int code;
+
+    if (!task)
+        return alchi_error_set(err, ALCH_EINVAL, "the task is NULL");
+    if ((code = alchi_session_check(task->session, err)) != ALCH_OK)
+        return code;
+    request.has_id = request.has_hard = true;
+    request.id = task->id;
+    request.hard = hard;
+    code = alchi_session_request(task->session, ALCHI_CANCEL_TASK, &request, ALCHI_TASK, 0, &reply, err);
+    return code == ALCH_OK ? absorb(task, reply, err) : code;
+}
+
+uint64_t
+alch_task_id(const alch_task_t *task)
+{
+    return task->id;
+}
+
+const alch_values_t *
+alch_task_results(const alch_task_t *task)
+{
+    alch_task_t *mutable = (alch_task_t *)task;
+    const alch_values_t *results;
+
+    if (task->session->pid != getpid())
+        return NULL;
+    pthread_mutex_lock(&mutable->mutex);
+    results = task->results;
+    pthread_mutex_unlock(&mutable->mutex);
+    return results;
+}
+
+void
+alch_task_destroy(alch_task_t *task)
+{
+    if (!task)
+        return;
+    alch_values_destroy(task->results);
+    pthread_mutex_destroy(&task->mutex);
+    free(task);
+}
