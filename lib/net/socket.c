@@ -1,0 +1,404 @@
+#include "net/address.h"
+
+#include "base/error.h"
+#include "net/portowner.h"
+#include "net/resolve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SILENCE_MS 60000
+#define BIND_TRIES 16
+
+static void
+set_option(int fd, int level, int name, int value)
+{
+    setsockopt(fd, level, name, &value, sizeof value);
+}
+
+static int
+at_least(int value, int least)
+{
+    return value > least ? value : least;
+}
+
+void
+alchi_socket_keepalive(int fd, int timeout_ms)
+{
+    /* 60 s: a first probe after 15 s of silence, two more at intervals of 5 s. */
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, at_least(timeout_ms / 4000, 1));
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, at_least(timeout_ms / 12000, 1));
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout_ms);
+}
+
+void
+alchi_socket_prepare(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0 || address.ss_family == AF_UNIX)
+        return;
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    alchi_socket_keepalive(fd, SILENCE_MS);
+}
+
+static int
+create_socket(const alchi_sockaddr_t *address)
+{
+    int fd = socket(address->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0)
+        alchi_socket_prepare(fd);
+    return fd;
+}
+
+static void
+close_quietly(int fd)
+{
+    int saved = errno;
+
+    close(fd);
+    errno = saved;
+}
+
+/* ---- connecting ---- */
+
+/* A connection to a free port of the ephemeral range may meet itself. */
+static bool
+is_self_connected(int fd)
+{
+    struct sockaddr_storage here, there;
+    socklen_t here_size = sizeof here, there_size = sizeof there;
+
+    memset(&here, 0, sizeof here);
+    memset(&there, 0, sizeof there);
+    return getsockname(fd, (struct sockaddr *)&here, &here_size) == 0 &&
+           getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 && here_size == there_size &&
+           memcmp(&here, &there, here_size) == 0;
+}
+
+/* Returns 0 or an errno value; ETIMEDOUT when the deadline has passed. */
+static int
+await_connection(int fd, alchi_deadline_t deadline)
+{
+    struct pollfd entry = {.fd = fd, .events = POLLOUT};
+    int number = 0;
+    socklen_t size = sizeof number;
+
+    for (;;) {
+        int left_ms = alchi_deadline_left_ms(deadline);
+        int n = poll(&entry, 1, left_ms);
+
+        if (n > 0)
+            break;
+        if (n < 0 && errno != EINTR)
+            return errno;
+        if (left_ms == 0)
+            return ETIMEDOUT;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0)
+        return errno;
+    if (number == 0 && is_self_connected(fd))
+        return ECONNREFUSED;
+    return number;
+}
+
+static int
+connect_one(const alchi_sockaddr_t *address, alchi_deadline_t deadline, int *fd_p)
+{
+    int fd = create_socket(address), number = 0;
+
+    if (fd < 0)
+        return errno;
+    if (connect(fd, (const struct sockaddr *)&address->address, address->size) != 0)
+        number = errno;
+    if (number == 0 || number == EINPROGRESS || number == EINTR)
+        number = await_connection(fd, deadline);
+    if (number != 0) {
+        close(fd);
+        return number;
+    }
+    *fd_p = fd;
+    return 0;
+}
+
+/* One address that does not answer must not take the time of the others. */
+static alchi_deadline_t
+share_of(alchi_deadline_t deadline, int addresses)
+{
+    int64_t now;
+
+    if (addresses == 1)
+        return deadline;
+    if (deadline == ALCHI_NEVER)
+        return alchi_deadline_in_ms(10000);
+    now = alchi_now_ns();
+    return deadline > now ? now + (deadline - now) / addresses : deadline;
+}
+
+int
+alchi_connect(const alchi_address_t *address, alchi_deadline_t deadline, int *fd_p, alch_error_t *err)
+{
+    alchi_sockaddr_t list[ALCHI_RESOLVE_MAX];
+    int64_t start = alchi_now_ns();
+    int count = 0, code, first = 0;
+    char text[300];
+
+    code = alchi_resolve(address->host, address->port, deadline, list, &count, err);
+    if (code != ALCH_OK)
+        return code;
+    alchi_address_format(address, text, sizeof text);
+    for (int i = 0; i < count; i++) {
+        int number = connect_one(&list[i], share_of(deadline, count - i), fd_p);
+
+        if (number == 0)
+            return ALCH_OK;
+        if (first == 0 || first == EAFNOSUPPORT || first == EADDRNOTAVAIL)
+            first = number;
+        if (alchi_deadline_left_ms(deadline) == 0)
+            break;
+    }
+    if (first == ETIMEDOUT)
+        return alchi_error_set(err, ALCH_ETIMEDOUT, "%s did not answer within %.1f s", text,
+                               (double)(alchi_now_ns() - start) / 1e9);
+    return alchi_error_set(err, ALCH_ECONNECT, "cannot connect to %s: %s", text, strerror(first));
+}
+
+/* ---- listening ---- */
+
+static int
+port_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+        return 0;
+    if (address.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    return ntohs(((struct sockaddr_in *)&address)->sin_port);
+}
+
+static void
+set_port(alchi_sockaddr_t *address, int port)
+{
+    if (address->address.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&address->address)->sin6_port = htons((uint16_t)port);
+    else
+        ((struct sockaddr_in *)&address->address)->sin_port = htons((uint16_t)port);
+}
+
+/* Returns a bound socket, or -1 with errno. */
+static int
+bind_socket(const alchi_sockaddr_t *address, bool reuse)
+{
+    int fd = create_socket(address);
+
+    if (fd < 0)
+        return -1;
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
+    if (bind(fd, (const struct sockaddr *)&address->address, address->size) != 0) {
+        close_quietly(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/*
+ * SO_REUSEADDR is for ports that only old connections hold on to. But it also lets two sockets have a port that neither
+ * listens on, such as the port of an idle worker slot; so a port that cannot be bound without it is refused unless
+ * connections account for that.
+ */
+static int
+bind_fixed(const alchi_sockaddr_t *address)
+{
+    int fd = bind_socket(address, false);
+
+    if (fd < 0 && (errno != EADDRINUSE || !alchi_port_has_connections((const struct sockaddr *)&address->address)))
+        return -1;
+    if (fd >= 0)
+        close(fd);
+    return bind_socket(address, true);
+}
+
+/* A port that the system chose is bound a second time by its number: only then does the socket keep it when it
+ * stops listening. */
+static int
+bind_any(alchi_sockaddr_t *address)
+{
+    for (int i = 0; i < BIND_TRIES; i++) {
+        int fd, port;
+
+        set_port(address, 0);
+        fd = bind_socket(address, false);
+        if (fd < 0)
+            return -1;
+        port = port_of(fd);
+        close(fd);
+        set_port(address, port);
+        fd = bind_fixed(address);
+        if (fd >= 0 || errno != EADDRINUSE)
+            return fd;
+    }
+    errno = EADDRINUSE;
+    return -1;
+}
+
+static int
+bind_failed(const alchi_address_t *address, const alchi_sockaddr_t *numeric, int number, alch_error_t *err)
+{
+    const char *host = address->host[0] ? address->host : "0.0.0.0";
+    char owner[128], text[300];
+
+    if (number == EADDRINUSE && address->port != 0)
+        return alchi_error_set(err, ALCH_EPORT, "port %d on %s is in use by %s", address->port, host,
+                               alchi_port_owner((const struct sockaddr *)&numeric->address, owner, sizeof owner));
+    if (number == EADDRNOTAVAIL || number == EAFNOSUPPORT)
+        return alchi_error_set(err, ALCH_EINVAL, "%s is not an address of this host", host);
+    return alchi_error_errno(err, number, "cannot bind %s", alchi_address_format(address, text, sizeof text));
+}
+
+int
+alchi_bind(alchi_address_t *address, int *fd_p, alch_error_t *err)
+{
+    alchi_sockaddr_t list[ALCHI_RESOLVE_MAX];
+    int count = 0, code, fd;
+
+    if (address->port < 0 || address->port > 65535)
+        return alchi_error_set(err, ALCH_EINVAL, "port %d: 0 to 65535 are possible", address->port);
+    code = alchi_resolve(address->host, address->port, alchi_deadline_in_ms(10000), list, &count, err);
+    if (code == ALCH_ENOMEM)
+        return code;
+    if (code != ALCH_OK)
+        return alchi_error_set(err, ALCH_EINVAL, "cannot bind %s: unknown host", address->host);
+    fd = address->port ? bind_fixed(&list[0]) : bind_any(&list[0]);
+    if (fd < 0)
+        return bind_failed(address, &list[0], errno, err);
+    address->port = port_of(fd);
+    *fd_p = fd;
+    return ALCH_OK;
+}
+
+int
+alchi_listen(int fd, int backlog, alch_error_t *err)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char owner[128];
+    int number;
+
+    if (listen(fd, backlog) == 0)
+        return ALCH_OK;
+    number = errno;
+    if (number != EADDRINUSE || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+        return alchi_error_errno(err, number, "cannot listen on port %d", port_of(fd));
+    return alchi_error_set(err, ALCH_EPORT, "port %d is in use by %s", port_of(fd),
+                           alchi_port_owner((struct sockaddr *)&address, owner, sizeof owner));
+}
+
+void
+alchi_unlisten(int fd)
+{
+    shutdown(fd, SHUT_RDWR);
+}
+
+int
+alchi_accept(int listen_fd, int *fd_p, alch_error_t *err)
+{
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd >= 0) {
+        alchi_socket_prepare(fd);
+        *fd_p = fd;
+        return ALCH_OK;
+    }
+    switch (errno) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+        return alchi_error_errno(err, errno, "cannot accept a connection on port %d", port_of(listen_fd));
+    default: /* none, or one that failed before it was accepted */
+        return ALCH_EAGAIN;
+    }
+}
+
+/* ---- peers ---- */
+
+/* An IPv4 peer of a socket that serves both families is shown as what it is. */
+static void
+unmap(struct sockaddr_storage *address, socklen_t *size)
+{
+    struct sockaddr_in6 v6;
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+
+    if (address->ss_family != AF_INET6)
+        return;
+    memcpy(&v6, address, sizeof v6);
+    if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+        return;
+    v4.sin_port = v6.sin6_port;
+    memcpy(&v4.sin_addr, v6.sin6_addr.s6_addr + 12, 4);
+    memcpy(address, &v4, sizeof v4);
+    *size = sizeof v4;
+}
+
+/* Returns the family, or -1. */
+static int
+peer_of(int fd, alchi_address_t *address_p)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char port[16];
+
+    if (getpeername(fd, (struct sockaddr *)&address, &size) != 0)
+        return -1;
+    if (address.ss_family == AF_UNIX)
+        return AF_UNIX;
+    unmap(&address, &size);
+    if (getnameinfo((struct sockaddr *)&address, size, address_p->host, sizeof address_p->host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return -1;
+    address_p->port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                          : ((struct sockaddr_in *)&address)->sin_port);
+    return address.ss_family;
+}
+
+void
+alchi_peer_host(int fd, char *host, size_t size)
+{
+    alchi_address_t address;
+    int family = peer_of(fd, &address);
+
+    if (family == AF_UNIX)
+        address.host[0] = '\0';
+    snprintf(host, size, "%s", family < 0 ? "?" : address.host);
+}
+
+char *
+alchi_peer_text(int fd, char *text, size_t size)
+{
+    alchi_address_t address;
+    int family = peer_of(fd, &address);
+
+    if (family < 0 || family == AF_UNIX)
+        snprintf(text, size, "%s", family < 0 ? "an unknown address" : "a local socket");
+    else
+        alchi_address_format(&address, text, size);
+    return text;
+}
