@@ -1,0 +1,70 @@
+#include "base/error.h"
+#include "base/util.h"
+#include "scalapack/blacs.h"
+
+#include <inttypes.h>
+
+static int
+index_check(const char *what, int64_t value, alch_error_t *err)
+{
+    if (value <= INT32_MAX)
+        return ALCH_OK;
+    return alchi_error_set(err, ALCH_ELIMIT, "%s is %" PRId64 ": ScaLAPACK's 32-bit indices end at %d", what, value,
+                           INT32_MAX);
+}
+
+int
+alchi_descriptor_check(const alchi_layout_t *layout, alch_error_t *err)
+{
+    /* Place (0, 0) holds the most rows and the most columns, so every rank reaches the same verdict. */
+    int64_t rows = alchi_count(layout->m, layout->mb, 0, layout->nprow);
+    int64_t cols = alchi_count(layout->n, layout->nb, 0, layout->npcol);
+    int64_t entries;
+    int code;
+
+    if (layout->replicas != 1)
+        return alchi_error_set(err, ALCH_EUNSUPPORTED, "a matrix in layout %s has %d copies: ScaLAPACK knows one",
+                               alch_dist_name(layout->spec.dist), layout->replicas);
+    if (!alchi_mul_int64(rows, cols, &entries))
+        entries = INT64_MAX;
+    if ((code = index_check("the number of rows", layout->m, err)) ||
+        (code = index_check("the number of columns", layout->n, err)) ||
+        (code = index_check("the block size", layout->mb > layout->nb ? layout->mb : layout->nb, err)) ||
+        (code = index_check("the number of entries on one worker", entries, err)))
+        return code;
+    return ALCH_OK;
+}
+
+int
+alchi_descriptor(alchi_blacs_t *blacs, const alchi_layout_t *layout, int64_t lld, int desc[ALCHI_DLEN_],
+                 alch_error_t *err)
+{
+    int code, context;
+
+    if ((code = alchi_descriptor_check(layout, err)) || (code = alchi_blacs_context(blacs, layout, &context, err)))
+        return code;
+    desc[ALCHI_DTYPE_] = 1;
+    desc[ALCHI_CTXT_] = context;
+    desc[ALCHI_M_] = (int)layout->m;
+    desc[ALCHI_N_] = (int)layout->n;
+    desc[ALCHI_MB_] = (int)layout->mb;
+    desc[ALCHI_NB_] = (int)layout->nb;
+    desc[ALCHI_RSRC_] = 0;
+    desc[ALCHI_CSRC_] = 0;
+    desc[ALCHI_LLD_] = (int)lld;
+    return ALCH_OK;
+}
+
+int
+alchi_scalapack_info(const char *routine, int info, alch_error_t *err)
+{
+    if (info == 0)
+        return ALCH_OK;
+    if (info > 0)
+        return alchi_error_set(err, ALCH_ENUMERIC, "%s did not succeed: INFO is %d", routine, info);
+    /* Entry j of an array argument i is reported as -(100 i + j). */
+    if (info <= -100)
+        return alchi_error_set(err, ALCH_EINTERNAL, "%s: entry %d of argument %d is not valid", routine, -info % 100,
+                               -info / 100);
+    return alchi_error_set(err, ALCH_EINTERNAL, "%s: argument %d is not valid", routine, -info);
+}

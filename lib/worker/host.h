@@ -1,0 +1,128 @@
+/**
+ * @file worker/host.h
+ * What stands behind call->host: one call of one operation, its arguments, results and work matrices.
+ * Private to the plugin host. Main thread only.
+ */
+#ifndef ALCHI_HOST_H
+#define ALCHI_HOST_H
+
+#include "scalapack/blacs.h"
+#include "worker/plugins.h"
+
+#include <alchemist/plugin.h>
+
+/* A matrix in a library's hands. */
+struct alch_dmatrix {
+    alchi_part_t *part; /* one reference */
+    bool argument;      /* borrowed by the library: it cannot free it or hand it over */
+    uint64_t result;    /* id under which it goes to the client; 0: not handed over */
+    struct alch_dmatrix *prev, *next;
+};
+
+/* A library that is loaded. */
+typedef struct alchi_module {
+    struct alchi_module *prev, *next;
+    void *object; /* of dlopen() */
+    char *path;   /* real path */
+    const alch_plugin_t *plugin;
+    Alchw__Library *library; /* its description, functions in the order of plugin->operations */
+    MPI_Comm comm;           /* its own duplicate */
+    void *state;
+} alchi_module_t;
+
+struct alchi_plugins {
+    alchi_plugins_env_t env;
+    MPI_Comm comm; /* of the services: never mixed with what a library sends */
+    int rank, size;
+    alchi_blacs_t *blacs;
+    alchi_module_t *modules;
+};
+
+typedef struct {
+    alch_call_t call; /* first: the services get its address */
+    alchi_plugins_t *plugins;
+    alchi_module_t *module;
+    const Alchw__Function *function; /* NULL in init and fini */
+    const Alchw__WorkerTask *task;   /* NULL in init and fini */
+    const atomic_bool *cancel;
+    alch_dmatrix_t *matrices;
+    Alchw__Value **results; /* [function->n_results], NULL: not set */
+    alch_error_t error;     /* what fail() or agree() noted last */
+    alch_error_t misuse;    /* the library asked for what its signature does not have: fails the call */
+    int64_t workspace;
+    int64_t progress_ns; /* when progress was last passed on; 0: never */
+} alchi_call_t;
+
+extern const alch_host_t alchi_host;
+
+/** @param function, task  NULL for init and fini.  @return ALCH_OK or ALCH_ENOMEM */
+int alchi_call_init(alchi_call_t *call, alchi_plugins_t *plugins, alchi_module_t *module,
+                    const Alchw__Function *function, const Alchw__WorkerTask *task, const atomic_bool *cancel,
+                    alch_error_t *err);
+/** Release arguments, work matrices and workspace. */
+void alchi_call_fini(alchi_call_t *call);
+
+static inline alchi_call_t *
+alchi_call_of(alch_call_t *call)
+{
+    return (alchi_call_t *)call;
+}
+
+/** What an operation's return value and what it noted amount to. */
+int alchi_call_verdict(alchi_call_t *call, int returned, alch_error_t *err);
+
+/** Name the handed-over matrices and fill in results and matrices of the reply; on failure none remains. */
+int alchi_call_results(alchi_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err);
+
+/** Note that a library broke its own signature; the first one counts. */
+void alchi_call_misuse(alchi_call_t *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** The first failing rank's code and text on all ranks. err is not NULL. @collective yes */
+int alchi_agree(MPI_Comm comm, int code, alch_error_t *err);
+
+/* host_args.c and host_results.c: slots of alchi_host */
+bool alchi_arg_bool(alch_call_t *call, const char *name);
+int64_t alchi_arg_int(alch_call_t *call, const char *name);
+uint64_t alchi_arg_uint(alch_call_t *call, const char *name);
+double alchi_arg_real(alch_call_t *call, const char *name);
+void alchi_arg_complex(alch_call_t *call, const char *name, double *re_p, double *im_p);
+const char *alchi_arg_string(alch_call_t *call, const char *name);
+const alch_dmatrix_t *alchi_arg_matrix(alch_call_t *call, const char *name);
+size_t alchi_arg_count(alch_call_t *call, const char *name);
+int64_t alchi_arg_int_at(alch_call_t *call, const char *name, size_t index);
+double alchi_arg_real_at(alch_call_t *call, const char *name, size_t index);
+const char *alchi_arg_string_at(alch_call_t *call, const char *name, size_t index);
+
+int alchi_ret_bool(alch_call_t *call, const char *name, bool x);
+int alchi_ret_int(alch_call_t *call, const char *name, int64_t x);
+int alchi_ret_uint(alch_call_t *call, const char *name, uint64_t x);
+int alchi_ret_real(alch_call_t *call, const char *name, double x);
+int alchi_ret_complex(alch_call_t *call, const char *name, double re, double im);
+int alchi_ret_string(alch_call_t *call, const char *name, const char *x);
+int alchi_ret_ints(alch_call_t *call, const char *name, const int64_t *x, size_t count);
+int alchi_ret_reals(alch_call_t *call, const char *name, const double *x, size_t count);
+int alchi_ret_strings(alch_call_t *call, const char *name, const char *const *x, size_t count);
+int alchi_ret_matrix(alch_call_t *call, const char *name, alch_dmatrix_t *matrix);
+
+/* host_matrix.c */
+int alchi_matrix_create(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
+                        alch_dmatrix_t **matrix_p);
+void alchi_matrix_free(alch_call_t *call, alch_dmatrix_t *matrix);
+void alchi_matrix_block(const alch_dmatrix_t *matrix, alch_block_t *block_p);
+int64_t alchi_global_row(const alch_dmatrix_t *matrix, int64_t i);
+int64_t alchi_global_col(const alch_dmatrix_t *matrix, int64_t j);
+int alchi_matrix_descriptor(alch_call_t *call, const alch_dmatrix_t *matrix, int desc[9]);
+int alchi_matrix_relayout(alch_call_t *call, const alch_dmatrix_t *matrix, const alch_layout_t *layout,
+                          alch_dmatrix_t **matrix_p);
+
+/**
+ * Move all entries of one matrix into another of equal shape and type, each rank giving its part and filling in its
+ * own. Sources are spread over replicas, every replica of the target is filled. @collective yes
+ * @return ALCH_OK; ALCH_ENOMEM and ALCH_EINTERNAL on all ranks alike
+ */
+int alchi_relayout(MPI_Comm comm, alchi_store_t *store, const alchi_part_t *from, alchi_part_t *to, alch_error_t *err);
+
+/** Attach a matrix to a call. @return NULL: out of memory, and the part's reference is the caller's */
+alch_dmatrix_t *alchi_matrix_attach(alchi_call_t *call, alchi_part_t *part, bool argument);
+
+#endif

@@ -1,0 +1,137 @@
+/* Matrices as a library sees them. */
+#include "base/error.h"
+#include "worker/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+alch_dmatrix_t *
+alchi_matrix_attach(alchi_call_t *call, alchi_part_t *part, bool argument)
+{
+    alch_dmatrix_t *matrix = calloc(1, sizeof(*matrix));
+
+    if (!matrix)
+        return NULL;
+    matrix->part = part;
+    matrix->argument = argument;
+    DL_APPEND(call->matrices, matrix);
+    return matrix;
+}
+
+int
+alchi_matrix_create(alch_call_t *base, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
+                    alch_dmatrix_t **matrix_p)
+{
+    alchi_call_t *call = alchi_call_of(base);
+    alchi_store_t *store = call->plugins->env.store;
+    alch_error_t error = {ALCH_OK, -1, ""};
+    alch_dmatrix_t *matrix = NULL;
+    alchi_part_t *part = NULL;
+    int code = alchi_store_reserve(store, 0, m, n, dtype, layout, "", &part, &error);
+
+    if (!code && !(matrix = alchi_matrix_attach(call, part, false))) {
+        alchi_store_release(store, part);
+        code = alchi_error_set(&error, ALCH_ENOMEM, "no memory for a work matrix");
+    }
+    code = alchi_agree(call->plugins->comm, code, &error);
+    if (code) {
+        alchi_matrix_free(base, matrix);
+        call->error = error;
+        return code;
+    }
+    *matrix_p = matrix;
+    return ALCH_OK;
+}
+
+void
+alchi_matrix_free(alch_call_t *base, alch_dmatrix_t *matrix)
+{
+    alchi_call_t *call = alchi_call_of(base);
+
+    if (!matrix)
+        return;
+    if (matrix->argument || matrix->result) {
+        alchi_call_misuse(call, "matrix_free of %s", matrix->argument ? "an argument" : "a result");
+        return;
+    }
+    DL_DELETE(call->matrices, matrix);
+    alchi_store_release(call->plugins->env.store, matrix->part);
+    free(matrix);
+}
+
+void
+alchi_matrix_block(const alch_dmatrix_t *matrix, alch_block_t *block_p)
+{
+    const alchi_part_t *part = matrix ? matrix->part : NULL;
+
+    memset(block_p, 0, sizeof(*block_p));
+    block_p->replica = block_p->myrow = block_p->mycol = -1;
+    block_p->lld = 1;
+    if (!part)
+        return;
+    *block_p = (alch_block_t){.m = part->layout.m,
+                              .n = part->layout.n,
+                              .dtype = part->dtype,
+                              .layout = part->layout.spec,
+                              .replicas = part->layout.replicas,
+                              .replica = part->replica,
+                              .myrow = part->row,
+                              .mycol = part->col,
+                              .local_m = part->local_m,
+                              .local_n = part->local_n,
+                              .lld = part->lld > 1 ? part->lld : 1,
+                              .data = part->data};
+    /* The grid and blocks as they are, also for the named distributions, whose spec leaves them out. */
+    block_p->layout.mb = part->layout.mb;
+    block_p->layout.nb = part->layout.nb;
+    block_p->layout.nprow = part->layout.nprow;
+    block_p->layout.npcol = part->layout.npcol;
+}
+
+int64_t
+alchi_global_row(const alch_dmatrix_t *matrix, int64_t i)
+{
+    return alchi_axis_global(&matrix->part->rows, i);
+}
+
+int64_t
+alchi_global_col(const alch_dmatrix_t *matrix, int64_t j)
+{
+    return alchi_axis_global(&matrix->part->cols, j);
+}
+
+int
+alchi_matrix_descriptor(alch_call_t *base, const alch_dmatrix_t *matrix, int desc[9])
+{
+    alchi_call_t *call = alchi_call_of(base);
+    alch_error_t error = {ALCH_OK, -1, ""};
+    int64_t lld = matrix->part->lld > 1 ? matrix->part->lld : 1;
+    int code = alchi_descriptor(call->plugins->blacs, &matrix->part->layout, lld, desc, &error);
+
+    if (code)
+        call->error = error;
+    return code;
+}
+
+int
+alchi_matrix_relayout(alch_call_t *base, const alch_dmatrix_t *matrix, const alch_layout_t *layout,
+                      alch_dmatrix_t **matrix_p)
+{
+    alchi_call_t *call = alchi_call_of(base);
+    const alchi_part_t *from = matrix->part;
+    alch_error_t error = {ALCH_OK, -1, ""};
+    alch_dmatrix_t *copy;
+    int code = alchi_matrix_create(base, from->layout.m, from->layout.n, from->dtype, layout, &copy);
+
+    if (code)
+        return code;
+    code = alchi_relayout(call->plugins->comm, call->plugins->env.store, from, copy->part, &error);
+    if (code) {
+        alchi_matrix_free(base, copy);
+        call->error = error;
+        return code;
+    }
+    *matrix_p = copy;
+    return ALCH_OK;
+}

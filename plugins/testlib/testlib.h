@@ -1,0 +1,14 @@
+/* The operations of TestLib. */
+#ifndef TESTLIB_H
+#define TESTLIB_H
+
+#include <alchemist/plugin.h>
+
+/* greet.c */
+int testlib_greet(alch_call_t *call);
+extern const char testlib_greet_signature[], testlib_greet_doc[];
+
+/* svd.c */
+int testlib_truncated_svd(alch_call_t *call);
+
+#endif
