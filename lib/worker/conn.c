@@ -1,0 +1,232 @@
+#include "worker/conn.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "net/address.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <utlist.h>
+
+#define TURN_BYTES ((size_t)4 << 20) /* then others get their turn */
+#define CLOSING_MS 1000
+
+alchi_conn_t *
+alchi_conn_create(const alchi_data_config_t *config, int fd)
+{
+    alchi_channel_t *channel = alchi_channel_create(alchi_stream_create(fd));
+    alchi_conn_t *conn = channel ? calloc(1, sizeof *conn) : NULL;
+
+    if (conn)
+        conn->responder = calloc(1, sizeof *conn->responder);
+    if (!conn || !conn->responder) {
+        free(conn);
+        alchi_channel_destroy(channel);
+        return NULL;
+    }
+    conn->config = config;
+    conn->channel = channel;
+    alchi_peer_host(fd, conn->peer, sizeof conn->peer);
+    alchi_responder_init(conn->responder);
+    conn->deadline = alchi_deadline_in_ms(config->handshake_timeout_ms);
+    return conn;
+}
+
+static void
+forget_responder(alchi_conn_t *conn)
+{
+    if (conn->responder)
+        explicit_bzero(conn->responder, sizeof *conn->responder);
+    free(conn->responder);
+    conn->responder = NULL;
+}
+
+void
+alchi_reply_free(const alchi_conn_t *conn, alchi_reply_t *reply)
+{
+    if (!reply)
+        return;
+    alchi_store_release(conn->config->store, reply->part);
+    free(reply);
+}
+
+void
+alchi_conn_destroy(alchi_conn_t *conn)
+{
+    alchi_reply_t *reply, *next;
+
+    if (!conn)
+        return;
+    DL_FOREACH_SAFE(conn->small, reply, next)
+    alchi_reply_free(conn, reply);
+    DL_FOREACH_SAFE(conn->blocks, reply, next)
+    alchi_reply_free(conn, reply);
+    alchi_reply_free(conn, conn->in.reply);
+    alchi_store_release(conn->config->store, conn->in.part);
+    forget_responder(conn);
+    alchi_channel_destroy(conn->channel);
+    free(conn->stage_in);
+    free(conn->stage_out);
+    free(conn);
+}
+
+uint8_t *
+alchi_conn_stage(uint8_t **stage)
+{
+    if (!*stage)
+        *stage = malloc(ALCHI_CONN_STAGE);
+    return *stage;
+}
+
+static void
+start_closing(alchi_conn_t *conn)
+{
+    conn->state = ALCHI_CONN_CLOSING;
+    conn->deadline = alchi_deadline_in_ms(CLOSING_MS);
+}
+
+int
+alchi_conn_refuse(alchi_conn_t *conn, int code, const char *format, ...)
+{
+    alch_error_t err = {code, conn->config->rank, ""};
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(err.text, sizeof err.text, format, args);
+    va_end(args);
+    alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: %s", conn->peer, err.text);
+    /* A stranger is told nothing, and a payload under way cannot be interrupted. */
+    if (conn->state != ALCHI_CONN_OPEN || conn->out.active)
+        return code;
+    alchi_channel_send_error(conn->channel, 0, &err);
+    start_closing(conn);
+    return ALCH_OK;
+}
+
+void
+alchi_conn_timed_out(const alchi_conn_t *conn)
+{
+    if (conn->state == ALCHI_CONN_HANDSHAKE)
+        alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: no proof within %d ms", conn->peer,
+                  conn->config->handshake_timeout_ms);
+    else if (conn->state == ALCHI_CONN_OPEN)
+        alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: stalled for %d ms in the middle of %s",
+                  conn->peer, conn->config->io_timeout_ms, conn->in.active ? "a write" : "an answer");
+}
+
+static int
+find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE], alch_error_t *err)
+{
+    const alchi_data_config_t *config = context;
+
+    if (claim->role != ALCHI_ROLE_DATA || claim->session != config->session || claim->group != config->group ||
+        claim->rank != config->rank)
+        return alchi_error_set(err, ALCH_EAUTH, "role %d asked for session %llu, group %llu, rank %d", (int)claim->role,
+                               (unsigned long long)claim->session, (unsigned long long)claim->group, claim->rank);
+    memcpy(key, config->key, ALCHI_KEY_SIZE);
+    return ALCH_OK;
+}
+
+static int
+welcome(alchi_conn_t *conn, uint64_t id)
+{
+    Alchw__Welcome message = ALCHW__WELCOME__INIT;
+
+    message.has_session = true;
+    message.session = conn->config->session;
+    message.server_version = (char *)alch_version();
+    forget_responder(conn);
+    conn->state = ALCHI_CONN_OPEN;
+    conn->deadline = ALCHI_NEVER;
+    /* Requests on this connection are small; bulk data is payload. */
+    alchi_channel_set_limits(conn->channel, ALCHI_META_MAX_UNAUTHENTICATED, ALCHI_PAYLOAD_MAX);
+    return alchi_channel_send(conn->channel, ALCHI_WELCOME, ALCHI_FRAME_REPLY, id, &message);
+}
+
+static int
+handshake(alchi_conn_t *conn)
+{
+    while (conn->state == ALCHI_CONN_HANDSHAKE) {
+        alch_error_t err = {ALCH_OK, -1, ""};
+        ProtobufCMessage *message = NULL;
+        alchi_frame_t frame;
+        bool done = false;
+        int rc = alchi_channel_receive(conn->channel, &frame, &message);
+
+        if (rc == ALCH_EAGAIN)
+            return alchi_channel_flush(conn->channel) == ALCH_ECONNECT ? ALCH_ECONNECT : ALCH_OK;
+        if (rc == ALCH_ECONNECT)
+            return rc;
+        if (rc)
+            return alchi_conn_refuse(conn, rc, "%s", alchi_channel_fault(conn->channel));
+        rc = alchi_responder_feed(conn->responder, conn->channel, &frame, message, find_key, (void *)conn->config,
+                                  &done, &err);
+        alchi_message_free(message);
+        if (rc) {
+            alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: %s", conn->peer, err.text);
+            start_closing(conn);
+        } else if (done && welcome(conn, frame.id)) {
+            return ALCH_ECONNECT;
+        }
+    }
+    return ALCH_OK;
+}
+
+/* A peer that has to send or to read now has io_timeout_ms from its last sign of life. */
+static void
+set_deadline(alchi_conn_t *conn, bool moved)
+{
+    if (!conn->in.active && !alchi_conn_has_output(conn))
+        conn->deadline = ALCHI_NEVER;
+    else if (moved || conn->deadline == ALCHI_NEVER)
+        conn->deadline = alchi_deadline_in_ms(conn->config->io_timeout_ms);
+}
+
+static int
+serve(alchi_conn_t *conn)
+{
+    size_t received = 0, sent = 0;
+    int rc = alchi_conn_receive(conn, TURN_BYTES, &received);
+    bool paused = alchi_conn_paused(conn);
+
+    if (!rc && conn->state == ALCHI_CONN_OPEN)
+        rc = alchi_conn_send(conn, TURN_BYTES, &sent);
+    if (rc || conn->state != ALCHI_CONN_OPEN)
+        return rc;
+    /* Frames that the channel holds already raise no event. */
+    conn->again = received >= TURN_BYTES || sent >= TURN_BYTES || (paused && !alchi_conn_paused(conn));
+    set_deadline(conn, received > 0 || sent > 0);
+    return ALCH_OK;
+}
+
+int
+alchi_conn_turn(alchi_conn_t *conn)
+{
+    int rc = ALCH_OK;
+
+    conn->again = false;
+    if (conn->state == ALCHI_CONN_HANDSHAKE)
+        rc = handshake(conn);
+    if (!rc && conn->state == ALCHI_CONN_OPEN)
+        rc = serve(conn);
+    if (!rc && conn->state == ALCHI_CONN_CLOSING && alchi_channel_flush(conn->channel) != ALCH_EAGAIN)
+        rc = ALCH_ECONNECT;
+    return rc;
+}
+
+unsigned
+alchi_conn_events(const alchi_conn_t *conn)
+{
+    bool output = alchi_channel_wants_write(conn->channel) || conn->out.active;
+    unsigned events = 0;
+
+    if (conn->state != ALCHI_CONN_CLOSING && !alchi_conn_paused(conn))
+        events |= EPOLLIN;
+    if (output && (conn->blocked || conn->state != ALCHI_CONN_OPEN))
+        events |= EPOLLOUT;
+    return events;
+}

@@ -1,0 +1,117 @@
+/**
+ * @file worker/conn.h
+ * One data connection: a state machine that does a bounded amount of work per turn and never
+ * waits. Requests are read straight into matrices and answered straight from them, several
+ * at once. One thread uses a connection at a time; no MPI.
+ */
+#ifndef ALCHI_CONN_H
+#define ALCHI_CONN_H
+
+#include "net/channel.h"
+#include "worker/data.h"
+#include "worker/span.h"
+
+#define ALCHI_CONN_REPLIES 64 /* requests that wait for their answers to leave; then no more are read */
+#define ALCHI_CONN_RUNS 240   /* columns in one payload frame */
+
+typedef enum { ALCHI_CONN_HANDSHAKE, ALCHI_CONN_OPEN, ALCHI_CONN_CLOSING } alchi_conn_state_t;
+
+/** An answer that has not left yet. */
+typedef struct alchi_reply {
+    uint64_t id;
+    unsigned type;                /* EMPTY, DATA_ACK, DATA_BLOCK, ERROR */
+    uint64_t receive_ns, unpack_ns;
+    alchi_part_t *part;           /* DATA_BLOCK: a reference, and what is still to be sent */
+    alchi_span_t span;
+    bool begun;
+    alch_error_t error;
+    struct alchi_reply *prev, *next;
+} alchi_reply_t;
+
+/** The write message that is being received. */
+typedef struct {
+    bool active, more, refused;
+    alchi_reply_t *reply;
+    alchi_part_t *part;           /* a reference, unless refused */
+    alch_rect_t rect;
+    alchi_span_t span;
+    size_t frame_left;            /* payload of the current frame */
+} alchi_incoming_t;
+
+/** The payload frame that is being sent, of the first reply in `blocks`. */
+typedef struct {
+    bool active;
+    alchi_frame_t frame;
+    Alchw__DataBlock block;
+    bool has_block;
+    struct iovec iov[ALCHI_CONN_RUNS];
+    int count;
+    size_t sent;
+    uint64_t pack_ns, send_ns;    /* since they were last reported */
+} alchi_outgoing_t;
+
+typedef struct alchi_conn {
+    const alchi_data_config_t *config;
+    alchi_channel_t *channel;
+    alchi_conn_state_t state;
+    char peer[64];
+    alchi_responder_t *responder; /* until authenticated */
+    alchi_incoming_t in;
+    alchi_outgoing_t out;
+    alchi_reply_t *small, *blocks;
+    int replies;
+    uint8_t *stage_in, *stage_out;/* where columns are too short to be moved one by one */
+    alchi_deadline_t deadline;    /* when to give up; ALCHI_NEVER while nothing is awaited */
+    bool blocked;                 /* the peer must read before more can be sent */
+    bool again;                   /* there is more to do now */
+    /* for the thread that serves it */
+    bool ready, counted;
+    unsigned events;
+    struct alchi_conn *prev, *next;
+} alchi_conn_t;
+
+/** Takes the socket over, also on failure (NULL: out of memory). */
+alchi_conn_t *alchi_conn_create(const alchi_data_config_t *config, int fd);
+void alchi_conn_destroy(alchi_conn_t *conn);
+
+/** Do what can be done now, within bounds. @return ALCH_OK; anything else: destroy it (what was to be said is logged) */
+int alchi_conn_turn(alchi_conn_t *conn);
+
+/** Epoll events that it waits for. */
+unsigned alchi_conn_events(const alchi_conn_t *conn);
+
+/** The deadline has passed: log why. */
+void alchi_conn_timed_out(const alchi_conn_t *conn);
+
+/** Log one line, tell the peer if that is possible, and close soon. @return ALCH_OK */
+int alchi_conn_refuse(alchi_conn_t *conn, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- the two directions (receive.c, send.c) ---- */
+
+/** @return ALCH_OK: `bytes_p` of the budget are used up or there is nothing more to receive now; else as
+ *          alchi_conn_turn(). *bytes_p: bytes moved */
+int alchi_conn_receive(alchi_conn_t *conn, size_t budget, size_t *bytes_p);
+int alchi_conn_send(alchi_conn_t *conn, size_t budget, size_t *bytes_p);
+
+/** Queue an answer. It is taken over. */
+void alchi_conn_answer(alchi_conn_t *conn, alchi_reply_t *reply);
+/** Free an answer, with its reference. */
+void alchi_reply_free(const alchi_conn_t *conn, alchi_reply_t *reply);
+
+static inline bool
+alchi_conn_paused(const alchi_conn_t *conn)
+{
+    return !conn->in.active && conn->replies >= ALCHI_CONN_REPLIES;
+}
+
+static inline bool
+alchi_conn_has_output(const alchi_conn_t *conn)
+{
+    return conn->small || conn->blocks || alchi_channel_wants_write(conn->channel);
+}
+
+/** Memory of its own for short columns. NULL: out of memory. */
+#define ALCHI_CONN_STAGE ((size_t)256 << 10)
+uint8_t *alchi_conn_stage(uint8_t **stage);
+
+#endif

@@ -1,0 +1,276 @@
+/* Receiving side of a data connection: writes go straight into place, requests into the queue. */
+#include "worker/conn.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/util.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FRAME_COST ((size_t)256)      /* of a turn's budget, so that empty frames have an end too */
+#define DIRECT_MIN ((size_t)16 << 10) /* shorter columns are cheaper received together and copied */
+
+static alchi_reply_t *
+reply_create(alchi_conn_t *conn, uint64_t id, unsigned type)
+{
+    alchi_reply_t *reply = calloc(1, sizeof *reply);
+
+    if (!reply) {
+        alchi_log(ALCHI_LOG_ERROR, "data connection from %s closed: out of memory", conn->peer);
+        return NULL;
+    }
+    reply->id = id;
+    reply->type = type;
+    reply->error.rank = -1;
+    return reply;
+}
+
+/* Find the matrix of a request and check its rectangle. On success the caller has a reference. */
+static int
+find_rect(const alchi_conn_t *conn, uint64_t matrix, const Alchw__Rect *from, alchi_part_t **part_p,
+          alch_rect_t *rect_p, alch_error_t *err)
+{
+    alchi_store_t *store = conn->config->store;
+    char name[96], need[32], limit[32];
+    alchi_part_t *part = NULL;
+    alch_rect_t rect;
+    int64_t bytes;
+    int rc;
+
+    if (!from)
+        return alchi_error_set(err, ALCH_EPROTO, "the request names no rectangle");
+    rect = (alch_rect_t){from->i, from->j, from->m, from->n};
+    rc = alchi_store_acquire(store, matrix, &part, err);
+    if (rc)
+        return rc;
+    alchi_format_matrix(matrix, part->layout.m, part->layout.n, part->dtype, name, sizeof name);
+    if (!alchi_rect_within(&rect, part->local_m, part->local_n))
+        rc = alchi_error_set(err, ALCH_ERANGE,
+                             "matrix %s: %lld x %lld entries from (%lld, %lld) leave the worker's part of %lld x %lld",
+                             name, (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j,
+                             (long long)part->local_m, (long long)part->local_n);
+    bytes = rc ? 0 : rect.m * rect.n * (int64_t)part->entry;
+    if (conn->config->message_limit > 0 && bytes > conn->config->message_limit)
+        rc = alchi_error_set(err, ALCH_ELIMIT, "matrix %s: a message of %s, the limit is %s (--message-limit)", name,
+                             alchi_format_bytes(bytes, need, sizeof need),
+                             alchi_format_bytes(conn->config->message_limit, limit, sizeof limit));
+    if (rc) {
+        alchi_store_release(store, part);
+        return rc;
+    }
+    *part_p = part;
+    *rect_p = rect;
+    return ALCH_OK;
+}
+
+/* From now on what comes of this message is dropped; its answer is the error in the reply. */
+static void
+refuse_write(alchi_conn_t *conn)
+{
+    conn->in.refused = true;
+    conn->in.reply->type = ALCHI_ERROR;
+    alchi_store_release(conn->config->store, conn->in.part);
+    conn->in.part = NULL;
+}
+
+static void
+finish_write(alchi_conn_t *conn)
+{
+    alchi_incoming_t *in = &conn->in;
+    alch_error_t *err = &in->reply->error;
+
+    if (!in->refused && alchi_span_left(&in->span) > 0) {
+        alchi_error_set(err, ALCH_EPROTO, "%zu bytes came for a rectangle of %zu", in->span.at, in->span.bytes);
+        refuse_write(conn);
+    }
+    if (!in->refused && alchi_store_written(conn->config->store, in->part, &in->rect, err))
+        refuse_write(conn);
+    alchi_store_release(conn->config->store, in->part);
+    alchi_conn_answer(conn, in->reply);
+    memset(in, 0, sizeof *in);
+}
+
+static int
+begin_write(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataWrite *write)
+{
+    alchi_incoming_t *in = &conn->in;
+    int rc;
+
+    in->reply = reply_create(conn, frame->id, ALCHI_DATA_ACK);
+    if (!in->reply)
+        return ALCH_ENOMEM;
+    in->active = true;
+    in->more = frame->flags & ALCHI_FRAME_MORE;
+    in->frame_left = frame->payload;
+    rc = find_rect(conn, write->matrix, write->rect, &in->part, &in->rect, &in->reply->error);
+    if (!rc) {
+        alchi_span_init(&in->span, in->part, &in->rect);
+        rc = alchi_store_may_write(conn->config->store, in->part, &in->reply->error);
+    }
+    if (rc)
+        refuse_write(conn);
+    return ALCH_OK;
+}
+
+/* The next frame of the message under way. A task may have taken the matrix since the last one. */
+static int
+continue_write(alchi_conn_t *conn, const alchi_frame_t *frame)
+{
+    alchi_incoming_t *in = &conn->in;
+
+    if (frame->type != ALCHI_DATA_WRITE || frame->id != in->reply->id || frame->meta > 0)
+        return alchi_conn_refuse(conn, ALCH_EPROTO, "a %s within the payload of a DATA_WRITE",
+                                 alchi_message_name(frame->type));
+    in->more = frame->flags & ALCHI_FRAME_MORE;
+    in->frame_left = frame->payload;
+    if (!in->refused && alchi_store_may_write(conn->config->store, in->part, &in->reply->error))
+        refuse_write(conn);
+    return ALCH_OK;
+}
+
+static int
+begin_read(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataRead *read)
+{
+    alchi_reply_t *reply;
+    alch_rect_t rect;
+    int rc;
+
+    if (frame->payload > 0 || frame->flags & ALCHI_FRAME_MORE)
+        return alchi_conn_refuse(conn, ALCH_EPROTO, "a DATA_READ with payload");
+    reply = reply_create(conn, frame->id, ALCHI_DATA_BLOCK);
+    if (!reply)
+        return ALCH_ENOMEM;
+    rc = find_rect(conn, read->matrix, read->rect, &reply->part, &rect, &reply->error);
+    if (!rc)
+        rc = alchi_store_covered(conn->config->store, reply->part, &rect, &reply->error);
+    if (rc)
+        reply->type = ALCHI_ERROR;
+    else
+        alchi_span_init(&reply->span, reply->part, &rect);
+    alchi_conn_answer(conn, reply);
+    return ALCH_OK;
+}
+
+static int
+begin_ping(alchi_conn_t *conn, const alchi_frame_t *frame)
+{
+    alchi_reply_t *reply = reply_create(conn, frame->id, ALCHI_EMPTY);
+
+    if (!reply)
+        return ALCH_ENOMEM;
+    alchi_conn_answer(conn, reply);
+    return ALCH_OK;
+}
+
+static int
+begin(alchi_conn_t *conn, const alchi_frame_t *frame, const void *message)
+{
+    if (frame->id == 0 || frame->flags & ALCHI_FRAME_REPLY)
+        return alchi_conn_refuse(conn, ALCH_EPROTO, "%s is no request", alchi_message_name(frame->type));
+    if (frame->type == ALCHI_DATA_WRITE)
+        return begin_write(conn, frame, message);
+    if (frame->type == ALCHI_DATA_READ)
+        return begin_read(conn, frame, message);
+    if (frame->type == ALCHI_PING && frame->payload == 0)
+        return begin_ping(conn, frame);
+    return alchi_conn_refuse(conn, ALCH_EPROTO, "a data connection does not serve %s", alchi_message_name(frame->type));
+}
+
+static int
+next_frame(alchi_conn_t *conn)
+{
+    ProtobufCMessage *message = NULL;
+    alchi_frame_t frame;
+    int rc = alchi_channel_receive(conn->channel, &frame, &message);
+
+    if (rc == ALCH_EAGAIN || rc == ALCH_ECONNECT)
+        return rc;
+    if (rc)
+        return alchi_conn_refuse(conn, rc, "%s", alchi_channel_fault(conn->channel));
+    if (frame.flags & ALCHI_FRAME_CHECK)
+        rc = alchi_conn_refuse(conn, ALCH_EPROTO, "payload checks are not served");
+    else if (conn->in.active)
+        rc = continue_write(conn, &frame);
+    /* A message all of whose fields have their defaults takes no bytes. */
+    else if (!message && alchi_message_decode(frame.type, "", 0, &message))
+        rc = alchi_conn_refuse(conn, ALCH_EPROTO, "a frame of unknown type %u", frame.type);
+    else
+        rc = begin(conn, &frame, message);
+    alchi_message_free(message);
+    return rc;
+}
+
+/* Up to `size` bytes of payload to where they belong. @return as alchi_channel_read_payload() */
+static ssize_t
+take(alchi_conn_t *conn, size_t size)
+{
+    alchi_incoming_t *in = &conn->in;
+    alchi_reply_t *reply = in->reply;
+    size_t run = 0;
+    uint8_t *here = in->refused ? NULL : alchi_span_here(&in->span, &run);
+    bool staged = in->refused || (in->span.run < DIRECT_MIN && in->span.run < in->span.bytes);
+    int64_t start = alchi_now_ns(), end;
+    ssize_t n;
+
+    if (staged) {
+        here = alchi_conn_stage(&conn->stage_in);
+        run = in->refused || alchi_span_left(&in->span) > ALCHI_CONN_STAGE ? ALCHI_CONN_STAGE
+                                                                           : alchi_span_left(&in->span);
+        if (!here) {
+            alchi_log(ALCHI_LOG_ERROR, "data connection from %s closed: out of memory", conn->peer);
+            return -1;
+        }
+    }
+    n = alchi_channel_read_payload(conn->channel, here, size < run ? size : run);
+    end = alchi_now_ns();
+    reply->receive_ns += (uint64_t)(end - start);
+    if (n <= 0 || in->refused)
+        return n;
+    if (staged) {
+        alchi_span_put(&in->span, here, (size_t)n);
+        reply->unpack_ns += (uint64_t)(alchi_now_ns() - end);
+    } else {
+        in->span.at += (size_t)n;
+    }
+    return n;
+}
+
+static ssize_t
+take_payload(alchi_conn_t *conn)
+{
+    alchi_incoming_t *in = &conn->in;
+    ssize_t n;
+
+    if (!in->refused && alchi_span_left(&in->span) == 0) {
+        alchi_error_set(&in->reply->error, ALCH_EPROTO, "more bytes came than the rectangle's %zu", in->span.bytes);
+        refuse_write(conn);
+    }
+    n = take(conn, in->frame_left);
+    if (n > 0)
+        in->frame_left -= (size_t)n;
+    return n;
+}
+
+int
+alchi_conn_receive(alchi_conn_t *conn, size_t budget, size_t *bytes_p)
+{
+    while (*bytes_p < budget && conn->state == ALCHI_CONN_OPEN) {
+        if (conn->in.active && conn->in.frame_left > 0) {
+            ssize_t n = take_payload(conn);
+
+            if (n <= 0)
+                return n < 0 ? ALCH_ECONNECT : ALCH_OK;
+            *bytes_p += (size_t)n;
+        } else if (conn->in.active && !conn->in.more) {
+            finish_write(conn);
+        } else {
+            int rc = alchi_conn_paused(conn) ? ALCH_EAGAIN : next_frame(conn);
+
+            if (rc)
+                return rc == ALCH_EAGAIN ? ALCH_OK : rc;
+            *bytes_p += FRAME_COST;
+        }
+    }
+    return ALCH_OK;
+}

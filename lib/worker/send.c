@@ -1,0 +1,170 @@
+/* Sending side of a data connection: acknowledgements, and blocks straight from the matrices. */
+#include "worker/conn.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+#define FRAME_COST ((size_t)256)
+#define GATHER_MIN ((size_t)1 << 10) /* shorter columns are cheaper copied together and sent in one piece */
+
+void
+alchi_conn_answer(alchi_conn_t *conn, alchi_reply_t *reply)
+{
+    if (reply->type == ALCHI_DATA_BLOCK)
+        DL_APPEND(conn->blocks, reply);
+    else
+        DL_APPEND(conn->small, reply);
+    conn->replies++;
+}
+
+static void
+reply_done(alchi_conn_t *conn, alchi_reply_t *reply)
+{
+    conn->replies--;
+    alchi_reply_free(conn, reply);
+}
+
+static int
+send_small(alchi_conn_t *conn)
+{
+    alchi_reply_t *reply = conn->small;
+    Alchw__DataAck ack = ALCHW__DATA_ACK__INIT;
+    Alchw__Empty empty = ALCHW__EMPTY__INIT;
+    const void *message = &empty;
+    int rc;
+
+    DL_DELETE(conn->small, reply);
+    if (reply->type == ALCHI_ERROR) {
+        if (reply->error.rank < 0)
+            reply->error.rank = conn->config->rank;
+        rc = alchi_channel_send_error(conn->channel, reply->id, &reply->error);
+    } else {
+        if (reply->type == ALCHI_DATA_ACK) {
+            ack.has_receive_ns = ack.has_unpack_ns = true;
+            ack.receive_ns = reply->receive_ns;
+            ack.unpack_ns = reply->unpack_ns;
+            message = &ack;
+        }
+        rc = alchi_channel_send(conn->channel, reply->type, ALCHI_FRAME_REPLY, reply->id, message);
+    }
+    reply_done(conn, reply);
+    return rc;
+}
+
+/* Choose the next bytes of the first block: as they lie, or copied together where they lie too scattered. */
+static int
+choose_bytes(alchi_conn_t *conn, alchi_span_t *span, size_t *bytes_p)
+{
+    alchi_outgoing_t *out = &conn->out;
+    size_t bytes = alchi_span_left(span);
+    int64_t start;
+
+    if (bytes == 0 || span->run >= GATHER_MIN || span->run == span->bytes) {
+        out->count = alchi_span_gather(span, out->iov, ALCHI_CONN_RUNS, ALCHI_PAYLOAD_MAX, bytes_p);
+        return ALCH_OK;
+    }
+    if (!alchi_conn_stage(&conn->stage_out))
+        return ALCH_ENOMEM;
+    start = alchi_now_ns();
+    if (bytes > ALCHI_CONN_STAGE)
+        bytes = ALCHI_CONN_STAGE;
+    alchi_span_get(span, conn->stage_out, bytes);
+    out->pack_ns += (uint64_t)(alchi_now_ns() - start);
+    out->iov[0] = (struct iovec){conn->stage_out, bytes};
+    out->count = 1;
+    *bytes_p = bytes;
+    return ALCH_OK;
+}
+
+static int
+begin_frame(alchi_conn_t *conn, alchi_reply_t *reply)
+{
+    alchi_outgoing_t *out = &conn->out;
+    size_t bytes = 0;
+    int rc = choose_bytes(conn, &reply->span, &bytes);
+
+    if (rc)
+        return rc;
+    out->frame = (alchi_frame_t){
+        .version = ALCHI_WIRE_VERSION,
+        .type = ALCHI_DATA_BLOCK,
+        .flags = ALCHI_FRAME_REPLY | (alchi_span_left(&reply->span) > 0 ? ALCHI_FRAME_MORE : 0),
+        .id = reply->id,
+        .payload = (uint32_t)bytes,
+    };
+    out->sent = 0;
+    out->has_block = !reply->begun;
+    if (out->has_block) {
+        alchw__data_block__init(&out->block);
+        out->block.has_pack_ns = out->block.has_send_ns = true;
+        out->block.pack_ns = out->pack_ns;
+        out->block.send_ns = out->send_ns;
+        out->pack_ns = out->send_ns = 0;
+    }
+    reply->begun = true;
+    out->active = true;
+    return ALCH_OK;
+}
+
+/* Go on with the payload frame under way. @return as alchi_channel_send_payload() */
+static int
+send_frame(alchi_conn_t *conn, size_t *bytes_p)
+{
+    alchi_outgoing_t *out = &conn->out;
+    alchi_reply_t *reply = conn->blocks;
+    size_t before = out->sent;
+    int64_t start = alchi_now_ns();
+    int rc = alchi_channel_send_payload(conn->channel, &out->frame, out->has_block ? &out->block : NULL, out->iov,
+                                        out->count, &out->sent);
+
+    out->send_ns += (uint64_t)(alchi_now_ns() - start);
+    *bytes_p += out->sent - before;
+    if (rc)
+        return rc;
+    out->active = false;
+    if (alchi_span_left(&reply->span) == 0) {
+        DL_DELETE(conn->blocks, reply);
+        reply_done(conn, reply);
+    }
+    return ALCH_OK;
+}
+
+static int
+send_next(alchi_conn_t *conn, size_t *bytes_p)
+{
+    int rc;
+
+    if (conn->out.active)
+        return send_frame(conn, bytes_p);
+    /* What waits in the channel is not counted: let it leave before there is more. */
+    rc = alchi_channel_flush(conn->channel);
+    if (rc)
+        return rc;
+    *bytes_p += FRAME_COST;
+    if (conn->small)
+        return send_small(conn);
+    return begin_frame(conn, conn->blocks);
+}
+
+int
+alchi_conn_send(alchi_conn_t *conn, size_t budget, size_t *bytes_p)
+{
+    conn->blocked = false;
+    while (*bytes_p < budget && alchi_conn_has_output(conn)) {
+        int rc;
+
+        if (!conn->small && !conn->blocks)
+            rc = alchi_channel_flush(conn->channel);
+        else
+            rc = send_next(conn, bytes_p);
+        if (rc == ALCH_EAGAIN) {
+            conn->blocked = true;
+            return ALCH_OK;
+        }
+        if (rc)
+            return rc;
+    }
+    return ALCH_OK;
+}

@@ -1,0 +1,85 @@
+#include "worker/span.h"
+
+#include <string.h>
+
+void
+alchi_span_init(alchi_span_t *span, const alchi_part_t *part, const alch_rect_t *rect)
+{
+    size_t m = (size_t)rect->m, n = (size_t)rect->n, lld = (size_t)part->lld;
+
+    *span = (alchi_span_t){.bytes = m * n * part->entry};
+    if (span->bytes == 0)
+        return;
+    span->base = (uint8_t *)part->data + ((size_t)rect->j * lld + (size_t)rect->i) * part->entry;
+    span->run = m * part->entry;
+    span->stride = lld * part->entry;
+    if (span->run == span->stride)
+        span->run = span->stride = span->bytes;
+}
+
+uint8_t *
+alchi_span_here(const alchi_span_t *span, size_t *bytes_p)
+{
+    size_t column, offset;
+
+    if (span->at == span->bytes) {
+        *bytes_p = 0;
+        return span->base;
+    }
+    column = span->at / span->run;
+    offset = span->at % span->run;
+    *bytes_p = span->run - offset;
+    return span->base + column * span->stride + offset;
+}
+
+void
+alchi_span_put(alchi_span_t *span, const uint8_t *bytes, size_t size)
+{
+    while (size > 0) {
+        size_t run;
+        uint8_t *here = alchi_span_here(span, &run);
+
+        if (run > size)
+            run = size;
+        memcpy(here, bytes, run);
+        bytes += run;
+        size -= run;
+        span->at += run;
+    }
+}
+
+void
+alchi_span_get(alchi_span_t *span, uint8_t *bytes, size_t size)
+{
+    while (size > 0) {
+        size_t run;
+        const uint8_t *here = alchi_span_here(span, &run);
+
+        if (run > size)
+            run = size;
+        memcpy(bytes, here, run);
+        bytes += run;
+        size -= run;
+        span->at += run;
+    }
+}
+
+int
+alchi_span_gather(alchi_span_t *span, struct iovec *iov, int count, size_t size, size_t *bytes_p)
+{
+    size_t sum = 0;
+    int used = 0;
+
+    while (used < count && sum < size && span->at < span->bytes) {
+        size_t run;
+        uint8_t *here = alchi_span_here(span, &run);
+
+        if (run > size - sum)
+            run = size - sum;
+        iov[used++] = (struct iovec){here, run};
+        sum += run;
+        span->at += run;
+    }
+    *bytes_p = sum;
+    return used;
+}

@@ -1,0 +1,39 @@
+/**
+ * @file worker/span.h
+ * The bytes of a rectangle of a local part, in storage order: one run if it consists of whole
+ * columns, else a run per column. Pure memory.
+ */
+#ifndef ALCHI_SPAN_H
+#define ALCHI_SPAN_H
+
+#include "worker/store.h"
+#include <sys/uio.h>
+
+typedef struct {
+    uint8_t *base;
+    size_t run;     /* contiguous bytes */
+    size_t stride;  /* from run to run */
+    size_t bytes;   /* in all */
+    size_t at;      /* position, 0..bytes */
+} alchi_span_t;
+
+/** @param rect within the part */
+void alchi_span_init(alchi_span_t *span, const alchi_part_t *part, const alch_rect_t *rect);
+
+/** The contiguous bytes at the position. */
+uint8_t *alchi_span_here(const alchi_span_t *span, size_t *bytes_p);
+
+static inline size_t
+alchi_span_left(const alchi_span_t *span)
+{
+    return span->bytes - span->at;
+}
+
+/** Copy from `bytes` into the rectangle, or out of it, and move on; `size` at most what is left. */
+void alchi_span_put(alchi_span_t *span, const uint8_t *bytes, size_t size);
+void alchi_span_get(alchi_span_t *span, uint8_t *bytes, size_t size);
+
+/** Describe the next bytes, `count` runs and `size` bytes at most, and move on. @return runs; *bytes_p their sum */
+int alchi_span_gather(alchi_span_t *span, struct iovec *iov, int count, size_t size, size_t *bytes_p);
+
+#endif
