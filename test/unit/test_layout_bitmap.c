@@ -1,0 +1,63 @@
+/* Runs of bits against one bit at a time. */
+#include "layout/bitmap.h"
+#include "unit.h"
+#include <string.h>
+
+#define BITS 200
+#define WORDS 4
+
+static int64_t
+naive_find(const bool *bits, int64_t first, int64_t end, bool value)
+{
+    for (int64_t k = first; k < end; k++)
+        if (bits[k] == value)
+            return k;
+    return end;
+}
+
+START_TEST(test_set)
+{
+    for (int64_t first = 0; first < BITS; first++)
+        for (int64_t count = 0; first + count <= BITS; count++) {
+            uint64_t words[WORDS] = {0};
+
+            ck_assert_int_eq(alchi_bits_set(words, first, count), count);
+            ck_assert_int_eq(alchi_bits_set(words, first, count), 0);
+            ck_assert_int_eq(alchi_bits_find(words, 0, BITS, true), count ? first : BITS);
+            ck_assert_int_eq(alchi_bits_find(words, first, BITS, false), first + count);
+        }
+}
+END_TEST
+
+START_TEST(test_find)
+{
+    uint64_t words[WORDS] = {0};
+    bool bits[BITS] = {false};
+    static const int runs[][2] = {{3, 1}, {60, 8}, {70, 1}, {100, 50}, {128, 64}};
+
+    for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+        int64_t fresh = 0;
+
+        for (int l = runs[k][0]; l < runs[k][0] + runs[k][1]; l++) {
+            fresh += !bits[l];
+            bits[l] = true;
+        }
+        ck_assert_int_eq(alchi_bits_set(words, runs[k][0], runs[k][1]), fresh);
+    }
+    for (int64_t first = 0; first <= BITS; first++)
+        for (int64_t end = first; end <= BITS; end++) {
+            ck_assert_int_eq(alchi_bits_find(words, first, end, true), naive_find(bits, first, end, true));
+            ck_assert_int_eq(alchi_bits_find(words, first, end, false), naive_find(bits, first, end, false));
+        }
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *bits = tcase_create("bits");
+
+    tcase_add_test(bits, test_set);
+    tcase_add_test(bits, test_find);
+    suite_add_tcase(suite, bits);
+}

@@ -1,0 +1,330 @@
+/* Grids, places, shares and axes against the brute-force model. */
+#include "layout_model.h"
+#include <limits.h>
+#include <string.h>
+
+static void
+refused(int64_t m, int64_t n, int p, alch_layout_t spec, const char *text)
+{
+    alchi_layout_t layout = {.workers = -7};
+    alch_error_t err;
+
+    unit_code(alchi_layout_init(&layout, m, n, p, &spec, &err), ALCH_EINVAL);
+    ck_assert_msg(strstr(err.text, text) != NULL, "\"%s\" lacks \"%s\"", err.text, text);
+    ck_assert_int_eq(layout.workers, -7);
+    unit_code(alchi_layout_init(&layout, m, n, p, &spec, NULL), ALCH_EINVAL);
+}
+
+START_TEST(test_invalid)
+{
+    alch_layout_t standard = ALCH_LAYOUT_DEFAULT;
+
+    refused(-1, 3, 2, standard, "-1 x 3");
+    refused(3, -1, 2, standard, "3 x -1");
+    refused(INT64_MAX, 2, 2, standard, "9223372036854775807 x 2");
+    refused(3, 3, 0, standard, "0 workers");
+    refused(3, 3, -4, standard, "-4 workers");
+    refused(3, 3, 2, (alch_layout_t){(alch_dist_t)15, 0, 0, 0, 0}, "15");
+    refused(3, 3, 2, (alch_layout_t){(alch_dist_t)-1, 0, 0, 0, 0}, "-1");
+    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, -2, 0, 0, 0}, "mb = -2");
+    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, -3, 0, 0}, "nb = -3");
+    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, INT64_MAX, 0, 2, 1}, "9223372036854775807");
+    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, INT64_MAX, 1, 2}, "9223372036854775807");
+    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, -1, 0}, "-1");
+    refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 3, 4}, "grid 3 x 4 needs 12 workers, the group has 6");
+    refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 7, 0}, "needs 7 workers, the group has 6");
+    refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 8}, "needs 8 workers, the group has 6");
+    refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, INT_MAX, INT_MAX}, "workers, the group has 6");
+}
+END_TEST
+
+START_TEST(test_invalid_grid)
+{
+    alchi_layout_t layout;
+
+    unit_code(alchi_layout_init_grid(&layout, 1, 1, 0, 3, NULL, NULL), ALCH_EINVAL);
+    unit_code(alchi_layout_init_grid(&layout, 1, 1, 3, -1, NULL, NULL), ALCH_EINVAL);
+    unit_code(alchi_layout_init_grid(&layout, 1, 1, INT_MAX, 2, NULL, NULL), ALCH_EINVAL);
+}
+END_TEST
+
+START_TEST(test_grid)
+{
+    static const int expected[][3] = {{1, 1, 1},   {2, 1, 2},  {3, 1, 3},  {4, 2, 2},  {5, 1, 5},   {6, 2, 3},
+                                      {7, 1, 7},   {8, 2, 4},  {9, 3, 3},  {10, 2, 5}, {11, 1, 11}, {12, 3, 4},
+                                      {13, 1, 13}, {36, 6, 6}, {72, 8, 9}, {97, 1, 97}};
+
+    for (size_t k = 0; k < sizeof expected / sizeof *expected; k++) {
+        int r, c;
+
+        alchi_grid(expected[k][0], &r, &c);
+        ck_assert_int_eq(r, expected[k][1]);
+        ck_assert_int_eq(c, expected[k][2]);
+    }
+}
+END_TEST
+
+static void
+resolves(int p, alch_layout_t spec, int64_t mb, int64_t nb, int nprow, int npcol, int replicas)
+{
+    alchi_layout_t layout;
+
+    unit_code(alchi_layout_init(&layout, 10, 10, p, &spec, NULL), ALCH_OK);
+    ck_assert_int_eq(layout.spec.dist, spec.dist);
+    ck_assert_int_eq(layout.spec.mb, mb);
+    ck_assert_int_eq(layout.spec.nb, nb);
+    ck_assert_int_eq(layout.spec.nprow, nprow);
+    ck_assert_int_eq(layout.spec.npcol, npcol);
+    ck_assert_int_eq(layout.mb, mb);
+    ck_assert_int_eq(layout.nb, nb);
+    ck_assert_int_eq(layout.nprow, nprow);
+    ck_assert_int_eq(layout.npcol, npcol);
+    ck_assert_int_eq(layout.replicas, replicas);
+    ck_assert_int_eq(layout.workers, p);
+    alchi_layout_fini(&layout);
+    alchi_layout_fini(&layout);
+}
+
+START_TEST(test_resolved)
+{
+    resolves(6, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 64, 64, 2, 3, 1);
+    resolves(7, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 64, 64, 1, 7, 1);
+    resolves(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 5, 0, 0, 0}, 5, 64, 2, 3, 1);
+    resolves(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 9, 3, 0}, 64, 9, 3, 2, 1);
+    resolves(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 2}, 64, 64, 3, 2, 1);
+    resolves(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 2, 2}, 64, 64, 2, 2, 1);
+    resolves(6, (alch_layout_t){ALCH_MC_MR, 64, 9, 77, -1}, 1, 1, 2, 3, 1);
+    resolves(6, (alch_layout_t){ALCH_MR_MC, 0, 0, 0, 0}, 1, 1, 3, 2, 1);
+    resolves(6, (alch_layout_t){ALCH_MC_STAR, 0, 0, 0, 0}, 1, 1, 2, 1, 3);
+    resolves(6, (alch_layout_t){ALCH_STAR_MR, 0, 0, 0, 0}, 1, 1, 1, 3, 2);
+    resolves(6, (alch_layout_t){ALCH_STAR_STAR, 0, 0, 0, 0}, 1, 1, 1, 1, 6);
+    resolves(6, (alch_layout_t){ALCH_MD_STAR, 0, 0, 0, 0}, 1, 1, 6, 1, 1);
+    resolves(8, (alch_layout_t){ALCH_MD_STAR, 0, 0, 0, 0}, 1, 1, 4, 1, 1);
+    resolves(9, (alch_layout_t){ALCH_STAR_MD, 0, 0, 0, 0}, 1, 1, 1, 3, 1);
+    resolves(6, (alch_layout_t){ALCH_STAR_VR, 0, 0, 0, 0}, 1, 1, 1, 6, 1);
+    resolves(6, (alch_layout_t){ALCH_CIRC_CIRC, 0, 0, 0, 0}, 1, 1, 1, 1, 1);
+}
+END_TEST
+
+START_TEST(test_defaults)
+{
+    alchi_layout_t layout;
+    int64_t m, n;
+
+    unit_code(alchi_layout_init(&layout, 60000, 784, 3, NULL, NULL), ALCH_OK);
+    ck_assert_int_eq(layout.spec.dist, ALCH_BLOCK_CYCLIC);
+    alchi_layout_local(&layout, 2, &m, &n);
+    ck_assert_int_eq(m, 60000);
+    ck_assert_int_eq(n, 256);
+    alchi_layout_local(&layout, 0, &m, &n);
+    ck_assert_int_eq(n, 272);
+    alchi_layout_fini(&layout);
+}
+END_TEST
+
+/* What is resolved resolves to itself, so that it can be sent to another process. */
+static void
+check_stable(const alchi_layout_t *layout, uint64_t *random)
+{
+    alchi_layout_t again;
+
+    (void)random;
+    unit_code(alchi_layout_init(&again, layout->m, layout->n, layout->workers, &layout->spec, NULL), ALCH_OK);
+    ck_assert_int_eq(again.nprow, layout->nprow);
+    ck_assert_int_eq(again.npcol, layout->npcol);
+    ck_assert_int_eq(again.replicas, layout->replicas);
+    ck_assert_mem_eq(again.places, layout->places, (size_t)layout->workers * sizeof *layout->places);
+    alchi_layout_fini(&again);
+}
+
+START_TEST(test_stable)
+{
+    model_each(check_stable);
+}
+END_TEST
+
+/* ranks and places are inverses, and every place of every replica has one rank. */
+static void
+check_tables(const alchi_layout_t *layout, uint64_t *random)
+{
+    int places = layout->replicas * layout->nprow * layout->npcol, held = 0;
+    int replica, row, col;
+
+    (void)random;
+    ck_assert_int_le(places, layout->workers);
+    for (int rank = 0; rank < layout->workers; rank++) {
+        if (!alchi_layout_place(layout, rank, &replica, &row, &col)) {
+            ck_assert_int_eq(layout->places[rank], -1);
+            continue;
+        }
+        ck_assert(replica >= 0 && replica < layout->replicas && row >= 0 && row < layout->nprow && col >= 0 &&
+                  col < layout->npcol);
+        ck_assert_int_eq(layout->ranks[(replica * layout->npcol + col) * layout->nprow + row], rank);
+        held++;
+    }
+    ck_assert_int_eq(held, places);
+    ck_assert(!alchi_layout_place(layout, -1, &replica, &row, &col));
+    ck_assert(!alchi_layout_place(layout, layout->workers, &replica, &row, &col));
+}
+
+START_TEST(test_tables)
+{
+    model_each(check_tables);
+}
+END_TEST
+
+static void
+check_owner(const alchi_layout_t *layout, uint64_t *random)
+{
+    model_axis_t rows, cols;
+
+    (void)random;
+    model_deal(&rows, layout->m, layout->mb, layout->nprow);
+    model_deal(&cols, layout->n, layout->nb, layout->npcol);
+    for (int replica = 0; replica < layout->replicas; replica++)
+        for (int64_t i = 0; i < layout->m; i++)
+            for (int64_t j = 0; j < layout->n; j++) {
+                int got = -1, row = -1, col = -1;
+                bool placed = alchi_layout_place(layout, alchi_layout_owner(layout, replica, i, j), &got, &row, &col);
+
+                if (!placed || got != replica || row != rows.place[i] || col != cols.place[j])
+                    ck_abort_msg("entry (%d, %d) of replica %d: place %d, %d in replica %d", (int)i, (int)j, replica,
+                                 row, col, got);
+            }
+}
+
+START_TEST(test_owner)
+{
+    model_each(check_owner);
+}
+END_TEST
+
+/* The local indices of the entries first..first+count-1 that fall on `place`, as the model counts them. */
+static void
+model_range(const model_axis_t *axis, int64_t first, int64_t count, int place, int64_t *local_p, int64_t *length_p)
+{
+    *local_p = *length_p = 0;
+    for (int64_t i = 0; i < first; i++)
+        *local_p += axis->place[i] == place;
+    for (int64_t i = first; i < first + count; i++)
+        *length_p += axis->place[i] == place;
+}
+
+static void
+check_rank(const alchi_layout_t *layout, int rank, const model_axis_t *rows, const model_axis_t *cols,
+           const alch_rect_t *rect)
+{
+    int replica, row, col;
+    alchi_axis_t row_axis, col_axis;
+    alch_rect_t local, expected, whole;
+    int64_t m, n;
+
+    alchi_layout_local(layout, rank, &m, &n);
+    if (!alchi_layout_place(layout, rank, &replica, &row, &col)) {
+        ck_assert_int_eq(m, 0);
+        ck_assert_int_eq(n, 0);
+        return;
+    }
+    model_range(rows, 0, layout->m, row, &whole.i, &whole.m);
+    model_range(cols, 0, layout->n, col, &whole.j, &whole.n);
+    ck_assert_int_eq(m, whole.m);
+    ck_assert_int_eq(n, whole.n);
+    model_range(rows, rect->i, rect->m, row, &expected.i, &expected.m);
+    model_range(cols, rect->j, rect->n, col, &expected.j, &expected.n);
+    alchi_layout_share(layout, row, col, rect, &local);
+    ck_assert_mem_eq(&local, &expected, sizeof local);
+    alchi_layout_axes(layout, row, col, &row_axis, &col_axis);
+    for (int64_t i = 0; i < layout->m; i++)
+        if (rows->place[i] == row && alchi_axis_global(&row_axis, rows->local[i]) != i)
+            ck_abort_msg("row %d is not what local row %d of rank %d maps to", (int)i, (int)rows->local[i], rank);
+    for (int64_t j = 0; j < layout->n; j++)
+        if (cols->place[j] == col && alchi_axis_global(&col_axis, cols->local[j]) != j)
+            ck_abort_msg("column %d is not what local column %d of rank %d maps to", (int)j, (int)cols->local[j], rank);
+}
+
+static void
+check_share(const alchi_layout_t *layout, uint64_t *random)
+{
+    model_axis_t rows, cols;
+
+    model_deal(&rows, layout->m, layout->mb, layout->nprow);
+    model_deal(&cols, layout->n, layout->nb, layout->npcol);
+    for (int k = 0; k < 3; k++) {
+        alch_rect_t rect = model_rect(random, layout->m, layout->n);
+
+        for (int rank = 0; rank < layout->workers; rank++)
+            check_rank(layout, rank, &rows, &cols, &rect);
+    }
+}
+
+START_TEST(test_share)
+{
+    model_each(check_share);
+}
+END_TEST
+
+START_TEST(test_count)
+{
+    for (int procs = 1; procs <= 13; procs++)
+        for (int64_t block = 1; block <= 9; block++) {
+            model_axis_t axis;
+            int64_t counts[13] = {0};
+
+            model_deal(&axis, MODEL_MAX, block, procs);
+            for (int64_t end = 0; end < MODEL_MAX; end++) {
+                for (int proc = 0; proc < procs; proc++)
+                    if (alchi_count(end, block, proc, procs) != counts[proc])
+                        ck_abort_msg("%d indices in blocks of %d, place %d of %d", (int)end, (int)block, proc, procs);
+                counts[axis.place[end]]++;
+            }
+        }
+}
+END_TEST
+
+START_TEST(test_count_large)
+{
+    ck_assert_int_eq(alchi_count(INT64_MAX, 1, 0, 1), INT64_MAX);
+    ck_assert_int_eq(alchi_count(INT64_MAX - 1, 64, 0, 2) + alchi_count(INT64_MAX - 1, 64, 1, 2), INT64_MAX - 1);
+    ck_assert_int_eq(alchi_count(INT64_MAX, INT64_C(1000000000000), 2, 4), INT64_C(2305843) * 1000000000000);
+}
+END_TEST
+
+START_TEST(test_within)
+{
+    static const struct {
+        alch_rect_t rect;
+        bool within;
+    } cases[] = {
+        {{0, 0, 5, 7}, true},          {{5, 7, 0, 0}, true},          {{4, 6, 1, 1}, true},
+        {{0, 0, 6, 7}, false},         {{0, 0, 5, 8}, false},         {{1, 0, 5, 7}, false},
+        {{6, 0, 0, 0}, false},         {{0, 8, 0, 0}, false},         {{-1, 0, 1, 1}, false},
+        {{0, -1, 1, 1}, false},        {{0, 0, -1, 1}, false},        {{0, 0, 1, -1}, false},
+        {{1, 0, INT64_MAX, 1}, false}, {{0, INT64_MAX, 1, 1}, false}, {{0, 3, 1, INT64_MAX}, false},
+    };
+
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
+        ck_assert_msg(alchi_rect_within(&cases[k].rect, 5, 7) == cases[k].within, "case %zu", k);
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *arguments = tcase_create("arguments"), *model = tcase_create("model");
+
+    tcase_add_test(arguments, test_invalid);
+    tcase_add_test(arguments, test_invalid_grid);
+    tcase_add_test(arguments, test_grid);
+    tcase_add_test(arguments, test_resolved);
+    tcase_add_test(arguments, test_defaults);
+    tcase_add_test(arguments, test_within);
+    suite_add_tcase(suite, arguments);
+    tcase_set_timeout(model, 60);
+    tcase_add_test(model, test_count);
+    tcase_add_test(model, test_count_large);
+    tcase_add_test(model, test_stable);
+    tcase_add_test(model, test_tables);
+    tcase_add_test(model, test_owner);
+    tcase_add_test(model, test_share);
+    suite_add_tcase(suite, model);
+}

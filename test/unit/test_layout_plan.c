@@ -1,0 +1,183 @@
+/* The planner: pieces cover what they should exactly once, within their limit, spread over replicas. */
+#include "layout/plan.h"
+#include "layout_model.h"
+#include <string.h>
+
+/* How often each entry of each replica is covered, by global index. */
+static unsigned char seen[MODEL_WORKERS_MAX][MODEL_MAX * MODEL_MAX];
+
+static void
+note_piece(const alchi_layout_t *layout, const alchi_piece_t *piece)
+{
+    int64_t m, n;
+    int replica, row, col;
+
+    ck_assert(alchi_layout_place(layout, piece->rank, &replica, &row, &col));
+    alchi_layout_local(layout, piece->rank, &m, &n);
+    ck_assert(alchi_rect_within(&piece->local, m, n));
+    ck_assert(piece->local.m > 0 && piece->local.n > 0);
+    for (int64_t j = piece->local.j; j < piece->local.j + piece->local.n; j++)
+        for (int64_t i = piece->local.i; i < piece->local.i + piece->local.m; i++) {
+            int64_t gi = alchi_axis_global(&piece->rows, i), gj = alchi_axis_global(&piece->cols, j);
+
+            if (gi < 0 || gi >= layout->m || gj < 0 || gj >= layout->n ||
+                alchi_layout_owner(layout, replica, gi, gj) != piece->rank)
+                ck_abort_msg("rank %d has no entry (%d, %d)", piece->rank, (int)gi, (int)gj);
+            seen[replica][gi + gj * layout->m]++;
+        }
+}
+
+/* Runs the cursors of all ranks, one after the other, and returns what each moved. */
+static void
+run_plan(const alchi_plan_t *plan, int64_t moved[MODEL_WORKERS_MAX])
+{
+    memset(seen, 0, sizeof seen);
+    for (int rank = 0; rank < plan->layout->workers; rank++) {
+        alchi_cursor_t cursor;
+        alchi_piece_t piece;
+        int64_t share = 0;
+
+        moved[rank] = 0;
+        alchi_cursor_init(&cursor, plan, rank);
+        while (alchi_cursor_next(&cursor, &piece)) {
+            int64_t entries = piece.local.m * piece.local.n;
+
+            ck_assert_int_eq(piece.rank, rank);
+            ck_assert_int_le(entries, plan->entries);
+            ck_assert(piece.local.n == 1 || piece.local.m == cursor.share.m);
+            note_piece(plan->layout, &piece);
+            moved[rank] += entries;
+            share = cursor.share.m * cursor.share.n;
+        }
+        ck_assert(!alchi_cursor_next(&cursor, &piece));
+        ck_assert_int_eq(moved[rank], share);
+        ck_assert_int_eq(moved[rank], alchi_plan_entries(plan, rank));
+    }
+}
+
+static void
+check_cover(const alchi_layout_t *layout, const alch_rect_t *rect, bool all)
+{
+    for (int64_t j = 0; j < layout->n; j++)
+        for (int64_t i = 0; i < layout->m; i++) {
+            bool within = i >= rect->i && i < rect->i + rect->m && j >= rect->j && j < rect->j + rect->n;
+            int times = 0;
+
+            for (int replica = 0; replica < layout->replicas; replica++) {
+                int count = seen[replica][i + j * layout->m];
+
+                if (all && count != within)
+                    ck_abort_msg("entry (%d, %d): %d times in replica %d", (int)i, (int)j, count, replica);
+                times += count;
+            }
+            if (!all && times != within)
+                ck_abort_msg("entry (%d, %d): %d times", (int)i, (int)j, times);
+        }
+}
+
+/* Replicas of a place differ by a column at most, or by a row when there are fewer columns than replicas. */
+static void
+check_spread(const alchi_layout_t *layout, const alch_rect_t *rect, const int64_t moved[MODEL_WORKERS_MAX])
+{
+    for (int place = 0; place < layout->nprow * layout->npcol; place++) {
+        int64_t least = INT64_MAX, most = 0;
+        alch_rect_t share;
+
+        alchi_layout_share(layout, place % layout->nprow, place / layout->nprow, rect, &share);
+        for (int replica = 0; replica < layout->replicas; replica++) {
+            int64_t entries = moved[layout->ranks[replica * layout->nprow * layout->npcol + place]];
+
+            least = entries < least ? entries : least;
+            most = entries > most ? entries : most;
+        }
+        ck_assert_int_le(most - least, share.n >= layout->replicas ? share.m : share.n);
+    }
+}
+
+static const int64_t limits[] = {1, 2, 3, 7, 64, 100, INT64_MAX};
+
+static void
+check_plan(const alchi_layout_t *layout, uint64_t *random)
+{
+    int64_t moved[MODEL_WORKERS_MAX];
+    alch_rect_t rect = model_rect(random, layout->m, layout->n);
+    int64_t entries = limits[model_pick(random, 0, sizeof limits / sizeof *limits - 1)];
+    alchi_plan_t plan;
+
+    alchi_plan_init(&plan, layout, &rect, ALCHI_PLAN_ALL, entries);
+    run_plan(&plan, moved);
+    check_cover(layout, &rect, true);
+    alchi_plan_init(&plan, layout, &rect, ALCHI_PLAN_ONE, entries);
+    run_plan(&plan, moved);
+    check_cover(layout, &rect, false);
+    check_spread(layout, &rect, moved);
+}
+
+START_TEST(test_model)
+{
+    model_each(check_plan);
+}
+END_TEST
+
+START_TEST(test_pieces)
+{
+    static const alch_rect_t expected[] = {{2, 1, 3, 2}, {2, 3, 3, 2}, {2, 5, 3, 1}};
+    static const alch_rect_t cut[] = {{2, 1, 2, 1}, {4, 1, 1, 1}, {2, 2, 2, 1}, {4, 2, 1, 1}};
+    alch_rect_t rect = {2, 1, 3, 5}, narrow = {2, 1, 3, 2};
+    alchi_layout_t layout;
+    alchi_cursor_t cursor;
+    alchi_piece_t piece;
+    alchi_plan_t plan;
+
+    unit_code(alchi_layout_init(&layout, 10, 10, 1, NULL, NULL), ALCH_OK);
+    alchi_plan_init(&plan, &layout, &rect, ALCHI_PLAN_ALL, 8);
+    alchi_cursor_init(&cursor, &plan, 0);
+    for (int k = 0; k < 3; k++) {
+        ck_assert(alchi_cursor_next(&cursor, &piece));
+        ck_assert_mem_eq(&piece.local, &expected[k], sizeof piece.local);
+    }
+    ck_assert(!alchi_cursor_next(&cursor, &piece));
+    alchi_plan_init(&plan, &layout, &narrow, ALCHI_PLAN_ONE, 2);
+    alchi_cursor_init(&cursor, &plan, 0);
+    for (int k = 0; k < 4; k++) {
+        ck_assert(alchi_cursor_next(&cursor, &piece));
+        ck_assert_mem_eq(&piece.local, &cut[k], sizeof piece.local);
+    }
+    ck_assert(!alchi_cursor_next(&cursor, &piece));
+    alchi_layout_fini(&layout);
+}
+END_TEST
+
+/* Reading single entries of a replicated matrix one after the other meets all workers. */
+START_TEST(test_single_entries)
+{
+    alch_layout_t spec = {ALCH_STAR_STAR, 0, 0, 0, 0};
+    alchi_layout_t layout;
+    int64_t total[5] = {0};
+
+    unit_code(alchi_layout_init(&layout, 100, 1, 5, &spec, NULL), ALCH_OK);
+    for (int64_t i = 0; i < 100; i++) {
+        alch_rect_t rect = {i, 0, 1, 1};
+        alchi_plan_t plan;
+
+        alchi_plan_init(&plan, &layout, &rect, ALCHI_PLAN_ONE, 10);
+        for (int rank = 0; rank < 5; rank++)
+            total[rank] += alchi_plan_entries(&plan, rank);
+    }
+    for (int rank = 0; rank < 5; rank++)
+        ck_assert_int_eq(total[rank], 20);
+    alchi_layout_fini(&layout);
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *plan = tcase_create("plan");
+
+    tcase_set_timeout(plan, 60);
+    tcase_add_test(plan, test_pieces);
+    tcase_add_test(plan, test_single_entries);
+    tcase_add_test(plan, test_model);
+    suite_add_tcase(suite, plan);
+}

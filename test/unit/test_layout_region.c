@@ -1,0 +1,220 @@
+/* Regions against an array of flags. */
+#include "layout/region.h"
+#include "layout_model.h"
+#include <string.h>
+
+#define SIDE_MAX 48
+
+typedef struct {
+    int64_t m, n;
+    bool held[SIDE_MAX][SIDE_MAX]; /* [column][row] */
+} flags_t;
+
+static int64_t
+flags_add(flags_t *flags, const alch_rect_t *rect)
+{
+    int64_t fresh = 0;
+
+    for (int64_t j = rect->j; j < rect->j + rect->n; j++)
+        for (int64_t i = rect->i; i < rect->i + rect->m; i++) {
+            fresh += !flags->held[j][i];
+            flags->held[j][i] = true;
+        }
+    return fresh;
+}
+
+static int64_t
+flags_count(const flags_t *flags, const alch_rect_t *rect)
+{
+    int64_t count = 0;
+
+    for (int64_t j = rect->j; j < rect->j + rect->n; j++)
+        for (int64_t i = rect->i; i < rect->i + rect->m; i++)
+            count += flags->held[j][i];
+    return count;
+}
+
+static bool
+flags_first(const flags_t *flags, const alch_rect_t *within, int64_t *i_p, int64_t *j_p)
+{
+    for (*j_p = within->j; *j_p < within->j + within->n; ++*j_p)
+        for (*i_p = within->i; *i_p < within->i + within->m; ++*i_p)
+            if (!flags->held[*j_p][*i_p])
+                return true;
+    return false;
+}
+
+/* What the region says of one rectangle. */
+static void
+compare_within(const alchi_region_t *region, const flags_t *flags, const alch_rect_t *within)
+{
+    int64_t held = flags_count(flags, within), i, j;
+    alch_rect_t missing = {-1, -1, -1, -1};
+
+    ck_assert(alchi_region_covers(region, within) == (held == within->m * within->n));
+    if (!flags_first(flags, within, &i, &j)) {
+        ck_assert(!alchi_region_missing(region, within, &missing));
+        ck_assert_int_eq(missing.i, -1);
+        return;
+    }
+    ck_assert(alchi_region_missing(region, within, &missing));
+    ck_assert_int_eq(missing.i, i);
+    ck_assert_int_eq(missing.j, j);
+    ck_assert(missing.m > 0 && missing.n > 0);
+    ck_assert(missing.i + missing.m <= within->i + within->m && missing.j + missing.n <= within->j + within->n);
+    ck_assert_int_eq(flags_count(flags, &missing), 0);
+    if (missing.i + missing.m < within->i + within->m)
+        ck_assert(flags->held[j][missing.i + missing.m]);
+}
+
+static void
+compare(const alchi_region_t *region, const flags_t *flags, uint64_t *random)
+{
+    alch_rect_t whole = {0, 0, flags->m, flags->n};
+    int64_t held = flags_count(flags, &whole);
+
+    ck_assert_int_eq(alchi_region_count(region), held);
+    ck_assert(alchi_region_complete(region) == (held == flags->m * flags->n));
+    compare_within(region, flags, &whole);
+    for (int k = 0; k < 4; k++) {
+        alch_rect_t within = model_rect(random, flags->m, flags->n);
+
+        compare_within(region, flags, &within);
+    }
+}
+
+START_TEST(test_empty)
+{
+    static const int64_t shapes[][2] = {{0, 0}, {0, 5}, {5, 0}};
+
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        alchi_region_t *region = alchi_region_create(shapes[k][0], shapes[k][1]);
+        alch_rect_t whole = {0, 0, shapes[k][0], shapes[k][1]}, missing;
+
+        ck_assert(alchi_region_complete(region));
+        ck_assert(alchi_region_covers(region, &whole));
+        ck_assert(!alchi_region_missing(region, &whole, &missing));
+        unit_code(alchi_region_add(region, &whole), ALCH_OK);
+        alchi_region_fill(region);
+        ck_assert_int_eq(alchi_region_count(region), 0);
+        alchi_region_destroy(region);
+    }
+    alchi_region_destroy(NULL);
+}
+END_TEST
+
+START_TEST(test_missing_shape)
+{
+    alchi_region_t *region = alchi_region_create(100, 20);
+    alch_rect_t whole = {0, 0, 100, 20}, upper = {0, 0, 50, 20}, more = {50, 0, 30, 4}, missing;
+
+    ck_assert(alchi_region_missing(region, &whole, &missing));
+    ck_assert_mem_eq(&missing, &whole, sizeof whole);
+    unit_code(alchi_region_add(region, &upper), ALCH_OK);
+    ck_assert(alchi_region_missing(region, &whole, &missing));
+    ck_assert_mem_eq(&missing, (&(alch_rect_t){50, 0, 50, 20}), sizeof missing);
+    unit_code(alchi_region_add(region, &more), ALCH_OK);
+    ck_assert(alchi_region_missing(region, &whole, &missing));
+    ck_assert_mem_eq(&missing, (&(alch_rect_t){80, 0, 20, 20}), sizeof missing);
+    ck_assert_int_eq(alchi_region_count(region), 1120);
+    alchi_region_fill(region);
+    ck_assert(alchi_region_complete(region));
+    ck_assert_int_eq(alchi_region_count(region), 2000);
+    ck_assert(!alchi_region_missing(region, &whole, &missing));
+    alchi_region_destroy(region);
+}
+END_TEST
+
+/* Local parts may be larger than what a bitmap of them could hold in memory. */
+START_TEST(test_large)
+{
+    int64_t side = INT64_C(1) << 28;
+    alchi_region_t *region = alchi_region_create(side, side);
+    alch_rect_t missing, last = {0, side - 1, side, 1};
+
+    for (int64_t j = 0; j < 1000; j++) {
+        alch_rect_t columns = {0, j * (side / 1000), side, side / 1000};
+
+        unit_code(alchi_region_add(region, &columns), ALCH_OK);
+    }
+    ck_assert(!alchi_region_complete(region));
+    ck_assert(alchi_region_missing(region, &(alch_rect_t){0, 0, side, side}, &missing));
+    ck_assert_int_eq(missing.j, side / 1000 * 1000);
+    ck_assert(!alchi_region_covers(region, &last));
+    unit_code(alchi_region_add(region, &missing), ALCH_OK);
+    ck_assert(alchi_region_complete(region));
+    alchi_region_destroy(region);
+}
+END_TEST
+
+/* Pieces of every size in random places, until everything is held. */
+static void
+fill_at_random(int64_t m, int64_t n, int64_t largest, uint64_t *random)
+{
+    alchi_region_t *region = alchi_region_create(m, n);
+    flags_t flags = {.m = m, .n = n};
+
+    compare(region, &flags, random);
+    for (int k = 0; k < 3000 && !alchi_region_complete(region); k++) {
+        alch_rect_t rect = {model_pick(random, 0, m - 1), model_pick(random, 0, n - 1), 0, 0};
+
+        rect.m = model_pick(random, 0, m - rect.i < largest ? m - rect.i : largest);
+        rect.n = model_pick(random, 0, n - rect.j < largest ? n - rect.j : largest);
+        flags_add(&flags, &rect);
+        unit_code(alchi_region_add(region, &rect), ALCH_OK);
+        if (k < 40 || k % 32 == 0 || alchi_region_complete(region))
+            compare(region, &flags, random);
+    }
+    alchi_region_destroy(region);
+}
+
+START_TEST(test_random)
+{
+    static const int64_t shapes[][2] = {{1, 1}, {1, 48}, {48, 1}, {3, 5}, {13, 11}, {48, 48}, {47, 33}};
+    static const int64_t sizes[] = {1, 3, 10, 48};
+    uint64_t random = 42;
+
+    for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++)
+        for (size_t size = 0; size < sizeof sizes / sizeof *sizes; size++)
+            for (int k = 0; k < 3; k++)
+                fill_at_random(shapes[shape][0], shapes[shape][1], sizes[size], &random);
+}
+END_TEST
+
+/* A chessboard is as fragmented as it gets; the other colour then completes it. */
+START_TEST(test_chessboard)
+{
+    alchi_region_t *region = alchi_region_create(SIDE_MAX, SIDE_MAX);
+    flags_t flags = {.m = SIDE_MAX, .n = SIDE_MAX};
+    uint64_t random = 7;
+
+    for (int colour = 0; colour < 2; colour++)
+        for (int64_t i = 0; i < SIDE_MAX; i++)
+            for (int64_t j = (i + colour) % 2; j < SIDE_MAX; j += 2) {
+                alch_rect_t rect = {i, j, 1, 1};
+
+                ck_assert(!alchi_region_complete(region));
+                flags_add(&flags, &rect);
+                unit_code(alchi_region_add(region, &rect), ALCH_OK);
+                if (j < 2)
+                    compare(region, &flags, &random);
+            }
+    ck_assert(alchi_region_complete(region));
+    compare(region, &flags, &random);
+    alchi_region_destroy(region);
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *region = tcase_create("region");
+
+    tcase_set_timeout(region, 60);
+    tcase_add_test(region, test_empty);
+    tcase_add_test(region, test_missing_shape);
+    tcase_add_test(region, test_large);
+    tcase_add_test(region, test_random);
+    tcase_add_test(region, test_chessboard);
+    suite_add_tcase(suite, region);
+}

@@ -1,0 +1,203 @@
+/* Packing and unpacking, all kernels through them, against one entry at a time. */
+#include "pack/pack.h"
+#include "layout_model.h"
+#include <string.h>
+
+#define GUARD 64
+
+/* Memory that a strided rectangle needs: base is where entry (0, 0) of it lies. */
+typedef struct {
+    unsigned char *bytes;
+    size_t count;
+    unsigned char *base;
+} buffer_t;
+
+static void
+fill(unsigned char *bytes, size_t count, uint64_t *random)
+{
+    for (size_t k = 0; k < count; k++)
+        bytes[k] = (unsigned char)(model_random(random) >> 32);
+}
+
+/* `shift` bytes off any alignment that malloc gives. */
+static buffer_t
+make_buffer(const alchi_pack_t *shape, const alch_rect_t *rect, size_t shift, uint64_t *random)
+{
+    int64_t lo = 0, hi = 0;
+    int64_t ends[2] = {rect->m > 0 ? (rect->m - 1) * shape->row_stride : 0,
+                       rect->n > 0 ? (rect->n - 1) * shape->col_stride : 0};
+    buffer_t buffer;
+
+    for (int k = 0; k < 2; k++) {
+        lo += ends[k] < 0 ? ends[k] : 0;
+        hi += ends[k] > 0 ? ends[k] : 0;
+    }
+    buffer.count = (size_t)(hi - lo + 1) * shape->size + shift;
+    buffer.bytes = malloc(buffer.count);
+    buffer.base = buffer.bytes + shift + (size_t)-lo * shape->size;
+    fill(buffer.bytes, buffer.count, random);
+    return buffer;
+}
+
+static unsigned char *
+strided_at(const alchi_pack_t *shape, unsigned char *base, int64_t i, int64_t j)
+{
+    int64_t gi = alchi_axis_global(&shape->rows, shape->local.i + i) - shape->i0;
+    int64_t gj = alchi_axis_global(&shape->cols, shape->local.j + j) - shape->j0;
+
+    return base + (gi * shape->row_stride + gj * shape->col_stride) * (int64_t)shape->size;
+}
+
+static void
+check_pack(const alchi_pack_t *shape, const buffer_t *strided, int64_t ld, size_t shift, uint64_t *random)
+{
+    size_t count = (size_t)(ld * shape->local.n) * shape->size + shift + GUARD;
+    unsigned char *got = malloc(count), *expected = malloc(count);
+
+    fill(got, count, random);
+    memcpy(expected, got, count);
+    for (int64_t j = 0; j < shape->local.n; j++)
+        for (int64_t i = 0; i < shape->local.m; i++)
+            memcpy(expected + shift + (size_t)(i + j * ld) * shape->size, strided_at(shape, strided->base, i, j),
+                   shape->size);
+    alchi_pack(shape, strided->base, got + shift, ld);
+    ck_assert(memcmp(got, expected, count) == 0);
+    free(got);
+    free(expected);
+}
+
+static void
+check_unpack(const alchi_pack_t *shape, buffer_t *strided, int64_t ld, size_t shift, uint64_t *random)
+{
+    size_t count = (size_t)(ld * shape->local.n) * shape->size + shift;
+    unsigned char *packed = malloc(count + 1), *before = malloc(strided->count), *got = malloc(strided->count);
+
+    fill(packed, count, random);
+    memcpy(before, strided->bytes, strided->count);
+    alchi_unpack(shape, packed + shift, ld, strided->base);
+    memcpy(got, strided->bytes, strided->count);
+    memcpy(strided->bytes, before, strided->count);
+    for (int64_t j = 0; j < shape->local.n; j++)
+        for (int64_t i = 0; i < shape->local.m; i++)
+            memcpy(strided_at(shape, strided->base, i, j), packed + shift + (size_t)(i + j * ld) * shape->size,
+                   shape->size);
+    ck_assert(memcmp(got, strided->bytes, strided->count) == 0);
+    free(packed);
+    free(before);
+    free(got);
+}
+
+/* C order, Fortran order, gaps, reversed rows and columns. Entries never overlap. */
+static void
+pick_strides(alchi_pack_t *shape, const alch_rect_t *rect, uint64_t *random)
+{
+    int64_t gap = model_pick(random, 1, 3),
+            wide = gap * (rect->m > rect->n ? rect->m : rect->n) + model_pick(random, 0, 5);
+    bool fortran = model_pick(random, 0, 1) == 0;
+
+    gap = model_pick(random, 0, 1) ? 1 : gap;
+    wide = model_pick(random, 0, 1) ? gap * (fortran ? rect->m : rect->n) : wide;
+    shape->row_stride = fortran ? gap : wide;
+    shape->col_stride = fortran ? wide : gap;
+    shape->row_stride *= model_pick(random, 0, 3) == 0 ? -1 : 1;
+    shape->col_stride *= model_pick(random, 0, 3) == 0 ? -1 : 1;
+}
+
+static void
+check_shape(alchi_pack_t *shape, const alch_rect_t *rect, uint64_t *random)
+{
+    int64_t ld = shape->local.m + (model_pick(random, 0, 1) ? model_pick(random, 1, 9) : 0);
+    size_t shift = model_pick(random, 0, 3) ? 0 : (size_t)model_pick(random, 1, 7);
+    buffer_t strided;
+
+    pick_strides(shape, rect, random);
+    strided = make_buffer(shape, rect, shift, random);
+    check_pack(shape, &strided, ld, shift, random);
+    check_unpack(shape, &strided, ld, shift, random);
+    free(strided.bytes);
+    shape->row_stride *= model_pick(random, 0, 1);
+    shape->col_stride *= shape->row_stride ? 0 : model_pick(random, 0, 1);
+    strided = make_buffer(shape, rect, shift, random);
+    check_pack(shape, &strided, ld, shift, random);
+    free(strided.bytes);
+}
+
+/* A part of what one rank holds of a random rectangle. */
+static void
+check_layout(const alchi_layout_t *layout, uint64_t *random)
+{
+    static const size_t sizes[] = {4, 8, 16};
+    alch_rect_t rect = model_rect(random, layout->m, layout->n), part;
+    alchi_pack_t shape = {.i0 = rect.i, .j0 = rect.j, .size = sizes[model_pick(random, 0, 2)]};
+    int replica, row, col;
+
+    if (!alchi_layout_place(layout, (int)model_pick(random, 0, layout->workers - 1), &replica, &row, &col))
+        return;
+    alchi_layout_axes(layout, row, col, &shape.rows, &shape.cols);
+    alchi_layout_share(layout, row, col, &rect, &shape.local);
+    part = model_rect(random, shape.local.m, shape.local.n);
+    shape.local = (alch_rect_t){shape.local.i + part.i, shape.local.j + part.j, part.m, part.n};
+    check_shape(&shape, &rect, random);
+}
+
+START_TEST(test_layouts)
+{
+    model_each(check_layout);
+}
+END_TEST
+
+/* Every size around the edges of tiles, C and Fortran order, with one rank: the kernels alone. */
+START_TEST(test_edges)
+{
+    static const int64_t sides[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 67};
+    static const size_t sizes[] = {4, 8, 16};
+    uint64_t random = 5;
+
+    for (size_t a = 0; a < sizeof sides / sizeof *sides; a++)
+        for (size_t b = 0; b < sizeof sides / sizeof *sides; b++)
+            for (size_t k = 0; k < 3; k++) {
+                alch_rect_t rect = {0, 0, sides[a], sides[b]};
+                alchi_pack_t shape = {{64, 64, 0}, {1, 1, 0}, rect, 0, 0, 0, 0, sizes[k]};
+
+                check_shape(&shape, &rect, &random);
+            }
+}
+END_TEST
+
+START_TEST(test_nothing)
+{
+    alchi_pack_t shape = {{2, 4, 0}, {1, 1, 0}, {0, 0, 0, 5}, 0, 0, 1, 1, 8};
+    double entry = 1;
+
+    alchi_pack(&shape, NULL, &entry, 1);
+    shape.local = (alch_rect_t){3, 0, 5, 0};
+    alchi_unpack(&shape, NULL, 5, &entry);
+    ck_assert(entry == 1);
+}
+END_TEST
+
+/* Strides and places beyond 2^31 entries: a source that repeats one row, far down. */
+START_TEST(test_far)
+{
+    int64_t far = INT64_C(1) << 40;
+    alchi_pack_t shape = {{1, far, 3}, {64, 128, 64}, {5, 2, 3, 4}, 5 * far + 3, 64, 0, 1, 4};
+    int32_t row[8] = {10, 11, 12, 13, 14, 15, 16, 17}, packed[12];
+
+    alchi_pack(&shape, row, packed, 3);
+    for (int k = 0; k < 12; k++)
+        ck_assert_int_eq(packed[k], 12 + k / 3);
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *pack = tcase_create("pack");
+
+    tcase_set_timeout(pack, 60);
+    tcase_add_test(pack, test_nothing);
+    tcase_add_test(pack, test_far);
+    tcase_add_test(pack, test_edges);
+    tcase_add_test(pack, test_layouts);
+    suite_add_tcase(suite, pack);
+}
