@@ -26,6 +26,10 @@
 
 #define ALCHI_KEY_SIZE 32
 
+/* Versions of the protocol that this side speaks. */
+#define ALCHI_PROTOCOL_MIN 1
+#define ALCHI_PROTOCOL_MAX 1
+
 typedef enum {
     ALCHI_ROLE_CLIENT = 1,
     ALCHI_ROLE_EXECUTOR = 2,
@@ -59,6 +63,7 @@ typedef struct {
     uint32_t version, version_min, version_max;
     char name[64], host[64];        /* of the initiator, printable, for the log */
     int pid;
+    alch_error_t refusal;           /* why no key was found for the claim; code ALCH_OK: one was */
 } alchi_responder_t;
 
 void alchi_responder_init(alchi_responder_t *responder);

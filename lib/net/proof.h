@@ -1,0 +1,33 @@
+/**
+ * @file proof.h
+ * What a side of the handshake proves.
+ */
+#ifndef ALCHI_PROOF_H
+#define ALCHI_PROOF_H
+
+#include "net/auth.h"
+
+#define ALCHI_NONCE_SIZE 32
+#define ALCHI_PROOF_SIZE 32
+
+typedef enum { ALCHI_SIDE_INITIATOR, ALCHI_SIDE_RESPONDER } alchi_side_t;
+
+/** All that both sides must agree about. */
+typedef struct {
+    alchi_claim_t claim;
+    uint32_t version, version_min, version_max; /* chosen; the initiator's range */
+    const uint8_t *nonce_initiator, *nonce_responder;
+} alchi_transcript_t;
+
+/** The proof of one side. @return ALCH_OK or ALCH_ENOMEM */
+int alchi_proof_make(alchi_side_t side, const uint8_t key[ALCHI_KEY_SIZE], const alchi_transcript_t *transcript,
+                     uint8_t proof[ALCHI_PROOF_SIZE]);
+
+/** Whether bytes of a peer are the proof of `side`; takes the same time whatever differs. */
+bool alchi_proof_check(alchi_side_t side, const uint8_t key[ALCHI_KEY_SIZE], const alchi_transcript_t *transcript,
+                       const void *proof, size_t size);
+
+/** Copy a name (NULL: none), cut to `size` and fit to be sent and printed: UTF-8 without control characters. */
+void alchi_copy_printable(const char *from, char *to, size_t size);
+
+#endif
