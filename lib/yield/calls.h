@@ -36,6 +36,8 @@ CALL(MPI_Recv)(void *buf, COUNT count, MPI_Datatype type, int source, int tag, M
 {
     MPI_Request request;
 
+    if (source == MPI_PROC_NULL) /* MPICH leaves the status of such a request unset */
+        return CALL(PMPI_Recv)(buf, count, type, source, tag, comm, status);
     return finish(CALL(PMPI_Irecv)(buf, count, type, source, tag, comm, &request), &request, status);
 }
 
@@ -44,6 +46,8 @@ CALL(MPI_Mrecv)(void *buf, COUNT count, MPI_Datatype type, MPI_Message *message,
 {
     MPI_Request request;
 
+    if (*message == MPI_MESSAGE_NO_PROC)
+        return CALL(PMPI_Mrecv)(buf, count, type, message, status);
     return finish(CALL(PMPI_Imrecv)(buf, count, type, message, &request), &request, status);
 }
 
@@ -52,8 +56,13 @@ CALL(MPI_Sendrecv)(const void *sendbuf, COUNT sendcount, MPI_Datatype sendtype, 
                    COUNT recvcount, MPI_Datatype recvtype, int source, int recvtag, MPI_Comm comm, MPI_Status *status)
 {
     MPI_Request receive, send;
-    int rc = CALL(PMPI_Irecv)(recvbuf, recvcount, recvtype, source, recvtag, comm, &receive);
+    int rc;
 
+    if (source == MPI_PROC_NULL) {
+        rc = CALL(MPI_Send)(sendbuf, sendcount, sendtype, dest, sendtag, comm);
+        return rc == MPI_SUCCESS ? CALL(PMPI_Recv)(recvbuf, recvcount, recvtype, source, recvtag, comm, status) : rc;
+    }
+    rc = CALL(PMPI_Irecv)(recvbuf, recvcount, recvtype, source, recvtag, comm, &receive);
     if (rc != MPI_SUCCESS)
         return rc;
     rc = CALL(PMPI_Isend)(sendbuf, sendcount, sendtype, dest, sendtag, comm, &send);
