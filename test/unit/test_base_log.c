@@ -1,0 +1,132 @@
+#include "unit.h"
+#include "base/log.h"
+
+#include <alchemist/error.h>
+#include <regex.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static char shown[65536];
+static int original, ends[2];
+
+/* Standard error into a pipe: what one test writes fits into it. */
+static void
+capture(void)
+{
+    ck_assert_int_eq(pipe(ends), 0);
+    original = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+}
+
+static const char *
+captured(void)
+{
+    ssize_t n;
+
+    dup2(original, STDERR_FILENO);
+    close(original);
+    close(ends[1]);
+    n = read(ends[0], shown, sizeof(shown) - 1);
+    close(ends[0]);
+    shown[n < 0 ? 0 : n] = '\0';
+    return shown;
+}
+
+static void
+assert_matches(const char *text, const char *pattern)
+{
+    regex_t regex;
+
+    ck_assert_int_eq(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
+    ck_assert_msg(!regexec(&regex, text, 0, NULL, 0), "'%s' does not match '%s'", text, pattern);
+    regfree(&regex);
+}
+
+#define STAMP "\\[[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}\\]"
+
+START_TEST(levels)
+{
+    ck_assert_int_eq(alchi_log_level_parse("error"), ALCHI_LOG_ERROR);
+    ck_assert_int_eq(alchi_log_level_parse("warning"), ALCHI_LOG_WARNING);
+    ck_assert_int_eq(alchi_log_level_parse("info"), ALCHI_LOG_INFO);
+    ck_assert_int_eq(alchi_log_level_parse("debug"), ALCHI_LOG_DEBUG);
+    ck_assert_int_eq(alchi_log_level_parse("Info"), -1);
+    ck_assert_int_eq(alchi_log_level_parse(""), -1);
+    ck_assert_int_eq(alchi_log_level_parse(NULL), -1);
+}
+END_TEST
+
+START_TEST(a_line)
+{
+    capture();
+    alchi_log_init("driver", ALCHI_LOG_INFO);
+    alchi_log(ALCHI_LOG_INFO, "session %d opened", 3);
+    assert_matches(captured(), "^" STAMP " \\[driver\\] \\[info\\] session 3 opened\n$");
+}
+END_TEST
+
+START_TEST(only_what_is_shown)
+{
+    capture();
+    alchi_log_init("driver", ALCHI_LOG_WARNING);
+    alchi_log(ALCHI_LOG_DEBUG, "a");
+    alchi_log(ALCHI_LOG_INFO, "b");
+    alchi_log(ALCHI_LOG_WARNING, "c");
+    alchi_log(ALCHI_LOG_ERROR, "d");
+    alchi_log((alchi_log_level_t)9, "e");
+    assert_matches(captured(), "^[^\n]*\\[warning\\] c\n[^\n]*\\[error\\] d\n$");
+}
+END_TEST
+
+START_TEST(plain_and_output)
+{
+    capture();
+    alchi_log_init("driver", ALCHI_LOG_INFO);
+    alchi_log_plain("| %s |", "table");
+    alchi_log_output("worker-002", "hello\n");
+    assert_matches(captured(), "^\\| table \\|\n" STAMP " \\[worker-002\\] \\[output\\] hello\n$");
+}
+END_TEST
+
+START_TEST(text_cannot_forge_a_line)
+{
+    capture();
+    alchi_log_init("driver", ALCHI_LOG_INFO);
+    alchi_log(ALCHI_LOG_INFO, "name '%s'", "x\n[2026] [driver] [info] forged\033[31m\r\x7f\tend");
+    ck_assert_str_eq(strstr(captured(), "name"), "name 'x\n    | [2026] [driver] [info] forged?[31m??\tend'\n");
+}
+END_TEST
+
+START_TEST(long_lines_are_cut)
+{
+    static char text[20000];
+    size_t length;
+
+    memset(text, 'x', sizeof(text) - 1);
+    capture();
+    alchi_log(ALCHI_LOG_INFO, "%s", text);
+    alchi_log_plain("%s", text);
+    alchi_log_output("w", text);
+    alchi_log(ALCHI_LOG_INFO, "next");
+    captured();
+    length = strlen(shown);
+    ck_assert_uint_lt(length, 3 * 8192 + 200);
+    ck_assert_uint_gt(length, 3 * 7000);
+    assert_matches(shown, "x\n[^\n]*\\[info\\] next\n$");
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *tcase = tcase_create("log");
+
+    tcase_add_test(tcase, levels);
+    tcase_add_test(tcase, a_line);
+    tcase_add_test(tcase, only_what_is_shown);
+    tcase_add_test(tcase, plain_and_output);
+    tcase_add_test(tcase, text_cannot_forge_a_line);
+    tcase_add_test(tcase, long_lines_are_cut);
+    suite_add_tcase(suite, tcase);
+}

@@ -1,0 +1,276 @@
+#include "unit.h"
+#include "base/option.h"
+#include "base/util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    bool insecure, help;
+    int64_t workers, memory_limit, grace;
+    const char *bind, *file;
+    alchi_text_list_t plugin_dir, tags;
+} options_t;
+
+#define AT(member) offsetof(options_t, member)
+
+static const alchi_option_t table[] = {
+    {"workers", ALCHI_OPTION_INT, "N", "3", NULL, "Worker slots of this host.", AT(workers), 1, 4096},
+    {"grace", ALCHI_OPTION_INT, "MS", "-5", "ms", "Time.", AT(grace), -10, 10},
+    {"memory-limit", ALCHI_OPTION_BYTES, "BYTES", "256M", NULL, "Memory of a worker.", AT(memory_limit), 1024,
+     INT64_C(1) << 40},
+    {"bind", ALCHI_OPTION_TEXT, "ADDR", "127.0.0.1", NULL, "Address to listen at.", AT(bind), 0, 0},
+    {"file", ALCHI_OPTION_TEXT, "F", NULL, NULL, "A file.", AT(file), 0, 0},
+    {"plugin-dir", ALCHI_OPTION_LIST, "DIR", NULL, NULL, "Directory of libraries.", AT(plugin_dir), 0, 0},
+    {"tags", ALCHI_OPTION_LIST, "TAG", "x:y", NULL, "Tags.", AT(tags), 0, 0},
+    {"insecure", ALCHI_OPTION_FLAG, NULL, NULL, NULL, "Allow it.", AT(insecure), 0, 0},
+    {"help", ALCHI_OPTION_FLAG, NULL, NULL, NULL, "Show this.", AT(help), 0, 0},
+};
+
+static options_t options;
+static alch_error_t err;
+
+/* Arguments separated by one space. */
+static int
+parse(const char *line)
+{
+    static char text[1000];
+    char *argv[32] = {"program"}, *at = text;
+    int argc = 1;
+
+    snprintf(text, sizeof(text), "%s", line);
+    while (*at) {
+        argv[argc++] = at;
+        at += strcspn(at, " ");
+        if (*at)
+            *at++ = '\0';
+    }
+    memset(&options, 0x55, sizeof(options));
+    return alchi_options_parse(table, ALCHI_COUNT(table), argc, argv, &options, &err);
+}
+
+static void
+done(void)
+{
+    alchi_options_fini(table, ALCHI_COUNT(table), &options);
+}
+
+START_TEST(defaults)
+{
+    unit_code(parse(""), ALCH_OK);
+    ck_assert_int_eq(options.workers, 3);
+    ck_assert_int_eq(options.grace, -5);
+    ck_assert_int_eq(options.memory_limit, 256 << 20);
+    ck_assert_str_eq(options.bind, "127.0.0.1");
+    ck_assert_ptr_null(options.file);
+    ck_assert_uint_eq(options.plugin_dir.count, 0);
+    ck_assert_uint_eq(options.tags.count, 2);
+    ck_assert_str_eq(options.tags.items[1], "y");
+    ck_assert(!options.insecure && !options.help);
+    done();
+    ck_assert_uint_eq(options.tags.count, 0);
+    done();
+}
+END_TEST
+
+static const struct {
+    const char *line, *text;
+} refused[] = {
+    {"--workers abc", "--workers: 'abc' is not a number between 1 and 4096"},
+    {"--workers 0", "--workers: '0' is not a number between 1 and 4096"},
+    {"--workers 4097", "--workers: '4097' is not a number between 1 and 4096"},
+    {"--workers=", "--workers: '' is not a number between 1 and 4096"},
+    {"--workers 3x", "--workers: '3x' is not a number between 1 and 4096"},
+    {"--workers=--bind", "--workers: '--bind' is not a number between 1 and 4096"},
+    {"--workers", "--workers: a value is missing (N)"},
+    {"--memory-limit 1X", "--memory-limit: '1X' is not a number of bytes between 1K and 1T (suffixes K, M, G, T are "
+                          "powers of 1024)"},
+    {"--memory-limit 2T", "--memory-limit: '2T' is not a number of bytes between 1K and 1T (suffixes K, M, G, T are "
+                          "powers of 1024)"},
+    {"--memory-limit 99999999999T", "--memory-limit: '99999999999T' is not a number of bytes between 1K and 1T "
+                                    "(suffixes K, M, G, T are powers of 1024)"},
+    {"--memory-limit K", "--memory-limit: 'K' is not a number of bytes between 1K and 1T (suffixes K, M, G, T are "
+                         "powers of 1024)"},
+    {"--insecure=1", "--insecure: takes no value, got '1'"},
+    {"--wrokers 3", "--wrokers: no such option (see --help)"},
+    {"--worker=3", "--worker: no such option (see --help)"},
+    {"--=3", "--: no such option (see --help)"},
+    {"-h", "'-h': not an option (see --help)"},
+    {"file", "'file': not an option (see --help)"},
+    {"--tags a --workers 9999", "--workers: '9999' is not a number between 1 and 4096"},
+};
+
+START_TEST(refusals_name_option_value_and_limits)
+{
+    unit_code(parse(refused[_i].line), ALCH_EINVAL);
+    ck_assert_int_eq(err.code, ALCH_EINVAL);
+    ck_assert_str_eq(err.text, refused[_i].text);
+    ck_assert_uint_eq(options.tags.count, 0);
+}
+END_TEST
+
+START_TEST(both_forms)
+{
+    unit_code(parse("--workers 7 --memory-limit=2G --bind=a=b --insecure --grace -10 --file --help"), ALCH_OK);
+    ck_assert_int_eq(options.workers, 7);
+    ck_assert_int_eq(options.memory_limit, INT64_C(2) << 30);
+    ck_assert_str_eq(options.bind, "a=b");
+    ck_assert_int_eq(options.grace, -10);
+    ck_assert(options.insecure);
+    ck_assert_str_eq(options.file, "--help");
+    ck_assert(!options.help);
+    done();
+    unit_code(parse("--workers 7 --workers 8 --bind="), ALCH_OK);
+    ck_assert_int_eq(options.workers, 8);
+    ck_assert_str_eq(options.bind, "");
+    done();
+}
+END_TEST
+
+START_TEST(byte_suffixes)
+{
+    static const struct {
+        const char *line;
+        int64_t bytes;
+    } cases[] = {{"--memory-limit 1024", 1024},
+                 {"--memory-limit 1K", 1024},
+                 {"--memory-limit 3M", 3 << 20},
+                 {"--memory-limit 5G", INT64_C(5) << 30},
+                 {"--memory-limit 1T", INT64_C(1) << 40}};
+    size_t k;
+
+    for (k = 0; k < ALCHI_COUNT(cases); k++) {
+        unit_code(parse(cases[k].line), ALCH_OK);
+        ck_assert_int_eq(options.memory_limit, cases[k].bytes);
+        done();
+    }
+}
+END_TEST
+
+START_TEST(lists_are_repeated)
+{
+    unit_code(parse("--plugin-dir /a --plugin-dir=/b:c --tags z"), ALCH_OK);
+    ck_assert_uint_eq(options.plugin_dir.count, 2);
+    ck_assert_str_eq(options.plugin_dir.items[0], "/a");
+    ck_assert_str_eq(options.plugin_dir.items[1], "/b:c");
+    ck_assert_uint_eq(options.tags.count, 1);
+    ck_assert_str_eq(options.tags.items[0], "z");
+    done();
+}
+END_TEST
+
+START_TEST(environment)
+{
+    setenv("ALCHEMIST_WORKERS", "9", 1);
+    setenv("ALCHEMIST_MEMORY_LIMIT", "1G", 1);
+    setenv("ALCHEMIST_PLUGIN_DIR", ":/a:/b::", 1);
+    setenv("ALCHEMIST_INSECURE", "yes", 1);
+    setenv("ALCHEMIST_BIND", "", 1);
+    setenv("ALCHEMIST_HELP", "1", 1);
+    unit_code(parse(""), ALCH_OK);
+    ck_assert_int_eq(options.workers, 9);
+    ck_assert_int_eq(options.memory_limit, 1 << 30);
+    ck_assert_uint_eq(options.plugin_dir.count, 2);
+    ck_assert_str_eq(options.plugin_dir.items[1], "/b");
+    ck_assert(options.insecure);
+    ck_assert(!options.help);
+    ck_assert_str_eq(options.bind, "127.0.0.1");
+    done();
+}
+END_TEST
+
+START_TEST(command_line_wins)
+{
+    setenv("ALCHEMIST_WORKERS", "nonsense", 1);
+    setenv("ALCHEMIST_TAGS", "a:b", 1);
+    unit_code(parse("--workers 2 --tags c"), ALCH_OK);
+    ck_assert_int_eq(options.workers, 2);
+    ck_assert_uint_eq(options.tags.count, 1);
+    ck_assert_str_eq(options.tags.items[0], "c");
+    done();
+    unit_code(parse(""), ALCH_EINVAL);
+    ck_assert_str_eq(err.text, "ALCHEMIST_WORKERS: 'nonsense' is not a number between 1 and 4096");
+    setenv("ALCHEMIST_WORKERS", "2", 1);
+    setenv("ALCHEMIST_INSECURE", "perhaps", 1);
+    unit_code(parse(""), ALCH_EINVAL);
+    ck_assert_str_eq(err.text, "ALCHEMIST_INSECURE: 'perhaps' is not one of 1, true, yes, on, 0, false, no, off");
+}
+END_TEST
+
+/* What a function prints to standard output. */
+static const char *
+printed(void (*print)(void))
+{
+    static char text[16384];
+    FILE *file = tmpfile();
+    int original;
+    size_t n;
+
+    fflush(stdout);
+    original = dup(STDOUT_FILENO);
+    dup2(fileno(file), STDOUT_FILENO);
+    print();
+    fflush(stdout);
+    dup2(original, STDOUT_FILENO);
+    close(original);
+    rewind(file);
+    n = fread(text, 1, sizeof(text) - 1, file);
+    text[n] = '\0';
+    fclose(file);
+    return text;
+}
+
+static void
+print_help(void)
+{
+    alchi_options_help(table, ALCHI_COUNT(table), "Usage: alchemistd [options]");
+}
+
+static void
+print_man(void)
+{
+    alchi_options_man(table, ALCHI_COUNT(table));
+}
+
+START_TEST(help_comes_from_the_rows)
+{
+    const char *text = printed(print_help);
+    size_t k;
+
+    ck_assert_ptr_eq(strstr(text, "Usage: alchemistd [options]\n"), text);
+    for (k = 0; k < ALCHI_COUNT(table); k++)
+        ck_assert_ptr_nonnull(strstr(text, table[k].text));
+    ck_assert_ptr_nonnull(strstr(text, "  --workers N               Worker slots of this host. (default 3)\n"));
+    ck_assert_ptr_nonnull(strstr(text, "(default -5 ms)"));
+    ck_assert_ptr_nonnull(strstr(text, "Directory of libraries. (may be repeated)"));
+    ck_assert_ptr_nonnull(strstr(text, "ALCHEMIST_"));
+}
+END_TEST
+
+START_TEST(manual_comes_from_the_rows)
+{
+    const char *text = printed(print_man);
+
+    ck_assert_ptr_nonnull(strstr(text, ".TP\n.B \\-\\-workers \\fIN\\fR\nWorker slots of this host. (default 3)\n"));
+    ck_assert_ptr_nonnull(strstr(text, ".B \\-\\-insecure\nAllow it.\n"));
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *tcase = tcase_create("option");
+
+    tcase_add_test(tcase, defaults);
+    tcase_add_loop_test(tcase, refusals_name_option_value_and_limits, 0, (int)ALCHI_COUNT(refused));
+    tcase_add_test(tcase, both_forms);
+    tcase_add_test(tcase, byte_suffixes);
+    tcase_add_test(tcase, lists_are_repeated);
+    tcase_add_test(tcase, environment);
+    tcase_add_test(tcase, command_line_wins);
+    tcase_add_test(tcase, help_comes_from_the_rows);
+    tcase_add_test(tcase, manual_comes_from_the_rows);
+    suite_add_tcase(suite, tcase);
+}
