@@ -1,6 +1,7 @@
 #include "net/channel.h"
 
 #include "base/buf.h"
+#include "net/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -177,12 +178,13 @@ int
 alchi_channel_send_error(alchi_channel_t *channel, uint64_t id, const alch_error_t *error)
 {
     Alchw__Error message = ALCHW__ERROR__INIT;
+    char text[ALCH_ERROR_TEXT_MAX];
 
     message.has_code = 1;
     message.code = (uint32_t)error->code;
     message.has_rank = error->rank >= 0;
     message.rank = error->rank;
-    message.text = (char *)error->text;
+    message.text = alchi_text_clean(error->text, text, sizeof text, true);
     return alchi_channel_send(channel, ALCHI_ERROR, id ? ALCHI_FRAME_REPLY : 0, id, &message);
 }
 

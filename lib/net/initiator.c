@@ -4,6 +4,7 @@
 #include "base/util.h"
 #include "net/address.h"
 #include "net/proof.h"
+#include "net/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,8 +94,8 @@ say_hello(handshake_t *handshake, const char *name, ProtobufCMessage **challenge
     char own_name[64], raw_host[256] = "", host[64];
 
     gethostname(raw_host, sizeof raw_host - 1);
-    alchi_copy_printable(raw_host, host, sizeof host);
-    alchi_copy_printable(name, own_name, sizeof own_name);
+    alchi_text_clean(raw_host, host, sizeof host, false);
+    alchi_text_clean(name, own_name, sizeof own_name, false);
     hello.has_version_min = hello.has_version_max = hello.has_role = hello.has_nonce = 1;
     hello.has_session = hello.has_group = hello.has_rank = hello.has_pid = 1;
     hello.version_min = handshake->transcript.version_min;

@@ -120,15 +120,3 @@ alchi_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint
     add_number(&input, (uint32_t)rank, 4);
     derive(session_key, &input, key);
 }
-
-void
-alchi_copy_printable(const char *from, char *to, size_t size)
-{
-    size_t length = 0;
-
-    for (; from && from[length] && length < size - 1; length++)
-        to[length] = (unsigned char)from[length] < 0x20 || from[length] == 0x7f ? '?' : from[length];
-    while (length > 0 && !alchi_utf8_valid(to, length))
-        length--;
-    to[length] = '\0';
-}

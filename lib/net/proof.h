@@ -27,7 +27,4 @@ int alchi_proof_make(alchi_side_t side, const uint8_t key[ALCHI_KEY_SIZE], const
 bool alchi_proof_check(alchi_side_t side, const uint8_t key[ALCHI_KEY_SIZE], const alchi_transcript_t *transcript,
                        const void *proof, size_t size);
 
-/** Copy a name (NULL: none), cut to `size` and fit to be sent and printed: UTF-8 without control characters. */
-void alchi_copy_printable(const char *from, char *to, size_t size);
-
 #endif

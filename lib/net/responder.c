@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/util.h"
 #include "net/proof.h"
+#include "net/text.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -46,8 +47,8 @@ remember(alchi_responder_t *responder, const Alchw__Hello *hello)
     responder->version_max = hello->version_max;
     responder->version = hello->version_max < ALCHI_PROTOCOL_MAX ? hello->version_max : ALCHI_PROTOCOL_MAX;
     memcpy(responder->nonce_initiator, hello->nonce.data, ALCHI_NONCE_SIZE);
-    alchi_copy_printable(hello->name, responder->name, sizeof responder->name);
-    alchi_copy_printable(hello->host, responder->host, sizeof responder->host);
+    alchi_text_clean(hello->name, responder->name, sizeof responder->name, false);
+    alchi_text_clean(hello->host, responder->host, sizeof responder->host, false);
     responder->pid = hello->pid;
 }
 
