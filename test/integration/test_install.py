@@ -1,0 +1,90 @@
+"""What `make install` puts somewhere works from there, without the build tree."""
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+import alchemist
+from conftest import BUILD, SANITIZED
+
+TOP = pathlib.Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="the installed tree is tested without sanitizers")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    subprocess.run(["make", "-s", "install", f"O={BUILD}", f"DESTDIR={root}", "PREFIX=/opt/alchemist"], cwd=TOP, check=True)
+    return root / "opt" / "alchemist"
+
+
+def pkg_config(root, *arguments):
+    sysroot = str(root)[:-len("/opt/alchemist")]
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(root / "lib" / "pkgconfig")}
+    text = subprocess.run(["pkg-config", *arguments], env=environment, check=True, capture_output=True, text=True).stdout
+    return text.replace("/opt/alchemist", sysroot + "/opt/alchemist").split()
+
+
+def test_what_is_there(root):
+    for path in ("bin/alchemistd", "include/alchemist/alchemist.h", "include/alchemist/plugin.h", "lib/libalchemist.so.0",
+                 "lib/libalchemist-client.so.0", "lib/alchemist/plugins/testlib.so", "share/man/man8/alchemistd.8"):
+        assert (root / path).exists(), path
+    version = subprocess.run([root / "bin" / "alchemistd", "--version"], capture_output=True, text=True,
+                             env={**os.environ, "LD_LIBRARY_PATH": str(root / "lib")}, check=True).stdout
+    assert alchemist.__version__ in version
+
+
+def symbols(path):
+    out = subprocess.run(["nm", "-D", "--defined-only", path], capture_output=True, text=True, check=True).stdout
+    return {line.split()[-1].split("@")[0] for line in out.splitlines()}
+
+
+def needed(path):
+    out = subprocess.run(["readelf", "-d", path], capture_output=True, text=True, check=True).stdout
+    return {line.split("[")[1].rstrip("]") for line in out.splitlines() if "(NEEDED)" in line}
+
+
+def test_only_our_symbols_are_exported(root):
+    for name in ("libalchemist.so.0", "libalchemist-client.so.0"):
+        assert all(s.startswith("alch_") for s in symbols(root / "lib" / name))
+    assert symbols(root / "lib" / "libalchemist-client.so.0") <= symbols(root / "lib" / "libalchemist.so.0")
+    assert "alch_server_main" not in symbols(root / "lib" / "libalchemist-client.so.0")
+    assert not any(s.startswith("MPI_") for s in symbols(root / "lib" / "libalchemist.so.0"))
+
+
+def test_the_client_library_needs_the_c_library_alone(root):
+    assert needed(root / "lib" / "libalchemist-client.so.0") <= {"libc.so.6", "ld-linux-x86-64.so.2"}
+
+
+def test_a_c_program_against_the_installed_tree(root, tmp_path, monkeypatch):
+    program = tmp_path / "client"
+    subprocess.run(["gcc", "-Wall", "-Werror", "-o", program, TOP / "test" / "integration" / "client.c",
+                    *pkg_config(root, "--cflags", "--libs", "alchemist-client"), "-lm"], check=True)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(root / "lib"))
+    monkeypatch.setenv("ALCHEMIST_DAEMON", str(root / "bin" / "alchemistd"))
+    plugins = pkg_config(root, "--variable=plugindir", "alchemist")[0]
+    daemon = alchemist.Daemon(3, [plugins])
+    try:
+        ended = subprocess.run([program], env={**os.environ, "ALCHEMIST_CONNECTION": daemon.connection_file},
+                               capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 0, ended.stdout + ended.stderr + daemon.log()
+        assert ended.stdout
+    finally:
+        daemon.stop()
+
+
+def test_a_plugin_against_the_installed_tree(root, tmp_path, monkeypatch):
+    """plugins/hello is a template: it builds outside the tree."""
+    (tmp_path / "plugins").mkdir()
+    subprocess.run(["mpicc.mpich", "-shared", "-fPIC", "-o", tmp_path / "plugins" / "hello.so",
+                    *(TOP / "plugins" / "hello").glob("*.c"), *pkg_config(root, "--cflags", "alchemist")], check=True)
+    daemon = alchemist.Daemon(2, [tmp_path / "plugins"])
+    try:
+        with alchemist.connect(connection_file=daemon.connection_file, workers=2) as als:
+            lib = als.load_library("hello", tmp_path / "plugins" / "hello.so")
+            assert "there" in lib.hello("there")
+    finally:
+        daemon.stop()

@@ -1,0 +1,68 @@
+"""Which libraries the workers accept, and how the refusals read."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import alchemist
+from conftest import BUILD
+
+PLUGINS = BUILD / "plugins"
+TEST = BUILD / "test" / "plugins"
+
+
+@pytest.mark.parametrize("name, text", [
+    ("wrong_abi", r"ABI"),
+    ("wrong_size", r"size"),
+    ("wrong_family", r"MPICH.*Open MPI|Open MPI.*MPICH"),
+    ("no_symbol", r"alch_plugin"),
+    ("bad_signature", r"signature|expected"),
+    ("openmpi", r"Open MPI"),
+    ("openmpi_deep", r"Open MPI"),
+])
+def test_refusals(als, name, text):
+    with pytest.raises(alchemist.PluginError, match=text) as caught:
+        als.load_library(name)
+    assert name in str(caught.value)
+    assert als.load_library("hello").total(als.send_matrix(np.ones((2, 2)))) == 4, "the group lives on"
+
+
+def test_paths(als, tmp_path):
+    assert als.load_library("TestLib", str(PLUGINS / "testlib.so")).name == "TestLib"
+    copy = tmp_path / "testlib.so"
+    shutil.copy(PLUGINS / "testlib.so", copy)
+    for path in (copy, PLUGINS / ".." / ".." / copy, os.path.relpath(copy, PLUGINS)):
+        with pytest.raises((alchemist.NotPermittedError, alchemist.NotFoundError)):
+            als.load_library("TestLib", str(path))
+    link = tmp_path / "link.so"
+    link.symlink_to(PLUGINS / "testlib.so")
+    als.load_library("TestLib", str(link))  # resolves into a listed directory
+    with pytest.raises(alchemist.NotFoundError, match="missing.so"):
+        als.load_library("TestLib", str(PLUGINS / "missing.so"))
+    for name in ("", "../testlib", "a/b", "x" * 5000, "nul\0"[:3]):
+        with pytest.raises(alchemist.AlchemistError):
+            als.load_library(name)
+
+
+def test_a_file_that_is_no_library(own_daemon, tmp_path):
+    (tmp_path / "text.so").write_text("not an ELF file")
+    data = (PLUGINS / "hello.so").read_bytes()
+    (tmp_path / "cut.so").write_bytes(data[:3000])
+    (tmp_path / "empty.so").write_bytes(b"")
+    daemon = own_daemon(2, "--plugin-dir", str(tmp_path))
+    with daemon.connect(workers=2) as als:
+        for name in ("text", "cut", "empty"):
+            with pytest.raises(alchemist.PluginError, match=name):
+                als.load_library(name)
+
+
+def test_another_name_than_asked(als):
+    with pytest.raises(alchemist.AlchemistError, match="hello"):
+        als.load_library("TestLib", str(PLUGINS / "hello.so"))
+
+
+def test_loading_twice(als):
+    one, two = als.load_library("hello"), als.load_library("hello")
+    assert one.version == two.version and als.list_loaded_libraries() == ["hello"]
