@@ -90,7 +90,7 @@ out_of_memory(MPI_Comm comm)
 #define CALL(name) name
 #define COUNT int
 #define DISPL int
-#include "yield/calls.h"
+#include "calls.h"
 #undef CALL
 #undef COUNT
 #undef DISPL
@@ -98,7 +98,7 @@ out_of_memory(MPI_Comm comm)
 #define CALL(name) name##_c
 #define COUNT MPI_Count
 #define DISPL MPI_Aint
-#include "yield/calls.h"
+#include "calls.h"
 
 /* ---- waiting ---- */
 
