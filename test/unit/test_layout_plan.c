@@ -12,10 +12,10 @@ note_piece(const alchi_layout_t *layout, const alchi_piece_t *piece)
     int64_t m, n;
     int replica, row, col;
 
-    ck_assert(alchi_layout_place(layout, piece->rank, &replica, &row, &col));
     alchi_layout_local(layout, piece->rank, &m, &n);
-    ck_assert(alchi_rect_within(&piece->local, m, n));
-    ck_assert(piece->local.m > 0 && piece->local.n > 0);
+    if (!alchi_layout_place(layout, piece->rank, &replica, &row, &col) || !alchi_rect_within(&piece->local, m, n) ||
+        piece->local.m == 0 || piece->local.n == 0)
+        ck_abort_msg("a piece that rank %d does not have, or an empty one", piece->rank);
     for (int64_t j = piece->local.j; j < piece->local.j + piece->local.n; j++)
         for (int64_t i = piece->local.i; i < piece->local.i + piece->local.m; i++) {
             int64_t gi = alchi_axis_global(&piece->rows, i), gj = alchi_axis_global(&piece->cols, j);
@@ -42,9 +42,8 @@ run_plan(const alchi_plan_t *plan, int64_t moved[MODEL_WORKERS_MAX])
         while (alchi_cursor_next(&cursor, &piece)) {
             int64_t entries = piece.local.m * piece.local.n;
 
-            ck_assert_int_eq(piece.rank, rank);
-            ck_assert_int_le(entries, plan->entries);
-            ck_assert(piece.local.n == 1 || piece.local.m == cursor.share.m);
+            if (piece.rank != rank || entries > plan->entries || (piece.local.n > 1 && piece.local.m != cursor.share.m))
+                ck_abort_msg("rank %d: piece of %d x %d", rank, (int)piece.local.m, (int)piece.local.n);
             note_piece(plan->layout, &piece);
             moved[rank] += entries;
             share = cursor.share.m * cursor.share.n;
