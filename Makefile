@@ -121,7 +121,8 @@ $(BENCH): $(O)/test/bench/%: $(O)/obj/test/bench/%.o $(LIB_A)
 $(O)/obj/test/mpi/%.o: COMPILER = $(MPICC)
 $(O)/test/plugins/%.so: $$(wildcard test/plugins/$$*/*.c test/plugins/$$*/*.libs) include/alchemist/plugin.h $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
-	  -o $@ $(wildcard test/plugins/$*/*.c) $(if $(wildcard test/plugins/$*/$*.libs),$(shell cat test/plugins/$*/$*.libs 2>/dev/null))
+	  -L$(@D) -o $@ $(wildcard test/plugins/$*/*.c) $(if $(wildcard test/plugins/$*/$*.libs),$(shell cat test/plugins/$*/$*.libs 2>/dev/null))
+$(O)/test/plugins/openmpi2.so: $(O)/test/plugins/openmpi_middle.so
 
 TESTS_BUILT = all python $(UNIT) $(MPITEST) $(FUZZ) $(TESTPLUGIN_SO)
 test: $(TESTS_BUILT) ## run all tests
