@@ -23,7 +23,8 @@ typedef struct {
 /** The standard directory, created 0700 if `create`. @return ALCH_OK, ALCH_ENOENT (no HOME), ALCH_ESYSTEM, ALCH_EPERM (not ours, or open to others) */
 int alchi_connfile_dir(bool create, char *path, size_t size, alch_error_t *err);
 
-/** Write the file (path "": by name in the standard directory, path is filled in) and take its lock.
+/** Write the file (path "": by name in the standard directory; pid 0: this process; both are filled in)
+ *  and take its lock. An address that stands for every interface is written as loopback.
  *  @param[out] lock_fd_p  keep open while serving
  *  @return ALCH_OK; ALCH_EBUSY: a live daemon holds it */
 int alchi_connfile_write(alchi_connfile_t *file, int *lock_fd_p, alch_error_t *err);
