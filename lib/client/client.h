@@ -49,8 +49,8 @@ int alchi_session_request(alch_session_t *session, unsigned type, const void *me
 int alchi_session_slice(alchi_deadline_t deadline);
 
 /** Connect and authenticate by the deadline. `host_p`, `granted_p` may be NULL. */
-int alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key,
-                       const char *name, uint32_t payload_max, alchi_deadline_t deadline, alchi_channel_t **channel_p,
+int alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key, const char *name,
+                       uint32_t payload_max, alchi_deadline_t deadline, alchi_channel_t **channel_p,
                        alchi_granted_t *granted_p, alch_error_t *err);
 
 /** Values that came with a message: takes the array and its entries over. NULL: out of memory (they are freed). */

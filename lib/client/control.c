@@ -108,8 +108,8 @@ break_off(alchi_control_t *control, int code, const char *reason)
     else
         snprintf(control->reason, sizeof(control->reason), "the driver at %s broke the protocol: %s", control->peer,
                  fault[0] ? fault : alch_strerror(code));
-    DL_FOREACH (control->slots, slot)
-        pthread_cond_signal(&slot->cond);
+    DL_FOREACH(control->slots, slot)
+    pthread_cond_signal(&slot->cond);
 }
 
 void
@@ -186,7 +186,8 @@ lead(alchi_control_t *control, slot_t *own, alchi_deadline_t deadline)
             break_off(control, code, NULL);
     }
     control->leading = false;
-    DL_FOREACH (control->slots, slot) {
+    DL_FOREACH(control->slots, slot)
+    {
         if (slot != own && !slot->done) {
             pthread_cond_signal(&slot->cond);
             break;
@@ -263,7 +264,8 @@ delist(alchi_control_t *control, slot_t *slot)
     pthread_cond_destroy(&slot->cond);
     if (control->leading)
         return;
-    DL_FOREACH (control->slots, slot) {
+    DL_FOREACH(control->slots, slot)
+    {
         if (!slot->done) {
             pthread_cond_signal(&slot->cond);
             return;

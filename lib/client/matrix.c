@@ -88,8 +88,8 @@ check_shape(int64_t rows, int64_t cols, alch_dtype_t dtype, const char *name, al
 }
 
 int
-alch_matrix_create(alch_session_t *session, int64_t rows, int64_t cols, alch_dtype_t dtype,
-                   const alch_layout_t *layout, const char *name, alch_matrix_t **matrix_p, alch_error_t *err)
+alch_matrix_create(alch_session_t *session, int64_t rows, int64_t cols, alch_dtype_t dtype, const alch_layout_t *layout,
+                   const char *name, alch_matrix_t **matrix_p, alch_error_t *err)
 {
     Alchw__CreateMatrix request = ALCHW__CREATE_MATRIX__INIT;
     Alchw__Layout spec = ALCHW__LAYOUT__INIT;

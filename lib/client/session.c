@@ -90,8 +90,7 @@ resolve(const alch_session_options_t *options, bool need_token, alchi_address_t 
     alchi_connfile_t file;
     int code;
 
-    if (options->address &&
-        (code = alchi_address_parse(options->address, ALCH_DEFAULT_PORT, address, err)) != ALCH_OK)
+    if (options->address && (code = alchi_address_parse(options->address, ALCH_DEFAULT_PORT, address, err)) != ALCH_OK)
         return code;
     if (need_token && options->token && !alchi_hex_decode(options->token, token, ALCHI_KEY_SIZE))
         return alchi_error_set(err, ALCH_EINVAL, "the token is not %d hexadecimal digits", 2 * ALCHI_KEY_SIZE);

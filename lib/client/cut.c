@@ -1,0 +1,140 @@
+/* Shapes of messages and chunks. */
+#include "client/cut.h"
+
+/* Rows of a message from memory whose rows are denser than its columns: the columns that it then consists of must be
+ * long enough for the worker to take them one by one, and its chunks wide enough to use whole cache lines. */
+#define ROW_BYTES_MIN ((int64_t)4 << 10)
+#define ROW_BYTES_MAX ((int64_t)16 << 10)
+
+static int64_t
+least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t
+within(int64_t x, int64_t lo, int64_t hi)
+{
+    return x < lo ? lo : x > hi ? hi : x;
+}
+
+static int64_t
+magnitude(int64_t x)
+{
+    return x < 0 ? -x : x;
+}
+
+/* Choose the size of messages for the piece that comes next. */
+static void
+shape(alchi_cutter_t *cutter)
+{
+    const alch_rect_t *whole = &cutter->piece.local;
+    const alchi_memory_t *memory = cutter->memory;
+    int64_t entry = (int64_t)memory->entry, rows;
+
+    cutter->i = cutter->j = 0;
+    cutter->across = magnitude(memory->col_stride) < magnitude(memory->row_stride) && whole->n > 1;
+    if (cutter->across) {
+        rows = within(cutter->entries / whole->n, ROW_BYTES_MIN / entry, ROW_BYTES_MAX / entry);
+        cutter->m = within(rows, 1, least(whole->m, cutter->entries));
+        cutter->n = within(cutter->entries / cutter->m, 1, whole->n);
+    } else {
+        cutter->m = least(whole->m, cutter->entries);
+        cutter->n = within(cutter->entries / cutter->m, 1, whole->n);
+    }
+}
+
+void
+alchi_cutter_init(alchi_cutter_t *cutter, const alchi_plan_t *plan, int rank, const alchi_memory_t *memory,
+                  size_t bytes)
+{
+    *cutter = (alchi_cutter_t){.memory = memory, .entries = (int64_t)(bytes / memory->entry)};
+    alchi_cursor_init(&cutter->cursor, plan, rank);
+}
+
+/* Move on to the next message of the piece; at its end there is none. */
+static void
+advance(alchi_cutter_t *cutter)
+{
+    const alch_rect_t *whole = &cutter->piece.local;
+
+    if (cutter->across) {
+        cutter->j += cutter->n;
+        if (cutter->j >= whole->n) {
+            cutter->j = 0;
+            cutter->i += cutter->m;
+        }
+    } else {
+        cutter->i += cutter->m;
+        if (cutter->i >= whole->m) {
+            cutter->i = 0;
+            cutter->j += cutter->n;
+        }
+    }
+}
+
+bool
+alchi_cutter_next(alchi_cutter_t *cutter, alchi_piece_t *message_p)
+{
+    const alch_rect_t *whole = &cutter->piece.local;
+
+    while (cutter->i >= whole->m || cutter->j >= whole->n) {
+        if (!alchi_cursor_next(&cutter->cursor, &cutter->piece))
+            return false;
+        if (whole->m > 0 && whole->n > 0)
+            shape(cutter);
+    }
+    *message_p = cutter->piece;
+    message_p->local.i += cutter->i;
+    message_p->local.j += cutter->j;
+    message_p->local.m = least(cutter->m, whole->m - cutter->i);
+    message_p->local.n = least(cutter->n, whole->n - cutter->j);
+    advance(cutter);
+    return true;
+}
+
+/* Whether consecutive local indices are consecutive global ones. */
+static bool
+consecutive(const alchi_axis_t *axis, int64_t first, int64_t count)
+{
+    return count <= 1 || axis->block == axis->period || first % axis->block + count <= axis->block;
+}
+
+alchi_direct_t
+alchi_piece_direct(const alchi_memory_t *memory, const alchi_piece_t *piece, size_t column_min)
+{
+    const alch_rect_t *local = &piece->local;
+
+    if (local->m > 1 && (memory->row_stride != 1 || !consecutive(&piece->rows, local->i, local->m)))
+        return ALCHI_DIRECT_NO;
+    if (local->n == 1)
+        return ALCHI_DIRECT_WHOLE;
+    if (memory->col_stride == local->m && consecutive(&piece->cols, local->j, local->n))
+        return ALCHI_DIRECT_WHOLE;
+    return (size_t)local->m * memory->entry >= column_min ? ALCHI_DIRECT_COLUMNS : ALCHI_DIRECT_NO;
+}
+
+size_t
+alchi_chunk(const alchi_piece_t *piece, size_t entry, size_t offset, size_t limit, int64_t columns_max,
+            alch_rect_t *local_p)
+{
+    const alch_rect_t *whole = &piece->local;
+    int64_t first = (int64_t)(offset / entry), fits = (int64_t)(limit / entry);
+    int64_t i = first % whole->m, j = first / whole->m;
+
+    *local_p = (alch_rect_t){whole->i + i, whole->j + j, whole->m - i, 1};
+    if (i > 0 || whole->m > fits)
+        local_p->m = least(local_p->m, fits);
+    else
+        local_p->n = least(least(fits / whole->m, columns_max), whole->n - j);
+    return (size_t)local_p->m * (size_t)local_p->n * entry;
+}
+
+uint8_t *
+alchi_memory_at(const alchi_memory_t *memory, const alchi_piece_t *piece, int64_t local_i, int64_t local_j)
+{
+    int64_t i = alchi_axis_global(&piece->rows, local_i) - memory->rect.i;
+    int64_t j = alchi_axis_global(&piece->cols, local_j) - memory->rect.j;
+
+    return memory->data + (i * memory->row_stride + j * memory->col_stride) * (int64_t)memory->entry;
+}

@@ -1,0 +1,61 @@
+/**
+ * @file cut.h
+ * Cutting a rank's part of a transfer into messages, and messages into chunks: pure arithmetic.
+ *
+ * A message is a local rectangle that is acknowledged as a whole. A chunk is a run of consecutive bytes of a
+ * message's payload (some of its columns, or a part of one) that is packed or unpacked while it is in cache.
+ */
+#ifndef ALCHI_CUT_H
+#define ALCHI_CUT_H
+
+#include "layout/plan.h"
+#include <stddef.h>
+
+/** The user's memory: entry (rect.i, rect.j) is at data. */
+typedef struct {
+    uint8_t *data;
+    alch_rect_t rect;
+    int64_t row_stride, col_stride; /* entries */
+    size_t entry;                   /* bytes */
+} alchi_memory_t;
+
+typedef struct {
+    const alchi_memory_t *memory;
+    alchi_cursor_t cursor; /* over the plan's pieces, which are as large as they can be */
+    alchi_piece_t piece;
+    int64_t entries; /* at most so many in a message */
+    int64_t i, j;    /* the next message, relative to the piece */
+    int64_t m, n;    /* its size, if the piece goes on for so long */
+    bool across;     /* the next message is beside this one, else below */
+} alchi_cutter_t;
+
+/** @param plan   made with as many entries per piece as there are, so that shapes are chosen here
+ *  @param bytes  at most so many in a message; at least one entry */
+void alchi_cutter_init(alchi_cutter_t *cutter, const alchi_plan_t *plan, int rank, const alchi_memory_t *memory,
+                       size_t bytes);
+/** @return false: no more */
+bool alchi_cutter_next(alchi_cutter_t *cutter, alchi_piece_t *message_p);
+
+static inline size_t
+alchi_piece_bytes(const alchi_piece_t *piece, size_t entry)
+{
+    return (size_t)piece->local.m * (size_t)piece->local.n * entry;
+}
+
+/** How many chunks of user memory a message can be moved from or to without a copy: 0: it must be packed;
+ *  1: each chunk is one run of memory; else each column of a chunk is one. */
+typedef enum { ALCHI_DIRECT_NO = 0, ALCHI_DIRECT_WHOLE = 1, ALCHI_DIRECT_COLUMNS = 2 } alchi_direct_t;
+
+/** @param column_min  columns of fewer bytes are better packed */
+alchi_direct_t alchi_piece_direct(const alchi_memory_t *memory, const alchi_piece_t *piece, size_t column_min);
+
+/** The chunk of a message that starts `offset` bytes into its payload (as former chunks of equal limits left it).
+ *  @param columns_max  at most so many columns
+ *  @return its bytes, at most `limit`, which is at least one entry */
+size_t alchi_chunk(const alchi_piece_t *piece, size_t entry, size_t offset, size_t limit, int64_t columns_max,
+                   alch_rect_t *local_p);
+
+/** Where a local entry of a piece lies in the user's memory. */
+uint8_t *alchi_memory_at(const alchi_memory_t *memory, const alchi_piece_t *piece, int64_t local_i, int64_t local_j);
+
+#endif

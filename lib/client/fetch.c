@@ -1,0 +1,162 @@
+/* Reading: ask for several messages ahead, take their payload straight into the user's memory where it lies in
+ * storage order, else chunk by chunk into a buffer and from there. */
+#include "client/transfer.h"
+#include "base/error.h"
+
+/* Columns of fewer bytes are unpacked from a buffer: a system call for each costs more than a copy. */
+#define COLUMN_MIN ((size_t)32 << 10)
+/* Bytes that a lane takes before the thread looks at its other lanes. */
+#define BURST ((size_t)2 << 20)
+
+static int
+ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+{
+    Alchw__DataRead request = ALCHW__DATA_READ__INIT;
+    Alchw__Rect rect = ALCHW__RECT__INIT;
+    alchi_flight_t *flight;
+    int code = ALCH_OK;
+
+    request.has_matrix = true;
+    request.matrix = lane->transfer->matrix->facts.id;
+    request.rect = &rect;
+    rect.has_i = rect.has_j = rect.has_m = rect.has_n = true;
+    while (code == ALCH_OK && alchi_lane_begin(lane, &flight)) {
+        rect.i = flight->piece.local.i;
+        rect.j = flight->piece.local.j;
+        rect.m = flight->piece.local.m;
+        rect.n = flight->piece.local.n;
+        code = alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, flight->id, &request);
+        *moved_p = true;
+    }
+    if (code == ALCH_OK && alchi_channel_wants_write(lane->link->channel))
+        code = alchi_channel_flush(lane->link->channel);
+    return code == ALCH_OK || code == ALCH_EAGAIN ? ALCH_OK : alchi_lane_broken(lane, code, err);
+}
+
+/* Choose where the next bytes of the arriving message go. */
+static void
+next_chunk(alchi_lane_t *lane)
+{
+    const alchi_memory_t *memory = &lane->transfer->memory;
+    alchi_flight_t *flight = lane->arriving;
+    alchi_direct_t direct = alchi_piece_direct(memory, &flight->piece, COLUMN_MIN);
+
+    lane->chunk_done = 0;
+    lane->chunk_bytes =
+        alchi_chunk(&flight->piece, memory->entry, flight->done, direct ? flight->bytes : lane->link->buffer_size,
+                    direct == ALCHI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->chunk);
+    lane->direct = direct;
+    lane->chunk_at =
+        direct ? alchi_memory_at(memory, &flight->piece, lane->chunk.i, lane->chunk.j) : lane->link->buffers[0];
+}
+
+static void
+end_chunk(alchi_lane_t *lane)
+{
+    alchi_flight_t *flight = lane->arriving;
+
+    if (!lane->direct) {
+        alchi_pack_t shape = alchi_lane_shape(lane, &flight->piece, &lane->chunk);
+        int64_t started = alchi_now_ns();
+        alchi_unpack(&shape, lane->link->buffers[0], lane->chunk.m, lane->transfer->memory.data);
+        lane->timing.deserialize += (double)(alchi_now_ns() - started) * 1e-9;
+    }
+    flight->done += lane->chunk_bytes;
+    lane->chunk_bytes = lane->chunk_done = 0;
+    if (flight->done == flight->bytes)
+        alchi_lane_complete(lane, flight);
+}
+
+/* A block's frame: it must go on with the message under way, or begin one that was asked for. */
+static int
+begin_block(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+{
+    const Alchw__DataBlock *block = (const Alchw__DataBlock *)message;
+    alchi_flight_t *flight = frame->id ? alchi_lane_find(lane, frame->id) : NULL;
+    size_t left;
+
+    if (!flight || (lane->arriving && lane->arriving != flight))
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block that was not asked for", lane->where);
+    lane->arriving = flight;
+    left = flight->bytes - flight->done - lane->chunk_done;
+    if (frame->payload > left || frame->payload == 0 ||
+        (frame->flags & ALCHI_FRAME_MORE) != (frame->payload < left ? ALCHI_FRAME_MORE : 0))
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %u bytes of a block where %zu were left",
+                                lane->where, frame->payload, left);
+    if (block) {
+        lane->timing.serialize += (double)block->pack_ns * 1e-9;
+        lane->timing.send += (double)block->send_ns * 1e-9;
+    }
+    lane->frame_left = frame->payload;
+    return ALCH_OK;
+}
+
+/* @return ALCH_OK: a frame began, or an answer without payload was taken; ALCH_EAGAIN; else the end */
+static int
+next_frame(alchi_lane_t *lane, alch_error_t *err)
+{
+    ProtobufCMessage *message = NULL;
+    alchi_frame_t frame;
+    int code = alchi_channel_receive(lane->link->channel, &frame, &message);
+
+    if (code == ALCH_EAGAIN)
+        return code;
+    if (code != ALCH_OK)
+        return alchi_lane_broken(lane, code, err);
+    if (frame.type == ALCHI_ERROR) {
+        if (lane->arriving && lane->arriving->id == frame.id)
+            lane->chunk_bytes = lane->chunk_done = 0;
+        code = alchi_lane_refused(lane, &frame, message, err);
+    } else if (frame.type == ALCHI_DATA_BLOCK && (frame.flags & ALCHI_FRAME_REPLY)) {
+        code = begin_block(lane, &frame, message, err);
+    } else {
+        code = alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %s during a read", lane->where,
+                                alchi_message_name(frame.type));
+    }
+    alchi_message_free(message);
+    return code;
+}
+
+/* @return ALCH_OK: bytes were taken; ALCH_EAGAIN; else the end */
+static int
+take_payload(alchi_lane_t *lane, size_t *taken_p, alch_error_t *err)
+{
+    int64_t started = alchi_now_ns();
+    size_t size;
+    ssize_t n;
+
+    if (!lane->chunk_bytes)
+        next_chunk(lane);
+    size = lane->chunk_bytes - lane->chunk_done;
+    if (size > lane->frame_left)
+        size = lane->frame_left;
+    n = alchi_channel_read_payload(lane->link->channel, lane->chunk_at + lane->chunk_done, size);
+    lane->timing.receive += (double)(alchi_now_ns() - started) * 1e-9;
+    if (n == 0)
+        return ALCH_EAGAIN;
+    if (n < 0)
+        return alchi_lane_broken(lane, ALCH_ECONNECT, err);
+    *taken_p += (size_t)n;
+    lane->frame_left -= (size_t)n;
+    lane->chunk_done += (size_t)n;
+    __atomic_add_fetch(&lane->transfer->done, (int64_t)n, __ATOMIC_RELAXED);
+    if (lane->chunk_done == lane->chunk_bytes)
+        end_chunk(lane);
+    return ALCH_OK;
+}
+
+int
+alchi_lane_fetch(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+{
+    size_t taken = 0;
+    int code = ask(lane, moved_p, err);
+
+    while (code == ALCH_OK && lane->in_flight && taken < BURST) {
+        if (!lane->frame_left)
+            code = next_frame(lane, err);
+        else
+            code = take_payload(lane, &taken, err);
+        *moved_p = *moved_p || code == ALCH_OK;
+    }
+    return code == ALCH_EAGAIN ? ALCH_OK : code;
+}

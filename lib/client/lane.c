@@ -1,0 +1,153 @@
+/* What both directions of a transfer share: a connection to one worker and the messages in flight on it. */
+#include "client/transfer.h"
+#include "base/error.h"
+
+#include <stdio.h>
+
+int
+alchi_lane_open(alchi_lane_t *lane, const alchi_group_t *group, alch_error_t *err)
+{
+    alch_session_t *session = lane->transfer->session;
+    alchi_deadline_t deadline = alchi_deadline_in_ms(session->options.connect_timeout_ms);
+    char address[300];
+    int code;
+
+    if (lane->rank >= group->count)
+        return alchi_error_set(err, ALCH_EGROUP, "matrix %llu belongs to a worker group that is gone",
+                               (unsigned long long)lane->transfer->matrix->facts.id);
+    alchi_address_format(&group->peers[lane->rank].address, address, sizeof(address));
+    lane->timing.slot = group->peers[lane->rank].slot;
+    snprintf(lane->where, sizeof(lane->where), "worker %d at %s", lane->timing.slot, address);
+    code = alchi_link_acquire(session, group, lane->rank, ALCHI_CHUNK_BYTES, deadline, &lane->link, err);
+    lane->moved_ns = alchi_now_ns();
+    return code;
+}
+
+void
+alchi_lane_close(alchi_lane_t *lane, bool reusable)
+{
+    if (lane->link)
+        alchi_link_release(lane->transfer->session->pool, lane->link, reusable);
+    lane->link = NULL;
+}
+
+int
+alchi_lane_step(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+{
+    int code;
+
+    *moved_p = false;
+    code = lane->transfer->writing ? alchi_lane_send(lane, moved_p, err) : alchi_lane_fetch(lane, moved_p, err);
+    if (*moved_p)
+        lane->moved_ns = alchi_now_ns();
+    return code;
+}
+
+bool
+alchi_lane_finished(const alchi_lane_t *lane)
+{
+    return lane->in_flight == 0 && !lane->current.id && !lane->ready &&
+           (lane->exhausted || alchi_transfer_stopping(lane->transfer));
+}
+
+short
+alchi_lane_events(const alchi_lane_t *lane)
+{
+    return lane->ready || alchi_channel_wants_write(lane->link->channel) ? POLLIN | POLLOUT : POLLIN;
+}
+
+alchi_flight_t *
+alchi_lane_find(alchi_lane_t *lane, uint64_t id)
+{
+    for (int k = 0; k < lane->transfer->session->options.messages_in_flight; k++) {
+        if (lane->flights[k].id == id)
+            return &lane->flights[k];
+    }
+    return NULL;
+}
+
+bool
+alchi_lane_begin(alchi_lane_t *lane, alchi_flight_t **flight_p)
+{
+    alchi_flight_t *flight;
+
+    if (lane->exhausted || alchi_transfer_stopping(lane->transfer))
+        return false;
+    if (!(flight = alchi_lane_find(lane, 0)))
+        return false;
+    if (!alchi_cutter_next(&lane->cutter, &flight->piece)) {
+        lane->exhausted = true;
+        return false;
+    }
+    if (lane->in_flight == 0)
+        lane->moved_ns = alchi_now_ns(); /* an idle lane was not expected to move */
+    flight->id = ++lane->link->last_id;
+    flight->bytes = alchi_piece_bytes(&flight->piece, lane->transfer->memory.entry);
+    flight->done = 0;
+    lane->in_flight++;
+    *flight_p = flight;
+    return true;
+}
+
+static void
+forget(alchi_lane_t *lane, alchi_flight_t *flight)
+{
+    if (lane->arriving == flight)
+        lane->arriving = NULL;
+    flight->id = 0;
+    lane->in_flight--;
+}
+
+void
+alchi_lane_complete(alchi_lane_t *lane, alchi_flight_t *flight)
+{
+    lane->timing.bytes += (int64_t)flight->bytes;
+    lane->timing.messages++;
+    forget(lane, flight);
+}
+
+int
+alchi_lane_refused(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+{
+    alchi_flight_t *flight = frame->id ? alchi_lane_find(lane, frame->id) : NULL;
+    alch_error_t error = {0};
+
+    if (frame->payload)
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent an error with payload", lane->where);
+    alchi_control_error((const Alchw__Error *)message, &error);
+    if (error.rank < 0)
+        error.rank = lane->rank;
+    if (!flight)
+        return alchi_error_rank(err, error.code, error.rank, "%s ended the connection: %s", lane->where, error.text);
+    forget(lane, flight);
+    alchi_transfer_fail(lane->transfer, &error);
+    return ALCH_OK;
+}
+
+int
+alchi_lane_broken(const alchi_lane_t *lane, int code, alch_error_t *err)
+{
+    const char *fault = alchi_channel_fault(lane->link->channel);
+
+    if (code == ALCH_ECONNECT)
+        return alchi_error_rank(err, code, lane->rank, "the connection to %s was lost", lane->where);
+    if (code == ALCH_ENOMEM)
+        return alchi_error_rank(err, code, lane->rank, "out of memory while talking to %s", lane->where);
+    return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s broke the protocol: %s", lane->where,
+                            fault[0] ? fault : alch_strerror(code));
+}
+
+alchi_pack_t
+alchi_lane_shape(const alchi_lane_t *lane, const alchi_piece_t *piece, const alch_rect_t *chunk)
+{
+    const alchi_memory_t *memory = &lane->transfer->memory;
+
+    return (alchi_pack_t){.rows = piece->rows,
+                          .cols = piece->cols,
+                          .local = *chunk,
+                          .i0 = memory->rect.i,
+                          .j0 = memory->rect.j,
+                          .row_stride = memory->row_stride,
+                          .col_stride = memory->col_stride,
+                          .size = memory->entry};
+}

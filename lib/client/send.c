@@ -1,0 +1,181 @@
+/* Writing: cut messages into chunks, pack those that do not lie in storage order, send, collect acknowledgements. */
+#include "client/transfer.h"
+#include "base/error.h"
+
+/* Columns of fewer bytes are packed: the kernel takes a list of them more slowly than a copy takes. */
+#define COLUMN_MIN ((size_t)8 << 10)
+/* Chunks that a lane sends before the thread looks at its other lanes. */
+#define BURST 4
+
+static void
+use_memory(alchi_outgoing_t *out, const alchi_memory_t *memory, const alchi_piece_t *piece, const alch_rect_t *chunk,
+           size_t bytes, bool whole)
+{
+    size_t column = (size_t)chunk->m * memory->entry;
+
+    out->count = whole ? 1 : (int)chunk->n;
+    for (int k = 0; k < out->count; k++) {
+        out->iov[k].iov_base = alchi_memory_at(memory, piece, chunk->i, chunk->j + k);
+        out->iov[k].iov_len = whole ? bytes : column;
+    }
+}
+
+static void
+use_buffer(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer, const alch_rect_t *chunk, size_t bytes)
+{
+    alchi_pack_t shape = alchi_lane_shape(lane, &lane->current.piece, chunk);
+    int64_t started = alchi_now_ns();
+
+    alchi_pack(&shape, lane->transfer->memory.data, buffer, chunk->m);
+    lane->timing.serialize += (double)(alchi_now_ns() - started) * 1e-9;
+    out->iov[0] = (struct iovec){buffer, bytes};
+    out->count = 1;
+}
+
+static void
+announce(alchi_outgoing_t *out, uint64_t matrix, const alch_rect_t *local)
+{
+    alchw__data_write__init(&out->message);
+    alchw__rect__init(&out->rect);
+    out->rect.has_i = out->rect.has_j = out->rect.has_m = out->rect.has_n = true;
+    out->rect.i = local->i;
+    out->rect.j = local->j;
+    out->rect.m = local->m;
+    out->rect.n = local->n;
+    out->message.has_matrix = true;
+    out->message.matrix = matrix;
+    out->message.rect = &out->rect;
+}
+
+/* Make the next chunk ready to be sent. false: all places are taken, or there is nothing to send now. */
+static bool
+prepare(alchi_lane_t *lane)
+{
+    const alchi_memory_t *memory = &lane->transfer->memory;
+    alchi_flight_t *current = &lane->current, *flight;
+    alchi_outgoing_t *out;
+    alch_rect_t chunk;
+    size_t bytes;
+    int place = (lane->head + lane->ready) % ALCHI_LINK_BUFFERS;
+
+    if (lane->ready == ALCHI_LINK_BUFFERS)
+        return false;
+    if (!current->id) {
+        if (!alchi_lane_begin(lane, &flight))
+            return false;
+        *current = *flight;
+        lane->direct = alchi_piece_direct(memory, &current->piece, COLUMN_MIN);
+    }
+    out = &lane->outgoing[place];
+    bytes = alchi_chunk(&current->piece, memory->entry, current->done,
+                        lane->direct ? ALCHI_PAYLOAD_MAX : lane->link->buffer_size,
+                        lane->direct == ALCHI_DIRECT_COLUMNS ? ALCHI_CHUNK_COLUMNS : INT64_MAX, &chunk);
+    if (lane->direct)
+        use_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_DIRECT_WHOLE);
+    else
+        use_buffer(lane, out, lane->link->buffers[place], &chunk, bytes);
+    out->first = current->done == 0;
+    if (out->first)
+        announce(out, lane->transfer->matrix->facts.id, &current->piece.local);
+    current->done += bytes;
+    out->frame = (alchi_frame_t){.type = ALCHI_DATA_WRITE, .id = current->id, .payload = (uint32_t)bytes};
+    out->frame.flags = current->done < current->bytes ? ALCHI_FRAME_MORE : 0;
+    out->sent = 0;
+    if (current->done == current->bytes)
+        current->id = 0;
+    lane->ready++;
+    return true;
+}
+
+/* Send the first chunk that is ready. @return ALCH_OK: it has gone; ALCH_EAGAIN; an error of the connection */
+static int
+push(alchi_lane_t *lane, bool *moved_p)
+{
+    alchi_outgoing_t *out = &lane->outgoing[lane->head];
+    size_t before = out->sent;
+    int64_t started = alchi_now_ns();
+    int code = alchi_channel_send_payload(lane->link->channel, &out->frame, out->first ? &out->message : NULL, out->iov,
+                                          out->count, &out->sent);
+
+    lane->timing.send += (double)(alchi_now_ns() - started) * 1e-9;
+    *moved_p = *moved_p || out->sent > before;
+    if (code != ALCH_OK)
+        return code;
+    lane->head = (lane->head + 1) % ALCHI_LINK_BUFFERS;
+    lane->ready--;
+    return ALCH_OK;
+}
+
+static int
+acknowledged(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+{
+    const Alchw__DataAck *ack = (const Alchw__DataAck *)message;
+    alchi_flight_t *flight = frame->id ? alchi_lane_find(lane, frame->id) : NULL;
+
+    if (!flight || frame->payload || (lane->current.id == frame->id && lane->current.done < flight->bytes))
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s acknowledged what was not sent", lane->where);
+    if (ack) {
+        lane->timing.receive += (double)ack->receive_ns * 1e-9;
+        lane->timing.deserialize += (double)ack->unpack_ns * 1e-9;
+    }
+    __atomic_add_fetch(&lane->transfer->done, (int64_t)flight->bytes, __ATOMIC_RELAXED);
+    alchi_lane_complete(lane, flight);
+    return ALCH_OK;
+}
+
+static int
+collect(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+{
+    ProtobufCMessage *message;
+    alchi_frame_t frame;
+    int code;
+
+    for (;;) {
+        message = NULL;
+        code = alchi_channel_receive(lane->link->channel, &frame, &message);
+        if (code == ALCH_EAGAIN)
+            return ALCH_OK;
+        if (code != ALCH_OK)
+            return alchi_lane_broken(lane, code, err);
+        *moved_p = true;
+        if (frame.type == ALCHI_ERROR)
+            code = alchi_lane_refused(lane, &frame, message, err);
+        else if (frame.type == ALCHI_DATA_ACK && (frame.flags & ALCHI_FRAME_REPLY))
+            code = acknowledged(lane, &frame, message, err);
+        else
+            code = alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %s during a write", lane->where,
+                                    alchi_message_name(frame.type));
+        alchi_message_free(message);
+        if (code != ALCH_OK)
+            return code;
+    }
+}
+
+/* A worker that ends a connection says why before: that counts more than the failure to send. */
+static int
+send_failed(alchi_lane_t *lane, int code, alch_error_t *err)
+{
+    bool moved;
+    int said = collect(lane, &moved, err);
+
+    return said != ALCH_OK ? said : alchi_lane_broken(lane, code, err);
+}
+
+int
+alchi_lane_send(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+{
+    int code = ALCH_OK;
+
+    /* While the kernel cannot take the chunk that is ready, the next one is packed. */
+    for (int k = 0; k < BURST; k++) {
+        bool made = prepare(lane);
+        if (!lane->ready)
+            break;
+        code = push(lane, moved_p);
+        if (code != ALCH_OK && code != ALCH_EAGAIN)
+            return send_failed(lane, code, err);
+        if (code == ALCH_EAGAIN && !made)
+            break;
+    }
+    return lane->in_flight ? collect(lane, moved_p, err) : ALCH_OK;
+}

@@ -1,0 +1,353 @@
+/* Transfers: start, wait, progress, cancel. */
+#include "client/transfer.h"
+#include "client/drive.h"
+#include "base/error.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A transfer that fails to connect usually does so at once: start() then says so itself. */
+#define START_PATIENCE_MS 200
+/* Smaller transfers are not worth a second thread. */
+#define BYTES_PER_THREAD ((int64_t)1 << 20)
+
+/* ---- state that threads share ---- */
+
+void
+alchi_transfer_fail(alch_transfer_t *transfer, const alch_error_t *error)
+{
+    pthread_mutex_lock(&transfer->mutex);
+    if (transfer->error.code == ALCH_OK)
+        transfer->error = *error;
+    pthread_cond_broadcast(&transfer->changed);
+    pthread_mutex_unlock(&transfer->mutex);
+    __atomic_store_n(&transfer->stop, true, __ATOMIC_RELEASE);
+}
+
+bool
+alchi_transfer_stopping(const alch_transfer_t *transfer)
+{
+    return __atomic_load_n(&transfer->stop, __ATOMIC_ACQUIRE);
+}
+
+/* With the mutex held: wait for a change until the deadline. */
+static void
+wait_change(alch_transfer_t *transfer, alchi_deadline_t deadline)
+{
+    const int64_t second = 1000000000;
+    int64_t now = alchi_now_ns();
+    struct timespec when;
+
+    if (deadline == ALCHI_NEVER || deadline - now > 3600 * second)
+        deadline = now + 3600 * second;
+    when.tv_sec = (time_t)(deadline / second);
+    when.tv_nsec = (long)(deadline % second);
+    pthread_cond_timedwait(&transfer->changed, &transfer->mutex, &when);
+}
+
+/* ---- making one ---- */
+
+static void
+free_transfer(alch_transfer_t *transfer)
+{
+    for (int k = 0; k < transfer->lane_count; k++)
+        free(transfer->lanes[k].flights);
+    free(transfer->lanes);
+    free(transfer->threads);
+    pthread_cond_destroy(&transfer->changed);
+    pthread_mutex_destroy(&transfer->mutex);
+    free(transfer);
+}
+
+static int
+check_request(const alch_matrix_t *matrix, const alch_rect_t *rect, const void *data, alch_transfer_t **transfer_p,
+              alch_error_t *err)
+{
+    const alch_matrix_info_t *facts = &matrix->facts;
+
+    if (!alchi_rect_within(rect, facts->rows, facts->cols))
+        return alchi_error_set(err, ALCH_ERANGE,
+                               "the rectangle of %lld x %lld entries at (%lld, %lld) leaves matrix %llu (%lld x %lld)",
+                               (long long)rect->m, (long long)rect->n, (long long)rect->i, (long long)rect->j,
+                               (unsigned long long)facts->id, (long long)facts->rows, (long long)facts->cols);
+    if (!transfer_p || (!data && rect->m && rect->n))
+        return alchi_error_set(err, ALCH_EINVAL, "data or transfer_p is NULL");
+    return ALCH_OK;
+}
+
+static int
+add_lane(alch_transfer_t *transfer, int rank, int64_t entries)
+{
+    const alch_session_options_t *options = &transfer->session->options;
+    alchi_lane_t *lane = &transfer->lanes[transfer->lane_count];
+
+    lane->flights = calloc((size_t)options->messages_in_flight, sizeof(*lane->flights));
+    if (!lane->flights)
+        return ALCH_ENOMEM;
+    transfer->lane_count++;
+    transfer->total += entries * (int64_t)transfer->memory.entry;
+    lane->transfer = transfer;
+    lane->rank = lane->timing.worker = rank;
+    alchi_cutter_init(&lane->cutter, &transfer->plan, rank, &transfer->memory, (size_t)options->message_bytes);
+    return ALCH_OK;
+}
+
+/* A lane for each rank that has a part. */
+static int
+add_lanes(alch_transfer_t *transfer)
+{
+    int workers = transfer->matrix->layout.workers, lanes = 0;
+    int code = ALCH_OK;
+
+    for (int rank = 0; rank < workers; rank++)
+        lanes += alchi_plan_entries(&transfer->plan, rank) > 0;
+    if (!lanes)
+        return ALCH_OK;
+    transfer->lanes = calloc((size_t)lanes, sizeof(*transfer->lanes));
+    if (!transfer->lanes)
+        return ALCH_ENOMEM;
+    for (int rank = 0; rank < workers && code == ALCH_OK; rank++) {
+        int64_t entries = alchi_plan_entries(&transfer->plan, rank);
+        if (entries > 0)
+            code = add_lane(transfer, rank, entries);
+    }
+    transfer->closed = transfer->lane_count;
+    return code;
+}
+
+static int
+make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, alch_transfer_t **transfer_p,
+              alch_error_t *err)
+{
+    alch_transfer_t *transfer = calloc(1, sizeof(*transfer));
+    pthread_condattr_t attributes;
+
+    if (!transfer)
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
+    pthread_mutex_init(&transfer->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&transfer->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    transfer->matrix = matrix;
+    transfer->session = matrix->session;
+    transfer->writing = writing;
+    transfer->memory = *memory;
+    alchi_plan_init(&transfer->plan, &matrix->layout, &transfer->memory.rect, writing ? ALCHI_PLAN_ALL : ALCHI_PLAN_ONE,
+                    INT64_MAX);
+    if (add_lanes(transfer) != ALCH_OK) {
+        free_transfer(transfer);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
+    }
+    *transfer_p = transfer;
+    return ALCH_OK;
+}
+
+/* ---- threads ---- */
+
+static int
+choose_threads(const alch_transfer_t *transfer)
+{
+    int64_t useful = 1 + transfer->total / BYTES_PER_THREAD;
+    int threads = transfer->session->options.transfer_threads;
+    cpu_set_t cpus;
+
+    if (!threads)
+        threads = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    if (threads > transfer->lane_count)
+        threads = transfer->lane_count;
+    return threads > useful ? (int)useful : threads;
+}
+
+/* Signals are for the threads of the host program. */
+static int
+launch(alch_transfer_t *transfer, alch_error_t *err)
+{
+    sigset_t all, before;
+    int code = 0;
+
+    transfer->stride = transfer->running = choose_threads(transfer);
+    transfer->threads = calloc((size_t)transfer->stride, sizeof(*transfer->threads));
+    if (!transfer->threads)
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (code == 0 && transfer->thread_count < transfer->stride) {
+        code = alchi_drive_start(transfer, transfer->thread_count, &transfer->threads[transfer->thread_count]);
+        transfer->thread_count += code == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code ? alchi_error_errno(err, code, "cannot start a thread for a transfer") : ALCH_OK;
+}
+
+/* Let connections that fail at once be start()'s own failure. */
+static int
+await_start(alch_transfer_t *transfer, alch_error_t *err)
+{
+    alchi_deadline_t deadline = alchi_deadline_in_ms(START_PATIENCE_MS);
+    int code = ALCH_OK;
+
+    pthread_mutex_lock(&transfer->mutex);
+    while (transfer->closed && transfer->running && !transfer->error.code && alchi_deadline_left_ms(deadline) != 0)
+        wait_change(transfer, deadline);
+    if (transfer->closed && transfer->error.code) {
+        code = transfer->error.code;
+        if (err)
+            *err = transfer->error;
+    }
+    pthread_mutex_unlock(&transfer->mutex);
+    return code;
+}
+
+static int
+start(alch_matrix_t *matrix, bool writing, const alch_rect_t *rect, const void *data, int64_t row_stride,
+      int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
+{
+    alchi_memory_t memory = {(uint8_t *)data, {0, 0, 0, 0}, row_stride, col_stride, 0};
+    alch_transfer_t *transfer = NULL;
+    int code;
+
+    if (!matrix)
+        return alchi_error_set(err, ALCH_EINVAL, "the matrix is NULL");
+    if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
+        return code;
+    memory.entry = matrix->entry;
+    memory.rect = rect ? *rect : (alch_rect_t){0, 0, matrix->facts.rows, matrix->facts.cols};
+    if ((code = check_request(matrix, &memory.rect, data, transfer_p, err)) != ALCH_OK)
+        return code;
+    if ((code = make_transfer(matrix, writing, &memory, &transfer, err)) != ALCH_OK)
+        return code;
+    if (transfer->lane_count) {
+        code = launch(transfer, err);
+        if (code == ALCH_OK)
+            code = await_start(transfer, err);
+    }
+    if (code != ALCH_OK)
+        alch_transfer_destroy(transfer);
+    else
+        *transfer_p = transfer;
+    return code;
+}
+
+int
+alch_matrix_write_start(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data, int64_t row_stride,
+                        int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
+{
+    return start(matrix, true, rect, data, row_stride, col_stride, transfer_p, err);
+}
+
+int
+alch_matrix_read_start(alch_matrix_t *matrix, const alch_rect_t *rect, void *data, int64_t row_stride,
+                       int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
+{
+    return start(matrix, false, rect, data, row_stride, col_stride, transfer_p, err);
+}
+
+/* ---- the end ---- */
+
+/* With the mutex held, after the end. A cancel that came too late to matter is none. */
+static int
+outcome(const alch_transfer_t *transfer, alch_error_t *err)
+{
+    int64_t done = __atomic_load_n(&transfer->done, __ATOMIC_ACQUIRE);
+
+    if (transfer->error.code != ALCH_OK) {
+        if (err)
+            *err = transfer->error;
+        return transfer->error.code;
+    }
+    if (done < transfer->total)
+        return alchi_error_set(err, ALCH_ECANCELED, "the transfer was canceled after %lld of %lld bytes",
+                               (long long)done, (long long)transfer->total);
+    return ALCH_OK;
+}
+
+int
+alch_transfer_wait(alch_transfer_t *transfer, int timeout_ms, alch_error_t *err)
+{
+    alchi_deadline_t deadline = alchi_deadline_in_ms(timeout_ms);
+    int code;
+
+    if (!transfer)
+        return alchi_error_set(err, ALCH_EINVAL, "the transfer is NULL");
+    if ((code = alchi_session_check(transfer->session, err)) != ALCH_OK)
+        return code;
+    pthread_mutex_lock(&transfer->mutex);
+    while (transfer->running && alchi_deadline_left_ms(deadline) != 0)
+        wait_change(transfer, deadline);
+    code = transfer->running ? ALCH_EAGAIN : outcome(transfer, err);
+    pthread_mutex_unlock(&transfer->mutex);
+    return code == ALCH_EAGAIN ? alchi_error_set(err, code, "the transfer goes on") : code;
+}
+
+void
+alch_transfer_progress(const alch_transfer_t *transfer, int64_t *done_p, int64_t *total_p)
+{
+    if (done_p)
+        *done_p = __atomic_load_n(&transfer->done, __ATOMIC_ACQUIRE);
+    if (total_p)
+        *total_p = transfer->total;
+}
+
+void
+alch_transfer_cancel(alch_transfer_t *transfer)
+{
+    if (!transfer)
+        return;
+    __atomic_store_n(&transfer->canceled, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&transfer->stop, true, __ATOMIC_RELEASE);
+}
+
+size_t
+alch_transfer_timings(const alch_transfer_t *transfer, alch_timing_t *timings, size_t max)
+{
+    for (size_t k = 0; timings && k < max && k < (size_t)transfer->lane_count; k++)
+        timings[k] = transfer->lanes[k].timing;
+    return (size_t)transfer->lane_count;
+}
+
+void
+alch_transfer_destroy(alch_transfer_t *transfer)
+{
+    /* In a forked child its threads do not exist, and its memory may be half changed: it stays. */
+    if (!transfer || transfer->session->pid != getpid())
+        return;
+    alch_transfer_cancel(transfer);
+    for (int k = 0; k < transfer->thread_count; k++)
+        pthread_join(transfer->threads[k], NULL);
+    free_transfer(transfer);
+}
+
+int
+alch_matrix_write(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data, int64_t row_stride,
+                  int64_t col_stride, alch_error_t *err)
+{
+    alch_transfer_t *transfer;
+    int code = alch_matrix_write_start(matrix, rect, data, row_stride, col_stride, &transfer, err);
+
+    if (code != ALCH_OK)
+        return code;
+    code = alch_transfer_wait(transfer, -1, err);
+    alch_transfer_destroy(transfer);
+    return code;
+}
+
+int
+alch_matrix_read(alch_matrix_t *matrix, const alch_rect_t *rect, void *data, int64_t row_stride, int64_t col_stride,
+                 alch_error_t *err)
+{
+    alch_transfer_t *transfer;
+    int code = alch_matrix_read_start(matrix, rect, data, row_stride, col_stride, &transfer, err);
+
+    if (code != ALCH_OK)
+        return code;
+    code = alch_transfer_wait(transfer, -1, err);
+    alch_transfer_destroy(transfer);
+    return code;
+}

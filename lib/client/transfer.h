@@ -1,0 +1,121 @@
+/**
+ * @file transfer.h
+ * The transfer engine. A transfer has a lane per worker; each of its threads drives some lanes over non-blocking
+ * connections: one packs or unpacks while the kernel sends and receives for the others.
+ */
+#ifndef ALCHI_TRANSFER_H
+#define ALCHI_TRANSFER_H
+
+#include "client/client.h"
+#include "client/cut.h"
+#include "pack/pack.h"
+
+#include <pthread.h>
+
+/** Bytes that are packed or unpacked at once; also the size of a link's buffers. */
+#define ALCHI_CHUNK_BYTES ((size_t)512 << 10)
+#define ALCHI_CHUNK_COLUMNS 64
+
+/** A message that was announced or asked for and is not done yet. */
+typedef struct {
+    uint64_t id; /* 0: this place is free */
+    alchi_piece_t piece;
+    size_t bytes, done;
+} alchi_flight_t;
+
+/** A chunk on its way out. */
+typedef struct {
+    alchi_frame_t frame;
+    bool first; /* of its message */
+    Alchw__DataWrite message;
+    Alchw__Rect rect;
+    struct iovec iov[ALCHI_CHUNK_COLUMNS];
+    int count;
+    size_t sent;
+} alchi_outgoing_t;
+
+typedef struct {
+    alch_transfer_t *transfer;
+    int rank;
+    char where[320];    /* "worker 2 at host:port", once it is open */
+    alchi_link_t *link; /* NULL: not open yet, or ended */
+    alchi_cutter_t cutter;
+    bool exhausted; /* the cutter has no more */
+    alchi_flight_t *flights;
+    int in_flight;
+    int64_t moved_ns; /* when bytes last moved */
+    alch_timing_t timing;
+
+    /* writing */
+    alchi_flight_t current; /* id 0: none; `done` counts what was cut into chunks */
+    alchi_direct_t direct;
+    alchi_outgoing_t outgoing[ALCHI_LINK_BUFFERS];
+    int head, ready;
+
+    /* reading */
+    alchi_flight_t *arriving;
+    size_t frame_left;
+    bool frame_more;
+    alch_rect_t chunk;
+    uint8_t *chunk_at;
+    size_t chunk_bytes, chunk_done;
+} alchi_lane_t;
+
+struct alch_transfer {
+    alch_matrix_t *matrix;
+    alch_session_t *session;
+    bool writing;
+    alchi_memory_t memory;
+    alchi_plan_t plan;
+    int64_t total;
+    alchi_lane_t *lanes;
+    int lane_count;
+    pthread_t *threads;
+    int thread_count;      /* that were started */
+    int stride;            /* thread k drives the lanes k, k + stride, ... */
+    int64_t done;          /* atomic */
+    bool stop;             /* atomic: begin no more messages */
+    bool canceled;         /* atomic */
+    pthread_mutex_t mutex; /* guards all below */
+    pthread_cond_t changed;
+    int closed;         /* lanes that are not connected yet, while nothing failed */
+    int running;        /* threads */
+    alch_error_t error; /* the first; code 0: none */
+};
+
+/** Note the first error and have all lanes stop. MT-Safe. */
+void alchi_transfer_fail(alch_transfer_t *transfer, const alch_error_t *error);
+bool alchi_transfer_stopping(const alch_transfer_t *transfer);
+
+/* ---- one lane; used by one thread ---- */
+
+/** Connect to the worker. @return as alchi_link_acquire() */
+int alchi_lane_open(alchi_lane_t *lane, const alchi_group_t *group, alch_error_t *err);
+/** Move what can be moved now. @return ALCH_OK; else the connection is of no more use and the text says why */
+int alchi_lane_step(alchi_lane_t *lane, bool *moved_p, alch_error_t *err);
+/** Whether nothing is under way and nothing will be. */
+bool alchi_lane_finished(const alchi_lane_t *lane);
+/** What poll() should wait for. */
+short alchi_lane_events(const alchi_lane_t *lane);
+/** Give the connection back, or close it. */
+void alchi_lane_close(alchi_lane_t *lane, bool reusable);
+
+/* ---- the two directions (lane.c calls them) ---- */
+
+int alchi_lane_send(alchi_lane_t *lane, bool *moved_p, alch_error_t *err);
+int alchi_lane_fetch(alchi_lane_t *lane, bool *moved_p, alch_error_t *err);
+
+/** Take the next message off the cutter into `flight`, unless the transfer stops or too many are in flight. */
+bool alchi_lane_begin(alchi_lane_t *lane, alchi_flight_t **flight_p);
+/** A message is done: count it and free its place. */
+void alchi_lane_complete(alchi_lane_t *lane, alchi_flight_t *flight);
+alchi_flight_t *alchi_lane_find(alchi_lane_t *lane, uint64_t id);
+/** The worker's answer was an error. @return ALCH_OK: the connection goes on */
+int alchi_lane_refused(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
+                       alch_error_t *err);
+/** The connection gave `code`. */
+int alchi_lane_broken(const alchi_lane_t *lane, int code, alch_error_t *err);
+/** How a chunk of a message lies in the user's memory. */
+alchi_pack_t alchi_lane_shape(const alchi_lane_t *lane, const alchi_piece_t *piece, const alch_rect_t *chunk);
+
+#endif
