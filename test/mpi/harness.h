@@ -1,0 +1,290 @@
+/** @file harness.h  What the MPI tests share: a plugin host with a store on each rank, matrices, calls, a verdict. */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "wire/value.h"
+#include "worker/plugins.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    int rank, size;
+    int failures;
+    char *dirs[2];
+    alchi_store_t *store;
+    alchi_plugins_t *plugins;
+    uint64_t next_id, tasks;
+    atomic_bool cancel;
+    alch_error_t error;
+    int progress_calls;
+    char progress_text[256];
+} harness_t;
+
+static harness_t h;
+
+#define CHECK(condition, ...)                                                                              \
+    do {                                                                                                   \
+        if (!(condition)) {                                                                                \
+            h.failures++;                                                                                  \
+            fprintf(stderr, "%s:%d: rank %d of %d: %s: ", __FILE__, __LINE__, h.rank, h.size, #condition); \
+            fprintf(stderr, __VA_ARGS__);                                                                  \
+            fprintf(stderr, "\n");                                                                         \
+        }                                                                                                  \
+    } while (0)
+
+#define CHECK_CODE(call, expected)                                                                                \
+    do {                                                                                                          \
+        int check_got_;                                                                                           \
+        memset(&h.error, 0, sizeof(h.error));                                                                     \
+        check_got_ = (call);                                                                                      \
+        CHECK(check_got_ == (expected), "%s instead of %s: %s", alch_errname(check_got_), alch_errname(expected), \
+              h.error.text);                                                                                      \
+    } while (0)
+
+#define CHECK_TEXT(part) CHECK(strstr(h.error.text, part), "'%s' lacks '%s'", h.error.text, part)
+
+static void
+note_progress(void *context, uint64_t task, double fraction, const char *text)
+{
+    (void)context;
+    (void)task;
+    (void)fraction;
+    h.progress_calls++;
+    snprintf(h.progress_text, sizeof(h.progress_text), "%s", text);
+}
+
+/* argv[1] is the output folder of the build. */
+static inline void
+harness_init(int *argc, char ***argv, int64_t memory_limit)
+{
+    alchi_plugins_env_t env;
+    int provided;
+
+    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_rank(MPI_COMM_WORLD, &h.rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &h.size);
+    if (*argc < 2) {
+        fprintf(stderr, "usage: %s output-folder\n", (*argv)[0]);
+        MPI_Abort(MPI_COMM_WORLD, 2);
+    }
+    alchi_log_init("test", ALCHI_LOG_WARNING);
+    h.dirs[0] = alchi_asprintf("%s/plugins", (*argv)[1]);
+    h.dirs[1] = alchi_asprintf("%s/test/plugins", (*argv)[1]);
+    h.next_id = 1;
+    h.store = alchi_store_create(h.rank, h.size, memory_limit);
+    env = (alchi_plugins_env_t){h.store, MPI_COMM_WORLD, h.dirs, 2, note_progress, NULL};
+    h.plugins = alchi_plugins_create(&env);
+}
+
+/* @return the exit code, the same on all ranks */
+static inline int
+harness_fini(void)
+{
+    int failures = 0;
+
+    alchi_plugins_destroy(h.plugins);
+    alchi_store_destroy(h.store);
+    free(h.dirs[0]);
+    free(h.dirs[1]);
+    MPI_Allreduce(&h.failures, &failures, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+    MPI_Finalize();
+    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Entry (i, j) of a test matrix as a double. */
+typedef double entry_f(int64_t i, int64_t j, const void *context);
+
+static inline void
+set_entry(const alchi_part_t *part, int64_t at, double x)
+{
+    switch (part->dtype) {
+    case ALCH_FLOAT64:
+        ((double *)part->data)[at] = x;
+        break;
+    case ALCH_FLOAT32:
+        ((float *)part->data)[at] = (float)x;
+        break;
+    case ALCH_INT64:
+        ((int64_t *)part->data)[at] = (int64_t)x;
+        break;
+    case ALCH_INT32:
+        ((int32_t *)part->data)[at] = (int32_t)x;
+        break;
+    case ALCH_COMPLEX64:
+        ((float *)part->data)[2 * at] = (float)x;
+        ((float *)part->data)[2 * at + 1] = (float)-x;
+        break;
+    case ALCH_COMPLEX128:
+        ((double *)part->data)[2 * at] = x;
+        ((double *)part->data)[2 * at + 1] = -x;
+        break;
+    }
+}
+
+/* A complete matrix; returns its id. */
+static inline uint64_t
+make_matrix(int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout, entry_f *entry, const void *context)
+{
+    uint64_t id = h.next_id++;
+    alchi_part_t *part = NULL;
+
+    CHECK_CODE(alchi_store_reserve(h.store, id, m, n, dtype, layout, "test", &part, &h.error), ALCH_OK);
+    for (int64_t j = 0; j < part->local_n; j++)
+        for (int64_t i = 0; i < part->local_m; i++)
+            set_entry(part, i + j * part->lld,
+                      entry(alchi_axis_global(&part->rows, i), alchi_axis_global(&part->cols, j), context));
+    alchi_region_fill(part->region);
+    alchi_store_release(h.store, part);
+    return id;
+}
+
+static inline void
+free_matrix(uint64_t id)
+{
+    CHECK_CODE(alchi_store_free(h.store, id, &h.error), ALCH_OK);
+}
+
+/* The whole matrix on every rank, column-major, as doubles (real part); caller frees. */
+static inline double *
+gather(uint64_t id, int64_t *m_p, int64_t *n_p)
+{
+    alchi_part_t *part = NULL;
+    double *all, *copies;
+    size_t count;
+
+    CHECK_CODE(alchi_store_acquire(h.store, id, &part, &h.error), ALCH_OK);
+    if (!part)
+        MPI_Abort(MPI_COMM_WORLD, 3);
+    *m_p = part->layout.m;
+    *n_p = part->layout.n;
+    count = (size_t)(*m_p * *n_p);
+    all = calloc(count + 1, sizeof(*all));
+    copies = calloc(count + 1, sizeof(*copies));
+    for (int64_t j = 0; j < part->local_n; j++) {
+        for (int64_t i = 0; i < part->local_m; i++) {
+            int64_t at = i + j * part->lld;
+            int64_t to = alchi_axis_global(&part->rows, i) + alchi_axis_global(&part->cols, j) * *m_p;
+
+            if (part->replica != 0)
+                continue;
+            switch (part->dtype) {
+            case ALCH_FLOAT64:
+                all[to] = ((double *)part->data)[at];
+                break;
+            case ALCH_FLOAT32:
+                all[to] = ((float *)part->data)[at];
+                break;
+            case ALCH_INT64:
+                all[to] = (double)((int64_t *)part->data)[at];
+                break;
+            case ALCH_INT32:
+                all[to] = ((int32_t *)part->data)[at];
+                break;
+            case ALCH_COMPLEX64:
+                all[to] = ((float *)part->data)[2 * at];
+                break;
+            case ALCH_COMPLEX128:
+                all[to] = ((double *)part->data)[2 * at];
+                break;
+            }
+        }
+    }
+    MPI_Allreduce(all, copies, (int)count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
+    alchi_store_release(h.store, part);
+    free(all);
+    return copies;
+}
+
+/* Call an operation with the arguments that a client would send, checked as the driver does it. */
+static inline int
+call_with(const char *name, const char *function, alch_error_t *err, Alchw__NamedValue **given, size_t count,
+          Alchw__WorkerTaskDone **done_p)
+{
+    Alchw__WorkerTask task = ALCHW__WORKER_TASK__INIT;
+    const Alchw__Function *found = NULL;
+    Alchw__Library *library = NULL;
+    int code = alchi_plugins_load(h.plugins, name, "", &library, err);
+
+    *done_p = NULL;
+    for (size_t k = 0; !code && k < library->n_functions; k++)
+        if (strcmp(library->functions[k]->name, function) == 0)
+            found = library->functions[k];
+    task.task = ++h.tasks;
+    task.library = (char *)name;
+    task.function = (char *)function;
+    task.first_result_id = h.next_id;
+    h.next_id += 8;
+    if (!code && found) {
+        task.n_arguments = found->n_parameters;
+        code = alchi_arguments_check(name, found, given, count, &task.arguments, err);
+    }
+    if (!code)
+        code = alchi_plugins_call(h.plugins, &task, &h.cancel, done_p, err);
+    for (size_t k = 0; task.arguments && k < task.n_arguments; k++)
+        alchi_message_free(task.arguments[k]);
+    free(task.arguments);
+    alchi_message_free(library);
+    for (size_t k = 0; k < count; k++)
+        alchi_message_free(given[k]);
+    return code;
+}
+
+static inline Alchw__NamedValue *
+arg_i(const char *name, int64_t x)
+{
+    Alchw__Value *value = alchi_value_create(ALCH_TYPE_INT64, false);
+
+    alchi_value_add_i(value, x);
+    return alchi_named_create(name, value);
+}
+
+static inline Alchw__NamedValue *
+arg_d(const char *name, double x)
+{
+    Alchw__Value *value = alchi_value_create(ALCH_TYPE_FLOAT64, false);
+
+    alchi_value_add_d(value, x);
+    return alchi_named_create(name, value);
+}
+
+static inline Alchw__NamedValue *
+arg_s(const char *name, const char *x)
+{
+    Alchw__Value *value = alchi_value_create(ALCH_TYPE_STRING, false);
+
+    alchi_value_add_s(value, x);
+    return alchi_named_create(name, value);
+}
+
+static inline Alchw__NamedValue *
+arg_m(const char *name, uint64_t id)
+{
+    Alchw__Value *value = alchi_value_create(ALCH_TYPE_MATRIX, false);
+
+    alchi_value_add_u(value, id);
+    return alchi_named_create(name, value);
+}
+
+#define COUNT_OF(...) (sizeof((Alchw__NamedValue *[]){__VA_ARGS__}) / sizeof(Alchw__NamedValue *))
+/* call("TestLib", "greet", &done, arg_i("i8", 3), ...) */
+#define call(library, function, done_p, ...) \
+    call_with(library, function, &h.error, (Alchw__NamedValue *[]){__VA_ARGS__}, COUNT_OF(__VA_ARGS__), done_p)
+#define call0(library, function, done_p) call_with(library, function, &h.error, NULL, 0, done_p)
+
+/* A result by name; NULL: none. */
+static inline const Alchw__Value *
+result(const Alchw__WorkerTaskDone *done, const char *name)
+{
+    for (size_t k = 0; done && k < done->n_results; k++)
+        if (strcmp(done->results[k]->name, name) == 0)
+            return done->results[k]->value;
+    return NULL;
+}
+
+#endif
