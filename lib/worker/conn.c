@@ -115,7 +115,10 @@ alchi_conn_timed_out(const alchi_conn_t *conn)
                   conn->config->handshake_timeout_ms);
     else if (conn->state == ALCHI_CONN_OPEN)
         alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: stalled for %d ms in the middle of %s",
-                  conn->peer, conn->config->io_timeout_ms, conn->in.active ? "a write" : "an answer");
+                  conn->peer, conn->config->io_timeout_ms,
+                  conn->in.active               ? "a write"
+                  : alchi_conn_has_output(conn) ? "an answer"
+                                                : "a request");
 }
 
 static int
@@ -180,7 +183,7 @@ handshake(alchi_conn_t *conn)
 static void
 set_deadline(alchi_conn_t *conn, bool moved)
 {
-    if (!conn->in.active && !alchi_conn_has_output(conn))
+    if (!conn->in.active && !alchi_conn_has_output(conn) && !alchi_channel_buffered(conn->channel))
         conn->deadline = ALCHI_NEVER;
     else if (moved || conn->deadline == ALCHI_NEVER)
         conn->deadline = alchi_deadline_in_ms(conn->config->io_timeout_ms);
