@@ -227,7 +227,7 @@ alchi_value_parse(const char *text, alch_type_t type, bool list, Alchw__Value **
 
     alchi_type_text((unsigned)type, list, name);
     if (kind == ALCHI_KIND_NONE || kind == ALCHI_KIND_MATRIX)
-        return alchi_error_set(err, ALCH_ETYPE, "a %s cannot be written as text", name);
+        return alchi_error_set(err, ALCH_ETYPE, "%s cannot be written as text", name);
     in.value = alchi_value_create(readers[kind].widest, list);
     if (!in.value)
         return alchi_error_set(err, ALCH_ENOMEM, "'%s': out of memory", text);
@@ -238,7 +238,7 @@ alchi_value_parse(const char *text, alch_type_t type, bool list, Alchw__Value **
         code = *in.at ? ALCH_ETYPE : ALCH_OK;
     }
     if (code)
-        alchi_error_set(err, code, code == ALCH_ENOMEM ? "'%s': out of memory" : "'%s' is not a %s", text, name);
+        alchi_error_set(err, code, code == ALCH_ENOMEM ? "'%s': out of memory" : "'%s' is not of type %s", text, name);
     else
         code = alchi_value_convert(in.value, type, list, "default", value_p, err);
     alchi_message_free(in.value);
