@@ -1,0 +1,216 @@
+#include "driver/catalog.h"
+#include "base/error.h"
+#include "base/util.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+alchi_catalog_layout_in(const Alchw__Layout *message, alch_layout_t *layout)
+{
+    *layout = (alch_layout_t)ALCH_LAYOUT_DEFAULT;
+    if (!message)
+        return;
+    /* Values that no layout has are left for the layout's own check to refuse. */
+    layout->dist = (alch_dist_t)(message->dist > INT32_MAX ? INT32_MAX : message->dist);
+    layout->mb = message->mb;
+    layout->nb = message->nb;
+    layout->nprow = message->nprow > INT32_MAX ? INT32_MAX : (int)message->nprow;
+    layout->npcol = message->npcol > INT32_MAX ? INT32_MAX : (int)message->npcol;
+}
+
+void
+alchi_catalog_layout_out(const alch_layout_t *layout, Alchw__Layout *message)
+{
+    alchw__layout__init(message);
+    message->has_dist = message->has_mb = message->has_nb = message->has_nprow = message->has_npcol = 1;
+    message->dist = (uint32_t)layout->dist;
+    message->mb = layout->mb;
+    message->nb = layout->nb;
+    message->nprow = (uint32_t)layout->nprow;
+    message->npcol = (uint32_t)layout->npcol;
+}
+
+static int
+check(uint64_t id, const Alchw__Matrix *description, alch_error_t *err)
+{
+    int64_t entries, bytes;
+    size_t size = description->dtype <= INT32_MAX ? alch_dtype_size((alch_dtype_t)description->dtype) : 0;
+
+    if (description->rows < 0 || description->cols < 0)
+        return alchi_error_set(err, ALCH_EINVAL, "matrix %llu (%lld x %lld): sizes must not be negative",
+                               (unsigned long long)id, (long long)description->rows, (long long)description->cols);
+    if (!size)
+        return alchi_error_set(err, ALCH_EINVAL, "matrix %llu: there is no entry type %u", (unsigned long long)id,
+                               description->dtype);
+    if (!alchi_mul_int64(description->rows, description->cols, &entries) ||
+        !alchi_mul_int64(entries, (int64_t)size, &bytes))
+        return alchi_error_set(err, ALCH_ERANGE, "matrix %llu (%lld x %lld, %s): its bytes exceed 64 bits",
+                               (unsigned long long)id, (long long)description->rows, (long long)description->cols,
+                               alch_dtype_name((alch_dtype_t)description->dtype));
+    if (description->name && strlen(description->name) > 63)
+        return alchi_error_set(err, ALCH_EINVAL, "matrix %llu: its name has %zu bytes, the limit is 63",
+                               (unsigned long long)id, strlen(description->name));
+    return ALCH_OK;
+}
+
+int
+alchi_catalog_add(alchi_catalog_t *catalog, uint64_t id, uint64_t group, int workers, const Alchw__Matrix *description,
+                  alchi_matrix_t **matrix_p, alch_error_t *err)
+{
+    alchi_matrix_t *matrix;
+    int code = check(id, description, err);
+
+    if (code)
+        return code;
+    if (!(matrix = calloc(1, sizeof(*matrix))))
+        return alchi_error_set(err, ALCH_ENOMEM, "no memory for matrix %llu", (unsigned long long)id);
+    matrix->id = id;
+    matrix->group = group;
+    matrix->state = ALCHI_MATRIX_RESERVING;
+    matrix->rows = description->rows;
+    matrix->cols = description->cols;
+    matrix->dtype = (alch_dtype_t)description->dtype;
+    matrix->workers = workers;
+    /* A matrix without entries has nothing to be written. */
+    matrix->complete = matrix->rows == 0 || matrix->cols == 0;
+    alchi_catalog_layout_in(description->layout, &matrix->layout);
+    snprintf(matrix->name, sizeof(matrix->name), "%s", description->name ? description->name : "");
+    HASH_ADD(hh, catalog->matrices, id, sizeof(matrix->id), matrix);
+    *matrix_p = matrix;
+    return ALCH_OK;
+}
+
+void
+alchi_catalog_remove(alchi_catalog_t *catalog, alchi_matrix_t *matrix)
+{
+    HASH_DEL(catalog->matrices, matrix);
+    free(matrix->lost);
+    free(matrix);
+}
+
+void
+alchi_catalog_fini(alchi_catalog_t *catalog)
+{
+    while (catalog->matrices)
+        alchi_catalog_remove(catalog, catalog->matrices);
+}
+
+alchi_matrix_t *
+alchi_catalog_get(const alchi_catalog_t *catalog, uint64_t id)
+{
+    alchi_matrix_t *matrix;
+
+    HASH_FIND(hh, catalog->matrices, &id, sizeof(id), matrix);
+    return matrix;
+}
+
+int
+alchi_catalog_find(const alchi_catalog_t *catalog, uint64_t id, alchi_matrix_t **matrix_p, alch_error_t *err)
+{
+    alchi_matrix_t *matrix = alchi_catalog_get(catalog, id);
+
+    if (matrix && matrix->state == ALCHI_MATRIX_LOST)
+        return alchi_error_set(err, ALCH_EGROUP, "matrix %llu is lost: %s", (unsigned long long)id,
+                               matrix->lost ? matrix->lost : "its worker group is gone");
+    if (!matrix || matrix->state != ALCHI_MATRIX_LIVE)
+        return alchi_error_set(err, ALCH_ENOENT, "this session has no matrix %llu", (unsigned long long)id);
+    *matrix_p = matrix;
+    return ALCH_OK;
+}
+
+int
+alchi_catalog_may_free(const alchi_matrix_t *matrix, alch_error_t *err)
+{
+    char text[128];
+
+    if (!matrix->readers)
+        return ALCH_OK;
+    alchi_format_matrix(matrix->id, matrix->rows, matrix->cols, matrix->dtype, text, sizeof(text));
+    return alchi_error_set(err, ALCH_EBUSY, "matrix %s is read by %s", text, matrix->reader);
+}
+
+void
+alchi_catalog_lock(alchi_catalog_t *catalog, const uint64_t *ids, size_t count, const char *reader)
+{
+    alchi_matrix_t *matrix;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (!(matrix = alchi_catalog_get(catalog, ids[i])))
+            continue;
+        matrix->readers++;
+        snprintf(matrix->reader, sizeof(matrix->reader), "%s", reader);
+    }
+}
+
+void
+alchi_catalog_unlock(alchi_catalog_t *catalog, const uint64_t *ids, size_t count)
+{
+    alchi_matrix_t *matrix;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if ((matrix = alchi_catalog_get(catalog, ids[i])) && matrix->readers > 0)
+            matrix->readers--;
+    }
+}
+
+void
+alchi_catalog_lose(alchi_catalog_t *catalog, uint64_t group, const char *why)
+{
+    alchi_matrix_t *matrix, *next;
+
+    HASH_ITER(hh, catalog->matrices, matrix, next)
+    {
+        if (matrix->group != group || matrix->state == ALCHI_MATRIX_LOST)
+            continue;
+        if (matrix->state != ALCHI_MATRIX_LIVE) {
+            alchi_catalog_remove(catalog, matrix);
+            continue;
+        }
+        matrix->state = ALCHI_MATRIX_LOST;
+        matrix->readers = 0;
+        matrix->lost = strdup(why);
+    }
+}
+
+int
+alchi_catalog_names(const alchi_catalog_t *catalog, char *text, size_t size)
+{
+    const alchi_matrix_t *matrix;
+    char one[128];
+    size_t used = 0;
+    int count = 0;
+    bool cut = false;
+
+    *text = '\0';
+    for (matrix = catalog->matrices; matrix; matrix = matrix->hh.next) {
+        if (matrix->state == ALCHI_MATRIX_LOST)
+            continue;
+        alchi_format_matrix(matrix->id, matrix->rows, matrix->cols, matrix->dtype, one, sizeof(one));
+        if (!cut && used + strlen(one) + 16 < size)
+            used += (size_t)snprintf(text + used, size - used, "%smatrix %s", count ? ", " : "", one);
+        else if (!cut && (cut = true))
+            snprintf(text + used, size - used, ", ...");
+        count++;
+    }
+    return count;
+}
+
+void
+alchi_catalog_describe(const alchi_matrix_t *matrix, Alchw__Matrix *message, Alchw__Layout *layout, char busy[128])
+{
+    alchw__matrix__init(message);
+    alchi_catalog_layout_out(&matrix->layout, layout);
+    message->has_id = message->has_rows = message->has_cols = message->has_dtype = message->has_workers = 1;
+    message->id = matrix->id;
+    message->rows = matrix->rows;
+    message->cols = matrix->cols;
+    message->dtype = (uint32_t)matrix->dtype;
+    message->layout = layout;
+    message->workers = (uint32_t)matrix->workers;
+    message->name = (char *)matrix->name;
+    snprintf(busy, 128, matrix->readers ? "read by %s" : "%s", matrix->readers ? matrix->reader : "");
+    message->busy = busy;
+}

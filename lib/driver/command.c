@@ -1,0 +1,209 @@
+/* Commands: a message to ranks, an answer of each; and the jobs that keep the order of the main threads. */
+#include "driver/driver.h"
+#include "base/error.h"
+#include "base/util.h"
+#include <stdlib.h>
+#include <string.h>
+
+void
+alchi_group_send(alchi_group_t *group, unsigned type, const void *message)
+{
+    int rank;
+
+    for (rank = 0; rank < group->size; rank++) {
+        if (group->ranks[rank].link)
+            alchi_link_send(group->ranks[rank].link, type, message);
+    }
+}
+
+/* Loads and tasks take as long as they take; their ranks must only not drift apart. */
+static bool
+is_long(const alchi_command_t *command)
+{
+    return command->type == ALCHI_WORKER_TASK || command->type == ALCHI_WORKER_LOAD;
+}
+
+static void
+overdue(alchi_timer_t *timer)
+{
+    alchi_command_t *command = ALCHI_CONTAINER(timer, alchi_command_t, timer);
+    alchi_group_t *group = command->group;
+    const alchi_options_t *options = group->driver->options;
+    alch_error_t error;
+    int rank;
+
+    for (rank = 0; rank < group->size - 1 && !command->asked[rank]; rank++)
+        ;
+    if (is_long(command))
+        alchi_error_rank(&error, ALCH_EGROUP, command->error.rank,
+                         "rank %d (worker %d) had not returned %lld s after rank %d failed (--fail-grace): %s", rank,
+                         group->ranks[rank].slot_id, (long long)options->fail_grace_s, command->error.rank,
+                         command->error.text);
+    else
+        alchi_error_rank(&error, ALCH_EGROUP, rank, "rank %d (worker %d) did not answer for %lld s (--client-timeout)",
+                         rank, group->ranks[rank].slot_id, (long long)options->client_timeout_s);
+    alchi_group_kill(group, &error);
+}
+
+int
+alchi_command_send(alchi_group_t *group, unsigned type, const void *message, const bool *ranks,
+                   const alchi_command_t *model, alchi_command_t **command_p)
+{
+    alchi_command_t *command;
+    int rank;
+
+    if (group->state != ALCHI_GROUP_READY)
+        return ALCH_EGROUP;
+    if (!(command = malloc(sizeof(*command))))
+        return ALCH_ENOMEM;
+    *command = *model;
+    command->type = type;
+    command->group = group;
+    command->asked = calloc((size_t)group->size * 2, sizeof(bool));
+    if (!command->asked) {
+        free(command);
+        return ALCH_ENOMEM;
+    }
+    command->succeeded = command->asked + group->size;
+    command->id = group->next_command++;
+    DL_APPEND(group->commands, command);
+    for (rank = 0; rank < group->size; rank++) {
+        if (ranks && !ranks[rank])
+            continue;
+        command->asked[rank] = true;
+        command->pending++;
+        if (group->ranks[rank].link)
+            group->ranks[rank].link->ops->send(group->ranks[rank].link, type, 0, command->id, message);
+    }
+    if (!is_long(command))
+        alchi_timer_start(&group->driver->timers, &command->timer, group->driver->options->client_timeout_s * 1000,
+                          overdue);
+    if (command_p)
+        *command_p = command;
+    return ALCH_OK;
+}
+
+void
+alchi_command_drop(alchi_command_t *command)
+{
+    alchi_timer_stop(&command->timer);
+    DL_DELETE(command->group->commands, command);
+    free(command->asked);
+    free(command);
+}
+
+static alchi_command_t *
+find(alchi_group_t *group, uint64_t id)
+{
+    alchi_command_t *command;
+
+    DL_FOREACH(group->commands, command)
+    {
+        if (command->id == id)
+            return command;
+    }
+    return NULL;
+}
+
+static void
+note_failure(alchi_command_t *command, int rank, const Alchw__Error *message)
+{
+    if (command->failed++)
+        return;
+    alchi_error_rank(&command->error,
+                     message && message->code > 0 && message->code < 256 ? (int)message->code : ALCH_EPROTO, rank, "%s",
+                     message && message->text ? message->text : "the worker gave no reason");
+    if (is_long(command))
+        alchi_timer_start(&command->group->driver->timers, &command->timer,
+                          command->group->driver->options->fail_grace_s * 1000, overdue);
+}
+
+void
+alchi_command_answer(alchi_group_t *group, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
+{
+    alchi_command_t *command = find(group, frame->id);
+
+    /* One that was dropped meanwhile: nobody wants its answer. */
+    if (!command || !command->asked[rank])
+        return;
+    command->asked[rank] = false;
+    command->pending--;
+    if (frame->type == ALCHI_ERROR) {
+        note_failure(command, rank, (const Alchw__Error *)message);
+        if (command->refused && command->refused(command, rank))
+            return;
+    } else {
+        command->succeeded[rank] = true;
+        if (command->answer)
+            command->answer(command, rank, frame, message);
+    }
+    if (command->pending)
+        return;
+    alchi_timer_stop(&command->timer);
+    command->done(command);
+    alchi_command_drop(command);
+}
+
+void
+alchi_commands_fail(alchi_group_t *group, const alch_error_t *error)
+{
+    alchi_command_t *command;
+
+    while ((command = group->commands)) {
+        alchi_timer_stop(&command->timer);
+        if (!command->failed++)
+            command->error = *error;
+        command->done(command);
+        alchi_command_drop(command);
+    }
+}
+
+void
+alchi_job_add(alchi_group_t *group, alchi_job_t *job)
+{
+    job->group = group;
+    job->ready = job->running = false;
+    DL_APPEND(group->jobs, job);
+}
+
+static void
+start_first(alchi_group_t *group)
+{
+    alchi_job_t *job = group->jobs;
+
+    if (!job || job->running || !job->ready || group->state != ALCHI_GROUP_READY)
+        return;
+    job->running = true;
+    job->start(job);
+}
+
+void
+alchi_job_ready(alchi_job_t *job)
+{
+    job->ready = true;
+    start_first(job->group);
+}
+
+void
+alchi_job_end(alchi_job_t *job)
+{
+    alchi_group_t *group = job->group;
+
+    if (!group)
+        return;
+    DL_DELETE(group->jobs, job);
+    job->group = NULL;
+    start_first(group);
+}
+
+void
+alchi_jobs_fail(alchi_group_t *group, const alch_error_t *error)
+{
+    alchi_job_t *job;
+
+    while ((job = group->jobs)) {
+        DL_DELETE(group->jobs, job);
+        job->group = NULL;
+        job->fail(job, error);
+    }
+}

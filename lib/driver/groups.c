@@ -1,0 +1,318 @@
+/* Groups at work: what a group's events lead to, and who gets the slots. */
+#include "driver/driver.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/util.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QUIT_GRACE_MS 2000
+#define EXIT_WAIT_MS 2000 /* from the end of a rank's connection to its agent's report */
+
+static void
+kill_ranks(alchi_group_t *group, uint32_t grace_ms)
+{
+    Alchw__KillGroup message = ALCHW__KILL_GROUP__INIT;
+    int i;
+
+    message.has_group = message.has_grace_ms = 1;
+    message.group = group->id;
+    message.grace_ms = grace_ms;
+    for (i = 0; i < group->part_count; i++) {
+        if (group->parts[i].node && !group->parts[i].ended)
+            alchi_link_send(group->parts[i].node->link, ALCHI_KILL_GROUP, &message);
+    }
+}
+
+static void
+set_slots(alchi_group_t *group, int first, int count, alch_worker_state_t state)
+{
+    alchi_slot_t *slot;
+    int i;
+
+    for (i = first; i < first + count; i++) {
+        if (!(slot = group->ranks[i].slot))
+            continue;
+        slot->state = state;
+        if (state != ALCH_WORKER_IDLE)
+            continue;
+        slot->session = slot->group = 0;
+        slot->rank = -1;
+        slot->pid = 0;
+        group->ranks[i].slot = NULL;
+    }
+}
+
+/* Take the group from its session; all that waits for it fails. */
+static void
+part(alchi_group_t *group, const alch_error_t *why, bool lost)
+{
+    alchi_session_t *session = group->session;
+
+    alchi_timer_stop(&group->start_timer);
+    alchi_timer_stop(&group->exit_timer);
+    set_slots(group, 0, group->size, ALCH_WORKER_RELEASING);
+    group->session = NULL;
+    if (session)
+        session->group = NULL;
+    alchi_commands_fail(group, why);
+    alchi_jobs_fail(group, why);
+    if (!session)
+        return;
+    alchi_libraries_unload(session);
+    if (lost)
+        alchi_catalog_lose(&session->catalog, group->id, why->text);
+}
+
+static void
+act_lost(alchi_group_t *group, bool starting)
+{
+    alchi_session_t *session = group->session;
+    alch_error_t why = group->lost;
+
+    alchi_log(ALCHI_LOG_WARNING, "session %llu: %s", (unsigned long long)group->session_id, why.text);
+    part(group, &why, true);
+    if (!session)
+        return;
+    session->lost = why;
+    if (starting && !session->starting)
+        session->start_failed = why;
+    alchi_waiters_fail(&session->starting, &why);
+}
+
+static void
+act_ready(alchi_group_t *group)
+{
+    alchi_session_t *session = group->session;
+    char ms[32];
+
+    alchi_timer_stop(&group->start_timer);
+    set_slots(group, 0, group->size, ALCH_WORKER_ACTIVE);
+    snprintf(ms, sizeof(ms), "%.2f", (double)(alchi_now_ns() - group->start_ns) / 1e9);
+    alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu is ready: %d workers in %s s",
+              (unsigned long long)group->session_id, (unsigned long long)group->id, group->size, ms);
+    while (session->starting)
+        session->starting->expired(session->starting);
+    alchi_libraries_reload(session);
+}
+
+static void
+act_ended(alchi_group_t *group)
+{
+    alchi_driver_t *driver = group->driver;
+
+    int i;
+
+    alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu has ended, %d workers are idle",
+              (unsigned long long)group->session_id, (unsigned long long)group->id, group->size);
+    for (i = 0; i < group->size; i++) {
+        if (group->ranks[i].link)
+            group->ranks[i].link->group = NULL;
+    }
+    while (group->releasing)
+        alchi_reply_assigned(group->releasing);
+    DL_DELETE(driver->groups, group);
+    alchi_group_destroy(group);
+    alchi_wants_serve(driver);
+}
+
+static void
+unseen(alchi_timer_t *timer)
+{
+    alchi_group_t *group = ALCHI_CONTAINER(timer, alchi_group_t, exit_timer);
+    alchi_event_t event = {.type = ALCHI_EVENT_UNSEEN};
+
+    while (event.rank < group->size - 1 && !group->ranks[event.rank].unlinked)
+        event.rank++;
+    alchi_group_apply(group, &event);
+}
+
+static void
+slow(alchi_timer_t *timer)
+{
+    alchi_group_t *group = ALCHI_CONTAINER(timer, alchi_group_t, start_timer);
+    alchi_event_t event = {.type = ALCHI_EVENT_SLOW, .ms = group->driver->options->start_timeout_s * 1000};
+
+    alchi_group_apply(group, &event);
+}
+
+void
+alchi_group_apply(alchi_group_t *group, const alchi_event_t *event)
+{
+    bool starting = group->state == ALCHI_GROUP_STARTING;
+    unsigned actions = alchi_group_event(group, event);
+
+    if (actions & ALCHI_ACTION_READY)
+        act_ready(group);
+    if (actions & ALCHI_ACTION_LOST)
+        act_lost(group, starting);
+    if (actions & ALCHI_ACTION_QUIT) {
+        alchi_group_send(group, ALCHI_WORKER_QUIT, NULL);
+        kill_ranks(group, QUIT_GRACE_MS);
+    }
+    if (actions & ALCHI_ACTION_KILL)
+        kill_ranks(group, 0);
+    if ((actions & ALCHI_ACTION_AWAIT) && !group->exit_timer.timers)
+        alchi_timer_start(&group->driver->timers, &group->exit_timer, EXIT_WAIT_MS, unseen);
+    if (actions & ALCHI_ACTION_IDLE)
+        set_slots(group, group->parts[event->part].first, group->parts[event->part].count, ALCH_WORKER_IDLE);
+    if (event->type == ALCHI_EVENT_PART_LOST)
+        group->parts[event->part].node = NULL;
+    if (actions & ALCHI_ACTION_ENDED)
+        act_ended(group);
+}
+
+void
+alchi_group_release(alchi_group_t *group, const alch_error_t *why)
+{
+    alchi_event_t release = {.type = ALCHI_EVENT_RELEASE};
+    /* A main thread that is in a call does not hear a request to quit. */
+    bool busy = group->jobs != NULL;
+
+    alchi_group_apply(group, &release);
+    part(group, why, false);
+    if (busy)
+        kill_ranks(group, 0);
+}
+
+void
+alchi_group_kill(alchi_group_t *group, const alch_error_t *why)
+{
+    alchi_event_t event = {.type = ALCHI_EVENT_KILL, .error = why};
+
+    alchi_group_apply(group, &event);
+}
+
+static alchi_group_t *
+make_group(alchi_session_t *session)
+{
+    alchi_driver_t *driver = session->driver;
+    alchi_slot_t **chosen = calloc((size_t)session->wanted, sizeof(*chosen));
+    alchi_group_t *group = NULL;
+    int i;
+
+    if (chosen && alchi_slots_choose(&driver->slots, session->wanted, session->wanted_slots, chosen))
+        group = alchi_group_create(driver->next_group++, session->id, chosen, session->wanted);
+    for (i = 0; group && i < group->size; i++) {
+        chosen[i]->state = ALCH_WORKER_STARTING;
+        chosen[i]->session = session->id;
+        chosen[i]->group = group->id;
+        chosen[i]->rank = i;
+    }
+    free(chosen);
+    return group;
+}
+
+void
+alchi_group_start(alchi_session_t *session)
+{
+    alchi_driver_t *driver = session->driver;
+    alchi_group_t *group = make_group(session);
+    alch_error_t error;
+
+    session->wanted = 0;
+    free(session->wanted_slots);
+    session->wanted_slots = NULL;
+    if (!group) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_waiters_fail(&session->starting, &error);
+        return;
+    }
+    group->driver = driver;
+    group->session = session;
+    group->start_ns = alchi_now_ns();
+    session->group = group;
+    session->lost.code = session->start_failed.code = ALCH_OK;
+    DL_APPEND(driver->groups, group);
+    alchi_log(ALCHI_LOG_INFO, "session %llu: starting worker group %llu of %d workers", (unsigned long long)session->id,
+              (unsigned long long)group->id, group->size);
+    alchi_timer_start(&driver->timers, &group->start_timer, driver->options->start_timeout_s * 1000, slow);
+    if (alchi_group_spawn(group, session->key)) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_group_kill(group, &error);
+    }
+}
+
+static int
+no_slots(const alchi_session_t *session, int count, int claimed, alch_error_t *err)
+{
+    const alchi_slots_t *slots = &session->driver->slots;
+    int idle = alchi_slots_count(slots, ALCH_WORKER_IDLE), total = alchi_slots_total(slots);
+    char also[64] = "";
+
+    if (claimed)
+        snprintf(also, sizeof(also), ", %d claimed by sessions before this one", claimed);
+    return alchi_error_set(err, ALCH_ENOSLOTS, "%d workers requested, %d of %d slots %s free%s (--workers)", count,
+                           idle, total, idle == 1 ? "is" : "are", also);
+}
+
+int
+alchi_wants_check(const alchi_session_t *session, int count, int own, alch_error_t *err)
+{
+    const alchi_driver_t *driver = session->driver;
+    const alchi_session_t *other;
+    int claimed = 0, soon = own + alchi_slots_count(&driver->slots, ALCH_WORKER_IDLE) +
+                            alchi_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
+
+    DL_FOREACH2(driver->wants, other, want_next)
+    claimed += other == session ? 0 : other->wanted;
+    return count > soon - claimed ? no_slots(session, count, claimed, err) : ALCH_OK;
+}
+
+int
+alchi_wants_add(alchi_session_t *session, int count, const int *slots, alch_error_t *err)
+{
+    int code;
+
+    alchi_wants_remove(session);
+    if ((code = alchi_wants_check(session, count, 0, err)))
+        return code;
+    if (slots) {
+        if (!(session->wanted_slots = calloc((size_t)count, sizeof(int))))
+            return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+        memcpy(session->wanted_slots, slots, (size_t)count * sizeof(int));
+    }
+    session->wanted = count;
+    session->wants = true;
+    DL_APPEND2(session->driver->wants, session, want_prev, want_next);
+    return ALCH_OK;
+}
+
+void
+alchi_wants_remove(alchi_session_t *session)
+{
+    if (session->wants)
+        DL_DELETE2(session->driver->wants, session, want_prev, want_next);
+    session->wants = false;
+    session->wanted = 0;
+    free(session->wanted_slots);
+    session->wanted_slots = NULL;
+}
+
+void
+alchi_wants_serve(alchi_driver_t *driver)
+{
+    alchi_session_t *session;
+    alch_error_t error;
+    int idle, releasing;
+
+    while ((session = driver->wants)) {
+        idle = alchi_slots_count(&driver->slots, ALCH_WORKER_IDLE);
+        releasing = alchi_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
+        if (session->wanted > idle && session->wanted <= idle + releasing)
+            return;
+        DL_DELETE2(driver->wants, session, want_prev, want_next);
+        session->wants = false;
+        if (session->wanted <= idle) {
+            alchi_group_start(session);
+            continue;
+        }
+        no_slots(session, session->wanted, 0, &error);
+        alchi_wants_remove(session);
+        session->start_failed = error;
+        if (session->starting)
+            session->start_failed.code = ALCH_OK;
+        alchi_waiters_fail(&session->starting, &error);
+    }
+}

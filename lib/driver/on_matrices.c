@@ -1,0 +1,274 @@
+/* Requests about matrices. */
+#include "driver/driver.h"
+#include "base/error.h"
+#include "base/util.h"
+#include "layout/layout.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* A request about one matrix while the ranks work on it. */
+typedef struct {
+    alchi_request_t *request; /* NULL: answered already */
+    alchi_session_t *session;
+    uint64_t id;
+} pending_t;
+
+static pending_t *
+pending_create(alchi_driver_t *driver, alchi_link_t *link, uint64_t request_id, uint64_t id)
+{
+    alchi_request_t *request = alchi_request_create(driver, link, request_id);
+    pending_t *pending;
+    alch_error_t error;
+
+    if (!request)
+        return NULL;
+    if (!(pending = calloc(1, sizeof(*pending)))) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_request_fail(request, &error);
+        return NULL;
+    }
+    *pending = (pending_t){request, link->session, id};
+    return pending;
+}
+
+static void
+reply_matrix(alchi_request_t *request, const alchi_matrix_t *matrix)
+{
+    Alchw__Matrix message;
+    Alchw__Layout layout;
+    char busy[128];
+
+    alchi_catalog_describe(matrix, &message, &layout, busy);
+    alchi_request_reply(request, ALCHI_MATRIX, &message);
+}
+
+/* ---- create ---- */
+
+static void
+undone(alchi_command_t *command)
+{
+    (void)command;
+}
+
+/* Some ranks have their part and some could not: give back what there is. */
+static void
+undo(const alchi_command_t *command, uint64_t id)
+{
+    static const alchi_command_t model = {.done = undone};
+    Alchw__WorkerFree message = ALCHW__WORKER_FREE__INIT;
+
+    message.has_id = 1;
+    message.id = id;
+    alchi_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, &model, NULL);
+}
+
+static void
+reserved(alchi_command_t *command)
+{
+    pending_t *pending = command->context;
+    alchi_matrix_t *matrix = alchi_catalog_get(&pending->session->catalog, pending->id);
+
+    if (command->failed) {
+        undo(command, pending->id);
+        if (matrix)
+            alchi_catalog_remove(&pending->session->catalog, matrix);
+        alchi_request_fail(pending->request, &command->error);
+    } else {
+        matrix->state = ALCHI_MATRIX_LIVE;
+        reply_matrix(pending->request, matrix);
+    }
+    free(pending);
+}
+
+static int
+send_reserve(pending_t *pending, alchi_group_t *group, const alchi_matrix_t *matrix, alch_error_t *err)
+{
+    alchi_command_t model = {.done = reserved, .context = pending};
+    Alchw__WorkerReserve message = ALCHW__WORKER_RESERVE__INIT;
+    Alchw__Matrix description;
+    Alchw__Layout layout;
+    char busy[128];
+
+    alchi_catalog_describe(matrix, &description, &layout, busy);
+    description.busy = NULL;
+    message.matrix = &description;
+    if (alchi_command_send(group, ALCHI_WORKER_RESERVE, &message, NULL, &model, NULL))
+        return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+    return ALCH_OK;
+}
+
+/* Resolve the layout for the group, and put the matrix into the catalog. */
+static int
+add_matrix(alchi_session_t *session, const alchi_group_t *group, const Alchw__CreateMatrix *create,
+           alchi_matrix_t **matrix_p, alch_error_t *err)
+{
+    Alchw__Matrix description = ALCHW__MATRIX__INIT;
+    Alchw__Layout resolved;
+    alch_layout_t spec;
+    alchi_layout_t layout;
+    int code;
+
+    if (create->rows < 0 || create->cols < 0)
+        return alchi_error_set(err, ALCH_EINVAL, "a matrix of %lld x %lld: sizes must not be negative",
+                               (long long)create->rows, (long long)create->cols);
+    alchi_catalog_layout_in(create->layout, &spec);
+    if ((code = alchi_layout_init(&layout, create->rows, create->cols, group->size, &spec, err)))
+        return code;
+    alchi_catalog_layout_out(&layout.spec, &resolved);
+    alchi_layout_fini(&layout);
+    description.rows = create->rows;
+    description.cols = create->cols;
+    description.dtype = create->dtype;
+    description.layout = &resolved;
+    description.name = create->name;
+    return alchi_catalog_add(&session->catalog, session->driver->next_matrix++, group->id, group->size, &description,
+                             matrix_p, err);
+}
+
+ALCHI_HANDLER(alchi_on_create_matrix)
+{
+    alchi_session_t *session = link->session;
+    alchi_matrix_t *matrix;
+    alchi_group_t *group;
+    pending_t *pending;
+    alch_error_t error;
+
+    if (alchi_session_ready(session, &group, &error) || add_matrix(session, group, message, &matrix, &error)) {
+        alchi_link_fail(link, frame->id, &error);
+        return;
+    }
+    if (!(pending = pending_create(driver, link, frame->id, matrix->id))) {
+        alchi_catalog_remove(&session->catalog, matrix);
+        return;
+    }
+    if (send_reserve(pending, group, matrix, &error)) {
+        alchi_catalog_remove(&session->catalog, matrix);
+        alchi_request_fail(pending->request, &error);
+        free(pending);
+    }
+}
+
+/* ---- free ---- */
+
+/* What a rank no longer has is freed as well as can be. */
+static void
+freed(alchi_command_t *command)
+{
+    pending_t *pending = command->context;
+    alchi_matrix_t *matrix = alchi_catalog_get(&pending->session->catalog, pending->id);
+
+    if (command->failed && command->error.code == ALCH_EBUSY) {
+        if (matrix)
+            matrix->state = ALCHI_MATRIX_LIVE;
+        alchi_request_fail(pending->request, &command->error);
+    } else {
+        if (matrix)
+            alchi_catalog_remove(&pending->session->catalog, matrix);
+        if (command->failed && command->error.code != ALCH_ENOENT && command->error.code != ALCH_EGROUP)
+            alchi_request_fail(pending->request, &command->error);
+        else
+            alchi_request_empty(pending->request);
+    }
+    free(pending);
+}
+
+static int
+find_to_free(alchi_session_t *session, uint64_t id, alchi_matrix_t **matrix_p, alch_error_t *err)
+{
+    alchi_matrix_t *matrix = alchi_catalog_get(&session->catalog, id);
+    int code;
+
+    if (!matrix || matrix->state != ALCHI_MATRIX_LOST) {
+        if ((code = alchi_catalog_find(&session->catalog, id, &matrix, err)) ||
+            (code = alchi_catalog_may_free(matrix, err)))
+            return code;
+    }
+    *matrix_p = matrix;
+    return ALCH_OK;
+}
+
+ALCHI_HANDLER(alchi_on_free_matrix)
+{
+    const Alchw__MatrixId *ask = message;
+    alchi_session_t *session = link->session;
+    Alchw__WorkerFree free_it = ALCHW__WORKER_FREE__INIT;
+    alchi_command_t model = {.done = freed};
+    alchi_matrix_t *matrix;
+    pending_t *pending;
+    alch_error_t error;
+
+    if (find_to_free(session, ask->id, &matrix, &error)) {
+        alchi_link_fail(link, frame->id, &error);
+        return;
+    }
+    if (!(pending = pending_create(driver, link, frame->id, ask->id)))
+        return;
+    /* Its entries went with its workers; only the name is left. */
+    if (matrix->state == ALCHI_MATRIX_LOST || !session->group) {
+        alchi_catalog_remove(&session->catalog, matrix);
+        alchi_request_empty(pending->request);
+        free(pending);
+        return;
+    }
+    free_it.has_id = 1;
+    free_it.id = ask->id;
+    model.context = pending;
+    if (alchi_command_send(session->group, ALCHI_WORKER_FREE, &free_it, NULL, &model, NULL)) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_request_fail(pending->request, &error);
+        free(pending);
+        return;
+    }
+    matrix->state = ALCHI_MATRIX_FREEING;
+}
+
+/* ---- look ---- */
+
+ALCHI_HANDLER(alchi_on_get_matrix)
+{
+    const Alchw__MatrixId *ask = message;
+    alchi_matrix_t *matrix;
+    alchi_request_t *request;
+    alch_error_t error;
+
+    if (alchi_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
+        alchi_link_fail(link, frame->id, &error);
+    else if ((request = alchi_request_create(driver, link, frame->id)))
+        reply_matrix(request, matrix);
+}
+
+typedef struct {
+    Alchw__Matrix message;
+    Alchw__Layout layout;
+    char busy[128];
+} described_t;
+
+ALCHI_HANDLER(alchi_on_list_matrices)
+{
+    Alchw__MatrixList list = ALCHW__MATRIX_LIST__INIT;
+    const alchi_catalog_t *catalog = &link->session->catalog;
+    size_t capacity = HASH_COUNT(catalog->matrices) + 1;
+    described_t *described = calloc(capacity, sizeof(*described));
+    const alchi_matrix_t *matrix;
+    alch_error_t error;
+
+    (void)driver, (void)message;
+    list.matrices = calloc(capacity, sizeof(*list.matrices));
+    if (!described || !list.matrices) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_link_fail(link, frame->id, &error);
+        goto out;
+    }
+    for (matrix = catalog->matrices; matrix; matrix = matrix->hh.next) {
+        if (matrix->state != ALCHI_MATRIX_LIVE)
+            continue;
+        list.matrices[list.n_matrices] = &described[list.n_matrices].message;
+        alchi_catalog_describe(matrix, &described[list.n_matrices].message, &described[list.n_matrices].layout,
+                               described[list.n_matrices].busy);
+        list.n_matrices++;
+    }
+    alchi_link_reply(link, frame->id, ALCHI_MATRIX_LIST, &list);
+out:
+    free(described);
+    free(list.matrices);
+}

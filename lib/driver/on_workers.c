@@ -1,0 +1,415 @@
+/* Requests about the session and its workers. */
+#include "driver/driver.h"
+#include "base/error.h"
+#include "base/log.h"
+#include <stdlib.h>
+#include <string.h>
+
+ALCHI_HANDLER(alchi_on_ping)
+{
+    (void)driver, (void)message;
+    alchi_link_reply(link, frame->id, ALCHI_EMPTY, NULL);
+}
+
+#define TEST_STRING_MAX 65536
+
+ALCHI_HANDLER(alchi_on_test_string)
+{
+    const Alchw__TestString *test = message;
+    alch_error_t error;
+
+    (void)driver;
+    if (test->text && strlen(test->text) > TEST_STRING_MAX) {
+        alchi_error_set(&error, ALCH_ELIMIT, "the test string has %zu bytes, the limit is %d", strlen(test->text),
+                        TEST_STRING_MAX);
+        alchi_link_fail(link, frame->id, &error);
+        return;
+    }
+    alchi_link_reply(link, frame->id, ALCHI_TEST_STRING, test);
+}
+
+/* ---- lists ---- */
+
+typedef struct {
+    Alchw__Worker *workers;
+    Alchw__Worker **list;
+    size_t count, capacity;
+} worker_list_t;
+
+static bool
+list_init(worker_list_t *list, size_t capacity)
+{
+    list->count = 0;
+    list->capacity = capacity;
+    list->workers = calloc(capacity + 1, sizeof(*list->workers));
+    list->list = calloc(capacity + 1, sizeof(*list->list));
+    return list->workers && list->list;
+}
+
+static void
+list_fini(worker_list_t *list)
+{
+    free(list->workers);
+    free(list->list);
+}
+
+static void
+list_add(worker_list_t *list, const alchi_slot_t *slot, const alchi_session_t *viewer)
+{
+    Alchw__Worker *worker = &list->workers[list->count];
+
+    alchw__worker__init(worker);
+    worker->has_slot = worker->has_port = worker->has_state = worker->has_session = worker->has_rank = worker->has_pid =
+        1;
+    worker->slot = (uint32_t)slot->id;
+    worker->host = slot->node->host;
+    worker->address = slot->node->address;
+    worker->port = (uint32_t)slot->port;
+    worker->state = (uint32_t)slot->state;
+    worker->session = slot->session;
+    worker->rank = viewer && slot->session == viewer->id ? slot->rank : -1;
+    worker->pid = slot->pid;
+    list->list[list->count++] = worker;
+}
+
+static bool
+passes(const alchi_slot_t *slot, const alchi_session_t *session, uint32_t filter)
+{
+    switch (filter) {
+    case ALCH_WORKERS_ACTIVE:
+        return slot->state != ALCH_WORKER_IDLE;
+    case ALCH_WORKERS_INACTIVE:
+        return slot->state == ALCH_WORKER_IDLE;
+    case ALCH_WORKERS_ASSIGNED:
+        return session->group && slot->group == session->group->id;
+    default:
+        return true;
+    }
+}
+
+static bool
+list_fill(worker_list_t *list, const alchi_session_t *session, uint32_t filter)
+{
+    const alchi_slots_t *slots = &session->driver->slots;
+    const alchi_node_t *node;
+    int i;
+
+    if (!list_init(list, (size_t)alchi_slots_total(slots)))
+        return false;
+    DL_FOREACH(slots->nodes, node)
+    {
+        for (i = 0; node->link && i < node->count; i++) {
+            if (passes(&node->slots[i], session, filter))
+                list_add(list, &node->slots[i], session);
+        }
+    }
+    return true;
+}
+
+static void
+out_of_memory(alchi_request_t *request)
+{
+    alch_error_t error;
+
+    alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+    alchi_request_fail(request, &error);
+}
+
+static void
+reply_workers(alchi_request_t *request, uint32_t filter)
+{
+    Alchw__WorkerList message = ALCHW__WORKER_LIST__INIT;
+    worker_list_t list;
+
+    if (list_fill(&list, request->session, filter)) {
+        message.n_workers = list.count;
+        message.workers = list.list;
+        alchi_request_reply(request, ALCHI_WORKER_LIST, &message);
+    } else {
+        out_of_memory(request);
+    }
+    list_fini(&list);
+}
+
+ALCHI_HANDLER(alchi_on_list_workers)
+{
+    const Alchw__ListWorkers *list = message;
+    alchi_request_t *request;
+    alch_error_t error;
+
+    if (list->filter > ALCH_WORKERS_ASSIGNED) {
+        alchi_error_set(&error, ALCH_EINVAL, "there is no list of workers %u, they are 0 to 3", list->filter);
+        alchi_link_fail(link, frame->id, &error);
+    } else if ((request = alchi_request_create(driver, link, frame->id))) {
+        reply_workers(request, list->filter);
+    }
+}
+
+/* An ended session's close has its answer here too; it has no workers to list. */
+void
+alchi_reply_assigned(alchi_request_t *request)
+{
+    if (request->session && request->link)
+        reply_workers(request, ALCH_WORKERS_ASSIGNED);
+    else
+        alchi_request_empty(request);
+}
+
+void
+alchi_reply_group(alchi_request_t *request)
+{
+    Alchw__Group message = ALCHW__GROUP__INIT;
+    alchi_group_t *group = request->session->group;
+    worker_list_t list;
+    int i;
+
+    if (!list_init(&list, group ? (size_t)group->size : 0)) {
+        out_of_memory(request);
+        list_fini(&list);
+        return;
+    }
+    for (i = 0; group && i < group->size; i++)
+        list_add(&list, group->ranks[i].slot, request->session);
+    message.has_id = message.has_ready = 1;
+    message.id = group ? group->id : 0;
+    message.ready = group && group->state == ALCHI_GROUP_READY;
+    message.n_workers = list.count;
+    message.workers = list.list;
+    alchi_request_reply(request, ALCHI_GROUP, &message);
+    list_fini(&list);
+}
+
+ALCHI_HANDLER(alchi_on_get_group)
+{
+    alchi_session_t *session = link->session;
+    alchi_request_t *request;
+
+    (void)message;
+    if (!session->group && !session->wants && session->lost.code)
+        alchi_link_fail(link, frame->id, &session->lost);
+    else if ((request = alchi_request_create(driver, link, frame->id)))
+        alchi_reply_group(request);
+}
+
+/* ---- asking for workers and giving them back ---- */
+
+static bool
+only_owner(alchi_link_t *link, uint64_t id, const char *what)
+{
+    alch_error_t error;
+
+    if (link == link->session->owner)
+        return true;
+    alchi_error_set(&error, ALCH_EPERM, "%s is for the process that opened session %llu; this one is attached to it",
+                    what, (unsigned long long)link->session->id);
+    alchi_link_fail(link, id, &error);
+    return false;
+}
+
+/* Whether the group can go without a loss. */
+static int
+may_go(const alchi_session_t *session, const char *what, alch_error_t *err)
+{
+    char names[512];
+    int count = alchi_catalog_names(&session->catalog, names, sizeof(names));
+
+    if (count)
+        return alchi_error_set(err, ALCH_EBUSY, "%s would lose %d %s: %s", what, count,
+                               count == 1 ? "matrix" : "matrices", names);
+    if (session->group && session->group->jobs)
+        return alchi_error_set(err, ALCH_EBUSY, "%s would end a running call or load of a library", what);
+    return ALCH_OK;
+}
+
+static int
+resize(alchi_session_t *session, int count, const int *slots, alch_error_t *err)
+{
+    alchi_group_t *group = session->group;
+    alch_error_t why;
+    int code;
+
+    alchi_error_set(&why, ALCH_EGROUP, "worker group %llu was resized", (unsigned long long)(group ? group->id : 0));
+    if ((code = alchi_wants_check(session, count, group ? group->size : 0, err)))
+        return code;
+    if (group)
+        alchi_group_release(group, &why);
+    if ((code = alchi_wants_add(session, count, slots, err)))
+        return code;
+    alchi_wants_serve(session->driver);
+    return ALCH_OK;
+}
+
+static int
+request_workers(alchi_session_t *session, uint32_t count, alch_error_t *err)
+{
+    int total = alchi_slots_total(&session->driver->slots), code;
+
+    if (session->closing)
+        return alchi_error_set(err, ALCH_ESTATE, "session %llu is closing", (unsigned long long)session->id);
+    if (count < 1 || count > INT32_MAX)
+        return alchi_error_set(err, ALCH_EINVAL, "%u workers requested, at least 1 is needed", count);
+    if (count > (uint32_t)total)
+        return alchi_error_set(err, ALCH_ENOSLOTS, "%u workers requested, %d of %d slots are free (--workers)", count,
+                               alchi_slots_count(&session->driver->slots, ALCH_WORKER_IDLE), total);
+    if ((session->group && session->group->size == (int)count) || (session->wants && session->wanted == (int)count))
+        return ALCH_OK;
+    if (session->start_failed.code) {
+        *err = session->start_failed;
+        session->start_failed.code = ALCH_OK;
+        return err->code;
+    }
+    if (session->group && (code = may_go(session, "resizing the worker group", err)))
+        return code;
+    return resize(session, (int)count, NULL, err);
+}
+
+ALCHI_HANDLER(alchi_on_request_workers)
+{
+    const Alchw__RequestWorkers *ask = message;
+    alchi_session_t *session = link->session;
+    alchi_request_t *request;
+    alch_error_t error;
+
+    if (!only_owner(link, frame->id, "requesting workers"))
+        return;
+    if (request_workers(session, ask->count, &error)) {
+        alchi_link_fail(link, frame->id, &error);
+        return;
+    }
+    if (!(request = alchi_request_create(driver, link, frame->id)))
+        return;
+    if (session->group && session->group->state == ALCHI_GROUP_READY)
+        alchi_reply_group(request);
+    else if (session->group || session->wants)
+        alchi_request_wait(request, &session->starting, ask->wait_ms, alchi_reply_group, session);
+    else
+        alchi_request_fail(request, session->lost.code ? &session->lost : &session->start_failed);
+}
+
+static int
+find_slot(const alchi_group_t *group, uint32_t slot)
+{
+    int i;
+
+    for (i = 0; group && i < group->size; i++) {
+        if ((uint32_t)group->ranks[i].slot_id == slot)
+            return i;
+    }
+    return -1;
+}
+
+/* Ids of the slots that stay; *kept_p: how many. */
+static int *
+kept_slots(const alchi_group_t *group, const Alchw__YieldWorkers *yield, int *kept_p)
+{
+    int *slots = calloc((size_t)group->size, sizeof(*slots)), i, kept = 0;
+    size_t k;
+
+    for (i = 0; slots && i < group->size; i++) {
+        for (k = 0; k < yield->n_slots && yield->slots[k] != (uint32_t)group->ranks[i].slot_id; k++)
+            ;
+        if (k == yield->n_slots)
+            slots[kept++] = group->ranks[i].slot_id;
+    }
+    *kept_p = kept;
+    return slots;
+}
+
+static int
+check_yield(const alchi_session_t *session, const Alchw__YieldWorkers *yield, alch_error_t *err)
+{
+    size_t k;
+
+    for (k = 0; k < yield->n_slots; k++) {
+        if (find_slot(session->group, yield->slots[k]) < 0)
+            return alchi_error_set(err, ALCH_ENOENT, "worker %u is not assigned to session %llu", yield->slots[k],
+                                   (unsigned long long)session->id);
+    }
+    return ALCH_OK;
+}
+
+/* All are given back: matrices go with them. */
+static void
+yield_all(alchi_session_t *session, alchi_request_t *request)
+{
+    alchi_group_t *group = session->group;
+    alch_error_t why;
+
+    alchi_error_set(&why, ALCH_EGROUP, "worker group %llu was given back", (unsigned long long)group->id);
+    alchi_catalog_lose(&session->catalog, group->id, why.text);
+    request->waiters = &group->releasing;
+    DL_APPEND2(group->releasing, request, wait_prev, wait_next);
+    alchi_group_release(group, &why);
+}
+
+static void
+yield_some(alchi_session_t *session, alchi_request_t *request, int kept, const int *slots)
+{
+    alch_error_t error;
+
+    if (may_go(session, "yielding a part of the workers", &error) || resize(session, kept, slots, &error)) {
+        alchi_request_fail(request, &error);
+        return;
+    }
+    alchi_request_wait(request, &session->starting, ALCHI_WAIT_MAX_MS, alchi_reply_assigned, session);
+}
+
+ALCHI_HANDLER(alchi_on_yield_workers)
+{
+    const Alchw__YieldWorkers *yield = message;
+    alchi_session_t *session = link->session;
+    alchi_request_t *request;
+    alch_error_t error;
+    int *slots, kept;
+
+    if (!only_owner(link, frame->id, "yielding workers"))
+        return;
+    if (check_yield(session, yield, &error)) {
+        alchi_link_fail(link, frame->id, &error);
+        return;
+    }
+    if (!(request = alchi_request_create(driver, link, frame->id)))
+        return;
+    if (!session->group) {
+        alchi_error_set(&error, ALCH_ECANCELED, "the workers were given back before they were there");
+        alchi_wants_remove(session);
+        alchi_waiters_fail(&session->starting, &error);
+        reply_workers(request, ALCH_WORKERS_ASSIGNED);
+        return;
+    }
+    if (!(slots = kept_slots(session->group, yield, &kept))) {
+        out_of_memory(request);
+        return;
+    }
+    if (!yield->n_slots || !kept)
+        yield_all(session, request);
+    else
+        yield_some(session, request, kept, slots);
+    free(slots);
+}
+
+/* ---- the end ---- */
+
+ALCHI_HANDLER(alchi_on_close_session)
+{
+    alchi_session_t *session = link->session;
+    alchi_request_t *request;
+    alch_error_t why;
+
+    (void)message;
+    if (!(request = alchi_request_create(driver, link, frame->id)))
+        return;
+    if (link != session->owner || !session->group) {
+        session->closing = session->closing || link == session->owner;
+        alchi_request_empty(request);
+        return;
+    }
+    session->closing = true;
+    alchi_error_set(&why, ALCH_ECONNECT, "session %llu is closing", (unsigned long long)session->id);
+    /* Answered when the workers are gone; without a session there is nothing to list. */
+    request->session = NULL;
+    request->waiters = &session->group->releasing;
+    DL_APPEND2(session->group->releasing, request, wait_prev, wait_next);
+    alchi_catalog_lose(&session->catalog, session->group->id, why.text);
+    alchi_group_release(session->group, &why);
+}

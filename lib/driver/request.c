@@ -1,0 +1,142 @@
+/* Links and the requests that came over them and are not answered yet. */
+#include "driver/driver.h"
+#include "base/error.h"
+#include <stdlib.h>
+
+void
+alchi_link_send(alchi_link_t *link, unsigned type, const void *message)
+{
+    link->ops->send(link, type, 0, 0, message);
+}
+
+void
+alchi_link_reply(alchi_link_t *link, uint64_t id, unsigned type, const void *message)
+{
+    link->ops->send(link, type, ALCHI_FRAME_REPLY, id, message);
+}
+
+void
+alchi_link_fail(alchi_link_t *link, uint64_t id, const alch_error_t *error)
+{
+    Alchw__Error message = ALCHW__ERROR__INIT;
+
+    message.has_code = message.has_rank = 1;
+    message.code = (uint32_t)error->code;
+    message.rank = error->rank;
+    message.text = (char *)error->text;
+    /* Id 0 is not an answer: the last word before the connection is closed. */
+    link->ops->send(link, ALCHI_ERROR, id ? ALCHI_FRAME_REPLY : 0, id, &message);
+}
+
+alchi_request_t *
+alchi_request_create(alchi_driver_t *driver, alchi_link_t *link, uint64_t id)
+{
+    alchi_request_t *request = NULL;
+    alch_error_t error;
+
+    if (link->request_count >= ALCHI_REQUESTS_MAX) {
+        alchi_error_set(&error, ALCH_ELIMIT, "%d requests of this connection wait for their answers, the limit is %d",
+                        link->request_count, ALCHI_REQUESTS_MAX);
+        alchi_link_fail(link, id, &error);
+        return NULL;
+    }
+    if (!(request = calloc(1, sizeof(*request)))) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_link_fail(link, id, &error);
+        return NULL;
+    }
+    request->link = link;
+    request->id = id;
+    request->driver = driver;
+    request->session = link->session;
+    DL_APPEND(link->requests, request);
+    link->request_count++;
+    return request;
+}
+
+static void
+expire(alchi_timer_t *timer)
+{
+    alchi_request_t *request = ALCHI_CONTAINER(timer, alchi_request_t, timer);
+
+    request->expired(request);
+}
+
+void
+alchi_request_wait(alchi_request_t *request, alchi_request_t **waiters, uint32_t wait_ms, alchi_request_f expired,
+                   void *object)
+{
+    request->object = object;
+    if (!request->link) {
+        alchi_request_empty(request);
+        return;
+    }
+    if (!wait_ms) {
+        expired(request);
+        return;
+    }
+    request->waiters = waiters;
+    request->expired = expired;
+    DL_APPEND2(*waiters, request, wait_prev, wait_next);
+    alchi_timer_start(&request->driver->timers, &request->timer,
+                      wait_ms < ALCHI_WAIT_MAX_MS ? wait_ms : ALCHI_WAIT_MAX_MS, expire);
+}
+
+static void
+request_free(alchi_request_t *request)
+{
+    alchi_timer_stop(&request->timer);
+    if (request->waiters)
+        DL_DELETE2(*request->waiters, request, wait_prev, wait_next);
+    if (request->link) {
+        DL_DELETE(request->link->requests, request);
+        request->link->request_count--;
+    }
+    free(request);
+}
+
+void
+alchi_request_reply(alchi_request_t *request, unsigned type, const void *message)
+{
+    if (request->link)
+        alchi_link_reply(request->link, request->id, type, message);
+    request_free(request);
+}
+
+void
+alchi_request_fail(alchi_request_t *request, const alch_error_t *error)
+{
+    if (request->link)
+        alchi_link_fail(request->link, request->id, error);
+    request_free(request);
+}
+
+void
+alchi_request_empty(alchi_request_t *request)
+{
+    alchi_request_reply(request, ALCHI_EMPTY, NULL);
+}
+
+void
+alchi_waiters_fail(alchi_request_t **waiters, const alch_error_t *error)
+{
+    while (*waiters)
+        alchi_request_fail(*waiters, error);
+}
+
+void
+alchi_requests_abandon(alchi_link_t *link)
+{
+    alchi_request_t *request, *next;
+
+    DL_FOREACH_SAFE(link->requests, request, next)
+    {
+        if (request->waiters) {
+            request_free(request);
+            continue;
+        }
+        DL_DELETE(link->requests, request);
+        link->request_count--;
+        request->link = NULL;
+    }
+}

@@ -1,0 +1,91 @@
+/* Sessions: from a client's connection to its end. */
+#include "driver/driver.h"
+#include "base/error.h"
+#include "base/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+alchi_session_t *
+alchi_session_create(alchi_driver_t *driver, alchi_link_t *owner, const uint8_t key[ALCHI_KEY_SIZE])
+{
+    alchi_session_t *session = calloc(1, sizeof(*session));
+
+    if (!session)
+        return NULL;
+    session->id = driver->next_session++;
+    session->driver = driver;
+    session->owner = owner;
+    memcpy(session->key, key, ALCHI_KEY_SIZE);
+    snprintf(session->name, sizeof(session->name), "%s", owner->name);
+    HASH_ADD(hh, driver->sessions, id, sizeof(session->id), session);
+    DL_APPEND(session->links, owner);
+    owner->session = session;
+    return session;
+}
+
+int
+alchi_session_ready(alchi_session_t *session, alchi_group_t **group_p, alch_error_t *err)
+{
+    if (session->closing)
+        return alchi_error_set(err, ALCH_ESTATE, "session %llu is closing", (unsigned long long)session->id);
+    if (session->group && session->group->state == ALCHI_GROUP_READY) {
+        *group_p = session->group;
+        return ALCH_OK;
+    }
+    if (session->group || session->wants)
+        return alchi_error_set(err, ALCH_ESTATE,
+                               "the workers of session %llu are still starting: request_workers waits for them",
+                               (unsigned long long)session->id);
+    if (session->lost.code)
+        return alchi_error_rank(err, session->lost.code, session->lost.rank, "%s", session->lost.text);
+    return alchi_error_set(err, ALCH_ESTATE, "session %llu has no workers: request some first",
+                           (unsigned long long)session->id);
+}
+
+static void
+drop_links(alchi_session_t *session, const alch_error_t *why)
+{
+    alchi_link_t *link;
+
+    while ((link = session->links)) {
+        DL_DELETE(session->links, link);
+        link->session = NULL;
+        alchi_requests_abandon(link);
+        alchi_link_fail(link, 0, why);
+        link->ops->close(link);
+    }
+}
+
+void
+alchi_session_end(alchi_session_t *session, const char *why)
+{
+    alchi_driver_t *driver = session->driver;
+    alchi_task_t *task, *next_task;
+    alchi_loaded_t *loaded, *next_loaded;
+    alch_error_t error;
+
+    alchi_error_set(&error, ALCH_ECONNECT, "session %llu has ended: %s", (unsigned long long)session->id, why);
+    alchi_log(ALCHI_LOG_INFO, "%s", error.text);
+    HASH_DEL(driver->sessions, session);
+    session->closing = true;
+    alchi_wants_remove(session);
+    alchi_waiters_fail(&session->starting, &error);
+    if (session->group)
+        alchi_group_release(session->group, &error);
+    drop_links(session, &error);
+    HASH_ITER(hh, session->tasks, task, next_task)
+    {
+        HASH_DEL(session->tasks, task);
+        alchi_task_free(task);
+    }
+    DL_FOREACH_SAFE(session->libraries, loaded, next_loaded)
+    {
+        DL_DELETE(session->libraries, loaded);
+        alchi_loaded_destroy(loaded);
+    }
+    alchi_catalog_fini(&session->catalog);
+    explicit_bzero(session->key, sizeof(session->key));
+    free(session);
+    alchi_wants_serve(driver);
+}

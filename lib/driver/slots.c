@@ -1,0 +1,214 @@
+#include "driver/slots.h"
+#include "base/util.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+static int
+next_id(const alchi_slots_t *slots)
+{
+    const alchi_node_t *node;
+    int last = 0;
+
+    DL_FOREACH(slots->nodes, node)
+    {
+        if (node->slots[node->count - 1].id > last)
+            last = node->slots[node->count - 1].id;
+    }
+    return last + 1;
+}
+
+static bool
+hello_valid(const Alchw__AgentHello *hello)
+{
+    size_t i;
+
+    if (hello->n_slots < 1 || hello->n_slots > ALCHI_SLOTS_MAX)
+        return false;
+    for (i = 0; i < hello->n_slots; i++) {
+        if (hello->slots[i]->port < 1 || hello->slots[i]->port > 65535)
+            return false;
+    }
+    return true;
+}
+
+alchi_node_t *
+alchi_slots_add(alchi_slots_t *slots, const Alchw__AgentHello *hello, const char *address)
+{
+    alchi_node_t *node;
+    int i, first = next_id(slots);
+
+    if (!hello_valid(hello) || !(node = calloc(1, sizeof(*node))))
+        return NULL;
+    if (!(node->slots = calloc(hello->n_slots, sizeof(*node->slots)))) {
+        free(node);
+        return NULL;
+    }
+    snprintf(node->host, sizeof(node->host), "%s", hello->host ? hello->host : "?");
+    snprintf(node->node, sizeof(node->node), "%s", hello->node && *hello->node ? hello->node : node->host);
+    snprintf(node->address, sizeof(node->address), "%s", address);
+    node->memory = hello->memory > 0 ? hello->memory : 0;
+    node->cores = hello->cores > 0 && hello->cores < 65536 ? (int)hello->cores : 1;
+    node->count = (int)hello->n_slots;
+    for (i = 0; i < node->count; i++)
+        node->slots[i] =
+            (alchi_slot_t){.id = first + i, .node = node, .local = i, .port = (int)hello->slots[i]->port, .rank = -1};
+    DL_APPEND(slots->nodes, node);
+    return node;
+}
+
+void
+alchi_slots_remove(alchi_slots_t *slots, alchi_node_t *node)
+{
+    DL_DELETE(slots->nodes, node);
+    free(node->slots);
+    free(node);
+}
+
+void
+alchi_slots_fini(alchi_slots_t *slots)
+{
+    while (slots->nodes)
+        alchi_slots_remove(slots, slots->nodes);
+}
+
+int
+alchi_slots_total(const alchi_slots_t *slots)
+{
+    const alchi_node_t *node;
+    int total = 0;
+
+    DL_FOREACH(slots->nodes, node)
+    total += node->link ? node->count : 0;
+    return total;
+}
+
+static int
+node_count(const alchi_node_t *node, alch_worker_state_t state)
+{
+    int i, count = 0;
+
+    if (!node->link)
+        return 0;
+    for (i = 0; i < node->count; i++)
+        count += node->slots[i].state == state;
+    return count;
+}
+
+int
+alchi_slots_count(const alchi_slots_t *slots, alch_worker_state_t state)
+{
+    const alchi_node_t *node;
+    int count = 0;
+
+    DL_FOREACH(slots->nodes, node)
+    count += node_count(node, state);
+    return count;
+}
+
+alchi_slot_t *
+alchi_slots_find(const alchi_slots_t *slots, int id)
+{
+    alchi_node_t *node;
+
+    DL_FOREACH(slots->nodes, node)
+    {
+        if (id >= node->slots[0].id && id < node->slots[0].id + node->count)
+            return &node->slots[id - node->slots[0].id];
+    }
+    return NULL;
+}
+
+static bool
+choose_wanted(const alchi_slots_t *slots, int count, const int *wanted, alchi_slot_t **chosen)
+{
+    int i;
+
+    for (i = 0; i < count; i++) {
+        chosen[i] = alchi_slots_find(slots, wanted[i]);
+        if (!chosen[i] || !chosen[i]->node->link || chosen[i]->state != ALCH_WORKER_IDLE)
+            return false;
+    }
+    return true;
+}
+
+static int
+take_idle(const alchi_node_t *node, int count, alchi_slot_t **chosen)
+{
+    int i, taken = 0;
+
+    for (i = 0; node->link && i < node->count && taken < count; i++) {
+        if (node->slots[i].state == ALCH_WORKER_IDLE)
+            chosen[taken++] = &node->slots[i];
+    }
+    return taken;
+}
+
+bool
+alchi_slots_choose(const alchi_slots_t *slots, int count, const int *wanted, alchi_slot_t **chosen)
+{
+    const alchi_node_t *node;
+    int taken = 0;
+
+    if (count > alchi_slots_count(slots, ALCH_WORKER_IDLE))
+        return false;
+    if (wanted && choose_wanted(slots, count, wanted, chosen))
+        return true;
+    DL_FOREACH(slots->nodes, node)
+    {
+        if (node_count(node, ALCH_WORKER_IDLE) >= count)
+            return take_idle(node, count, chosen) == count;
+    }
+    DL_FOREACH(slots->nodes, node)
+    taken += take_idle(node, count - taken, chosen + taken);
+    return taken == count;
+}
+
+/* The number of a slot's node among the nodes of the group, in the order in which they first occur. */
+static int
+node_number(alchi_slot_t *const *chosen, int index)
+{
+    int i, j, number = 0;
+
+    for (i = 0; i <= index; i++) {
+        for (j = 0; j < i && strcmp(chosen[j]->node->node, chosen[i]->node->node) != 0; j++)
+            ;
+        if (strcmp(chosen[i]->node->node, chosen[index]->node->node) == 0)
+            return number;
+        number += j == i;
+    }
+    return number;
+}
+
+char *
+alchi_slots_mapping(alchi_slot_t *const *chosen, int count)
+{
+    size_t size = 16 + (size_t)count * 32;
+    char *text = malloc(size);
+    size_t used;
+    int i, first;
+
+    if (!text)
+        return NULL;
+    used = (size_t)snprintf(text, size, "(vector");
+    for (i = 0; i < count; i = first) {
+        for (first = i + 1; first < count && strcmp(chosen[first]->node->node, chosen[i]->node->node) == 0;)
+            first++;
+        used += (size_t)snprintf(text + used, size - used, ",(%d,1,%d)", node_number(chosen, i), first - i);
+    }
+    snprintf(text + used, size - used, ")");
+    return text;
+}
+
+bool
+alchi_slots_same_node(alchi_slot_t *const *chosen, int count)
+{
+    int i;
+
+    for (i = 1; i < count; i++) {
+        if (strcmp(chosen[i]->node->node, chosen[0]->node->node) != 0)
+            return false;
+    }
+    return true;
+}

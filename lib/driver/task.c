@@ -1,0 +1,388 @@
+/* Tasks: queued, sent, running, ended. */
+#include "driver/driver.h"
+#include "base/error.h"
+#include "base/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool
+alchi_task_ended(const alchi_task_t *task)
+{
+    return task->state >= ALCH_TASK_DONE;
+}
+
+alchi_task_t *
+alchi_task_find(alchi_session_t *session, uint64_t id)
+{
+    alchi_task_t *task;
+
+    HASH_FIND(hh, session->tasks, &id, sizeof(id), task);
+    /* One that is still being checked has no number for its client. */
+    return task && !task->submit ? task : NULL;
+}
+
+void
+alchi_task_reply(alchi_request_t *request)
+{
+    const alchi_task_t *task = request->object;
+    Alchw__Task message = ALCHW__TASK__INIT;
+    Alchw__Error error = ALCHW__ERROR__INIT;
+
+    message.has_id = message.has_state = message.has_fraction = message.has_seconds = 1;
+    message.id = task->id;
+    message.state = (uint32_t)task->state;
+    message.fraction = task->state == ALCH_TASK_DONE ? 1 : task->fraction;
+    message.text = (char *)task->text;
+    message.seconds = task->seconds;
+    if (task->start_ns && !alchi_task_ended(task))
+        message.seconds = (double)(alchi_now_ns() - task->start_ns) / 1e9;
+    if (task->state == ALCH_TASK_DONE && task->done) {
+        message.n_results = task->done->n_results;
+        message.results = task->done->results;
+    } else if (alchi_task_ended(task)) {
+        error.has_code = error.has_rank = 1;
+        error.code = (uint32_t)task->error.code;
+        error.rank = task->error.rank;
+        error.text = (char *)task->error.text;
+        message.error = &error;
+    }
+    alchi_request_reply(request, ALCHI_TASK, &message);
+}
+
+/* task->error says why unless it is done. The reply goes out before anything else is started. */
+static void
+end(alchi_task_t *task, int state)
+{
+    alchi_session_t *session = task->session;
+
+    task->state = state;
+    task->command = NULL;
+    if (task->start_ns && task->seconds == 0)
+        task->seconds = (double)(alchi_now_ns() - task->start_ns) / 1e9;
+    alchi_catalog_unlock(&session->catalog, task->inputs, task->input_count);
+    session->ended_tasks++;
+    while (task->waiters)
+        alchi_task_reply(task->waiters);
+    alchi_log(ALCHI_LOG_DEBUG, "session %llu: task %llu (%s.%s) %s%s", (unsigned long long)session->id,
+              (unsigned long long)task->id, task->library, task->function,
+              state == ALCH_TASK_DONE ? "is done" : "ended: ", state == ALCH_TASK_DONE ? "" : task->error.text);
+    alchi_job_end(&task->job);
+}
+
+static void
+end_failed(alchi_task_t *task, const alch_error_t *error)
+{
+    task->error = *error;
+    if (task->hard)
+        alchi_error_set(&task->error, ALCH_ECANCELED, "task %llu (%s.%s) was canceled with its worker group",
+                        (unsigned long long)task->id, task->library, task->function);
+    end(task, task->error.code == ALCH_ECANCELED ? ALCH_TASK_CANCELED : ALCH_TASK_FAILED);
+}
+
+/* ---- running ---- */
+
+static void
+ignore(alchi_command_t *command)
+{
+    (void)command;
+}
+
+static void
+note_made(alchi_task_t *task, uint64_t id)
+{
+    uint64_t *grown;
+    size_t i;
+
+    if (id < task->first_result || id >= task->first_result + (uint64_t)task->result_count)
+        return;
+    for (i = 0; i < task->made_count; i++) {
+        if (task->made[i] == id)
+            return;
+    }
+    if ((grown = realloc(task->made, (task->made_count + 1) * sizeof(*grown)))) {
+        task->made = grown;
+        task->made[task->made_count++] = id;
+    }
+}
+
+static void
+task_answer(alchi_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
+{
+    alchi_task_t *task = command->context;
+    const Alchw__WorkerTaskDone *done = (const Alchw__WorkerTaskDone *)message;
+    size_t i;
+
+    if (frame->type != ALCHI_WORKER_TASK_DONE)
+        return;
+    if (done->seconds > task->seconds)
+        task->seconds = done->seconds;
+    for (i = 0; i < done->n_matrices; i++)
+        note_made(task, done->matrices[i]->id);
+    /* The first rank's values are what the client gets. */
+    if (rank == 0)
+        task->done = alchi_message_copy(message);
+}
+
+static void
+undo_results(alchi_task_t *task, const alchi_command_t *command)
+{
+    static const alchi_command_t model = {.done = ignore};
+    Alchw__WorkerFree message = ALCHW__WORKER_FREE__INIT;
+    size_t i;
+
+    message.has_id = 1;
+    for (i = 0; i < task->made_count; i++) {
+        message.id = task->made[i];
+        alchi_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, &model, NULL);
+    }
+}
+
+static int
+add_results(alchi_task_t *task, const alchi_group_t *group, alch_error_t *err)
+{
+    const Alchw__Matrix *description;
+    alchi_matrix_t *matrix;
+    size_t i;
+    int code;
+
+    for (i = 0; i < task->done->n_matrices; i++) {
+        description = task->done->matrices[i];
+        if (description->id < task->first_result ||
+            description->id >= task->first_result + (uint64_t)task->result_count ||
+            alchi_catalog_get(&task->session->catalog, description->id))
+            return alchi_error_set(err, ALCH_EPROTO, "task %llu has a result with the foreign id %llu",
+                                   (unsigned long long)task->id, (unsigned long long)description->id);
+        if ((code = alchi_catalog_add(&task->session->catalog, description->id, group->id, group->size, description,
+                                      &matrix, err)))
+            return code;
+        matrix->state = ALCHI_MATRIX_LIVE;
+        matrix->complete = true;
+    }
+    return ALCH_OK;
+}
+
+static void
+task_done(alchi_command_t *command)
+{
+    alchi_task_t *task = command->context;
+    alch_error_t error;
+
+    if (command->failed) {
+        undo_results(task, command);
+        end_failed(task, &command->error);
+        return;
+    }
+    if (!task->done) {
+        alchi_error_set(&error, ALCH_EPROTO, "rank 0 did not say how task %llu ended", (unsigned long long)task->id);
+        end_failed(task, &error);
+    } else if (add_results(task, command->group, &error)) {
+        end_failed(task, &error);
+    } else {
+        end(task, ALCH_TASK_DONE);
+    }
+}
+
+static void
+drop(alchi_task_t *task)
+{
+    Alchw__WorkerDrop message = ALCHW__WORKER_DROP__INIT;
+
+    if (!task->sent)
+        return;
+    message.has_task = 1;
+    message.task = task->id;
+    alchi_group_send(task->job.group, ALCHI_WORKER_DROP, &message);
+    alchi_command_drop(task->command);
+    task->command = NULL;
+}
+
+/* A rank could not take a queued task's locks: nobody shall wait for it. */
+static bool
+task_refused(alchi_command_t *command, int rank)
+{
+    alchi_task_t *task = command->context;
+    alch_error_t error = command->error;
+
+    (void)rank;
+    if (task->job.running)
+        return false;
+    drop(task);
+    end_failed(task, &error);
+    return true;
+}
+
+static int
+send_task(alchi_task_t *task, bool start)
+{
+    alchi_command_t model = {.answer = task_answer, .refused = task_refused, .done = task_done, .context = task};
+    Alchw__WorkerTask message = ALCHW__WORKER_TASK__INIT;
+
+    message.has_task = message.has_first_result_id = message.has_start = 1;
+    message.task = task->id;
+    message.library = task->library;
+    message.function = task->function;
+    message.n_arguments = task->argument_count;
+    message.arguments = task->arguments;
+    message.first_result_id = task->first_result;
+    message.start = start;
+    task->sent =
+        alchi_command_send(task->job.group, ALCHI_WORKER_TASK, &message, NULL, &model, &task->command) == ALCH_OK;
+    return task->sent ? ALCH_OK : ALCH_ENOMEM;
+}
+
+static void
+task_start(alchi_job_t *job)
+{
+    alchi_task_t *task = ALCHI_CONTAINER(job, alchi_task_t, job);
+    Alchw__WorkerStart message = ALCHW__WORKER_START__INIT;
+    alch_error_t error;
+
+    task->state = ALCH_TASK_RUNNING;
+    task->start_ns = alchi_now_ns();
+    if (task->sent) {
+        message.has_task = 1;
+        message.task = task->id;
+        alchi_group_send(job->group, ALCHI_WORKER_START, &message);
+    } else if (send_task(task, true)) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        end_failed(task, &error);
+    }
+}
+
+/* ---- queued ---- */
+
+/* The call cannot be made: there never was a task. */
+static void
+reject(alchi_task_t *task, const alch_error_t *error)
+{
+    alchi_session_t *session = task->session;
+    alchi_request_t *submit = task->submit;
+
+    alchi_catalog_unlock(&session->catalog, task->inputs, task->input_count);
+    HASH_DEL(session->tasks, task);
+    alchi_task_free(task);
+    alchi_request_fail(submit, error);
+}
+
+static void
+task_fail(alchi_job_t *job, const alch_error_t *error)
+{
+    alchi_task_t *task = ALCHI_CONTAINER(job, alchi_task_t, job);
+
+    if (task->submit)
+        reject(task, error);
+    else
+        end_failed(task, error);
+}
+
+/* Its inputs are complete. If nothing is before it the ranks start it at once, else they only lock its inputs. */
+static void
+accept(alchi_task_t *task)
+{
+    alchi_request_t *submit = task->submit;
+    bool first = task->job.group->jobs == &task->job;
+    alch_error_t error;
+
+    if (!first && send_task(task, false)) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        reject(task, &error);
+        return;
+    }
+    task->submit = NULL;
+    alchi_job_ready(&task->job);
+    submit->object = task;
+    if (alchi_task_ended(task))
+        alchi_task_reply(submit);
+    else
+        alchi_request_wait(submit, &task->waiters, task->wait_ms, alchi_task_reply, task);
+}
+
+static void
+checked(alchi_command_t *command)
+{
+    alchi_task_t *task = command->context;
+    alchi_matrix_t *matrix;
+    size_t i;
+
+    task->command = NULL;
+    if (command->failed) {
+        reject(task, &command->error);
+        return;
+    }
+    for (i = 0; i < task->input_count; i++) {
+        if ((matrix = alchi_catalog_get(&task->session->catalog, task->inputs[i])))
+            matrix->complete = true;
+    }
+    accept(task);
+}
+
+/* Ask the ranks about inputs that are not known to be complete. @return false: there are none */
+static bool
+check_inputs(alchi_task_t *task)
+{
+    alchi_command_t model = {.done = checked, .context = task};
+    Alchw__WorkerCheck message = ALCHW__WORKER_CHECK__INIT;
+    alch_error_t error;
+    size_t i;
+
+    if (!(message.ids = calloc(task->input_count + 1, sizeof(*message.ids)))) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        reject(task, &error);
+        return true;
+    }
+    for (i = 0; i < task->input_count; i++) {
+        if (!alchi_catalog_get(&task->session->catalog, task->inputs[i])->complete)
+            message.ids[message.n_ids++] = task->inputs[i];
+    }
+    if (message.n_ids &&
+        alchi_command_send(task->job.group, ALCHI_WORKER_CHECK, &message, NULL, &model, &task->command)) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        reject(task, &error);
+    }
+    free(message.ids);
+    return message.n_ids > 0;
+}
+
+void
+alchi_task_queue(alchi_task_t *task, alchi_group_t *group, alchi_request_t *submit, uint32_t wait_ms)
+{
+    task->submit = submit;
+    task->wait_ms = wait_ms;
+    task->job.start = task_start;
+    task->job.fail = task_fail;
+    alchi_job_add(group, &task->job);
+    if (!task->input_count || !check_inputs(task))
+        accept(task);
+}
+
+void
+alchi_task_cancel(alchi_task_t *task, bool hard)
+{
+    Alchw__WorkerCancel message = ALCHW__WORKER_CANCEL__INIT;
+    alchi_group_t *group = task->job.group;
+    alch_error_t error;
+
+    if (alchi_task_ended(task))
+        return;
+    if (!task->job.running) {
+        drop(task);
+        alchi_error_set(&error, ALCH_ECANCELED, "task %llu (%s.%s) was canceled before it started",
+                        (unsigned long long)task->id, task->library, task->function);
+        end_failed(task, &error);
+        return;
+    }
+    if (hard) {
+        task->hard = true;
+        alchi_error_set(&error, ALCH_EGROUP, "it was ended by the hard cancel of task %llu (%s.%s)",
+                        (unsigned long long)task->id, task->library, task->function);
+        alchi_group_kill(group, &error);
+        return;
+    }
+    if (task->state == ALCH_TASK_CANCELLING)
+        return;
+    task->state = ALCH_TASK_CANCELLING;
+    message.has_task = 1;
+    message.task = task->id;
+    alchi_group_send(group, ALCHI_WORKER_CANCEL, &message);
+}

@@ -1,0 +1,49 @@
+#include "driver/timer.h"
+#include <stddef.h>
+#include <utlist.h>
+
+void
+alchi_timer_start(alchi_timers_t *timers, alchi_timer_t *timer, int64_t ms, alchi_timer_f expired)
+{
+    alchi_timer_t *before = NULL;
+
+    alchi_timer_stop(timer);
+    timer->timers = timers;
+    timer->deadline = alchi_deadline_in_ms(ms);
+    timer->expired = expired;
+    /* From the end: most waits are about as long as the ones started before. */
+    if (timers->head)
+        before = timers->head->prev;
+    while (before && before->deadline > timer->deadline)
+        before = before == timers->head ? NULL : before->prev;
+    if (before)
+        DL_APPEND_ELEM(timers->head, before, timer);
+    else
+        DL_PREPEND(timers->head, timer);
+}
+
+void
+alchi_timer_stop(alchi_timer_t *timer)
+{
+    if (!timer->timers)
+        return;
+    DL_DELETE(timer->timers->head, timer);
+    timer->timers = NULL;
+}
+
+void
+alchi_timers_run(alchi_timers_t *timers, alchi_deadline_t now)
+{
+    alchi_timer_t *timer;
+
+    while ((timer = timers->head) && timer->deadline <= now) {
+        alchi_timer_stop(timer);
+        timer->expired(timer);
+    }
+}
+
+alchi_deadline_t
+alchi_timers_next(const alchi_timers_t *timers)
+{
+    return timers->head ? timers->head->deadline : ALCHI_NEVER;
+}
