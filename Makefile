@@ -69,10 +69,10 @@ $(O)/obj/%.o: %.c $(PB_H) $(O)/flags
 LINK = -shared $(SANFLAGS) -pthread -Wl,-soname,$(notdir $@).$(SO) -Wl,--version-script=lib/libalchemist.map $(if $(SAN),,-Wl,-z,defs)
 $(LIB): $(LIB_OBJ) $(O)/files lib/libalchemist.map
 	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(LINK) -o $@ $(LIB_OBJ) $(LDLIBS) && ln -sf $(@F) $@.$(SO)
-# No MPI, no BLAS; its libraries are inside and hidden.
+# No MPI, no BLAS; protobuf-c and OpenSSL are inside and hidden (jansson's archive is not position-independent).
 $(CLIENT): $(CLIENT_OBJ) $(O)/files lib/libalchemist.map
 	$(call say,LINK)mkdir -p $(@D) && $(CC) $(LINK) -Wl,-Bsymbolic -Wl,--exclude-libs,ALL -o $@ $(CLIENT_OBJ) \
-	  -Wl,-Bstatic -lprotobuf-c -ljansson -lssl -lcrypto -Wl,-Bdynamic -ldl && ln -sf $(@F) $@.$(SO)
+	  -Wl,-Bstatic -lprotobuf-c -lssl -lcrypto -Wl,-Bdynamic -ljansson && ln -sf $(@F) $@.$(SO)
 # The yielding MPI layer is linked into programs only; its symbols must be seen by libscalapack.
 $(DAEMON): $(O)/obj/bin/alchemistd.o $(YIELD_OBJ) $(LIB)
 	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(O)/obj/bin/alchemistd.o $(YIELD_OBJ) \
