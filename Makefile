@@ -17,7 +17,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla
 DEFS := -D_GNU_SOURCE -DALCH_VERSION='"$(VERSION)"' -DALCH_PLUGINDIR='"$(LIBDIR)/alchemist/plugins"'
 INCS := -Iinclude -Ilib -I$(O)/gen $(shell pkg-config --cflags $(PKGS))
-ALL_CFLAGS = -std=gnu11 -pthread -fPIC -fvisibility=hidden -MMD -MP $(WARN) $(DEFS) $(INCS) $(CFLAGS) $(SANFLAGS)
+ALL_CFLAGS = -std=gnu11 -pthread -fPIC -fno-semantic-interposition -MMD -MP $(WARN) $(DEFS) $(INCS) $(CFLAGS) $(SANFLAGS)
 MPICC := MPICH_CC=$(CC) mpicc.mpich
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lscalapack-mpich -lopenblas -lm
 
@@ -66,7 +66,7 @@ COMPILER = $(CC)
 $(O)/obj/%.o: %.c $(PB_H) $(O)/flags
 	$(call say,CC)mkdir -p $(@D) && $(COMPILER) $(ALL_CFLAGS) -c $< -o $@
 
-LINK = -shared $(SANFLAGS) -pthread -Wl,-soname,$(notdir $@).$(SO) -Wl,--version-script=lib/libalchemist.map $(if $(SAN),,-Wl,-z,defs)
+LINK = -shared -Wl,-Bsymbolic-functions $(SANFLAGS) -pthread -Wl,-soname,$(notdir $@).$(SO) -Wl,--version-script=lib/libalchemist.map $(if $(SAN),,-Wl,-z,defs)
 $(LIB): $(LIB_OBJ) $(O)/files lib/libalchemist.map
 	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(LINK) -o $@ $(LIB_OBJ) $(LDLIBS) && ln -sf $(@F) $@.$(SO)
 # No MPI, no BLAS; protobuf-c and OpenSSL are inside and hidden (jansson's archive is not position-independent).
