@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/util.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -92,10 +93,14 @@ put(line_t *line)
 {
     size_t done = 0;
 
+    line->text[line->size] = '\0'; /* add() left room */
+    alchi_utf8_clean(line->text);
     line->text[line->size++] = '\n';
     while (done < line->size) {
         ssize_t n = write(STDERR_FILENO, line->text + done, line->size - done);
 
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             return; /* there is nowhere to complain to */
         done += (size_t)n;

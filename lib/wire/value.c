@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/util.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,11 +132,16 @@ alchi_value_copy(const Alchw__Value *value)
     return alchi_message_copy(value);
 }
 
-/* Room for one more element. An unpacked array has exactly its size, so there is no capacity to rely on. */
+/* Room for one more element. The message has no place for a capacity, and an unpacked array has just its size:
+ * the allocator knows how much there is. */
 static void *
 grow(void *array, size_t count, size_t size)
 {
-    return count < SIZE_MAX / size - 1 ? realloc(array, (count + 1) * size) : NULL;
+    size_t wanted = count < 4 ? 4 : 2 * count;
+
+    if (array && malloc_usable_size(array) / size > count)
+        return array;
+    return count < SIZE_MAX / size / 2 ? realloc(array, wanted * size) : NULL;
 }
 
 int
