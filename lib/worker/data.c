@@ -70,12 +70,15 @@ watch(server_t *server, int fd, unsigned events, void *who)
 static void
 close_conn(server_t *server, alchi_conn_t *conn)
 {
+    bool counted = conn->counted;
+
     DL_DELETE(server->conns, conn);
-    if (conn->counted)
+    alchi_conn_destroy(conn);
+    /* Who sees the number fall finds its references gone. */
+    if (counted)
         atomic_fetch_sub(&server->data->connections, 1);
     else
         server->strangers--;
-    alchi_conn_destroy(conn);
 }
 
 static void
