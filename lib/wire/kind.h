@@ -17,9 +17,9 @@ typedef enum {
 
 typedef struct {
     alchi_kind_t kind;
-    int64_t lo;      /* INT, BOOL */
-    uint64_t hi;     /* INT, BOOL, UINT, MATRIX */
-    bool single;     /* REAL, COMPLEX: held with float's precision */
+    int64_t lo;  /* INT, BOOL */
+    uint64_t hi; /* INT, BOOL, UINT, MATRIX */
+    bool single; /* REAL, COMPLEX: held with float's precision */
 } alchi_kind_info_t;
 
 /** Never NULL: kind is ALCHI_KIND_NONE for an unknown type. */

@@ -52,8 +52,8 @@ static Alchw__Value *
 make_value(void)
 {
     static const char *const strings[] = {"", "plain",
-                                          "Gr\xc3\xbc\xc3\x9f"
-                                          "e \xe2\x82\xac \xf0\x9f\x98\x80"};
+                                          ("Gr\xc3\xbc\xc3\x9f"
+                                           "e \xe2\x82\xac \xf0\x9f\x98\x80")};
     alch_type_t type = (alch_type_t)(1 + counter % 15);
     bool list = counter / 15 % 2;
     Alchw__Value *value = alchi_value_create(type, list);
