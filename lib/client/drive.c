@@ -103,7 +103,7 @@ static int
 open_lane(alchi_lane_t *lane, alch_error_t *err)
 {
     alch_session_t *session = lane->transfer->session;
-    alchi_group_t *group;
+    alchi_crew_t *group;
     uint64_t tried = 0;
     int code = ALCH_OK;
 
@@ -114,7 +114,7 @@ open_lane(alchi_lane_t *lane, alch_error_t *err)
         if (group->id != tried)
             code = alchi_lane_open(lane, group, err);
         tried = group->id;
-        alchi_group_release(group);
+        alchi_crew_release(group);
         if (code == ALCH_OK)
             break;
     }

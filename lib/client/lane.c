@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 int
-alchi_lane_open(alchi_lane_t *lane, const alchi_group_t *group, alch_error_t *err)
+alchi_lane_open(alchi_lane_t *lane, const alchi_crew_t *group, alch_error_t *err)
 {
     alch_session_t *session = lane->transfer->session;
     alchi_deadline_t deadline = alchi_deadline_in_ms(session->options.connect_timeout_ms);

@@ -16,7 +16,7 @@
 struct alchi_pool {
     pthread_mutex_t mutex;
     alchi_link_t *links; /* atomic head */
-    alchi_group_t *group;
+    alchi_crew_t *group;
 };
 
 alchi_pool_t *
@@ -75,7 +75,7 @@ alchi_pool_destroy(alchi_pool_t *pool)
             close_link(link);
         free(link);
     }
-    alchi_group_release(pool->group);
+    alchi_crew_release(pool->group);
     pthread_mutex_destroy(&pool->mutex);
     free(pool);
 }
@@ -158,7 +158,7 @@ make_buffers(alchi_link_t *link, size_t size)
 }
 
 static int
-open_link(alch_session_t *session, alchi_link_t *link, const alchi_group_t *group, int rank, alchi_deadline_t deadline,
+open_link(alch_session_t *session, alchi_link_t *link, const alchi_crew_t *group, int rank, alchi_deadline_t deadline,
           alch_error_t *err)
 {
     alchi_claim_t claim = {ALCHI_ROLE_DATA, session->id, group->id, rank};
@@ -185,7 +185,7 @@ open_link(alch_session_t *session, alchi_link_t *link, const alchi_group_t *grou
 }
 
 int
-alchi_link_acquire(alch_session_t *session, const alchi_group_t *group, int rank, size_t buffer_size,
+alchi_link_acquire(alch_session_t *session, const alchi_crew_t *group, int rank, size_t buffer_size,
                    alchi_deadline_t deadline, alchi_link_t **link_p, alch_error_t *err)
 {
     alchi_link_t *link = take_link(session->pool, group->id, rank);
@@ -232,7 +232,7 @@ alchi_link_release(alchi_pool_t *pool, alchi_link_t *link, bool reusable)
 /* ---- the group ---- */
 
 void
-alchi_group_release(alchi_group_t *group)
+alchi_crew_release(alchi_crew_t *group)
 {
     if (group && __atomic_sub_fetch(&group->references, 1, __ATOMIC_ACQ_REL) == 0)
         free(group);
@@ -244,10 +244,10 @@ alchi_pool_host(const alch_session_t *session, const Alchw__Worker *worker)
     return worker->address && worker->address[0] ? worker->address : session->host;
 }
 
-static alchi_group_t *
+static alchi_crew_t *
 make_group(const alch_session_t *session, const Alchw__Group *message)
 {
-    alchi_group_t *group = calloc(1, sizeof(*group) + message->n_workers * sizeof(group->peers[0]));
+    alchi_crew_t *group = calloc(1, sizeof(*group) + message->n_workers * sizeof(group->peers[0]));
 
     if (!group)
         return NULL;
@@ -268,7 +268,7 @@ int
 alchi_pool_learn(alch_session_t *session, const Alchw__Group *message, alch_error_t *err)
 {
     alchi_pool_t *pool = session->pool;
-    alchi_group_t *group = NULL;
+    alchi_crew_t *group = NULL;
 
     if (message && message->n_workers > GROUP_MAX)
         return alchi_error_set(err, ALCH_EPROTO, "a worker group of %zu", message->n_workers);
@@ -277,16 +277,16 @@ alchi_pool_learn(alch_session_t *session, const Alchw__Group *message, alch_erro
     pthread_mutex_lock(&pool->mutex);
     if (!group || !pool->group || group->id != pool->group->id)
         close_idle(pool, group ? group->id : 0);
-    alchi_group_release(pool->group);
+    alchi_crew_release(pool->group);
     pool->group = group;
     pthread_mutex_unlock(&pool->mutex);
     return ALCH_OK;
 }
 
-static alchi_group_t *
+static alchi_crew_t *
 known_group(alchi_pool_t *pool)
 {
-    alchi_group_t *group;
+    alchi_crew_t *group;
 
     pthread_mutex_lock(&pool->mutex);
     group = pool->group;
@@ -297,9 +297,9 @@ known_group(alchi_pool_t *pool)
 }
 
 int
-alchi_pool_group(alch_session_t *session, bool fresh, alchi_group_t **group_p, alch_error_t *err)
+alchi_pool_group(alch_session_t *session, bool fresh, alchi_crew_t **group_p, alch_error_t *err)
 {
-    alchi_group_t *group = fresh ? NULL : known_group(session->pool);
+    alchi_crew_t *group = fresh ? NULL : known_group(session->pool);
     Alchw__Group *message;
     int code;
 

@@ -25,7 +25,7 @@ typedef struct {
     int references; /* atomic */
     int count;
     alchi_peer_t peers[]; /* by rank */
-} alchi_group_t;
+} alchi_crew_t;
 
 /** Two buffers per connection: one is filled while the other is sent. */
 #define ALCHI_LINK_BUFFERS 2
@@ -53,8 +53,8 @@ void alchi_pool_close_idle(alchi_pool_t *pool);
 
 /** The group as last heard of; asks the driver if unknown or `fresh`. Release it.
  *  @return ALCH_OK, ALCH_ESTATE (no group), ALCH_EGROUP, and what requests return */
-int alchi_pool_group(alch_session_t *session, bool fresh, alchi_group_t **group_p, alch_error_t *err);
-void alchi_group_release(alchi_group_t *group);
+int alchi_pool_group(alch_session_t *session, bool fresh, alchi_crew_t **group_p, alch_error_t *err);
+void alchi_crew_release(alchi_crew_t *group);
 /** Remember what the driver said; NULL: forget. Connections to another group are closed when idle. */
 int alchi_pool_learn(alch_session_t *session, const Alchw__Group *message, alch_error_t *err);
 
@@ -63,7 +63,7 @@ const char *alchi_pool_host(const alch_session_t *session, const Alchw__Worker *
 
 /** An idle connection to a rank, or a new one. `buffer_size` bytes are in each buffer.
  *  @return ALCH_OK; ALCH_EAUTH naming worker and address; ALCH_ECONNECT, ALCH_ETIMEDOUT, ALCH_ENOMEM, ALCH_EPROTO */
-int alchi_link_acquire(alch_session_t *session, const alchi_group_t *group, int rank, size_t buffer_size,
+int alchi_link_acquire(alch_session_t *session, const alchi_crew_t *group, int rank, size_t buffer_size,
                        alchi_deadline_t deadline, alchi_link_t **link_p, alch_error_t *err);
 /** `reusable` false: it is closed. */
 void alchi_link_release(alchi_pool_t *pool, alchi_link_t *link, bool reusable);

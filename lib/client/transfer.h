@@ -90,7 +90,7 @@ bool alchi_transfer_stopping(const alch_transfer_t *transfer);
 /* ---- one lane; used by one thread ---- */
 
 /** Connect to the worker. @return as alchi_link_acquire() */
-int alchi_lane_open(alchi_lane_t *lane, const alchi_group_t *group, alch_error_t *err);
+int alchi_lane_open(alchi_lane_t *lane, const alchi_crew_t *group, alch_error_t *err);
 /** Move what can be moved now. @return ALCH_OK; else the connection is of no more use and the text says why */
 int alchi_lane_step(alchi_lane_t *lane, bool *moved_p, alch_error_t *err);
 /** Whether nothing is under way and nothing will be. */
