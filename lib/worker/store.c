@@ -1,75 +1,25 @@
-#include "worker/store.h"
+#include "worker/store_impl.h"
 
 #include "base/error.h"
-#include "base/util.h"
 #include "worker/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
-#include <utlist.h>
 
-typedef struct entry {
-    alchi_part_t part;
-    int64_t bytes;
-    UT_hash_handle hh; /* in `named` while the id is known */
-    struct entry *prev, *next;
-} entry_t;
-
-/* What a task, running or queued, reads. */
-typedef struct hold {
-    uint64_t task;
-    char name[64];
-    struct hold *prev, *next;
-    size_t count;
-    entry_t *entries[];
-} hold_t;
-
-struct alchi_store {
-    pthread_mutex_t mutex;
-    int rank, size;
-    int64_t limit, used;
-    char label[48];
-    entry_t *named;
-    entry_t *all;
-    hold_t *holds;
-};
-
-static entry_t *
-entry_of(const alchi_part_t *part)
-{
-    return ALCHI_CONTAINER(part, entry_t, part);
-}
-
-static entry_t *
-find(alchi_store_t *store, uint64_t id)
-{
-    entry_t *entry;
-
-    HASH_FIND(hh, store->named, &id, sizeof id, entry);
-    return entry;
-}
-
-static char *
-describe(uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype, char *text, size_t size)
+char *
+alchi_part_describe(const alchi_part_t *part, char *text, size_t size)
 {
     char matrix[96];
-    const char *dims;
+    const char *shape;
 
-    alchi_format_matrix(id, m, n, dtype, matrix, sizeof matrix);
-    dims = strchr(matrix, '(');
-    if (id == 0 && dims)
-        snprintf(text, size, "work matrix %s", dims);
+    alchi_format_matrix(part->id, part->layout.m, part->layout.n, part->dtype, matrix, sizeof matrix);
+    shape = strchr(matrix, '(');
+    if (part->id == 0 && shape)
+        snprintf(text, size, "work matrix %s", shape);
     else
         snprintf(text, size, "matrix %s", matrix);
     return text;
-}
-
-static char *
-describe_part(const alchi_part_t *part, char *text, size_t size)
-{
-    return describe(part->id, part->layout.m, part->layout.n, part->dtype, text, size);
 }
 
 alchi_store_t *
@@ -94,7 +44,7 @@ alchi_store_set_slot(alchi_store_t *store, int slot)
 }
 
 static void
-entry_free(entry_t *entry)
+entry_free(alchi_entry_t *entry)
 {
     alchi_mem_free(entry->part.data, (size_t)entry->bytes);
     alchi_region_destroy(entry->part.region);
@@ -106,8 +56,8 @@ entry_free(entry_t *entry)
 void
 alchi_store_destroy(alchi_store_t *store)
 {
-    entry_t *entry, *next;
-    hold_t *hold, *next_hold;
+    alchi_entry_t *entry, *next;
+    alchi_hold_t *hold, *next_hold;
 
     if (!store)
         return;
@@ -165,9 +115,9 @@ alchi_store_used(alchi_store_t *store)
 /* The part's shape, without memory. */
 static int
 entry_create(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
-             const char *name, entry_t **entry_p, alch_error_t *err)
+             const char *name, alchi_entry_t **entry_p, alch_error_t *err)
 {
-    entry_t *entry = calloc(1, sizeof *entry);
+    alchi_entry_t *entry = calloc(1, sizeof *entry);
     alchi_part_t *part;
     char what[128];
     int rc;
@@ -197,7 +147,7 @@ entry_create(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype
         !alchi_mul_int64(entry->bytes, (int64_t)part->entry, &entry->bytes)) {
         entry->bytes = 0;
         rc = alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: too large for %s",
-                              describe_part(part, what, sizeof what), store->label);
+                              alchi_part_describe(part, what, sizeof what), store->label);
         entry_free(entry);
         return rc;
     }
@@ -215,13 +165,13 @@ uncharge(alchi_store_t *store, int64_t bytes)
 
 /* Account for an entry's memory, then get it. */
 static int
-entry_fill(alchi_store_t *store, entry_t *entry, alch_error_t *err)
+entry_fill(alchi_store_t *store, alchi_entry_t *entry, alch_error_t *err)
 {
     alchi_part_t *part = &entry->part;
     char what[128], need[32];
     int rc;
 
-    describe_part(part, what, sizeof what);
+    alchi_part_describe(part, what, sizeof what);
     rc = alchi_store_account(store, entry->bytes, what, err);
     if (rc) {
         entry->bytes = 0;
@@ -249,7 +199,7 @@ int
 alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
                     const alch_layout_t *layout, const char *name, alchi_part_t **part_p, alch_error_t *err)
 {
-    entry_t *entry = NULL;
+    alchi_entry_t *entry = NULL;
     int rc;
 
     if (id == 0 && !part_p)
@@ -267,7 +217,7 @@ alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alc
         return rc;
     }
     pthread_mutex_lock(&store->mutex);
-    if (id && find(store, id)) {
+    if (id && alchi_store_find(store, id)) {
         store->used -= entry->bytes;
         rc = taken(store, id, err);
     } else {
@@ -289,14 +239,14 @@ alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alc
 int
 alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_error_t *err)
 {
-    entry_t *entry = entry_of(part);
+    alchi_entry_t *entry = alchi_entry_of(part);
     int rc = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
     if (id == 0 || part->id != 0) {
         rc = alchi_error_rank(err, ALCH_EINVAL, store->rank, "matrix %llu cannot be given the id %llu",
                               (unsigned long long)part->id, (unsigned long long)id);
-    } else if (find(store, id)) {
+    } else if (alchi_store_find(store, id)) {
         rc = taken(store, id, err);
     } else {
         part->id = id;
@@ -308,8 +258,8 @@ alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_err
 }
 
 /* Drop one reference; the caller holds the mutex and frees what is returned after letting it go. */
-static entry_t *
-drop(alchi_store_t *store, entry_t *entry)
+static alchi_entry_t *
+drop(alchi_store_t *store, alchi_entry_t *entry)
 {
     if (--entry->part.references > 0)
         return NULL;
@@ -319,7 +269,7 @@ drop(alchi_store_t *store, entry_t *entry)
 
 /* Memory counts as used until it is really given back. */
 static void
-bury(alchi_store_t *store, entry_t *entry)
+bury(alchi_store_t *store, alchi_entry_t *entry)
 {
     int64_t bytes;
 
@@ -333,44 +283,35 @@ bury(alchi_store_t *store, entry_t *entry)
 void
 alchi_store_release(alchi_store_t *store, alchi_part_t *part)
 {
-    entry_t *gone;
+    alchi_entry_t *gone;
 
     if (!part)
         return;
     pthread_mutex_lock(&store->mutex);
-    gone = drop(store, entry_of(part));
+    gone = drop(store, alchi_entry_of(part));
     pthread_mutex_unlock(&store->mutex);
     bury(store, gone);
 }
 
-static int
-unknown(alchi_store_t *store, uint64_t id, alch_error_t *err)
+int
+alchi_store_unknown(const alchi_store_t *store, uint64_t id, alch_error_t *err)
 {
     return alchi_error_rank(err, ALCH_ENOENT, store->rank, "no matrix %llu on %s", (unsigned long long)id,
                             store->label);
 }
 
-static int
-busy(alchi_store_t *store, const alchi_part_t *part, alch_error_t *err)
-{
-    char what[128];
-
-    return alchi_error_rank(err, ALCH_EBUSY, store->rank, "%s is read by task %llu (%s)",
-                            describe_part(part, what, sizeof what), (unsigned long long)part->task, part->task_name);
-}
-
 int
 alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err)
 {
-    entry_t *entry, *gone = NULL;
+    alchi_entry_t *entry, *gone = NULL;
     int rc = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
-    entry = find(store, id);
+    entry = alchi_store_find(store, id);
     if (!entry) {
-        rc = unknown(store, id, err);
+        rc = alchi_store_unknown(store, id, err);
     } else if (entry->part.readers > 0) {
-        rc = busy(store, &entry->part, err);
+        rc = alchi_store_busy(store, &entry->part, err);
     } else {
         HASH_DEL(store->named, entry);
         entry->part.dead = true;
@@ -384,195 +325,17 @@ alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err)
 int
 alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_part_t **part_p, alch_error_t *err)
 {
-    entry_t *entry;
+    alchi_entry_t *entry;
     int rc = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
-    entry = find(store, id);
+    entry = alchi_store_find(store, id);
     if (entry) {
         entry->part.references++;
         *part_p = &entry->part;
     } else {
-        rc = unknown(store, id, err);
+        rc = alchi_store_unknown(store, id, err);
     }
     pthread_mutex_unlock(&store->mutex);
-    return rc;
-}
-
-static void
-set_holder(alchi_part_t *part, const hold_t *hold)
-{
-    part->task = hold ? hold->task : 0;
-    snprintf(part->task_name, sizeof part->task_name, "%s", hold ? hold->name : "");
-}
-
-int
-alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, const uint64_t *ids, size_t count,
-                 alch_error_t *err)
-{
-    hold_t *hold = calloc(1, sizeof *hold + count * sizeof(hold->entries[0]));
-    int rc = ALCH_OK;
-
-    if (!hold)
-        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "out of memory");
-    hold->task = task;
-    snprintf(hold->name, sizeof hold->name, "%s", task_name ? task_name : "");
-    pthread_mutex_lock(&store->mutex);
-    for (; hold->count < count; hold->count++) {
-        entry_t *entry = find(store, ids[hold->count]);
-
-        if (!entry) {
-            rc = unknown(store, ids[hold->count], err);
-            break;
-        }
-        hold->entries[hold->count] = entry;
-    }
-    if (!rc) {
-        for (size_t k = 0; k < count; k++) {
-            alchi_part_t *part = &hold->entries[k]->part;
-
-            part->references++;
-            part->readers++;
-            set_holder(part, hold);
-        }
-        DL_APPEND(store->holds, hold);
-    }
-    pthread_mutex_unlock(&store->mutex);
-    if (rc)
-        free(hold);
-    return rc;
-}
-
-static const hold_t *
-holder(alchi_store_t *store, const entry_t *entry)
-{
-    const hold_t *hold;
-
-    DL_FOREACH(store->holds, hold)
-    {
-        for (size_t k = 0; k < hold->count; k++)
-            if (hold->entries[k] == entry)
-                return hold;
-    }
-    return NULL;
-}
-
-void
-alchi_store_unlock(alchi_store_t *store, uint64_t task, const uint64_t *ids, size_t count)
-{
-    hold_t *hold;
-
-    (void)ids; /* the hold knows its matrices, which the ids may no longer find */
-    (void)count;
-    pthread_mutex_lock(&store->mutex);
-    DL_SEARCH_SCALAR(store->holds, hold, task, task);
-    if (!hold) {
-        pthread_mutex_unlock(&store->mutex);
-        return;
-    }
-    DL_DELETE(store->holds, hold);
-    for (size_t k = 0; k < hold->count; k++) {
-        alchi_part_t *part = &hold->entries[k]->part;
-
-        part->readers--;
-        set_holder(part, part->readers > 0 ? holder(store, hold->entries[k]) : NULL);
-    }
-    pthread_mutex_unlock(&store->mutex);
-    for (size_t k = 0; k < hold->count; k++)
-        alchi_store_release(store, &hold->entries[k]->part);
-    free(hold);
-}
-
-int
-alchi_store_may_write(alchi_store_t *store, const alchi_part_t *part, alch_error_t *err)
-{
-    int rc = ALCH_OK;
-
-    pthread_mutex_lock(&store->mutex);
-    if (part->dead)
-        rc = unknown(store, part->id, err);
-    else if (part->readers > 0)
-        rc = busy(store, part, err);
-    pthread_mutex_unlock(&store->mutex);
-    return rc;
-}
-
-int
-alchi_store_written(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err)
-{
-    int rc = alchi_store_may_write(store, part, err);
-    char what[128];
-
-    if (rc)
-        return rc;
-    pthread_mutex_lock(&part->mutex);
-    rc = alchi_region_add(part->region, rect);
-    pthread_mutex_unlock(&part->mutex);
-    if (rc)
-        return alchi_error_rank(err, rc, store->rank, "%s: cannot note what is written on %s",
-                                describe_part(part, what, sizeof what), store->label);
-    return ALCH_OK;
-}
-
-/* "rows 50..99 of column 0": the first run of a missing local rectangle that is contiguous in the matrix. */
-static char *
-describe_missing(const alchi_part_t *part, const alch_rect_t *missing, char *text, size_t size)
-{
-    const alchi_axis_t *rows = &part->rows;
-    int64_t run = rows->period == rows->block ? missing->m : rows->block - missing->i % rows->block;
-    int64_t first = alchi_axis_global(rows, missing->i), column = alchi_axis_global(&part->cols, missing->j);
-
-    if (run > missing->m)
-        run = missing->m;
-    if (run == 1)
-        snprintf(text, size, "row %lld of column %lld", (long long)first, (long long)column);
-    else
-        snprintf(text, size, "rows %lld..%lld of column %lld", (long long)first, (long long)(first + run - 1),
-                 (long long)column);
-    return text;
-}
-
-int
-alchi_store_covered(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err)
-{
-    alch_rect_t missing;
-    char what[128], where[96];
-    bool lacking;
-
-    pthread_mutex_lock(&part->mutex);
-    lacking = !alchi_region_complete(part->region) && !alchi_region_covers(part->region, rect) &&
-              alchi_region_missing(part->region, rect, &missing);
-    pthread_mutex_unlock(&part->mutex);
-    if (!lacking)
-        return ALCH_OK;
-    return alchi_error_rank(
-        err, ALCH_EINCOMPLETE, store->rank, "%s: asked for entries on %s that are not written, first %s",
-        describe_part(part, what, sizeof what), store->label, describe_missing(part, &missing, where, sizeof where));
-}
-
-int
-alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err)
-{
-    alchi_part_t *part = NULL;
-    alch_rect_t whole, missing;
-    char what[128], where[96];
-    int64_t total, written;
-    bool lacking;
-    int rc = alchi_store_acquire(store, id, &part, err);
-
-    if (rc)
-        return rc;
-    whole = (alch_rect_t){0, 0, part->local_m, part->local_n};
-    total = part->local_m * part->local_n;
-    pthread_mutex_lock(&part->mutex);
-    written = alchi_region_count(part->region);
-    lacking = !alchi_region_complete(part->region) && alchi_region_missing(part->region, &whole, &missing);
-    pthread_mutex_unlock(&part->mutex);
-    if (lacking)
-        rc = alchi_error_rank(err, ALCH_EINCOMPLETE, store->rank,
-                              "%s: %lld of %lld entries on %s are not written, first %s",
-                              describe_part(part, what, sizeof what), (long long)(total - written), (long long)total,
-                              store->label, describe_missing(part, &missing, where, sizeof where));
-    alchi_store_release(store, part);
     return rc;
 }
