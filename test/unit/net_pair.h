@@ -1,0 +1,64 @@
+/** @file net_pair.h  Connected sockets for tests. */
+#ifndef NET_PAIR_H
+#define NET_PAIR_H
+
+#include "net/address.h"
+#include "net/channel.h"
+#include "unit.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A listening socket on a free port of loopback. */
+static inline int
+pair_listen(alchi_address_t *address)
+{
+    int fd = -1;
+
+    *address = (alchi_address_t){.host = "127.0.0.1"};
+    unit_code(alchi_bind(address, &fd, NULL), ALCH_OK);
+    unit_code(alchi_listen(fd, 16, NULL), ALCH_OK);
+    return fd;
+}
+
+static inline int
+pair_accept(int listen_fd)
+{
+    alchi_deadline_t deadline = alchi_deadline_in_ms(1500);
+    struct pollfd entry = {.fd = listen_fd, .events = POLLIN};
+    int fd = -1;
+
+    while (alchi_accept(listen_fd, &fd, NULL) == ALCH_EAGAIN && alchi_deadline_left_ms(deadline) > 0)
+        poll(&entry, 1, alchi_deadline_left_ms(deadline));
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+/* Two ends of a TCP connection. */
+static inline void
+pair_tcp(int fd[2])
+{
+    alchi_address_t address;
+    int listen_fd = pair_listen(&address);
+
+    unit_code(alchi_connect(&address, alchi_deadline_in_ms(1500), &fd[0], NULL), ALCH_OK);
+    fd[1] = pair_accept(listen_fd);
+    close(listen_fd);
+}
+
+static inline void
+pair_unix(int fd[2])
+{
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+}
+
+static inline alchi_channel_t *
+pair_channel(int fd)
+{
+    alchi_channel_t *channel = alchi_channel_create(alchi_stream_create(fd));
+
+    ck_assert_ptr_nonnull(channel);
+    return channel;
+}
+
+#endif

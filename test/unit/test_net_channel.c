@@ -1,0 +1,638 @@
+#include "net_pair.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The channel under test, and the raw other end. */
+static alchi_channel_t *channel;
+static int peer;
+
+static void
+open_raw(void)
+{
+    int fd[2];
+
+    pair_unix(fd);
+    channel = pair_channel(fd[0]);
+    peer = fd[1];
+}
+
+/* Two channels joined, past authentication, with payload. */
+static void
+open_joined(alchi_channel_t *end[2])
+{
+    int fd[2];
+
+    pair_tcp(fd);
+    for (int i = 0; i < 2; i++) {
+        end[i] = pair_channel(fd[i]);
+        alchi_channel_set_limits(end[i], ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
+    }
+}
+
+/* A frame with a TEST_STRING of `length` letters and `payload` announced; returns its size without payload. */
+static size_t
+make_frame(uint8_t *out, uint64_t id, size_t length, uint32_t payload)
+{
+    Alchw__TestString message = ALCHW__TEST_STRING__INIT;
+    alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = ALCHI_TEST_STRING, .id = id, .payload = payload};
+
+    message.text = malloc(length + 1);
+    memset(message.text, 'x', length);
+    message.text[length] = '\0';
+    frame.meta = (uint32_t)alchw__test_string__get_packed_size(&message);
+    alchi_frame_encode(&frame, out);
+    alchw__test_string__pack(&message, out + ALCHI_FRAME_HEADER);
+    free(message.text);
+    return ALCHI_FRAME_HEADER + frame.meta;
+}
+
+static void
+feed(const void *bytes, size_t size)
+{
+    ck_assert_int_eq(send(peer, bytes, size, MSG_NOSIGNAL), (ssize_t)size);
+}
+
+static int
+receive(alchi_frame_t *frame, ProtobufCMessage **message)
+{
+    return alchi_channel_receive_by(channel, alchi_deadline_in_ms(1000), frame, message);
+}
+
+static size_t
+text_size(const ProtobufCMessage *message)
+{
+    const Alchw__TestString *test = (const Alchw__TestString *)message;
+
+    return test->text ? strlen(test->text) : 0;
+}
+
+/* ---- a peer that breaks the protocol ---- */
+
+static void
+check_broken(int expected, const char *fault)
+{
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+
+    unit_code(receive(&frame, &message), expected);
+    ck_assert_msg(strstr(alchi_channel_fault(channel), fault), "\"%s\"", alchi_channel_fault(channel));
+    unit_code(alchi_channel_receive(channel, &frame, &message), expected);
+    unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 1, NULL), ALCH_OK);
+}
+
+START_TEST(garbage)
+{
+    open_raw();
+    feed("GET / HTTP/1.1\r\n\r\n", 18);
+    check_broken(ALCH_EPROTO, "starts with 47 45 54 20");
+}
+END_TEST
+
+START_TEST(garbage_of_one_byte)
+{
+    open_raw();
+    feed("\x16", 1);
+    check_broken(ALCH_EPROTO, "starts with 16");
+}
+END_TEST
+
+START_TEST(other_version)
+{
+    uint8_t bytes[64];
+
+    open_raw();
+    make_frame(bytes, 1, 3, 0);
+    bytes[4] = 9;
+    feed(bytes, ALCHI_FRAME_HEADER);
+    check_broken(ALCH_EVERSION, "wire version 9");
+}
+END_TEST
+
+/* Refused by the header alone, before anything of that size is read or allocated. */
+START_TEST(oversized_message)
+{
+    static uint8_t bytes[8192];
+
+    open_raw();
+    make_frame(bytes, 1, 5000, 0);
+    feed(bytes, ALCHI_FRAME_HEADER);
+    check_broken(ALCH_ELIMIT, "TEST_STRING frame of 5003 bytes of message and 0 of payload, at most 4096 and 0");
+}
+END_TEST
+
+START_TEST(oversized_payload)
+{
+    uint8_t bytes[64];
+
+    open_raw();
+    alchi_channel_set_limits(channel, ALCHI_META_MAX, 0);
+    feed(bytes, make_frame(bytes, 1, 3, 1));
+    check_broken(ALCH_ELIMIT, "1 of payload");
+}
+END_TEST
+
+START_TEST(undecodable_message)
+{
+    uint8_t bytes[64];
+    size_t size;
+
+    open_raw();
+    size = make_frame(bytes, 1, 3, 0);
+    bytes[size - 1] = 0xff; /* not UTF-8 */
+    feed(bytes, size);
+    check_broken(ALCH_EPROTO, "(TEST_STRING): its message of 5 bytes cannot be decoded");
+}
+END_TEST
+
+START_TEST(unknown_type)
+{
+    alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = 999};
+    uint8_t bytes[ALCHI_FRAME_HEADER];
+
+    open_raw();
+    alchi_frame_encode(&frame, bytes);
+    feed(bytes, sizeof bytes);
+    check_broken(ALCH_EPROTO, "frame of type 999");
+}
+END_TEST
+
+/* Cut off at every length. */
+START_TEST(truncated)
+{
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+    uint8_t bytes[64];
+    size_t size = make_frame(bytes, 1, 7, 0);
+
+    for (size_t cut = 0; cut < size; cut++) {
+        open_raw();
+        feed(bytes, cut);
+        unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_EAGAIN);
+        close(peer);
+        errno = 77;
+        unit_code(receive(&frame, &message), ALCH_ECONNECT);
+        ck_assert_int_eq(errno, 0);
+        ck_assert_str_eq(alchi_channel_fault(channel), "");
+        unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_ECONNECT);
+        alchi_channel_destroy(channel);
+    }
+}
+END_TEST
+
+/* ---- receiving ---- */
+
+START_TEST(byte_by_byte)
+{
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+    uint8_t bytes[64];
+    size_t size = make_frame(bytes, 42, 9, 0);
+
+    open_raw();
+    for (size_t i = 0; i < size; i++) {
+        unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_EAGAIN);
+        feed(bytes + i, 1);
+    }
+    unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_OK);
+    ck_assert_uint_eq(frame.id, 42);
+    ck_assert_uint_eq(frame.type, ALCHI_TEST_STRING);
+    ck_assert_uint_eq(text_size(message), 9);
+    alchi_message_free(message);
+    unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_EAGAIN);
+}
+END_TEST
+
+START_TEST(many_at_once)
+{
+    static uint8_t bytes[300 * 64];
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+    size_t size = 0;
+
+    open_raw();
+    for (uint64_t id = 0; id < 300; id++)
+        size += make_frame(bytes + size, id, id % 20, 0);
+    feed(bytes, size);
+    for (uint64_t id = 0; id < 300; id++) {
+        unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_OK);
+        ck_assert_uint_eq(frame.id, id);
+        ck_assert_uint_eq(text_size(message), id % 20);
+        alchi_message_free(message);
+    }
+    ck_assert(!alchi_channel_buffered(channel));
+    unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_EAGAIN);
+}
+END_TEST
+
+/* No message of a known type is NULL: who casts it needs no check. */
+START_TEST(empty_message_is_a_struct)
+{
+    alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = ALCHI_SUBMIT_TASK, .id = 3};
+    uint8_t bytes[ALCHI_FRAME_HEADER];
+    ProtobufCMessage *message = NULL;
+
+    open_raw();
+    alchi_frame_encode(&frame, bytes);
+    feed(bytes, sizeof bytes);
+    unit_code(receive(&frame, &message), ALCH_OK);
+    ck_assert_ptr_nonnull(message);
+    ck_assert_uint_eq(((Alchw__SubmitTask *)message)->n_arguments, 0);
+    alchi_message_free(message);
+}
+END_TEST
+
+START_TEST(receive_has_a_deadline)
+{
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+    int64_t start = alchi_now_ns();
+
+    open_raw();
+    unit_code(alchi_channel_receive_by(channel, alchi_deadline_in_ms(30), &frame, &message), ALCH_ETIMEDOUT);
+    ck_assert_int_ge(alchi_now_ns() - start, 29000000);
+    unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_EAGAIN);
+}
+END_TEST
+
+START_TEST(payload_must_be_taken)
+{
+    alchi_frame_t frame;
+    ProtobufCMessage *message = NULL;
+    uint8_t bytes[128], payload[16];
+    size_t size = make_frame(bytes, 1, 3, 10);
+
+    open_raw();
+    alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
+    memcpy(bytes + size, "0123456789", 10);
+    size += 10;
+    size += make_frame(bytes + size, 2, 4, 0);
+    feed(bytes, size);
+    unit_code(receive(&frame, &message), ALCH_OK);
+    ck_assert_uint_eq(frame.payload, 10);
+    alchi_message_free(message);
+    unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_ESTATE);
+    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, 4), 4);
+    ck_assert_int_eq(alchi_channel_read_payload(channel, payload + 4, 12), 6);
+    ck_assert_mem_eq(payload, "0123456789", 10);
+    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, 1), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    unit_code(receive(&frame, &message), ALCH_OK);
+    ck_assert_uint_eq(frame.id, 2);
+    alchi_message_free(message);
+}
+END_TEST
+
+START_TEST(payload_cut_off)
+{
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+    uint8_t bytes[128], payload[16];
+    size_t size = make_frame(bytes, 1, 3, 10);
+
+    open_raw();
+    alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
+    feed(bytes, size);
+    feed("0123", 4);
+    unit_code(receive(&frame, &message), ALCH_OK);
+    alchi_message_free(message);
+    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof payload), 4);
+    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof payload), 0);
+    close(peer);
+    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof payload), -1);
+    ck_assert_int_eq(errno, 0);
+    unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_ECONNECT);
+}
+END_TEST
+
+/* Bulk data does not pass through the buffer, apart from what little was read ahead. */
+START_TEST(payload_is_not_read_ahead)
+{
+    static uint8_t bytes[100000];
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+    size_t size = make_frame(bytes, 1, 3, 90000);
+    ssize_t left = 0, n;
+
+    open_raw();
+    alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
+    feed(bytes, size + 90000);
+    unit_code(receive(&frame, &message), ALCH_OK);
+    alchi_message_free(message);
+    while ((n = recv(alchi_channel_fd(channel), bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+        left += n;
+    ck_assert_int_ge(left, 90000 - 256);
+}
+END_TEST
+
+/* ---- sending ---- */
+
+START_TEST(sends_bytes_of_a_frame)
+{
+    Alchw__TestString message = ALCHW__TEST_STRING__INIT;
+    uint8_t expected[64], bytes[64];
+    size_t size = make_frame(expected, 7, 3, 0);
+
+    open_raw();
+    message.text = "xxx";
+    unit_code(alchi_channel_send(channel, ALCHI_TEST_STRING, 0, 7, &message), ALCH_OK);
+    ck_assert(!alchi_channel_wants_write(channel));
+    ck_assert_int_eq(recv(peer, bytes, sizeof bytes, MSG_DONTWAIT), (ssize_t)size);
+    ck_assert_mem_eq(bytes, expected, size);
+}
+END_TEST
+
+START_TEST(message_above_limit_is_not_queued)
+{
+    Alchw__TestString message = ALCHW__TEST_STRING__INIT;
+    uint8_t bytes[64];
+
+    open_raw();
+    message.text = calloc(1, ALCHI_META_MAX + 1);
+    memset(message.text, 'x', ALCHI_META_MAX);
+    unit_code(alchi_channel_send(channel, ALCHI_TEST_STRING, 0, 7, &message), ALCH_ERANGE);
+    free(message.text);
+    unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 8, NULL), ALCH_OK);
+    ck_assert_int_eq(recv(peer, bytes, sizeof bytes, MSG_DONTWAIT), ALCHI_FRAME_HEADER);
+}
+END_TEST
+
+START_TEST(backlog_is_bounded)
+{
+    Alchw__TestString message = ALCHW__TEST_STRING__INIT;
+    alchi_frame_t frame;
+    ProtobufCMessage *received;
+    uint8_t bytes[64];
+    int code = ALCH_OK, sent = 0;
+
+    open_raw();
+    alchi_channel_set_backlog(channel, 100000);
+    message.text = calloc(1, 10001);
+    memset(message.text, 'x', 10000);
+    for (; code == ALCH_OK && sent < 1000; sent++)
+        code = alchi_channel_send(channel, ALCHI_TEST_STRING, 0, 7, &message);
+    free(message.text);
+    unit_code(code, ALCH_ELIMIT);
+    ck_assert_int_gt(sent, 10);
+    unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 8, NULL), ALCH_ELIMIT);
+    unit_code(alchi_channel_flush(channel), ALCH_ELIMIT);
+    /* The other direction is not concerned. */
+    feed(bytes, make_frame(bytes, 5, 3, 0));
+    unit_code(receive(&frame, &received), ALCH_OK);
+    alchi_message_free(received);
+}
+END_TEST
+
+START_TEST(flush_has_a_deadline)
+{
+    Alchw__TestString message = ALCHW__TEST_STRING__INIT;
+    static uint8_t bytes[1 << 16];
+
+    open_raw();
+    message.text = calloc(1, 500001);
+    memset(message.text, 'x', 500000);
+    for (int i = 0; i < 4; i++)
+        unit_code(alchi_channel_send(channel, ALCHI_TEST_STRING, 0, 7, &message), ALCH_OK);
+    free(message.text);
+    ck_assert(alchi_channel_wants_write(channel));
+    unit_code(alchi_channel_flush(channel), ALCH_EAGAIN);
+    unit_code(alchi_channel_flush_by(channel, alchi_deadline_in_ms(20)), ALCH_ETIMEDOUT);
+    while (alchi_channel_flush(channel) == ALCH_EAGAIN)
+        ck_assert_int_gt(recv(peer, bytes, sizeof bytes, MSG_DONTWAIT), 0);
+    ck_assert(!alchi_channel_wants_write(channel));
+}
+END_TEST
+
+START_TEST(send_to_nobody)
+{
+    open_raw();
+    close(peer);
+    unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 1, NULL), ALCH_ECONNECT);
+    ck_assert_int_eq(errno, EPIPE);
+    errno = 0;
+    unit_code(alchi_channel_flush(channel), ALCH_ECONNECT);
+    ck_assert_int_eq(errno, EPIPE);
+    ck_assert(!alchi_channel_wants_write(channel));
+}
+END_TEST
+
+/* An error's text may be cut in the middle of a character, or come from anywhere. */
+START_TEST(error_text_is_always_accepted)
+{
+    alchi_channel_t *end[2];
+    alch_error_t error = {.code = ALCH_EFUNCTION, .rank = 2, .text = "caf\xc3\xa9 \xff\x01\nline\xe2\x82"};
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+
+    open_joined(end);
+    unit_code(alchi_channel_send_error(end[0], 9, &error), ALCH_OK);
+    unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
+    ck_assert_uint_eq(frame.type, ALCHI_ERROR);
+    ck_assert_uint_eq(frame.flags, ALCHI_FRAME_REPLY);
+    ck_assert_uint_eq(frame.id, 9);
+    ck_assert_uint_eq(((Alchw__Error *)message)->code, ALCH_EFUNCTION);
+    ck_assert_int_eq(((Alchw__Error *)message)->rank, 2);
+    ck_assert_str_eq(((Alchw__Error *)message)->text, "caf\xc3\xa9 ??\nline??");
+    alchi_message_free(message);
+    error.rank = -1;
+    unit_code(alchi_channel_send_error(end[0], 0, &error), ALCH_OK);
+    unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
+    ck_assert_uint_eq(frame.flags, 0);
+    ck_assert_int_eq(((Alchw__Error *)message)->rank, -1);
+    alchi_message_free(message);
+}
+END_TEST
+
+/* ---- payload ---- */
+
+START_TEST(payload_arguments)
+{
+    alchi_frame_t frame = {.type = ALCHI_DATA_WRITE, .id = 1, .payload = 10};
+    struct iovec iov[2] = {{"0123456", 7}, {"89", 2}};
+    size_t sent = 0;
+
+    open_raw();
+    unit_code(alchi_channel_send_payload(channel, &frame, NULL, iov, 2, &sent), ALCH_EINVAL);
+    iov[1].iov_len = SIZE_MAX;
+    unit_code(alchi_channel_send_payload(channel, &frame, NULL, iov, 2, &sent), ALCH_EINVAL);
+    frame.payload = ALCHI_PAYLOAD_MAX + 1;
+    iov[0].iov_len = frame.payload;
+    unit_code(alchi_channel_send_payload(channel, &frame, NULL, iov, 1, &sent), ALCH_EINVAL);
+    sent = 40;
+    unit_code(alchi_channel_send_payload(channel, &frame, NULL, iov, 1, &sent), ALCH_ESTATE);
+    ck_assert(!alchi_channel_wants_write(channel));
+}
+END_TEST
+
+#define PIECES 1500
+
+static void *
+drain(void *argument)
+{
+    alchi_channel_t *end = argument;
+    uint8_t *payload = malloc(ALCHI_PAYLOAD_MAX);
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+    size_t wrong = 0;
+
+    for (int k = 0; k < 4; k++) {
+        size_t got = 0;
+
+        if (alchi_channel_receive_by(end, alchi_deadline_in_ms(3000), &frame, &message) != ALCH_OK)
+            return (void *)"no frame";
+        if ((k == 0) != (message != NULL) || frame.id != (k == 3 ? 6U : 5U))
+            return (void *)"wrong frame";
+        alchi_message_free(message);
+        while (got < frame.payload) {
+            size_t ask = (size_t)(rand() % 70000 + 1);
+            ssize_t n = alchi_channel_read_payload(end, payload + got, ask);
+
+            if (n < 0)
+                return (void *)"no payload";
+            if (n == 0)
+                alchi_stream_wait(alchi_channel_stream(end), POLLIN, alchi_deadline_in_ms(1000));
+            got += (size_t)n;
+        }
+        for (size_t i = 0; i < frame.payload; i++)
+            wrong += payload[i] != (uint8_t)(i * 7 + (size_t)k);
+    }
+    free(payload);
+    return wrong ? (void *)"wrong bytes" : NULL;
+}
+
+/* Frames in many pieces of all sizes, an empty one among them, to a reader that takes them in other pieces. */
+START_TEST(payload_in_pieces)
+{
+    static uint8_t bytes[ALCHI_PAYLOAD_MAX];
+    static struct iovec iov[PIECES];
+    Alchw__DataWrite message = ALCHW__DATA_WRITE__INIT;
+    alchi_channel_t *end[2];
+    pthread_t thread;
+    void *failure;
+
+    open_joined(end);
+    ck_assert_int_eq(pthread_create(&thread, NULL, drain, end[1]), 0);
+    message.has_matrix = 1;
+    message.matrix = 3;
+    for (int k = 0; k < 4; k++) {
+        alchi_frame_t frame = {.type = ALCHI_DATA_WRITE, .id = k == 3 ? 6 : 5, .flags = k < 2 ? ALCHI_FRAME_MORE : 0};
+        size_t offset = 0, sent = 0;
+        int code;
+
+        for (int i = 0; i < PIECES; i++) {
+            size_t size = (size_t)(i < PIECES - 1 ? i % 700 : 100000);
+
+            iov[i] = (struct iovec){bytes + offset, size};
+            offset += size;
+        }
+        for (size_t i = 0; i < offset; i++)
+            bytes[i] = (uint8_t)(i * 7 + (size_t)k);
+        frame.payload = (uint32_t)offset;
+        while ((code = alchi_channel_send_payload(end[0], &frame, k ? NULL : &message, iov, PIECES, &sent)) ==
+               ALCH_EAGAIN)
+            unit_code(alchi_stream_wait(alchi_channel_stream(end[0]), POLLOUT, alchi_deadline_in_ms(1000)), ALCH_OK);
+        unit_code(code, ALCH_OK);
+    }
+    pthread_join(thread, &failure);
+    ck_assert_msg(failure == NULL, "%s", (char *)failure);
+}
+END_TEST
+
+/* What is sent in the middle of a payload frame waits for its end. */
+START_TEST(frames_queue_behind_payload)
+{
+    static uint8_t bytes[ALCHI_PAYLOAD_MAX], got[ALCHI_PAYLOAD_MAX];
+    alchi_frame_t frame = {.type = ALCHI_DATA_BLOCK, .id = 5, .payload = sizeof bytes}, other = frame, received;
+    struct iovec iov = {bytes, sizeof bytes};
+    alchi_channel_t *end[2];
+    ProtobufCMessage *message;
+    size_t sent = 0, other_sent = 0, taken = 0;
+    int fd[2];
+
+    pair_unix(fd);
+    for (int i = 0; i < 2; i++) {
+        end[i] = pair_channel(fd[i]);
+        alchi_channel_set_limits(end[i], ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
+    }
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i % 251);
+    unit_code(alchi_channel_send(end[0], ALCHI_PING, 0, 1, NULL), ALCH_OK);
+    unit_code(alchi_channel_send_payload(end[0], &frame, NULL, &iov, 1, &sent), ALCH_EAGAIN);
+    ck_assert_uint_gt(sent, ALCHI_FRAME_HEADER);
+    unit_code(alchi_channel_send(end[0], ALCHI_PING, 0, 2, NULL), ALCH_OK);
+    unit_code(alchi_channel_send_payload(end[0], &other, NULL, &iov, 1, &other_sent), ALCH_ESTATE);
+    unit_code(alchi_channel_flush(end[0]), ALCH_EAGAIN);
+    unit_code(alchi_channel_flush_by(end[0], alchi_deadline_in_ms(1000)), ALCH_ESTATE);
+    unit_code(alchi_channel_receive(end[1], &received, &message), ALCH_OK);
+    ck_assert_uint_eq(received.id, 1);
+    alchi_message_free(message);
+    unit_code(alchi_channel_receive(end[1], &received, &message), ALCH_OK);
+    ck_assert_uint_eq(received.id, 5);
+    ck_assert_ptr_null(message);
+    while (taken < sizeof got) {
+        ssize_t n = alchi_channel_read_payload(end[1], got + taken, sizeof got - taken);
+
+        ck_assert_int_ge(n, 0);
+        taken += (size_t)n;
+        if (sent < sizeof bytes + ALCHI_FRAME_HEADER)
+            (void)alchi_channel_send_payload(end[0], &frame, NULL, &iov, 1, &sent);
+    }
+    ck_assert_mem_eq(got, bytes, sizeof bytes);
+    unit_code(alchi_channel_receive(end[1], &received, &message), ALCH_OK);
+    ck_assert_uint_eq(received.id, 2);
+    alchi_message_free(message);
+    ck_assert(!alchi_channel_wants_write(end[0]));
+}
+END_TEST
+
+START_TEST(destroy_null)
+{
+    errno = 77;
+    alchi_channel_destroy(NULL);
+    ck_assert_int_eq(errno, 77);
+    ck_assert_ptr_null(alchi_channel_create(NULL));
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *breaking = tcase_create("broken protocol"), *receiving = tcase_create("receive"),
+          *sending = tcase_create("send"), *payload = tcase_create("payload");
+
+    tcase_add_test(breaking, destroy_null);
+    tcase_add_test(breaking, garbage);
+    tcase_add_test(breaking, garbage_of_one_byte);
+    tcase_add_test(breaking, other_version);
+    tcase_add_test(breaking, oversized_message);
+    tcase_add_test(breaking, oversized_payload);
+    tcase_add_test(breaking, undecodable_message);
+    tcase_add_test(breaking, unknown_type);
+    tcase_add_test(breaking, truncated);
+    suite_add_tcase(suite, breaking);
+    tcase_add_test(receiving, byte_by_byte);
+    tcase_add_test(receiving, many_at_once);
+    tcase_add_test(receiving, empty_message_is_a_struct);
+    tcase_add_test(receiving, receive_has_a_deadline);
+    tcase_add_test(receiving, payload_must_be_taken);
+    tcase_add_test(receiving, payload_cut_off);
+    tcase_add_test(receiving, payload_is_not_read_ahead);
+    suite_add_tcase(suite, receiving);
+    tcase_add_test(sending, sends_bytes_of_a_frame);
+    tcase_add_test(sending, message_above_limit_is_not_queued);
+    tcase_add_test(sending, backlog_is_bounded);
+    tcase_add_test(sending, flush_has_a_deadline);
+    tcase_add_test(sending, send_to_nobody);
+    tcase_add_test(sending, error_text_is_always_accepted);
+    suite_add_tcase(suite, sending);
+    tcase_add_test(payload, payload_arguments);
+    tcase_add_test(payload, payload_in_pieces);
+    tcase_add_test(payload, frames_queue_behind_payload);
+    suite_add_tcase(suite, payload);
+}

@@ -1,0 +1,138 @@
+#include "net_pair.h"
+
+#include "net/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static alchi_stream_t *stream;
+static int peer;
+
+/* Every test runs over TCP and over a unix socket. */
+static void
+open_pair(int kind)
+{
+    int fd[2];
+
+    if (kind == 0)
+        pair_tcp(fd);
+    else
+        pair_unix(fd);
+    stream = alchi_stream_create(fd[0]);
+    ck_assert_ptr_nonnull(stream);
+    peer = fd[1];
+}
+
+START_TEST(destroy_null)
+{
+    errno = 77;
+    alchi_stream_destroy(NULL);
+    ck_assert_int_eq(errno, 77);
+}
+END_TEST
+
+START_TEST(reads_what_is_there)
+{
+    char bytes[16];
+
+    open_pair(_i);
+    ck_assert_int_eq(alchi_stream_read(stream, bytes, sizeof bytes), 0);
+    ck_assert_int_eq(write(peer, "hello", 5), 5);
+    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
+    ck_assert_int_eq(alchi_stream_read(stream, bytes, 0), 0);
+    ck_assert_int_eq(alchi_stream_read(stream, bytes, 2), 2);
+    ck_assert_int_eq(alchi_stream_read(stream, bytes + 2, sizeof bytes - 2), 3);
+    ck_assert_mem_eq(bytes, "hello", 5);
+    ck_assert_int_eq(alchi_stream_read(stream, bytes, sizeof bytes), 0);
+}
+END_TEST
+
+START_TEST(end_has_errno_0)
+{
+    char byte;
+
+    open_pair(_i);
+    close(peer);
+    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
+    errno = 77;
+    ck_assert_int_eq(alchi_stream_read(stream, &byte, 1), -1);
+    ck_assert_int_eq(errno, 0);
+}
+END_TEST
+
+START_TEST(writes_pieces_until_full)
+{
+    static char large[1 << 16];
+    struct iovec iov[] = {{"ab", 2}, {"", 0}, {"cde", 3}};
+    char bytes[8] = "";
+    ssize_t n;
+
+    open_pair(_i);
+    ck_assert_int_eq(alchi_stream_writev(stream, iov, 0), 0);
+    ck_assert_int_eq(alchi_stream_writev(stream, iov, 3), 5);
+    ck_assert_int_eq(recv(peer, bytes, 5, MSG_WAITALL), 5);
+    ck_assert_str_eq(bytes, "abcde");
+    iov[0] = (struct iovec){large, sizeof large};
+    while ((n = alchi_stream_writev(stream, iov, 1)) > 0)
+        ;
+    ck_assert_int_eq(n, 0);
+    unit_code(alchi_stream_wait(stream, POLLOUT, alchi_deadline_in_ms(20)), ALCH_ETIMEDOUT);
+}
+END_TEST
+
+START_TEST(no_signal_when_peer_is_gone)
+{
+    struct iovec iov = {"x", 1};
+    ssize_t n = 0;
+
+    open_pair(_i);
+    close(peer);
+    for (int i = 0; i < 100 && n >= 0; i++) {
+        n = alchi_stream_writev(stream, &iov, 1);
+        usleep(1000);
+    }
+    ck_assert_int_eq(n, -1);
+    ck_assert(errno == EPIPE || errno == ECONNRESET);
+}
+END_TEST
+
+START_TEST(wait_has_a_deadline)
+{
+    int64_t start = alchi_now_ns();
+
+    open_pair(_i);
+    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(30)), ALCH_ETIMEDOUT);
+    ck_assert_int_ge(alchi_now_ns() - start, 29000000);
+    unit_code(alchi_stream_wait(stream, POLLIN, alchi_now_ns() - 1), ALCH_ETIMEDOUT);
+    unit_code(alchi_stream_wait(stream, POLLOUT, alchi_now_ns() - 1), ALCH_OK);
+}
+END_TEST
+
+START_TEST(destroy_closes)
+{
+    int fd;
+
+    open_pair(_i);
+    fd = alchi_stream_fd(stream);
+    errno = 77;
+    alchi_stream_destroy(stream);
+    ck_assert_int_eq(errno, 77);
+    ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *tcase = tcase_create("stream");
+
+    tcase_add_test(tcase, destroy_null);
+    tcase_add_loop_test(tcase, reads_what_is_there, 0, 2);
+    tcase_add_loop_test(tcase, end_has_errno_0, 0, 2);
+    tcase_add_loop_test(tcase, writes_pieces_until_full, 0, 2);
+    tcase_add_loop_test(tcase, no_signal_when_peer_is_gone, 0, 2);
+    tcase_add_loop_test(tcase, wait_has_a_deadline, 0, 2);
+    tcase_add_loop_test(tcase, destroy_closes, 0, 2);
+    suite_add_tcase(suite, tcase);
+}
