@@ -270,6 +270,8 @@ START_TEST(answers_from_two_threads)
         ProtobufCMessage *got = NULL;
         alchi_frame_t frame;
 
+        /* The driver's own pings may have been too many for the socket. */
+        ck_assert_int_ne(alchi_channel_flush(rank.driver), ALCH_ECONNECT);
         unit_code(alchi_channel_receive_by(rank.driver, alchi_deadline_in_ms(WAIT_MS), &frame, &got), ALCH_OK);
         alchi_message_free(got);
         strings += frame.type == ALCHI_TEST_STRING;
