@@ -52,13 +52,47 @@ pair_unix(int fd[2])
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 }
 
+/* What a test made and did not free itself is freed at its end: leaks that are left are the library's. */
+static alchi_channel_t *pair_channels[64];
+static ProtobufCMessage *pair_messages[64];
+static int pair_channel_count, pair_message_count;
+
 static inline alchi_channel_t *
 pair_channel(int fd)
 {
     alchi_channel_t *channel = alchi_channel_create(alchi_stream_create(fd));
 
     ck_assert_ptr_nonnull(channel);
+    ck_assert_int_lt(pair_channel_count, 64);
+    pair_channels[pair_channel_count++] = channel;
     return channel;
+}
+
+static inline void
+pair_destroy(alchi_channel_t *channel)
+{
+    for (int i = 0; i < pair_channel_count; i++)
+        if (pair_channels[i] == channel)
+            pair_channels[i] = pair_channels[--pair_channel_count];
+    alchi_channel_destroy(channel);
+}
+
+static inline void
+pair_keep(ProtobufCMessage *message)
+{
+    if (!message)
+        return;
+    ck_assert_int_lt(pair_message_count, 64);
+    pair_messages[pair_message_count++] = message;
+}
+
+static inline void
+pair_teardown(void)
+{
+    while (pair_channel_count > 0)
+        alchi_channel_destroy(pair_channels[--pair_channel_count]);
+    while (pair_message_count > 0)
+        alchi_message_free(pair_messages[--pair_message_count]);
 }
 
 #endif

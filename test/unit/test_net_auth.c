@@ -167,7 +167,7 @@ START_TEST(responder_has_wrong_key)
     unit_code(initiator.code, ALCH_EAUTH);
     ck_assert_msg(strstr(initiator.err.text, "could not prove that it knows the key"), "%s", initiator.err.text);
     ck_assert_ptr_nonnull(strstr(initiator.err.text, "127.0.0.1:"));
-    alchi_channel_destroy(initiator.channel);
+    pair_destroy(initiator.channel);
     unit_code(alchi_channel_receive_by(channel, alchi_deadline_in_ms(WAIT_MS), &frame, &message), ALCH_ECONNECT);
 }
 END_TEST
@@ -209,6 +209,7 @@ manual_exchange(manual_t *manual, unsigned type, unsigned flags, const void *mes
     alchi_message_free(received);
     if (done || alchi_channel_receive(manual->channel, &frame, answer_p) != ALCH_OK)
         return code;
+    pair_keep(*answer_p);
     ck_assert_uint_eq(frame.id, 5);
     ck_assert_uint_eq(frame.flags, ALCHI_FRAME_REPLY);
     *type_p = frame.type;
@@ -272,8 +273,6 @@ START_TEST(prober_learns_nothing)
     ck_assert_uint_eq(((Alchw__Challenge *)challenge)->proof.len, 32);
     code = manual_proof(&manual, guess, sizeof guess, &answer, &type);
     check_refused(&manual, code, _i ? "no such session" : "wrong key", answer, type);
-    alchi_message_free(challenge);
-    alchi_message_free(answer);
     /* and nothing comes after it */
     ck_assert_int_ne(manual_proof(&manual, guess, sizeof guess, &answer, &type), ALCH_OK);
 }
@@ -293,8 +292,6 @@ START_TEST(reflected_proof)
     received = (Alchw__Challenge *)challenge;
     code = manual_proof(&manual, received->proof.data, received->proof.len, &answer, &type);
     check_refused(&manual, code, "wrong key", answer, type);
-    alchi_message_free(challenge);
-    alchi_message_free(answer);
 }
 END_TEST
 
@@ -378,6 +375,7 @@ pass_on(alchi_channel_t *from, alchi_channel_t *to, ProtobufCMessage **message_p
     alchi_frame_t frame;
 
     unit_code(alchi_channel_receive_by(from, alchi_deadline_in_ms(WAIT_MS), &frame, message_p), ALCH_OK);
+    pair_keep(*message_p);
     if (to)
         unit_code(alchi_channel_send(to, frame.type, frame.flags, frame.id, *message_p), ALCH_OK);
 }
@@ -417,7 +415,7 @@ START_TEST(replayed_proof)
     unit_code(feed_one(&second), ALCH_OK);
     unit_code(alchi_channel_send(second.channel, ALCHI_PROOF, 0, 2, proof), ALCH_OK);
     unit_code(feed_one(&second), ALCH_EAUTH);
-    alchi_channel_destroy(middle);
+    pair_destroy(middle);
     pthread_join(initiator.thread, NULL);
     unit_code(initiator.code, ALCH_ECONNECT);
 }
@@ -491,7 +489,7 @@ START_TEST(closing_server)
     initiator_t initiator;
     alchi_channel_t *channel = start(&initiator, &claims[0]);
 
-    alchi_channel_destroy(channel);
+    pair_destroy(channel);
     initiate(&initiator);
     unit_code(initiator.code, ALCH_ECONNECT);
 }
@@ -551,6 +549,7 @@ unit_suite(Suite *suite)
 {
     TCase *wrong = tcase_create("wrong"), *right = tcase_create("right");
 
+    tcase_add_checked_fixture(wrong, NULL, pair_teardown);
     tcase_add_loop_test(wrong, responder_has_wrong_key, 0, 5);
     tcase_add_loop_test(wrong, prober_learns_nothing, 0, 2);
     tcase_add_loop_test(wrong, reflected_proof, 0, 5);
@@ -566,6 +565,7 @@ unit_suite(Suite *suite)
     tcase_add_test(wrong, refusing_server);
     tcase_add_test(wrong, welcome_without_challenge);
     suite_add_tcase(suite, wrong);
+    tcase_add_checked_fixture(right, NULL, pair_teardown);
     tcase_add_loop_test(right, both_prove, 0, 5);
     tcase_add_test(right, limits_are_lifted);
     tcase_add_test(right, keys_differ);

@@ -181,7 +181,7 @@ START_TEST(truncated)
         ck_assert_int_eq(errno, 0);
         ck_assert_str_eq(alchi_channel_fault(channel), "");
         unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_ECONNECT);
-        alchi_channel_destroy(channel);
+        pair_destroy(channel);
     }
 }
 END_TEST
@@ -606,6 +606,7 @@ unit_suite(Suite *suite)
     TCase *breaking = tcase_create("broken protocol"), *receiving = tcase_create("receive"),
           *sending = tcase_create("send"), *payload = tcase_create("payload");
 
+    tcase_add_checked_fixture(breaking, NULL, pair_teardown);
     tcase_add_test(breaking, destroy_null);
     tcase_add_test(breaking, garbage);
     tcase_add_test(breaking, garbage_of_one_byte);
@@ -616,6 +617,7 @@ unit_suite(Suite *suite)
     tcase_add_test(breaking, unknown_type);
     tcase_add_test(breaking, truncated);
     suite_add_tcase(suite, breaking);
+    tcase_add_checked_fixture(receiving, NULL, pair_teardown);
     tcase_add_test(receiving, byte_by_byte);
     tcase_add_test(receiving, many_at_once);
     tcase_add_test(receiving, empty_message_is_a_struct);
@@ -624,6 +626,7 @@ unit_suite(Suite *suite)
     tcase_add_test(receiving, payload_cut_off);
     tcase_add_test(receiving, payload_is_not_read_ahead);
     suite_add_tcase(suite, receiving);
+    tcase_add_checked_fixture(sending, NULL, pair_teardown);
     tcase_add_test(sending, sends_bytes_of_a_frame);
     tcase_add_test(sending, message_above_limit_is_not_queued);
     tcase_add_test(sending, backlog_is_bounded);
@@ -631,6 +634,7 @@ unit_suite(Suite *suite)
     tcase_add_test(sending, send_to_nobody);
     tcase_add_test(sending, error_text_is_always_accepted);
     suite_add_tcase(suite, sending);
+    tcase_add_checked_fixture(payload, NULL, pair_teardown);
     tcase_add_test(payload, payload_arguments);
     tcase_add_test(payload, payload_in_pieces);
     tcase_add_test(payload, frames_queue_behind_payload);

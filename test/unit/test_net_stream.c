@@ -9,6 +9,13 @@
 static alchi_stream_t *stream;
 static int peer;
 
+static void
+teardown(void)
+{
+    alchi_stream_destroy(stream);
+    pair_teardown();
+}
+
 /* Every test runs over TCP and over a unix socket. */
 static void
 open_pair(int kind)
@@ -117,6 +124,7 @@ START_TEST(destroy_closes)
     fd = alchi_stream_fd(stream);
     errno = 77;
     alchi_stream_destroy(stream);
+    stream = NULL;
     ck_assert_int_eq(errno, 77);
     ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 }
@@ -127,6 +135,7 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("stream");
 
+    tcase_add_checked_fixture(tcase, NULL, teardown);
     tcase_add_test(tcase, destroy_null);
     tcase_add_loop_test(tcase, reads_what_is_there, 0, 2);
     tcase_add_loop_test(tcase, end_has_errno_0, 0, 2);
