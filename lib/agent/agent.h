@@ -51,7 +51,7 @@ typedef void (*alchi_agent_stopped_f)(void *context);
 /**
  * End all groups: SIGTERM, and SIGKILL after grace_ms. The channel stays open meanwhile, so the driver still gets
  * RANK_EXIT and GROUP_ENDED; SPAWN is answered by RANK_EXIT. Calling again shortens the grace; the last callback
- * counts. Called back at once, before it returns, if nothing runs.
+ * counts. Always called back from the loop, also when nothing runs; the agent may be destroyed in it.
  */
 void alchi_agent_stop(alchi_agent_t *agent, int grace_ms, alchi_agent_stopped_f stopped, void *context);
 

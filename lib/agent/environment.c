@@ -1,0 +1,134 @@
+#include "agent/environment.h"
+
+#include "base/util.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * An MPI library that finds the traces of another starter joins that one's job instead of ours. Of a batch system
+ * only the step's variables go (they say "you are task 3 of 8"): the job's are information that a library may want.
+ * Our own variables configure daemons, and one of them is the token.
+ */
+static const char *const dropped[] = {
+    "PMI_",
+    "PMI2_",
+    "PMIX_",
+    "OMPI_",
+    "OPAL_",
+    "ORTE_",
+    "PRTE_",
+    "HYDRA_",
+    "HYDI_",
+    "MPIR_",
+    "MPIEXEC_",
+    "MPI_LOCAL",
+    "MPICH_INTERFACE_HOSTNAME",
+    "PALS_",
+    "ALPS_APP_",
+    "ALCHEMIST_",
+    "SLURM_STEP",
+    "SLURM_PROCID",
+    "SLURM_LOCALID",
+    "SLURM_NODEID",
+    "SLURM_GTIDS",
+    "SLURM_TASK_PID",
+    "SLURM_NTASKS",
+    "SLURM_NPROCS",
+    "SLURM_SRUN_",
+    "SLURM_LAUNCH_",
+    "SLURM_PMI",
+    "SLURM_MPI_TYPE",
+    "SLURM_CPU_BIND",
+    "SLURM_MEM_BIND",
+    "SLURM_DISTRIBUTION",
+    "SLURM_UMASK",
+    "SLURM_PTY_",
+    "PBS_TASKNUM",
+    "PBS_NODENUM",
+    "PBS_VNODENUM",
+    "JSM_",
+    "LSB_MCPU_",
+};
+/* How the yielding MPI layer is tuned is for ranks. */
+static const char *const kept[] = {"ALCHEMIST_YIELD_"};
+
+static bool
+begins_with_one(const char *variable, const char *const *prefixes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
+bool
+alchi_environment_drops(const char *variable)
+{
+    return begins_with_one(variable, dropped, ALCHI_COUNT(dropped)) &&
+           !begins_with_one(variable, kept, ALCHI_COUNT(kept));
+}
+
+/* Add an owned variable, replacing one of the same name. Returns false, freeing it, if it is NULL. */
+static bool
+set(char **list, size_t *count, char *variable)
+{
+    size_t name, i = 0;
+
+    if (!variable)
+        return false;
+    name = strcspn(variable, "=");
+    while (i < *count && (strncmp(list[i], variable, name) != 0 || list[i][name] != '='))
+        i++;
+    if (i < *count)
+        free(list[i]);
+    else
+        ++*count;
+    list[i] = variable;
+    return true;
+}
+
+static size_t
+length_of(char *const *list)
+{
+    size_t n = 0;
+
+    while (list && list[n])
+        n++;
+    return n;
+}
+
+char **
+alchi_environment_create(char *const *base, char *const *extra, size_t extra_count,
+                         const alchi_environment_t *environment)
+{
+    size_t count = 0;
+    char **list = calloc(length_of(base) + extra_count + 8, sizeof *list);
+    bool good = list != NULL;
+
+    for (size_t i = 0; good && base && base[i]; i++)
+        if (!alchi_environment_drops(base[i]))
+            good = (list[count++] = strdup(base[i])) != NULL;
+    good = good && set(list, &count, alchi_asprintf("OPENBLAS_NUM_THREADS=%d", environment->threads));
+    good = good && set(list, &count, alchi_asprintf("OMP_NUM_THREADS=%d", environment->threads));
+    for (size_t i = 0; good && i < extra_count; i++)
+        if (strchr(extra[i], '='))
+            good = set(list, &count, strdup(extra[i]));
+    good = good && set(list, &count, alchi_asprintf("PMI_FD=%d", environment->pmi_fd));
+    good = good && set(list, &count, alchi_asprintf("PMI_RANK=%d", environment->rank));
+    good = good && set(list, &count, alchi_asprintf("PMI_SIZE=%d", environment->size));
+    good = good && set(list, &count, alchi_asprintf("PMI_SPAWNED=0"));
+    good = good && set(list, &count, alchi_asprintf("ALCHEMIST_WORKER_FD=%d", environment->config_fd));
+    if (good)
+        return list;
+    alchi_environment_free(list);
+    return NULL;
+}
+
+void
+alchi_environment_free(char **variables)
+{
+    for (size_t i = 0; variables && variables[i]; i++)
+        free(variables[i]);
+    free(variables);
+}

@@ -1,0 +1,438 @@
+/* One rank: started, served, and taken note of when it ends. */
+#include "agent/environment.h"
+#include "agent/exit.h"
+#include "agent/local.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "net/address.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_SIZE (64u << 10)
+#define LAST_OUTPUT (1u << 20) /* of a rank that has ended, still read */
+#define ABORT_MS 2000          /* from MPI_Abort to the end of the process */
+
+/* What a child gets, as long as the agent holds it. */
+typedef struct {
+    int config, pmi, output;
+} ends_t;
+
+static void
+close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* ---- descriptors ---- */
+
+/* The worker's configuration as the child reads it: it holds keys, so it never has a name. */
+static int
+write_config(const Alchw__WorkerConfig *given, const char *driver_address, int listen_fd)
+{
+    Alchw__WorkerConfig config = *given;
+    size_t size;
+    uint8_t *bytes;
+    int fd = -1;
+
+    config.driver_address = (char *)driver_address;
+    config.has_listen_fd = 1;
+    config.listen_fd = (uint32_t)listen_fd;
+    size = alchw__worker_config__get_packed_size(&config);
+    bytes = malloc(size + 1);
+    if (!bytes)
+        return -1;
+    alchw__worker_config__pack(&config, bytes);
+    fd = alchi_above_standard(memfd_create("alchemist-worker", MFD_CLOEXEC));
+    if (fd >= 0 && (write(fd, bytes, size) != (ssize_t)size || lseek(fd, 0, SEEK_SET) != 0))
+        close_fd(&fd);
+    explicit_bzero(bytes, size);
+    free(bytes);
+    return fd;
+}
+
+static int
+pmi_pair(int *ours_p, int *theirs_p)
+{
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+        return -1;
+    *ours_p = fds[0];
+    *theirs_p = alchi_above_standard(fds[1]);
+    return *theirs_p < 0 ? -1 : fcntl(*ours_p, F_SETFL, O_NONBLOCK);
+}
+
+static int
+output_pipe(int *ours_p, int *theirs_p)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return -1;
+    *ours_p = fds[0];
+    *theirs_p = alchi_above_standard(fds[1]);
+    return *theirs_p < 0 ? -1 : fcntl(*ours_p, F_SETFL, O_NONBLOCK);
+}
+
+/* ---- output ---- */
+
+static void
+log_line(void *context, const char *line)
+{
+    const alchi_local_rank_t *rank = context;
+    char who[32];
+
+    snprintf(who, sizeof who, "worker-%03u", rank->number);
+    alchi_log_output(who, line);
+}
+
+/* Returns bytes read, 0 if there is nothing now, -1 at the end. */
+static ssize_t
+read_output(alchi_local_rank_t *rank)
+{
+    char bytes[READ_SIZE];
+    ssize_t n;
+
+    do
+        n = read(rank->output_fd, bytes, sizeof bytes);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return n < 0 && errno == EAGAIN ? 0 : -1;
+    alchi_lines_feed(&rank->lines, bytes, (size_t)n, log_line, rank);
+    return n;
+}
+
+static void
+close_output(alchi_local_rank_t *rank)
+{
+    alchi_watch_close(rank->output_watch);
+    rank->output_watch = NULL;
+    close_fd(&rank->output_fd);
+}
+
+static void
+on_output(void *context, int events)
+{
+    alchi_local_rank_t *rank = context;
+
+    (void)events;
+    if (read_output(rank) < 0)
+        close_output(rank);
+}
+
+/* ---- PMI ---- */
+
+static void
+close_pmi(alchi_local_rank_t *rank)
+{
+    alchi_watch_close(rank->pmi_watch);
+    rank->pmi_watch = NULL;
+    close_fd(&rank->pmi_fd);
+}
+
+/* A rank asks one thing at a time and waits, so an answer always fits. */
+static void
+answer(alchi_local_rank_t *rank, const void *bytes, size_t size)
+{
+    if (rank->pmi_fd >= 0 && size && send(rank->pmi_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
+        close_pmi(rank);
+}
+
+static void
+on_abort_passed(void *context, int events)
+{
+    alchi_local_rank_t *rank = context;
+
+    (void)events;
+    alchi_child_signal(&rank->child, SIGKILL);
+}
+
+/* Returns false when the connection has to be dropped. */
+static bool
+take_event(alchi_local_rank_t *rank, alchi_pmi_event_t event)
+{
+    switch (event) {
+    case ALCHI_PMI_ENTERED:
+        if (rank->in_barrier)
+            return false;
+        rank->in_barrier = true;
+        alchi_local_group_barrier_in(rank->group);
+        return true;
+    case ALCHI_PMI_ABORTED:
+        rank->aborted = true;
+        if (!rank->abort_timer)
+            rank->abort_timer = alchi_watch_timer(rank->group->agent->loop, ABORT_MS, on_abort_passed, rank);
+        return true;
+    case ALCHI_PMI_MALFORMED:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool
+serve_pmi(alchi_local_rank_t *rank)
+{
+    alchi_pmi_event_t event;
+    alchi_buf_t reply;
+    bool good;
+
+    alchi_buf_init(&reply);
+    do {
+        event = alchi_pmi_feed(rank->group->pmi, &rank->client, &rank->pmi_in, &reply);
+        good = take_event(rank, event);
+    } while (good && event != ALCHI_PMI_NONE);
+    answer(rank, alchi_buf_bytes(&reply), alchi_buf_size(&reply));
+    alchi_buf_fini(&reply);
+    if (!good)
+        alchi_log(ALCHI_LOG_WARNING, "worker %u does not speak PMI: no longer listening to it", rank->number);
+    return good;
+}
+
+/* Returns whether there was something. */
+static bool
+read_pmi(alchi_local_rank_t *rank)
+{
+    uint8_t *room = alchi_buf_reserve(&rank->pmi_in, ALCHI_PMI_LINE_MAX);
+    ssize_t n;
+
+    if (rank->pmi_fd < 0)
+        return false;
+    do
+        n = room ? recv(rank->pmi_fd, room, ALCHI_PMI_LINE_MAX, MSG_DONTWAIT) : 0;
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return false;
+    if (n > 0)
+        alchi_buf_commit(&rank->pmi_in, (size_t)n);
+    if (n <= 0 || !serve_pmi(rank))
+        close_pmi(rank);
+    return n > 0;
+}
+
+static void
+on_pmi(void *context, int events)
+{
+    (void)events;
+    read_pmi(context);
+}
+
+void
+alchi_local_rank_release(alchi_local_rank_t *rank)
+{
+    static const char out[] = "cmd=barrier_out\n";
+
+    if (!rank->in_barrier)
+        return;
+    rank->in_barrier = false;
+    answer(rank, out, sizeof out - 1);
+}
+
+/* ---- the end ---- */
+
+static void
+send_exit(alchi_local_rank_t *rank, Alchw__RankExit *rank_exit)
+{
+    char *last[ALCHI_LINES_KEPT], text[256];
+
+    rank_exit->has_group = rank_exit->has_rank = 1;
+    rank_exit->group = rank->group->id;
+    rank_exit->rank = (uint32_t)rank->rank;
+    rank_exit->has_aborted = rank_exit->has_abort_code = 1;
+    rank_exit->aborted = rank->aborted;
+    rank_exit->abort_code = rank->client.abort_code;
+    rank_exit->n_lines = alchi_lines_last(&rank->lines, last);
+    rank_exit->lines = last;
+    alchi_log(ALCHI_LOG_DEBUG, "rank %d of group %llu (worker %u) %s", rank->rank, (unsigned long long)rank->group->id,
+              rank->number, alchi_exit_text(rank_exit, text, sizeof text));
+    alchi_local_send(rank->group->agent, ALCHI_RANK_EXIT, rank_exit);
+}
+
+static void
+tell_end(alchi_local_rank_t *rank, const alchi_child_end_t *end)
+{
+    Alchw__RankExit rank_exit = ALCHW__RANK_EXIT__INIT;
+    char text[512] = "";
+
+    rank_exit.has_signal = rank_exit.has_exit_code = 1;
+    rank_exit.signal = (uint32_t)end->signal;
+    rank_exit.exit_code = end->code;
+    if (end->not_run)
+        snprintf(text, sizeof text, "could not be started: cannot run %s: %s", rank->group->agent->exe,
+                 strerror(end->reason));
+    else if (end->lost)
+        snprintf(text, sizeof text, "ended, and its exit code was taken by another part of the agent's process");
+    alchi_utf8_clean(text);
+    rank_exit.text = text[0] ? text : NULL;
+    send_exit(rank, &rank_exit);
+}
+
+void
+alchi_local_rank_refused(const alchi_local_rank_t *rank, const char *why)
+{
+    Alchw__RankExit rank_exit = ALCHW__RANK_EXIT__INIT;
+    char text[ALCH_ERROR_TEXT_MAX + 32];
+
+    snprintf(text, sizeof text, "could not be started: %s", why);
+    alchi_utf8_clean(text);
+    rank_exit.has_exit_code = 1;
+    rank_exit.exit_code = 127;
+    rank_exit.text = text;
+    send_exit((alchi_local_rank_t *)rank, &rank_exit);
+}
+
+/* What it said last counts: an abort, and its last words. */
+static void
+drain(alchi_local_rank_t *rank)
+{
+    size_t total = 0;
+    ssize_t n;
+
+    while (read_pmi(rank))
+        ;
+    while (rank->output_fd >= 0 && total < LAST_OUTPUT && (n = read_output(rank)) > 0)
+        total += (size_t)n;
+    alchi_lines_flush(&rank->lines, log_line, rank);
+}
+
+static void
+on_end(void *context, int events)
+{
+    alchi_local_rank_t *rank = context;
+    alchi_local_group_t *group = rank->group;
+    alchi_child_end_t end;
+
+    (void)events;
+    if (!alchi_child_has_ended(&rank->child))
+        return;
+    alchi_child_signal(&rank->child, SIGKILL); /* children of it: they write to its pipe, too */
+    drain(rank);
+    alchi_watch_close(rank->end_watch);
+    rank->end_watch = NULL;
+    alchi_child_reap(&rank->child, &end);
+    rank->running = false;
+    tell_end(rank, &end);
+    alchi_local_rank_fini(rank);
+    alchi_local_group_rank_ended(group);
+}
+
+/* ---- the beginning ---- */
+
+void
+alchi_local_rank_init(alchi_local_rank_t *rank, alchi_local_group_t *group, const Alchw__SpawnRank *spawn_rank,
+                      int size)
+{
+    alchi_agent_t *agent = group->agent;
+
+    *rank = (alchi_local_rank_t){.group = group, .rank = (int)spawn_rank->rank, .size = size};
+    rank->number = spawn_rank->config->slot;
+    rank->pmi_fd = rank->output_fd = -1;
+    alchi_buf_init(&rank->pmi_in);
+    alchi_lines_init(&rank->lines);
+    if (spawn_rank->local_slot >= (uint32_t)agent->slot_count || agent->slots[spawn_rank->local_slot].busy)
+        return;
+    rank->slot = &agent->slots[spawn_rank->local_slot];
+    rank->slot->busy = true;
+}
+
+static int
+open_ends(alchi_local_rank_t *rank, const Alchw__WorkerConfig *config, ends_t *ends, alch_error_t *err)
+{
+    ends->config = write_config(config, rank->group->agent->driver_address, rank->slot->fd);
+    if (ends->config < 0)
+        return alchi_error_errno(err, errno, "cannot write its configuration");
+    if (pmi_pair(&rank->pmi_fd, &ends->pmi) != 0 || output_pipe(&rank->output_fd, &ends->output) != 0)
+        return alchi_error_errno(err, errno, "cannot connect it");
+    return ALCH_OK;
+}
+
+static int
+fork_rank(alchi_local_rank_t *rank, const ends_t *ends, char *const *extra, size_t extra_count, alch_error_t *err)
+{
+    const alchi_agent_t *agent = rank->group->agent;
+    alchi_environment_t own = {rank->rank, rank->size, ends->pmi, ends->config, 1};
+    int keep[] = {ends->pmi, ends->config, rank->slot->fd};
+    char *argv[] = {"alchemistd", "--rank", NULL};
+    alchi_spawn_t spawn = {.exe = agent->exe, .argv = argv, .output_fd = ends->output, .keep = keep};
+    char **environment;
+    int code;
+
+    if (agent->cores > agent->slot_count)
+        own.threads = agent->cores / agent->slot_count;
+    environment = alchi_environment_create(environ, extra, extra_count, &own);
+    if (!environment)
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    spawn.environment = environment;
+    spawn.keep_count = ALCHI_COUNT(keep);
+    code = alchi_spawn(&spawn, &rank->child, err);
+    alchi_environment_free(environment);
+    rank->running = code == ALCH_OK;
+    return code;
+}
+
+static int
+watch_rank(alchi_local_rank_t *rank, alch_error_t *err)
+{
+    uv_loop_t *loop = rank->group->agent->loop;
+
+    rank->end_watch = alchi_watch_open(loop, rank->child.pidfd, UV_READABLE, on_end, rank);
+    rank->pmi_watch = alchi_watch_open(loop, rank->pmi_fd, UV_READABLE, on_pmi, rank);
+    rank->output_watch = alchi_watch_open(loop, rank->output_fd, UV_READABLE, on_output, rank);
+    if (rank->end_watch && rank->pmi_watch && rank->output_watch)
+        return ALCH_OK;
+    return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+}
+
+int
+alchi_local_rank_start(alchi_local_rank_t *rank, const Alchw__SpawnRank *spawn_rank, char *const *environment,
+                       size_t environment_count, alch_error_t *err)
+{
+    ends_t ends = {-1, -1, -1};
+    int code;
+
+    if (!rank->slot)
+        return alchi_error_set(err, ALCH_EBUSY, "the agent has no free slot with index %u", spawn_rank->local_slot);
+    code = open_ends(rank, spawn_rank->config, &ends, err);
+    if (code == ALCH_OK)
+        code = fork_rank(rank, &ends, environment, environment_count, err);
+    if (code == ALCH_OK)
+        code = watch_rank(rank, err);
+    close_fd(&ends.config);
+    close_fd(&ends.pmi);
+    close_fd(&ends.output);
+    return code;
+}
+
+void
+alchi_local_rank_fini(alchi_local_rank_t *rank)
+{
+    alchi_child_end_t end;
+
+    alchi_watch_close(rank->end_watch);
+    alchi_watch_close(rank->abort_timer);
+    rank->end_watch = rank->abort_timer = NULL;
+    close_pmi(rank);
+    close_output(rank);
+    if (rank->running)
+        alchi_child_reap(&rank->child, &end);
+    rank->running = false;
+    if (rank->slot) {
+        alchi_unlisten(rank->slot->fd);
+        rank->slot->busy = false;
+        rank->slot = NULL;
+    }
+    alchi_buf_fini(&rank->pmi_in);
+    alchi_lines_fini(&rank->lines);
+}

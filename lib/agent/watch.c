@@ -1,0 +1,100 @@
+#include "agent/watch.h"
+
+#include <stdlib.h>
+
+struct alchi_watch {
+    union {
+        uv_handle_t handle;
+        uv_poll_t poll;
+        uv_timer_t timer;
+    };
+    int events;
+    alchi_watch_f seen;
+    void *context;
+};
+
+static alchi_watch_t *
+create(alchi_watch_f seen, void *context)
+{
+    alchi_watch_t *watch = calloc(1, sizeof *watch);
+
+    if (!watch)
+        return NULL;
+    watch->seen = seen;
+    watch->context = context;
+    return watch;
+}
+
+static void
+on_poll(uv_poll_t *poll, int status, int events)
+{
+    alchi_watch_t *watch = poll->data;
+
+    watch->seen(watch->context, status < 0 ? UV_READABLE : events);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+    alchi_watch_t *watch = timer->data;
+
+    watch->seen(watch->context, 0);
+}
+
+static void
+on_close(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+alchi_watch_t *
+alchi_watch_open(uv_loop_t *loop, int fd, int events, alchi_watch_f seen, void *context)
+{
+    alchi_watch_t *watch = create(seen, context);
+
+    if (!watch)
+        return NULL;
+    if (uv_poll_init(loop, &watch->poll, fd) != 0) {
+        free(watch);
+        return NULL;
+    }
+    watch->handle.data = watch;
+    if (alchi_watch_set(watch, events) == 0)
+        return watch;
+    alchi_watch_close(watch);
+    return NULL;
+}
+
+int
+alchi_watch_set(alchi_watch_t *watch, int events)
+{
+    int rc;
+
+    if (events == watch->events)
+        return 0;
+    rc = uv_poll_start(&watch->poll, events, on_poll);
+    if (rc == 0)
+        watch->events = events;
+    return rc;
+}
+
+alchi_watch_t *
+alchi_watch_timer(uv_loop_t *loop, int64_t ms, alchi_watch_f passed, void *context)
+{
+    alchi_watch_t *watch = create(passed, context);
+
+    if (!watch)
+        return NULL;
+    uv_timer_init(loop, &watch->timer);
+    watch->handle.data = watch;
+    uv_update_time(loop);
+    uv_timer_start(&watch->timer, on_timer, ms > 0 ? (uint64_t)ms : 0, 0);
+    return watch;
+}
+
+void
+alchi_watch_close(alchi_watch_t *watch)
+{
+    if (watch)
+        uv_close(&watch->handle, on_close);
+}
