@@ -51,6 +51,7 @@ drop_links(alchi_session_t *session, const alch_error_t *why)
     while ((link = session->links)) {
         DL_DELETE(session->links, link);
         link->session = NULL;
+        session->driver->clients--;
         alchi_requests_abandon(link);
         alchi_link_fail(link, 0, why);
         link->ops->close(link);

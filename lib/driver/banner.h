@@ -1,0 +1,13 @@
+/** @file banner.h  What the driver says when it starts. */
+#ifndef ALCHI_BANNER_H
+#define ALCHI_BANNER_H
+
+#include "driver/driver.h"
+#include "net/address.h"
+
+void alchi_banner_start(const alchi_driver_t *driver, const alchi_address_t *address);
+/** The table of a node's workers. `bind`: where those of this host listen. */
+void alchi_banner_workers(const alchi_node_t *node, const char *bind);
+void alchi_banner_ready(void);
+
+#endif

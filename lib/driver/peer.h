@@ -1,0 +1,36 @@
+/**
+ * @file peer.h
+ * Connections on the loop: a channel, its poll handle and the handshake; once authenticated, a link of the driver.
+ */
+#ifndef ALCHI_PEER_H
+#define ALCHI_PEER_H
+
+#include "driver/driver.h"
+#include "net/channel.h"
+#include <uv.h>
+
+#define ALCHI_STRANGERS_MAX 64 /* connections that have not authenticated yet */
+#define ALCHI_HANDSHAKE_MS 10000
+#define ALCHI_FAREWELL_MS 1000 /* to take the last word before a close */
+
+typedef struct alchi_peer alchi_peer_t;
+
+typedef struct {
+    uv_loop_t *loop;
+    alchi_driver_t *driver;
+    alchi_peer_t *all;
+    alchi_peer_t *dead; /* to be let go by alchi_peers_reap() */
+    int strangers;
+} alchi_peers_t;
+
+/** A connection that was accepted; takes fd over. */
+void alchi_peer_accept(alchi_peers_t *peers, int fd);
+/** The driver's own agent over a socketpair: authenticated by descent. Takes fd over. @return ALCH_OK, ALCH_ENOMEM,
+ * ALCH_ESYSTEM */
+int alchi_peer_adopt(alchi_peers_t *peers, int fd, alch_error_t *err);
+/** Let broken ones go: before each wait of the loop, so that nothing is freed under anyone's feet. */
+void alchi_peers_reap(alchi_peers_t *peers);
+/** Close all without a word. */
+void alchi_peers_fini(alchi_peers_t *peers);
+
+#endif

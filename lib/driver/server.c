@@ -1,0 +1,46 @@
+/* alchemistd: which of its three programs runs. */
+#include <alchemist/server.h>
+#include "base/log.h"
+#include "driver/serve.h"
+#include "worker/worker.h"
+#include <alchemist/types.h>
+#include <stdio.h>
+#include <string.h>
+
+static int
+serve(alchi_options_t *options, alch_error_t *err)
+{
+    alchi_log_init(options->agent ? "agent" : "driver", (alchi_log_level_t)alchi_log_level_parse(options->log_level));
+    if (options->agent)
+        return alchi_serve_agent(options);
+    if (alchi_options_plugin_dirs(options, err)) {
+        alchi_log(ALCHI_LOG_ERROR, "%s", err->text);
+        return err->code;
+    }
+    return alchi_serve_driver(options);
+}
+
+int
+alch_server_main(int argc, char **argv)
+{
+    alchi_options_t options;
+    alch_error_t error;
+    int code;
+
+    if (argc > 1 && strcmp(argv[1], "--rank") == 0)
+        return alchi_worker_main();
+    if ((code = alchi_options_read(argc, argv, &options, &error))) {
+        fprintf(stderr, "alchemistd: %s\n", error.text);
+        return code;
+    }
+    if (options.help)
+        alchi_options_print_help();
+    else if (options.version)
+        printf("alchemistd %s\n", alch_version());
+    else if (options.print_options_man)
+        alchi_options_print_man();
+    else
+        code = serve(&options, &error);
+    alchi_options_free(&options);
+    return code;
+}
