@@ -60,10 +60,8 @@ fail_lane(alchi_lane_t *lane, alch_error_t *error)
 
     alchi_lane_close(lane, false);
     if (!alchi_transfer_stopping(transfer)) {
-        if (error->code == ALCH_ECONNECT || error->code == ALCH_EPROTO)
-            find_reason(transfer, REASON_PATIENCE_MS, error);
-        else if (error->code == ALCH_EAUTH || error->code == ALCH_ESTATE)
-            find_reason(transfer, 0, error);
+        bool broken = error->code == ALCH_ECONNECT || error->code == ALCH_EPROTO;
+        find_reason(transfer, broken ? REASON_PATIENCE_MS : 0, error);
         if (error->code == ALCH_EGROUP)
             alchi_pool_learn(transfer->session, NULL, NULL);
     }
