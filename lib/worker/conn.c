@@ -69,17 +69,8 @@ alchi_conn_destroy(alchi_conn_t *conn)
     alchi_store_release(conn->config->store, conn->in.part);
     forget_responder(conn);
     alchi_channel_destroy(conn->channel);
-    free(conn->stage_in);
-    free(conn->stage_out);
+    free(conn->stage);
     free(conn);
-}
-
-uint8_t *
-alchi_conn_stage(uint8_t **stage)
-{
-    if (!*stage)
-        *stage = malloc(ALCHI_CONN_STAGE);
-    return *stage;
 }
 
 static void

@@ -12,6 +12,8 @@
 #include "worker/span.h"
 
 #define ALCHI_CONN_REPLIES 64 /* requests that wait for their answers to leave; then no more are read */
+#define ALCHI_CONN_SCRATCH ((size_t)256 << 10)
+#define ALCHI_CONN_STAGE ((size_t)64 << 10)
 #define ALCHI_CONN_RUNS 240   /* columns in one payload frame */
 
 typedef enum { ALCHI_CONN_HANDSHAKE, ALCHI_CONN_OPEN, ALCHI_CONN_CLOSING } alchi_conn_state_t;
@@ -60,7 +62,8 @@ typedef struct alchi_conn {
     alchi_outgoing_t out;
     alchi_reply_t *small, *blocks;
     int replies;
-    uint8_t *stage_in, *stage_out;/* where columns are too short to be moved one by one */
+    uint8_t *scratch;             /* of the serving thread, ALCHI_CONN_SCRATCH bytes, free between turns */
+    uint8_t *stage;               /* columns that are too short to be sent one by one, put together */
     alchi_deadline_t deadline;    /* when to give up; ALCHI_NEVER while nothing is awaited */
     bool blocked;                 /* the peer must read before more can be sent */
     bool again;                   /* there is more to do now */
@@ -109,9 +112,5 @@ alchi_conn_has_output(const alchi_conn_t *conn)
 {
     return conn->small || conn->blocks || alchi_channel_wants_write(conn->channel);
 }
-
-/** Memory of its own for short columns. NULL: out of memory. */
-#define ALCHI_CONN_STAGE ((size_t)256 << 10)
-uint8_t *alchi_conn_stage(uint8_t **stage);
 
 #endif

@@ -33,6 +33,7 @@ typedef struct {
     pthread_t thread;
     bool started;
     int epoll_fd, wake_fd;
+    uint8_t *scratch;
     alchi_conn_t *conns;
     int strangers; /* of the first thread */
     alchi_deadline_t accept_again;
@@ -85,6 +86,7 @@ static void
 add_conn(server_t *server, alchi_conn_t *conn)
 {
     DL_APPEND(server->conns, conn);
+    conn->scratch = server->scratch;
     conn->ready = true;
     conn->events = alchi_conn_events(conn);
     if (watch(server, alchi_channel_fd(conn->channel), conn->events, conn)) {
@@ -294,6 +296,7 @@ server_fini(server_t *server)
     if (server->wake_fd >= 0)
         close(server->wake_fd);
     pthread_mutex_destroy(&server->mutex);
+    free(server->scratch);
 }
 
 void
@@ -321,6 +324,9 @@ server_start(alchi_data_t *data, server_t *server)
     sigset_t all, old;
     int rc;
 
+    server->scratch = malloc(ALCHI_CONN_SCRATCH);
+    if (!server->scratch)
+        return ENOMEM;
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->epoll_fd < 0 || server->wake_fd < 0 || watch(server, server->wake_fd, EPOLLIN, server))

@@ -214,13 +214,10 @@ take(alchi_conn_t *conn, size_t size)
     ssize_t n;
 
     if (staged) {
-        here = alchi_conn_stage(&conn->stage_in);
-        run = in->refused || alchi_span_left(&in->span) > ALCHI_CONN_STAGE ? ALCHI_CONN_STAGE
-                                                                           : alchi_span_left(&in->span);
-        if (!here) {
-            alchi_log(ALCHI_LOG_ERROR, "data connection from %s closed: out of memory", conn->peer);
-            return -1;
-        }
+        here = conn->scratch;
+        run = ALCHI_CONN_SCRATCH;
+        if (!in->refused && alchi_span_left(&in->span) < run)
+            run = alchi_span_left(&in->span);
     }
     n = alchi_channel_read_payload(conn->channel, here, size < run ? size : run);
     end = alchi_now_ns();

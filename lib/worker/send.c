@@ -65,14 +65,14 @@ choose_bytes(alchi_conn_t *conn, alchi_span_t *span, size_t *bytes_p)
         out->count = alchi_span_gather(span, out->iov, ALCHI_CONN_RUNS, ALCHI_PAYLOAD_MAX, bytes_p);
         return ALCH_OK;
     }
-    if (!alchi_conn_stage(&conn->stage_out))
+    if (!conn->stage && !(conn->stage = malloc(ALCHI_CONN_STAGE)))
         return ALCH_ENOMEM;
     start = alchi_now_ns();
     if (bytes > ALCHI_CONN_STAGE)
         bytes = ALCHI_CONN_STAGE;
-    alchi_span_get(span, conn->stage_out, bytes);
+    alchi_span_get(span, conn->stage, bytes);
     out->pack_ns += (uint64_t)(alchi_now_ns() - start);
-    out->iov[0] = (struct iovec){conn->stage_out, bytes};
+    out->iov[0] = (struct iovec){conn->stage, bytes};
     out->count = 1;
     *bytes_p = bytes;
     return ALCH_OK;
