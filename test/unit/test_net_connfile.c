@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -226,28 +227,70 @@ START_TEST(stale_after_kill)
 }
 END_TEST
 
-/* Clients that look do not keep a daemon from starting. */
+/* A client that looks whether the file is stale does not keep a daemon from starting. */
 START_TEST(readers_do_not_disturb)
 {
-    alchi_connfile_t file, back;
-    int status, ready[2];
+    alchi_connfile_t file;
+    char lock[4200];
+    int status, fd;
     pid_t pid;
-    char byte;
 
     leave_stale("localhost", 5, &file);
-    ck_assert_int_eq(pipe(ready), 0);
+    snprintf(lock, sizeof lock, "%s.lock", file.path);
+    fd = open(lock, O_RDONLY);
+    ck_assert_int_eq(flock(fd, LOCK_SH), 0);
     pid = fork();
     if (pid == 0) {
-        ck_assert_int_eq(write(ready[1], "x", 1), 1);
-        for (int i = 0; i < 1000; i++)
-            alchi_connfile_read(file.path, &back, NULL);
-        _exit(0);
+        usleep(50000);
+        _exit(flock(fd, LOCK_UN));
     }
-    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-    for (int i = 0; i < 100; i++)
-        alchi_connfile_remove(&file, write_file(&file));
+    write_file(&file);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* Whether the holder is alone. */
+static int
+compete(int rounds)
+{
+    alchi_connfile_t file = make("127.0.0.1", 5);
+    char marker[160];
+    int fd, mark, code;
+
+    snprintf(marker, sizeof marker, "%s/marker", home);
+    while (rounds > 0) {
+        code = alchi_connfile_write(&file, &fd, NULL);
+        if (code == ALCH_EBUSY)
+            continue;
+        if (code != ALCH_OK)
+            return 1;
+        mark = open(marker, O_CREAT | O_EXCL, 0600);
+        if (mark < 0)
+            return 2;
+        close(mark);
+        unlink(marker);
+        alchi_connfile_remove(&file, fd);
+        rounds--;
+    }
+    return 0;
+}
+
+/* Daemons that start and stop all the time: never two at once. */
+START_TEST(one_at_a_time)
+{
+    pid_t pids[2];
+    int status;
+
+    for (int i = 0; i < 2; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            _exit(compete(200));
+    }
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
+        ck_assert_int_eq(status, 0);
+    }
 }
 END_TEST
 
@@ -411,6 +454,7 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, two_daemons);
     tcase_add_test(tcase, stale_after_kill);
     tcase_add_test(tcase, readers_do_not_disturb);
+    tcase_add_test(tcase, one_at_a_time);
     tcase_add_test(tcase, find_by_any_spelling);
     tcase_add_test(tcase, find_newest_live);
     tcase_add_test(tcase, names_are_safe);

@@ -3,9 +3,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 
 static int
@@ -107,15 +110,34 @@ START_TEST(connect_localhost)
 }
 END_TEST
 
-/* Ports of the ephemeral range can meet themselves: many tries on one make it likely. */
+/* A network of its own in which the only source ports are those that are connected to. */
+static bool
+enter_small_network(void)
+{
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    FILE *file;
+    int fd;
+
+    if (unshare(CLONE_NEWNET) != 0)
+        return false;
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &request), 0);
+    file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "w");
+    if (!file)
+        return false;
+    fputs("40000 40001\n", file);
+    return fclose(file) == 0;
+}
+
 START_TEST(connect_never_to_itself)
 {
-    alchi_address_t address;
-    int fd = pair_listen(&address), other;
+    alchi_address_t address = {.host = "127.0.0.1"};
+    int fd;
 
-    close(fd);
-    for (int i = 0; i < 15000; i++)
-        unit_code(alchi_connect(&address, alchi_deadline_in_ms(1000), &other, NULL), ALCH_ECONNECT);
+    if (!enter_small_network())
+        return; /* needs root */
+    for (address.port = 40000; address.port < 40002; address.port++)
+        unit_code(alchi_connect(&address, alchi_deadline_in_ms(1000), &fd, NULL), ALCH_ECONNECT);
 }
 END_TEST
 
