@@ -195,10 +195,9 @@ start_rank(alchi_local_group_t *group, const Alchw__Spawn *spawn, int i)
     bool stopping = group->agent->stopping || group->agent->failure.code;
     alch_error_t err;
 
-    if (group->agent->stopping)
+    if (stopping)
         alchi_error_set(&err, ALCH_ESTATE, "the agent is stopping");
-    if (group->agent->stopping ||
-        alchi_local_rank_start(rank, spawn->ranks[i], spawn->environment, spawn->n_environment, &err) != ALCH_OK) {
+    if (stopping || alchi_local_rank_start(rank, spawn->ranks[i], spawn->environment, spawn->n_environment, &err)) {
         alchi_local_rank_fini(rank);
         alchi_local_rank_refused(rank, err.text);
         return;
