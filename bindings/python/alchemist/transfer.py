@@ -1,6 +1,7 @@
 """Moving rectangles between NumPy arrays and workers."""
 
 import ctypes as C
+import sys
 import time
 
 import numpy as np
@@ -68,15 +69,21 @@ def _wait(transfer, progress):
 
 
 def bar(text):
-    """A progress function that shows a tqdm bar on transfers that last over a second, if tqdm is there."""
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
+    """A progress function that shows a tqdm bar on transfers that last over a second.
+
+    Only where somebody looks: on a terminal or in a notebook, if tqdm is installed.
+    """
+    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
         return None, lambda: None
     state = {"bar": None, "start": time.monotonic()}
 
     def progress(done, total):
         if state["bar"] is None and time.monotonic() - state["start"] > 1:
+            try:
+                from tqdm.auto import tqdm  # slow to import: only when it is needed
+            except ImportError:
+                state["start"] = float("inf")
+                return
             state["bar"] = tqdm(total=total, desc=text, unit="B", unit_scale=True, leave=False)
         if state["bar"] is not None:
             state["bar"].n = done
