@@ -22,8 +22,9 @@ typedef struct slot {
 struct alchi_control {
     alchi_channel_t *channel;
     char peer[300];
-    pthread_mutex_t sending; /* taken before `mutex`, never inside it */
-    pthread_mutex_t mutex;   /* guards all below, and reading while nobody leads */
+    pthread_mutex_t mutex; /* guards all below, and reading while nobody leads */
+    bool sending;          /* somebody uses the sending side of the channel */
+    pthread_cond_t sent;
     slot_t *slots;
     uint64_t last_id;
     bool leading;
@@ -31,6 +32,17 @@ struct alchi_control {
     char reason[ALCH_ERROR_TEXT_MAX];
     char farewell[ALCH_ERROR_TEXT_MAX / 2];
 };
+
+static void
+init_cond(pthread_cond_t *cond)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
 
 alchi_control_t *
 alchi_control_create(alchi_channel_t *channel, const char *peer)
@@ -43,8 +55,8 @@ alchi_control_create(alchi_channel_t *channel, const char *peer)
     }
     control->channel = channel;
     snprintf(control->peer, sizeof(control->peer), "%s", peer);
-    pthread_mutex_init(&control->sending, NULL);
     pthread_mutex_init(&control->mutex, NULL);
+    init_cond(&control->sent);
     return control;
 }
 
@@ -54,8 +66,8 @@ alchi_control_destroy(alchi_control_t *control)
     if (!control)
         return;
     alchi_channel_destroy(control->channel);
+    pthread_cond_destroy(&control->sent);
     pthread_mutex_destroy(&control->mutex);
-    pthread_mutex_destroy(&control->sending);
     free(control);
 }
 
@@ -222,18 +234,26 @@ lose(alchi_control_t *control)
     return control->broken;
 }
 
+/* With the mutex held; it is free while bytes move. One thread sends at a time. */
 static int
 transmit(alchi_control_t *control, unsigned type, uint64_t id, const void *message, alchi_deadline_t deadline)
 {
     struct timespec when = to_timespec(deadline);
     int code;
 
-    if (pthread_mutex_clocklock(&control->sending, CLOCK_MONOTONIC, &when) != 0)
-        return ALCH_ETIMEDOUT;
+    while (control->sending) {
+        if (alchi_deadline_left_ms(deadline) == 0)
+            return ALCH_ETIMEDOUT;
+        pthread_cond_timedwait(&control->sent, &control->mutex, &when);
+    }
+    control->sending = true;
+    pthread_mutex_unlock(&control->mutex);
     code = alchi_channel_send(control->channel, type, 0, id, message);
     if (code == ALCH_OK && alchi_channel_wants_write(control->channel))
         code = alchi_channel_flush_by(control->channel, deadline);
-    pthread_mutex_unlock(&control->sending);
+    pthread_mutex_lock(&control->mutex);
+    control->sending = false;
+    pthread_cond_signal(&control->sent);
     return code;
 }
 
@@ -241,16 +261,11 @@ transmit(alchi_control_t *control, unsigned type, uint64_t id, const void *messa
 static int
 enlist(alchi_control_t *control, slot_t *slot)
 {
-    pthread_condattr_t attributes;
-
     if (!control->leading)
         drain(control);
     if (control->broken)
         return control->broken;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&slot->cond, &attributes);
-    pthread_condattr_destroy(&attributes);
+    init_cond(&slot->cond);
     slot->id = ++control->last_id;
     DL_APPEND(control->slots, slot);
     return ALCH_OK;
@@ -324,9 +339,7 @@ alchi_control_request(alchi_control_t *control, unsigned type, const void *messa
     pthread_mutex_lock(&control->mutex);
     code = enlist(control, &slot);
     if (code == ALCH_OK) {
-        pthread_mutex_unlock(&control->mutex);
         code = transmit(control, type, slot.id, message, deadline);
-        pthread_mutex_lock(&control->mutex);
         if (code == ALCH_OK)
             code = await(control, &slot, deadline);
         else if (code == ALCH_ECONNECT)
