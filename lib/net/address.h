@@ -41,7 +41,8 @@ int alchi_bind(alchi_address_t *address, int *fd_p, alch_error_t *err);
 /** Listen on a bound socket. @return ALCH_OK, ALCH_EPORT (another socket listens there), ALCH_ESYSTEM */
 int alchi_listen(int fd, int backlog, alch_error_t *err);
 
-/** Stop listening but keep the port; waiting connections are reset. The same socket may listen again. */
+/** Stop listening but keep the port; waiting connections are reset. The same socket may listen again.
+ *  A socket that does not listen is left alone. */
 void alchi_unlisten(int fd);
 
 /**

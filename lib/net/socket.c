@@ -311,7 +311,12 @@ alchi_listen(int fd, int backlog, alch_error_t *err)
 void
 alchi_unlisten(int fd)
 {
-    shutdown(fd, SHUT_RDWR);
+    int listening = 0;
+    socklen_t size = sizeof listening;
+
+    /* On a socket that does not listen it would stick: connections accepted later would be born shut down. */
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening)
+        shutdown(fd, SHUT_RDWR);
 }
 
 int

@@ -269,6 +269,29 @@ START_TEST(listen_again_after_unlisten)
 }
 END_TEST
 
+/* A worker may die before it listens. */
+START_TEST(unlisten_before_listen)
+{
+    alchi_address_t address = {.host = "127.0.0.1"};
+    struct pollfd entry = {.events = POLLIN};
+    int fd, client, peer;
+    char bytes[4];
+
+    unit_code(alchi_bind(&address, &fd, NULL), ALCH_OK);
+    alchi_unlisten(fd);
+    unit_code(alchi_listen(fd, 16, NULL), ALCH_OK);
+    unit_code(alchi_connect(&address, alchi_deadline_in_ms(1500), &client, NULL), ALCH_OK);
+    peer = pair_accept(fd);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(send(i ? peer : client, "hey", 3, MSG_NOSIGNAL), 3);
+        entry.fd = i ? client : peer;
+        ck_assert_int_eq(poll(&entry, 1, 1000), 1);
+        ck_assert_int_eq(recv(entry.fd, bytes, sizeof bytes, 0), 3);
+    }
+    ck_assert_int_eq(recv(peer, bytes, sizeof bytes, MSG_DONTWAIT), -1);
+}
+END_TEST
+
 START_TEST(accept_none)
 {
     alchi_address_t address;
@@ -323,6 +346,7 @@ unit_suite(Suite *suite)
     tcase_add_test(listening, bind_refuses_reserved_port);
     tcase_add_test(listening, bind_names_idle_daemon);
     tcase_add_test(listening, listen_again_after_unlisten);
+    tcase_add_test(listening, unlisten_before_listen);
     tcase_add_test(listening, accept_none);
     tcase_add_test(listening, serves_v6);
     suite_add_tcase(suite, listening);
