@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define PROGRESS_INTERVAL_NS (50 * 1000000LL)
+#define TERM_MS 200  /* how long an order to quit may come after the signal */
 #define QUIT_MS 1000 /* how long an orderly end may take */
 
 struct alchi_control {
@@ -21,6 +23,7 @@ struct alchi_control {
     uint64_t progress_task;
     int64_t progress_ns;
     int wake_fd; /* tells the thread that something is left to send */
+    int term_fd; /* SIGTERM */
 };
 
 /* Without its driver a rank has no purpose, and its main thread may be anywhere. */
@@ -249,6 +252,29 @@ receive_all(alchi_control_t *control)
     }
 }
 
+/* Who ends a group in order tells its ranks to quit and sends the signal at the same time. */
+static _Noreturn void
+terminated(alchi_control_t *control)
+{
+    alchi_deadline_t deadline = alchi_deadline_in_ms(TERM_MS);
+    sigset_t term;
+
+    for (;;) {
+        struct pollfd fd = {alchi_channel_fd(control->env.channel), POLLIN, 0};
+        int left = alchi_deadline_left_ms(deadline);
+
+        receive_all(control);
+        if (left <= 0 || poll(&fd, 1, left) < 0)
+            break;
+    }
+    signal(SIGTERM, SIG_DFL);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &term, NULL);
+    raise(SIGTERM);
+    _exit(128 + SIGTERM);
+}
+
 static bool
 flush(alchi_control_t *control)
 {
@@ -270,54 +296,75 @@ run(void *argument)
 
     receive_all(control); /* what came with the handshake's last bytes */
     for (;;) {
-        struct pollfd fds[2] = {
+        struct pollfd fds[3] = {
             {alchi_channel_fd(control->env.channel), (short)(POLLIN | (left ? POLLOUT : 0)), 0},
             {control->wake_fd, POLLIN, 0},
+            {control->term_fd, POLLIN, 0},
         };
         uint64_t ignored;
 
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        if (poll(fds, 3, -1) < 0 && errno != EINTR)
             driver_gone(control, ALCH_ESYSTEM);
         if (fds[1].revents && read(control->wake_fd, &ignored, sizeof ignored) < 0 && errno != EAGAIN)
             driver_gone(control, ALCH_ESYSTEM);
         left = flush(control);
         if (fds[0].revents)
             receive_all(control);
+        if (fds[2].revents)
+            terminated(control);
     }
     return NULL;
+}
+
+static void
+control_free(alchi_control_t *control)
+{
+    if (control->wake_fd >= 0)
+        close(control->wake_fd);
+    if (control->term_fd >= 0)
+        close(control->term_fd);
+    pthread_mutex_destroy(&control->sending);
+    free(control);
+}
+
+/* The thread takes no other signals. */
+static int
+start_thread(alchi_control_t *control)
+{
+    pthread_t thread;
+    sigset_t all, old;
+    int number;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    number = pthread_create(&thread, NULL, run, control);
+    sigaddset(&old, SIGTERM);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!number)
+        pthread_detach(thread);
+    return number;
 }
 
 int
 alchi_control_start(const alchi_control_env_t *env, alchi_control_t **control_p, alch_error_t *err)
 {
     alchi_control_t *control = calloc(1, sizeof *control);
-    pthread_t thread;
-    sigset_t all, old;
-    int rc;
+    sigset_t term;
+    int number;
 
     if (!control)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     control->env = *env;
     pthread_mutex_init(&control->sending, NULL);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
     control->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (control->wake_fd < 0) {
-        rc = alchi_error_errno(err, errno, "cannot create an eventfd");
-        goto fail;
+    control->term_fd = signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
+    number = control->wake_fd < 0 || control->term_fd < 0 ? errno : start_thread(control);
+    if (number) {
+        control_free(control);
+        return alchi_error_errno(err, number, "cannot start the control thread");
     }
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&thread, NULL, run, control);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc) {
-        rc = alchi_error_errno(err, rc, "cannot start the control thread");
-        close(control->wake_fd);
-        goto fail;
-    }
-    pthread_detach(thread);
     *control_p = control;
     return ALCH_OK;
-fail:
-    pthread_mutex_destroy(&control->sending);
-    free(control);
-    return rc;
 }

@@ -5,6 +5,7 @@
 #include <alchemist/library.h>
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -118,6 +119,7 @@ static int
 job_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
 {
     const Alchw__WorkerTask *task = job->task;
+    char name[64];
 
     if (!task->task || !task->library || !task->function)
         return alchi_error_set(err, ALCH_EINVAL, "a task needs an id, a library and a function");
@@ -128,7 +130,8 @@ job_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
             return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
         matrices_of(task, job->matrices);
     }
-    return alchi_store_lock(queue->store, task->task, task->function, job->matrices, job->matrix_count, err);
+    snprintf(name, sizeof name, "%s.%s", task->library, task->function);
+    return alchi_store_lock(queue->store, task->task, name, job->matrices, job->matrix_count, err);
 }
 
 int

@@ -4,6 +4,7 @@
 #include "worker/control.h"
 
 #include <alchemist/library.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -325,7 +326,8 @@ START_TEST(progress_is_throttled)
 }
 END_TEST
 
-/* How a rank ends: 0 when told to quit, whatever its main thread does; at once when the driver is gone. */
+/* How a rank ends: 0 when told to quit, whatever its main thread does; at once when the driver is gone; by the
+ * signal, unless an order to quit comes with it. */
 static void
 rank_in_child(int kind)
 {
@@ -346,6 +348,14 @@ rank_in_child(int kind)
             _exit(98);
     } else if (kind == 2) {
         alchi_channel_destroy(rank.driver);
+    } else if (kind == 4) {
+        kill(getpid(), SIGTERM);
+    } else if (kind == 5) {
+        kill(getpid(), SIGTERM);
+        usleep(20000);
+        ask(&rank, ALCHI_WORKER_QUIT, 0, NULL);
+        job = alchi_queue_next(rank.queue);
+        _exit(job ? 99 : 42);
     } else {
         alchi_channel_send(rank.driver, ALCHI_PING, 0, 1, NULL);
         if (write(alchi_channel_fd(rank.driver), "garbagegarbagegarbagegarbage1234", 32) != 32)
@@ -357,7 +367,7 @@ rank_in_child(int kind)
 
 START_TEST(ends)
 {
-    const int codes[] = {42, 0, ALCH_ECONNECT, ALCH_EPROTO};
+    const int codes[] = {42, 0, ALCH_ECONNECT, ALCH_EPROTO, 0, 42};
     pid_t pid = fork();
     int status;
 
@@ -367,6 +377,11 @@ START_TEST(ends)
         rank_in_child(_i);
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    if (_i == 4) {
+        ck_assert(WIFSIGNALED(status));
+        ck_assert_int_eq(WTERMSIG(status), SIGTERM);
+        return;
+    }
     ck_assert(WIFEXITED(status));
     ck_assert_int_eq(WEXITSTATUS(status), codes[_i]);
 }
@@ -384,6 +399,6 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, answers_from_two_threads);
     tcase_add_test(tcase, too_large_to_tell);
     tcase_add_test(tcase, progress_is_throttled);
-    tcase_add_loop_test(tcase, ends, 0, 4);
+    tcase_add_loop_test(tcase, ends, 0, 6);
     suite_add_tcase(suite, tcase);
 }
