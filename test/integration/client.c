@@ -1,0 +1,73 @@
+/* A client in C: connect, send a matrix, have its truncated SVD computed by the workers, fetch the result, check it.
+ * Built against the installed tree: cc client.c $(pkg-config --cflags --libs alchemist-client) -lm */
+#include <alchemist/alchemist.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ROWS 300
+#define COLS 40
+#define RANK 5
+
+static alch_error_t err;
+
+static void
+check(int code, const char *what)
+{
+    if (code == ALCH_OK)
+        return;
+    fprintf(stderr, "%s: %s: %s\n", what, alch_errname(code), err.text);
+    exit(code);
+}
+
+/* A matrix in C order whose singular values are 1, 2, ..., COLS. */
+static double *
+make_matrix(void)
+{
+    double *a = calloc(ROWS * COLS, sizeof(*a));
+
+    for (int j = 0; a && j < COLS; j++)
+        a[(7 * j % ROWS) * COLS + j] = j + 1;
+    return a;
+}
+
+int
+main(void)
+{
+    double *a = make_matrix(), s[RANK];
+    alch_session_t *session;
+    alch_library_t *library;
+    alch_matrix_t *matrix, *result;
+    alch_values_t *args = alch_values_create();
+    alch_task_t *task;
+    uint64_t id;
+
+    check(a && args ? ALCH_OK : ALCH_ENOMEM, "memory");
+    check(alch_session_open(NULL, &session, &err), "connect");
+    check(alch_session_request_workers(session, 3, 30000, &err), "request workers");
+    check(alch_library_load(session, "testlib", NULL, 30000, &library, &err), "load library");
+    check(alch_matrix_create(session, ROWS, COLS, ALCH_FLOAT64, NULL, "A", &matrix, &err), "create");
+    check(alch_matrix_write(matrix, NULL, a, COLS, 1, &err), "send");
+
+    check(alch_values_set_matrix(args, "A", alch_matrix_id(matrix)), "argument A");
+    check(alch_values_set_int(args, "rank", RANK), "argument rank");
+    check(alch_task_submit(session, alch_library_name(library), "truncated_svd", args, 0, &task, &err), "submit");
+    check(alch_task_wait(task, 60000, &err), "truncated_svd");
+    check(alch_values_get_matrix(alch_task_results(task), "S", 0, &id), "result S");
+    check(alch_matrix_open(session, id, &result, &err), "open S");
+    check(alch_matrix_read(result, NULL, s, 1, RANK, &err), "fetch");
+
+    for (int k = 0; k < RANK; k++) { /* ascending */
+        printf("%.10g\n", s[k]);
+        check(fabs(s[k] - (COLS - RANK + 1 + k)) < 1e-8 * COLS ? ALCH_OK : ALCH_ENUMERIC, "singular value");
+    }
+    alch_matrix_destroy(result);
+    alch_task_destroy(task);
+    alch_values_destroy(args);
+    alch_matrix_destroy(matrix);
+    alch_library_destroy(library);
+    check(alch_session_close(session, &err), "close");
+    alch_session_destroy(session);
+    free(a);
+    return 0;
+}
