@@ -77,7 +77,8 @@ typedef struct alchi_conn {
 alchi_conn_t *alchi_conn_create(const alchi_data_config_t *config, int fd);
 void alchi_conn_destroy(alchi_conn_t *conn);
 
-/** Do what can be done now, within bounds. @return ALCH_OK; anything else: destroy it (what was to be said is logged) */
+/** Do what can be done now, within bounds.
+ *  @return ALCH_OK; anything else: destroy it (what was to be said is logged) */
 int alchi_conn_turn(alchi_conn_t *conn);
 
 /** Epoll events that it waits for. */

@@ -21,7 +21,8 @@ typedef struct {
 } alchi_control_env_t;
 
 /** Start the thread. Signal TERM stays blocked in the caller: the thread takes it, so that an order to quit which
- *  comes with it is obeyed first; without one the process ends by the signal. @return ALCH_OK, ALCH_ENOMEM, ALCH_ESYSTEM */
+ *  comes with it is obeyed first; without one the process ends by the signal.
+ *  @return ALCH_OK, ALCH_ENOMEM, ALCH_ESYSTEM */
 int alchi_control_start(const alchi_control_env_t *env, alchi_control_t **control_p, alch_error_t *err);
 
 /** Send a message to the driver: a reply (`id` of the request) or an unasked one (id 0). MT-Safe.

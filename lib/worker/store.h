@@ -63,12 +63,15 @@ void alchi_store_unlock(alchi_store_t *store, uint64_t task, const uint64_t *ids
 int alchi_store_may_write(alchi_store_t *store, const alchi_part_t *part, alch_error_t *err);
 
 /** ALCH_OK if the part is completely written, else ALCH_EINCOMPLETE saying which global entries are missing first
- *  and how many: "matrix 3 (100 x 20, float64): 500 of 1000 entries on worker 2 are not written, first rows 50..99 of column 0" */
+ *  and how many: "matrix 3 (100 x 20, float64): 500 of 1000 entries on worker 2 (rank 1) are not written, first rows
+ *  50..99 of column 0" */
 int alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err);
 
-/** ALCH_OK if a rectangle of the part is written, else ALCH_EINCOMPLETE saying which global entries are missing first. */
+/** ALCH_OK if a rectangle of the part is written, else ALCH_EINCOMPLETE saying which global entries are missing
+ *  first. */
 int alchi_store_covered(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err);
-/** Count a rectangle of the part as written, if that may still be. @return ALCH_OK, ALCH_ENOMEM, or as alchi_store_may_write() */
+/** Count a rectangle of the part as written, if that may still be.
+ *  @return ALCH_OK, ALCH_ENOMEM, or as alchi_store_may_write() */
 int alchi_store_written(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err);
 
 /** How errors name this rank: "worker 3 (rank 1)"; before that "worker rank 1". Before other threads exist. */
