@@ -40,8 +40,9 @@ reply_loading(alchi_request_t *request)
 static void
 load_failed(alchi_loaded_t *loaded, const alch_error_t *error)
 {
-    alchi_log(ALCHI_LOG_WARNING, "session %llu: library '%s': %s", (unsigned long long)loaded->session->id,
-              loaded->name, error->text);
+    if (!loaded->session->closing)
+        alchi_log(ALCHI_LOG_WARNING, "session %llu: library '%s': %s", (unsigned long long)loaded->session->id,
+                  loaded->name, error->text);
     if (!loaded->waiters) {
         loaded->failed = *error;
         alchi_job_end(&loaded->job);
