@@ -15,7 +15,8 @@
 struct alch_dmatrix {
     alchi_part_t *part; /* one reference */
     bool argument;      /* borrowed by the library: it cannot free it or hand it over */
-    uint64_t result;    /* id under which it goes to the client; 0: not handed over */
+    bool handed;        /* it is a result */
+    uint64_t result;    /* then: id under which it goes to the client */
     struct alch_dmatrix *prev, *next;
 };
 

@@ -51,7 +51,7 @@ alchi_matrix_free(alch_call_t *base, alch_dmatrix_t *matrix)
 
     if (!matrix)
         return;
-    if (matrix->argument || matrix->result) {
+    if (matrix->argument || matrix->handed) {
         alchi_call_misuse(call, "matrix_free of %s", matrix->argument ? "an argument" : "a result");
         return;
     }

@@ -174,12 +174,13 @@ alchi_ret_matrix(alch_call_t *base, const char *name, alch_dmatrix_t *matrix)
     if (!matrix || matrix->argument)
         return refuse(call, matrix ? "an argument cannot be handed over as a result: copy it"
                                    : "NULL was handed over as a result");
-    if (matrix->result || call->results[index])
+    if (matrix->handed || call->results[index])
         return refuse(call, "a matrix or a result was handed over twice");
     value = alchi_value_create(ALCH_TYPE_MATRIX, false);
     code = set_result(base, name, value, value ? alchi_value_add_u(value, result_id(call, index)) : ALCH_ENOMEM);
     if (code)
         return code;
+    matrix->handed = true;
     matrix->result = result_id(call, index);
     snprintf(matrix->part->name, sizeof(matrix->part->name), "%s", name);
     return ALCH_OK;
@@ -228,16 +229,20 @@ bind_matrix(alchi_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDone *d
     return code;
 }
 
+/* In the order of the signature, whatever order they were handed over in. */
 static int
 bind_matrices(alchi_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {
+    uint64_t first = call->task->first_result_id;
     alch_dmatrix_t *matrix;
     int code = ALCH_OK;
 
-    DL_FOREACH(call->matrices, matrix)
-    {
-        if (!code && matrix->result)
-            code = bind_matrix(call, matrix, done, err);
+    for (uint64_t id = first; !code && id < first + call->function->n_results; id++) {
+        DL_FOREACH(call->matrices, matrix)
+        {
+            if (!code && matrix->handed && matrix->result == id)
+                code = bind_matrix(call, matrix, done, err);
+        }
     }
     for (size_t k = 0; code && k < done->n_matrices; k++)
         (void)alchi_store_free(call->plugins->env.store, done->matrices[k]->id, NULL);

@@ -87,7 +87,7 @@ panel_free(dense_t *dense, panel_t *panel)
     *panel = (panel_t){.matrix = NULL};
 }
 
-/* copy := scale * A in float64; both have the same layout. */
+/* to := scale * from; both have the same layout, and may be one. */
 static void
 convert(const svd_t *svd, const alch_block_t *from, const panel_t *to)
 {
@@ -101,35 +101,47 @@ convert(const svd_t *svd, const alch_block_t *from, const panel_t *to)
     }
 }
 
-/* dense->A := scale * A, block-cyclic and tall. */
+/* flat := scale * A, block-cyclic, in float64. */
 static int
-copy_input(dense_t *dense)
+copy_flat(dense_t *dense, panel_t *flat)
 {
     svd_t *svd = dense->svd;
     const alch_host_t *host = svd->call->host;
-    const double unit = 1, zero = 0;
     alch_dmatrix_t *copy;
     alch_block_t block;
-    panel_t flat = {.matrix = NULL};
     int code = host->matrix_relayout(svd->call, svd->A, &dense->layout, &copy);
 
     if (code)
         return code;
     host->matrix_block(copy, &block);
-    code = panel_create(dense, svd->block.m, svd->block.n, &flat);
+    if (block.dtype == ALCH_FLOAT64)
+        code = panel_take(dense, copy, flat);
+    else
+        code = panel_create(dense, svd->block.m, svd->block.n, flat);
     if (!code)
-        convert(svd, &block, &flat);
-    host->matrix_free(svd->call, copy);
-    if (code || !svd->wide) {
-        dense->A = flat;
+        convert(svd, &block, flat);
+    if (block.dtype != ALCH_FLOAT64)
+        host->matrix_free(svd->call, copy);
+    return code;
+}
+
+/* dense->A := scale * A, tall. */
+static int
+copy_input(dense_t *dense)
+{
+    const double unit = 1, zero = 0;
+    panel_t flat = {.matrix = NULL};
+    int code;
+
+    if (!dense->svd->wide)
+        return copy_flat(dense, &dense->A);
+    if ((code = copy_flat(dense, &flat)) || (code = panel_create(dense, dense->p, dense->q, &dense->A)))
         return code;
-    }
-    code = panel_create(dense, dense->p, dense->q, &dense->A);
-    if (!code && flat.here)
+    if (flat.here)
         pdtran_(&dense->p, &dense->q, &unit, flat.data, &one, &one, flat.desc, &zero, dense->A.data, &one, &one,
                 dense->A.desc);
     panel_free(dense, &flat);
-    return code;
+    return ALCH_OK;
 }
 
 /* What a routine asked for in its workspace query; PDGESVD's own arithmetic overflows unnoticed. */
