@@ -12,8 +12,7 @@ alchi_banner_start(const alchi_driver_t *driver, const alchi_address_t *address)
     alchi_log_plain("Starting Alchemist %s", alch_version());
     alchi_log_plain("-----");
     alchi_log_plain("Running on %s %s", driver->host, alchi_address_format(address, text, sizeof(text)));
-    if (driver->options->workers)
-        alchi_log_plain("Starting workers");
+    alchi_log_plain("Starting workers");
 }
 
 void

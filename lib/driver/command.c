@@ -36,12 +36,12 @@ overdue(alchi_timer_t *timer)
         ;
     if (is_long(command))
         alchi_error_rank(&error, ALCH_EGROUP, command->error.rank,
-                         "rank %d (worker %d) had not returned %lld s after rank %d failed (--fail-grace): %s", rank,
-                         group->ranks[rank].slot_id, (long long)options->fail_grace_s, command->error.rank,
+                         "rank %d (worker %d) had not returned %.1f s after rank %d failed (--fail-grace): %s", rank,
+                         group->ranks[rank].slot_id, (double)options->fail_grace_ms / 1000, command->error.rank,
                          command->error.text);
     else
-        alchi_error_rank(&error, ALCH_EGROUP, rank, "rank %d (worker %d) did not answer for %lld s (--client-timeout)",
-                         rank, group->ranks[rank].slot_id, (long long)options->client_timeout_s);
+        alchi_error_rank(&error, ALCH_EGROUP, rank, "rank %d (worker %d) did not answer for %.1f s (--client-timeout)",
+                         rank, group->ranks[rank].slot_id, (double)options->client_timeout_ms / 1000);
     alchi_group_kill(group, &error);
 }
 
@@ -76,8 +76,7 @@ alchi_command_send(alchi_group_t *group, unsigned type, const void *message, con
             group->ranks[rank].link->ops->send(group->ranks[rank].link, type, 0, command->id, message);
     }
     if (!is_long(command))
-        alchi_timer_start(&group->driver->timers, &command->timer, group->driver->options->client_timeout_s * 1000,
-                          overdue);
+        alchi_timer_start(&group->driver->timers, &command->timer, group->driver->options->client_timeout_ms, overdue);
     if (command_p)
         *command_p = command;
     return ALCH_OK;
@@ -115,7 +114,7 @@ note_failure(alchi_command_t *command, int rank, const Alchw__Error *message)
                      message && message->text ? message->text : "the worker gave no reason");
     if (is_long(command))
         alchi_timer_start(&command->group->driver->timers, &command->timer,
-                          command->group->driver->options->fail_grace_s * 1000, overdue);
+                          command->group->driver->options->fail_grace_ms, overdue);
 }
 
 void

@@ -192,6 +192,7 @@ void alchi_command_drop(alchi_command_t *command);
 struct alchi_job {
     alchi_group_t *group; /* NULL: not queued */
     bool ready, running;
+    bool task; /* a client's call: its group does not go unasked */
     void (*start)(alchi_job_t *job);
     void (*fail)(alchi_job_t *job, const alch_error_t *error);
     alchi_job_t *prev, *next;

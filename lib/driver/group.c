@@ -91,22 +91,34 @@ alchi_group_part_of(const alchi_group_t *group, const alchi_node_t *node)
     return -1;
 }
 
-/* "; it last wrote: ..." with as many of the last lines as fit. */
+/* Chatter of the worker itself, as against what a library wrote or an error that the worker logged. */
+static bool
+is_chatter(const char *line)
+{
+    return *line == '[' && (strstr(line, "] [info] ") || strstr(line, "] [debug] "));
+}
+
+/* "; its last output: ..." with as many of the last lines as fit. */
 static void
 add_lines(alch_error_t *error, const Alchw__RankExit *exit)
 {
     static const char lead[] = "; its last output:";
-    size_t used = strlen(error->text) + sizeof(lead), room = sizeof(error->text) - 1, first = exit->n_lines, i;
+    size_t used = strlen(error->text), need = used + sizeof(lead), first = exit->n_lines, i;
+    const char *mark = lead;
 
-    while (first > 0 && used + strlen(exit->lines[first - 1]) + 3 <= room)
-        used += strlen(exit->lines[--first]) + 3;
-    if (first == exit->n_lines)
-        return;
-    used = strlen(error->text);
-    used += (size_t)snprintf(error->text + used, sizeof(error->text) - used, "%s", lead);
-    for (i = first; i < exit->n_lines; i++)
-        used += (size_t)snprintf(error->text + used, sizeof(error->text) - used, "%s %s", i > first ? " |" : "",
-                                 exit->lines[i]);
+    for (; first > 0; first--) {
+        if (is_chatter(exit->lines[first - 1]))
+            continue;
+        if (need + strlen(exit->lines[first - 1]) + 3 >= sizeof(error->text))
+            break;
+        need += strlen(exit->lines[first - 1]) + 3;
+    }
+    for (i = first; i < exit->n_lines; i++) {
+        if (is_chatter(exit->lines[i]))
+            continue;
+        used += (size_t)snprintf(error->text + used, sizeof(error->text) - used, "%s %s", mark, exit->lines[i]);
+        mark = " |";
+    }
 }
 
 static const char *

@@ -132,7 +132,7 @@ static void
 slow(alchi_timer_t *timer)
 {
     alchi_group_t *group = ALCHI_CONTAINER(timer, alchi_group_t, start_timer);
-    alchi_event_t event = {.type = ALCHI_EVENT_SLOW, .ms = group->driver->options->start_timeout_s * 1000};
+    alchi_event_t event = {.type = ALCHI_EVENT_SLOW, .ms = group->driver->options->start_timeout_ms};
 
     alchi_group_apply(group, &event);
 }
@@ -227,7 +227,7 @@ alchi_group_start(alchi_session_t *session)
     DL_APPEND(driver->groups, group);
     alchi_log(ALCHI_LOG_INFO, "session %llu: starting worker group %llu of %d workers", (unsigned long long)session->id,
               (unsigned long long)group->id, group->size);
-    alchi_timer_start(&driver->timers, &group->start_timer, driver->options->start_timeout_s * 1000, slow);
+    alchi_timer_start(&driver->timers, &group->start_timer, driver->options->start_timeout_ms, slow);
     if (alchi_group_spawn(group, session->key)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
         alchi_group_kill(group, &error);

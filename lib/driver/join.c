@@ -74,7 +74,7 @@ find_token(const alchi_options_t *options, const alchi_address_t *address, uint8
 static int
 connect_patiently(const alchi_options_t *options, const alchi_address_t *address, int *fd_p, alch_error_t *err)
 {
-    alchi_deadline_t limit = alchi_deadline_in_ms(options->start_timeout_s * 1000), attempt;
+    alchi_deadline_t limit = alchi_deadline_in_ms(options->start_timeout_ms), attempt;
     int code;
 
     for (;;) {

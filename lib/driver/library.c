@@ -154,6 +154,13 @@ same(const char *a, const char *b)
     return strcmp(a, b ? b : "") == 0;
 }
 
+/* Libraries are found whatever the case of their name, so "testlib" and "TestLib" are one. */
+static bool
+same_library(const char *a, const char *b)
+{
+    return strcasecmp(a, b ? b : "") == 0;
+}
+
 static alchi_loaded_t *
 find(alchi_session_t *session, const char *name, const char *path)
 {
@@ -161,7 +168,7 @@ find(alchi_session_t *session, const char *name, const char *path)
 
     DL_FOREACH(session->libraries, loaded)
     {
-        if (same(loaded->name, name) && (!path || !*path || same(loaded->path, path)))
+        if (same_library(loaded->name, name) && (!path || !*path || same(loaded->path, path)))
             return loaded;
     }
     return NULL;
@@ -245,7 +252,7 @@ names_add(names_t *names, const char *name, size_t size)
     size_t i;
 
     for (i = 0; i < names->count; i++) {
-        if (strlen(names->names[i]) == size && memcmp(names->names[i], name, size) == 0)
+        if (strlen(names->names[i]) == size && strncasecmp(names->names[i], name, size) == 0)
             return;
     }
     if (!(grown = realloc(names->names, (names->count + 1) * sizeof(*grown))))
@@ -352,7 +359,7 @@ alchi_library_lookup(alchi_session_t *session, const char *library, const char *
     DL_FOREACH(session->libraries, loaded)
     {
         if (loaded->library && !loaded->failed.code &&
-            (same(loaded->name, library) || same(loaded->library->name, library)))
+            (same_library(loaded->name, library) || same_library(loaded->library->name, library)))
             break;
     }
     if (!loaded)

@@ -206,7 +206,20 @@ only_owner(alchi_link_t *link, uint64_t id, const char *what)
     return false;
 }
 
-/* Whether the group can go without a loss. */
+static bool
+has_task(const alchi_group_t *group)
+{
+    const alchi_job_t *job;
+
+    DL_FOREACH(group->jobs, job)
+    {
+        if (job->task)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the group can go without a loss. Libraries are loaded again by themselves. */
 static int
 may_go(const alchi_session_t *session, const char *what, alch_error_t *err)
 {
@@ -216,8 +229,8 @@ may_go(const alchi_session_t *session, const char *what, alch_error_t *err)
     if (count)
         return alchi_error_set(err, ALCH_EBUSY, "%s would lose %d %s: %s", what, count,
                                count == 1 ? "matrix" : "matrices", names);
-    if (session->group && session->group->jobs)
-        return alchi_error_set(err, ALCH_EBUSY, "%s would end a running call or load of a library", what);
+    if (session->group && has_task(session->group))
+        return alchi_error_set(err, ALCH_EBUSY, "%s would end a task that has not ended", what);
     return ALCH_OK;
 }
 

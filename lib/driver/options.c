@@ -15,7 +15,7 @@
 
 /* name, type, value, default, unit, text, member, lowest, highest */
 static const alchi_option_t table[] = {
-    {"workers", ALCHI_OPTION_INT, "N", "3", "slots", "worker slots of this host", AT(workers), 0, 4096},
+    {"workers", ALCHI_OPTION_INT, "N", "3", "slots", "worker slots of this host", AT(workers), 1, 4096},
     {"port", ALCHI_OPTION_INT, "P", "24960", NULL,
      "port of the driver; slot i has port P+i; 0: any free ports (for an agent, slot i has port P+i of its own host)",
      AT(port), 0, 61000},
@@ -43,15 +43,15 @@ static const alchi_option_t table[] = {
     {"memory-limit", ALCHI_OPTION_BYTES, "BYTES", "0", "bytes",
      "memory of one worker for matrices and buffers; 0: 90 % of its host's or control group's memory / slots there",
      AT(memory_limit), 0, INT64_MAX},
-    {"start-timeout", ALCHI_OPTION_INT, "S", "30", "s", "a worker group must be ready within this time",
-     AT(start_timeout_s), 1, 3600},
-    {"fail-grace", ALCHI_OPTION_INT, "S", "5", "s",
+    {"start-timeout", ALCHI_OPTION_INT, "MS", "30000", "ms", "a worker group must be ready within this time",
+     AT(start_timeout_ms), 1, 3600000},
+    {"fail-grace", ALCHI_OPTION_INT, "MS", "5000", "ms",
      "when a call has failed on one worker, the others must return within this time, else the group is ended",
-     AT(fail_grace_s), 1, 3600},
-    {"client-timeout", ALCHI_OPTION_INT, "S", "60", "s",
-     "a host or a worker that is silent for this time counts as gone", AT(client_timeout_s), 1, 86400},
-    {"io-timeout", ALCHI_OPTION_INT, "S", "30", "s", "a data connection that stops within a message is closed",
-     AT(io_timeout_s), 1, 86400},
+     AT(fail_grace_ms), 1, 3600000},
+    {"client-timeout", ALCHI_OPTION_INT, "MS", "60000", "ms",
+     "a host or a worker that is silent for this time counts as gone", AT(client_timeout_ms), 1, 86400000},
+    {"io-timeout", ALCHI_OPTION_INT, "MS", "30000", "ms", "a data connection that stops within a message is closed",
+     AT(io_timeout_ms), 1, 86400000},
     {"connections", ALCHI_OPTION_INT, "N", "256", NULL, "client connections to the driver, and to each worker",
      AT(connections), 1, 65536},
     {"message-limit", ALCHI_OPTION_BYTES, "BYTES", "256M", "bytes", "largest message of a transfer", AT(message_limit),
@@ -102,8 +102,6 @@ check(const alchi_options_t *options, alch_error_t *err)
         return alchi_error_set(err, ALCH_EINVAL, "--agent needs --join HOST:PORT");
     if (!options->agent && options->join)
         return alchi_error_set(err, ALCH_EINVAL, "--join is for an agent: add --agent");
-    if (options->agent && options->workers < 1)
-        return alchi_error_set(err, ALCH_EINVAL, "--workers 0: an agent needs at least one slot");
     if (options->no_connection_file && !options->token_file && !options->agent)
         return alchi_error_set(err, ALCH_EINVAL,
                                "--no-connection-file needs --token-file: no client could know the token");

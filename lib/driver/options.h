@@ -12,7 +12,7 @@ typedef struct {
     const char *connection_file, *token_file, *log_level, *join, *net_devices;
     bool no_connection_file, agent, insecure, print_options_man, help, version;
     int64_t memory_limit; /* bytes per worker; 0: by the host's memory */
-    int64_t start_timeout_s, fail_grace_s, client_timeout_s, io_timeout_s;
+    int64_t start_timeout_ms, fail_grace_ms, client_timeout_ms, io_timeout_ms;
     int64_t connections, message_limit, data_threads;
     int64_t owner_pid;
 } alchi_options_t;

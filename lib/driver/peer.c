@@ -252,7 +252,7 @@ alchi_peer_accept(alchi_peers_t *peers, int fd)
     char host[64];
 
     alchi_socket_prepare(fd);
-    alchi_socket_keepalive(fd, (int)options->client_timeout_s * 1000);
+    alchi_socket_keepalive(fd, (int)options->client_timeout_ms);
     alchi_peer_host(fd, host, sizeof(host));
     if (peers->strangers >= ALCHI_STRANGERS_MAX) {
         alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: %d others are not authenticated yet", host,

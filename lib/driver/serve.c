@@ -328,13 +328,9 @@ start(server_t *server, alch_error_t *err)
     if ((code = start_handles(server, err)) || (code = listen_on(server, err)))
         return code;
     alchi_banner_start(server->driver, &server->address);
-    if (server->options->workers && (code = start_agent(server, err)))
+    if ((code = start_agent(server, err)))
         return code;
-    if ((code = start_listener(server, err)))
-        return code;
-    if (!server->options->workers)
-        become_ready(server);
-    return ALCH_OK;
+    return start_listener(server, err);
 }
 
 /* In the reverse order of start(). */

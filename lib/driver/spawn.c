@@ -66,7 +66,7 @@ fill_config(const alchi_group_t *group, int rank, Alchw__WorkerConfig *config)
     config->message_limit = options->message_limit;
     config->data_threads = (uint32_t)options->data_threads;
     config->has_io_timeout_ms = config->has_connection_limit = 1;
-    config->io_timeout_ms = (uint32_t)(options->io_timeout_s * 1000);
+    config->io_timeout_ms = (uint32_t)options->io_timeout_ms;
     config->connection_limit = (uint32_t)options->connections;
     config->n_plugin_dirs = options->plugin_dirs.count;
     config->plugin_dirs = options->plugin_dirs.items;

@@ -349,6 +349,7 @@ alchi_task_queue(alchi_task_t *task, alchi_group_t *group, alchi_request_t *subm
 {
     task->submit = submit;
     task->wait_ms = wait_ms;
+    task->job.task = true;
     task->job.start = task_start;
     task->job.fail = task_fail;
     alchi_job_add(group, &task->job);

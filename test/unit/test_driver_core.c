@@ -8,10 +8,10 @@
 #define RANKS 4
 
 static alchi_options_t options = {.workers = 4,
-                                  .start_timeout_s = 30,
-                                  .fail_grace_s = 5,
-                                  .client_timeout_s = 60,
-                                  .io_timeout_s = 30,
+                                  .start_timeout_ms = 30000,
+                                  .fail_grace_ms = 5000,
+                                  .client_timeout_ms = 60000,
+                                  .io_timeout_ms = 30000,
                                   .connections = 2,
                                   .message_limit = 1 << 20,
                                   .data_threads = 1,
@@ -511,7 +511,7 @@ START_TEST(a_silent_rank_ends_the_group)
     fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 20, &create);
     answer(0, ALCHI_WORKER_RESERVE, ALCHI_EMPTY, NULL);
     alchi_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
-    expect_failure(&client, 20, ALCH_EGROUP, "rank 1 (worker 2) did not answer for 60 s (--client-timeout)");
+    expect_failure(&client, 20, ALCH_EGROUP, "rank 1 (worker 2) did not answer for 60.0 s (--client-timeout)");
 }
 END_TEST
 

@@ -36,7 +36,7 @@ join(int rank, int stage)
 static unsigned
 leave(int rank, unsigned number, int code, bool aborted)
 {
-    static char *lines[] = {"first words", "last words"};
+    static char *lines[] = {"first words", "[2026-01-01 00:00:00.000] [worker-001] [info] chatter", "last words"};
     Alchw__RankExit exit = ALCHW__RANK_EXIT__INIT;
     alchi_event_t event = {.type = ALCHI_EVENT_EXIT, .rank = rank, .exit = &exit};
 
@@ -44,7 +44,7 @@ leave(int rank, unsigned number, int code, bool aborted)
     exit.exit_code = exit.abort_code = code;
     exit.aborted = aborted;
     exit.lines = lines;
-    exit.n_lines = number == SIGSEGV ? 2 : 0;
+    exit.n_lines = number == SIGSEGV ? 3 : 0;
     return alchi_group_event(group, &event);
 }
 
