@@ -26,7 +26,6 @@ typedef struct {
     alchi_child_t child;
     int pmi_fd, output_fd; /* our ends, or -1 */
     alchi_watch_t *end_watch, *pmi_watch, *output_watch;
-    alchi_watch_t *abort_timer; /* it said that it aborts */
     alchi_pmi_client_t client;
     alchi_buf_t pmi_in;
     bool in_barrier, aborted;

@@ -20,7 +20,6 @@
 
 #define READ_SIZE (64u << 10)
 #define LAST_OUTPUT (1u << 20) /* of a rank that has ended, still read */
-#define ABORT_MS 2000          /* from MPI_Abort to the end of the process */
 
 /* What a child gets, as long as the agent holds it. */
 typedef struct {
@@ -150,15 +149,6 @@ answer(alchi_local_rank_t *rank, const void *bytes, size_t size)
         close_pmi(rank);
 }
 
-static void
-on_abort_passed(void *context, int events)
-{
-    alchi_local_rank_t *rank = context;
-
-    (void)events;
-    alchi_child_signal(&rank->child, SIGKILL);
-}
-
 /* Returns false when the connection has to be dropped. */
 static bool
 take_event(alchi_local_rank_t *rank, alchi_pmi_event_t event)
@@ -172,8 +162,7 @@ take_event(alchi_local_rank_t *rank, alchi_pmi_event_t event)
         return true;
     case ALCHI_PMI_ABORTED:
         rank->aborted = true;
-        if (!rank->abort_timer)
-            rank->abort_timer = alchi_watch_timer(rank->group->agent->loop, ABORT_MS, on_abort_passed, rank);
+        alchi_child_signal(&rank->child, SIGKILL); /* MPI_Abort waits for that, and would return on any answer */
         return true;
     case ALCHI_PMI_MALFORMED:
         return false;
@@ -267,8 +256,8 @@ tell_end(alchi_local_rank_t *rank, const alchi_child_end_t *end)
     char text[512] = "";
 
     rank_exit.has_signal = rank_exit.has_exit_code = 1;
-    rank_exit.signal = (uint32_t)end->signal;
-    rank_exit.exit_code = end->code;
+    rank_exit.signal = rank->aborted ? 0 : (uint32_t)end->signal; /* that one was ours */
+    rank_exit.exit_code = rank->aborted ? rank->client.abort_code : end->code;
     if (end->not_run)
         snprintf(text, sizeof text, "could not be started: cannot run %s: %s", rank->group->agent->exe,
                  strerror(end->reason));
@@ -421,8 +410,7 @@ alchi_local_rank_fini(alchi_local_rank_t *rank)
     alchi_child_end_t end;
 
     alchi_watch_close(rank->end_watch);
-    alchi_watch_close(rank->abort_timer);
-    rank->end_watch = rank->abort_timer = NULL;
+    rank->end_watch = NULL;
     close_pmi(rank);
     close_output(rank);
     if (rank->running)
