@@ -56,7 +56,8 @@ alchi_node_gone(alchi_driver_t *driver, alchi_link_t *link)
 
     if (!node)
         return;
-    alchi_log(ALCHI_LOG_WARNING, "the agent on %s is gone, and %d worker slots with it", node->host, node->count);
+    if (!driver->stopping)
+        alchi_log(ALCHI_LOG_WARNING, "the agent on %s is gone, and %d worker slots with it", node->host, node->count);
     node->link = NULL;
     link->node = NULL;
     DL_FOREACH_SAFE(driver->groups, group, next)

@@ -40,9 +40,8 @@ reply_loading(alchi_request_t *request)
 static void
 load_failed(alchi_loaded_t *loaded, const alch_error_t *error)
 {
-    if (!loaded->session->closing)
-        alchi_log(ALCHI_LOG_WARNING, "session %llu: library '%s': %s", (unsigned long long)loaded->session->id,
-                  loaded->name, error->text);
+    alchi_log(ALCHI_LOG_WARNING, "session %llu: library '%s': %s", (unsigned long long)loaded->session->id,
+              loaded->name, error->text);
     if (!loaded->waiters) {
         loaded->failed = *error;
         alchi_job_end(&loaded->job);
@@ -50,6 +49,17 @@ load_failed(alchi_loaded_t *loaded, const alch_error_t *error)
     }
     alchi_waiters_fail(&loaded->waiters, error);
     forget(loaded);
+}
+
+/* The group went, and not for the library's sake. */
+static void
+cut_short(alchi_loaded_t *loaded, const alch_error_t *error)
+{
+    alchi_waiters_fail(&loaded->waiters, error);
+    if (loaded->library)
+        alchi_job_end(&loaded->job);
+    else
+        forget(loaded);
 }
 
 static void
@@ -73,6 +83,10 @@ loaded_done(alchi_command_t *command)
 
     if (!command->failed && !loaded->answered)
         alchi_error_set(&command->error, ALCH_EPROTO, "the workers did not describe library '%s'", loaded->name);
+    if (command->failed && command->group->state == ALCHI_GROUP_RELEASING) {
+        cut_short(loaded, &command->error);
+        return;
+    }
     if (command->failed || !loaded->answered) {
         load_failed(loaded, &command->error);
         return;
@@ -101,15 +115,10 @@ load_start(alchi_job_t *job)
     }
 }
 
-/* The group went before it was tried. */
 static void
 load_fail(alchi_job_t *job, const alch_error_t *error)
 {
-    alchi_loaded_t *loaded = ALCHI_CONTAINER(job, alchi_loaded_t, job);
-
-    alchi_waiters_fail(&loaded->waiters, error);
-    if (!loaded->library)
-        forget(loaded);
+    cut_short(ALCHI_CONTAINER(job, alchi_loaded_t, job), error);
 }
 
 static void

@@ -18,7 +18,7 @@ static const alchi_option_t table[] = {
     {"workers", ALCHI_OPTION_INT, "N", "3", "slots", "worker slots of this host", AT(workers), 1, 4096},
     {"port", ALCHI_OPTION_INT, "P", "24960", NULL,
      "port of the driver; slot i has port P+i; 0: any free ports (for an agent, slot i has port P+i of its own host)",
-     AT(port), 0, 61000},
+     AT(port), 0, 65534},
     {"bind", ALCHI_OPTION_TEXT, "ADDR", "127.0.0.1", NULL, "address to listen at; beyond loopback only with --insecure",
      AT(bind), 0, 0},
     {"insecure", ALCHI_OPTION_FLAG, NULL, NULL, NULL,
@@ -149,7 +149,7 @@ void
 alchi_options_print_help(void)
 {
     alchi_options_help(table, ALCHI_COUNT(table),
-                       "alchemistd [--workers N] [--port P] [OPTION]...\n"
+                       "usage: alchemistd [--workers N] [--port P] [OPTION]...\n"
                        "       alchemistd --agent --join HOST:PORT [--workers N] [OPTION]...");
 }
 

@@ -338,6 +338,8 @@ static void
 finish(server_t *server)
 {
     server->stopping = true;
+    if (server->driver)
+        server->driver->stopping = true;
     if (server->lock_fd >= 0)
         alchi_connfile_remove(&server->file, server->lock_fd);
     if (server->listening)
