@@ -48,7 +48,8 @@ compile_rank(void)
 
     alchi_log_init("test", ALCHI_LOG_ERROR);
     snprintf(exe, sizeof exe, "/tmp/alchemist-rank-%d", (int)getpid());
-    snprintf(command, sizeof command, "env -u LD_PRELOAD MPICH_CC=gcc mpicc.mpich -w -O1 -o %s %.*s/agent_rank.c", exe,
+    snprintf(command, sizeof command,
+             "env -u LD_PRELOAD MPICH_CC=gcc mpicc.mpich -w -O1 -rdynamic -o %s %.*s/agent_rank.c", exe,
              (int)(strrchr(__FILE__, '/') - __FILE__), __FILE__);
     ck_assert_int_eq(system(command), 0);
 }
@@ -76,13 +77,6 @@ on_agent_end(void *context, int code, const char *text)
     ck_assert(!test_driver.ended[i]);
     test_driver.ended[i] = true;
     test_driver.end_code = code;
-}
-
-static void
-on_stopped(void *context)
-{
-    ck_assert_ptr_eq(context, &test_driver);
-    test_driver.stopped = true;
 }
 
 static alchi_channel_t *

@@ -122,6 +122,23 @@ START_TEST(test_killed_early)
 }
 END_TEST
 
+/* A rank that dies before it has unlinked its shared memory leaves a file; it is gone with the group. */
+START_TEST(test_left_memory)
+{
+    const Alchw__RankExit *rank_exit;
+
+    spawn(1, 3, "mpi-leave");
+    rank_exit = await(ALCHI_RANK_EXIT, 1);
+    ck_assert_uint_eq(rank_exit->signal, 9);
+    ck_assert_uint_eq(rank_exit->n_lines, 1);
+    ck_assert_ptr_nonnull(strstr(rank_exit->lines[0], "/dev/shm/mpich_shar_tmp"));
+    ck_assert_int_eq(access(rank_exit->lines[0], F_OK), 0);
+    kill_group(1, 0);
+    await(ALCHI_GROUP_ENDED, 1);
+    ck_assert_int_eq(access(rank_exit->lines[0], F_OK), -1);
+}
+END_TEST
+
 void
 unit_suite(Suite *suite)
 {
@@ -135,5 +152,6 @@ unit_suite(Suite *suite)
     tcase_add_test(test, test_two_groups);
     tcase_add_test(test, test_abort);
     tcase_add_test(test, test_killed_early);
+    tcase_add_test(test, test_left_memory);
     suite_add_tcase(suite, test);
 }
