@@ -1,0 +1,225 @@
+/* procs: 1 2 3 5 7 */
+/* BLACS contexts, descriptors, and our own relayout held against PxGEMR2D. */
+#include "harness.h"
+#include "scalapack/blacs.h"
+#include "worker/host.h"
+
+void pdgemr2d_(const int *m, const int *n, const double *a, const int *ia, const int *ja, const int *desca, double *b,
+               const int *ib, const int *jb, const int *descb, const int *context);
+void pdgemm_(const char *ta, const char *tb, const int *m, const int *n, const int *k, const double *alpha,
+             const double *a, const int *ia, const int *ja, const int *desca, const double *b, const int *ib,
+             const int *jb, const int *descb, const double *beta, double *c, const int *ic, const int *jc,
+             const int *descc);
+void Cblacs_gridinfo(int context, int *nprow, int *npcol, int *row, int *col);
+
+static alchi_blacs_t *blacs;
+
+static alchi_layout_t
+layout_of(int64_t m, int64_t n, alch_layout_t spec)
+{
+    alchi_layout_t layout;
+
+    CHECK_CODE(alchi_layout_init(&layout, m, n, h.size, &spec, &h.error), ALCH_OK);
+    return layout;
+}
+
+/* The grid that BLACS made is the layout's. */
+static void
+check_context(const alchi_layout_t *layout)
+{
+    int context = 4711, nprow, npcol, row, col, replica, my_row, my_col;
+
+    CHECK_CODE(alchi_blacs_context(blacs, layout, &context, &h.error), ALCH_OK);
+    if (!alchi_layout_place(layout, h.rank, &replica, &my_row, &my_col)) {
+        CHECK(context == -1, "context %d outside the grid", context);
+        return;
+    }
+    Cblacs_gridinfo(context, &nprow, &npcol, &row, &col);
+    CHECK(nprow == layout->nprow && npcol == layout->npcol && row == my_row && col == my_col,
+          "place (%d, %d) of %d x %d instead of (%d, %d) of %d x %d", row, col, nprow, npcol, my_row, my_col,
+          layout->nprow, layout->npcol);
+}
+
+static void
+test_contexts(void)
+{
+    alchi_layout_t a = layout_of(10, 10, (alch_layout_t){ALCH_BLOCK_CYCLIC, 2, 2, h.size, 1});
+    alchi_layout_t b = layout_of(99, 7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 8, 8, h.size, 1});
+    int one = 0, two = 1;
+
+    CHECK_CODE(alchi_blacs_context(blacs, &a, &one, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_blacs_context(blacs, &b, &two, &h.error), ALCH_OK);
+    CHECK(one == two && alchi_blacs_count(blacs) == 1, "one context for one map of ranks");
+    alchi_layout_fini(&a);
+    alchi_layout_fini(&b);
+    for (int dist = 0; dist <= ALCH_CIRC_CIRC; dist++) {
+        a = layout_of(10, 10, (alch_layout_t){(alch_dist_t)dist, 0, 0, 0, 0});
+        if (a.replicas == 1)
+            check_context(&a);
+        alchi_layout_fini(&a);
+    }
+    alchi_blacs_trim(blacs, 1);
+    CHECK(alchi_blacs_count(blacs) == 1, "%zu left", alchi_blacs_count(blacs));
+    /* BLACS has room for about 440: making and trimming must give back. Few rounds where making is slow. */
+    a = layout_of(10, 10, (alch_layout_t){ALCH_BLOCK_CYCLIC, 2, 2, 1, h.size});
+    b = layout_of(10, 10, (alch_layout_t){ALCH_BLOCK_CYCLIC, 2, 2, h.size, 1});
+    for (int round = 0; round < (h.size <= 2 ? 500 : 4); round++) {
+        check_context(round % 2 ? &a : &b);
+        alchi_blacs_trim(blacs, 0);
+    }
+    alchi_layout_fini(&a);
+    alchi_layout_fini(&b);
+}
+
+static void
+test_descriptors(void)
+{
+    alchi_layout_t layout = layout_of(100, 50, (alch_layout_t){ALCH_BLOCK_CYCLIC, 8, 4, 1, h.size});
+    int desc[ALCHI_DLEN_];
+
+    CHECK_CODE(alchi_descriptor(blacs, &layout, 100, desc, &h.error), ALCH_OK);
+    CHECK(desc[ALCHI_DTYPE_] == 1 && desc[ALCHI_M_] == 100 && desc[ALCHI_N_] == 50 && desc[ALCHI_MB_] == 8 &&
+              desc[ALCHI_NB_] == 4 && desc[ALCHI_RSRC_] == 0 && desc[ALCHI_CSRC_] == 0 && desc[ALCHI_LLD_] == 100,
+          "the fields");
+    alchi_layout_fini(&layout);
+    layout = layout_of(INT64_C(3000000000), 1, (alch_layout_t){ALCH_BLOCK_CYCLIC, 64, 64, h.size, 1});
+    CHECK_CODE(alchi_descriptor(blacs, &layout, 1, desc, &h.error), ALCH_ELIMIT);
+    CHECK_TEXT("3000000000");
+    CHECK_TEXT("2147483647");
+    alchi_layout_fini(&layout);
+    layout = layout_of(60000, 50000, (alch_layout_t){ALCH_CIRC_CIRC, 0, 0, 0, 0});
+    CHECK_CODE(alchi_descriptor(blacs, &layout, 60000, desc, &h.error), ALCH_ELIMIT);
+    CHECK_TEXT("3000000000");
+    alchi_layout_fini(&layout);
+    if (h.size > 1) {
+        layout = layout_of(10, 10, (alch_layout_t){ALCH_STAR_STAR, 0, 0, 0, 0});
+        CHECK_CODE(alchi_descriptor(blacs, &layout, 10, desc, &h.error), ALCH_EUNSUPPORTED);
+        CHECK_TEXT("STAR_STAR");
+        alchi_layout_fini(&layout);
+    }
+}
+
+static void
+test_info(void)
+{
+    CHECK_CODE(alchi_scalapack_info("PDGESVD", 0, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_scalapack_info("PDGESVD", 3, &h.error), ALCH_ENUMERIC);
+    CHECK_TEXT("PDGESVD did not succeed: INFO is 3");
+    CHECK_CODE(alchi_scalapack_info("PDGESVD", -5, &h.error), ALCH_EINTERNAL);
+    CHECK_TEXT("argument 5");
+    CHECK_CODE(alchi_scalapack_info("PDGESVD", -807, &h.error), ALCH_EINTERNAL);
+    CHECK_TEXT("entry 7 of argument 8");
+}
+
+static double
+ramp(int64_t i, int64_t j, const void *context)
+{
+    (void)context;
+    return (double)(i * 1000 + j);
+}
+
+static alchi_part_t *
+part_of(uint64_t id)
+{
+    alchi_part_t *part = NULL;
+
+    CHECK_CODE(alchi_store_acquire(h.store, id, &part, &h.error), ALCH_OK);
+    return part;
+}
+
+static double
+zero(int64_t i, int64_t j, const void *context)
+{
+    (void)i;
+    (void)j;
+    (void)context;
+    return 0;
+}
+
+/* Both ways from one layout to another must agree bit for bit. */
+static void
+test_relayout(int m, int n, alch_layout_t from, alch_layout_t to)
+{
+    static const int one = 1;
+    uint64_t ids[3] = {make_matrix(m, n, ALCH_FLOAT64, &from, ramp, NULL),
+                       make_matrix(m, n, ALCH_FLOAT64, &to, zero, NULL),
+                       make_matrix(m, n, ALCH_FLOAT64, &to, zero, NULL)};
+    alchi_layout_t all = layout_of(1, 1, (alch_layout_t){ALCH_BLOCK_CYCLIC, 1, 1, 1, h.size});
+    alchi_part_t *parts[3];
+    int descs[3][ALCHI_DLEN_], context = -1, wrong = 0;
+
+    for (int k = 0; k < 3; k++) {
+        parts[k] = part_of(ids[k]);
+        CHECK_CODE(
+            alchi_descriptor(blacs, &parts[k]->layout, parts[k]->lld > 1 ? parts[k]->lld : 1, descs[k], &h.error),
+            ALCH_OK);
+    }
+    CHECK_CODE(alchi_blacs_context(blacs, &all, &context, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_relayout(MPI_COMM_WORLD, h.store, parts[0], parts[1], &h.error), ALCH_OK);
+    pdgemr2d_(&m, &n, parts[0]->data, &one, &one, descs[0], parts[2]->data, &one, &one, descs[2], &context);
+    for (int64_t j = 0; j < parts[1]->local_n; j++)
+        for (int64_t i = 0; i < parts[1]->local_m; i++)
+            wrong += ((double *)parts[1]->data)[i + j * parts[1]->lld] !=
+                         ((double *)parts[2]->data)[i + j * parts[2]->lld] ||
+                     ((double *)parts[1]->data)[i + j * parts[1]->lld] !=
+                         ramp(alchi_axis_global(&parts[1]->rows, i), alchi_axis_global(&parts[1]->cols, j), NULL);
+    CHECK(wrong == 0, "%d of %d x %d entries differ", wrong, m, n);
+    for (int k = 0; k < 3; k++) {
+        alchi_store_release(h.store, parts[k]);
+        free_matrix(ids[k]);
+    }
+    alchi_layout_fini(&all);
+}
+
+/* A routine of PBLAS works on matrices as the store holds them. */
+static void
+test_pdgemm(void)
+{
+    static const int n = 50, one = 1;
+    const double unit = 1, none = 0;
+    alch_layout_t spec = {ALCH_BLOCK_CYCLIC, 8, 8, 0, 0};
+    uint64_t a = make_matrix(n, n, ALCH_FLOAT64, &spec, ramp, NULL),
+             c = make_matrix(n, n, ALCH_FLOAT64, &spec, zero, NULL);
+    alchi_part_t *A = part_of(a), *C = part_of(c);
+    int desc[ALCHI_DLEN_], wrong = 0;
+    int64_t rows, cols;
+    double *all;
+
+    CHECK_CODE(alchi_descriptor(blacs, &A->layout, A->lld > 1 ? A->lld : 1, desc, &h.error), ALCH_OK);
+    if (desc[ALCHI_CTXT_] >= 0)
+        pdgemm_("N", "T", &n, &n, &n, &unit, A->data, &one, &one, desc, A->data, &one, &one, desc, &none, C->data, &one,
+                &one, desc);
+    alchi_store_release(h.store, A);
+    alchi_store_release(h.store, C);
+    all = gather(c, &rows, &cols);
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n; j++) {
+            double sum = 0;
+
+            for (int k = 0; k < n; k++)
+                sum += ramp(i, k, NULL) * ramp(j, k, NULL);
+            wrong += fabs(all[i + j * n] - sum) > 1e-12 * fabs(sum);
+        }
+    }
+    CHECK(wrong == 0, "%d entries of A A^T are wrong", wrong);
+    free(all);
+    free_matrix(a);
+    free_matrix(c);
+}
+
+int
+main(int argc, char **argv)
+{
+    harness_init(&argc, &argv, 0);
+    blacs = alchi_blacs_create(MPI_COMM_WORLD);
+    test_contexts();
+    test_descriptors();
+    test_info();
+    test_relayout(41, 67, (alch_layout_t){ALCH_BLOCK_CYCLIC, 3, 5, h.size, 1},
+                  (alch_layout_t){ALCH_BLOCK_CYCLIC, 7, 2, 1, h.size});
+    test_relayout(3, 200, (alch_layout_t){ALCH_CIRC_CIRC, 0, 0, 0, 0}, (alch_layout_t){ALCH_MC_MR, 0, 0, 0, 0});
+    test_relayout(90, 4, (alch_layout_t){ALCH_MC_MR, 0, 0, 0, 0}, (alch_layout_t){ALCH_VR_STAR, 0, 0, 0, 0});
+    test_pdgemm();
+    alchi_blacs_destroy(blacs);
+    return harness_fini();
+}
