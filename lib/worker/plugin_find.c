@@ -25,27 +25,30 @@ append(char *text, size_t size, const char *format, ...)
     va_end(args);
 }
 
+static int
+is_object(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+
+    return length > 3 && strcmp(entry->d_name + length - 3, ".so") == 0;
+}
+
 static void
 append_names(char *text, size_t size, const char *dir)
 {
-    DIR *stream = opendir(dir);
-    struct dirent *entry;
-    int count = 0;
+    struct dirent **entries;
+    int count = scandir(dir, &entries, is_object, alphasort);
 
-    if (!stream) {
+    if (count < 0) {
         append(text, size, "%s cannot be read", dir);
         return;
     }
-    append(text, size, "%s holds", dir);
-    while ((entry = readdir(stream))) {
-        size_t length = strlen(entry->d_name);
-
-        if (length > 3 && strcmp(entry->d_name + length - 3, ".so") == 0)
-            append(text, size, "%s %.*s", count++ ? "," : "", (int)length - 3, entry->d_name);
+    append(text, size, "%s holds%s", dir, count ? "" : " no library");
+    for (int k = 0; k < count; k++) {
+        append(text, size, "%s %.*s", k ? "," : "", (int)strlen(entries[k]->d_name) - 3, entries[k]->d_name);
+        free(entries[k]);
     }
-    closedir(stream);
-    if (!count)
-        append(text, size, " no library");
+    free(entries);
 }
 
 /* "/a, /b" or, with what they hold, "/a holds x, y; /b holds no library". */

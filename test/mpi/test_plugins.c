@@ -2,6 +2,9 @@
 /* Loading libraries, and every service they are given. */
 #include "harness.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 static double
 ramp(int64_t i, int64_t j, const void *context)
 {
@@ -41,11 +44,10 @@ static void
 test_paths(void)
 {
     Alchw__Library *library = NULL;
-    char *path = alchi_asprintf("%s/../plugins/hello.so", h.dirs[0]), *link = alchi_asprintf("%s/out.so", h.dirs[1]);
+    char *path = alchi_asprintf("%s/../plugins/hello.so", h.dirs[0]), *link = alchi_asprintf("%s/escape.so", h.dirs[1]);
 
     CHECK_CODE(alchi_plugins_load(h.plugins, "", "/no/such/file.so", &library, &h.error), ALCH_ENOENT);
-    CHECK_CODE(alchi_plugins_load(h.plugins, "libm", "/lib/x86_64-linux-gnu/libm.so.6", &library, &h.error),
-               ALCH_EPERM);
+    CHECK_CODE(alchi_plugins_load(h.plugins, "libm", "/etc/passwd", &library, &h.error), ALCH_EPERM);
     CHECK_TEXT("none of the listed directories");
     CHECK_TEXT("--plugin-dir");
     CHECK_CODE(alchi_plugins_load(h.plugins, "other", path, &library, &h.error), ALCH_EPLUGIN);
@@ -55,6 +57,17 @@ test_paths(void)
     library = NULL;
     CHECK_CODE(alchi_plugins_load(h.plugins, "hello", "", &library, &h.error), ALCH_OK);
     alchi_message_free(library);
+    library = NULL;
+    /* A link out of the directory is not in it. */
+    if (h.rank == 0)
+        CHECK(unlink(link) == 0 || errno == ENOENT, "%s", link);
+    if (h.rank == 0)
+        CHECK(symlink("/etc/passwd", link) == 0, "%s", link);
+    MPI_Barrier(MPI_COMM_WORLD);
+    check_refusal("escape", ALCH_EPERM, "none of the listed directories");
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (h.rank == 0)
+        unlink(link);
     free(path);
     free(link);
 }
