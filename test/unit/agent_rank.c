@@ -1,5 +1,7 @@
 /* What the agent's tests run as a rank: compiled by them, it does what TEST_MODE says. Not a test itself. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <mpi.h>
 
 #include <dirent.h>
