@@ -26,7 +26,7 @@ static const alchi_option_t table[] = {
     {"advertise", ALCHI_OPTION_TEXT, "HOST", NULL, NULL,
      "(agent) address at which clients reach its workers; default: as the driver sees the agent", AT(advertise), 0, 0},
     {"plugin-dir", ALCHI_OPTION_LIST, "DIR", NULL, NULL,
-     "directory that libraries may be loaded from, may be repeated; default: the installed one, and in a build tree "
+     "directory that libraries may be loaded from; default: the installed one, and in a build tree "
      "its own",
      AT(plugin_dirs), 0, 0},
     {"connection-file", ALCHI_OPTION_TEXT, "FILE", NULL, NULL,
