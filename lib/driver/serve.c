@@ -161,17 +161,13 @@ on_incoming(uv_poll_t *poll, int status, int events)
 static int
 listen_on(server_t *server, alch_error_t *err)
 {
-    char text[300];
     int code;
 
     snprintf(server->address.host, sizeof(server->address.host), "%s", server->options->bind);
     server->address.port = (int)server->options->port;
     if ((code = alchi_bind(&server->address, &server->listen_fd, err)))
         return code;
-    if (listen(server->listen_fd, SOMAXCONN))
-        return alchi_error_errno(err, errno, "cannot listen at %s",
-                                 alchi_address_format(&server->address, text, sizeof(text)));
-    return ALCH_OK;
+    return alchi_listen(server->listen_fd, SOMAXCONN, err);
 }
 
 static int

@@ -218,19 +218,21 @@ bind_socket(const alchi_sockaddr_t *address, bool reuse)
 
 /*
  * SO_REUSEADDR is for ports that only old connections hold on to. But it also lets two sockets have a port that neither
- * listens on, such as the port of an idle worker slot; so a port that cannot be bound without it is refused unless
- * connections account for that.
+ * listens on, such as the port of an idle worker slot: so a socket has the option only while it listens (its
+ * connections inherit it, for the daemon that comes next), and a port that cannot be bound without it is refused
+ * unless connections account for that.
  */
 static int
 bind_fixed(const alchi_sockaddr_t *address)
 {
     int fd = bind_socket(address, false);
 
-    if (fd < 0 && (errno != EADDRINUSE || !alchi_port_has_connections((const struct sockaddr *)&address->address)))
-        return -1;
+    if (fd >= 0 || errno != EADDRINUSE || !alchi_port_has_connections((const struct sockaddr *)&address->address))
+        return fd;
+    fd = bind_socket(address, true);
     if (fd >= 0)
-        close(fd);
-    return bind_socket(address, true);
+        set_option(fd, SOL_SOCKET, SO_REUSEADDR, false);
+    return fd;
 }
 
 /* A port that the system chose is bound a second time by its number: only then does the socket keep it when it
@@ -299,6 +301,7 @@ alchi_listen(int fd, int backlog, alch_error_t *err)
     char owner[128];
     int number;
 
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, true); /* see bind_fixed() */
     if (listen(fd, backlog) == 0)
         return ALCH_OK;
     number = errno;
@@ -317,6 +320,7 @@ alchi_unlisten(int fd)
     /* On a socket that does not listen it would stick: connections accepted later would be born shut down. */
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening)
         shutdown(fd, SHUT_RDWR);
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, false);
 }
 
 int

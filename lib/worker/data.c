@@ -376,10 +376,13 @@ start_listening(int fd, int *port_p, alch_error_t *err)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
+    int code;
 
     alchi_socket_prepare(fd);
-    if (listen(fd, BACKLOG) || getsockname(fd, (struct sockaddr *)&address, &size))
-        return alchi_error_errno(err, errno, "cannot listen for data on descriptor %d", fd);
+    if ((code = alchi_listen(fd, BACKLOG, err)))
+        return code;
+    if (getsockname(fd, (struct sockaddr *)&address, &size))
+        return alchi_error_errno(err, errno, "no address of descriptor %d", fd);
     *port_p = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
                                                   : ((struct sockaddr_in *)&address)->sin_port);
     return ALCH_OK;
