@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _ffi, transfer
 from .console import Console, Quiet, print_timings
+from .errors import ConnectError
 from .layout import as_layout
 from .library import Library
 from .matrix import MatrixHandle
@@ -121,6 +122,8 @@ class AlchemistSession:
             try:
                 if os.getpid() == self._pid:
                     _ffi.patient("session_close", pointer)
+            except ConnectError:
+                pass  # the server is gone, and the session with it
             finally:
                 _ffi.lib.session_destroy(pointer)
         # In a forked child the server belongs to the parent.
