@@ -97,7 +97,7 @@ def test_connection_file(own_daemon, tmp_path, monkeypatch):
 def test_a_connection_file_that_others_can_read_is_refused(own_daemon):
     daemon = own_daemon(1)
     os.chmod(daemon.connection_file, 0o644)
-    with pytest.raises(alchemist.NotPermittedError, match="connection.json"):
+    with pytest.raises(alchemist.AlchemistError, match="connection.json.*644"):
         daemon.connect()
     os.chmod(daemon.connection_file, 0o600)
 
@@ -190,4 +190,4 @@ def test_an_agent_with_a_wrong_token_is_refused(own_daemon, tmp_path):
     other = own_daemon(1)
     ended = run("--agent", "--join", f"127.0.0.1:{daemon.port}", "--workers", "1", "--port", "0",
                 "--connection-file", other.connection_file)
-    assert ended.returncode != 0 and "authenticat" in ended.stderr
+    assert ended.returncode != 0 and "could not prove that it knows the key" in ended.stderr

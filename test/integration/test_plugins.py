@@ -14,13 +14,14 @@ TEST = BUILD / "test" / "plugins"
 
 
 @pytest.mark.parametrize("name, text", [
-    ("wrong_abi", r"ABI"),
-    ("wrong_size", r"size"),
-    ("wrong_family", r"MPICH.*Open MPI|Open MPI.*MPICH"),
-    ("no_symbol", r"alch_plugin"),
-    ("bad_signature", r"signature|expected"),
-    ("openmpi", r"Open MPI"),
-    ("openmpi_deep", r"Open MPI"),
+    ("wrongabi", r"ABI"),
+    ("wrongsize", r"size"),
+    ("wrongmpi", r"MPICH.*Open MPI|Open MPI.*MPICH"),
+    ("nosymbol", r"alch_plugin"),
+    ("badsignature", r"signature|expected"),
+    ("openmpi1", r"Open MPI"),
+    ("openmpi2", r"Open MPI"),
+    ("misnamed", r"misnamed"),
 ])
 def test_refusals(als, name, text):
     with pytest.raises(alchemist.PluginError, match=text) as caught:

@@ -202,8 +202,11 @@ def test_many_small_tasks(als, faults):
 
 
 def test_lists_and_defaults(als, faults):
-    assert faults.echo_ints([1, -2, 3]) == [1, -2, 3]
-    assert faults.echo_reals([0.5, -1e300]) == [0.5, -1e300]
-    assert faults.echo_strings(["a", "ß", ""]) == ["a", "ß", ""]
-    assert faults.echo_ints([]) == []
+    result = faults.lists([1, -2**62, 3], [0.5, -1e300], ["a", "ß", ""])
+    assert result == ([1, -2**62, 3], [0.5, -1e300], ["a", "ß", ""])
+    assert faults.lists(np.array([4, 5]), texts=("x",)) == ([4, 5], [], ["x"])
+    assert faults.lists() == ([], [], [])
+    for bad in ([1, "a"], [1.5], 7, [[1]]):
+        with pytest.raises(alchemist.WrongTypeError, match="ints"):
+            faults.lists(bad)
     assert "world" in als.load_library("hello").hello()
