@@ -72,6 +72,20 @@ test_paths(void)
     free(link);
 }
 
+/* What fails on one rank fails on all, with that rank's text. */
+static void
+test_agreement(void)
+{
+    alchi_plugins_env_t env = {h.store, MPI_COMM_WORLD, h.dirs, h.rank == h.size - 1 ? 0 : 2, NULL, NULL};
+    alchi_plugins_t *plugins = alchi_plugins_create(&env);
+    Alchw__Library *library = NULL;
+
+    CHECK_CODE(alchi_plugins_load(plugins, "hello", "", &library, &h.error), ALCH_ENOENT);
+    CHECK_TEXT("no directory is listed");
+    CHECK(h.error.rank == h.size - 1, "decided by rank %d", h.error.rank);
+    alchi_plugins_destroy(plugins);
+}
+
 static void
 test_greet(void)
 {
@@ -235,6 +249,7 @@ main(int argc, char **argv)
     harness_init(&argc, &argv, INT64_C(1) << 30);
     test_refusals();
     test_paths();
+    test_agreement();
     test_greet();
     test_hello();
     test_failures();
