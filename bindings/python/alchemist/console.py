@@ -52,12 +52,13 @@ class Console(Quiet):
         self.end(begun)
 
 
-def print_timings(title, timings):
-    """The table of transfer times per worker, in seconds."""
+def print_timings(title, workers, timings):
+    """The table of transfer times in seconds, a row for each worker of the group, also where nothing went."""
+    times = {t.slot: (t.serialize, t.send, t.receive, t.deserialize) for t in timings}
     print(title)
     print("-----")
     print("Worker | Serialization time | Send time | Receive time | Deserialization time")
     print("-----")
-    for t in timings:
-        print(f"{t.slot} | {t.serialize:.4e} | {t.send:.4e} | {t.receive:.4e} | {t.deserialize:.4e}")
+    for worker in workers:
+        print(f"{worker.id} | " + " | ".join(f"{x:.4e}" for x in times.get(worker.id, (0.0,) * 4)))
     print("-----", flush=True)

@@ -269,7 +269,7 @@ class AlchemistSession:
             raise
         self._console.end(begun)
         if print_times:
-            print_timings("\nData transfer times breakdown", timings)
+            print_timings("\nData transfer times breakdown", self.workers, timings)
         return handle
 
     def create_matrix(self, shape, dtype=np.float64, layout=None, name=None):
@@ -292,7 +292,7 @@ class AlchemistSession:
             close()
         self._console.end(begun)
         if print_times:
-            print_timings(f"\nData transfer times breakdown for array {title}", timings)
+            print_timings(f"\nData transfer times breakdown for array {title}", self.workers, timings)
         return array
 
     def matrix(self, matrix_id):
