@@ -22,6 +22,19 @@ ALCHI_HANDLER(alchi_on_worker_join)
     alchi_group_apply(group, &event);
 }
 
+/* A last word before it leaves; how it left comes with its exit. */
+ALCHI_HANDLER(alchi_on_error)
+{
+    const Alchw__Error *error = message;
+
+    (void)driver, (void)frame;
+    if (link->group)
+        alchi_log(ALCHI_LOG_WARNING, "worker group %llu: rank %d: %s", (unsigned long long)link->group->id, link->rank,
+                  error->text ? error->text : "error");
+    else
+        alchi_log(ALCHI_LOG_WARNING, "'%s' from %s: %s", link->name, link->host, error->text ? error->text : "error");
+}
+
 ALCHI_HANDLER(alchi_on_agent_hello)
 {
     const Alchw__AgentHello *hello = message;

@@ -194,11 +194,12 @@ static const alchi_handler_t client_handlers[] = {
 static const alchi_handler_t rank_handlers[] = {
     {ALCHI_WORKER_PROGRESS, alchi_on_worker_progress},
     {ALCHI_WORKER_JOIN, alchi_on_worker_join},
+    {ALCHI_ERROR, alchi_on_error},
 };
 static const alchi_handler_t agent_handlers[] = {
     {ALCHI_AGENT_HELLO, alchi_on_agent_hello}, {ALCHI_RANK_STARTED, alchi_on_rank_started},
     {ALCHI_RANK_EXIT, alchi_on_rank_exit},     {ALCHI_GROUP_ENDED, alchi_on_group_ended},
-    {ALCHI_PMI_BARRIER, alchi_on_pmi_barrier},
+    {ALCHI_PMI_BARRIER, alchi_on_pmi_barrier}, {ALCHI_ERROR, alchi_on_error},
 };
 
 static alchi_handler_f

@@ -337,6 +337,7 @@ ALCHI_HANDLER(alchi_on_wait_task);
 ALCHI_HANDLER(alchi_on_cancel_task);
 ALCHI_HANDLER(alchi_on_worker_join);
 ALCHI_HANDLER(alchi_on_worker_progress);
+ALCHI_HANDLER(alchi_on_error);
 ALCHI_HANDLER(alchi_on_agent_hello);
 ALCHI_HANDLER(alchi_on_rank_started);
 ALCHI_HANDLER(alchi_on_rank_exit);

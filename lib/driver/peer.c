@@ -244,6 +244,23 @@ peer_create(alchi_peers_t *peers, int fd)
     return peer;
 }
 
+/* The one that has had the most time goes: those who mean it need only milliseconds. */
+static void
+evict(alchi_peers_t *peers)
+{
+    alchi_peer_t *peer;
+
+    DL_FOREACH(peers->all, peer)
+    {
+        if (peer->state != HANDSHAKE)
+            continue;
+        alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: %d are waiting to authenticate", peer->link.host,
+                  peers->strangers);
+        die(peer);
+        return;
+    }
+}
+
 void
 alchi_peer_accept(alchi_peers_t *peers, int fd)
 {
@@ -254,12 +271,8 @@ alchi_peer_accept(alchi_peers_t *peers, int fd)
     alchi_socket_prepare(fd);
     alchi_socket_keepalive(fd, (int)options->client_timeout_ms);
     alchi_peer_host(fd, host, sizeof(host));
-    if (peers->strangers >= ALCHI_STRANGERS_MAX) {
-        alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: %d others are not authenticated yet", host,
-                  peers->strangers);
-        close(fd);
-        return;
-    }
+    if (peers->strangers >= ALCHI_STRANGERS_MAX)
+        evict(peers);
     if (!(peer = peer_create(peers, fd))) {
         alchi_log(ALCHI_LOG_ERROR, "connection from %s closed: no memory", host);
         return;
