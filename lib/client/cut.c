@@ -1,10 +1,11 @@
 /* Shapes of messages and chunks. */
 #include "client/cut.h"
 
-/* Rows of a message from memory whose rows are denser than its columns: the columns that it then consists of must be
- * long enough for the worker to take them one by one, and its chunks wide enough to use whole cache lines. */
-#define ROW_BYTES_MIN ((int64_t)4 << 10)
-#define ROW_BYTES_MAX ((int64_t)16 << 10)
+/* Messages from memory whose rows are denser than its columns are few rows of many columns: their chunks then use whole
+ * cache lines and few pages at a time. But the columns must be long enough for the worker to take them one by one, and
+ * the message large enough to be worth an acknowledgement. */
+#define COLUMN_BYTES ((int64_t)4 << 10)
+#define MESSAGE_BYTES ((int64_t)1 << 20)
 
 static int64_t
 least(int64_t a, int64_t b)
@@ -35,7 +36,8 @@ shape(alchi_cutter_t *cutter)
     cutter->i = cutter->j = 0;
     cutter->across = magnitude(memory->col_stride) < magnitude(memory->row_stride) && whole->n > 1;
     if (cutter->across) {
-        rows = within(cutter->entries / whole->n, ROW_BYTES_MIN / entry, ROW_BYTES_MAX / entry);
+        rows = MESSAGE_BYTES / entry / whole->n;
+        rows = rows < COLUMN_BYTES / entry ? COLUMN_BYTES / entry : rows;
         cutter->m = within(rows, 1, least(whole->m, cutter->entries));
         cutter->n = within(cutter->entries / cutter->m, 1, whole->n);
     } else {

@@ -8,7 +8,9 @@ int
 alchi_lane_open(alchi_lane_t *lane, const alchi_crew_t *group, alch_error_t *err)
 {
     alch_session_t *session = lane->transfer->session;
-    alchi_deadline_t deadline = alchi_deadline_in_ms(session->options.connect_timeout_ms);
+    const alch_session_options_t *options = &session->options;
+    int timeout_ms = options->connect_timeout_ms < options->transfer_timeout_ms ? options->connect_timeout_ms
+                                                                                : options->transfer_timeout_ms;
     char address[300];
     int code;
 
@@ -18,7 +20,8 @@ alchi_lane_open(alchi_lane_t *lane, const alchi_crew_t *group, alch_error_t *err
     alchi_address_format(&group->peers[lane->rank].address, address, sizeof(address));
     lane->timing.slot = group->peers[lane->rank].slot;
     snprintf(lane->where, sizeof(lane->where), "worker %d at %s", lane->timing.slot, address);
-    code = alchi_link_acquire(session, group, lane->rank, ALCHI_CHUNK_BYTES, deadline, &lane->link, err);
+    code = alchi_link_acquire(session, group, lane->rank, ALCHI_CHUNK_BYTES, alchi_deadline_in_ms(timeout_ms),
+                              &lane->link, err);
     lane->moved_ns = alchi_now_ns();
     return code;
 }
