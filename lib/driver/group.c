@@ -69,6 +69,7 @@ alchi_group_destroy(alchi_group_t *group)
         return;
     alchi_timer_stop(&group->start_timer);
     alchi_timer_stop(&group->exit_timer);
+    alchi_timer_stop(&group->pulse_timer);
     for (i = 0; i < group->pair_count; i++)
         alchi_message_free(group->pairs[i]);
     free(group->pairs);

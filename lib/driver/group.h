@@ -60,7 +60,7 @@ struct alchi_group {
     Alchw__PmiPair **pairs;          /* put since the last barrier */
     size_t pair_count;
     uint64_t next_command;
-    alchi_timer_t start_timer, exit_timer;
+    alchi_timer_t start_timer, exit_timer, pulse_timer;
     int64_t start_ns;
     alchi_group_t *prev, *next;
 };

@@ -52,6 +52,7 @@ part(alchi_group_t *group, const alch_error_t *why, bool lost)
 
     alchi_timer_stop(&group->start_timer);
     alchi_timer_stop(&group->exit_timer);
+    alchi_timer_stop(&group->pulse_timer);
     set_slots(group, 0, group->size, ALCH_WORKER_RELEASING);
     group->session = NULL;
     if (session)
@@ -81,6 +82,33 @@ act_lost(alchi_group_t *group, bool starting)
     alchi_waiters_fail(&session->starting, &why);
 }
 
+/* A rank that is stopped, or whose host is, does not close its connection. Control threads answer at any time. */
+static void feel_pulse(alchi_timer_t *timer);
+
+static void
+plan_pulse(alchi_group_t *group)
+{
+    alchi_timer_start(&group->driver->timers, &group->pulse_timer, group->driver->options->client_timeout_ms / 4 + 1,
+                      feel_pulse);
+}
+
+static void
+pulse_felt(alchi_command_t *command)
+{
+    if (!command->failed)
+        plan_pulse(command->group);
+}
+
+static void
+feel_pulse(alchi_timer_t *timer)
+{
+    static const alchi_command_t model = {.done = pulse_felt};
+    alchi_group_t *group = ALCHI_CONTAINER(timer, alchi_group_t, pulse_timer);
+
+    if (alchi_command_send(group, ALCHI_PING, NULL, NULL, &model, NULL) == ALCH_ENOMEM)
+        plan_pulse(group);
+}
+
 static void
 act_ready(alchi_group_t *group)
 {
@@ -92,6 +120,7 @@ act_ready(alchi_group_t *group)
     snprintf(ms, sizeof(ms), "%.2f", (double)(alchi_now_ns() - group->start_ns) / 1e9);
     alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu is ready: %d workers in %s s",
               (unsigned long long)group->session_id, (unsigned long long)group->id, group->size, ms);
+    plan_pulse(group);
     while (session->starting)
         session->starting->expired(session->starting);
     alchi_libraries_reload(session);
@@ -297,7 +326,7 @@ alchi_wants_serve(alchi_driver_t *driver)
     alch_error_t error;
     int idle, releasing;
 
-    while ((session = driver->wants)) {
+    while (!driver->stopping && (session = driver->wants)) {
         idle = alchi_slots_count(&driver->slots, ALCH_WORKER_IDLE);
         releasing = alchi_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
         if (session->wanted > idle && session->wanted <= idle + releasing)

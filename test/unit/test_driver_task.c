@@ -222,6 +222,22 @@ START_TEST(a_silent_rank_ends_the_group)
 }
 END_TEST
 
+START_TEST(ranks_are_asked_whether_they_live)
+{
+    start_group(&client, 2);
+    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(14000));
+    ck_assert_ptr_null(fake_last(&rank[0], ALCHI_PING));
+    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(16000));
+    answer_all(ALCHI_PING, ALCHI_EMPTY, NULL);
+    fake_clear(&rank[1]);
+    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(16000));
+    answer(0, ALCHI_PING, ALCHI_EMPTY, NULL);
+    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
+    fake_say(driver, &client, ALCHI_GET_GROUP, 0, 60, NULL);
+    expect_failure(&client, 60, ALCH_EGROUP, "rank 1 (worker 2) did not answer for 60.0 s (--client-timeout)");
+}
+END_TEST
+
 void
 unit_suite(Suite *suite)
 {
@@ -233,7 +249,8 @@ unit_suite(Suite *suite)
                                   cancel_running,
                                   progress_is_remembered,
                                   create_is_undone_when_a_rank_refuses,
-                                  a_silent_rank_ends_the_group};
+                                  a_silent_rank_ends_the_group,
+                                  ranks_are_asked_whether_they_live};
 
     add_tests(suite, "task", tests, ALCHI_COUNT(tests));
 }
