@@ -13,7 +13,7 @@ import time
 import pytest
 
 import alchemist
-from conftest import DAEMON, Daemon, PATIENCE, alive, shared_memory, wait_for
+from harness import DAEMON, Daemon, PATIENCE, alive, shared_memory, wait_for
 
 
 def run(*arguments, timeout=30, **environment):
@@ -149,7 +149,7 @@ def test_driver_killed(own_daemon):
 
 def test_owner_gone(tmp_path):
     """--owner-pid: the daemon of an interpreter that is killed ends by itself."""
-    code = ("import sys; sys.path[:0] = %r; from conftest import Daemon; d = Daemon(2); a = d.connect(workers=2)\n"
+    code = ("import sys; sys.path[:0] = %r; from harness import Daemon; d = Daemon(2); a = d.connect(workers=2)\n"
             "print(d.process.pid, *[w.pid for w in a.workers], flush=True)\n"
             "import time; time.sleep(100)") % (sys.path,)
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

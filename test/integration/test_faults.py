@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import alchemist
-from conftest import PATIENCE, alive, shared_memory, wait_for
+from harness import PATIENCE, alive, shared_memory, wait_for
 
 
 @pytest.fixture

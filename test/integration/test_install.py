@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import alchemist
-from conftest import BUILD, SANITIZED
+from harness import BUILD, SANITIZED
 
 TOP = pathlib.Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import alchemist
-from conftest import BUILD
+from harness import BUILD
 
 PLUGINS = BUILD / "plugins"
 TEST = BUILD / "test" / "plugins"

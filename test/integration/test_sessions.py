@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import alchemist
-from conftest import Daemon, PATIENCE, alive, wait_for
+from harness import Daemon, PATIENCE, alive, wait_for
 
 
 def test_wrong_token(daemon):

@@ -7,7 +7,7 @@ import pytest
 
 import alchemist
 from alchemist.layout import NAMES
-from conftest import PATIENCE, wait_for
+from harness import PATIENCE, wait_for
 
 
 @pytest.fixture

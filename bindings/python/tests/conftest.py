@@ -1,16 +1,14 @@
-"""Shares the daemon fixtures of the integration tests."""
+"""The binding's tests use the fixtures of the integration tests: a real daemon on a free port."""
 
-import os
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "test" / "integration"))
+_SHARED = pathlib.Path(__file__).parents[3] / "test" / "integration"
+sys.path.insert(0, str(_SHARED))
 
-from importlib import util as _util  # noqa: E402
+import importlib.util  # noqa: E402
 
-_spec = _util.spec_from_file_location("integration_conftest",
-                                      pathlib.Path(__file__).parents[3] / "test" / "integration" / "conftest.py")
-_module = _util.module_from_spec(_spec)
-_spec.loader.exec_module(_module)
-sys.modules.setdefault("integration_conftest", _module)
-daemon, own_daemon, als = _module.daemon, _module.own_daemon, _module.als
+_spec = importlib.util.spec_from_file_location("integration_fixtures", _SHARED / "conftest.py")
+_fixtures = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_fixtures)
+daemon, own_daemon, als = _fixtures.daemon, _fixtures.own_daemon, _fixtures.als

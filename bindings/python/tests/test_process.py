@@ -14,7 +14,7 @@ import pytest
 
 import alchemist
 
-from integration_conftest import PATIENCE, SANITIZED, alive, wait_for
+from harness import PATIENCE, SANITIZED, alive, wait_for
 
 PATH = str(pathlib.Path(alchemist.__file__).parents[1])
 
