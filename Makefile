@@ -40,12 +40,16 @@ CLIENT := $(O)/lib/libalchemist-client.so
 DAEMON := $(O)/bin/alchemistd
 LIB_A := $(O)/obj/libalchemist-test.a
 
+# No built-in rules: they would try to make everything from everything.
+MAKEFLAGS += -rR
+.SUFFIXES:
+
 .PHONY: all help clean install python demo test test-sanitized fuzz fuzz-run bench format
 .DEFAULT_GOAL := all
 all: $(LIB) $(CLIENT) $(DAEMON) $(PLUGIN_SO) ## build everything
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s'|'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s'|'
 
 # Stamps: rebuild when flags change, relink when the list of files changes.
 FLAGS_NOW := $(CC) $(ALL_CFLAGS)
