@@ -108,7 +108,7 @@ demo: all python ## run the demo: Figure 3 of the paper, then an SVD of Fashion-
 UNIT := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/unit/test_*.c)))
 MPITEST := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/mpi/test_*.c)))
 FUZZ := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
-BENCH := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/bench/bench_*.c)))
+BENCH_BIN := $(patsubst %.c,$(O)/%,$(sort $(wildcard test/bench/bench_*.c)))
 TESTPLUGIN_SO := $(foreach p,$(sort $(wildcard test/plugins/*/)),$(O)/test/plugins/$(notdir $(patsubst %/,%,$(p))).so)
 TESTLIBS := $(LDLIBS)
 
@@ -120,7 +120,7 @@ $(MPITEST): $(O)/test/mpi/%: $(O)/obj/test/mpi/%.o $(YIELD_OBJ) $(LIB_A)
 	$(call say,TEST)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
 $(FUZZ): $(O)/test/fuzz/%: $(O)/obj/test/fuzz/%.o $(O)/obj/test/fuzz/replay.o $(LIB_A)
 	$(call say,TEST)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
-$(BENCH): $(O)/test/bench/%: $(O)/obj/test/bench/%.o $(LIB_A)
+$(BENCH_BIN): $(O)/test/bench/%: $(O)/obj/test/bench/%.o $(LIB_A)
 	$(call say,BENCH)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
 $(O)/obj/test/mpi/%.o: COMPILER = $(MPICC)
 $(O)/test/plugins/%.so: $$(wildcard test/plugins/$$*/*.c test/plugins/$$*/*.libs) include/alchemist/plugin.h $(O)/flags
@@ -139,7 +139,7 @@ fuzz-run: $(LIB_A) $(patsubst $(O)/%,$(O)/obj/%.o,$(FUZZ))
 	$(Q)for f in $(notdir $(FUZZ)); do mkdir -p $(O)/corpus/$$f; \
 	  $(MPICC) -fsanitize=fuzzer,address,undefined -o $(O)/$$f $(O)/obj/test/fuzz/$$f.o $(LIB_A) $(TESTLIBS) && \
 	  $(O)/$$f -max_total_time=$(or $(FUZZ_SECONDS),60) $(O)/corpus/$$f test/fuzz/corpus/$${f#fuzz_}; done
-bench: all python $(BENCH) $(TESTPLUGIN_SO) ## print every figure beside its limit, measured in the same run
+bench: all python $(BENCH_BIN) $(TESTPLUGIN_SO) ## print every figure beside its limit, measured in the same run
 	$(Q)$(RUN_ENV) test/tools/run-bench $(O)
 format: ## format the C sources
 	clang-format -i $$(git ls-files '*.c' '*.h')
