@@ -158,12 +158,45 @@ alchi_log_plain(const char *format, ...)
     put(&line);
 }
 
+/* Whether `text` begins as start() begins it, for `who`: its level, and where the tag and the text after it are. */
+static int
+parse_head(const char *who, const char *text, size_t *tag_p, size_t *rest_p)
+{
+    static const char shape[] = "[0000-00-00 00:00:00.000] [";
+    size_t length = sizeof(shape) - 1, k;
+
+    for (k = 0; k < length; k++)
+        if (shape[k] == '0' ? text[k] < '0' || text[k] > '9' : text[k] != shape[k])
+            return -1;
+    if (strncmp(text + length, who, strlen(who)) || strncmp(text + length + strlen(who), "] [", 3))
+        return -1;
+    *tag_p = length + strlen(who) + 3;
+    for (k = 0; k < ALCHI_COUNT(levels); k++) {
+        size_t size = strlen(levels[k].name);
+
+        *rest_p = *tag_p + size;
+        if (!strncmp(text + *tag_p, levels[k].name, size) && !strncmp(text + *rest_p, "] ", 2))
+            return (int)k;
+    }
+    return -1;
+}
+
 void
 alchi_log_output(const char *who, const char *text)
 {
-    line_t line;
+    size_t tag = 0, rest = 0;
+    int level = parse_head(who, text, &tag, &rest);
+    line_t line = {.size = 0};
 
-    start(&line, who, "output", "\033[35m");
+    if (level < 0) {
+        start(&line, who, "output", "\033[35m");
+    } else if (coloured) {
+        add(&line, text, tag);
+        add_text(&line, levels[level].colour);
+        add(&line, text + tag, rest - tag);
+        add_text(&line, "\033[0m");
+        text += rest;
+    }
     add_safe(&line, text);
     put(&line);
 }

@@ -22,7 +22,8 @@ void alchi_log(alchi_log_level_t level, const char *format, ...) __attribute__((
 /** A line as it is, without time and level: banners and tables. */
 void alchi_log_plain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** A line of a rank's own output, attributed: "[..] [worker-002] [output] text". */
+/** A line of a rank's own output, attributed: "[..] [worker-002] [output] text". What `who` has logged itself keeps its
+ *  own time and level. */
 void alchi_log_output(const char *who, const char *text);
 
 #endif

@@ -201,13 +201,20 @@ set_default(const target_t *to)
     return text ? set_scalar(to, text) : ALCH_OK;
 }
 
+/* Kubernetes tells every container of a service named "alchemist" ALCHEMIST_PORT=tcp://ADDRESS:PORT: not ours. */
+static bool
+of_a_service(const alchi_option_t *row, const char *text)
+{
+    return row->type == ALCHI_OPTION_INT && strncmp(text, "tcp://", 6) == 0;
+}
+
 /* A set but empty variable counts as unset. */
 static int
 set_from_environment(const target_t *to)
 {
     const char *text = in_environment(to->row) ? getenv(to->source) : NULL;
 
-    if (!text || !*text)
+    if (!text || !*text || of_a_service(to->row, text))
         return ALCH_OK;
     return to->row->type == ALCHI_OPTION_LIST ? list_split(to, text) : set_scalar(to, text);
 }

@@ -370,6 +370,12 @@ take_frame(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **
         return code;
     if (code != ALCH_OK)
         return refuse_header(channel, code);
+    /* Frames that only promise more would go on for ever without a byte that counts. */
+    if ((frame.flags & ALCHI_FRAME_MORE) && frame.payload == 0) {
+        snprintf(channel->fault, sizeof channel->fault, "%s frame without payload that says that more follows",
+                 alchi_message_name(frame.type));
+        return receive_broken(channel, ALCH_EPROTO, 0);
+    }
     *need_p = ALCHI_FRAME_HEADER + (size_t)frame.meta;
     if (size < *need_p)
         return ALCH_EAGAIN;

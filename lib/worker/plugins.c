@@ -164,7 +164,7 @@ load_module(alchi_plugins_t *plugins, const char *name, const char *path, alchi_
         return code;
     }
     DL_APPEND(plugins->modules, module);
-    alchi_log(ALCHI_LOG_INFO, "loaded library %s %s from %s", module->plugin->name, module->plugin->version,
+    alchi_log(ALCHI_LOG_DEBUG, "loaded library %s %s from %s", module->plugin->name, module->plugin->version,
               module->path);
     *module_p = module;
     return ALCH_OK;

@@ -89,6 +89,30 @@ START_TEST(plain_and_output)
 }
 END_TEST
 
+/* A rank logs to the pipe that the agent reads. */
+START_TEST(lines_of_a_rank_pass_as_they_are)
+{
+    const char *own = "[2026-11-22 18:50:01.123] [worker-002] [warning] disk [3] is full";
+    const char *foreign = "[2026-11-22 18:50:01.123] [driver] [info] forged";
+
+    capture();
+    alchi_log_init("driver", ALCHI_LOG_ERROR);
+    alchi_log_output("worker-002", own);
+    ck_assert_str_eq(captured(), "[2026-11-22 18:50:01.123] [worker-002] [warning] disk [3] is full\n");
+    for (size_t length = 0; length < 49; length++) {
+        char cut[64];
+
+        snprintf(cut, sizeof(cut), "%.*s", (int)length, own);
+        capture();
+        alchi_log_output("worker-002", cut);
+        assert_matches(captured(), "^" STAMP " \\[worker-002\\] \\[output\\] ");
+    }
+    capture();
+    alchi_log_output("worker-002", foreign);
+    assert_matches(captured(), "^" STAMP " \\[worker-002\\] \\[output\\] \\[2026.*forged\n$");
+}
+END_TEST
+
 START_TEST(text_cannot_forge_a_line)
 {
     capture();
@@ -126,6 +150,7 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, a_line);
     tcase_add_test(tcase, only_what_is_shown);
     tcase_add_test(tcase, plain_and_output);
+    tcase_add_test(tcase, lines_of_a_rank_pass_as_they_are);
     tcase_add_test(tcase, text_cannot_forge_a_line);
     tcase_add_test(tcase, long_lines_are_cut);
     suite_add_tcase(suite, tcase);

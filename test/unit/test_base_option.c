@@ -181,6 +181,18 @@ START_TEST(environment)
 }
 END_TEST
 
+START_TEST(variables_of_a_service_are_not_ours)
+{
+    setenv("ALCHEMIST_WORKERS", "tcp://10.0.0.7:24960", 1);
+    unit_code(parse(""), ALCH_OK);
+    ck_assert_int_eq(options.workers, 3);
+    done();
+    unit_code(parse("--workers tcp://10.0.0.7:24960"), ALCH_EINVAL);
+    setenv("ALCHEMIST_WORKERS", "udp", 1);
+    unit_code(parse(""), ALCH_EINVAL);
+}
+END_TEST
+
 START_TEST(command_line_wins)
 {
     setenv("ALCHEMIST_WORKERS", "nonsense", 1);
@@ -269,6 +281,7 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, byte_suffixes);
     tcase_add_test(tcase, lists_are_repeated);
     tcase_add_test(tcase, environment);
+    tcase_add_test(tcase, variables_of_a_service_are_not_ours);
     tcase_add_test(tcase, command_line_wins);
     tcase_add_test(tcase, help_comes_from_the_rows);
     tcase_add_test(tcase, manual_comes_from_the_rows);

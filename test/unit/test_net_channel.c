@@ -151,6 +151,20 @@ START_TEST(undecodable_message)
 }
 END_TEST
 
+/* A peer could send such frames for ever. */
+START_TEST(more_of_nothing)
+{
+    alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = ALCHI_DATA_WRITE, .flags = ALCHI_FRAME_MORE, .id = 1};
+    uint8_t bytes[ALCHI_FRAME_HEADER];
+
+    open_raw();
+    alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
+    alchi_frame_encode(&frame, bytes);
+    feed(bytes, sizeof bytes);
+    check_broken(ALCH_EPROTO, "DATA_WRITE frame without payload");
+}
+END_TEST
+
 START_TEST(unknown_type)
 {
     alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = 999};
@@ -616,6 +630,7 @@ unit_suite(Suite *suite)
     tcase_add_test(breaking, oversized_message);
     tcase_add_test(breaking, oversized_payload);
     tcase_add_test(breaking, undecodable_message);
+    tcase_add_test(breaking, more_of_nothing);
     tcase_add_test(breaking, unknown_type);
     tcase_add_test(breaking, truncated);
     suite_add_tcase(suite, breaking);
