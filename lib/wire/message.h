@@ -43,6 +43,7 @@
     X(CANCEL_TASK, 35, cancel_task)                  \
     X(TASK, 36, task)                                \
     X(GET_GROUP, 37, empty)                          \
+    X(GROW_MATRIX, 38, grow_matrix)                  \
     X(WORKER_JOIN, 64, worker_join)                  \
     X(WORKER_RESERVE, 65, worker_reserve)            \
     X(WORKER_FREE, 66, worker_free)                  \
@@ -55,6 +56,7 @@
     X(WORKER_TASK_DONE, 73, worker_task_done)        \
     X(WORKER_PROGRESS, 74, worker_progress)          \
     X(WORKER_QUIT, 75, worker_quit)                  \
+    X(WORKER_GROW, 76, worker_grow)                  \
     X(AGENT_HELLO, 96, agent_hello)                  \
     X(AGENT_WELCOME, 97, agent_welcome)              \
     X(SPAWN, 98, spawn)                              \
@@ -67,7 +69,9 @@
     X(DATA_WRITE, 128, data_write)                   \
     X(DATA_ACK, 129, data_ack)                       \
     X(DATA_READ, 130, data_read)                     \
-    X(DATA_BLOCK, 131, data_block)
+    X(DATA_BLOCK, 131, data_block)                   \
+    X(DATA_MISSING, 132, data_missing)               \
+    X(DATA_REGIONS, 133, data_regions)
 
 typedef enum {
 #define ALCHI_MESSAGE_ENUM(name, value, message) ALCHI_##name = value,
