@@ -1,0 +1,184 @@
+/* Common indices of two block-cyclic sets: see intersect.h. */
+#include "layout/intersect.h"
+
+static int64_t
+least(int64_t x, int64_t y)
+{
+    return x < y ? x : y;
+}
+
+static int64_t
+greatest(int64_t x, int64_t y)
+{
+    return x > y ? x : y;
+}
+
+static int64_t
+gcd(int64_t x, int64_t y)
+{
+    while (y > 0) {
+        int64_t rest = x % y;
+
+        x = y;
+        y = rest;
+    }
+    return x;
+}
+
+/* What lies beyond the end does not matter: no sum of these overflows. An axis without gaps is one large block. */
+static alchi_axis_t
+clamp(const alchi_axis_t *axis, int64_t end)
+{
+    alchi_axis_t new = *axis;
+
+    if (new.block == new.period)
+        new.block = new.period = end + 1;
+    new.block = least(new.block, end + 1);
+    new.period = least(new.period, end + 1);
+    new.first = least(new.first, end);
+    return new;
+}
+
+/* The start of the block that holds `index`, else of the next one. */
+static int64_t
+block_start(const alchi_axis_t *axis, int64_t index)
+{
+    int64_t before = index - axis->first, inside;
+
+    if (before <= 0)
+        return axis->first;
+    inside = before % axis->period;
+    return index - inside + (inside < axis->block ? 0 : axis->period);
+}
+
+int64_t
+alchi_axis_local(const alchi_axis_t *axis, int64_t index)
+{
+    int64_t before = index - axis->first;
+
+    return before / axis->period * axis->block + before % axis->period;
+}
+
+/* The first run of common indices at or after `index`, with the blocks that it is within. */
+static bool
+find_run(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *to_p, int64_t *a_p, int64_t *b_p)
+{
+    int64_t from = greatest(index, set->begin);
+    int64_t a = block_start(&set->a, from), b = block_start(&set->b, from);
+
+    for (;;) {
+        int64_t to = least(least(a + set->a.block, b + set->b.block), set->end);
+
+        from = greatest(from, greatest(a, b));
+        if (from >= set->end)
+            return false;
+        if (from < to) {
+            *from_p = from;
+            *to_p = to;
+            *a_p = a;
+            *b_p = b;
+            return true;
+        }
+        if (a < b)
+            a = block_start(&set->a, from);
+        else
+            b = block_start(&set->b, from);
+    }
+}
+
+/* Teeth repeat with the least common multiple of the periods from where both sets have begun. If one of these holds
+ * a single tooth, all are one comb. (A gap precedes each block, so that no tooth goes on into the next multiple.) */
+static int64_t
+single_tooth(const alchi_intersect_t *set)
+{
+    int64_t start = greatest(set->a.first, set->b.first), from, to, a, b;
+    alchi_intersect_t probe = *set;
+    int64_t factor = set->b.period / gcd(set->a.period, set->b.period);
+
+    if (set->a.period > set->end || set->b.period > set->end || factor > set->end / set->a.period)
+        return 0;
+    probe.begin = 0;
+    probe.end = start + factor * set->a.period;
+    if (!find_run(&probe, start, &from, &to, &a, &b) || find_run(&probe, to, &from, &to, &a, &b))
+        return 0;
+    return factor * set->a.period;
+}
+
+void
+alchi_intersect_init(alchi_intersect_t *set, const alchi_axis_t *a, const alchi_axis_t *b, int64_t begin, int64_t end)
+{
+    *set = (alchi_intersect_t){.a = clamp(a, end), .b = clamp(b, end), .begin = begin, .end = end};
+    set->lcm = single_tooth(set);
+}
+
+/* Whole teeth of equal length from `comb` on, at distance `step`, that end by `limit`. */
+static void
+extend(alchi_comb_t *comb, int64_t step, int64_t limit, int64_t a_step, int64_t b_step)
+{
+    int64_t count = (limit - comb->index - comb->length) / step + 1;
+
+    if (count > comb->count) {
+        comb->count = count;
+        comb->step = step;
+        comb->a_step = a_step;
+        comb->b_step = b_step;
+    }
+}
+
+bool
+alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_comb_t *comb_p)
+{
+    const alchi_axis_t *a = &set->a, *b = &set->b;
+    int64_t from, to, a_at, b_at;
+
+    if (!find_run(set, index, &from, &to, &a_at, &b_at))
+        return false;
+    *comb_p = (alchi_comb_t){.length = to - from,
+                             .count = 1,
+                             .index = from,
+                             .a = alchi_axis_local(a, from),
+                             .b = alchi_axis_local(b, from)};
+    /* The first and the last tooth may be cut by the bounds. */
+    if (set->lcm && from == greatest(a_at, b_at) && to == least(a_at + a->block, b_at + b->block))
+        extend(comb_p, set->lcm, set->end, set->lcm / a->period * a->block, set->lcm / b->period * b->block);
+    if (from == a_at && comb_p->length == a->block && a->period < b->block)
+        extend(comb_p, a->period, least(b_at + b->block, set->end), a->block, a->period);
+    if (from == b_at && comb_p->length == b->block && b->period < a->block)
+        extend(comb_p, b->period, least(a_at + a->block, set->end), b->period, b->block);
+    return true;
+}
+
+int64_t
+alchi_intersect_count(const alchi_intersect_t *set)
+{
+    alchi_comb_t comb;
+    int64_t total = 0;
+
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_comb_end(&comb))
+        total += comb.length * comb.count;
+    return total;
+}
+
+int64_t
+alchi_intersect_take(alchi_intersect_t *set, int64_t max)
+{
+    int64_t taken = 0, at = set->begin, last = -1;
+    alchi_comb_t comb;
+
+    while (taken < max && alchi_intersect_next(set, at, &comb)) {
+        int64_t size = comb.length * comb.count, left = max - taken;
+
+        if (taken == 0)
+            set->begin = comb.index;
+        if (size > left) {
+            last = comb.index + (left - 1) / comb.length * comb.step + (left - 1) % comb.length;
+            taken = max;
+        } else {
+            last = alchi_comb_end(&comb) - 1;
+            taken += size;
+        }
+        at = last + 1;
+    }
+    set->end = taken > 0 ? last + 1 : set->begin;
+    return taken;
+}
