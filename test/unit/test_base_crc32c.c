@@ -1,0 +1,99 @@
+#include "unit.h"
+#include "base/crc32c.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* RFC 3720, B.4, and the check value of the catalogues. */
+START_TEST(reference_vectors)
+{
+    uint8_t zeros[32] = {0}, ones[32], up[32], down[32];
+    static const uint8_t command[48] = {0x01, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,    0, 0, 0, 0,
+                                        0x14, 0,    0, 0, 0, 0, 4, 0, 0, 0, 0, 0x14, 0, 0, 0, 0x18,
+                                        0x28, 0,    0, 0, 0, 0, 0, 0, 2, 0, 0, 0,    0, 0, 0, 0};
+
+    for (int k = 0; k < 32; k++) {
+        ones[k] = 0xff;
+        up[k] = (uint8_t)k;
+        down[k] = (uint8_t)(31 - k);
+    }
+    for (size_t k = 0; alchi_crc32c_way(k); k++) {
+        const alchi_crc32c_way_t *way = alchi_crc32c_way(k);
+
+        ck_assert_msg(way->update(0, "123456789", 9) == 0xe3069283u, "%s", way->name);
+        ck_assert_msg(way->update(0, zeros, 32) == 0x8a9136aau, "%s", way->name);
+        ck_assert_msg(way->update(0, ones, 32) == 0x62a8ab43u, "%s", way->name);
+        ck_assert_msg(way->update(0, up, 32) == 0x46dd794eu, "%s", way->name);
+        ck_assert_msg(way->update(0, down, 32) == 0x113fdb5cu, "%s", way->name);
+        ck_assert_msg(way->update(0, command, 48) == 0xd9963a56u, "%s", way->name);
+        ck_assert_msg(way->update(0, "", 0) == 0, "%s", way->name);
+    }
+    ck_assert_uint_eq(alchi_crc32c(0, "123456789", 9), 0xe3069283u);
+}
+END_TEST
+
+/* Bit by bit: the definition. */
+static uint32_t
+plainly(uint32_t crc, const uint8_t *bytes, size_t size)
+{
+    crc = ~crc;
+    for (; size; bytes++, size--) {
+        crc ^= *bytes;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+    }
+    return ~crc;
+}
+
+static uint8_t *
+noise(size_t size)
+{
+    uint8_t *bytes = malloc(size);
+    uint32_t state = 12345;
+
+    for (size_t k = 0; k < size; k++)
+        bytes[k] = (uint8_t)((state = state * 1664525u + 1013904223u) >> 24);
+    return bytes;
+}
+
+START_TEST(all_ways_agree)
+{
+    static const size_t sizes[] = {1,   7,   8,   63,   64,   65,   255,  256,  511,  512,
+                                   513, 767, 768, 4087, 4088, 4089, 8176, 9001, 40000};
+    uint8_t *bytes = noise(50000);
+
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (size_t offset = 0; offset < 20; offset += 3) {
+            uint32_t expected = plainly(0x1234567u, bytes + offset, sizes[s]);
+
+            for (size_t k = 0; alchi_crc32c_way(k); k++)
+                ck_assert_msg(alchi_crc32c_way(k)->update(0x1234567u, bytes + offset, sizes[s]) == expected,
+                              "%s: %zu bytes at %zu", alchi_crc32c_way(k)->name, sizes[s], offset);
+        }
+    free(bytes);
+}
+END_TEST
+
+START_TEST(goes_on_in_pieces)
+{
+    uint8_t *bytes = noise(30000);
+    uint32_t whole = alchi_crc32c(0, bytes, 30000);
+
+    for (size_t cut = 0; cut <= 30000; cut += 777)
+        ck_assert_uint_eq(alchi_crc32c(alchi_crc32c(0, bytes, cut), bytes + cut, 30000 - cut), whole);
+    bytes[17171] ^= 0x10;
+    ck_assert_uint_ne(alchi_crc32c(0, bytes, 30000), whole);
+    free(bytes);
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *tcase = tcase_create("crc32c");
+
+    tcase_add_test(tcase, reference_vectors);
+    tcase_add_test(tcase, all_ways_agree);
+    tcase_add_test(tcase, goes_on_in_pieces);
+    suite_add_tcase(suite, tcase);
+}
