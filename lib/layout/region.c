@@ -307,10 +307,222 @@ alchi_region_missing(const alchi_region_t *region, const alch_rect_t *within, al
     return false;
 }
 
+/* The bits of `from` in columns of another length; rows beyond it are left out. */
+static void
+copy_bits(alchi_region_t *region, const alchi_region_t *from)
+{
+    int64_t rows = least(region->m, from->m);
+
+    for (int64_t j = 0; j < from->n; j++) {
+        const int64_t first = j * from->m, end = first + rows;
+
+        for (int64_t at = first; (at = alchi_bits_find(from->words, at, end, true)) < end;) {
+            int64_t run_end = alchi_bits_find(from->words, at, end, false);
+
+            set_bits(region, &(alch_rect_t){at - first, j, run_end - at, 1});
+            at = run_end;
+        }
+    }
+}
+
+static void
+copy_rects(alchi_region_t *region, const alchi_region_t *from)
+{
+    const alch_rect_t whole = {0, 0, region->m, region->n};
+
+    for (int k = 0; k < from->rect_count; k++) {
+        alch_rect_t cut = intersection(&from->rects[k], &whole);
+
+        if (cut.m == 0)
+            continue;
+        region->rects[region->rect_count++] = cut;
+        region->count += cut.m * cut.n;
+    }
+}
+
+alchi_region_t *
+alchi_region_resized(const alchi_region_t *region, int64_t m)
+{
+    alchi_region_t *resized = alchi_region_create(m, region->n);
+
+    if (!resized)
+        return NULL;
+    if (!region->words) {
+        copy_rects(resized, region);
+    } else if (turn_to_bitmap(resized)) {
+        alchi_region_destroy(resized);
+        return NULL;
+    } else {
+        copy_bits(resized, region);
+    }
+    if (alchi_region_complete(resized))
+        alchi_region_fill(resized);
+    return resized;
+}
+
 bool
 alchi_region_covers(const alchi_region_t *region, const alch_rect_t *rect)
 {
     alch_rect_t missing;
 
     return !alchi_region_missing(region, rect, &missing);
+}
+
+/* ---- sets of rows in sets of columns ---- */
+
+/* Where a set lies in storage: from its first index on, how far, and how many are in it. */
+typedef struct {
+    int64_t first, span, count;
+} extent_t;
+
+static extent_t
+extent_of(const alchi_intersect_t *set)
+{
+    extent_t extent = {0, 0, 0};
+    alchi_comb_t comb;
+
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_comb_end(&comb)) {
+        if (extent.count == 0)
+            extent.first = comb.b;
+        extent.span = comb.b + (comb.count - 1) * comb.b_step + comb.length - extent.first;
+        extent.count += comb.length * comb.count;
+    }
+    return extent;
+}
+
+/* Both without gaps: a rectangle. */
+static bool
+is_rect(const extent_t *rows, const extent_t *cols, alch_rect_t *rect_p)
+{
+    *rect_p = (alch_rect_t){rows->first, cols->first, rows->span, cols->span};
+    return rows->span == rows->count && cols->span == cols->count;
+}
+
+/* The rows as bits, from the first on. */
+static uint64_t *
+mask_of_rows(const alchi_intersect_t *rows, const extent_t *extent)
+{
+    uint64_t *mask = calloc((size_t)(extent->span / 64 + 1), sizeof *mask);
+    alchi_comb_t comb;
+
+    for (int64_t at = rows->begin; mask && alchi_intersect_next(rows, at, &comb); at = alchi_comb_end(&comb))
+        for (int64_t k = 0; k < comb.count; k++)
+            alchi_bits_set(mask, comb.b - extent->first + k * comb.b_step, comb.length);
+    return mask;
+}
+
+/* The next storage index of a set, in rising order, from `comb` with tooth and place on; begin with a count of 0. */
+typedef struct {
+    const alchi_intersect_t *set;
+    alchi_comb_t comb;
+    int64_t at, tooth, place;
+} walk_t;
+
+static bool
+walk_next(walk_t *walk, int64_t *index_p)
+{
+    if (walk->place == walk->comb.length) {
+        walk->place = 0;
+        walk->tooth++;
+    }
+    if (walk->tooth >= walk->comb.count) {
+        walk->tooth = walk->place = 0;
+        if (!alchi_intersect_next(walk->set, walk->at, &walk->comb))
+            return false;
+        walk->at = alchi_comb_end(&walk->comb);
+    }
+    *index_p = walk->comb.b + walk->tooth * walk->comb.b_step + walk->place++;
+    return true;
+}
+
+int
+alchi_region_add_set(alchi_region_t *region, const alchi_intersect_t *rows, const alchi_intersect_t *cols)
+{
+    extent_t row_extent = extent_of(rows), col_extent = extent_of(cols);
+    walk_t walk = {.set = cols, .at = cols->begin};
+    alch_rect_t rect;
+    uint64_t *mask;
+    int64_t j;
+
+    if (is_rect(&row_extent, &col_extent, &rect))
+        return alchi_region_add(region, &rect);
+    if (row_extent.count == 0 || col_extent.count == 0 || alchi_region_complete(region))
+        return ALCH_OK;
+    mask = mask_of_rows(rows, &row_extent);
+    if (!mask || (!region->words && turn_to_bitmap(region))) {
+        free(mask);
+        return ALCH_ENOMEM;
+    }
+    while (walk_next(&walk, &j))
+        region->count += alchi_bits_or(region->words, row_extent.first + j * region->m, mask, row_extent.span);
+    free(mask);
+    if (alchi_region_complete(region))
+        alchi_region_fill(region);
+    return ALCH_OK;
+}
+
+/* How many of a set are within first..first+count-1 of the storage. */
+static int64_t
+count_within(const alchi_intersect_t *set, int64_t first, int64_t count)
+{
+    alchi_intersect_t part = *set;
+
+    part.begin = greatest(part.begin, alchi_axis_global(&set->b, first));
+    part.end = least(part.end, alchi_axis_global(&set->b, first + count - 1) + 1);
+    return alchi_intersect_count(&part);
+}
+
+static bool
+bits_cover(const alchi_region_t *region, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
+           const extent_t *extent)
+{
+    uint64_t *mask = mask_of_rows(rows, extent);
+    walk_t walk = {.set = cols, .at = cols->begin};
+    bool covered = mask != NULL;
+    alch_rect_t missing;
+    int64_t j;
+
+    if (!mask)
+        return !alchi_region_missing_set(region, rows, cols, &missing);
+    while (covered && walk_next(&walk, &j))
+        covered = alchi_bits_hold(region->words, extent->first + j * region->m, mask, extent->span);
+    free(mask);
+    return covered;
+}
+
+bool
+alchi_region_covers_set(const alchi_region_t *region, const alchi_intersect_t *rows, const alchi_intersect_t *cols)
+{
+    extent_t row_extent = extent_of(rows), col_extent = extent_of(cols);
+    int64_t held = 0;
+
+    if (alchi_region_complete(region) || row_extent.count == 0 || col_extent.count == 0)
+        return true;
+    if (region->words)
+        return bits_cover(region, rows, cols, &row_extent);
+    for (int k = 0; k < region->rect_count; k++) {
+        const alch_rect_t *rect = &region->rects[k];
+
+        held += count_within(rows, rect->i, rect->m) * count_within(cols, rect->j, rect->n);
+    }
+    return held == row_extent.count * col_extent.count;
+}
+
+bool
+alchi_region_missing_set(const alchi_region_t *region, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
+                         alch_rect_t *missing_p)
+{
+    walk_t walk = {.set = cols, .at = cols->begin};
+    alchi_comb_t comb;
+    int64_t j;
+
+    while (walk_next(&walk, &j))
+        for (int64_t at = rows->begin; alchi_intersect_next(rows, at, &comb); at = alchi_comb_end(&comb))
+            for (int64_t k = 0; k < comb.count; k++) {
+                alch_rect_t tooth = {comb.b + k * comb.b_step, j, comb.length, 1};
+
+                if (alchi_region_missing(region, &tooth, missing_p))
+                    return true;
+            }
+    return false;
 }

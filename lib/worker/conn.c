@@ -55,6 +55,7 @@ alchi_reply_free(const alchi_conn_t *conn, alchi_reply_t *reply)
 }
 
 void
+    alchi_message_free(reply->regions);
 alchi_conn_destroy(alchi_conn_t *conn)
 {
     alchi_reply_t *reply, *next;

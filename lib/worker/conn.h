@@ -21,11 +21,12 @@ typedef enum { ALCHI_CONN_HANDSHAKE, ALCHI_CONN_OPEN, ALCHI_CONN_CLOSING } alchi
 /** An answer that has not left yet. */
 typedef struct alchi_reply {
     uint64_t id;
-    unsigned type;                /* EMPTY, DATA_ACK, DATA_BLOCK, ERROR */
+    unsigned type;                /* EMPTY, DATA_ACK, DATA_BLOCK, DATA_REGIONS, ERROR */
     uint64_t receive_ns, unpack_ns;
     alchi_part_t *part;           /* DATA_BLOCK: a reference, and what is still to be sent */
     alchi_span_t span;
     bool begun;
+    Alchw__DataRegions *regions;  /* DATA_REGIONS */
     alch_error_t error;
     struct alchi_reply *prev, *next;
 } alchi_reply_t;
@@ -106,6 +107,14 @@ static inline bool
 alchi_conn_paused(const alchi_conn_t *conn)
 {
     return !conn->in.active && conn->replies >= ALCHI_CONN_REPLIES;
+/** Answer a DATA_MISSING (missing.c). @return ALCH_OK, ALCH_ENOMEM */
+int alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask);
+
+/** Answer a DATA_SHARE. @return as alchi_conn_turn() */
+int alchi_conn_share(alchi_conn_t *conn, const alchi_frame_t *frame);
+/** Of a connection that ends: another may share memory in its place. */
+void alchi_conn_unshare(alchi_conn_t *conn);
+
 }
 
 static inline bool

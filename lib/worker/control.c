@@ -164,6 +164,10 @@ handle_request(alchi_control_t *control, const alchi_frame_t *frame, const void 
     case ALCHI_WORKER_FREE:
         rc = alchi_store_free(control->env.store, ((const Alchw__WorkerFree *)message)->id, &err);
         break;
+    case ALCHI_WORKER_GROW:
+        rc = alchi_store_grow(control->env.store, ((const Alchw__WorkerGrow *)message)->id,
+                              ((const Alchw__WorkerGrow *)message)->rows, &err);
+        break;
     case ALCHI_WORKER_CHECK:
         rc = do_check(control, message, &err);
         break;

@@ -172,6 +172,8 @@ begin(alchi_conn_t *conn, const alchi_frame_t *frame, const void *message)
         return begin_write(conn, frame, message);
     if (frame->type == ALCHI_DATA_READ)
         return begin_read(conn, frame, message);
+    if (frame->type == ALCHI_DATA_MISSING && frame->payload == 0 && !(frame->flags & ALCHI_FRAME_MORE))
+        return alchi_conn_missing(conn, frame, message);
     if (frame->type == ALCHI_PING && frame->payload == 0)
         return begin_ping(conn, frame);
     return alchi_conn_refuse(conn, ALCH_EPROTO, "a data connection does not serve %s", alchi_message_name(frame->type));

@@ -47,6 +47,8 @@ send_small(alchi_conn_t *conn)
             ack.unpack_ns = reply->unpack_ns;
             message = &ack;
         }
+        } else if (reply->type == ALCHI_DATA_REGIONS) {
+            message = reply->regions;
         rc = alchi_channel_send(conn->channel, reply->type, ALCHI_FRAME_REPLY, reply->id, message);
     }
     reply_done(conn, reply);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 char *
 alchi_part_describe(const alchi_part_t *part, char *text, size_t size)
@@ -26,10 +27,15 @@ alchi_store_t *
 alchi_store_create(int rank, int size, int64_t memory_limit)
 {
     alchi_store_t *store = calloc(1, sizeof *store);
+    pthread_condattr_t attributes;
 
     if (!store)
         return NULL;
     pthread_mutex_init(&store->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
     store->rank = rank;
     store->size = size;
     store->limit = memory_limit;
@@ -66,6 +72,7 @@ alchi_store_destroy(alchi_store_t *store)
     free(hold);
     DL_FOREACH_SAFE(store->all, entry, next)
     entry_free(entry);
+    pthread_cond_destroy(&store->changed);
     pthread_mutex_destroy(&store->mutex);
     free(store);
 }
@@ -261,8 +268,10 @@ alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_err
 static alchi_entry_t *
 drop(alchi_store_t *store, alchi_entry_t *entry)
 {
-    if (--entry->part.references > 0)
+    if (--entry->part.references > 0) {
+        pthread_cond_broadcast(&store->changed);
         return NULL;
+    }
     DL_DELETE(store->all, entry);
     return entry;
 }
@@ -329,7 +338,8 @@ alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_part_t **part_p, al
     int rc = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
-    entry = alchi_store_find(store, id);
+    while ((entry = alchi_store_find(store, id)) && entry->growing)
+        pthread_cond_wait(&store->changed, &store->mutex);
     if (entry) {
         entry->part.references++;
         *part_p = &entry->part;

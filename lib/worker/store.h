@@ -12,7 +12,7 @@
 
 typedef struct alchi_store alchi_store_t;
 
-/** A matrix's local part. Fields are constant after creation but for those marked. */
+/** A matrix's local part. Fields are constant while somebody has a reference but for those marked. */
 typedef struct {
     uint64_t id;
     char name[64];
@@ -22,7 +22,7 @@ typedef struct {
     int replica, row, col;   /* place of this rank; -1: holds nothing */
     alchi_axis_t rows, cols;
     int64_t local_m, local_n, lld;
-    void *data;              /* zeroed, column-major; NULL if empty */
+    void *data;              /* zeroed, column-major; NULL if empty; lld exceeds local_m after growth */
     pthread_mutex_t mutex;   /* guards region */
     alchi_region_t *region;  /* changes */
     int references;          /* guarded by the store */
@@ -50,7 +50,17 @@ int alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch
 /** Drop the id's own reference: memory goes when the last user is done. @return ALCH_OK, ALCH_ENOENT, ALCH_EBUSY */
 int alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err);
 
-/** Find by id and take a reference. @return ALCH_OK or ALCH_ENOENT naming it */
+/**
+ * Give a matrix `rows` rows in all. Entries keep their local places, and what was written stays written; new ones are
+ * unwritten. More rows than the columns have room for move the part to memory with room for half as many again, if the
+ * limit allows that. Fewer rows than it has: those of a growth that failed elsewhere, whose memory is kept as room.
+ *
+ * Waits a second for transfers to end.
+ * @return ALCH_OK; ALCH_ENOENT; ALCH_EINVAL; ALCH_EBUSY naming the task, or a transfer; ALCH_ELIMIT, ALCH_ENOMEM
+ */
+int alchi_store_grow(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err);
+
+/** Find by id and take a reference; a matrix that is growing is waited for. @return ALCH_OK or ALCH_ENOENT naming it */
 int alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_part_t **part_p, alch_error_t *err);
 void alchi_store_release(alchi_store_t *store, alchi_part_t *part);
 

@@ -14,6 +14,7 @@
 typedef struct alchi_entry {
     alchi_part_t part;
     int64_t bytes;
+    bool growing;      /* nobody has a reference, and whoever wants one waits */
     UT_hash_handle hh; /* in `named` while the id is known */
     struct alchi_entry *prev, *next;
 } alchi_entry_t;
@@ -29,6 +30,7 @@ typedef struct alchi_hold {
 
 struct alchi_store {
     pthread_mutex_t mutex;
+    pthread_cond_t changed; /* references went, or a matrix has grown */
     int rank, size;
     int64_t limit, used;
     char label[48];

@@ -1,0 +1,36 @@
+/* All that is missing in a region, as rectangles. */
+#include "layout/region.h"
+
+static void
+put(alch_rect_t *stack, size_t *count_p, int64_t i, int64_t j, int64_t m, int64_t n)
+{
+    if (m > 0 && n > 0)
+        stack[(*count_p)++] = (alch_rect_t){i, j, m, n};
+}
+
+/* The first missing rectangle in column order leaves of what it was found in: nothing on its left, and of its first
+ * column nothing above it. Each find takes one rectangle off the stack and puts at most three on it. */
+size_t
+alchi_region_list_missing(const alchi_region_t *region, const alch_rect_t *within, alch_rect_t *missing, size_t max,
+                          alch_rect_t *rest, size_t *rest_count_p)
+{
+    size_t found = 0, left = 0;
+
+    put(rest, &left, within->i, within->j, within->m, within->n);
+    while (left > 0 && found < max) {
+        const alch_rect_t in = rest[--left];
+        alch_rect_t *hit = &missing[found];
+        int64_t below, right;
+
+        if (!alchi_region_missing(region, &in, hit))
+            continue;
+        below = hit->i + hit->m;
+        right = hit->j + hit->n;
+        put(rest, &left, in.i, right, in.m, in.j + in.n - right);
+        put(rest, &left, below, hit->j, in.i + in.m - below, hit->n);
+        put(rest, &left, in.i, hit->j + 1, hit->i - in.i, hit->n - 1);
+        found++;
+    }
+    *rest_count_p = left;
+    return found;
+}

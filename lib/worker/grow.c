@@ -1,0 +1,149 @@
+/* Growth of a matrix by rows. Its blocks keep their size, so that local entries keep their places; only the columns
+ * move when the leading dimension does. */
+#include "worker/store_impl.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "worker/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define PATIENCE_MS 1000 /* a transfer that has been answered still has its reference for a moment */
+
+/* What a part becomes. */
+typedef struct {
+    alchi_layout_t layout; /* borrows its tables */
+    int64_t m, n, lld;
+    alchi_region_t *region;
+    char what[128];
+} shape_t;
+
+/* With the mutex held: wait until nobody uses the matrix, and have all others wait. */
+static int
+claim(alchi_store_t *store, uint64_t id, alchi_entry_t **entry_p, alch_error_t *err)
+{
+    const int64_t deadline = alchi_deadline_in_ms(PATIENCE_MS), second = 1000000000;
+    const struct timespec when = {(time_t)(deadline / second), (long)(deadline % second)};
+    char what[128];
+    bool late = false;
+
+    for (;;) {
+        alchi_entry_t *entry = alchi_store_find(store, id);
+
+        if (!entry)
+            return alchi_store_unknown(store, id, err);
+        if (entry->part.readers > 0)
+            return alchi_store_busy(store, &entry->part, err);
+        if (!entry->growing && entry->part.references == 1) {
+            entry->growing = true;
+            *entry_p = entry;
+            return ALCH_OK;
+        }
+        if (late)
+            return alchi_error_rank(err, ALCH_EBUSY, store->rank, "%s is used by a transfer on %s",
+                                    alchi_part_describe(&entry->part, what, sizeof what), store->label);
+        late = pthread_cond_timedwait(&store->changed, &store->mutex, &when) != 0;
+    }
+}
+
+/* Account for columns of `lld` entries, get them, and move there. */
+static int
+move(alchi_store_t *store, alchi_entry_t *entry, const shape_t *shape, int64_t lld, alch_error_t *err)
+{
+    alchi_part_t *part = &entry->part;
+    const size_t size = part->entry, old_step = (size_t)part->lld * size, step = (size_t)lld * size;
+    int64_t bytes;
+    uint8_t *data;
+    char need[32];
+    int rc;
+
+    if (!alchi_mul_int64(lld, shape->n, &bytes) || !alchi_mul_int64(bytes, (int64_t)size, &bytes))
+        return alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: too large for %s", shape->what, store->label);
+    rc = alchi_store_account(store, bytes, shape->what, err);
+    if (rc)
+        return rc;
+    data = alchi_mem_alloc((size_t)bytes);
+    if (!data) {
+        alchi_store_account(store, -bytes, shape->what, NULL);
+        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s: no memory for %s on %s", shape->what,
+                                alchi_format_bytes(bytes, need, sizeof need), store->label);
+    }
+    for (int64_t j = 0; part->data && j < shape->n; j++)
+        memcpy(data + (size_t)j * step, (const uint8_t *)part->data + (size_t)j * old_step,
+               (size_t)part->local_m * size);
+    alchi_mem_free(part->data, (size_t)entry->bytes);
+    alchi_store_account(store, -entry->bytes, shape->what, NULL);
+    part->data = data;
+    part->lld = lld;
+    entry->bytes = bytes;
+    return ALCH_OK;
+}
+
+/* Room for the new rows, and for some that may follow if they can be had. */
+static int
+make_room(alchi_store_t *store, alchi_entry_t *entry, const shape_t *shape, alch_error_t *err)
+{
+    alchi_part_t *part = &entry->part;
+    int64_t spare = part->data ? part->lld + part->lld / 2 : 0;
+
+    if (shape->m == 0 || shape->n == 0 || (part->data && shape->m <= part->lld)) {
+        if (!part->data)
+            part->lld = shape->m > 1 ? shape->m : 1;
+        return ALCH_OK;
+    }
+    if (spare > shape->m && move(store, entry, shape, spare, NULL) == ALCH_OK)
+        return ALCH_OK;
+    return move(store, entry, shape, shape->m, err);
+}
+
+static int
+grow(alchi_store_t *store, alchi_entry_t *entry, int64_t rows, alch_error_t *err)
+{
+    alchi_part_t *part = &entry->part;
+    shape_t shape = {.layout = part->layout};
+    int64_t entries;
+    char matrix[112];
+    int rc;
+
+    if (rows < 0 || !alchi_mul_int64(rows, part->layout.n, &entries))
+        return alchi_error_rank(err, ALCH_EINVAL, store->rank, "%s cannot have %lld rows",
+                                alchi_part_describe(part, shape.what, sizeof shape.what), (long long)rows);
+    shape.layout.m = rows;
+    alchi_layout_local(&shape.layout, store->rank, &shape.m, &shape.n);
+    snprintf(shape.what, sizeof shape.what, "matrix %s",
+             alchi_format_matrix(part->id, rows, part->layout.n, part->dtype, matrix, sizeof matrix));
+    shape.region = alchi_region_resized(part->region, shape.m);
+    if (!shape.region)
+        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s: out of memory on %s", shape.what, store->label);
+    rc = make_room(store, entry, &shape, err);
+    if (rc) {
+        alchi_region_destroy(shape.region);
+        return rc;
+    }
+    alchi_region_destroy(part->region);
+    part->region = shape.region;
+    part->layout.m = rows;
+    part->local_m = shape.m;
+    return ALCH_OK;
+}
+
+int
+alchi_store_grow(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
+{
+    alchi_entry_t *entry = NULL;
+    int rc;
+
+    pthread_mutex_lock(&store->mutex);
+    rc = claim(store, id, &entry, err);
+    pthread_mutex_unlock(&store->mutex);
+    if (rc)
+        return rc;
+    rc = grow(store, entry, rows, err);
+    pthread_mutex_lock(&store->mutex);
+    entry->growing = false;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->mutex);
+    return rc;
+}
