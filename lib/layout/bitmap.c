@@ -43,3 +43,47 @@ alchi_bits_find(const uint64_t *words, int64_t first, int64_t end, bool value)
     }
     return end;
 }
+
+/* Set 64 bits of a mask at any bit. A word that would get none is not touched. */
+static int64_t
+or_word(uint64_t *words, int64_t first, uint64_t mask)
+{
+    uint64_t *word = words + first / 64;
+    int shift = (int)(first % 64);
+    uint64_t low = mask << shift, high = shift ? mask >> (64 - shift) : 0;
+    int64_t set = __builtin_popcountll(low & ~word[0]);
+
+    word[0] |= low;
+    if (high) {
+        set += __builtin_popcountll(high & ~word[1]);
+        word[1] |= high;
+    }
+    return set;
+}
+
+int64_t
+alchi_bits_or(uint64_t *words, int64_t first, const uint64_t *mask, int64_t count)
+{
+    int64_t set = 0;
+
+    for (int64_t k = 0; k < count; k += 64)
+        if (mask[k / 64])
+            set += or_word(words, first + k, mask[k / 64]);
+    return set;
+}
+
+bool
+alchi_bits_hold(const uint64_t *words, int64_t first, const uint64_t *mask, int64_t count)
+{
+    for (int64_t k = 0; k < count; k += 64) {
+        uint64_t bits = mask[k / 64];
+        const uint64_t *word = words + (first + k) / 64;
+        int shift = (int)((first + k) % 64);
+
+        if (!bits)
+            continue;
+        if (bits << shift & ~word[0] || (shift && bits >> (64 - shift) && bits >> (64 - shift) & ~word[1]))
+            return false;
+    }
+    return true;
+}

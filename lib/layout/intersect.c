@@ -133,11 +133,8 @@ alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_comb_t *
 
     if (!find_run(set, index, &from, &to, &a_at, &b_at))
         return false;
-    *comb_p = (alchi_comb_t){.length = to - from,
-                             .count = 1,
-                             .index = from,
-                             .a = alchi_axis_local(a, from),
-                             .b = alchi_axis_local(b, from)};
+    *comb_p = (alchi_comb_t){
+        .length = to - from, .count = 1, .index = from, .a = alchi_axis_local(a, from), .b = alchi_axis_local(b, from)};
     /* The first and the last tooth may be cut by the bounds. */
     if (set->lcm && from == greatest(a_at, b_at) && to == least(a_at + a->block, b_at + b->block))
         extend(comb_p, set->lcm, set->end, set->lcm / a->period * a->block, set->lcm / b->period * b->block);

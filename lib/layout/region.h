@@ -31,7 +31,8 @@ bool alchi_region_missing_set(const alchi_region_t *region, const alchi_intersec
 bool alchi_region_complete(const alchi_region_t *region);
 void alchi_region_fill(alchi_region_t *region);
 int64_t alchi_region_count(const alchi_region_t *region);
-/** A rectangle of `within` that is missing (the first in column order, as large as is easily seen). @return false: none */
+/** A rectangle of `within` that is missing (the first in column order, as large as is easily seen).
+ *  @return false: none */
 bool alchi_region_missing(const alchi_region_t *region, const alch_rect_t *within, alch_rect_t *missing_p);
 
 /** A region with `m` rows instead, holding what this one holds of them. NULL: out of memory */

@@ -205,6 +205,79 @@ START_TEST(test_chessboard)
 }
 END_TEST
 
+/* A random set of one dimension of `size` storage indices: the part's place is one of a grid's. */
+static alchi_intersect_t
+random_set(uint64_t *random, int64_t size)
+{
+    int64_t procs = model_pick(random, 1, 3), others = model_pick(random, 1, 3);
+    int64_t block = model_pick(random, 1, 9), other = model_pick(random, 1, 9);
+    alchi_axis_t b = {block, block * procs, block * model_pick(random, 0, procs - 1)};
+    alchi_axis_t a = {other, other * others, other * model_pick(random, 0, others - 1)};
+    int64_t first = model_pick(random, 0, size - 1), last = model_pick(random, first, size - 1);
+    alchi_intersect_t set;
+
+    alchi_intersect_init(&set, &a, &b, alchi_axis_global(&b, first), alchi_axis_global(&b, last) + 1);
+    return set;
+}
+
+/* Which storage indices a set holds. */
+static void
+list_set(const alchi_intersect_t *set, bool *held)
+{
+    alchi_comb_t comb;
+
+    memset(held, 0, SIDE_MAX * sizeof *held);
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_comb_end(&comb))
+        for (int64_t k = 0; k < comb.count * comb.length; k++)
+            held[comb.b + k / comb.length * comb.b_step + k % comb.length] = true;
+}
+
+/* Add a set, or only ask for it, in both. */
+static void
+do_set(alchi_region_t *region, flags_t *flags, uint64_t *random, bool add)
+{
+    alchi_intersect_t rows = random_set(random, flags->m), cols = random_set(random, flags->n);
+    bool is_row[SIDE_MAX], is_col[SIDE_MAX], covered = true;
+    alch_rect_t missing = {0, 0, 0, 0};
+
+    list_set(&rows, is_row);
+    list_set(&cols, is_col);
+    if (add)
+        unit_code(alchi_region_add_set(region, &rows, &cols), ALCH_OK);
+    for (int64_t j = 0; j < flags->n; j++)
+        for (int64_t i = 0; i < flags->m; i++) {
+            if (add && is_row[i] && is_col[j])
+                flags->held[j][i] = true;
+            covered = covered && (flags->held[j][i] || !is_row[i] || !is_col[j]);
+        }
+    ck_assert(alchi_region_covers_set(region, &rows, &cols) == covered);
+    ck_assert(alchi_region_missing_set(region, &rows, &cols, &missing) != covered);
+    if (!covered)
+        ck_assert(is_row[missing.i] && is_col[missing.j] && !flags->held[missing.j][missing.i]);
+}
+
+START_TEST(test_sets)
+{
+    uint64_t random = 7;
+
+    for (int round = 0; round < 60; round++) {
+        flags_t flags = {.m = model_pick(&random, 1, SIDE_MAX), .n = model_pick(&random, 1, SIDE_MAX)};
+        alchi_region_t *region = alchi_region_create(flags.m, flags.n);
+
+        for (int k = 0; k < 40; k++) {
+            alch_rect_t rect = model_rect(&random, flags.m / 3, flags.n / 3);
+
+            do_set(region, &flags, &random, round % 3 > 0 && k % 5 == 0);
+            unit_code(alchi_region_add(region, &rect), ALCH_OK);
+            flags_add(&flags, &rect);
+            do_set(region, &flags, &random, false);
+            compare(region, &flags, &random);
+        }
+        alchi_region_destroy(region);
+    }
+}
+END_TEST
+
 void
 unit_suite(Suite *suite)
 {
@@ -216,5 +289,6 @@ unit_suite(Suite *suite)
     tcase_add_test(region, test_large);
     tcase_add_test(region, test_random);
     tcase_add_test(region, test_chessboard);
+    tcase_add_test(region, test_sets);
     suite_add_tcase(suite, region);
 }
