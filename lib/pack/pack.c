@@ -1,51 +1,130 @@
-/* Walks a local rectangle run by run: no division, no decision per entry. */
+/* Resolves a local rectangle into panels of offsets: no division and no decision per entry after that. */
 #include "pack/pack.h"
 #include "pack/kernel.h"
+#include <string.h>
 
-/* A dimension of a local rectangle as runs of local indices whose global indices have one step. */
+/* Across: a panel's rows stay within the pages and caches while its columns are walked. */
+#define PANEL_ROWS 512
+#define PANEL_COLS 128
+/* Runs of so many bytes are copied as such. */
+#define RUN_BYTES 256
+
+/* One dimension of a local rectangle, on its way from first to last. */
 typedef struct {
-    int64_t step;   /* from a global index to the next of the run */
-    int64_t local;  /* first of the current run, from the rectangle's start */
-    int64_t global; /* its global index */
-    int64_t count;  /* its length */
-    int64_t left;   /* local indices after the run */
-    int64_t block, period;
+    int64_t block, skip; /* entries in a block; bytes between blocks */
+    int64_t left;        /* entries in this block */
+    int64_t count;       /* in all that is left */
+    int64_t at, stride;  /* bytes */
 } walk_t;
 
-/* A block of one entry, or blocks side by side, make the whole dimension one run. */
-static void
-walk_init(walk_t *walk, const alchi_axis_t *axis, int64_t first, int64_t count)
+/* A block of one entry, or blocks side by side, make the whole dimension one block. */
+static walk_t
+walk_from(const alchi_axis_t *axis, int64_t first, int64_t count, int64_t origin, int64_t stride)
 {
-    *walk = (walk_t){.step = 1, .block = axis->block, .period = axis->period};
-    walk->global = alchi_axis_global(axis, first);
-    walk->count = count;
-    if (axis->block == 1) {
-        walk->step = axis->period;
-    } else if (axis->block != axis->period) {
-        int64_t rest = axis->block - first % axis->block;
+    walk_t walk = {.block = axis->block, .count = count, .stride = stride};
 
-        walk->count = count < rest ? count : rest;
-        walk->left = count - walk->count;
+    walk.at = (alchi_axis_global(axis, first) - origin) * stride;
+    if (axis->block == 1 || axis->block == axis->period) {
+        walk.block = walk.left = INT64_MAX;
+        walk.stride *= axis->block == 1 ? axis->period : 1;
+        return walk;
+    }
+    walk.left = axis->block - first % axis->block;
+    walk.skip = (axis->period - axis->block) * stride;
+    return walk;
+}
+
+/* The next entries of one block, at most `limit`. @return how many; 0: the end */
+static int64_t
+walk_run(walk_t *walk, int64_t limit, int64_t *at_p)
+{
+    int64_t run = walk->left < limit ? walk->left : limit;
+
+    run = run < walk->count ? run : walk->count;
+    *at_p = walk->at;
+    walk->at += run * walk->stride;
+    walk->left -= run;
+    walk->count -= run;
+    if (walk->left == 0) {
+        walk->left = walk->block;
+        walk->at += walk->skip;
+    }
+    return run;
+}
+
+/* @return how many offsets were written, at most `limit` */
+static int64_t
+walk_list(walk_t *walk, int64_t limit, int64_t *offsets)
+{
+    int64_t count = 0, run, at, stride = walk->stride;
+
+    while (count < limit && (run = walk_run(walk, limit - count, &at)) > 0)
+        for (; run > 0; run--, at += stride)
+            offsets[count++] = at;
+    return count;
+}
+
+typedef struct {
+    walk_t rows, cols; /* at the first */
+    char *strided, *packed;
+    int64_t size, ld; /* bytes */
+    bool pack;
+} job_t;
+
+/* Columns that run backwards are walked from the last on, so that the kernels find them side by side. */
+static void
+turn(alchi_panel_t *panel, int64_t *cols)
+{
+    for (int64_t a = 0, b = panel->n - 1; a < b; a++, b--) {
+        int64_t at = cols[a];
+
+        cols[a] = cols[b];
+        cols[b] = at;
+    }
+    panel->packed += (panel->n - 1) * panel->ld;
+    panel->ld = -panel->ld;
+}
+
+static void
+move_panels(const job_t *job, alchi_kernel_f *kernel)
+{
+    int64_t row_offsets[PANEL_ROWS], col_offsets[PANEL_COLS], m, n;
+    walk_t rows = job->rows;
+    char *first = job->packed;
+
+    for (; (m = walk_list(&rows, PANEL_ROWS, row_offsets)) > 0; first += m * job->size) {
+        walk_t cols = job->cols;
+        char *packed = first;
+
+        for (; (n = walk_list(&cols, PANEL_COLS, col_offsets)) > 0; packed += n * job->ld) {
+            alchi_panel_t panel = {job->strided, row_offsets, col_offsets, packed, job->ld, m, n};
+
+            if (cols.stride < 0)
+                turn(&panel, col_offsets);
+            kernel(&panel);
+        }
     }
 }
 
-static bool
-walk_next(walk_t *walk)
+/* Columns whose entries lie side by side for long. */
+static void
+copy_runs(const job_t *job)
 {
-    if (walk->left == 0)
-        return false;
-    walk->local += walk->count;
-    walk->global += walk->count + walk->period - walk->block;
-    walk->count = walk->left < walk->block ? walk->left : walk->block;
-    walk->left -= walk->count;
-    return true;
-}
+    walk_t cols = job->cols;
+    char *column = job->packed;
+    int64_t col, row, run;
 
-/* One side's memory: a base and strides per local row and column, in entries. */
-typedef struct {
-    char *base;
-    int64_t row, col;
-} side_t;
+    for (; walk_run(&cols, 1, &col) > 0; column += job->ld) {
+        walk_t rows = job->rows;
+        char *packed = column;
+
+        for (; (run = walk_run(&rows, INT64_MAX, &row)) > 0; packed += run * job->size) {
+            char *strided = job->strided + row + col;
+
+            memcpy(job->pack ? packed : strided, job->pack ? strided : packed, (size_t)(run * job->size));
+        }
+    }
+}
 
 static int64_t
 magnitude(int64_t x)
@@ -53,47 +132,57 @@ magnitude(int64_t x)
     return x < 0 ? -x : x;
 }
 
-/* The dimension in which the target is denser goes inside, unless it has one entry only. */
 static void
-move_run(size_t size, const side_t *to, const side_t *from, int64_t rows, int64_t cols)
+move(const alchi_kernels_t *use, const job_t *job)
 {
-    alchi_run_t run = {to->base, from->base, to->row, to->col, from->row, from->col, rows, cols};
+    const walk_t *rows = &job->rows, *cols = &job->cols;
+    int k = job->size == 4 ? 0 : job->size == 8 ? 1 : 2;
 
-    if (rows == 1 || (cols > 1 && magnitude(to->col) < magnitude(to->row)))
-        run = (alchi_run_t){to->base, from->base, to->col, to->row, from->col, from->row, cols, rows};
-    alchi_kernel(size, &run)(&run);
+    if (rows->count > 1 && cols->count > 1 && magnitude(cols->stride) < magnitude(rows->stride))
+        move_panels(job, job->pack ? use->pack_across[k] : use->unpack_across[k]);
+    else if (rows->stride == job->size && (rows->block < rows->count ? rows->block : rows->count) * job->size >= RUN_BYTES)
+        copy_runs(job);
+    else
+        move_panels(job, job->pack ? use->pack_down[k] : use->unpack_down[k]);
 }
 
-static void
-move(const alchi_pack_t *shape, char *strided, char *packed, int64_t ld, bool pack)
+void
+alchi_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *strided, char *packed, int64_t ld,
+           bool pack)
 {
+    const alch_rect_t *local = &shape->local;
     int64_t size = (int64_t)shape->size;
-    walk_t rows, cols;
+    job_t job = {.strided = strided, .packed = packed, .size = size, .ld = ld * size, .pack = pack};
 
-    if (shape->local.m <= 0 || shape->local.n <= 0)
+    if (local->m <= 0 || local->n <= 0)
         return;
-    walk_init(&cols, &shape->cols, shape->local.j, shape->local.n);
-    do {
-        walk_init(&rows, &shape->rows, shape->local.i, shape->local.m);
-        do {
-            int64_t place =
-                (rows.global - shape->i0) * shape->row_stride + (cols.global - shape->j0) * shape->col_stride;
-            side_t there = {strided + place * size, rows.step * shape->row_stride, cols.step * shape->col_stride};
-            side_t here = {packed + (rows.local + cols.local * ld) * size, 1, ld};
+    job.rows = walk_from(&shape->rows, local->i, local->m, shape->i0, shape->row_stride * size);
+    job.cols = walk_from(&shape->cols, local->j, local->n, shape->j0, shape->col_stride * size);
+    if (local->m == 1 && ld == 1) { /* packed, a row is a column */
+        walk_t row = job.cols;
 
-            move_run(shape->size, pack ? &here : &there, pack ? &there : &here, rows.count, cols.count);
-        } while (walk_next(&rows));
-    } while (walk_next(&cols));
+        job.cols = job.rows;
+        job.rows = row;
+    }
+    move(use, &job);
+}
+
+static const alchi_kernels_t *
+kernels(void)
+{
+    const alchi_kernels_t *best = alchi_kernels_avx2();
+
+    return best ? best : alchi_kernels_portable();
 }
 
 void
 alchi_pack(const alchi_pack_t *shape, const void *strided, void *packed, int64_t ld)
 {
-    move(shape, (char *)(uintptr_t)strided, packed, ld, true);
+    alchi_move(kernels(), shape, (char *)(uintptr_t)strided, packed, ld, true);
 }
 
 void
 alchi_unpack(const alchi_pack_t *shape, const void *packed, int64_t ld, void *strided)
 {
-    move(shape, strided, (char *)(uintptr_t)packed, ld, false);
+    alchi_move(kernels(), shape, strided, (char *)(uintptr_t)packed, ld, false);
 }

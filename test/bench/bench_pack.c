@@ -1,90 +1,159 @@
 /*
- * How fast entries are packed for the workers, beside memcpy of the same bytes.
+ * How fast entries are packed for the workers and unpacked from them, beside memcpy of the same bytes.
  *
- * Each row of the table is measured in pairs: the whole matrix packed for every worker, message by
- * message into one buffer as a transfer does it, then memcpy of as many bytes into the same buffer.
+ * Each row of the table is measured in pairs: the whole matrix moved as a transfer moves it (chunk by chunk through two
+ * buffers for each worker, the workers in turn), then memcpy of as many bytes between the same memory and the same
+ * buffers. The buffers stay in the cache, as they do in a transfer. The matrix is larger than the last cache, so that it
+ * comes from memory each time ("cold"), except for the cases named "warm".
  * Prints `name value unit` rows: medians over the pairs, and the ratio's median with its spread.
  */
 #include "base/clock.h"
-#include "layout/layout.h"
-#include "layout/plan.h"
+#include "client/cut.h"
 #include "pack/pack.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PAIRS 15
-#define WORKERS 3
-#define MESSAGE_BYTES (INT64_C(4) << 20)
-#define MATRIX_BYTES (INT64_C(64) << 20)
+#define WORKERS_MAX 4
+#define BUFFERS 2
+#define MESSAGE_BYTES ((size_t)4 << 20)
+#define CHUNK_BYTES ((size_t)512 << 10)
+#define COLD_BYTES (INT64_C(96) << 20)
+#define WARM_BYTES (INT64_C(4) << 20)
 
 typedef struct {
     const char *name;
     size_t size;
     int64_t cols;
-    bool fortran, unpack;
+    int workers;
+    enum { C_ORDER, FORTRAN, REVERSED } order;
+    bool unpack, warm;
     alch_layout_t layout;
 } case_t;
 
+#define BLOCKS(b) {ALCH_BLOCK_CYCLIC, b, b, 0, 0}
+#define MC_MR {ALCH_MC_MR, 0, 0, 0, 0}
+#define VC_STAR {ALCH_VC_STAR, 0, 0, 0, 0}
+#define STAR_VC {ALCH_STAR_VC, 0, 0, 0, 0}
+
 static const case_t cases[] = {
-    {"c_8_default", 8, 784, false, false, ALCH_LAYOUT_DEFAULT},
-    {"c_8_default_wide", 8, 4096, false, false, ALCH_LAYOUT_DEFAULT},
-    {"c_8_mc_mr", 8, 784, false, false, {ALCH_MC_MR, 0, 0, 0, 0}},
-    {"c_8_vc_star", 8, 784, false, false, {ALCH_VC_STAR, 0, 0, 0, 0}},
-    {"c_8_star_vc", 8, 784, false, false, {ALCH_STAR_VC, 0, 0, 0, 0}},
-    {"c_8_block2", 8, 784, false, false, {ALCH_BLOCK_CYCLIC, 2, 2, 0, 0}},
-    {"c_8_block7", 8, 784, false, false, {ALCH_BLOCK_CYCLIC, 7, 7, 0, 0}},
-    {"c_4_default", 4, 784, false, false, ALCH_LAYOUT_DEFAULT},
-    {"c_4_mc_mr", 4, 784, false, false, {ALCH_MC_MR, 0, 0, 0, 0}},
-    {"c_16_default", 16, 784, false, false, ALCH_LAYOUT_DEFAULT},
-    {"c_16_mc_mr", 16, 784, false, false, {ALCH_MC_MR, 0, 0, 0, 0}},
-    {"f_8_default", 8, 784, true, false, ALCH_LAYOUT_DEFAULT},
-    {"f_8_vc_star", 8, 784, true, false, {ALCH_VC_STAR, 0, 0, 0, 0}},
-    {"f_8_star_vc", 8, 784, true, false, {ALCH_STAR_VC, 0, 0, 0, 0}},
-    {"c_8_default_unpack", 8, 784, false, true, ALCH_LAYOUT_DEFAULT},
-    {"c_8_mc_mr_unpack", 8, 784, false, true, {ALCH_MC_MR, 0, 0, 0, 0}},
-    {"c_4_default_unpack", 4, 784, false, true, ALCH_LAYOUT_DEFAULT},
-    {"c_16_default_unpack", 16, 784, false, true, ALCH_LAYOUT_DEFAULT},
+    {"c_8_default", 8, 784, 3, C_ORDER, false, false, ALCH_LAYOUT_DEFAULT},
+    {"c_8_default_wide", 8, 4096, 3, C_ORDER, false, false, ALCH_LAYOUT_DEFAULT},
+    {"c_8_default_warm", 8, 784, 3, C_ORDER, false, true, ALCH_LAYOUT_DEFAULT},
+    {"c_8_default_4", 8, 1000, 4, C_ORDER, false, false, ALCH_LAYOUT_DEFAULT},
+    {"c_8_mc_mr", 8, 784, 3, C_ORDER, false, false, MC_MR},
+    {"c_8_mc_mr_4", 8, 1000, 4, C_ORDER, false, false, MC_MR},
+    {"c_8_mc_mr_warm", 8, 784, 3, C_ORDER, false, true, MC_MR},
+    {"c_8_vc_star", 8, 784, 3, C_ORDER, false, false, VC_STAR},
+    {"c_8_star_vc", 8, 784, 3, C_ORDER, false, false, STAR_VC},
+    {"c_8_star_vc_wide", 8, 100000, 3, C_ORDER, false, false, STAR_VC},
+    {"c_8_block2", 8, 784, 3, C_ORDER, false, false, BLOCKS(2)},
+    {"c_8_block7", 8, 784, 3, C_ORDER, false, false, BLOCKS(7)},
+    {"c_8_reversed", 8, 784, 3, REVERSED, false, false, ALCH_LAYOUT_DEFAULT},
+    {"c_4_default", 4, 784, 3, C_ORDER, false, false, ALCH_LAYOUT_DEFAULT},
+    {"c_4_mc_mr", 4, 784, 3, C_ORDER, false, false, MC_MR},
+    {"c_16_default", 16, 784, 3, C_ORDER, false, false, ALCH_LAYOUT_DEFAULT},
+    {"c_16_mc_mr", 16, 784, 3, C_ORDER, false, false, MC_MR},
+    {"f_8_default", 8, 784, 3, FORTRAN, false, false, ALCH_LAYOUT_DEFAULT},
+    {"f_8_mc_mr_4", 8, 1000, 4, FORTRAN, false, false, MC_MR},
+    {"f_8_vc_star", 8, 784, 3, FORTRAN, false, false, VC_STAR},
+    {"f_8_block7", 8, 784, 4, FORTRAN, false, false, BLOCKS(7)},
+    {"c_8_default_unpack", 8, 784, 3, C_ORDER, true, false, ALCH_LAYOUT_DEFAULT},
+    {"c_8_default_wide_unpack", 8, 4096, 3, C_ORDER, true, false, ALCH_LAYOUT_DEFAULT},
+    {"c_8_default_warm_unpack", 8, 784, 3, C_ORDER, true, true, ALCH_LAYOUT_DEFAULT},
+    {"c_8_mc_mr_unpack", 8, 784, 3, C_ORDER, true, false, MC_MR},
+    {"c_8_mc_mr_4_unpack", 8, 1000, 4, C_ORDER, true, false, MC_MR},
+    {"c_8_mc_mr_warm_unpack", 8, 784, 3, C_ORDER, true, true, MC_MR},
+    {"c_8_vc_star_unpack", 8, 784, 3, C_ORDER, true, false, VC_STAR},
+    {"c_8_star_vc_unpack", 8, 784, 3, C_ORDER, true, false, STAR_VC},
+    {"c_8_block7_unpack", 8, 784, 3, C_ORDER, true, false, BLOCKS(7)},
+    {"c_4_default_unpack", 4, 784, 3, C_ORDER, true, false, ALCH_LAYOUT_DEFAULT},
+    {"c_16_default_unpack", 16, 784, 3, C_ORDER, true, false, ALCH_LAYOUT_DEFAULT},
+    {"f_8_vc_star_unpack", 8, 784, 3, FORTRAN, true, false, VC_STAR},
 };
 
+typedef struct {
+    const case_t *test;
+    alchi_layout_t layout;
+    alchi_memory_t memory;
+    uint8_t *matrix, *buffers;
+    int64_t bytes;
+} bench_t;
+
+/* What one worker's connection has under way. */
+typedef struct {
+    alchi_cutter_t cutter;
+    alchi_piece_t message;
+    size_t done, bytes;
+    int turn;
+    bool ended;
+} lane_t;
+
+/* Move the next chunk of a worker's part. */
 static void
-move_matrix(const case_t *test, const alchi_layout_t *layout, char *matrix, char *message)
+step(const bench_t *bench, lane_t *lane, uint8_t *buffers)
 {
+    const alchi_memory_t *memory = &bench->memory;
+    uint8_t *buffer = buffers + (size_t)lane->turn * CHUNK_BYTES;
+    alchi_pack_t shape = {.size = memory->entry};
+
+    if (lane->done == lane->bytes) {
+        lane->ended = !alchi_cutter_next(&lane->cutter, &lane->message);
+        if (lane->ended)
+            return;
+        lane->bytes = alchi_piece_bytes(&lane->message, memory->entry);
+        lane->done = 0;
+    }
+    lane->done += alchi_chunk(&lane->message, memory->entry, lane->done, CHUNK_BYTES, INT64_MAX, &shape.local);
+    lane->turn = (lane->turn + 1) % BUFFERS;
+    shape.rows = lane->message.rows;
+    shape.cols = lane->message.cols;
+    shape.row_stride = memory->row_stride;
+    shape.col_stride = memory->col_stride;
+    if (bench->test->unpack)
+        alchi_unpack(&shape, buffer, shape.local.m, memory->data);
+    else
+        alchi_pack(&shape, memory->data, buffer, shape.local.m);
+}
+
+static void
+move_matrix(const bench_t *bench)
+{
+    const alchi_layout_t *layout = &bench->layout;
     alch_rect_t whole = {0, 0, layout->m, layout->n};
-    alchi_pack_t shape = {.size = test->size};
+    lane_t lanes[WORKERS_MAX] = {0};
     alchi_plan_t plan;
+    int open = layout->workers;
 
-    shape.row_stride = test->fortran ? 1 : layout->n;
-    shape.col_stride = test->fortran ? layout->m : 1;
-    alchi_plan_init(&plan, layout, &whole, ALCHI_PLAN_ALL, MESSAGE_BYTES / (int64_t)test->size);
-    for (int rank = 0; rank < layout->workers; rank++) {
-        alchi_cursor_t cursor;
-        alchi_piece_t piece;
-
-        alchi_cursor_init(&cursor, &plan, rank);
-        while (alchi_cursor_next(&cursor, &piece)) {
-            shape.rows = piece.rows;
-            shape.cols = piece.cols;
-            shape.local = piece.local;
-            if (test->unpack)
-                alchi_unpack(&shape, message, piece.local.m, matrix);
-            else
-                alchi_pack(&shape, matrix, message, piece.local.m);
+    alchi_plan_init(&plan, layout, &whole, ALCHI_PLAN_ALL, INT64_MAX);
+    for (int rank = 0; rank < layout->workers; rank++)
+        alchi_cutter_init(&lanes[rank].cutter, &plan, rank, &bench->memory, MESSAGE_BYTES);
+    while (open > 0) {
+        open = 0;
+        for (int rank = 0; rank < layout->workers; rank++) {
+            if (!lanes[rank].ended)
+                step(bench, &lanes[rank], bench->buffers + (size_t)rank * BUFFERS * CHUNK_BYTES);
+            open += !lanes[rank].ended;
         }
     }
 }
 
 static void
-copy_matrix(const case_t *test, int64_t bytes, char *matrix, char *message)
+copy_matrix(const bench_t *bench)
 {
-    for (int64_t at = 0; at < bytes; at += MESSAGE_BYTES) {
-        size_t count = (size_t)(bytes - at < MESSAGE_BYTES ? bytes - at : MESSAGE_BYTES);
+    int buffer = 0;
 
-        if (test->unpack)
-            memcpy(matrix + at, message, count);
+    for (int64_t at = 0; at < bench->bytes; at += (int64_t)CHUNK_BYTES) {
+        uint8_t *there = bench->matrix + at, *here = bench->buffers + (size_t)buffer * CHUNK_BYTES;
+        size_t left = (size_t)(bench->bytes - at), count = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+
+        if (bench->test->unpack)
+            memcpy(there, here, count);
         else
-            memcpy(message, matrix + at, count);
-        __asm__ volatile("" : : "r"(message), "r"(matrix) : "memory");
+            memcpy(here, there, count);
+        __asm__ volatile("" : : "r"(here), "r"(there) : "memory");
+        buffer = (buffer + 1) % (BUFFERS * bench->layout.workers);
     }
 }
 
@@ -97,55 +166,80 @@ compare(const void *a, const void *b)
 }
 
 static double
-seconds_since(int64_t start)
+rate(const bench_t *bench, void (*move)(const bench_t *))
 {
-    return (double)(alchi_now_ns() - start) * 1e-9;
+    int64_t start, rounds = bench->test->warm ? COLD_BYTES / WARM_BYTES : 1;
+
+    start = alchi_now_ns();
+    for (int64_t k = 0; k < rounds; k++)
+        move(bench);
+    return (double)(bench->bytes * rounds) / (double)(alchi_now_ns() - start);
 }
 
-static int
-run_case(const case_t *test, char *matrix, char *message)
+static void
+measure(const bench_t *bench)
 {
     double pack[PAIRS], copy[PAIRS], ratio[PAIRS];
-    int64_t rows = MATRIX_BYTES / (test->cols * (int64_t)test->size);
-    int64_t bytes = rows * test->cols * (int64_t)test->size;
-    alchi_layout_t layout;
+    const char *name = bench->test->name;
 
-    if (alchi_layout_init(&layout, rows, test->cols, WORKERS, &test->layout, NULL))
-        return EXIT_FAILURE;
-    move_matrix(test, &layout, matrix, message);
+    move_matrix(bench);
     for (int k = 0; k < PAIRS; k++) {
-        int64_t start = alchi_now_ns();
-
-        move_matrix(test, &layout, matrix, message);
-        pack[k] = (double)bytes * 1e-9 / seconds_since(start);
-        start = alchi_now_ns();
-        copy_matrix(test, bytes, matrix, message);
-        copy[k] = (double)bytes * 1e-9 / seconds_since(start);
+        pack[k] = rate(bench, move_matrix);
+        copy[k] = rate(bench, copy_matrix);
         ratio[k] = pack[k] / copy[k];
     }
     qsort(pack, PAIRS, sizeof *pack, compare);
     qsort(copy, PAIRS, sizeof *copy, compare);
     qsort(ratio, PAIRS, sizeof *ratio, compare);
-    printf("pack_%s %.2f GB/s\n", test->name, pack[PAIRS / 2]);
-    printf("pack_%s_memcpy %.2f GB/s\n", test->name, copy[PAIRS / 2]);
-    printf("pack_%s_ratio %.2f memcpy (%.2f..%.2f)\n", test->name, ratio[PAIRS / 2], ratio[0], ratio[PAIRS - 1]);
-    alchi_layout_fini(&layout);
+    printf("pack_%s %.2f GB/s\n", name, pack[PAIRS / 2]);
+    printf("pack_%s_memcpy %.2f GB/s\n", name, copy[PAIRS / 2]);
+    printf("pack_%s_ratio %.2f memcpy (%.2f..%.2f)\n", name, ratio[PAIRS / 2], ratio[0], ratio[PAIRS - 1]);
+}
+
+static int
+run_case(const case_t *test, uint8_t *matrix, uint8_t *buffers)
+{
+    int64_t rows = (test->warm ? WARM_BYTES : COLD_BYTES) / (test->cols * (int64_t)test->size);
+    bench_t bench = {.test = test, .matrix = matrix, .buffers = buffers};
+
+    if (alchi_layout_init(&bench.layout, rows, test->cols, test->workers, &test->layout, NULL))
+        return EXIT_FAILURE;
+    bench.bytes = rows * test->cols * (int64_t)test->size;
+    bench.memory = (alchi_memory_t){matrix, {0, 0, rows, test->cols}, test->cols, 1, test->size};
+    if (test->order == FORTRAN) {
+        bench.memory.row_stride = 1;
+        bench.memory.col_stride = rows;
+    } else if (test->order == REVERSED) {
+        bench.memory.data += bench.bytes - (int64_t)test->size;
+        bench.memory.row_stride = -test->cols;
+        bench.memory.col_stride = -1;
+    }
+    measure(&bench);
+    alchi_layout_fini(&bench.layout);
     return EXIT_SUCCESS;
 }
 
+/* @param argv  names of cases; none: all */
 int
-main(void)
+main(int argc, char **argv)
 {
-    char *matrix = malloc(MATRIX_BYTES), *message = malloc(MESSAGE_BYTES);
-    int status = matrix && message ? EXIT_SUCCESS : EXIT_FAILURE;
+    size_t buffers_bytes = WORKERS_MAX * BUFFERS * CHUNK_BYTES;
+    uint8_t *matrix = aligned_alloc(64, (size_t)COLD_BYTES), *buffers = aligned_alloc(64, buffers_bytes);
+    int status = matrix && buffers ? EXIT_SUCCESS : EXIT_FAILURE;
 
     if (status == EXIT_SUCCESS) {
-        memset(matrix, 1, MATRIX_BYTES);
-        memset(message, 1, MESSAGE_BYTES);
+        memset(matrix, 1, (size_t)COLD_BYTES);
+        memset(buffers, 1, buffers_bytes);
     }
-    for (size_t k = 0; status == EXIT_SUCCESS && k < sizeof cases / sizeof *cases; k++)
-        status = run_case(&cases[k], matrix, message);
+    for (size_t k = 0; status == EXIT_SUCCESS && k < sizeof cases / sizeof *cases; k++) {
+        bool wanted = argc < 2;
+
+        for (int a = 1; a < argc; a++)
+            wanted = wanted || strcmp(argv[a], cases[k].name) == 0;
+        if (wanted)
+            status = run_case(&cases[k], matrix, buffers);
+    }
     free(matrix);
-    free(message);
+    free(buffers);
     return status;
 }

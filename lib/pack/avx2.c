@@ -1,0 +1,136 @@
+/* Kernels for x86 processors with AVX2, compiled in everywhere and used where the processor has it. */
+#include "pack/kernel.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx2")))
+#define INLINE TARGET static inline __attribute__((always_inline))
+
+/* The instruction is a hint on every 64-bit processor; compilers use it only where they are told that it is there. */
+INLINE void
+prefetch(const char *at, bool write)
+{
+    if (write)
+        __asm__ volatile("prefetchw %0" : : "m"(*at));
+    else
+        _mm_prefetch(at, _MM_HINT_T0);
+}
+
+/* Halves of two lines beside each other. */
+INLINE __m256i
+pair(const char *low, const char *high)
+{
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
+                                   _mm_loadu_si128((const __m128i *)(const void *)high), 1);
+}
+
+INLINE void
+store(char *to, __m256i entries)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, entries);
+}
+
+INLINE void
+transpose_4x4(char *const *to, char *const *from)
+{
+    __m256i a = pair(from[0], from[2]), b = pair(from[1], from[3]);
+    __m256i c = pair(from[0] + 16, from[2] + 16), d = pair(from[1] + 16, from[3] + 16);
+
+    store(to[0], _mm256_unpacklo_epi64(a, b));
+    store(to[1], _mm256_unpackhi_epi64(a, b));
+    store(to[2], _mm256_unpacklo_epi64(c, d));
+    store(to[3], _mm256_unpackhi_epi64(c, d));
+}
+
+/* Four lines of the target from 16 bytes of each of eight lines. */
+INLINE void
+transpose_8x4(char *const *to, char *const *from, int offset)
+{
+    __m256i a = pair(from[0] + offset, from[4] + offset), b = pair(from[1] + offset, from[5] + offset);
+    __m256i c = pair(from[2] + offset, from[6] + offset), d = pair(from[3] + offset, from[7] + offset);
+    __m256i ab = _mm256_unpacklo_epi32(a, b), cd = _mm256_unpacklo_epi32(c, d);
+
+    store(to[0], _mm256_unpacklo_epi64(ab, cd));
+    store(to[1], _mm256_unpackhi_epi64(ab, cd));
+    ab = _mm256_unpackhi_epi32(a, b);
+    cd = _mm256_unpackhi_epi32(c, d);
+    store(to[2], _mm256_unpacklo_epi64(ab, cd));
+    store(to[3], _mm256_unpackhi_epi64(ab, cd));
+}
+
+/* A square part of a block, `count` entries a side: where its lines begin on both sides. */
+INLINE void
+part(char **there, char **here, char *const *rows, char *packed, int64_t ld, int i, int j, int count, int size)
+{
+#pragma GCC unroll 8
+    for (int k = 0; k < count; k++) {
+        there[k] = rows[i + k] + j * size;
+        here[k] = packed + (j + k) * ld + i * size;
+    }
+}
+
+/* Parts in the order in which they complete lines of the target. */
+INLINE void
+block_8(char *const *rows, char *packed, int64_t ld, bool pack)
+{
+    char *there[4], *here[4];
+
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        int outer = k / 2 * 4, inner = k % 2 * 4;
+
+        part(there, here, rows, packed, ld, pack ? inner : outer, pack ? outer : inner, 4, 8);
+        transpose_4x4(pack ? here : there, pack ? there : here);
+    }
+}
+
+INLINE void
+block_4(char *const *rows, char *packed, int64_t ld, bool pack)
+{
+    char *there[8], *here[8];
+
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        int outer = k / 2 * 8, inner = k % 2 * 8;
+
+        part(there, here, rows, packed, ld, pack ? inner : outer, pack ? outer : inner, 8, 4);
+        transpose_8x4(pack ? here : there, pack ? there : here, 0);
+        transpose_8x4(pack ? here + 4 : there + 4, pack ? there : here, 16);
+    }
+}
+
+INLINE void
+block_16(char *const *rows, char *packed, int64_t ld, bool pack)
+{
+#pragma GCC unroll 4
+    for (int l = 0; l < 4; l++)
+#pragma GCC unroll 2
+        for (int k = 0; k < 4; k += 2) {
+            if (pack)
+                store(packed + l * ld + k * 16, pair(rows[k] + l * 16, rows[k + 1] + l * 16));
+            else
+                store(rows[l] + k * 16, pair(packed + k * ld + l * 16, packed + (k + 1) * ld + l * 16));
+        }
+}
+
+#include "pack/panel.h"
+
+const alchi_kernels_t *
+alchi_kernels_avx2(void)
+{
+    static const alchi_kernels_t kernels = KERNELS("avx2");
+
+    return __builtin_cpu_supports("avx2") ? &kernels : NULL;
+}
+
+#else
+
+const alchi_kernels_t *
+alchi_kernels_avx2(void)
+{
+    return NULL;
+}
+
+#endif
