@@ -115,6 +115,8 @@ alchi_catalog_find(const alchi_catalog_t *catalog, uint64_t id, alchi_matrix_t *
                                matrix->lost ? matrix->lost : "its worker group is gone");
     if (!matrix || matrix->state != ALCHI_MATRIX_LIVE)
         return alchi_error_set(err, ALCH_ENOENT, "this session has no matrix %llu", (unsigned long long)id);
+    if (matrix->growing)
+        return alchi_error_set(err, ALCH_EBUSY, "matrix %llu is being given more rows", (unsigned long long)id);
     *matrix_p = matrix;
     return ALCH_OK;
 }

@@ -26,6 +26,7 @@ typedef struct {
     int workers;
     char name[64];
     bool complete;   /* every entry is known to be written */
+    bool growing;    /* its ranks are being told of more rows: `rows` is what it had */
     int readers;     /* tasks that hold it */
     char reader[96]; /* one of them: "task 7 (TestLib.svd)" */
     char *lost;      /* why, when LOST */
@@ -45,7 +46,7 @@ void alchi_catalog_fini(alchi_catalog_t *catalog);
 
 /** A matrix in any state, or NULL. */
 alchi_matrix_t *alchi_catalog_get(const alchi_catalog_t *catalog, uint64_t id);
-/** A matrix that can be used. @return ALCH_OK; ALCH_ENOENT; ALCH_EGROUP: lost, with the reason */
+/** A matrix that can be used. @return ALCH_OK; ALCH_ENOENT; ALCH_EGROUP: lost, with the reason; ALCH_EBUSY: growing */
 int alchi_catalog_find(const alchi_catalog_t *catalog, uint64_t id, alchi_matrix_t **matrix_p, alch_error_t *err);
 
 /** ALCH_OK if it can be freed now: ALCH_EBUSY names the task. */

@@ -330,6 +330,7 @@ ALCHI_HANDLER(alchi_on_create_matrix);
 ALCHI_HANDLER(alchi_on_get_matrix);
 ALCHI_HANDLER(alchi_on_free_matrix);
 ALCHI_HANDLER(alchi_on_list_matrices);
+ALCHI_HANDLER(alchi_on_grow_matrix);
 ALCHI_HANDLER(alchi_on_load_library);
 ALCHI_HANDLER(alchi_on_list_libraries);
 ALCHI_HANDLER(alchi_on_submit_task);

@@ -227,11 +227,12 @@ ALCHI_HANDLER(alchi_on_free_matrix)
 ALCHI_HANDLER(alchi_on_get_matrix)
 {
     const Alchw__MatrixId *ask = message;
-    alchi_matrix_t *matrix;
+    alchi_matrix_t *matrix = alchi_catalog_get(&link->session->catalog, ask->id);
     alchi_request_t *request;
     alch_error_t error;
 
-    if (alchi_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
+    /* While it grows it is still what it was. */
+    if (!(matrix && matrix->growing) && alchi_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
         alchi_link_fail(link, frame->id, &error);
     else if ((request = alchi_request_create(driver, link, frame->id)))
         reply_matrix(request, matrix);

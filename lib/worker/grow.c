@@ -99,7 +99,7 @@ make_room(alchi_store_t *store, alchi_entry_t *entry, const shape_t *shape, alch
 }
 
 static int
-grow(alchi_store_t *store, alchi_entry_t *entry, int64_t rows, alch_error_t *err)
+reshape(alchi_store_t *store, alchi_entry_t *entry, int64_t rows, alch_error_t *err)
 {
     alchi_part_t *part = &entry->part;
     shape_t shape = {.layout = part->layout};
@@ -129,18 +129,50 @@ grow(alchi_store_t *store, alchi_entry_t *entry, int64_t rows, alch_error_t *err
     return ALCH_OK;
 }
 
+/* Take rows back: nothing moves, so that transfers of what was there before go on. */
+static int
+shrink(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
+{
+    alchi_part_t *part = NULL;
+    int rc = alchi_store_acquire(store, id, &part, err);
+
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&part->mutex);
+    rc = reshape(store, alchi_entry_of(part), rows, err);
+    pthread_mutex_unlock(&part->mutex);
+    alchi_store_release(store, part);
+    return rc;
+}
+
+/* Whether the matrix has more rows than these. */
+static bool
+has_more(alchi_store_t *store, uint64_t id, int64_t rows)
+{
+    const alchi_entry_t *entry;
+    bool more;
+
+    pthread_mutex_lock(&store->mutex);
+    entry = alchi_store_find(store, id);
+    more = entry && rows >= 0 && entry->part.layout.m > rows;
+    pthread_mutex_unlock(&store->mutex);
+    return more;
+}
+
 int
 alchi_store_grow(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
 {
     alchi_entry_t *entry = NULL;
     int rc;
 
+    if (has_more(store, id, rows))
+        return shrink(store, id, rows, err);
     pthread_mutex_lock(&store->mutex);
     rc = claim(store, id, &entry, err);
     pthread_mutex_unlock(&store->mutex);
     if (rc)
         return rc;
-    rc = grow(store, entry, rows, err);
+    rc = reshape(store, entry, rows, err);
     pthread_mutex_lock(&store->mutex);
     entry->growing = false;
     pthread_cond_broadcast(&store->changed);
