@@ -1,22 +1,9 @@
-#include "net/stream.h"
+#include "net/stream_ops.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* What a kind of stream does; every call moves what is possible now and never waits. */
-typedef struct {
-    ssize_t (*read)(alchi_stream_t *stream, void *bytes, size_t size);
-    ssize_t (*writev)(alchi_stream_t *stream, const struct iovec *iov, int count);
-    void (*close)(alchi_stream_t *stream);
-} stream_ops_t;
-
-struct alchi_stream {
-    const stream_ops_t *ops;
-    int fd;
-};
 
 static bool
 would_block(void)
@@ -54,13 +41,30 @@ socket_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
     return n;
 }
 
+static short
+socket_poll_events(alchi_stream_t *stream, short wanted)
+{
+    (void)stream;
+    return wanted;
+}
+
+/* Of a peer that sends nothing unasked, what there is to read is its end. */
+static bool
+socket_idle(alchi_stream_t *stream)
+{
+    char byte;
+
+    return recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && would_block();
+}
+
 static void
 socket_close(alchi_stream_t *stream)
 {
     close(stream->fd);
 }
 
-static const stream_ops_t socket_ops = {socket_read, socket_writev, socket_close};
+static const alchi_stream_ops_t socket_ops = {socket_read, socket_writev, socket_poll_events, socket_idle,
+                                              socket_close};
 
 alchi_stream_t *
 alchi_stream_create(int fd)
@@ -106,12 +110,23 @@ alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
     return count > 0 ? stream->ops->writev(stream, iov, count) : 0;
 }
 
+short
+alchi_stream_poll_events(alchi_stream_t *stream, short wanted)
+{
+    return stream->ops->poll_events(stream, wanted);
+}
+
+bool
+alchi_stream_idle(alchi_stream_t *stream)
+{
+    return stream->ops->idle(stream);
+}
+
 int
 alchi_stream_wait(alchi_stream_t *stream, short events, alchi_deadline_t deadline)
 {
-    struct pollfd entry = {.fd = stream->fd, .events = events};
-
     for (;;) {
+        struct pollfd entry = {.fd = stream->fd, .events = alchi_stream_poll_events(stream, events)};
         int left_ms = alchi_deadline_left_ms(deadline);
         int n = poll(&entry, 1, left_ms);
 

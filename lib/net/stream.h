@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include <alchemist/error.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -28,7 +29,16 @@ int alchi_stream_fd(const alchi_stream_t *stream);
 ssize_t alchi_stream_read(alchi_stream_t *stream, void *bytes, size_t size);
 ssize_t alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count);
 
-/** Wait until readable/writable (POLLIN, POLLOUT). @return ALCH_OK, ALCH_ETIMEDOUT */
+/**
+ * What to poll the descriptor for so that it wakes when one of `wanted` (POLLIN, POLLOUT; 0: only the end) is possible.
+ * Ask anew before every wait: over shared memory this asks the peer to ring, and the answer is not what was wanted.
+ */
+short alchi_stream_poll_events(alchi_stream_t *stream, short wanted);
+
+/** Whether the peer is there and has sent nothing that was not read. */
+bool alchi_stream_idle(alchi_stream_t *stream);
+
+/** Wait until readable/writable (POLLIN, POLLOUT); may return early. @return ALCH_OK, ALCH_ETIMEDOUT */
 int alchi_stream_wait(alchi_stream_t *stream, short events, alchi_deadline_t deadline);
 
 #endif

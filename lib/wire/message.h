@@ -71,7 +71,9 @@
     X(DATA_READ, 130, data_read)                     \
     X(DATA_BLOCK, 131, data_block)                   \
     X(DATA_MISSING, 132, data_missing)               \
-    X(DATA_REGIONS, 133, data_regions)
+    X(DATA_REGIONS, 133, data_regions)               \
+    X(DATA_SHARE, 134, data_share)                   \
+    X(DATA_RINGS, 135, data_rings)
 
 typedef enum {
 #define ALCHI_MESSAGE_ENUM(name, value, message) ALCHI_##name = value,

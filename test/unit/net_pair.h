@@ -4,6 +4,7 @@
 
 #include "net/address.h"
 #include "net/channel.h"
+#include "net/shm.h"
 #include "unit.h"
 
 #include <sys/socket.h>
@@ -52,10 +53,36 @@ pair_unix(int fd[2])
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 }
 
+#define PAIR_RING ((size_t)128 << 10)
+
+/* Two streams over a socket pair go on through shared memory. */
+static inline void
+pair_share(alchi_stream_t *maker, alchi_stream_t *peer, size_t size)
+{
+    alchi_rings_t *rings;
+    alch_error_t err = {0};
+    int fd;
+
+    unit_code(alchi_rings_create(size, &rings, &fd, &err), ALCH_OK);
+    unit_code(alchi_stream_share(maker, rings), ALCH_OK);
+    unit_code(alchi_rings_map(fd, size, &rings, &err), ALCH_OK);
+    unit_code(alchi_stream_share(peer, rings), ALCH_OK);
+    close(fd);
+}
+
+static inline ssize_t
+pair_send(alchi_stream_t *stream, const void *bytes, size_t size)
+{
+    struct iovec iov = {(void *)(uintptr_t)bytes, size};
+
+    return alchi_stream_writev(stream, &iov, 1);
+}
+
 /* What a test made and did not free itself is freed at its end: leaks that are left are the library's. */
 static alchi_channel_t *pair_channels[64];
 static ProtobufCMessage *pair_messages[64];
-static int pair_channel_count, pair_message_count;
+static alchi_stream_t *pair_streams[64];
+static int pair_channel_count, pair_message_count, pair_stream_count;
 
 static inline alchi_channel_t *
 pair_channel(int fd)
@@ -66,6 +93,26 @@ pair_channel(int fd)
     ck_assert_int_lt(pair_channel_count, 64);
     pair_channels[pair_channel_count++] = channel;
     return channel;
+}
+
+static inline alchi_stream_t *
+pair_stream(int fd)
+{
+    alchi_stream_t *stream = alchi_stream_create(fd);
+
+    ck_assert_ptr_nonnull(stream);
+    ck_assert_int_lt(pair_stream_count, 64);
+    pair_streams[pair_stream_count++] = stream;
+    return stream;
+}
+
+static inline void
+pair_close(alchi_stream_t *stream)
+{
+    for (int i = 0; i < pair_stream_count; i++)
+        if (pair_streams[i] == stream)
+            pair_streams[i] = pair_streams[--pair_stream_count];
+    alchi_stream_destroy(stream);
 }
 
 static inline void
@@ -91,6 +138,8 @@ pair_teardown(void)
 {
     while (pair_channel_count > 0)
         alchi_channel_destroy(pair_channels[--pair_channel_count]);
+    while (pair_stream_count > 0)
+        alchi_stream_destroy(pair_streams[--pair_stream_count]);
     while (pair_message_count > 0)
         alchi_message_free(pair_messages[--pair_message_count]);
 }

@@ -9,29 +9,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The channel under test, and the raw other end. */
+/* The channel under test, and the raw other end. Every test runs over sockets (kind 0) and shared memory (1). */
 static alchi_channel_t *channel;
-static int peer;
+static alchi_stream_t *peer;
 
 static void
-open_raw(void)
+open_raw(int kind)
 {
     int fd[2];
 
     pair_unix(fd);
     channel = pair_channel(fd[0]);
-    peer = fd[1];
+    peer = pair_stream(fd[1]);
+    if (kind == 1)
+        pair_share(alchi_channel_stream(channel), peer, PAIR_RING);
 }
 
 /* Two channels joined, past authentication, with payload. */
 static void
-open_joined(alchi_channel_t *end[2])
+open_joined(int kind, alchi_channel_t *end[2])
 {
     int fd[2];
 
-    pair_tcp(fd);
-    for (int i = 0; i < 2; i++) {
+    if (kind == 0)
+        pair_tcp(fd);
+    else
+        pair_unix(fd);
+    for (int i = 0; i < 2; i++)
         end[i] = pair_channel(fd[i]);
+    if (kind == 1)
+        pair_share(alchi_channel_stream(end[0]), alchi_channel_stream(end[1]), PAIR_RING);
+    for (int i = 0; i < 2; i++) {
         alchi_channel_set_limits(end[i], ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     }
 }
@@ -56,7 +64,7 @@ make_frame(uint8_t *out, uint64_t id, size_t length, uint32_t payload)
 static void
 feed(const void *bytes, size_t size)
 {
-    ck_assert_int_eq(send(peer, bytes, size, MSG_NOSIGNAL), (ssize_t)size);
+    ck_assert_int_eq(pair_send(peer, bytes, size), (ssize_t)size);
 }
 
 static int
@@ -89,7 +97,7 @@ check_broken(int expected, const char *fault)
 
 START_TEST(garbage)
 {
-    open_raw();
+    open_raw(_i);
     feed("GET / HTTP/1.1\r\n\r\n", 18);
     check_broken(ALCH_EPROTO, "starts with 47 45 54 20");
 }
@@ -97,7 +105,7 @@ END_TEST
 
 START_TEST(garbage_of_one_byte)
 {
-    open_raw();
+    open_raw(_i);
     feed("\x16", 1);
     check_broken(ALCH_EPROTO, "starts with 16");
 }
@@ -107,7 +115,7 @@ START_TEST(other_version)
 {
     uint8_t bytes[64];
 
-    open_raw();
+    open_raw(_i);
     make_frame(bytes, 1, 3, 0);
     bytes[4] = 9;
     feed(bytes, ALCHI_FRAME_HEADER);
@@ -120,7 +128,7 @@ START_TEST(oversized_message)
 {
     static uint8_t bytes[8192];
 
-    open_raw();
+    open_raw(_i);
     make_frame(bytes, 1, 5000, 0);
     feed(bytes, ALCHI_FRAME_HEADER);
     check_broken(ALCH_ELIMIT, "TEST_STRING frame of 5003 bytes of message and 0 of payload, at most 4096 and 0");
@@ -131,7 +139,7 @@ START_TEST(oversized_payload)
 {
     uint8_t bytes[64];
 
-    open_raw();
+    open_raw(_i);
     alchi_channel_set_limits(channel, ALCHI_META_MAX, 0);
     feed(bytes, make_frame(bytes, 1, 3, 1));
     check_broken(ALCH_ELIMIT, "1 of payload");
@@ -143,7 +151,7 @@ START_TEST(undecodable_message)
     uint8_t bytes[64];
     size_t size;
 
-    open_raw();
+    open_raw(_i);
     size = make_frame(bytes, 1, 3, 0);
     bytes[size - 1] = 0xff; /* not UTF-8 */
     feed(bytes, size);
@@ -157,7 +165,7 @@ START_TEST(more_of_nothing)
     alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = ALCHI_DATA_WRITE, .flags = ALCHI_FRAME_MORE, .id = 1};
     uint8_t bytes[ALCHI_FRAME_HEADER];
 
-    open_raw();
+    open_raw(_i);
     alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     alchi_frame_encode(&frame, bytes);
     feed(bytes, sizeof bytes);
@@ -170,7 +178,7 @@ START_TEST(unknown_type)
     alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = 999};
     uint8_t bytes[ALCHI_FRAME_HEADER];
 
-    open_raw();
+    open_raw(_i);
     alchi_frame_encode(&frame, bytes);
     feed(bytes, sizeof bytes);
     check_broken(ALCH_EPROTO, "frame of type 999");
@@ -186,10 +194,10 @@ START_TEST(truncated)
     size_t size = make_frame(bytes, 1, 7, 0);
 
     for (size_t cut = 0; cut < size; cut++) {
-        open_raw();
+        open_raw(_i);
         feed(bytes, cut);
         unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_EAGAIN);
-        close(peer);
+        pair_close(peer);
         errno = 77;
         unit_code(receive(&frame, &message), ALCH_ECONNECT);
         ck_assert_int_eq(errno, 0);
@@ -209,7 +217,7 @@ START_TEST(byte_by_byte)
     uint8_t bytes[64];
     size_t size = make_frame(bytes, 42, 9, 0);
 
-    open_raw();
+    open_raw(_i);
     for (size_t i = 0; i < size; i++) {
         unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_EAGAIN);
         feed(bytes + i, 1);
@@ -230,7 +238,7 @@ START_TEST(many_at_once)
     ProtobufCMessage *message;
     size_t size = 0;
 
-    open_raw();
+    open_raw(_i);
     for (uint64_t id = 0; id < 300; id++)
         size += make_frame(bytes + size, id, id % 20, 0);
     feed(bytes, size);
@@ -252,7 +260,7 @@ START_TEST(empty_message_is_a_struct)
     uint8_t bytes[ALCHI_FRAME_HEADER];
     ProtobufCMessage *message = NULL;
 
-    open_raw();
+    open_raw(_i);
     alchi_frame_encode(&frame, bytes);
     feed(bytes, sizeof bytes);
     unit_code(receive(&frame, &message), ALCH_OK);
@@ -268,7 +276,7 @@ START_TEST(receive_has_a_deadline)
     ProtobufCMessage *message;
     int64_t start = alchi_now_ns();
 
-    open_raw();
+    open_raw(_i);
     unit_code(alchi_channel_receive_by(channel, alchi_deadline_in_ms(30), &frame, &message), ALCH_ETIMEDOUT);
     ck_assert_int_ge(alchi_now_ns() - start, 29000000);
     unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_EAGAIN);
@@ -282,7 +290,7 @@ START_TEST(payload_must_be_taken)
     uint8_t bytes[128], payload[16];
     size_t size = make_frame(bytes, 1, 3, 10);
 
-    open_raw();
+    open_raw(_i);
     alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     memcpy(bytes + size, "0123456789", 10);
     size += 10;
@@ -310,7 +318,7 @@ START_TEST(payload_cut_off)
     uint8_t bytes[128], payload[16];
     size_t size = make_frame(bytes, 1, 3, 10);
 
-    open_raw();
+    open_raw(_i);
     alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     feed(bytes, size);
     feed("0123", 4);
@@ -318,7 +326,7 @@ START_TEST(payload_cut_off)
     alchi_message_free(message);
     ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof payload), 4);
     ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof payload), 0);
-    close(peer);
+    pair_close(peer);
     ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof payload), -1);
     ck_assert_int_eq(errno, 0);
     unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_ECONNECT);
@@ -334,12 +342,12 @@ START_TEST(payload_is_not_read_ahead)
     size_t size = make_frame(bytes, 1, 3, 90000);
     ssize_t left = 0, n;
 
-    open_raw();
+    open_raw(_i);
     alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     feed(bytes, size + 90000);
     unit_code(receive(&frame, &message), ALCH_OK);
     alchi_message_free(message);
-    while ((n = recv(alchi_channel_fd(channel), bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+    while ((n = alchi_stream_read(alchi_channel_stream(channel), bytes, sizeof bytes)) > 0)
         left += n;
     ck_assert_int_ge(left, 90000 - 256);
 }
@@ -353,11 +361,11 @@ START_TEST(sends_bytes_of_a_frame)
     uint8_t expected[64], bytes[64];
     size_t size = make_frame(expected, 7, 3, 0);
 
-    open_raw();
+    open_raw(_i);
     message.text = "xxx";
     unit_code(alchi_channel_send(channel, ALCHI_TEST_STRING, 0, 7, &message), ALCH_OK);
     ck_assert(!alchi_channel_wants_write(channel));
-    ck_assert_int_eq(recv(peer, bytes, sizeof bytes, MSG_DONTWAIT), (ssize_t)size);
+    ck_assert_int_eq(alchi_stream_read(peer, bytes, sizeof bytes), (ssize_t)size);
     ck_assert_mem_eq(bytes, expected, size);
 }
 END_TEST
@@ -367,13 +375,13 @@ START_TEST(message_above_limit_is_not_queued)
     Alchw__TestString message = ALCHW__TEST_STRING__INIT;
     uint8_t bytes[64];
 
-    open_raw();
+    open_raw(_i);
     message.text = calloc(1, ALCHI_META_MAX + 1);
     memset(message.text, 'x', ALCHI_META_MAX);
     unit_code(alchi_channel_send(channel, ALCHI_TEST_STRING, 0, 7, &message), ALCH_ERANGE);
     free(message.text);
     unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 8, NULL), ALCH_OK);
-    ck_assert_int_eq(recv(peer, bytes, sizeof bytes, MSG_DONTWAIT), ALCHI_FRAME_HEADER);
+    ck_assert_int_eq(alchi_stream_read(peer, bytes, sizeof bytes), ALCHI_FRAME_HEADER);
 }
 END_TEST
 
@@ -385,7 +393,7 @@ START_TEST(backlog_is_bounded)
     uint8_t bytes[64];
     int code = ALCH_OK, sent = 0;
 
-    open_raw();
+    open_raw(_i);
     alchi_channel_set_backlog(channel, 100000);
     message.text = calloc(1, 10001);
     memset(message.text, 'x', 10000);
@@ -408,7 +416,7 @@ START_TEST(flush_has_a_deadline)
     Alchw__TestString message = ALCHW__TEST_STRING__INIT;
     static uint8_t bytes[1 << 16];
 
-    open_raw();
+    open_raw(_i);
     message.text = calloc(1, 500001);
     memset(message.text, 'x', 500000);
     for (int i = 0; i < 4; i++)
@@ -418,15 +426,17 @@ START_TEST(flush_has_a_deadline)
     unit_code(alchi_channel_flush(channel), ALCH_EAGAIN);
     unit_code(alchi_channel_flush_by(channel, alchi_deadline_in_ms(20)), ALCH_ETIMEDOUT);
     while (alchi_channel_flush(channel) == ALCH_EAGAIN)
-        ck_assert_int_gt(recv(peer, bytes, sizeof bytes, MSG_DONTWAIT), 0);
+        ck_assert_int_gt(alchi_stream_read(peer, bytes, sizeof bytes), 0);
     ck_assert(!alchi_channel_wants_write(channel));
 }
 END_TEST
 
 START_TEST(send_to_nobody)
 {
-    open_raw();
-    close(peer);
+    open_raw(_i);
+    pair_close(peer);
+    /* Through shared memory the end is seen by who reads or waits. */
+    ck_assert(!alchi_stream_idle(alchi_channel_stream(channel)));
     unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 1, NULL), ALCH_ECONNECT);
     ck_assert_int_eq(errno, EPIPE);
     errno = 0;
@@ -444,7 +454,7 @@ START_TEST(error_text_is_always_accepted)
     alchi_frame_t frame;
     ProtobufCMessage *message;
 
-    open_joined(end);
+    open_joined(_i, end);
     unit_code(alchi_channel_send_error(end[0], 9, &error), ALCH_OK);
     unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
     ck_assert_uint_eq(frame.type, ALCHI_ERROR);
@@ -471,7 +481,7 @@ START_TEST(payload_arguments)
     struct iovec iov[2] = {{"0123456", 7}, {"89", 2}};
     size_t sent = 0;
 
-    open_raw();
+    open_raw(_i);
     unit_code(alchi_channel_send_payload(channel, &frame, NULL, iov, 2, &sent), ALCH_EINVAL);
     iov[1].iov_len = SIZE_MAX;
     unit_code(alchi_channel_send_payload(channel, &frame, NULL, iov, 2, &sent), ALCH_EINVAL);
@@ -530,7 +540,7 @@ START_TEST(payload_in_pieces)
     pthread_t thread;
     void *failure;
 
-    open_joined(end);
+    open_joined(_i, end);
     ck_assert_int_eq(pthread_create(&thread, NULL, drain, end[1]), 0);
     message.has_matrix = 1;
     message.matrix = 3;
@@ -624,36 +634,36 @@ unit_suite(Suite *suite)
 
     tcase_add_checked_fixture(breaking, NULL, pair_teardown);
     tcase_add_test(breaking, destroy_null);
-    tcase_add_test(breaking, garbage);
-    tcase_add_test(breaking, garbage_of_one_byte);
-    tcase_add_test(breaking, other_version);
-    tcase_add_test(breaking, oversized_message);
-    tcase_add_test(breaking, oversized_payload);
-    tcase_add_test(breaking, undecodable_message);
-    tcase_add_test(breaking, more_of_nothing);
-    tcase_add_test(breaking, unknown_type);
-    tcase_add_test(breaking, truncated);
+    tcase_add_loop_test(breaking, garbage, 0, 2);
+    tcase_add_loop_test(breaking, garbage_of_one_byte, 0, 2);
+    tcase_add_loop_test(breaking, other_version, 0, 2);
+    tcase_add_loop_test(breaking, oversized_message, 0, 2);
+    tcase_add_loop_test(breaking, oversized_payload, 0, 2);
+    tcase_add_loop_test(breaking, undecodable_message, 0, 2);
+    tcase_add_loop_test(breaking, more_of_nothing, 0, 2);
+    tcase_add_loop_test(breaking, unknown_type, 0, 2);
+    tcase_add_loop_test(breaking, truncated, 0, 2);
     suite_add_tcase(suite, breaking);
     tcase_add_checked_fixture(receiving, NULL, pair_teardown);
-    tcase_add_test(receiving, byte_by_byte);
-    tcase_add_test(receiving, many_at_once);
-    tcase_add_test(receiving, empty_message_is_a_struct);
-    tcase_add_test(receiving, receive_has_a_deadline);
-    tcase_add_test(receiving, payload_must_be_taken);
-    tcase_add_test(receiving, payload_cut_off);
-    tcase_add_test(receiving, payload_is_not_read_ahead);
+    tcase_add_loop_test(receiving, byte_by_byte, 0, 2);
+    tcase_add_loop_test(receiving, many_at_once, 0, 2);
+    tcase_add_loop_test(receiving, empty_message_is_a_struct, 0, 2);
+    tcase_add_loop_test(receiving, receive_has_a_deadline, 0, 2);
+    tcase_add_loop_test(receiving, payload_must_be_taken, 0, 2);
+    tcase_add_loop_test(receiving, payload_cut_off, 0, 2);
+    tcase_add_loop_test(receiving, payload_is_not_read_ahead, 0, 2);
     suite_add_tcase(suite, receiving);
     tcase_add_checked_fixture(sending, NULL, pair_teardown);
-    tcase_add_test(sending, sends_bytes_of_a_frame);
-    tcase_add_test(sending, message_above_limit_is_not_queued);
-    tcase_add_test(sending, backlog_is_bounded);
-    tcase_add_test(sending, flush_has_a_deadline);
-    tcase_add_test(sending, send_to_nobody);
-    tcase_add_test(sending, error_text_is_always_accepted);
+    tcase_add_loop_test(sending, sends_bytes_of_a_frame, 0, 2);
+    tcase_add_loop_test(sending, message_above_limit_is_not_queued, 0, 2);
+    tcase_add_loop_test(sending, backlog_is_bounded, 0, 2);
+    tcase_add_loop_test(sending, flush_has_a_deadline, 0, 2);
+    tcase_add_loop_test(sending, send_to_nobody, 0, 2);
+    tcase_add_loop_test(sending, error_text_is_always_accepted, 0, 2);
     suite_add_tcase(suite, sending);
     tcase_add_checked_fixture(payload, NULL, pair_teardown);
-    tcase_add_test(payload, payload_arguments);
-    tcase_add_test(payload, payload_in_pieces);
-    tcase_add_test(payload, frames_queue_behind_payload);
+    tcase_add_loop_test(payload, payload_arguments, 0, 2);
+    tcase_add_loop_test(payload, payload_in_pieces, 0, 2);
+    tcase_add_loop_test(payload, frames_queue_behind_payload, 0, 2);
     suite_add_tcase(suite, payload);
 }

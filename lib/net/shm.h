@@ -1,0 +1,52 @@
+/**
+ * @file shm.h
+ * The same-host path: a stream over a unix socket whose bytes go through shared memory.
+ *
+ * The responder (a rank) makes two rings in a sealed memfd and passes it over the socket after the usual handshake.
+ * From then on the socket carries no data: a byte on it says "look again" to a peer that said that it waits, and its
+ * end is the peer's end, so that nothing is left behind when either side is killed.
+ *
+ * Where it listens follows from the rank's data key, which both sides know: nothing has to be advertised. First the
+ * abstract namespace (same network namespace), then a socket file in $XDG_RUNTIME_DIR/alchemist or /tmp/alchemist-UID
+ * (containers that share the folder).
+ */
+#ifndef ALCHI_SHM_H
+#define ALCHI_SHM_H
+
+#include "net/auth.h"
+#include "net/shm_rings.h"
+#include "net/stream.h"
+
+/** Bytes of one direction's ring: small enough to stay in a core's cache. */
+#define ALCHI_SHM_RING ((size_t)1 << 20)
+
+/** Go on through rings, which are taken over. One thread uses such a stream at a time, for both directions. */
+int alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings);
+/** Whether it goes through rings. */
+bool alchi_stream_shared(const alchi_stream_t *stream);
+
+/* ---- agreeing on it, over an authenticated connection on which nothing is under way ---- */
+
+/** The rank's side: answer DATA_SHARE and switch. @return ALCH_OK; ALCH_ECONNECT: close; else nothing was sent */
+int alchi_shm_grant(alchi_channel_t *channel, uint64_t id, alch_error_t *err);
+/** The client's side: ask and switch. @return ALCH_OK; else the connection is of no more use */
+int alchi_shm_ask(alchi_channel_t *channel, uint64_t id, alchi_deadline_t deadline, alch_error_t *err);
+
+/* ---- where a rank listens ---- */
+
+#define ALCHI_LOCAL_PATH_MAX 108
+
+typedef struct {
+    int fd[2]; /* abstract, file; -1: not there */
+    char path[ALCHI_LOCAL_PATH_MAX];
+} alchi_local_t;
+
+/** Listen for clients that know the data key; what cannot be had is left out. */
+void alchi_local_listen(alchi_local_t *local, const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim);
+void alchi_local_close(alchi_local_t *local);
+/** Connect to a rank on the same host. @return the descriptor; -1: there is none */
+int alchi_local_connect(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim);
+/** Remove socket files of ranks that are gone. Returns how many. */
+int alchi_local_sweep(void);
+
+#endif

@@ -1,0 +1,183 @@
+/* Where a rank listens for clients of its own host: a name that only those can compute who know its data key. */
+#include "net/shm.h"
+
+#include "base/error.h"
+#include "base/util.h"
+#include "net/connfile.h"
+#include "net/connpath.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define NAME_BYTES 16
+#define PREFIX "rank-"
+#define SUFFIX ".sock"
+#define BACKLOG 128
+
+/* Derived once more, so that the name tells nothing of the key. */
+static void
+make_name(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim, char name[2 * NAME_BYTES + 1])
+{
+    uint8_t derived[ALCHI_KEY_SIZE];
+
+    alchi_data_key(key, claim->session, claim->group, claim->rank, derived);
+    alchi_hex_encode(derived, NAME_BYTES, name);
+    explicit_bzero(derived, sizeof derived);
+}
+
+/* An abstract name begins with a zero byte, which is not in `text`. Returns the address' size, 0: too long. */
+static socklen_t
+make_address(const char *text, bool abstract, struct sockaddr_un *address)
+{
+    size_t length = strlen(text);
+
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (length + 1 > sizeof address->sun_path)
+        return 0;
+    memcpy(address->sun_path + (abstract ? 1 : 0), text, length);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+}
+
+static int
+open_socket(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static int
+listen_at(const char *text, bool abstract)
+{
+    struct sockaddr_un address;
+    socklen_t size = make_address(text, abstract, &address);
+    int fd = size ? open_socket() : -1;
+
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int
+connect_to(const char *text, bool abstract)
+{
+    struct sockaddr_un address;
+    socklen_t size = make_address(text, abstract, &address);
+    int fd = size ? open_socket() : -1;
+
+    if (fd < 0)
+        return -1;
+    if (connect(fd, (struct sockaddr *)&address, size) == 0)
+        return fd;
+    size = (socklen_t)errno;
+    close(fd);
+    errno = (int)size;
+    return -1;
+}
+
+/* It gets its name when it listens already: one that refuses is one whose owner is gone. */
+static int
+listen_in_folder(const char *name, char path[ALCHI_LOCAL_PATH_MAX])
+{
+    char folder[ALCHI_CONNPATH_MAX], hidden[ALCHI_LOCAL_PATH_MAX];
+    int fd;
+
+    if (alchi_connfile_dir(true, folder, sizeof folder, NULL) != ALCH_OK)
+        return -1;
+    if (snprintf(path, ALCHI_LOCAL_PATH_MAX, "%s/" PREFIX "%s" SUFFIX, folder, name) >= ALCHI_LOCAL_PATH_MAX ||
+        snprintf(hidden, sizeof hidden, "%s/.%s", folder, name) >= (int)sizeof hidden)
+        return -1;
+    fd = listen_at(hidden, false);
+    if (fd >= 0 && rename(hidden, path) == 0)
+        return fd;
+    if (fd >= 0) {
+        unlink(hidden);
+        close(fd);
+    }
+    return -1;
+}
+
+void
+alchi_local_listen(alchi_local_t *local, const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim)
+{
+    char name[2 * NAME_BYTES + 1];
+
+    make_name(key, claim, name);
+    local->fd[0] = listen_at(name, true);
+    local->fd[1] = listen_in_folder(name, local->path);
+    if (local->fd[1] < 0)
+        local->path[0] = '\0';
+}
+
+void
+alchi_local_close(alchi_local_t *local)
+{
+    for (int k = 0; k < 2; k++) {
+        if (local->fd[k] >= 0)
+            close(local->fd[k]);
+        local->fd[k] = -1;
+    }
+    if (local->path[0])
+        unlink(local->path);
+    local->path[0] = '\0';
+}
+
+int
+alchi_local_connect(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim)
+{
+    char name[2 * NAME_BYTES + 1], path[ALCHI_LOCAL_PATH_MAX], folders[2][ALCHI_CONNPATH_MAX];
+    int count = alchi_connpath_dirs(folders), fd;
+
+    make_name(key, claim, name);
+    fd = connect_to(name, true);
+    for (int k = 0; k < count && fd < 0; k++) {
+        if (snprintf(path, sizeof path, "%s/" PREFIX "%s" SUFFIX, folders[k], name) < (int)sizeof path)
+            fd = connect_to(path, false);
+    }
+    return fd;
+}
+
+static int
+sweep_folder(const char *folder)
+{
+    char path[ALCHI_LOCAL_PATH_MAX];
+    DIR *dir = alchi_connpath_check(folder, NULL) == ALCH_OK ? opendir(folder) : NULL;
+    struct dirent *entry;
+    int removed = 0;
+
+    while (dir && (entry = readdir(dir))) {
+        size_t length = strlen(entry->d_name);
+        int fd;
+
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || length != strlen(PREFIX SUFFIX) + 2 * NAME_BYTES ||
+            snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= (int)sizeof path)
+            continue;
+        fd = connect_to(path, false);
+        if (fd >= 0)
+            close(fd);
+        else if (errno == ECONNREFUSED && unlink(path) == 0)
+            removed++;
+    }
+    if (dir)
+        closedir(dir);
+    return removed;
+}
+
+int
+alchi_local_sweep(void)
+{
+    char folders[2][ALCHI_CONNPATH_MAX];
+    int count = alchi_connpath_dirs(folders), removed = 0;
+
+    for (int k = 0; k < count; k++)
+        removed += sweep_folder(folders[k]);
+    return removed;
+}
