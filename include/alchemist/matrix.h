@@ -66,6 +66,25 @@ void alch_matrix_destroy(alch_matrix_t *matrix);
 /** @threads MT-Safe */
 uint64_t alch_matrix_id(const alch_matrix_t *matrix);
 
+/**
+ * Append rows to a matrix; its entries stay where they are and written ones stay written.
+ *
+ * The workers keep room to spare, so that many small growths move the entries a few times only; the move needs memory
+ * for both places. All workers give the room, or the matrix stays as it was. The facts of this handle follow; other
+ * handles of the matrix keep the rows that they know, all of which are still there.
+ *
+ * @collective  no; of several clients that append, each owns the last `rows` rows of the facts that it gets
+ * @threads     not while a transfer of this handle is being started
+ * @param[in]  rows  how many more, >= 0; 0: only learn how many there are now
+ * @return ALCH_OK
+ * @return ALCH_EBUSY   a task, a transfer or another growth uses the matrix; the text says which
+ * @return ALCH_EINVAL  negative, or more than a matrix can have
+ * @return ALCH_ELIMIT  a worker's share would be over its memory limit; the text has the numbers
+ * @return ALCH_ENOENT  freed
+ * @return ALCH_ESTATE  the matrix has another layout by now: open it again
+ */
+int alch_matrix_grow(alch_matrix_t *matrix, int64_t rows, alch_error_t *err);
+
 /** What the driver knows of the matrix now. @return ALCH_ENOENT freed */
 int alch_matrix_info(const alch_matrix_t *matrix, alch_matrix_info_t *info_p, alch_error_t *err);
 
@@ -110,6 +129,29 @@ typedef struct alch_transfer alch_transfer_t;
 int alch_matrix_write_start(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data,
                             int64_t row_stride, int64_t col_stride, alch_transfer_t **transfer_p,
                             alch_error_t *err);
+
+/**
+ * Start writing what the workers do not have yet of a rectangle: the rest of a transfer that was interrupted.
+ *
+ * As alch_matrix_write_start(), with the same rectangle and data as before; asks the workers first, then sends only
+ * what is missing (if that is scattered into thousands of places, some of their surroundings too). Total progress is
+ * what is sent now.
+ */
+int alch_matrix_write_missing_start(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data,
+                                    int64_t row_stride, int64_t col_stride, alch_transfer_t **transfer_p,
+                                    alch_error_t *err);
+
+/**
+ * Which entries are not written yet, or not on every worker that shall hold them.
+ *
+ * @threads  MT-Safe; what is being written meanwhile may count either way
+ * @param[out] rects    disjoint global rectangles that cover all that is missing, and nothing else unless more than
+ *                      `max` (or thousands) were needed for that
+ * @param[in]  max      >= 1
+ * @param[out] count_p  how many; 0: the matrix is complete
+ * @return ALCH_OK, and what transfers return
+ */
+int alch_matrix_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, size_t *count_p, alch_error_t *err);
 
 /** Start reading a rectangle: as alch_matrix_write_start(), the other way. */
 int alch_matrix_read_start(alch_matrix_t *matrix, const alch_rect_t *rect, void *data, int64_t row_stride,

@@ -75,13 +75,26 @@ advance(alchi_cutter_t *cutter)
     }
 }
 
+static bool
+next_piece(alchi_cutter_t *cutter)
+{
+    if (!cutter->only)
+        return alchi_cursor_next(&cutter->cursor, &cutter->piece);
+    if (cutter->only_left == 0)
+        return false;
+    cutter->only_left--;
+    cutter->piece = cutter->cursor.piece;
+    cutter->piece.local = *cutter->only++;
+    return true;
+}
+
 bool
 alchi_cutter_next(alchi_cutter_t *cutter, alchi_piece_t *message_p)
 {
     const alch_rect_t *whole = &cutter->piece.local;
 
     while (cutter->i >= whole->m || cutter->j >= whole->n) {
-        if (!alchi_cursor_next(&cutter->cursor, &cutter->piece))
+        if (!next_piece(cutter))
             return false;
         if (whole->m > 0 && whole->n > 0)
             shape(cutter);

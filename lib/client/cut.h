@@ -27,6 +27,8 @@ typedef struct {
     int64_t i, j;    /* the next message, relative to the piece */
     int64_t m, n;    /* its size, if the piece goes on for so long */
     bool across;     /* the next message is beside this one, else below */
+    const alch_rect_t *only; /* pieces to take instead of the plan's, parts of these; NULL: the plan's */
+    size_t only_left;
 } alchi_cutter_t;
 
 /** @param plan   made with as many entries per piece as there are, so that shapes are chosen here

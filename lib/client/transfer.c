@@ -60,6 +60,7 @@ free_transfer(alch_transfer_t *transfer)
         free(transfer->lanes[k].flights);
     free(transfer->lanes);
     free(transfer->threads);
+    alchi_gaps_free(transfer->gaps, transfer->matrix->layout.workers);
     pthread_cond_destroy(&transfer->changed);
     pthread_mutex_destroy(&transfer->mutex);
     free(transfer);
@@ -95,7 +96,17 @@ add_lane(alch_transfer_t *transfer, int rank, int64_t entries)
     lane->transfer = transfer;
     lane->rank = lane->timing.worker = rank;
     alchi_cutter_init(&lane->cutter, &transfer->plan, rank, &transfer->memory, (size_t)options->message_bytes);
+    if (transfer->gaps) {
+        lane->cutter.only = transfer->gaps[rank].rects;
+        lane->cutter.only_left = transfer->gaps[rank].count;
+    }
     return ALCH_OK;
+}
+
+static int64_t
+entries_of(const alch_transfer_t *transfer, int rank)
+{
+    return transfer->gaps ? transfer->gaps[rank].entries : alchi_plan_entries(&transfer->plan, rank);
 }
 
 /* A lane for each rank that has a part. */
@@ -106,14 +117,14 @@ add_lanes(alch_transfer_t *transfer)
     int code = ALCH_OK;
 
     for (int rank = 0; rank < workers; rank++)
-        lanes += alchi_plan_entries(&transfer->plan, rank) > 0;
+        lanes += entries_of(transfer, rank) > 0;
     if (!lanes)
         return ALCH_OK;
     transfer->lanes = calloc((size_t)lanes, sizeof(*transfer->lanes));
     if (!transfer->lanes)
         return ALCH_ENOMEM;
     for (int rank = 0; rank < workers && code == ALCH_OK; rank++) {
-        int64_t entries = alchi_plan_entries(&transfer->plan, rank);
+        int64_t entries = entries_of(transfer, rank);
         if (entries > 0)
             code = add_lane(transfer, rank, entries);
     }
@@ -122,11 +133,12 @@ add_lanes(alch_transfer_t *transfer)
 }
 
 static int
-make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, alch_transfer_t **transfer_p,
-              alch_error_t *err)
+make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing,
+              alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_transfer_t *transfer = calloc(1, sizeof(*transfer));
     pthread_condattr_t attributes;
+    int code;
 
     if (!transfer)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
@@ -141,9 +153,12 @@ make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory,
     transfer->memory = *memory;
     alchi_plan_init(&transfer->plan, &matrix->layout, &transfer->memory.rect, writing ? ALCHI_PLAN_ALL : ALCHI_PLAN_ONE,
                     INT64_MAX);
-    if (add_lanes(transfer) != ALCH_OK) {
+    code = missing ? alchi_gaps_ask(matrix, &transfer->memory.rect, &transfer->gaps, err) : ALCH_OK;
+    if (code == ALCH_OK && add_lanes(transfer) != ALCH_OK)
+        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
+    if (code != ALCH_OK) {
         free_transfer(transfer);
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
+        return code;
     }
     *transfer_p = transfer;
     return ALCH_OK;
@@ -206,7 +221,7 @@ await_start(alch_transfer_t *transfer, alch_error_t *err)
 }
 
 static int
-start(alch_matrix_t *matrix, bool writing, const alch_rect_t *rect, const void *data, int64_t row_stride,
+start(alch_matrix_t *matrix, bool writing, bool missing, const alch_rect_t *rect, const void *data, int64_t row_stride,
       int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alchi_memory_t memory = {(uint8_t *)data, {0, 0, 0, 0}, row_stride, col_stride, 0};
@@ -221,7 +236,7 @@ start(alch_matrix_t *matrix, bool writing, const alch_rect_t *rect, const void *
     memory.rect = rect ? *rect : (alch_rect_t){0, 0, matrix->facts.rows, matrix->facts.cols};
     if ((code = check_request(matrix, &memory.rect, data, transfer_p, err)) != ALCH_OK)
         return code;
-    if ((code = make_transfer(matrix, writing, &memory, &transfer, err)) != ALCH_OK)
+    if ((code = make_transfer(matrix, writing, &memory, missing, &transfer, err)) != ALCH_OK)
         return code;
     if (transfer->lane_count) {
         code = launch(transfer, err);
@@ -239,14 +254,21 @@ int
 alch_matrix_write_start(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data, int64_t row_stride,
                         int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
 {
-    return start(matrix, true, rect, data, row_stride, col_stride, transfer_p, err);
+    return start(matrix, true, false, rect, data, row_stride, col_stride, transfer_p, err);
+}
+
+int
+alch_matrix_write_missing_start(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data, int64_t row_stride,
+                                int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
+{
+    return start(matrix, true, true, rect, data, row_stride, col_stride, transfer_p, err);
 }
 
 int
 alch_matrix_read_start(alch_matrix_t *matrix, const alch_rect_t *rect, void *data, int64_t row_stride,
                        int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
 {
-    return start(matrix, false, rect, data, row_stride, col_stride, transfer_p, err);
+    return start(matrix, false, false, rect, data, row_stride, col_stride, transfer_p, err);
 }
 
 /* ---- the end ---- */

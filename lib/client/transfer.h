@@ -8,6 +8,7 @@
 
 #include "client/client.h"
 #include "client/cut.h"
+#include "client/missing.h"
 #include "pack/pack.h"
 
 #include <pthread.h>
@@ -67,6 +68,7 @@ struct alch_transfer {
     bool writing;
     alchi_memory_t memory;
     alchi_plan_t plan;
+    alchi_gaps_t *gaps; /* by rank: all that is to be written; NULL: the plan says it */
     int64_t total;
     alchi_lane_t *lanes;
     int lane_count;
