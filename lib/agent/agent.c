@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "net/address.h"
+#include "net/shm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -348,6 +349,7 @@ alchi_agent_create(uv_loop_t *loop, alchi_channel_t *channel, const alchi_agent_
         goto leave_channel;
     update_watch(agent);
     alchi_sweep_files("/dev/shm"); /* of a daemon that was killed */
+    alchi_local_sweep();
     *agent_p = agent;
     return ALCH_OK;
 

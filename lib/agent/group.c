@@ -1,6 +1,7 @@
 /* The ranks of one group on this host. */
 #include "agent/local.h"
 #include "agent/sweep.h"
+#include "net/shm.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -41,6 +42,7 @@ sweep(const alchi_local_group_t *group)
 {
     int files = alchi_sweep_files(SHARED_MEMORY), segments = alchi_sweep_segments(group->pids, group->pid_count);
 
+    alchi_local_sweep();
     if (files + segments)
         alchi_log(ALCHI_LOG_INFO, "group %llu left shared memory: %d files and %d segments removed",
                   (unsigned long long)group->id, files, segments);

@@ -53,6 +53,10 @@ int alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *clai
                        uint32_t payload_max, alchi_deadline_t deadline, alchi_channel_t **channel_p,
                        alchi_granted_t *granted_p, alch_error_t *err);
 
+/** Connect to a rank of this host, by shared memory. NULL: that is not possible, or not wanted; try TCP. */
+alchi_channel_t *alchi_local_open(const alch_session_t *session, const alchi_claim_t *claim, const uint8_t *key,
+                                  alchi_deadline_t deadline);
+
 /** Values that came with a message: takes the array and its entries over. NULL: out of memory (they are freed). */
 alch_values_t *alchi_values_adopt(Alchw__NamedValue **items, size_t count);
 /** The items, borrowed. */

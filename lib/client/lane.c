@@ -30,7 +30,7 @@ void
 alchi_lane_close(alchi_lane_t *lane, bool reusable)
 {
     if (lane->link)
-        alchi_link_release(lane->transfer->session->pool, lane->link, reusable);
+        alchi_link_release(lane->transfer->session, lane->link, reusable);
     lane->link = NULL;
 }
 
@@ -56,7 +56,9 @@ alchi_lane_finished(const alchi_lane_t *lane)
 short
 alchi_lane_events(const alchi_lane_t *lane)
 {
-    return lane->ready || alchi_channel_wants_write(lane->link->channel) ? POLLIN | POLLOUT : POLLIN;
+    short wanted = lane->ready || alchi_channel_wants_write(lane->link->channel) ? POLLIN | POLLOUT : POLLIN;
+
+    return alchi_stream_poll_events(alchi_channel_stream(lane->link->channel), wanted);
 }
 
 alchi_flight_t *
@@ -78,14 +80,18 @@ alchi_lane_begin(alchi_lane_t *lane, alchi_flight_t **flight_p)
         return false;
     if (!(flight = alchi_lane_find(lane, 0)))
         return false;
-    if (!alchi_cutter_next(&lane->cutter, &flight->piece)) {
+    if (lane->transfer->own ? !alchi_own_cutter_next(&lane->own_cutter, &flight->own)
+                            : !alchi_cutter_next(&lane->cutter, &flight->piece)) {
         lane->exhausted = true;
         return false;
     }
     if (lane->in_flight == 0)
         lane->moved_ns = alchi_now_ns(); /* an idle lane was not expected to move */
     flight->id = ++lane->link->last_id;
-    flight->bytes = alchi_piece_bytes(&flight->piece, lane->transfer->memory.entry);
+    if (lane->transfer->own)
+        flight->piece.local = flight->own.local;
+    flight->bytes = lane->transfer->own ? (size_t)flight->own.entries * lane->transfer->memory.entry
+                                        : alchi_piece_bytes(&flight->piece, lane->transfer->memory.entry);
     flight->done = 0;
     lane->in_flight++;
     *flight_p = flight;

@@ -25,6 +25,8 @@ alch_session_options_init(alch_session_options_t *options)
     options->transfer_timeout_ms = 30000;
     options->message_bytes = 4 << 20;
     options->messages_in_flight = 4;
+    options->idle_timeout_ms = 30000;
+    options->shared_memory = 1;
 }
 
 /* Callers built against an older header pass a shorter struct: the rest keeps its default. */
@@ -55,6 +57,8 @@ check_options(const alch_session_options_t *options, alch_error_t *err)
         {"message_bytes", options->message_bytes, 64 << 10, 256 << 20},
         {"messages_in_flight", options->messages_in_flight, 1, 64},
         {"transfer_threads", options->transfer_threads, 0, 1024},
+        {"idle_timeout_ms", options->idle_timeout_ms, 0, INT_MAX},
+        {"shared_memory", options->shared_memory, 0, 1},
     };
 
     for (size_t k = 0; k < ALCHI_COUNT(rows); k++) {

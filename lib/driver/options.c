@@ -57,6 +57,8 @@ static const alchi_option_t table[] = {
     {"message-limit", ALCHI_OPTION_BYTES, "BYTES", "256M", "bytes", "largest message of a transfer", AT(message_limit),
      64 << 10, INT64_C(1) << 40},
     {"data-threads", ALCHI_OPTION_INT, "N", "2", NULL, "threads of one worker that move data", AT(data_threads), 1, 64},
+    {"no-shared-memory", ALCHI_OPTION_FLAG, NULL, NULL, NULL,
+     "transfers to clients of the same host go over TCP as well", AT(no_shared_memory), 0, 0},
     {"owner-pid", ALCHI_OPTION_INT, "PID", "0", NULL, "end when this process is gone; 0: none", AT(owner_pid), 0,
      INT32_MAX},
     {"mpi-net-devices", ALCHI_OPTION_TEXT, "LIST", NULL, NULL,

@@ -15,6 +15,7 @@ typedef struct {
     int64_t start_timeout_ms, fail_grace_ms, client_timeout_ms, io_timeout_ms;
     int64_t connections, message_limit, data_threads;
     int64_t owner_pid;
+    bool no_shared_memory;
 } alchi_options_t;
 
 /**

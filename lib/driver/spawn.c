@@ -67,6 +67,8 @@ fill_config(const alchi_group_t *group, int rank, Alchw__WorkerConfig *config)
     config->data_threads = (uint32_t)options->data_threads;
     config->has_io_timeout_ms = config->has_connection_limit = 1;
     config->io_timeout_ms = (uint32_t)options->io_timeout_ms;
+    config->has_shared_memory = 1;
+    config->shared_memory = !options->no_shared_memory;
     config->connection_limit = (uint32_t)options->connections;
     config->n_plugin_dirs = options->plugin_dirs.count;
     config->plugin_dirs = options->plugin_dirs.items;

@@ -107,6 +107,7 @@ start_data(rank_t *rank, alch_error_t *err)
         .connection_limit = (int)config->connection_limit,
         .message_limit = config->message_limit,
         .io_timeout_ms = (int)config->io_timeout_ms,
+        .shared_memory = config->shared_memory,
     };
     int port = 0, rc;
 

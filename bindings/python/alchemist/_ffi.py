@@ -42,6 +42,8 @@ class SessionOptions(C.Structure):
         ("message_bytes", C.c_int64),
         ("messages_in_flight", C.c_int),
         ("transfer_threads", C.c_int),
+        ("shared_memory", C.c_int),
+        ("idle_timeout_ms", C.c_int),
     ]
 
 

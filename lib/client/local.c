@@ -1,0 +1,34 @@
+/* Workers of the same host are reached through shared memory. Whatever stands against it, TCP is the way then. */
+#include "client/client.h"
+#include "net/shm.h"
+
+#include <unistd.h>
+
+#define SHARE_ID 1
+
+static bool
+agree(alchi_channel_t *channel, const alchi_claim_t *claim, const uint8_t *key, const char *name,
+      alchi_deadline_t deadline)
+{
+    alchi_granted_t granted;
+
+    return alchi_authenticate(channel, claim, key, name, ALCHI_PAYLOAD_MAX, deadline, &granted, NULL) == ALCH_OK &&
+           alchi_shm_ask(channel, SHARE_ID, deadline, NULL) == ALCH_OK;
+}
+
+alchi_channel_t *
+alchi_local_open(const alch_session_t *session, const alchi_claim_t *claim, const uint8_t *key,
+                 alchi_deadline_t deadline)
+{
+    alchi_stream_t *stream;
+    alchi_channel_t *channel;
+    int fd = session->options.shared_memory ? alchi_local_connect(key, claim) : -1;
+
+    if (fd < 0 || !(stream = alchi_stream_create(fd)))
+        return NULL;
+    channel = alchi_channel_create(stream);
+    if (channel && agree(channel, claim, key, session->name, deadline))
+        return channel;
+    alchi_channel_destroy(channel);
+    return NULL;
+}
