@@ -113,14 +113,16 @@ struct alch_host {
     int64_t (*global_row)(const alch_dmatrix_t *matrix, int64_t i);
     int64_t (*global_col)(const alch_dmatrix_t *matrix, int64_t j);
     /**
-     * A ScaLAPACK descriptor with a BLACS context for the matrix's grid.
+     * A ScaLAPACK descriptor with a BLACS context for the matrix's grid. The context is valid until the operation
+     * returns: matrices of one grid share it, and nobody but the host may end it.
      * @collective  yes
      * @param[out] desc  DTYPE_, CTXT_, M_, N_, MB_, NB_, RSRC_, CSRC_, LLD_; CTXT_ is -1 on ranks outside the grid
      * @return ALCH_OK; ALCH_EUNSUPPORTED replicated layout; ALCH_ELIMIT beyond 32-bit indices, with the limit
      */
     int (*matrix_descriptor)(alch_call_t *call, const alch_dmatrix_t *matrix, int desc[9]);
     /**
-     * Copy a matrix into another layout (a new work matrix).
+     * Copy a matrix into another layout (a new work matrix). On each worker at most 2 buffers of 8 MiB are needed
+     * beyond the two matrices.
      * @collective  yes
      */
     int (*matrix_relayout)(alch_call_t *call, const alch_dmatrix_t *matrix, const alch_layout_t *layout,
@@ -149,6 +151,27 @@ struct alch_host {
     /** Per-session state of this library on this rank: set in init or any operation. */
     void (*set_state)(alch_call_t *call, void *state);
     void *(*state)(alch_call_t *call);
+
+    /* Added later: there if struct_size reaches them. */
+
+    /**
+     * Transpose a matrix into a new work matrix of its type.
+     * @collective  yes
+     * @param conjugate  complex entries are conjugated as well
+     * @param layout     of the result; NULL: default
+     * @return ALCH_OK, ALCH_ELIMIT, ALCH_ENOMEM, ALCH_EINVAL
+     */
+    int (*matrix_transpose)(alch_call_t *call, const alch_dmatrix_t *matrix, bool conjugate,
+                            const alch_layout_t *layout, alch_dmatrix_t **matrix_p);
+    /**
+     * Copy a matrix into a new work matrix of another entry type: integers to floats to complex, wider or narrower.
+     * @collective  yes
+     * @param layout  of the result; NULL: default
+     * @return ALCH_OK; ALCH_ETYPE real to integer or complex to real; ALCH_ERANGE a value that the new type cannot
+     *         hold, with its place; ALCH_ELIMIT, ALCH_ENOMEM, ALCH_EINVAL
+     */
+    int (*matrix_convert)(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype_t dtype,
+                          const alch_layout_t *layout, alch_dmatrix_t **matrix_p);
 };
 
 /** One operation. */

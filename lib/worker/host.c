@@ -295,4 +295,6 @@ const alch_host_t alchi_host = {
     .workspace = host_workspace,
     .set_state = host_set_state,
     .state = host_state,
+    .matrix_transpose = alchi_matrix_transpose,
+    .matrix_convert = alchi_matrix_convert,
 };

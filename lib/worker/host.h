@@ -115,13 +115,10 @@ int64_t alchi_global_col(const alch_dmatrix_t *matrix, int64_t j);
 int alchi_matrix_descriptor(alch_call_t *call, const alch_dmatrix_t *matrix, int desc[9]);
 int alchi_matrix_relayout(alch_call_t *call, const alch_dmatrix_t *matrix, const alch_layout_t *layout,
                           alch_dmatrix_t **matrix_p);
-
-/**
- * Move all entries of one matrix into another of equal shape and type, each rank giving its part and filling in its
- * own. Sources are spread over replicas, every replica of the target is filled. @collective yes
- * @return ALCH_OK; ALCH_ENOMEM and ALCH_EINTERNAL on all ranks alike
- */
-int alchi_relayout(MPI_Comm comm, alchi_store_t *store, const alchi_part_t *from, alchi_part_t *to, alch_error_t *err);
+int alchi_matrix_transpose(alch_call_t *call, const alch_dmatrix_t *matrix, bool conjugate, const alch_layout_t *layout,
+                           alch_dmatrix_t **matrix_p);
+int alchi_matrix_convert(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype_t dtype,
+                         const alch_layout_t *layout, alch_dmatrix_t **matrix_p);
 
 /** Attach a matrix to a call. @return NULL: out of memory, and the part's reference is the caller's */
 alch_dmatrix_t *alchi_matrix_attach(alchi_call_t *call, alchi_part_t *part, bool argument);

@@ -1,5 +1,7 @@
 /* Matrices as a library sees them. */
 #include "base/error.h"
+#include "worker/convert.h"
+#include "worker/exchange.h"
 #include "worker/host.h"
 
 #include <stdlib.h>
@@ -114,19 +116,23 @@ alchi_matrix_descriptor(alch_call_t *base, const alch_dmatrix_t *matrix, int des
     return code;
 }
 
-int
-alchi_matrix_relayout(alch_call_t *base, const alch_dmatrix_t *matrix, const alch_layout_t *layout,
-                      alch_dmatrix_t **matrix_p)
+/* A work matrix with the entries of another one. */
+static int
+derive(alch_call_t *base, const alch_dmatrix_t *matrix, alch_dtype_t dtype, const alch_layout_t *layout,
+       const alchi_exchange_t *how, alch_dmatrix_t **matrix_p)
 {
     alchi_call_t *call = alchi_call_of(base);
     const alchi_part_t *from = matrix->part;
+    int64_t m = how->transpose ? from->layout.n : from->layout.m, n = how->transpose ? from->layout.m : from->layout.n;
     alch_error_t error = {ALCH_OK, -1, ""};
     alch_dmatrix_t *copy;
-    int code = alchi_matrix_create(base, from->layout.m, from->layout.n, from->dtype, layout, &copy);
+    int code = alchi_convert_allowed(from->dtype, dtype, how->unsafe, &call->error);
 
+    if (!code)
+        code = alchi_matrix_create(base, m, n, dtype, layout, &copy);
     if (code)
         return code;
-    code = alchi_relayout(call->plugins->comm, call->plugins->env.store, from, copy->part, &error);
+    code = alchi_exchange(call->plugins->comm, call->plugins->env.store, from, copy->part, how, &error);
     if (code) {
         alchi_matrix_free(base, copy);
         call->error = error;
@@ -134,4 +140,31 @@ alchi_matrix_relayout(alch_call_t *base, const alch_dmatrix_t *matrix, const alc
     }
     *matrix_p = copy;
     return ALCH_OK;
+}
+
+int
+alchi_matrix_relayout(alch_call_t *call, const alch_dmatrix_t *matrix, const alch_layout_t *layout,
+                      alch_dmatrix_t **matrix_p)
+{
+    static const alchi_exchange_t how = {0};
+
+    return derive(call, matrix, matrix->part->dtype, layout, &how, matrix_p);
+}
+
+int
+alchi_matrix_transpose(alch_call_t *call, const alch_dmatrix_t *matrix, bool conjugate, const alch_layout_t *layout,
+                       alch_dmatrix_t **matrix_p)
+{
+    const alchi_exchange_t how = {.transpose = true, .conjugate = conjugate};
+
+    return derive(call, matrix, matrix->part->dtype, layout, &how, matrix_p);
+}
+
+int
+alchi_matrix_convert(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype_t dtype, const alch_layout_t *layout,
+                     alch_dmatrix_t **matrix_p)
+{
+    static const alchi_exchange_t how = {0};
+
+    return derive(call, matrix, dtype, layout, &how, matrix_p);
 }

@@ -2,7 +2,7 @@
 /* BLACS contexts, descriptors, and our own relayout held against PxGEMR2D. */
 #include "harness.h"
 #include "scalapack/blacs.h"
-#include "worker/host.h"
+#include "worker/exchange.h"
 
 void pdgemr2d_(const int *m, const int *n, const double *a, const int *ia, const int *ja, const int *desca, double *b,
                const int *ib, const int *jb, const int *descb, const int *context);
@@ -155,7 +155,7 @@ test_relayout(int m, int n, alch_layout_t from, alch_layout_t to)
             ALCH_OK);
     }
     CHECK_CODE(alchi_blacs_context(blacs, &all, &context, &h.error), ALCH_OK);
-    CHECK_CODE(alchi_relayout(MPI_COMM_WORLD, h.store, parts[0], parts[1], &h.error), ALCH_OK);
+    CHECK_CODE(alchi_exchange(MPI_COMM_WORLD, h.store, parts[0], parts[1], NULL, &h.error), ALCH_OK);
     pdgemr2d_(&m, &n, parts[0]->data, &one, &one, descs[0], parts[2]->data, &one, &one, descs[2], &context);
     for (int64_t j = 0; j < parts[1]->local_n; j++)
         for (int64_t i = 0; i < parts[1]->local_m; i++)

@@ -1,0 +1,43 @@
+/**
+ * @file worker/exchange.h
+ * Move all entries of a matrix into another one of the same group: any two layouts, transposed or not, of the same type
+ * or not. Main thread only.
+ *
+ * The source is walked in tiles, the same on every rank. What a rank owes another one of a tile is the product of a
+ * list of its local rows with a list of its local columns; both sides derive the lists from the layouts, so that
+ * nothing but entries travels. A rank that stands in the source is served by its own copy of it, others by the copies
+ * in turn; every copy of the target is filled.
+ *
+ * Extra memory, whatever the matrices and the number of workers: on each worker two buffers of at most
+ * ALCHI_EXCHANGE_BYTES, and lists of at most ALCHI_EXCHANGE_SIDE rows and columns of a tile (6 MiB).
+ */
+#ifndef ALCHI_EXCHANGE_H
+#define ALCHI_EXCHANGE_H
+
+#include "worker/store.h"
+#include <mpi.h>
+#include <stdatomic.h>
+
+#define ALCHI_EXCHANGE_BYTES (INT64_C(8) << 20)
+#define ALCHI_EXCHANGE_SIDE INT64_C(65536)
+
+typedef struct {
+    bool transpose, conjugate;
+    bool unsafe;                                      /* as alchi_convert_allowed(), which holds */
+    const atomic_bool *cancel;                        /* NULL: none */
+    void (*progress)(void *context, double fraction); /* on rank 0, after every round; NULL: none */
+    void *context;
+    int64_t tile_bytes; /* 0: ALCHI_EXCHANGE_BYTES; smaller for tests */
+} alchi_exchange_t;
+
+/**
+ * @collective  yes: all ranks return the same code
+ * @param from, to  of fitting shapes; on failure what `to` holds is undefined
+ * @param how       NULL: as it is
+ * @return ALCH_OK; ALCH_ELIMIT, ALCH_ENOMEM: no room for the buffers; ALCH_ECANCELED;
+ *         ALCH_ERANGE: a value that the new type cannot hold, with its place; ALCH_EINTERNAL
+ */
+int alchi_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_part_t *from, alchi_part_t *to,
+                   const alchi_exchange_t *how, alch_error_t *err);
+
+#endif
