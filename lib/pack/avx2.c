@@ -4,18 +4,16 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
+#include <string.h>
 
 #define TARGET __attribute__((target("avx2")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 
-/* The instruction is a hint on every 64-bit processor; compilers use it only where they are told that it is there. */
+/* Into the second cache: more of these may be under way than of those into the first. */
 INLINE void
-prefetch(const char *at, bool write)
+prefetch(const char *at)
 {
-    if (write)
-        __asm__ volatile("prefetchw %0" : : "m"(*at));
-    else
-        _mm_prefetch(at, _MM_HINT_T0);
+    _mm_prefetch(at, _MM_HINT_T1);
 }
 
 /* Halves of two lines beside each other. */
@@ -113,6 +111,87 @@ block_16(char *const *rows, char *packed, int64_t ld, bool pack)
             else
                 store(rows[l] + k * 16, pair(packed + k * ld + l * 16, packed + (k + 1) * ld + l * 16));
         }
+}
+
+INLINE __m128i
+load(const char *from)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)from);
+}
+
+INLINE void
+store_half(char *to, __m128i entries)
+{
+    _mm_storeu_si128((__m128i *)(void *)to, entries);
+}
+
+INLINE __m128i
+load_two(const char *low, const char *high)
+{
+    __m128d entry = _mm_load_sd((const double *)(const void *)low);
+
+    return _mm_castpd_si128(_mm_loadh_pd(entry, (const double *)(const void *)high));
+}
+
+INLINE void
+store_two(char *low, char *high, __m128i entries)
+{
+    _mm_storel_pd((double *)(void *)low, _mm_castsi128_pd(entries));
+    _mm_storeh_pd((double *)(void *)high, _mm_castsi128_pd(entries));
+}
+
+INLINE int
+load_one(const char *from)
+{
+    int entry;
+
+    memcpy(&entry, from, sizeof entry);
+    return entry;
+}
+
+INLINE void
+store_one(char *to, int entry)
+{
+    memcpy(to, &entry, sizeof entry);
+}
+
+/* Four entries anywhere, and side by side. */
+INLINE void
+four_8(char *a, char *b, char *c, char *d, char *packed, bool pack)
+{
+    if (pack) {
+        store_half(packed, load_two(a, b));
+        store_half(packed + 16, load_two(c, d));
+    } else {
+        store_two(a, b, load(packed));
+        store_two(c, d, load(packed + 16));
+    }
+}
+
+INLINE void
+four_4(char *a, char *b, char *c, char *d, char *packed, bool pack)
+{
+    __m128i entries;
+
+    if (pack) {
+        store_half(packed, _mm_setr_epi32(load_one(a), load_one(b), load_one(c), load_one(d)));
+        return;
+    }
+    entries = load(packed);
+    store_one(a, _mm_extract_epi32(entries, 0));
+    store_one(b, _mm_extract_epi32(entries, 1));
+    store_one(c, _mm_extract_epi32(entries, 2));
+    store_one(d, _mm_extract_epi32(entries, 3));
+}
+
+INLINE void
+four_16(char *a, char *b, char *c, char *d, char *packed, bool pack)
+{
+    char *const strided[4] = {a, b, c, d};
+
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        store_half(pack ? packed + k * 16 : strided[k], load(pack ? strided[k] : packed + k * 16));
 }
 
 #include "pack/panel.h"

@@ -12,6 +12,10 @@
 
 #include "pack/pack.h"
 
+/** At most so many rows and columns in a panel. */
+#define ALCHI_PANEL_ROWS 512
+#define ALCHI_PANEL_COLS 128
+
 typedef struct {
     char *strided;
     const int64_t *rows, *cols;

@@ -3,9 +3,6 @@
 #include "pack/kernel.h"
 #include <string.h>
 
-/* Across: a panel's rows stay within the pages and caches while its columns are walked. */
-#define PANEL_ROWS 512
-#define PANEL_COLS 128
 /* Runs of so many bytes are copied as such. */
 #define RUN_BYTES 256
 
@@ -88,15 +85,15 @@ turn(alchi_panel_t *panel, int64_t *cols)
 static void
 move_panels(const job_t *job, alchi_kernel_f *kernel)
 {
-    int64_t row_offsets[PANEL_ROWS], col_offsets[PANEL_COLS], m, n;
+    int64_t row_offsets[ALCHI_PANEL_ROWS], col_offsets[ALCHI_PANEL_COLS], m, n;
     walk_t rows = job->rows;
     char *first = job->packed;
 
-    for (; (m = walk_list(&rows, PANEL_ROWS, row_offsets)) > 0; first += m * job->size) {
+    for (; (m = walk_list(&rows, ALCHI_PANEL_ROWS, row_offsets)) > 0; first += m * job->size) {
         walk_t cols = job->cols;
         char *packed = first;
 
-        for (; (n = walk_list(&cols, PANEL_COLS, col_offsets)) > 0; packed += n * job->ld) {
+        for (; (n = walk_list(&cols, ALCHI_PANEL_COLS, col_offsets)) > 0; packed += n * job->ld) {
             alchi_panel_t panel = {job->strided, row_offsets, col_offsets, packed, job->ld, m, n};
 
             if (cols.stride < 0)
@@ -140,15 +137,15 @@ move(const alchi_kernels_t *use, const job_t *job)
 
     if (rows->count > 1 && cols->count > 1 && magnitude(cols->stride) < magnitude(rows->stride))
         move_panels(job, job->pack ? use->pack_across[k] : use->unpack_across[k]);
-    else if (rows->stride == job->size && (rows->block < rows->count ? rows->block : rows->count) * job->size >= RUN_BYTES)
+    else if (rows->stride == job->size &&
+             (rows->block < rows->count ? rows->block : rows->count) * job->size >= RUN_BYTES)
         copy_runs(job);
     else
         move_panels(job, job->pack ? use->pack_down[k] : use->unpack_down[k]);
 }
 
 void
-alchi_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *strided, char *packed, int64_t ld,
-           bool pack)
+alchi_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *strided, char *packed, int64_t ld, bool pack)
 {
     const alch_rect_t *local = &shape->local;
     int64_t size = (int64_t)shape->size;

@@ -16,7 +16,9 @@
 #define SIDE_MAX 16
 
 /* Memory is asked for so many bytes before it is needed: a page or two, less than the first cache. */
+#ifndef AHEAD
 #define AHEAD (8 << 10)
+#endif
 
 INLINE void
 move_entry(char *strided, char *packed, int size, bool pack)
@@ -25,6 +27,17 @@ move_entry(char *strided, char *packed, int size, bool pack)
         memcpy(packed, strided, (size_t)size);
     else
         memcpy(strided, packed, (size_t)size);
+}
+
+INLINE void
+four(char *a, char *b, char *c, char *d, char *packed, int size, bool pack)
+{
+    if (size == 4)
+        four_4(a, b, c, d, packed, pack);
+    else if (size == 8)
+        four_8(a, b, c, d, packed, pack);
+    else
+        four_16(a, b, c, d, packed, pack);
 }
 
 INLINE void
@@ -47,43 +60,105 @@ column(char *const *rows, int64_t offset, char *packed, int64_t m, int size, boo
         move_entry(rows[i] + offset, packed + i * size, size, pack);
 }
 
-INLINE void
-ask_ahead(char *const *rows, int64_t first, int64_t last, int side, bool pack)
+/* Columns that are moved together: SIDE of them that are consecutive, or at most as many that are not. */
+typedef struct {
+    int64_t first, count;
+    int64_t line, line_end; /* of the lines that they lie in */
+    bool dense;
+} group_t;
+
+/* What all strips of a panel have in common. */
+typedef struct {
+    group_t groups[ALCHI_PANEL_COLS];
+    int64_t lines[ALCHI_PANEL_COLS + 1]; /* offsets at which a new line is met */
+    int count;
+} groups_t;
+
+INLINE bool
+dense_at(const alchi_panel_t *panel, int64_t j, int size)
 {
-    for (int64_t at = first; at <= last; at += LINE)
-        for (int i = 0; i < side; i++)
-            prefetch(rows[i] + at, !pack);
+    int64_t last = j + SIDE(size) - 1;
+
+    return last < panel->n && panel->cols[last] - panel->cols[j] == LINE - size;
+}
+
+/* Lines begin anywhere: the last entry of a run may lie in one more than the run is long. */
+INLINE int64_t
+note_lines(groups_t *groups, int64_t line, const alchi_panel_t *panel, int64_t j, int64_t end, int size)
+{
+    const int64_t *cols = panel->cols;
+
+    for (; j < end; j++) {
+        bool new = line == 0 || cols[j] - groups->lines[line - 1] >= LINE;
+        bool ends = j > 0 && cols[j] - cols[j - 1] == size && (j + 1 == panel->n || cols[j + 1] - cols[j] != size);
+
+        if (new || ends)
+            groups->lines[line++] = cols[j];
+    }
+    return line;
+}
+
+INLINE void
+find_groups(const alchi_panel_t *panel, groups_t *groups, int size)
+{
+    int64_t j = 0, line = 0;
+
+    for (groups->count = 0; j < panel->n; groups->count++) {
+        group_t *group = &groups->groups[groups->count];
+        int64_t end = j + SIDE(size);
+
+        group->dense = dense_at(panel, j, size);
+        if (!group->dense) {
+            int64_t most = end < panel->n ? end : panel->n;
+
+            for (end = j + 1; end < most && !dense_at(panel, end, size);)
+                end++;
+        }
+        group->first = j;
+        group->count = end - j;
+        group->line = line;
+        line = group->line_end = note_lines(groups, line, panel, j, end, size);
+        j = end;
+    }
+}
+
+/* Columns of a strip, four rows of each at a time: their addresses stay in registers. */
+INLINE void
+scattered(char *const *rows, const int64_t *cols, int64_t count, char *packed, int64_t ld, int size, bool pack)
+{
+    for (int i = 0; i < SIDE(size); i += 4) {
+        char *a = rows[i], *b = rows[i + 1], *c = rows[i + 2], *d = rows[i + 3], *to = packed + i * size;
+
+        for (int64_t k = 0; k < count; k++, to += ld)
+            four(a + cols[k], b + cols[k], c + cols[k], d + cols[k], to, size, pack);
+    }
 }
 
 /* SIDE rows of a panel. `ahead` are the rows that come some strips later. */
 INLINE void
-strip(const alchi_panel_t *panel, char *const *rows, char *const *ahead, char *packed, int size, bool pack)
+strip(const alchi_panel_t *panel, const groups_t *groups, char *const *rows, char *const *ahead, char *packed, int size,
+      bool pack)
 {
     const int side = SIDE(size);
-    const int64_t *cols = panel->cols;
-    int64_t j = 0, ld = panel->ld;
+    int64_t ld = panel->ld;
 
-    for (; j + side <= panel->n; j += side) {
-        int64_t first = cols[j], last = cols[j + side - 1];
-        char *to = packed + j * ld;
+    for (int g = 0; g < groups->count; g++) {
+        const group_t *group = &groups->groups[g];
+        char *to = packed + group->first * ld;
 
-        if (last - first == LINE - size) {
+        for (int64_t line = group->line; ahead && line < group->line_end; line++)
+            for (int i = 0; i < side; i++)
+                prefetch(ahead[i] + groups->lines[line]);
+        if (group->dense) {
             char *at[SIDE_MAX];
 
             for (int i = 0; i < side; i++)
-                at[i] = rows[i] + first;
-            if (ahead)
-                ask_ahead(ahead, first, first, side, pack);
+                at[i] = rows[i] + panel->cols[group->first];
             block(at, to, ld, size, pack);
-            continue;
+        } else {
+            scattered(rows, panel->cols + group->first, group->count, to, ld, size, pack);
         }
-        if (ahead && last - first < 8 * LINE)
-            ask_ahead(ahead, first, last, side, pack);
-        for (int k = 0; k < side; k++)
-            column(rows, cols[j + k], to + k * ld, side, size, pack);
     }
-    for (; j < panel->n; j++)
-        column(rows, cols[j], packed + j * ld, side, size, pack);
 }
 
 INLINE void
@@ -92,7 +167,9 @@ across(const alchi_panel_t *panel, int size, bool pack)
     const int side = SIDE(size);
     int64_t distance = side, i = 0;
     char *rows[SIDE_MAX], *ahead[SIDE_MAX];
+    groups_t groups;
 
+    find_groups(panel, &groups, size);
     while (distance * panel->n * size < AHEAD)
         distance += side;
     for (; i + side <= panel->m; i += side) {
@@ -102,7 +179,7 @@ across(const alchi_panel_t *panel, int size, bool pack)
             rows[k] = panel->strided + panel->rows[i + k];
             ahead[k] = more ? panel->strided + panel->rows[i + distance + k] : NULL;
         }
-        strip(panel, rows, more ? ahead : NULL, panel->packed + i * size, size, pack);
+        strip(panel, &groups, rows, more ? ahead : NULL, panel->packed + i * size, size, pack);
     }
     if (i == panel->m)
         return;
@@ -158,11 +235,14 @@ DEFINE_KERNELS(4)
 DEFINE_KERNELS(8)
 DEFINE_KERNELS(16)
 
-#define KERNELS_OF(what) \
-    {                    \
-        what##_4, what##_8, what##_16}
+#define KERNELS_OF(what)              \
+    {                                 \
+        what##_4, what##_8, what##_16 \
+    }
 
-#define KERNELS(name) \
-    {name, KERNELS_OF(pack_across), KERNELS_OF(unpack_across), KERNELS_OF(pack_down), KERNELS_OF(unpack_down)}
+#define KERNELS(name)                                                                                            \
+    {                                                                                                            \
+        name, KERNELS_OF(pack_across), KERNELS_OF(unpack_across), KERNELS_OF(pack_down), KERNELS_OF(unpack_down) \
+    }
 
 #endif

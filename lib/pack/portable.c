@@ -5,13 +5,11 @@
 #include "pack/kernel.h"
 #include <string.h>
 
+/* Into the second cache: more of these may be under way than of those into the first. */
 INLINE void
-prefetch(const char *at, bool write)
+prefetch(const char *at)
 {
-    if (write)
-        __builtin_prefetch(at, 1);
-    else
-        __builtin_prefetch(at, 0);
+    __builtin_prefetch(at, 0, 2);
 }
 
 /* In quarters, whose entries fit into the registers. */
@@ -52,6 +50,39 @@ INLINE void
 block_16(char *const *rows, char *packed, int64_t ld, bool pack)
 {
     plain_block(rows, packed, ld, 16, pack);
+}
+
+/* Four entries anywhere, and side by side. */
+INLINE void
+plain_four(char *a, char *b, char *c, char *d, char *packed, int size, bool pack)
+{
+    char *const strided[4] = {a, b, c, d};
+
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        if (pack)
+            memcpy(packed + k * size, strided[k], (size_t)size);
+        else
+            memcpy(strided[k], packed + k * size, (size_t)size);
+    }
+}
+
+INLINE void
+four_4(char *a, char *b, char *c, char *d, char *packed, bool pack)
+{
+    plain_four(a, b, c, d, packed, 4, pack);
+}
+
+INLINE void
+four_8(char *a, char *b, char *c, char *d, char *packed, bool pack)
+{
+    plain_four(a, b, c, d, packed, 8, pack);
+}
+
+INLINE void
+four_16(char *a, char *b, char *c, char *d, char *packed, bool pack)
+{
+    plain_four(a, b, c, d, packed, 16, pack);
 }
 
 #include "pack/panel.h"

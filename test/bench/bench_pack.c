@@ -3,9 +3,9 @@
  *
  * Each row of the table is measured in pairs: the whole matrix moved as a transfer moves it (chunk by chunk through two
  * buffers for each worker, the workers in turn), then memcpy of as many bytes between the same memory and the same
- * buffers. The buffers stay in the cache, as they do in a transfer. The matrix is larger than the last cache, so that it
- * comes from memory each time ("cold"), except for the cases named "warm".
- * Prints `name value unit` rows: medians over the pairs, and the ratio's median with its spread.
+ * buffers. The buffers stay in the cache, as they do in a transfer. The matrix is larger than the last cache, so that
+ * it comes from memory each time ("cold"), except for the cases named "warm". Prints `name value unit` rows: medians
+ * over the pairs, and the ratio's median with its spread.
  */
 #include "base/clock.h"
 #include "client/cut.h"
@@ -32,10 +32,22 @@ typedef struct {
     alch_layout_t layout;
 } case_t;
 
-#define BLOCKS(b) {ALCH_BLOCK_CYCLIC, b, b, 0, 0}
-#define MC_MR {ALCH_MC_MR, 0, 0, 0, 0}
-#define VC_STAR {ALCH_VC_STAR, 0, 0, 0, 0}
-#define STAR_VC {ALCH_STAR_VC, 0, 0, 0, 0}
+#define BLOCKS(b)                     \
+    {                                 \
+        ALCH_BLOCK_CYCLIC, b, b, 0, 0 \
+    }
+#define MC_MR                  \
+    {                          \
+        ALCH_MC_MR, 0, 0, 0, 0 \
+    }
+#define VC_STAR                  \
+    {                            \
+        ALCH_VC_STAR, 0, 0, 0, 0 \
+    }
+#define STAR_VC                  \
+    {                            \
+        ALCH_STAR_VC, 0, 0, 0, 0 \
+    }
 
 static const case_t cases[] = {
     {"c_8_default", 8, 784, 3, C_ORDER, false, false, ALCH_LAYOUT_DEFAULT},
