@@ -158,6 +158,47 @@ int alch_matrix_read_start(alch_matrix_t *matrix, const alch_rect_t *rect, void 
                            int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err);
 
 /**
+ * A process's own piece of a block-cyclic matrix, as a ScaLAPACK descriptor and
+ * its BLACS grid describe it. The descriptor's matrix is m x n, and its first
+ * entry is entry (i0, j0) of the Alchemist matrix.
+ */
+typedef struct {
+    int64_t m, n;     /**< M_, N_ */
+    int64_t mb, nb;   /**< MB_, NB_ */
+    int rsrc, csrc;   /**< RSRC_, CSRC_ */
+    int nprow, npcol; /**< the grid */
+    int myrow, mycol; /**< this process's place in it; -1: none, it has no entries */
+    int64_t lld;      /**< LLD_, entries */
+    int64_t i0, j0;
+} alch_local_t;
+
+/**
+ * Start writing this process's piece of a matrix of a parallel program.
+ *
+ * Each process of the program attaches to the session (alch_session_attach())
+ * and calls this with its own piece; the entries go straight to the workers
+ * that own them, whatever the two grids and block sizes are. No MPI is used
+ * and no process waits for another: the matrix is complete when all have
+ * ended theirs.
+ *
+ * @collective  no
+ * @threads     MT-Safe on one session
+ * @param[in]  piece       copied
+ * @param[in]  local       column-major with leading dimension lld, entries of the
+ *                         matrix's dtype; borrowed until the transfer is destroyed
+ * @param[out] transfer_p  owned by the caller
+ * @return as alch_matrix_write_start(); ALCH_EINVAL: a grid, a block size or lld that
+ *         cannot be, the text says which; ALCH_ERANGE: the descriptor's matrix leaves
+ *         the matrix
+ */
+int alch_matrix_write_local_start(alch_matrix_t *matrix, const alch_local_t *piece, const void *local,
+                                  alch_transfer_t **transfer_p, alch_error_t *err);
+
+/** Start reading this process's piece: as alch_matrix_write_local_start(), the other way. */
+int alch_matrix_read_local_start(alch_matrix_t *matrix, const alch_local_t *piece, void *local,
+                                 alch_transfer_t **transfer_p, alch_error_t *err);
+
+/**
  * Wait for the end of a transfer.
  *
  * @threads  MT-Safe

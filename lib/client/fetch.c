@@ -13,12 +13,17 @@ ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     Alchw__DataRead request = ALCHW__DATA_READ__INIT;
     Alchw__Rect rect = ALCHW__RECT__INIT;
+    Alchw__Axes axes;
     alchi_flight_t *flight;
     int code = ALCH_OK;
 
     request.has_matrix = true;
     request.matrix = lane->transfer->matrix->facts.id;
     request.rect = &rect;
+    if (lane->transfer->own) {
+        alchi_own_axes(lane->transfer->own, &axes);
+        request.axes = &axes;
+    }
     rect.has_i = rect.has_j = rect.has_m = rect.has_n = true;
     while (code == ALCH_OK && alchi_lane_begin(lane, &flight)) {
         rect.i = flight->piece.local.i;
@@ -31,6 +36,23 @@ ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
     if (code == ALCH_OK && alchi_channel_wants_write(lane->link->channel))
         code = alchi_channel_flush(lane->link->channel);
     return code == ALCH_OK || code == ALCH_EAGAIN ? ALCH_OK : alchi_lane_broken(lane, code, err);
+}
+
+/* A process's own piece arrives in a buffer. */
+static void
+next_own(alchi_lane_t *lane)
+{
+    const alchi_memory_t *memory = &lane->transfer->memory;
+    alchi_flight_t *flight = lane->arriving;
+    size_t left = flight->bytes - flight->done;
+
+    if (flight->done == 0)
+        alchi_cross_init(&lane->cross, &flight->own.rows, &flight->own.cols, ALCHI_SIDE_A, memory->data,
+                         memory->col_stride, memory->entry);
+    lane->chunk_bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
+    lane->chunk_done = 0;
+    lane->direct = ALCHI_DIRECT_NO;
+    lane->chunk_at = lane->link->buffers[0];
 }
 
 /* Choose where the next bytes of the arriving message go. */
@@ -58,7 +80,10 @@ end_chunk(alchi_lane_t *lane)
     if (!lane->direct) {
         alchi_pack_t shape = alchi_lane_shape(lane, &flight->piece, &lane->chunk);
         int64_t started = alchi_now_ns();
-        alchi_unpack(&shape, lane->link->buffers[0], lane->chunk.m, lane->transfer->memory.data);
+        if (lane->transfer->own)
+            alchi_cross_put(&lane->cross, lane->link->buffers[0], lane->chunk_bytes);
+        else
+            alchi_unpack(&shape, lane->link->buffers[0], lane->chunk.m, lane->transfer->memory.data);
         lane->timing.deserialize += (double)(alchi_now_ns() - started) * 1e-9;
     }
     flight->done += lane->chunk_bytes;
@@ -125,7 +150,9 @@ take_payload(alchi_lane_t *lane, size_t *taken_p, alch_error_t *err)
     size_t size;
     ssize_t n;
 
-    if (!lane->chunk_bytes)
+    if (!lane->chunk_bytes && lane->transfer->own)
+        next_own(lane);
+    else if (!lane->chunk_bytes)
         next_chunk(lane);
     size = lane->chunk_bytes - lane->chunk_done;
     if (size > lane->frame_left)

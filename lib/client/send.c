@@ -33,7 +33,7 @@ use_buffer(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer, const alc
 }
 
 static void
-announce(alchi_outgoing_t *out, uint64_t matrix, const alch_rect_t *local)
+announce(alchi_outgoing_t *out, uint64_t matrix, const alch_rect_t *local, bool own)
 {
     alchw__data_write__init(&out->message);
     alchw__rect__init(&out->rect);
@@ -45,16 +45,58 @@ announce(alchi_outgoing_t *out, uint64_t matrix, const alch_rect_t *local)
     out->message.has_matrix = true;
     out->message.matrix = matrix;
     out->message.rect = &out->rect;
+    out->message.axes = own ? &out->axes : NULL;
+}
+
+/* The next bytes of a process's own piece go through a buffer. */
+static size_t
+use_own(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
+{
+    const alchi_memory_t *memory = &lane->transfer->memory;
+    alchi_flight_t *current = &lane->current;
+    size_t left = current->bytes - current->done;
+    size_t bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
+    int64_t started = alchi_now_ns();
+
+    if (current->done == 0) {
+        alchi_cross_init(&lane->cross, &current->own.rows, &current->own.cols, ALCHI_SIDE_A, memory->data,
+                         memory->col_stride, memory->entry);
+        alchi_own_axes(lane->transfer->own, &out->axes);
+    }
+    alchi_cross_get(&lane->cross, buffer, bytes);
+    lane->timing.serialize += (double)(alchi_now_ns() - started) * 1e-9;
+    out->iov[0] = (struct iovec){buffer, bytes};
+    out->count = 1;
+    return bytes;
+}
+
+/* The next chunk of the message that is being cut. @return its bytes */
+static size_t
+use_next(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
+{
+    const alchi_memory_t *memory = &lane->transfer->memory;
+    const alchi_flight_t *current = &lane->current;
+    alch_rect_t chunk;
+    size_t bytes;
+
+    if (lane->transfer->own)
+        return use_own(lane, out, buffer);
+    bytes = alchi_chunk(&current->piece, memory->entry, current->done,
+                        lane->direct ? ALCHI_PAYLOAD_MAX : lane->link->buffer_size,
+                        lane->direct == ALCHI_DIRECT_COLUMNS ? ALCHI_CHUNK_COLUMNS : INT64_MAX, &chunk);
+    if (lane->direct)
+        use_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_DIRECT_WHOLE);
+    else
+        use_buffer(lane, out, buffer, &chunk, bytes);
+    return bytes;
 }
 
 /* Make the next chunk ready to be sent. false: all places are taken, or there is nothing to send now. */
 static bool
 prepare(alchi_lane_t *lane)
 {
-    const alchi_memory_t *memory = &lane->transfer->memory;
     alchi_flight_t *current = &lane->current, *flight;
     alchi_outgoing_t *out;
-    alch_rect_t chunk;
     size_t bytes;
     int place = (lane->head + lane->ready) % ALCHI_LINK_BUFFERS;
 
@@ -64,19 +106,13 @@ prepare(alchi_lane_t *lane)
         if (!alchi_lane_begin(lane, &flight))
             return false;
         *current = *flight;
-        lane->direct = alchi_piece_direct(memory, &current->piece, COLUMN_MIN);
+        lane->direct = alchi_piece_direct(&lane->transfer->memory, &current->piece, COLUMN_MIN);
     }
     out = &lane->outgoing[place];
-    bytes = alchi_chunk(&current->piece, memory->entry, current->done,
-                        lane->direct ? ALCHI_PAYLOAD_MAX : lane->link->buffer_size,
-                        lane->direct == ALCHI_DIRECT_COLUMNS ? ALCHI_CHUNK_COLUMNS : INT64_MAX, &chunk);
-    if (lane->direct)
-        use_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_DIRECT_WHOLE);
-    else
-        use_buffer(lane, out, lane->link->buffers[place], &chunk, bytes);
+    bytes = use_next(lane, out, lane->link->buffers[place]);
     out->first = current->done == 0;
     if (out->first)
-        announce(out, lane->transfer->matrix->facts.id, &current->piece.local);
+        announce(out, lane->transfer->matrix->facts.id, &current->piece.local, lane->transfer->own != NULL);
     current->done += bytes;
     out->frame = (alchi_frame_t){.type = ALCHI_DATA_WRITE, .id = current->id, .payload = (uint32_t)bytes};
     out->frame.flags = current->done < current->bytes ? ALCHI_FRAME_MORE : 0;

@@ -95,7 +95,11 @@ add_lane(alch_transfer_t *transfer, int rank, int64_t entries)
     transfer->total += entries * (int64_t)transfer->memory.entry;
     lane->transfer = transfer;
     lane->rank = lane->timing.worker = rank;
-    alchi_cutter_init(&lane->cutter, &transfer->plan, rank, &transfer->memory, (size_t)options->message_bytes);
+    if (transfer->own)
+        alchi_own_cutter_init(&lane->own_cutter, transfer->own, &transfer->matrix->layout, rank,
+                              options->message_bytes / (int64_t)transfer->memory.entry);
+    else
+        alchi_cutter_init(&lane->cutter, &transfer->plan, rank, &transfer->memory, (size_t)options->message_bytes);
     if (transfer->gaps) {
         lane->cutter.only = transfer->gaps[rank].rects;
         lane->cutter.only_left = transfer->gaps[rank].count;
@@ -106,6 +110,8 @@ add_lane(alch_transfer_t *transfer, int rank, int64_t entries)
 static int64_t
 entries_of(const alch_transfer_t *transfer, int rank)
 {
+    if (transfer->own)
+        return alchi_own_entries(transfer->own, &transfer->matrix->layout, rank, transfer->writing);
     return transfer->gaps ? transfer->gaps[rank].entries : alchi_plan_entries(&transfer->plan, rank);
 }
 
@@ -133,7 +139,7 @@ add_lanes(alch_transfer_t *transfer)
 }
 
 static int
-make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing,
+make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing, const alchi_own_t *own,
               alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_transfer_t *transfer = calloc(1, sizeof(*transfer));
@@ -151,6 +157,10 @@ make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory,
     transfer->session = matrix->session;
     transfer->writing = writing;
     transfer->memory = *memory;
+    if (own) {
+        transfer->own_piece = *own;
+        transfer->own = &transfer->own_piece;
+    }
     alchi_plan_init(&transfer->plan, &matrix->layout, &transfer->memory.rect, writing ? ALCHI_PLAN_ALL : ALCHI_PLAN_ONE,
                     INT64_MAX);
     code = missing ? alchi_gaps_ask(matrix, &transfer->memory.rect, &transfer->gaps, err) : ALCH_OK;
@@ -220,23 +230,14 @@ await_start(alch_transfer_t *transfer, alch_error_t *err)
     return code;
 }
 
-static int
-start(alch_matrix_t *matrix, bool writing, bool missing, const alch_rect_t *rect, const void *data, int64_t row_stride,
-      int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
+int
+alchi_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing,
+                     const alchi_own_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
 {
-    alchi_memory_t memory = {(uint8_t *)data, {0, 0, 0, 0}, row_stride, col_stride, 0};
     alch_transfer_t *transfer = NULL;
-    int code;
+    int code = make_transfer(matrix, writing, memory, missing, own, &transfer, err);
 
-    if (!matrix)
-        return alchi_error_set(err, ALCH_EINVAL, "the matrix is NULL");
-    if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
-        return code;
-    memory.entry = matrix->entry;
-    memory.rect = rect ? *rect : (alch_rect_t){0, 0, matrix->facts.rows, matrix->facts.cols};
-    if ((code = check_request(matrix, &memory.rect, data, transfer_p, err)) != ALCH_OK)
-        return code;
-    if ((code = make_transfer(matrix, writing, &memory, missing, &transfer, err)) != ALCH_OK)
+    if (code != ALCH_OK)
         return code;
     if (transfer->lane_count) {
         code = launch(transfer, err);
@@ -248,6 +249,24 @@ start(alch_matrix_t *matrix, bool writing, bool missing, const alch_rect_t *rect
     else
         *transfer_p = transfer;
     return code;
+}
+
+static int
+start(alch_matrix_t *matrix, bool writing, bool missing, const alch_rect_t *rect, const void *data, int64_t row_stride,
+      int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
+{
+    alchi_memory_t memory = {(uint8_t *)data, {0, 0, 0, 0}, row_stride, col_stride, 0};
+    int code;
+
+    if (!matrix)
+        return alchi_error_set(err, ALCH_EINVAL, "the matrix is NULL");
+    if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
+        return code;
+    memory.entry = matrix->entry;
+    memory.rect = rect ? *rect : (alch_rect_t){0, 0, matrix->facts.rows, matrix->facts.cols};
+    if ((code = check_request(matrix, &memory.rect, data, transfer_p, err)) != ALCH_OK)
+        return code;
+    return alchi_transfer_start(matrix, writing, &memory, missing, NULL, transfer_p, err);
 }
 
 int

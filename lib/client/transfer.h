@@ -9,6 +9,8 @@
 #include "client/client.h"
 #include "client/cut.h"
 #include "client/missing.h"
+#include "client/own.h"
+#include "pack/cross.h"
 #include "pack/pack.h"
 
 #include <pthread.h>
@@ -21,6 +23,7 @@
 typedef struct {
     uint64_t id; /* 0: this place is free */
     alchi_piece_t piece;
+    alchi_own_message_t own; /* of a process's own piece: what of piece.local is in it */
     size_t bytes, done;
 } alchi_flight_t;
 
@@ -30,6 +33,7 @@ typedef struct {
     bool first; /* of its message */
     Alchw__DataWrite message;
     Alchw__Rect rect;
+    Alchw__Axes axes;
     struct iovec iov[ALCHI_CHUNK_COLUMNS];
     int count;
     size_t sent;
@@ -41,7 +45,9 @@ typedef struct {
     char where[320];    /* "worker 2 at host:port", once it is open */
     alchi_link_t *link; /* NULL: not open yet, or ended */
     alchi_cutter_t cutter;
-    bool exhausted; /* the cutter has no more */
+    alchi_own_cutter_t own_cutter; /* instead, of a process's own piece */
+    alchi_cross_t cross;           /* and the place in its message that is being cut, or that arrives */
+    bool exhausted;                /* the cutter has no more */
     alchi_flight_t *flights;
     int in_flight;
     int64_t moved_ns; /* when bytes last moved */
@@ -68,6 +74,8 @@ struct alch_transfer {
     bool writing;
     alchi_memory_t memory;
     alchi_plan_t plan;
+    const alchi_own_t *own; /* a process's own piece: the plan does not count; NULL: none */
+    alchi_own_t own_piece;
     alchi_gaps_t *gaps; /* by rank: all that is to be written; NULL: the plan says it */
     int64_t total;
     alchi_lane_t *lanes;
@@ -88,6 +96,12 @@ struct alch_transfer {
 /** Note the first error and have all lanes stop. MT-Safe. */
 void alchi_transfer_fail(alch_transfer_t *transfer, const alch_error_t *error);
 bool alchi_transfer_stopping(const alch_transfer_t *transfer);
+
+/** Start a transfer that was checked.
+ *  @param missing  only of what is not written yet
+ *  @param own      copied: a process's own piece, in memory with its leading dimension as column stride; NULL: none */
+int alchi_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing,
+                         const alchi_own_t *own, alch_transfer_t **transfer_p, alch_error_t *err);
 
 /* ---- one lane; used by one thread ---- */
 

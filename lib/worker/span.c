@@ -17,6 +17,17 @@ alchi_span_init(alchi_span_t *span, const alchi_part_t *part, const alch_rect_t 
         span->run = span->stride = span->bytes;
 }
 
+void
+alchi_span_init_set(alchi_span_t *span, const alchi_part_t *part, const alchi_set_t *set, alchi_cross_t *cross)
+{
+    *span = (alchi_span_t){.base = part->data,
+                           .run = part->entry,
+                           .stride = part->entry,
+                           .bytes = (size_t)set->row_count * (size_t)set->col_count * part->entry,
+                           .cross = cross};
+    alchi_cross_init(cross, &set->rows, &set->cols, ALCHI_SIDE_B, part->data, part->lld, part->entry);
+}
+
 uint8_t *
 alchi_span_here(const alchi_span_t *span, size_t *bytes_p)
 {
@@ -35,6 +46,11 @@ alchi_span_here(const alchi_span_t *span, size_t *bytes_p)
 void
 alchi_span_put(alchi_span_t *span, const uint8_t *bytes, size_t size)
 {
+    if (span->cross) {
+        alchi_cross_put(span->cross, bytes, size);
+        span->at += size;
+        return;
+    }
     while (size > 0) {
         size_t run;
         uint8_t *here = alchi_span_here(span, &run);
@@ -51,6 +67,11 @@ alchi_span_put(alchi_span_t *span, const uint8_t *bytes, size_t size)
 void
 alchi_span_get(alchi_span_t *span, uint8_t *bytes, size_t size)
 {
+    if (span->cross) {
+        alchi_cross_get(span->cross, bytes, size);
+        span->at += size;
+        return;
+    }
     while (size > 0) {
         size_t run;
         const uint8_t *here = alchi_span_here(span, &run);
@@ -72,7 +93,7 @@ alchi_span_gather(alchi_span_t *span, struct iovec *iov, int count, size_t size,
 
     while (used < count && sum < size && span->at < span->bytes) {
         size_t run;
-        uint8_t *here = alchi_span_here(span, &run);
+        uint8_t *here = span->cross ? alchi_cross_step(span->cross, size - sum, &run) : alchi_span_here(span, &run);
 
         if (run > size - sum)
             run = size - sum;

@@ -6,7 +6,7 @@
 #ifndef ALCHI_SPAN_H
 #define ALCHI_SPAN_H
 
-#include "worker/store.h"
+#include "worker/comb.h"
 #include <sys/uio.h>
 
 typedef struct {
@@ -15,12 +15,16 @@ typedef struct {
     size_t stride;  /* from run to run */
     size_t bytes;   /* in all */
     size_t at;      /* position, 0..bytes */
+    alchi_cross_t *cross; /* what lies in gaps is copied by this; NULL: nothing does */
 } alchi_span_t;
 
 /** @param rect within the part */
 void alchi_span_init(alchi_span_t *span, const alchi_part_t *part, const alch_rect_t *rect);
 
-/** The contiguous bytes at the position. */
+/** The same for a periodic set: its runs are never received in place. `cross` is used as long as the span is. */
+void alchi_span_init_set(alchi_span_t *span, const alchi_part_t *part, const alchi_set_t *set, alchi_cross_t *cross);
+
+/** The contiguous bytes at the position. Not for periodic sets. */
 uint8_t *alchi_span_here(const alchi_span_t *span, size_t *bytes_p);
 
 static inline size_t
