@@ -25,6 +25,7 @@ typedef struct alchi_reply {
     uint64_t receive_ns, unpack_ns;
     alchi_part_t *part;           /* DATA_BLOCK: a reference, and what is still to be sent */
     alchi_span_t span;
+    alchi_cross_t cross;          /* of the span, if the message is a periodic set */
     bool begun;
     Alchw__DataRegions *regions;  /* DATA_REGIONS */
     alch_error_t error;
@@ -37,7 +38,9 @@ typedef struct {
     alchi_reply_t *reply;
     alchi_part_t *part;           /* a reference, unless refused */
     alch_rect_t rect;
+    alchi_set_t set;
     alchi_span_t span;
+    alchi_cross_t cross;
     size_t frame_left;            /* payload of the current frame */
 } alchi_incoming_t;
 

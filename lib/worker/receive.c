@@ -28,8 +28,8 @@ reply_create(alchi_conn_t *conn, uint64_t id, unsigned type)
 
 /* Find the matrix of a request and check its rectangle. On success the caller has a reference. */
 static int
-find_rect(const alchi_conn_t *conn, uint64_t matrix, const Alchw__Rect *from, alchi_part_t **part_p,
-          alch_rect_t *rect_p, alch_error_t *err)
+find_rect(const alchi_conn_t *conn, uint64_t matrix, const Alchw__Rect *from, const Alchw__Axes *axes,
+          alchi_part_t **part_p, alch_rect_t *rect_p, alchi_set_t *set_p, alch_error_t *err)
 {
     alchi_store_t *store = conn->config->store;
     char name[96], need[32], limit[32];
@@ -50,7 +50,9 @@ find_rect(const alchi_conn_t *conn, uint64_t matrix, const Alchw__Rect *from, al
                              "matrix %s: %lld x %lld entries from (%lld, %lld) leave the worker's part of %lld x %lld",
                              name, (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j,
                              (long long)part->local_m, (long long)part->local_n);
-    bytes = rc ? 0 : rect.m * rect.n * (int64_t)part->entry;
+    if (!rc)
+        rc = alchi_set_init(set_p, part, axes, &rect, err);
+    bytes = rc ? 0 : set_p->row_count * set_p->col_count * (int64_t)part->entry;
     if (conn->config->message_limit > 0 && bytes > conn->config->message_limit)
         rc = alchi_error_set(err, ALCH_ELIMIT, "matrix %s: a message of %s, the limit is %s (--message-limit)", name,
                              alchi_format_bytes(bytes, need, sizeof need),
@@ -84,7 +86,8 @@ finish_write(alchi_conn_t *conn)
         alchi_error_set(err, ALCH_EPROTO, "%zu bytes came for a rectangle of %zu", in->span.at, in->span.bytes);
         refuse_write(conn);
     }
-    if (!in->refused && alchi_store_written(conn->config->store, in->part, &in->rect, err))
+    if (!in->refused && (in->set.periodic ? alchi_set_written(conn->config->store, in->part, &in->set, err)
+                                          : alchi_store_written(conn->config->store, in->part, &in->rect, err)))
         refuse_write(conn);
     alchi_store_release(conn->config->store, in->part);
     alchi_conn_answer(conn, in->reply);
@@ -103,9 +106,12 @@ begin_write(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataWri
     in->active = true;
     in->more = frame->flags & ALCHI_FRAME_MORE;
     in->frame_left = frame->payload;
-    rc = find_rect(conn, write->matrix, write->rect, &in->part, &in->rect, &in->reply->error);
+    rc = find_rect(conn, write->matrix, write->rect, write->axes, &in->part, &in->rect, &in->set, &in->reply->error);
     if (!rc) {
-        alchi_span_init(&in->span, in->part, &in->rect);
+        if (in->set.periodic)
+            alchi_span_init_set(&in->span, in->part, &in->set, &in->cross);
+        else
+            alchi_span_init(&in->span, in->part, &in->rect);
         rc = alchi_store_may_write(conn->config->store, in->part, &in->reply->error);
     }
     if (rc)
@@ -134,6 +140,7 @@ begin_read(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataRead
 {
     alchi_reply_t *reply;
     alch_rect_t rect;
+    alchi_set_t set;
     int rc;
 
     if (frame->payload > 0 || frame->flags & ALCHI_FRAME_MORE)
@@ -141,11 +148,14 @@ begin_read(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataRead
     reply = reply_create(conn, frame->id, ALCHI_DATA_BLOCK);
     if (!reply)
         return ALCH_ENOMEM;
-    rc = find_rect(conn, read->matrix, read->rect, &reply->part, &rect, &reply->error);
+    rc = find_rect(conn, read->matrix, read->rect, read->axes, &reply->part, &rect, &set, &reply->error);
     if (!rc)
-        rc = alchi_store_covered(conn->config->store, reply->part, &rect, &reply->error);
+        rc = set.periodic ? alchi_set_covered(conn->config->store, reply->part, &set, &reply->error)
+                          : alchi_store_covered(conn->config->store, reply->part, &rect, &reply->error);
     if (rc)
         reply->type = ALCHI_ERROR;
+    else if (set.periodic)
+        alchi_span_init_set(&reply->span, reply->part, &set, &reply->cross);
     else
         alchi_span_init(&reply->span, reply->part, &rect);
     alchi_conn_answer(conn, reply);
