@@ -1,35 +1,90 @@
-/* Data connections are opened when they are needed and kept for the next transfer. */
+/* The data connections of the process. They are opened when they are needed, shared by all sessions with the same id
+ * and key, and kept for the next transfer for a while. */
 #include "client/client.h"
 #include "base/error.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+#include <utlist.h>
 
-#define IDLE_PER_RANK 2
-#define GROUP_MAX (1 << 20)
+/* When so many connections of the process to a worker are in use, the next user waits a little for one of them before
+ * it opens one more. */
+#define SHARED_PER_RANK 16
+#define SHARED_WAIT_MS 250
+#define IDLE_PER_RANK 4
+/* One that was idle for longer is asked whether it lives before it is trusted with data. */
+#define PROBE_AFTER_MS 1000
+#define PROBE_MS 5000
 
-struct alchi_pool {
-    pthread_mutex_t mutex;
+/* Connections for the handles of one session of the driver. */
+typedef struct alchi_hub {
+    uint64_t session;
+    uint8_t key[ALCHI_KEY_SIZE]; /* which tells drivers apart, too */
+    int handles;
     alchi_link_t *links; /* atomic head */
-    alchi_crew_t *group;
-};
+    struct alchi_hub *prev, *next;
+} hub_t;
+
+/* What this process shares; a forked child begins one of its own and leaves its parent's alone. */
+typedef struct registry {
+    pid_t pid;
+    pthread_mutex_t mutex; /* guards all hubs and links; never held while anything waits */
+    pthread_cond_t released;
+    hub_t *hubs;
+    struct registry *parent;
+} registry_t;
+
+static registry_t *registry; /* atomic */
+
+static registry_t *
+make_registry(registry_t *parent)
+{
+    registry_t *mine = calloc(1, sizeof(*mine));
+    pthread_condattr_t attributes;
+
+    if (!mine)
+        return NULL;
+    mine->pid = getpid();
+    mine->parent = parent;
+    pthread_mutex_init(&mine->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&mine->released, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return mine;
+}
+
+/* The process's own; NULL: out of memory. */
+static registry_t *
+get_registry(void)
+{
+    registry_t *current = __atomic_load_n(&registry, __ATOMIC_ACQUIRE), *mine;
+
+    if (current && current->pid == getpid())
+        return current;
+    if (!(mine = make_registry(current)))
+        return NULL;
+    if (__atomic_compare_exchange_n(&registry, &current, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return mine;
+    free(mine); /* another thread was faster */
+    return current;
+}
 
 alchi_pool_t *
 alchi_pool_create(void)
 {
-    alchi_pool_t *pool = calloc(1, sizeof(*pool));
+    alchi_pool_t *pool = get_registry() ? calloc(1, sizeof(*pool)) : NULL;
 
     if (pool)
         pthread_mutex_init(&pool->mutex, NULL);
     return pool;
 }
 
-/* ---- connections ---- */
+/* ---- hubs; with the registry's mutex held ---- */
 
 static void
 close_link(alchi_link_t *link)
@@ -44,99 +99,256 @@ close_link(alchi_link_t *link)
     link->buffer_size = 0;
 }
 
-/* With the mutex held: close the idle ones that are not of `keep`. */
+/* Close the idle ones that are not of group `keep`. */
 static void
-close_idle(alchi_pool_t *pool, uint64_t keep)
+close_idle(hub_t *hub, uint64_t keep)
 {
-    for (alchi_link_t *link = pool->links; link; link = link->next) {
+    for (alchi_link_t *link = hub->links; link; link = link->next) {
         if (!link->busy && link->channel && link->group != keep)
             close_link(link);
     }
 }
 
-void
-alchi_pool_close_idle(alchi_pool_t *pool)
+/* Close those of all sessions that nobody has used for too long. */
+static void
+close_forgotten(const registry_t *shared)
 {
-    pthread_mutex_lock(&pool->mutex);
-    close_idle(pool, 0);
-    pthread_mutex_unlock(&pool->mutex);
+    int64_t now = alchi_now_ns();
+
+    for (hub_t *hub = shared->hubs; hub; hub = hub->next) {
+        for (alchi_link_t *link = hub->links; link; link = link->next) {
+            if (!link->busy && link->channel && link->expires <= now)
+                close_link(link);
+        }
+    }
 }
 
-void
-alchi_pool_destroy(alchi_pool_t *pool)
+static hub_t *
+find_hub(const registry_t *shared, const alch_session_t *session)
+{
+    hub_t *hub;
+
+    DL_FOREACH(shared->hubs, hub)
+    {
+        if (hub->session == session->id && memcmp(hub->key, session->key, sizeof(hub->key)) == 0)
+            return hub;
+    }
+    return NULL;
+}
+
+static hub_t *
+join_hub(registry_t *shared, const alch_session_t *session)
+{
+    hub_t *hub = session->pool->hub;
+
+    if (hub)
+        return hub;
+    if (!(hub = find_hub(shared, session))) {
+        if (!(hub = calloc(1, sizeof(*hub))))
+            return NULL;
+        hub->session = session->id;
+        memcpy(hub->key, session->key, sizeof(hub->key));
+        DL_APPEND(shared->hubs, hub);
+    }
+    hub->handles++;
+    __atomic_store_n(&session->pool->hub, hub, __ATOMIC_RELEASE);
+    return hub;
+}
+
+static void
+leave_hub(registry_t *shared, hub_t *hub)
 {
     alchi_link_t *link, *next;
 
-    if (!pool)
+    if (!hub || --hub->handles > 0)
         return;
-    for (link = pool->links; link; link = next) {
+    DL_DELETE(shared->hubs, hub);
+    for (link = hub->links; link; link = next) {
         next = link->next;
         if (link->channel)
             close_link(link);
         free(link);
     }
+    explicit_bzero(hub->key, sizeof(hub->key));
+    free(hub);
+}
+
+/* ---- what a session does with them as a whole ---- */
+
+void
+alchi_pool_keep_only(alchi_pool_t *pool, uint64_t group)
+{
+    registry_t *shared = get_registry();
+
+    pthread_mutex_lock(&shared->mutex);
+    if (pool->hub)
+        close_idle(pool->hub, group);
+    pthread_mutex_unlock(&shared->mutex);
+}
+
+void
+alchi_pool_close_idle(alchi_pool_t *pool)
+{
+    registry_t *shared = get_registry();
+
+    pthread_mutex_lock(&shared->mutex);
+    if (pool->hub && pool->hub->handles == 1)
+        close_idle(pool->hub, 0);
+    pthread_mutex_unlock(&shared->mutex);
+}
+
+void
+alchi_pool_destroy(alchi_pool_t *pool)
+{
+    registry_t *shared;
+
+    if (!pool)
+        return;
+    shared = get_registry();
+    pthread_mutex_lock(&shared->mutex);
+    leave_hub(shared, pool->hub);
+    pthread_mutex_unlock(&shared->mutex);
     alchi_crew_release(pool->group);
     pthread_mutex_destroy(&pool->mutex);
     free(pool);
 }
 
+/* Other handles of the child may share the connections: each descriptor is closed once. */
 void
 alchi_pool_abandon(const alchi_pool_t *pool)
 {
-    const alchi_link_t *link = __atomic_load_n(&pool->links, __ATOMIC_ACQUIRE);
+    const hub_t *hub = __atomic_load_n(&pool->hub, __ATOMIC_ACQUIRE);
+    alchi_link_t *link = hub ? __atomic_load_n(&hub->links, __ATOMIC_ACQUIRE) : NULL;
 
     for (; link; link = link->next) {
-        int descriptor = __atomic_load_n(&link->descriptor, __ATOMIC_ACQUIRE);
+        int descriptor = __atomic_exchange_n(&link->descriptor, -1, __ATOMIC_ACQ_REL);
         if (descriptor >= 0)
             close(descriptor);
     }
 }
 
+/* ---- one connection ---- */
+
 /* An idle connection has nothing to read; if it has, that is its end. */
 static bool
 alive(const alchi_link_t *link)
 {
-    char byte;
-
-    return recv(link->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    return alchi_stream_idle(alchi_channel_stream(link->channel));
 }
 
-/* With the mutex held: an idle connection to the rank, else a node without one. NULL: there is none. */
+/* With the mutex held: an idle connection to the rank, or NULL. */
 static alchi_link_t *
-find_link(alchi_pool_t *pool, uint64_t group, int rank)
+find_idle(const hub_t *hub, const alch_session_t *session, uint64_t group, int rank)
 {
-    alchi_link_t *spare = NULL;
+    bool local = session->options.shared_memory;
 
-    for (alchi_link_t *link = pool->links; link; link = link->next) {
-        if (link->busy)
+    for (alchi_link_t *link = hub->links; link; link = link->next) {
+        if (link->busy || !link->channel || link->group != group || link->rank != rank || link->local != local)
             continue;
-        if (link->channel && link->group == group && link->rank == rank) {
-            if (alive(link))
-                return link;
-            close_link(link);
-        }
-        if (!link->channel)
-            spare = link;
+        if (alive(link))
+            return link;
+        close_link(link);
     }
-    return spare;
+    return NULL;
 }
 
-static alchi_link_t *
-take_link(alchi_pool_t *pool, uint64_t group, int rank)
+/* With the mutex held. */
+static int
+count(const hub_t *hub, uint64_t group, int rank, bool busy)
 {
+    int links = 0;
+
+    for (const alchi_link_t *link = hub->links; link; link = link->next)
+        links += link->busy == busy && link->channel && link->group == group && link->rank == rank;
+    return links;
+}
+
+/* With the mutex held: a place for a new connection. */
+static alchi_link_t *
+find_place(hub_t *hub)
+{
+    alchi_link_t *link = hub->links;
+
+    while (link && (link->busy || link->channel))
+        link = link->next;
+    if (link || !(link = calloc(1, sizeof(*link))))
+        return link;
+    link->descriptor = -1;
+    link->next = hub->links;
+    __atomic_store_n(&hub->links, link, __ATOMIC_RELEASE);
+    return link;
+}
+
+/* With the mutex held, but for the wait: an idle one, if need be one that is given back soon. */
+static alchi_link_t *
+await_idle(registry_t *shared, const alch_session_t *session, uint64_t group, int rank, alchi_deadline_t deadline)
+{
+    const int64_t second = 1000000000;
+    const hub_t *hub = session->pool->hub;
+    alchi_deadline_t soon = alchi_deadline_in_ms(SHARED_WAIT_MS);
+    struct timespec when;
     alchi_link_t *link;
 
-    pthread_mutex_lock(&pool->mutex);
-    link = find_link(pool, group, rank);
-    if (!link && (link = calloc(1, sizeof(*link)))) {
-        link->descriptor = -1;
-        link->next = pool->links;
-        __atomic_store_n(&pool->links, link, __ATOMIC_RELEASE);
-    }
-    if (link)
-        link->busy = true;
-    pthread_mutex_unlock(&pool->mutex);
+    if (soon > deadline)
+        soon = deadline;
+    when.tv_sec = (time_t)(soon / second);
+    when.tv_nsec = (long)(soon % second);
+    while (!(link = find_idle(hub, session, group, rank)) && count(hub, group, rank, true) >= SHARED_PER_RANK &&
+           alchi_deadline_left_ms(soon) > 0)
+        pthread_cond_timedwait(&shared->released, &shared->mutex, &when);
     return link;
+}
+
+/* An idle connection, or a place for one. NULL: out of memory. */
+static alchi_link_t *
+take_link(const alch_session_t *session, uint64_t group, int rank, alchi_deadline_t deadline)
+{
+    registry_t *shared = get_registry();
+    alchi_link_t *link = NULL;
+    hub_t *hub;
+
+    pthread_mutex_lock(&shared->mutex);
+    close_forgotten(shared);
+    hub = join_hub(shared, session);
+    if (hub && !(link = await_idle(shared, session, group, rank, deadline)))
+        link = find_place(hub);
+    if (link) {
+        link->busy = true;
+        link->group = group;
+        link->rank = rank;
+        link->local = session->options.shared_memory;
+    }
+    pthread_mutex_unlock(&shared->mutex);
+    return link;
+}
+
+/* The worker, or something on the way, may have given it up without our hearing of it; and if not, the question keeps
+ * the worker from doing so now. */
+static bool
+answers(alchi_link_t *link, alchi_deadline_t deadline)
+{
+    alchi_deadline_t limit = alchi_deadline_in_ms(PROBE_MS);
+    ProtobufCMessage *message = NULL;
+    alchi_frame_t frame;
+    bool good;
+
+    if (limit > deadline)
+        limit = deadline;
+    good = alchi_channel_send(link->channel, ALCHI_PING, 0, ++link->last_id, NULL) == ALCH_OK &&
+           alchi_channel_flush_by(link->channel, limit) == ALCH_OK &&
+           alchi_channel_receive_by(link->channel, limit, &frame, &message) == ALCH_OK && frame.type == ALCHI_EMPTY &&
+           frame.id == link->last_id;
+    alchi_message_free(message);
+    return good;
+}
+
+static void
+probe(alchi_link_t *link, alchi_deadline_t deadline)
+{
+    if (!link->channel || alchi_now_ns() - link->released < (int64_t)PROBE_AFTER_MS * 1000000)
+        return;
+    if (!answers(link, deadline))
+        close_link(link);
 }
 
 static int
@@ -169,16 +381,16 @@ open_link(alch_session_t *session, alchi_link_t *link, const alchi_crew_t *group
     int code;
 
     alchi_data_key(session->key, session->id, group->id, rank, key);
-    code = alchi_session_dial(&peer->address, &claim, key, session->name, ALCHI_PAYLOAD_MAX, deadline, &link->channel,
-                              NULL, &detail);
+    link->channel = alchi_local_open(session, &claim, key, deadline);
+    code = link->channel ? ALCH_OK
+                         : alchi_session_dial(&peer->address, &claim, key, session->name, ALCHI_PAYLOAD_MAX, deadline,
+                                              &link->channel, NULL, &detail);
     alchi_address_format(&peer->address, address, sizeof(address));
     if (code == ALCH_EAUTH)
         return alchi_error_rank(err, code, rank, "worker %d at %s could not prove that it belongs to this session: %s",
                                 peer->slot, address, detail.text);
     if (code != ALCH_OK)
         return alchi_error_rank(err, code, rank, "worker %d at %s: %s", peer->slot, address, detail.text);
-    link->group = group->id;
-    link->rank = rank;
     link->last_id = 0;
     __atomic_store_n(&link->descriptor, alchi_channel_fd(link->channel), __ATOMIC_RELEASE);
     return ALCH_OK;
@@ -188,133 +400,49 @@ int
 alchi_link_acquire(alch_session_t *session, const alchi_crew_t *group, int rank, size_t buffer_size,
                    alchi_deadline_t deadline, alchi_link_t **link_p, alch_error_t *err)
 {
-    alchi_link_t *link = take_link(session->pool, group->id, rank);
-    int code = link ? ALCH_OK : ALCH_ENOMEM;
+    alchi_link_t *link = take_link(session, group->id, rank, deadline);
+    int code = ALCH_OK;
 
-    if (link && !link->channel)
+    if (!link)
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a connection to worker %d",
+                               group->peers[rank].slot);
+    probe(link, deadline);
+    if (!link->channel)
         code = open_link(session, link, group, rank, deadline, err);
-    else if (!link)
-        alchi_error_set(err, code, "out of memory for a connection to worker %d", group->peers[rank].slot);
     if (code == ALCH_OK && make_buffers(link, buffer_size) != ALCH_OK)
         code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for buffers of %zu bytes", buffer_size);
     if (code != ALCH_OK) {
-        if (link)
-            alchi_link_release(session->pool, link, false);
+        alchi_link_release(session, link, false);
         return code;
     }
     *link_p = link;
     return ALCH_OK;
 }
 
-/* With the mutex held. */
-static int
-count_idle(const alchi_pool_t *pool, uint64_t group, int rank)
+static bool
+is_current(alchi_pool_t *pool, uint64_t group)
 {
-    int count = 0;
+    bool current;
 
-    for (const alchi_link_t *link = pool->links; link; link = link->next)
-        count += !link->busy && link->channel && link->group == group && link->rank == rank;
-    return count;
+    pthread_mutex_lock(&pool->mutex);
+    current = pool->group && pool->group->id == group;
+    pthread_mutex_unlock(&pool->mutex);
+    return current;
 }
 
 void
-alchi_link_release(alchi_pool_t *pool, alchi_link_t *link, bool reusable)
+alchi_link_release(alch_session_t *session, alchi_link_t *link, bool reusable)
 {
-    pthread_mutex_lock(&pool->mutex);
-    reusable = reusable && pool->group && pool->group->id == link->group &&
-               count_idle(pool, link->group, link->rank) < IDLE_PER_RANK;
-    if (!reusable)
+    registry_t *shared = get_registry();
+    bool wanted = reusable && session->options.idle_timeout_ms > 0 && is_current(session->pool, link->group);
+
+    pthread_mutex_lock(&shared->mutex);
+    if (!wanted || count(session->pool->hub, link->group, link->rank, false) >= IDLE_PER_RANK)
         close_link(link);
+    link->released = alchi_now_ns();
+    link->expires = alchi_deadline_in_ms(session->options.idle_timeout_ms);
     link->busy = false;
-    pthread_mutex_unlock(&pool->mutex);
-}
-
-/* ---- the group ---- */
-
-void
-alchi_crew_release(alchi_crew_t *group)
-{
-    if (group && __atomic_sub_fetch(&group->references, 1, __ATOMIC_ACQ_REL) == 0)
-        free(group);
-}
-
-const char *
-alchi_pool_host(const alch_session_t *session, const Alchw__Worker *worker)
-{
-    return worker->address && worker->address[0] ? worker->address : session->host;
-}
-
-static alchi_crew_t *
-make_group(const alch_session_t *session, const Alchw__Group *message)
-{
-    alchi_crew_t *group = calloc(1, sizeof(*group) + message->n_workers * sizeof(group->peers[0]));
-
-    if (!group)
-        return NULL;
-    group->id = message->id;
-    group->references = 1;
-    group->count = (int)message->n_workers;
-    for (int rank = 0; rank < group->count; rank++) {
-        const Alchw__Worker *worker = message->workers[rank];
-        alchi_peer_t *peer = &group->peers[rank];
-        peer->slot = (int)worker->slot;
-        peer->address.port = (int)worker->port;
-        snprintf(peer->address.host, sizeof(peer->address.host), "%s", alchi_pool_host(session, worker));
-    }
-    return group;
-}
-
-int
-alchi_pool_learn(alch_session_t *session, const Alchw__Group *message, alch_error_t *err)
-{
-    alchi_pool_t *pool = session->pool;
-    alchi_crew_t *group = NULL;
-
-    if (message && message->n_workers > GROUP_MAX)
-        return alchi_error_set(err, ALCH_EPROTO, "a worker group of %zu", message->n_workers);
-    if (message && message->id && message->ready && !(group = make_group(session, message)))
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a group of %zu workers", message->n_workers);
-    pthread_mutex_lock(&pool->mutex);
-    if (!group || !pool->group || group->id != pool->group->id)
-        close_idle(pool, group ? group->id : 0);
-    alchi_crew_release(pool->group);
-    pool->group = group;
-    pthread_mutex_unlock(&pool->mutex);
-    return ALCH_OK;
-}
-
-static alchi_crew_t *
-known_group(alchi_pool_t *pool)
-{
-    alchi_crew_t *group;
-
-    pthread_mutex_lock(&pool->mutex);
-    group = pool->group;
-    if (group)
-        __atomic_add_fetch(&group->references, 1, __ATOMIC_RELAXED);
-    pthread_mutex_unlock(&pool->mutex);
-    return group;
-}
-
-int
-alchi_pool_group(alch_session_t *session, bool fresh, alchi_crew_t **group_p, alch_error_t *err)
-{
-    alchi_crew_t *group = fresh ? NULL : known_group(session->pool);
-    Alchw__Group *message;
-    int code;
-
-    if (!group) {
-        code = alchi_session_request(session, ALCHI_GET_GROUP, NULL, ALCHI_GROUP, 0, &message, err);
-        if (code != ALCH_OK)
-            return code;
-        code = alchi_pool_learn(session, message, err);
-        alchi_message_free(message);
-        if (code != ALCH_OK)
-            return code;
-        group = known_group(session->pool);
-    }
-    if (!group)
-        return alchi_error_set(err, ALCH_ESTATE, "the session has no workers");
-    *group_p = group;
-    return ALCH_OK;
+    close_forgotten(shared);
+    pthread_cond_signal(&shared->released);
+    pthread_mutex_unlock(&shared->mutex);
 }

@@ -2,8 +2,13 @@
  * @file pool.h
  * The worker group as the client knows it, and the data connections to its ranks.
  *
- * Idle connections are kept and used again. The list of all connections only grows while the session lives and each
- * node publishes its descriptor atomically, so that a forked child can close them at any moment without a lock.
+ * All sessions of a process with the same id and key share their connections, whether they were opened or attached:
+ * one is used by one transfer at a time, then kept for the next until it was idle for `idle_timeout_ms`; what has
+ * passed its time is closed when any connection of the process is taken or given back. The list of a session's
+ * connections only grows while it has handles and each node publishes its descriptor atomically, so that a forked
+ * child can close them at any moment without a lock.
+ *
+ * All functions but alchi_pool_destroy() are MT-Safe.
  */
 #ifndef ALCHI_POOL_H
 #define ALCHI_POOL_H
@@ -12,7 +17,14 @@
 #include "net/auth.h"
 #include <alchemist/session.h>
 
-typedef struct alchi_pool alchi_pool_t;
+#include <pthread.h>
+
+/** What one handle has of them. */
+typedef struct {
+    pthread_mutex_t mutex; /* guards `group` */
+    struct alchi_crew *group;
+    struct alchi_hub *hub; /* the connections it shares; atomic; NULL until it needs one */
+} alchi_pool_t;
 
 typedef struct {
     int slot;
@@ -20,7 +32,7 @@ typedef struct {
 } alchi_peer_t;
 
 /** A group, immutable and counted. */
-typedef struct {
+typedef struct alchi_crew {
     uint64_t id;
     int references; /* atomic */
     int count;
@@ -30,13 +42,15 @@ typedef struct {
 /** Two buffers per connection: one is filled while the other is sent. */
 #define ALCHI_LINK_BUFFERS 2
 
-/** An authenticated data connection to one rank. Its user owns everything but `next`, `descriptor`, `busy`. */
+/** An authenticated data connection to one rank. While it is busy its user owns `channel` and what follows. */
 typedef struct alchi_link {
     struct alchi_link *next; /* constant once it is listed */
     int descriptor;          /* atomic; -1: closed */
-    bool busy;               /* guarded by the pool */
+    bool busy;               /* this and below guarded by the pool */
     uint64_t group;
     int rank;
+    bool local; /* made by a handle that wants shared memory where that is possible */
+    int64_t released, expires; /* when it was given back last, when it is closed if it stays idle */
     alchi_channel_t *channel;
     uint64_t last_id;
     uint8_t *buffers[ALCHI_LINK_BUFFERS];
@@ -44,12 +58,14 @@ typedef struct alchi_link {
 } alchi_link_t;
 
 alchi_pool_t *alchi_pool_create(void);
-/** No connection may be in use. NULL is allowed. */
+/** The handle may use no connection. The last one of a session closes them. NULL is allowed. */
 void alchi_pool_destroy(alchi_pool_t *pool);
 /** In a forked child: close descriptors and touch nothing else. */
 void alchi_pool_abandon(const alchi_pool_t *pool);
-/** Close idle connections. */
+/** Close idle connections unless other handles share them. */
 void alchi_pool_close_idle(alchi_pool_t *pool);
+/** Close idle connections to other groups. */
+void alchi_pool_keep_only(alchi_pool_t *pool, uint64_t group);
 
 /** The group as last heard of; asks the driver if unknown or `fresh`. Release it.
  *  @return ALCH_OK, ALCH_ESTATE (no group), ALCH_EGROUP, and what requests return */
@@ -66,6 +82,6 @@ const char *alchi_pool_host(const alch_session_t *session, const Alchw__Worker *
 int alchi_link_acquire(alch_session_t *session, const alchi_crew_t *group, int rank, size_t buffer_size,
                        alchi_deadline_t deadline, alchi_link_t **link_p, alch_error_t *err);
 /** `reusable` false: it is closed. */
-void alchi_link_release(alchi_pool_t *pool, alchi_link_t *link, bool reusable);
+void alchi_link_release(alch_session_t *session, alchi_link_t *link, bool reusable);
 
 #endif

@@ -22,6 +22,7 @@ struct alchi_peer {
     bool shut;
     alchi_responder_t responder;
     alchi_timer_t timer;
+    int64_t since; /* accepted */
     alchi_peer_t *prev, *next;
     alchi_peer_t *dead_next;
 };
@@ -234,6 +235,7 @@ peer_create(alchi_peers_t *peers, int fd)
     peer->link.ops = &peer_ops;
     peer->peers = peers;
     peer->channel = channel;
+    peer->since = alchi_now_ns();
     if (uv_poll_init(peers->loop, &peer->poll, fd)) {
         alchi_channel_destroy(channel);
         free(peer);
@@ -254,6 +256,9 @@ evict(alchi_peers_t *peers)
     {
         if (peer->state != HANDSHAKE)
             continue;
+        if (peers->strangers < ALCHI_STRANGERS_CROWD &&
+            alchi_now_ns() - peer->since < (int64_t)ALCHI_STRANGER_MS * 1000000)
+            return;
         alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: %d are waiting to authenticate", peer->link.host,
                   peers->strangers);
         die(peer);

@@ -9,7 +9,11 @@
 #include "net/channel.h"
 #include <uv.h>
 
-#define ALCHI_STRANGERS_MAX 64 /* connections that have not authenticated yet */
+/* Connections that have not authenticated yet. Executors come in crowds: up to the second number of them the oldest
+ * goes only if it has had ALCHI_STRANGER_MS. */
+#define ALCHI_STRANGERS_MAX 64
+#define ALCHI_STRANGERS_CROWD 1024
+#define ALCHI_STRANGER_MS 500
 #define ALCHI_HANDSHAKE_MS 10000
 #define ALCHI_FAREWELL_MS 1000 /* to take the last word before a close */
 

@@ -12,8 +12,15 @@
 #include <sys/socket.h>
 #include <utlist.h>
 
-#define TURN_BYTES ((size_t)4 << 20) /* then others get their turn */
+#define TURN_BYTES ((size_t)1 << 20) /* then others get their turn */
+/* A peer that moves less than this within io_timeout_ms, and ends no message, counts as stalled: a byte now and then
+ * does not keep a place. */
+#define PACE_BYTES ((size_t)256 << 10)
 #define CLOSING_MS 1000
+
+/* With its channel's buffers (two small messages), however it is used. */
+_Static_assert(sizeof(alchi_conn_t) + ALCHI_CONN_REPLIES * sizeof(alchi_reply_t) <= ((size_t)48 << 10),
+               "a connection's state is bounded");
 
 alchi_conn_t *
 alchi_conn_create(const alchi_data_config_t *config, int fd)
@@ -31,7 +38,10 @@ alchi_conn_create(const alchi_data_config_t *config, int fd)
     conn->config = config;
     conn->channel = channel;
     alchi_peer_host(fd, conn->peer, sizeof conn->peer);
+    if (!conn->peer[0])
+        snprintf(conn->peer, sizeof conn->peer, "this host");
     alchi_responder_init(conn->responder);
+    conn->since = alchi_now_ns();
     conn->deadline = alchi_deadline_in_ms(config->handshake_timeout_ms);
     return conn;
 }
@@ -51,11 +61,11 @@ alchi_reply_free(const alchi_conn_t *conn, alchi_reply_t *reply)
     if (!reply)
         return;
     alchi_store_release(conn->config->store, reply->part);
+    alchi_message_free(reply->regions);
     free(reply);
 }
 
 void
-    alchi_message_free(reply->regions);
 alchi_conn_destroy(alchi_conn_t *conn)
 {
     alchi_reply_t *reply, *next;
@@ -69,8 +79,9 @@ alchi_conn_destroy(alchi_conn_t *conn)
     alchi_reply_free(conn, conn->in.reply);
     alchi_store_release(conn->config->store, conn->in.part);
     forget_responder(conn);
+    alchi_conn_unshare(conn);
     alchi_channel_destroy(conn->channel);
-    free(conn->stage);
+    alchi_stage_put(conn->stages, conn->stage);
     free(conn);
 }
 
@@ -105,6 +116,9 @@ alchi_conn_timed_out(const alchi_conn_t *conn)
     if (conn->state == ALCHI_CONN_HANDSHAKE)
         alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: no proof within %d ms", conn->peer,
                   conn->config->handshake_timeout_ms);
+    else if (conn->state == ALCHI_CONN_OPEN && conn->idle)
+        alchi_log(ALCHI_LOG_DEBUG, "data connection from %s closed: idle for %d s", conn->peer,
+                  conn->config->idle_timeout_ms / 1000);
     else if (conn->state == ALCHI_CONN_OPEN)
         alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: stalled for %d ms in the middle of %s",
                   conn->peer, conn->config->io_timeout_ms,
@@ -126,6 +140,27 @@ find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE],
     return ALCH_OK;
 }
 
+static void
+become_idle(alchi_conn_t *conn)
+{
+    conn->idle = true;
+    conn->deadline = alchi_deadline_in_ms(conn->config->idle_timeout_ms);
+}
+
+/* One too many: it has proved itself, so it may know why. */
+static void
+turn_away(alchi_conn_t *conn, uint64_t id)
+{
+    alch_error_t err = {ALCH_OK, -1, ""};
+
+    alchi_error_rank(&err, ALCH_ELIMIT, conn->config->rank,
+                     "%d data connections are open already, the limit of a worker (--connections)",
+                     conn->config->connection_limit);
+    alchi_log(ALCHI_LOG_WARNING, "data connection from %s refused: %s", conn->peer, err.text);
+    alchi_channel_send_error(conn->channel, id, &err);
+    start_closing(conn);
+}
+
 static int
 welcome(alchi_conn_t *conn, uint64_t id)
 {
@@ -136,7 +171,7 @@ welcome(alchi_conn_t *conn, uint64_t id)
     message.server_version = (char *)alch_version();
     forget_responder(conn);
     conn->state = ALCHI_CONN_OPEN;
-    conn->deadline = ALCHI_NEVER;
+    become_idle(conn);
     /* Requests on this connection are small; bulk data is payload. */
     alchi_channel_set_limits(conn->channel, ALCHI_META_MAX_UNAUTHENTICATED, ALCHI_PAYLOAD_MAX);
     return alchi_channel_send(conn->channel, ALCHI_WELCOME, ALCHI_FRAME_REPLY, id, &message);
@@ -164,6 +199,8 @@ handshake(alchi_conn_t *conn)
         if (rc) {
             alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: %s", conn->peer, err.text);
             start_closing(conn);
+        } else if (done && conn->full) {
+            turn_away(conn, frame.id);
         } else if (done && welcome(conn, frame.id)) {
             return ALCH_ECONNECT;
         }
@@ -171,14 +208,22 @@ handshake(alchi_conn_t *conn)
     return ALCH_OK;
 }
 
-/* A peer that has to send or to read now has io_timeout_ms from its last sign of life. */
+/* A peer that has to send or to read now has io_timeout_ms for its message, and again for each PACE_BYTES of it. */
 static void
-set_deadline(alchi_conn_t *conn, bool moved)
+set_deadline(alchi_conn_t *conn, size_t moved)
 {
-    if (!conn->in.active && !alchi_conn_has_output(conn) && !alchi_channel_buffered(conn->channel))
-        conn->deadline = ALCHI_NEVER;
-    else if (moved || conn->deadline == ALCHI_NEVER)
-        conn->deadline = alchi_deadline_in_ms(conn->config->io_timeout_ms);
+    conn->pace += moved;
+    if (!conn->in.active && !alchi_conn_has_output(conn) && !alchi_channel_buffered(conn->channel)) {
+        if (!conn->idle || moved > 0)
+            become_idle(conn);
+        return;
+    }
+    if (!conn->idle && conn->pace < PACE_BYTES && conn->done == conn->done_seen)
+        return;
+    conn->idle = false;
+    conn->pace = 0;
+    conn->done_seen = conn->done;
+    conn->deadline = alchi_deadline_in_ms(conn->config->io_timeout_ms);
 }
 
 static int
@@ -194,7 +239,30 @@ serve(alchi_conn_t *conn)
         return rc;
     /* Frames that the channel holds already raise no event. */
     conn->again = received >= TURN_BYTES || sent >= TURN_BYTES || (paused && !alchi_conn_paused(conn));
-    set_deadline(conn, received > 0 || sent > 0);
+    set_deadline(conn, received + sent);
+    return ALCH_OK;
+}
+
+/* Whoever closes with bytes unread sends a reset, which would overtake what was said last. */
+static int
+finish_closing(alchi_conn_t *conn)
+{
+    size_t dropped = 0;
+    ssize_t n;
+    int rc = alchi_channel_flush(conn->channel);
+
+    if (rc)
+        return rc == ALCH_EAGAIN ? ALCH_OK : rc;
+    if (!conn->ending)
+        shutdown(alchi_channel_fd(conn->channel), SHUT_WR);
+    conn->ending = true;
+    while (dropped < TURN_BYTES) {
+        n = alchi_stream_read(alchi_channel_stream(conn->channel), conn->scratch, ALCHI_CONN_SCRATCH);
+        if (n <= 0)
+            return n < 0 ? ALCH_ECONNECT : ALCH_OK;
+        dropped += (size_t)n;
+    }
+    conn->again = true;
     return ALCH_OK;
 }
 
@@ -208,8 +276,8 @@ alchi_conn_turn(alchi_conn_t *conn)
         rc = handshake(conn);
     if (!rc && conn->state == ALCHI_CONN_OPEN)
         rc = serve(conn);
-    if (!rc && conn->state == ALCHI_CONN_CLOSING && alchi_channel_flush(conn->channel) != ALCH_EAGAIN)
-        rc = ALCH_ECONNECT;
+    if (!rc && conn->state == ALCHI_CONN_CLOSING)
+        rc = finish_closing(conn);
     return rc;
 }
 
@@ -219,9 +287,9 @@ alchi_conn_events(const alchi_conn_t *conn)
     bool output = alchi_channel_wants_write(conn->channel) || conn->out.active;
     unsigned events = 0;
 
-    if (conn->state != ALCHI_CONN_CLOSING && !alchi_conn_paused(conn))
+    if (conn->state == ALCHI_CONN_CLOSING || !alchi_conn_paused(conn))
         events |= EPOLLIN;
     if (output && (conn->blocked || conn->state != ALCHI_CONN_OPEN))
         events |= EPOLLOUT;
-    return events;
+    return (unsigned)alchi_stream_poll_events(alchi_channel_stream(conn->channel), (short)events);
 }

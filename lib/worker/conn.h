@@ -10,10 +10,10 @@
 #include "net/channel.h"
 #include "worker/data.h"
 #include "worker/span.h"
+#include "worker/stage.h"
 
-#define ALCHI_CONN_REPLIES 64 /* requests that wait for their answers to leave; then no more are read */
+#define ALCHI_CONN_REPLIES 24 /* requests that wait for their answers to leave; then no more are read */
 #define ALCHI_CONN_SCRATCH ((size_t)256 << 10)
-#define ALCHI_CONN_STAGE ((size_t)64 << 10)
 #define ALCHI_CONN_RUNS 240   /* columns in one payload frame */
 
 typedef enum { ALCHI_CONN_HANDSHAKE, ALCHI_CONN_OPEN, ALCHI_CONN_CLOSING } alchi_conn_state_t;
@@ -67,14 +67,23 @@ typedef struct alchi_conn {
     alchi_reply_t *small, *blocks;
     int replies;
     uint8_t *scratch;             /* of the serving thread, ALCHI_CONN_SCRATCH bytes, free between turns */
-    uint8_t *stage;               /* columns that are too short to be sent one by one, put together */
-    alchi_deadline_t deadline;    /* when to give up; ALCHI_NEVER while nothing is awaited */
+    alchi_stages_t *stages;       /* of the serving thread */
+    uint8_t *stage;               /* one of them: columns that are too short to be sent one by one, put together */
+    alchi_deadline_t deadline;    /* when to give up */
+    bool idle;                    /* nothing is under way: it may last long */
+    size_t pace;                  /* bytes moved since the deadline was put off */
+    uint64_t done, done_seen;     /* answers queued and sent; of them when the deadline was put off */
+    bool full;                    /* the worker serves as many as it may: set before each turn of a handshake */
+    bool ending;                  /* closing: all is said, now the peer's bytes are dropped until it closes */
+    int64_t since;                /* when it was accepted */
     bool blocked;                 /* the peer must read before more can be sent */
     bool again;                   /* there is more to do now */
+    bool shared;                  /* its bytes go through shared memory */
     /* for the thread that serves it */
-    bool ready, counted;
+    bool queued, counted;
     unsigned events;
     struct alchi_conn *prev, *next;
+    struct alchi_conn *queue_prev, *queue_next;
 } alchi_conn_t;
 
 /** Takes the socket over, also on failure (NULL: out of memory). */
@@ -101,6 +110,14 @@ int alchi_conn_refuse(alchi_conn_t *conn, int code, const char *format, ...) __a
 int alchi_conn_receive(alchi_conn_t *conn, size_t budget, size_t *bytes_p);
 int alchi_conn_send(alchi_conn_t *conn, size_t budget, size_t *bytes_p);
 
+/** Answer a DATA_MISSING (missing.c). @return ALCH_OK, ALCH_ENOMEM */
+int alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask);
+
+/** Answer a DATA_SHARE. @return as alchi_conn_turn() */
+int alchi_conn_share(alchi_conn_t *conn, const alchi_frame_t *frame);
+/** Of a connection that ends: another may share memory in its place. */
+void alchi_conn_unshare(alchi_conn_t *conn);
+
 /** Queue an answer. It is taken over. */
 void alchi_conn_answer(alchi_conn_t *conn, alchi_reply_t *reply);
 /** Free an answer, with its reference. */
@@ -110,14 +127,6 @@ static inline bool
 alchi_conn_paused(const alchi_conn_t *conn)
 {
     return !conn->in.active && conn->replies >= ALCHI_CONN_REPLIES;
-/** Answer a DATA_MISSING (missing.c). @return ALCH_OK, ALCH_ENOMEM */
-int alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask);
-
-/** Answer a DATA_SHARE. @return as alchi_conn_turn() */
-int alchi_conn_share(alchi_conn_t *conn, const alchi_frame_t *frame);
-/** Of a connection that ends: another may share memory in its place. */
-void alchi_conn_unshare(alchi_conn_t *conn);
-
 }
 
 static inline bool

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "net/address.h"
+#include "net/shm.h"
 #include "worker/conn.h"
 
 #include <errno.h>
@@ -21,11 +22,16 @@
 #define THREADS_DEFAULT 2
 #define THREADS_MAX 64
 #define CONNECTIONS_DEFAULT 256
-#define STRANGERS_MAX 32 /* connections that have not proved themselves; one more closes the oldest */
+/* Connections that have not proved themselves. Who means it needs only milliseconds: one more waits for its turn, and
+ * when the oldest has had STRANGER_MS it is closed in its favour. */
+#define STRANGERS_MAX 64
+#define STRANGER_MS 500
 #define IO_TIMEOUT_MS 60000
+#define IDLE_TIMEOUT_MS 600000
 #define HANDSHAKE_TIMEOUT_MS 10000
 #define ACCEPT_PAUSE_MS 100 /* when descriptors run out */
-#define BACKLOG 128
+#define CROWD_PAUSE_MS 10
+#define BACKLOG 4096
 #define EVENTS 64
 
 typedef struct {
@@ -34,17 +40,24 @@ typedef struct {
     bool started;
     int epoll_fd, wake_fd;
     uint8_t *scratch;
+    alchi_stages_t stages;
     alchi_conn_t *conns;
-    int strangers; /* of the first thread */
+    alchi_conn_t *queue; /* those that have something to do, in turn */
+    int queued;
+    alchi_deadline_t first_deadline; /* none is earlier */
+    int strangers;                   /* of the first thread */
     alchi_deadline_t accept_again;
+    atomic_int load;       /* authenticated connections, also those that are still in the inbox */
     pthread_mutex_t mutex; /* guards inbox */
     alchi_conn_t *inbox;   /* handed over by the first thread */
 } server_t;
 
+#define LISTENERS 3 /* TCP, two for this host */
+
 struct alchi_data {
     alchi_data_config_t config;
+    alchi_local_t local;
     server_t *servers;
-    int next; /* who gets the next connection */
     atomic_int connections;
     atomic_bool stop;
 };
@@ -68,18 +81,49 @@ watch(server_t *server, int fd, unsigned events, void *who)
 
 /* ---- connections of one thread ---- */
 
+/* Everybody has one turn before anybody has two. */
+static void
+enqueue(server_t *server, alchi_conn_t *conn)
+{
+    if (conn->queued)
+        return;
+    conn->queued = true;
+    server->queued++;
+    DL_APPEND2(server->queue, conn, queue_prev, queue_next);
+}
+
+static void
+dequeue(server_t *server, alchi_conn_t *conn)
+{
+    if (!conn->queued)
+        return;
+    conn->queued = false;
+    server->queued--;
+    DL_DELETE2(server->queue, conn, queue_prev, queue_next);
+}
+
 static void
 close_conn(server_t *server, alchi_conn_t *conn)
 {
     bool counted = conn->counted;
 
+    dequeue(server, conn);
     DL_DELETE(server->conns, conn);
     alchi_conn_destroy(conn);
-    /* Who sees the number fall finds its references gone. */
-    if (counted)
-        atomic_fetch_sub(&server->data->connections, 1);
-    else
+    if (!counted) {
         server->strangers--;
+        return;
+    }
+    atomic_fetch_sub(&server->load, 1);
+    /* Who sees the number fall finds its references gone. */
+    atomic_fetch_sub(&server->data->connections, 1);
+}
+
+static void
+note_deadline(server_t *server, const alchi_conn_t *conn)
+{
+    if (conn->deadline < server->first_deadline)
+        server->first_deadline = conn->deadline;
 }
 
 static void
@@ -87,8 +131,10 @@ add_conn(server_t *server, alchi_conn_t *conn)
 {
     DL_APPEND(server->conns, conn);
     conn->scratch = server->scratch;
-    conn->ready = true;
+    conn->stages = &server->stages;
     conn->events = alchi_conn_events(conn);
+    enqueue(server, conn);
+    note_deadline(server, conn);
     if (watch(server, alchi_channel_fd(conn->channel), conn->events, conn)) {
         alchi_log(ALCHI_LOG_ERROR, "cannot watch a data connection: %s", strerror(errno));
         close_conn(server, conn);
@@ -111,6 +157,7 @@ take_inbox(server_t *server)
 static void
 hand_over(server_t *server, alchi_conn_t *conn, server_t *to)
 {
+    dequeue(server, conn);
     DL_DELETE(server->conns, conn);
     epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, alchi_channel_fd(conn->channel), NULL);
     pthread_mutex_lock(&to->mutex);
@@ -119,21 +166,20 @@ hand_over(server_t *server, alchi_conn_t *conn, server_t *to)
     wake(to);
 }
 
-/* A connection has just proved itself. @return true: another thread has it now */
+/* A connection has just proved itself: the thread with the fewest gets it. @return true: another thread has it now */
 static bool
 settle(server_t *server, alchi_conn_t *conn)
 {
     alchi_data_t *data = server->data;
-    server_t *to = &data->servers[data->next];
+    server_t *to = &data->servers[0];
 
+    for (int k = 1; k < data->config.threads; k++)
+        if (atomic_load(&data->servers[k].load) < atomic_load(&to->load))
+            to = &data->servers[k];
     conn->counted = true;
     server->strangers--;
-    if (atomic_fetch_add(&data->connections, 1) >= data->config.connection_limit) {
-        alchi_conn_refuse(conn, ALCH_ELIMIT, "%d data connections are open already", data->config.connection_limit);
-        conn->again = true;
-        return false;
-    }
-    data->next = (data->next + 1) % data->config.threads;
+    atomic_fetch_add(&data->connections, 1);
+    atomic_fetch_add(&to->load, 1);
     if (to == server)
         return false;
     hand_over(server, conn, to);
@@ -143,15 +189,20 @@ settle(server_t *server, alchi_conn_t *conn)
 static void
 serve_conn(server_t *server, alchi_conn_t *conn)
 {
+    const alchi_data_t *data = server->data;
     unsigned events;
 
-    conn->ready = false;
+    /* Only this thread adds connections while it serves a handshake. */
+    conn->full = !conn->counted && atomic_load(&data->connections) >= data->config.connection_limit;
     if (alchi_conn_turn(conn)) {
         close_conn(server, conn);
         return;
     }
     if (!conn->counted && conn->state == ALCHI_CONN_OPEN && settle(server, conn))
         return;
+    if (conn->again)
+        enqueue(server, conn);
+    note_deadline(server, conn);
     events = alchi_conn_events(conn);
     if (events != conn->events) {
         struct epoll_event event = {.events = events, .data.ptr = conn};
@@ -161,17 +212,32 @@ serve_conn(server_t *server, alchi_conn_t *conn)
     }
 }
 
+/* One turn for each that has something to do now; who has more to do queues up again. */
 static void
 serve_all(server_t *server)
+{
+    for (int k = server->queued; k > 0 && server->queue; k--) {
+        alchi_conn_t *conn = server->queue;
+
+        dequeue(server, conn);
+        serve_conn(server, conn);
+    }
+}
+
+static void
+close_late(server_t *server)
 {
     int64_t now = alchi_now_ns();
     alchi_conn_t *conn, *next;
 
+    if (server->first_deadline > now)
+        return;
+    server->first_deadline = ALCHI_NEVER;
     DL_FOREACH_SAFE(server->conns, conn, next)
     {
-        if (conn->ready || conn->again) {
-            serve_conn(server, conn);
-        } else if (conn->deadline <= now) {
+        if (conn->deadline > now) {
+            note_deadline(server, conn);
+        } else {
             alchi_conn_timed_out(conn);
             close_conn(server, conn);
         }
@@ -180,19 +246,58 @@ serve_all(server_t *server)
 
 /* ---- new ones: the first thread ---- */
 
-static void
-close_oldest_stranger(server_t *server)
+/* -1: there is none. */
+static int
+listener(const alchi_data_t *data, int k)
+{
+    return k == 0 ? data->config.listen_fd : data->local.fd[k - 1];
+}
+
+static alchi_conn_t *
+oldest_stranger(server_t *server)
 {
     alchi_conn_t *conn;
 
-    DL_FOREACH(server->conns, conn)
-    {
-        if (!conn->counted) {
-            alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: too many without proof", conn->peer);
-            close_conn(server, conn);
-            return;
-        }
+    DL_SEARCH_SCALAR(server->conns, conn, counted, false);
+    return conn;
+}
+
+static void
+pause_accepting(server_t *server, int ms)
+{
+    server->accept_again = alchi_deadline_in_ms(ms);
+    for (int k = 0; k < LISTENERS; k++)
+        epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, listener(server->data, k), NULL);
+}
+
+/* @return false: not now */
+static bool
+make_room(server_t *server)
+{
+    alchi_conn_t *oldest;
+
+    if (server->strangers < STRANGERS_MAX)
+        return true;
+    oldest = oldest_stranger(server);
+    if (alchi_now_ns() - oldest->since < (int64_t)STRANGER_MS * 1000000) {
+        pause_accepting(server, CROWD_PAUSE_MS);
+        return false;
     }
+    alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: too many without proof", oldest->peer);
+    close_conn(server, oldest);
+    return true;
+}
+
+static int
+watch_listeners(server_t *server)
+{
+    for (int k = 0; k < LISTENERS; k++) {
+        int fd = listener(server->data, k);
+
+        if (fd >= 0 && watch(server, fd, EPOLLIN, server->data))
+            return -1;
+    }
+    return 0;
 }
 
 static void
@@ -201,15 +306,14 @@ accept_failed(server_t *server, int number)
     if (number == EAGAIN || number == EINTR || number == ECONNABORTED)
         return;
     alchi_log(ALCHI_LOG_WARNING, "cannot accept a data connection: %s", strerror(number));
-    server->accept_again = alchi_deadline_in_ms(ACCEPT_PAUSE_MS);
-    epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, server->data->config.listen_fd, NULL);
+    pause_accepting(server, ACCEPT_PAUSE_MS);
 }
 
 static void
-accept_all(server_t *server)
+accept_all(server_t *server, int listen_fd)
 {
-    for (int k = 0; k < STRANGERS_MAX; k++) {
-        int fd = accept4(server->data->config.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    for (int k = 0; k < STRANGERS_MAX && make_room(server); k++) {
+        int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         alchi_conn_t *conn;
 
         if (fd < 0) {
@@ -217,8 +321,6 @@ accept_all(server_t *server)
             return;
         }
         alchi_socket_prepare(fd);
-        if (server->strangers >= STRANGERS_MAX)
-            close_oldest_stranger(server);
         conn = alchi_conn_create(&server->data->config, fd);
         if (!conn) {
             alchi_log(ALCHI_LOG_ERROR, "no memory for a data connection");
@@ -234,17 +336,11 @@ accept_all(server_t *server)
 static int
 wait_ms(const server_t *server)
 {
-    alchi_deadline_t first = server->accept_again;
-    const alchi_conn_t *conn;
+    alchi_deadline_t first = server->first_deadline;
 
-    DL_FOREACH(server->conns, conn)
-    {
-        if (conn->again || conn->ready)
-            return 0;
-        if (conn->deadline < first)
-            first = conn->deadline;
-    }
-    return alchi_deadline_left_ms(first);
+    if (server->queue)
+        return 0;
+    return alchi_deadline_left_ms(server->accept_again < first ? server->accept_again : first);
 }
 
 static void *
@@ -264,18 +360,20 @@ run(void *argument)
             if (events[k].data.ptr == data)
                 incoming = true;
             else if (events[k].data.ptr != server)
-                ((alchi_conn_t *)events[k].data.ptr)->ready = true;
+                enqueue(server, events[k].data.ptr);
             else if (read(server->wake_fd, &ignored, sizeof ignored) < 0)
                 continue;
         }
         take_inbox(server);
         if (server->accept_again != ALCHI_NEVER && server->accept_again <= alchi_now_ns()) {
             server->accept_again = ALCHI_NEVER;
-            watch(server, data->config.listen_fd, EPOLLIN, data);
+            watch_listeners(server);
         }
         serve_all(server);
-        if (incoming)
-            accept_all(server);
+        close_late(server);
+        for (int k = 0; incoming && k < LISTENERS; k++)
+            if (listener(data, k) >= 0)
+                accept_all(server, listener(data, k));
     }
     return NULL;
 }
@@ -296,6 +394,7 @@ server_fini(server_t *server)
     if (server->wake_fd >= 0)
         close(server->wake_fd);
     pthread_mutex_destroy(&server->mutex);
+    alchi_stages_fini(&server->stages);
     free(server->scratch);
 }
 
@@ -313,6 +412,7 @@ alchi_data_stop(alchi_data_t *data)
             pthread_join(data->servers[k].thread, NULL);
     for (int k = 0; k < data->config.threads; k++)
         server_fini(&data->servers[k]);
+    alchi_local_close(&data->local);
     explicit_bzero(data->config.key, sizeof data->config.key);
     free(data->servers);
     free(data);
@@ -331,7 +431,7 @@ server_start(alchi_data_t *data, server_t *server)
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->epoll_fd < 0 || server->wake_fd < 0 || watch(server, server->wake_fd, EPOLLIN, server))
         return errno;
-    if (server == data->servers && watch(server, data->config.listen_fd, EPOLLIN, data))
+    if (server == data->servers && watch_listeners(server))
         return errno;
     sigfillset(&all); /* signals are for the main thread */
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -349,6 +449,7 @@ data_create(const alchi_data_config_t *config)
     if (!data)
         return NULL;
     data->config = *config;
+    data->local = (alchi_local_t){.fd = {-1, -1}};
     if (data->config.threads <= 0)
         data->config.threads = THREADS_DEFAULT;
     if (data->config.threads > THREADS_MAX)
@@ -357,6 +458,8 @@ data_create(const alchi_data_config_t *config)
         data->config.connection_limit = CONNECTIONS_DEFAULT;
     if (data->config.io_timeout_ms <= 0)
         data->config.io_timeout_ms = IO_TIMEOUT_MS;
+    if (data->config.idle_timeout_ms <= 0)
+        data->config.idle_timeout_ms = IDLE_TIMEOUT_MS;
     if (data->config.handshake_timeout_ms <= 0)
         data->config.handshake_timeout_ms = HANDSHAKE_TIMEOUT_MS;
     data->servers = calloc((size_t)data->config.threads, sizeof *data->servers);
@@ -365,7 +468,8 @@ data_create(const alchi_data_config_t *config)
         return NULL;
     }
     for (int k = 0; k < data->config.threads; k++) {
-        data->servers[k] = (server_t){.data = data, .epoll_fd = -1, .wake_fd = -1, .accept_again = ALCHI_NEVER};
+        data->servers[k] = (server_t){.data = data, .epoll_fd = -1, .wake_fd = -1};
+        data->servers[k].accept_again = data->servers[k].first_deadline = ALCHI_NEVER;
         pthread_mutex_init(&data->servers[k].mutex, NULL);
     }
     return data;
@@ -388,6 +492,15 @@ start_listening(int fd, int *port_p, alch_error_t *err)
     return ALCH_OK;
 }
 
+static void
+listen_locally(alchi_data_t *data)
+{
+    const alchi_data_config_t *config = &data->config;
+    alchi_claim_t claim = {ALCHI_ROLE_DATA, config->session, config->group, config->rank};
+
+    alchi_local_listen(&data->local, config->key, &claim);
+}
+
 int
 alchi_data_start(const alchi_data_config_t *config, alchi_data_t **data_p, int *port_p, alch_error_t *err)
 {
@@ -397,6 +510,8 @@ alchi_data_start(const alchi_data_config_t *config, alchi_data_t **data_p, int *
     if (!data)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     rc = start_listening(config->listen_fd, &port, err);
+    if (!rc && config->shared_memory)
+        listen_locally(data);
     for (int k = 0; k < data->config.threads && !rc; k++) {
         int number = server_start(data, &data->servers[k]);
 

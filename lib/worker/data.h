@@ -24,7 +24,9 @@ typedef struct {
     int connection_limit;        /* authenticated ones; 0: 256 */
     int64_t message_limit;       /* bytes of one rectangle; 0: none */
     int io_timeout_ms;           /* a peer that stalls in mid-message; 0: 60 s */
+    int idle_timeout_ms;         /* between messages; clients connect again; 0: 10 min */
     int handshake_timeout_ms;    /* 0: 10 s */
+    bool shared_memory;          /* listen for clients of the same host too */
 } alchi_data_config_t;
 
 /** Listen and start the threads. @param[out] port_p the port. @return ALCH_OK, ALCH_ESYSTEM, ALCH_ENOMEM */

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 
-#include <stdlib.h>
 #include <utlist.h>
 
 #define FRAME_COST ((size_t)256)
@@ -17,12 +16,14 @@ alchi_conn_answer(alchi_conn_t *conn, alchi_reply_t *reply)
     else
         DL_APPEND(conn->small, reply);
     conn->replies++;
+    conn->done++;
 }
 
 static void
 reply_done(alchi_conn_t *conn, alchi_reply_t *reply)
 {
     conn->replies--;
+    conn->done++;
     alchi_reply_free(conn, reply);
 }
 
@@ -46,9 +47,9 @@ send_small(alchi_conn_t *conn)
             ack.receive_ns = reply->receive_ns;
             ack.unpack_ns = reply->unpack_ns;
             message = &ack;
-        }
         } else if (reply->type == ALCHI_DATA_REGIONS) {
             message = reply->regions;
+        }
         rc = alchi_channel_send(conn->channel, reply->type, ALCHI_FRAME_REPLY, reply->id, message);
     }
     reply_done(conn, reply);
@@ -56,39 +57,36 @@ send_small(alchi_conn_t *conn)
 }
 
 /* Choose the next bytes of the first block: as they lie, or copied together where they lie too scattered. */
-static int
+static void
 choose_bytes(alchi_conn_t *conn, alchi_span_t *span, size_t *bytes_p)
 {
     alchi_outgoing_t *out = &conn->out;
     size_t bytes = alchi_span_left(span);
     int64_t start;
 
-    if (bytes == 0 || span->run >= GATHER_MIN || span->run == span->bytes) {
+    if (bytes > 0 && span->run < GATHER_MIN && span->run < span->bytes)
+        conn->stage = alchi_stage_take(conn->stages);
+    if (!conn->stage) {
         out->count = alchi_span_gather(span, out->iov, ALCHI_CONN_RUNS, ALCHI_PAYLOAD_MAX, bytes_p);
-        return ALCH_OK;
+        return;
     }
-    if (!conn->stage && !(conn->stage = malloc(ALCHI_CONN_STAGE)))
-        return ALCH_ENOMEM;
     start = alchi_now_ns();
-    if (bytes > ALCHI_CONN_STAGE)
-        bytes = ALCHI_CONN_STAGE;
+    if (bytes > ALCHI_STAGE_BYTES)
+        bytes = ALCHI_STAGE_BYTES;
     alchi_span_get(span, conn->stage, bytes);
     out->pack_ns += (uint64_t)(alchi_now_ns() - start);
     out->iov[0] = (struct iovec){conn->stage, bytes};
     out->count = 1;
     *bytes_p = bytes;
-    return ALCH_OK;
 }
 
-static int
+static void
 begin_frame(alchi_conn_t *conn, alchi_reply_t *reply)
 {
     alchi_outgoing_t *out = &conn->out;
     size_t bytes = 0;
-    int rc = choose_bytes(conn, &reply->span, &bytes);
 
-    if (rc)
-        return rc;
+    choose_bytes(conn, &reply->span, &bytes);
     out->frame = (alchi_frame_t){
         .version = ALCHI_WIRE_VERSION,
         .type = ALCHI_DATA_BLOCK,
@@ -107,7 +105,6 @@ begin_frame(alchi_conn_t *conn, alchi_reply_t *reply)
     }
     reply->begun = true;
     out->active = true;
-    return ALCH_OK;
 }
 
 /* Go on with the payload frame under way. @return as alchi_channel_send_payload() */
@@ -126,6 +123,8 @@ send_frame(alchi_conn_t *conn, size_t *bytes_p)
     if (rc)
         return rc;
     out->active = false;
+    alchi_stage_put(conn->stages, conn->stage);
+    conn->stage = NULL;
     if (alchi_span_left(&reply->span) == 0) {
         DL_DELETE(conn->blocks, reply);
         reply_done(conn, reply);
@@ -147,7 +146,8 @@ send_next(alchi_conn_t *conn, size_t *bytes_p)
     *bytes_p += FRAME_COST;
     if (conn->small)
         return send_small(conn);
-    return begin_frame(conn, conn->blocks);
+    begin_frame(conn, conn->blocks);
+    return ALCH_OK;
 }
 
 int

@@ -116,9 +116,31 @@ def test_a_stopped_worker_in_mid_transfer(daemon):
         try:
             with pytest.raises(TimeoutError, match=f"worker {stopped.id}"):
                 h.write(a)
+            with pytest.raises(TimeoutError, match=f"worker {stopped.id}"):
+                h.fetch()
         finally:
             os.kill(stopped.pid, signal.SIGCONT)
         h.write(a)
+        assert np.array_equal(np.asarray(h), a)
+
+
+def test_a_worker_that_stops_during_a_fetch(daemon):
+    """It stops after bytes have moved; the session goes on when it does."""
+    with daemon.connect(workers=2, transfer_timeout_ms=1500) as als:
+        a = np.random.default_rng(0).random((4000, 4000))
+        h = als.send_matrix(a)
+        stopped = als.workers[1]
+
+        def stop(done, total):
+            if done:
+                os.kill(stopped.pid, signal.SIGSTOP)
+
+        try:
+            with pytest.raises(TimeoutError, match=f"worker {stopped.id}"):
+                for _ in range(100):
+                    h.fetch(progress=stop)
+        finally:
+            os.kill(stopped.pid, signal.SIGCONT)
         assert np.array_equal(np.asarray(h), a)
 
 

@@ -1,0 +1,99 @@
+/* The worker group as the driver last described it. */
+#include "client/client.h"
+#include "base/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define GROUP_MAX (1 << 20)
+
+void
+alchi_crew_release(alchi_crew_t *group)
+{
+    if (group && __atomic_sub_fetch(&group->references, 1, __ATOMIC_ACQ_REL) == 0)
+        free(group);
+}
+
+const char *
+alchi_pool_host(const alch_session_t *session, const Alchw__Worker *worker)
+{
+    return worker->address && worker->address[0] ? worker->address : session->host;
+}
+
+static alchi_crew_t *
+make_group(const alch_session_t *session, const Alchw__Group *message)
+{
+    alchi_crew_t *group = calloc(1, sizeof(*group) + message->n_workers * sizeof(group->peers[0]));
+
+    if (!group)
+        return NULL;
+    group->id = message->id;
+    group->references = 1;
+    group->count = (int)message->n_workers;
+    for (int rank = 0; rank < group->count; rank++) {
+        const Alchw__Worker *worker = message->workers[rank];
+        alchi_peer_t *peer = &group->peers[rank];
+        peer->slot = (int)worker->slot;
+        peer->address.port = (int)worker->port;
+        snprintf(peer->address.host, sizeof(peer->address.host), "%s", alchi_pool_host(session, worker));
+    }
+    return group;
+}
+
+int
+alchi_pool_learn(alch_session_t *session, const Alchw__Group *message, alch_error_t *err)
+{
+    alchi_pool_t *pool = session->pool;
+    alchi_crew_t *group = NULL, *previous;
+    uint64_t id;
+
+    if (message && message->n_workers > GROUP_MAX)
+        return alchi_error_set(err, ALCH_EPROTO, "a worker group of %zu", message->n_workers);
+    if (message && message->id && message->ready && !(group = make_group(session, message)))
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a group of %zu workers", message->n_workers);
+    pthread_mutex_lock(&pool->mutex);
+    previous = pool->group;
+    pool->group = group;
+    id = group ? group->id : 0;
+    pthread_mutex_unlock(&pool->mutex);
+    if (!id || !previous || previous->id != id)
+        alchi_pool_keep_only(pool, id);
+    alchi_crew_release(previous);
+    return ALCH_OK;
+}
+
+static alchi_crew_t *
+known_group(alchi_pool_t *pool)
+{
+    alchi_crew_t *group;
+
+    pthread_mutex_lock(&pool->mutex);
+    group = pool->group;
+    if (group)
+        __atomic_add_fetch(&group->references, 1, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&pool->mutex);
+    return group;
+}
+
+int
+alchi_pool_group(alch_session_t *session, bool fresh, alchi_crew_t **group_p, alch_error_t *err)
+{
+    alchi_crew_t *group = fresh ? NULL : known_group(session->pool);
+    Alchw__Group *message;
+    int code;
+
+    if (!group) {
+        code = alchi_session_request(session, ALCHI_GET_GROUP, NULL, ALCHI_GROUP, 0, &message, err);
+        if (code != ALCH_OK)
+            return code;
+        code = alchi_pool_learn(session, message, err);
+        alchi_message_free(message);
+        if (code != ALCH_OK)
+            return code;
+        group = known_group(session->pool);
+    }
+    if (!group)
+        return alchi_error_set(err, ALCH_ESTATE, "the session has no workers");
+    *group_p = group;
+    return ALCH_OK;
+}
