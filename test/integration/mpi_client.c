@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PADDING 3
 #define CANARY -77.25
@@ -24,13 +25,22 @@ typedef struct {
 
 static int rank;
 
+/* mpiexec passes on what was printed only if it is not told to end at once. */
+static void
+give_up(int code)
+{
+    fflush(stderr);
+    usleep(300000);
+    MPI_Abort(MPI_COMM_WORLD, code);
+}
+
 static void
 demand(int code, const alch_error_t *err, const char *what)
 {
     if (code == ALCH_OK)
         return;
     fprintf(stderr, "rank %d: %s: %s (%s)\n", rank, what, err->text, alch_errname(code));
-    MPI_Abort(MPI_COMM_WORLD, 1);
+    give_up(1);
 }
 
 /* Ranks fill the grid column by column. */
@@ -130,7 +140,7 @@ run(alch_session_t *session, job_t *job)
         printf("%s %.6f s\n", job->verb, MPI_Wtime() - begun);
     if (visit(p, m, n, local, 0) > 0) {
         fprintf(stderr, "rank %d: %ld entries are wrong\n", rank, visit(p, m, n, local, 0));
-        MPI_Abort(MPI_COMM_WORLD, 2);
+        give_up(2);
     }
     free(local);
     alch_matrix_destroy(matrix);
@@ -152,7 +162,7 @@ attach(void)
     MPI_Bcast(ticket, sizeof ticket, MPI_CHAR, 0, MPI_COMM_WORLD);
     if (sscanf(ticket, "%299s %llu %64s", address, &id, key) != 3) {
         fprintf(stderr, "ALCHEMIST_TICKET is not HOST:PORT ID KEY\n");
-        MPI_Abort(MPI_COMM_WORLD, 1);
+        give_up(1);
     }
     alch_session_options_init(&options);
     options.address = address;
@@ -173,7 +183,7 @@ main(int argc, char **argv)
     for (int k = 1; k < argc; k++) {
         if (!parse(argv[k], &job)) {
             fprintf(stderr, "%s is no job\n", argv[k]);
-            MPI_Abort(MPI_COMM_WORLD, 1);
+            give_up(1);
         }
         run(session, &job);
     }

@@ -23,7 +23,7 @@ PIECES = [("3x1", "64x64", "0,0"), ("1x3", "1x1", "0,2"), ("1x2", "5x48", "0,1")
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     path = tmp_path_factory.mktemp("mpi") / "mpi_client"
-    subprocess.run(["mpicc.mpich", "-std=gnu11", "-O1", "-Wall", "-Werror", f"-I{TOP}/include", "-o", path,
+    subprocess.run(["mpicc.mpich", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Werror", f"-I{TOP}/include", "-o", path,
                     TOP / "test" / "integration" / "mpi_client.c", f"-L{BUILD}/lib", "-lalchemist-client",
                     f"-Wl,-rpath,{BUILD}/lib"], check=True)
     libraries = subprocess.run(["ldd", BUILD / "lib" / "libalchemist-client.so"], capture_output=True, text=True).stdout
