@@ -28,6 +28,7 @@ typedef struct {
 } world_t;
 
 static alch_error_t err;
+static int worker_idle_ms; /* 0: default */
 
 static bool
 answer_group(peer_t *peer, const alchi_frame_t *frame, const world_t *world)
@@ -68,7 +69,8 @@ static void
 start_worker(world_t *world, int rank)
 {
     alchi_address_t address = {"127.0.0.1", 0};
-    alchi_data_config_t config = {.session = 5, .group = GROUP, .rank = rank, .threads = 1};
+    alchi_data_config_t config = {
+        .session = 5, .group = GROUP, .rank = rank, .threads = 1, .idle_timeout_ms = worker_idle_ms};
     uint8_t session_key[ALCHI_KEY_SIZE];
 
     memset(session_key, 1, sizeof(session_key));
@@ -347,6 +349,101 @@ START_TEST(connections_are_used_again)
 }
 END_TEST
 
+static void
+expect_connections(const world_t *world, int first, int second)
+{
+    for (int t = 0; t < 2000 && (alchi_data_connections(world->servers[0]) != first ||
+                                 alchi_data_connections(world->servers[1]) != second);
+         t++)
+        usleep(1000);
+    ck_assert_int_eq(alchi_data_connections(world->servers[0]), first);
+    ck_assert_int_eq(alchi_data_connections(world->servers[1]), second);
+}
+
+/* Handles of one session share them as long as there is one; those of another session have their own. */
+START_TEST(connections_are_shared)
+{
+    const alch_layout_t spec = {ALCH_VC_STAR, 0, 0, 0, 0};
+    double data[100] = {0};
+    alch_session_t *sessions[3];
+    alch_matrix_t *handles[3];
+    peer_t peers[3];
+    world_t world;
+
+    world_start(&world, 2);
+    world_matrix(&world, 100, 1, ALCH_FLOAT64, &spec);
+    for (int k = 0; k < 3; k++) {
+        peer_start(&peers[k], answer_driver, &world);
+        sessions[k] = peer_session(&peers[k]);
+        unit_code(alch_matrix_open(sessions[k], world.matrix.id, &handles[k], &err), ALCH_OK);
+    }
+    sessions[2]->key[0] ^= 1;
+    for (int k = 0; k < 6; k++)
+        unit_code(alch_matrix_write(k % 3 == 2 ? world.handle : handles[k % 3], NULL, data, 1, 100, &err), ALCH_OK);
+    expect_connections(&world, 1, 1);
+    unit_code(alch_matrix_write(handles[2], NULL, data, 1, 100, &err), ALCH_EAUTH);
+    for (int k = 0; k < 3; k++) {
+        alch_matrix_destroy(handles[k]);
+        alch_session_destroy(sessions[k]);
+        peer_join(&peers[k]);
+    }
+    expect_connections(&world, 1, 1);
+    unit_code(alch_matrix_write(world.handle, NULL, data, 1, 100, &err), ALCH_OK);
+    expect_connections(&world, 1, 1);
+    alchi_pool_close_idle(world.session->pool);
+    expect_connections(&world, 0, 0);
+    world_stop(&world);
+}
+END_TEST
+
+START_TEST(idle_connections_are_closed)
+{
+    const alch_layout_t spec = {ALCH_VC_STAR, 0, 0, 0, 0};
+    const alch_rect_t corner = {0, 0, 1, 1};
+    double data[100] = {0};
+    world_t world;
+
+    worker_idle_ms = 300;
+    world_start(&world, 2);
+    world_matrix(&world, 100, 1, ALCH_FLOAT64, &spec);
+    world.session->options.idle_timeout_ms = 30;
+    unit_code(alch_matrix_write(world.handle, NULL, data, 1, 100, &err), ALCH_OK);
+    expect_connections(&world, 1, 1);
+    usleep(60000);
+    unit_code(alch_matrix_write(world.handle, &corner, data, 1, 1, &err), ALCH_OK);
+    expect_connections(&world, 1, 0);
+    world.session->options.idle_timeout_ms = 0;
+    unit_code(alch_matrix_write(world.handle, NULL, data, 1, 100, &err), ALCH_OK);
+    expect_connections(&world, 0, 0);
+    /* The worker is the first to lose its patience, and the client does not mind. */
+    world.session->options.idle_timeout_ms = 60000;
+    for (int k = 0; k < 2; k++) {
+        unit_code(alch_matrix_write(world.handle, NULL, data, 1, 100, &err), ALCH_OK);
+        expect_connections(&world, 0, 0);
+    }
+    worker_idle_ms = 0;
+    world_stop(&world);
+}
+END_TEST
+
+/* Asked first whether it lives, and trusted again. */
+START_TEST(a_connection_that_was_idle_for_a_while)
+{
+    const alch_layout_t spec = {ALCH_VC_STAR, 0, 0, 0, 0};
+    double data[100] = {0};
+    world_t world;
+
+    world_start(&world, 2);
+    world_matrix(&world, 100, 1, ALCH_FLOAT64, &spec);
+    unit_code(alch_matrix_write(world.handle, NULL, data, 1, 100, &err), ALCH_OK);
+    usleep(1050000);
+    unit_code(alch_matrix_write(world.handle, NULL, data, 1, 100, &err), ALCH_OK);
+    unit_code(alch_matrix_read(world.handle, NULL, data, 1, 100, &err), ALCH_OK);
+    expect_connections(&world, 1, 1);
+    world_stop(&world);
+}
+END_TEST
+
 /* The driver hears of a worker's death a little later than the client: its reason is what counts. */
 START_TEST(a_dead_worker_is_explained)
 {
@@ -535,6 +632,9 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, a_busy_matrix_is_not_written);
     tcase_add_test(tcase, timings_and_progress);
     tcase_add_test(tcase, connections_are_used_again);
+    tcase_add_test(tcase, connections_are_shared);
+    tcase_add_test(tcase, idle_connections_are_closed);
+    tcase_add_test(tcase, a_connection_that_was_idle_for_a_while);
     tcase_add_loop_test(tcase, a_dead_worker_is_explained, 0, 2);
     tcase_add_test(tcase, a_stranger_is_named);
     tcase_add_loop_test(tcase, a_silent_worker_is_named, 0, 3);

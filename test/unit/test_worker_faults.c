@@ -274,6 +274,116 @@ START_TEST(stalls)
 }
 END_TEST
 
+/* How long until the worker has dropped all but `left` connections; the other side goes on meanwhile. */
+static int
+drip(const server_t *server, alchi_channel_t *channel, bool sending, int left)
+{
+    char byte = 0;
+    int steps = 0;
+
+    for (; steps < 300 && alchi_data_connections(server->data) > left; steps++) {
+        if (sending)
+            send(alchi_channel_fd(channel), &byte, 1, MSG_NOSIGNAL);
+        else
+            (void)!recv(alchi_channel_fd(channel), &byte, 1, MSG_DONTWAIT);
+        usleep(10000);
+    }
+    return steps * 10;
+}
+
+/* A byte now and then does not keep a place; who is slow but gets on keeps it. */
+START_TEST(drips)
+{
+    server_t server = server_start((alchi_data_config_t){.threads = 2, .io_timeout_ms = 200});
+    alchi_part_t *part = server_matrix(&server, 4, 1000, 4000, ALCH_FLOAT64);
+    alch_rect_t all = {0, 0, 1000, 4000}, column = {0, 0, 1000, 1};
+    alchi_channel_t *writing = client_open(&server), *reading = client_open(&server), *slow = client_open(&server);
+    uint8_t header[ALCHI_FRAME_HEADER];
+    uint8_t *bytes = calloc(1, 32000000);
+
+    unit_code(write_rect(reading, 1, 4, all, bytes, 32000000), ALCH_OK);
+    encode(header, ALCHI_DATA_WRITE, 0, 1000);
+    send_raw(writing, header, sizeof header);
+    ck_assert_int_lt(drip(&server, writing, true, 2), 2000);
+    unit_code(send_read(reading, 2, 4, all), ALCH_OK);
+    ck_assert_int_lt(drip(&server, reading, false, 1), 2000);
+    /* Five messages in 500 ms, none of which ends where a piece of the stream does. */
+    for (uint64_t k = 0; k < 5; k++) {
+        unit_code(send_write(slow, 10 + k, 4, column, bytes, 8000, 8000), ALCH_OK);
+        unit_code(alchi_channel_send(slow, ALCHI_PING, 0, 20 + k, NULL), ALCH_OK);
+        send_raw(slow, "ALC", k == 4 ? 0 : 3);
+        usleep(k == 4 ? 0 : 100000);
+        if (k < 4) { /* the rest of a PING whose magic was sent */
+            encode(header, ALCHI_PING, 0, 0);
+            send_raw(slow, header + 3, sizeof header - 3);
+        }
+    }
+    ck_assert_int_eq(alchi_data_connections(server.data), 1);
+    unit_code(receive_answer(slow, 10, ALCHI_DATA_ACK), ALCH_OK);
+    free(bytes);
+    alchi_store_release(server.store, part);
+    alchi_channel_destroy(writing);
+    alchi_channel_destroy(reading);
+    alchi_channel_destroy(slow);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(idle_for_long)
+{
+    server_t server = server_start((alchi_data_config_t){.threads = 2, .idle_timeout_ms = 150});
+    alchi_channel_t *idle = client_open(&server), *busy = client_open(&server);
+
+    for (uint64_t k = 0; k < 12; k++) {
+        unit_code(alchi_channel_send(busy, ALCHI_PING, 0, 1 + k, NULL), ALCH_OK);
+        unit_code(receive_answer(busy, 1 + k, ALCHI_EMPTY), ALCH_OK);
+        usleep(30000);
+    }
+    ck_assert(is_closed(idle));
+    unit_code(alchi_channel_send(busy, ALCHI_PING, 0, 99, NULL), ALCH_OK);
+    unit_code(receive_answer(busy, 99, ALCHI_EMPTY), ALCH_OK);
+    ck_assert(is_closed(busy));
+    for (int t = 0; t < 1000 && alchi_data_connections(server.data) > 0; t++)
+        usleep(1000);
+    ck_assert_int_eq(alchi_data_connections(server.data), 0);
+    alchi_channel_destroy(idle);
+    alchi_channel_destroy(busy);
+    server_stop(&server);
+}
+END_TEST
+
+/* More slow readers of scattered columns than there are buffers for them: the others do without. */
+START_TEST(more_readers_than_buffers)
+{
+    enum { READERS = 40, M = 3000, N = 600 };
+    server_t server = server_start((alchi_data_config_t){.threads = 1});
+    alchi_part_t *part = server_matrix(&server, 4, M, N, ALCH_FLOAT64);
+    alch_rect_t all = {0, 0, M, N}, rect = {5, 0, 100, N};
+    alchi_channel_t *readers[READERS];
+    double *bytes = malloc(sizeof(double) * M * N), *in = malloc(sizeof(double) * 100 * N);
+
+    for (int64_t k = 0; k < M * N; k++)
+        bytes[k] = (double)k;
+    for (int k = 0; k < READERS; k++)
+        readers[k] = client_open(&server);
+    unit_code(write_rect(readers[0], 1, 4, all, bytes, sizeof(double) * M * N), ALCH_OK);
+    for (int k = 0; k < READERS; k++)
+        for (uint64_t id = 2; id < 20; id++)
+            unit_code(send_read(readers[k], id, 4, rect), ALCH_OK);
+    for (int k = READERS - 1; k >= 0; k--) {
+        for (uint64_t id = 2; id < 20; id++)
+            unit_code(receive_block(readers[k], id, in, sizeof(double) * 100 * N), ALCH_OK);
+        for (int64_t j = 0; j < N; j++)
+            ck_assert(memcmp(in + j * 100, bytes + j * M + 5, 800) == 0);
+        alchi_channel_destroy(readers[k]);
+    }
+    free(bytes);
+    free(in);
+    alchi_store_release(server.store, part);
+    server_stop(&server);
+}
+END_TEST
+
 /* A peer that asks and never reads cannot make the worker keep more than a bounded number of requests. */
 START_TEST(requests_without_reading)
 {
@@ -349,6 +459,9 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, who_breaks_the_protocol_is_told);
     tcase_add_test(tcase, silence_before_the_proof);
     tcase_add_test(tcase, stalls);
+    tcase_add_test(tcase, drips);
+    tcase_add_test(tcase, idle_for_long);
+    tcase_add_test(tcase, more_readers_than_buffers);
     tcase_add_test(tcase, requests_without_reading);
     tcase_add_test(tcase, crowds);
     suite_add_tcase(suite, tcase);
