@@ -91,6 +91,14 @@ int alch_matrix_info(const alch_matrix_t *matrix, alch_matrix_info_t *info_p, al
 /** What was known when the handle was made: no round trip. @threads MT-Safe */
 const alch_matrix_info_t *alch_matrix_facts(const alch_matrix_t *matrix);
 
+/**
+ * Learn what the matrix is now: alch_matrix_facts() follows, after alch_matrix_transform_submit() in place for example.
+ *
+ * @threads  not while a transfer of this handle is under way
+ * @return ALCH_OK; ALCH_ENOENT freed
+ */
+int alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err);
+
 /** List the session's matrices. infos_p is owned by the caller: free(). */
 int alch_matrix_list(alch_session_t *session, alch_matrix_info_t **infos_p, size_t *count_p, alch_error_t *err);
 

@@ -79,6 +79,40 @@ uint64_t alch_task_id(const alch_task_t *task);
 /** Results of a task that is done, in the order of the signature; NULL before. Lives as long as the handle. */
 const alch_values_t *alch_task_results(const alch_task_t *task);
 
+/** What alch_matrix_transform_submit() does beyond a new layout and type. */
+#define ALCH_TRANSFORM_TRANSPOSE 1u /**< rows become columns */
+#define ALCH_TRANSFORM_CONJUGATE 2u /**< of complex entries; others stay as they are */
+#define ALCH_TRANSFORM_UNSAFE 4u    /**< floats may become integers: fractions are cut off towards zero */
+#define ALCH_TRANSFORM_IN_PLACE 8u  /**< the result takes the matrix's place and id */
+
+/**
+ * Make a matrix from a matrix on the workers: in another layout, with other entries, transposed, or just a copy.
+ *
+ * A task like any other: wait, progress, cancel. Its result is the matrix "B". In place, B has the id of the matrix
+ * itself, whose memory is freed once all workers have the new one; on failure or cancel the matrix is as it was. No
+ * other task can have the matrix meanwhile. Handles made before know the old layout until alch_matrix_refresh().
+ * Each worker needs room for its parts of both, and at most 2 buffers of 8 MiB and 6 MiB of lists, whatever the sizes.
+ *
+ * Types: integers become integers, floats or complex; floats become floats or complex, integers only if UNSAFE; complex
+ * become complex alone. A value that the new type cannot hold fails the task; rounding is to nearest.
+ *
+ * @threads            MT-Safe
+ * @param[in]  layout  borrowed; NULL: the matrix's own
+ * @param[in]  dtype   0: the matrix's own
+ * @param[in]  flags   ALCH_TRANSFORM_*
+ * @param[in]  name    of the result, at most 63 bytes; NULL: none, or in place the old one
+ * @param[out] task_p  owned by the caller
+ * @return ALCH_OK          submitted. alch_task_wait() then: ALCH_ELIMIT no room; ALCH_ERANGE a value does not fit, the
+ *                          text has its place; ALCH_ECANCELED
+ * @return ALCH_EINVAL      unknown layout, type or flag; a grid larger than the group
+ * @return ALCH_ETYPE       complex to real, or floats to integers without UNSAFE
+ * @return ALCH_EINCOMPLETE the matrix is not completely written: the text says what is missing
+ * @return ALCH_EBUSY       in place: another task uses the matrix, the text names it
+ * @return ALCH_ENOENT      freed; ALCH_ESTATE no workers; ALCH_EGROUP the group is gone
+ */
+int alch_matrix_transform_submit(alch_matrix_t *matrix, const alch_layout_t *layout, alch_dtype_t dtype, unsigned flags,
+                                 const char *name, alch_task_t **task_p, alch_error_t *err);
+
 /** Free the handle; the task goes on. NULL is allowed. */
 void alch_task_destroy(alch_task_t *task);
 

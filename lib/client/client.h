@@ -57,6 +57,9 @@ int alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *clai
 alchi_channel_t *alchi_local_open(const alch_session_t *session, const alchi_claim_t *claim, const uint8_t *key,
                                   alchi_deadline_t deadline);
 
+/** A handle from a TASK reply, which is freed. */
+int alchi_task_make(alch_session_t *session, Alchw__Task *message, alch_task_t **task_p, alch_error_t *err);
+
 /** Values that came with a message: takes the array and its entries over. NULL: out of memory (they are freed). */
 alch_values_t *alchi_values_adopt(Alchw__NamedValue **items, size_t count);
 /** The items, borrowed. */

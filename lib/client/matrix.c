@@ -191,6 +191,30 @@ alch_matrix_info(const alch_matrix_t *matrix, alch_matrix_info_t *info_p, alch_e
 }
 
 int
+alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err)
+{
+    Alchw__Matrix *reply;
+    alch_matrix_info_t facts;
+    alchi_layout_t layout;
+    int code;
+
+    if (!matrix)
+        return alchi_error_set(err, ALCH_EINVAL, "the matrix is NULL");
+    code = request_matrix(matrix->session, ALCHI_GET_MATRIX, matrix->facts.id, ALCHI_MATRIX, &reply, err);
+    if (code != ALCH_OK)
+        return code;
+    code = read_matrix(reply, &facts, &layout, err);
+    alchi_message_free(reply);
+    if (code != ALCH_OK)
+        return code;
+    alchi_layout_fini(&matrix->layout);
+    matrix->layout = layout;
+    matrix->facts = facts;
+    matrix->entry = alch_dtype_size(facts.dtype);
+    return ALCH_OK;
+}
+
+int
 alch_matrix_list(alch_session_t *session, alch_matrix_info_t **infos_p, size_t *count_p, alch_error_t *err)
 {
     Alchw__MatrixList *reply;

@@ -129,8 +129,8 @@ outcome(alch_task_t *task, alch_error_t *err)
 
 /* ---- the calls ---- */
 
-static int
-make_task(alch_session_t *session, Alchw__Task *message, alch_task_t **task_p, alch_error_t *err)
+int
+alchi_task_make(alch_session_t *session, Alchw__Task *message, alch_task_t **task_p, alch_error_t *err)
 {
     alch_task_t *task = calloc(1, sizeof(*task));
     int code;
@@ -171,7 +171,7 @@ alch_task_submit(alch_session_t *session, const char *library, const char *funct
     request.has_wait_ms = true;
     request.wait_ms = (uint32_t)wait_ms;
     code = alchi_session_request(session, ALCHI_SUBMIT_TASK, &request, ALCHI_TASK, wait_ms, &reply, err);
-    return code == ALCH_OK ? make_task(session, reply, task_p, err) : code;
+    return code == ALCH_OK ? alchi_task_make(session, reply, task_p, err) : code;
 }
 
 /* One round: ask for the state, letting the driver wait for the end. */

@@ -25,6 +25,7 @@ alchi_task_free(alchi_task_t *task)
         alchi_message_free(task->arguments[i]);
     free(task->arguments);
     alchi_message_free(task->done);
+    alchi_message_free(task->transform);
     free(task->library);
     free(task->function);
     free(task->inputs);
@@ -128,6 +129,21 @@ prune(alchi_session_t *session)
     }
 }
 
+void
+alchi_task_register(alchi_session_t *session, alchi_task_t *task)
+{
+    char label[96];
+
+    prune(session);
+    task->id = session->driver->next_task++;
+    task->first_result = session->driver->next_matrix;
+    session->driver->next_matrix += (uint64_t)task->result_count;
+    snprintf(label, sizeof(label), "task %llu (%s.%s)", (unsigned long long)task->id, task->library, task->function);
+    alchi_utf8_clean(label);
+    alchi_catalog_lock(&session->catalog, task->inputs, task->input_count, label);
+    HASH_ADD(hh, session->tasks, id, sizeof(task->id), task);
+}
+
 int
 alchi_task_create(alchi_session_t *session, const Alchw__SubmitTask *call, alchi_task_t **task_p, alch_error_t *err)
 {
@@ -135,7 +151,6 @@ alchi_task_create(alchi_session_t *session, const Alchw__SubmitTask *call, alchi
     alchi_loaded_t *loaded;
     alchi_group_t *group;
     alchi_task_t *task;
-    char label[96];
     int code;
 
     if ((code = alchi_session_ready(session, &group, err)) ||
@@ -150,14 +165,7 @@ alchi_task_create(alchi_session_t *session, const Alchw__SubmitTask *call, alchi
         alchi_task_free(task);
         return code;
     }
-    prune(session);
-    task->id = session->driver->next_task++;
-    task->first_result = session->driver->next_matrix;
-    session->driver->next_matrix += (uint64_t)task->result_count;
-    snprintf(label, sizeof(label), "task %llu (%s.%s)", (unsigned long long)task->id, task->library, task->function);
-    alchi_utf8_clean(label);
-    alchi_catalog_lock(&session->catalog, task->inputs, task->input_count, label);
-    HASH_ADD(hh, session->tasks, id, sizeof(task->id), task);
+    alchi_task_register(session, task);
     *task_p = task;
     return ALCH_OK;
 }

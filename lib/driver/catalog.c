@@ -117,6 +117,9 @@ alchi_catalog_find(const alchi_catalog_t *catalog, uint64_t id, alchi_matrix_t *
         return alchi_error_set(err, ALCH_ENOENT, "this session has no matrix %llu", (unsigned long long)id);
     if (matrix->growing)
         return alchi_error_set(err, ALCH_EBUSY, "matrix %llu is being given more rows", (unsigned long long)id);
+    if (matrix->changing)
+        return alchi_error_set(err, ALCH_EBUSY, "matrix %llu is being replaced by %s", (unsigned long long)id,
+                               matrix->reader);
     *matrix_p = matrix;
     return ALCH_OK;
 }
@@ -153,9 +156,20 @@ alchi_catalog_unlock(alchi_catalog_t *catalog, const uint64_t *ids, size_t count
     size_t i;
 
     for (i = 0; i < count; i++) {
-        if ((matrix = alchi_catalog_get(catalog, ids[i])) && matrix->readers > 0)
-            matrix->readers--;
+        if ((matrix = alchi_catalog_get(catalog, ids[i])) && matrix->readers > 0 && --matrix->readers == 0)
+            matrix->changing = false;
     }
+}
+
+void
+alchi_catalog_replace(alchi_matrix_t *matrix, const Alchw__Matrix *description)
+{
+    matrix->rows = description->rows;
+    matrix->cols = description->cols;
+    matrix->dtype = (alch_dtype_t)description->dtype;
+    matrix->complete = true;
+    alchi_catalog_layout_in(description->layout, &matrix->layout);
+    snprintf(matrix->name, sizeof(matrix->name), "%s", description->name ? description->name : "");
 }
 
 void
@@ -173,6 +187,7 @@ alchi_catalog_lose(alchi_catalog_t *catalog, uint64_t group, const char *why)
         }
         matrix->state = ALCHI_MATRIX_LOST;
         matrix->readers = 0;
+        matrix->changing = false;
         matrix->lost = strdup(why);
     }
 }

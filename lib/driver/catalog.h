@@ -28,6 +28,7 @@ typedef struct {
     bool complete;   /* every entry is known to be written */
     bool growing;    /* its ranks are being told of more rows: `rows` is what it had */
     int readers;     /* tasks that hold it */
+    bool changing;   /* its one reader replaces it */
     char reader[96]; /* one of them: "task 7 (TestLib.svd)" */
     char *lost;      /* why, when LOST */
     UT_hash_handle hh;
@@ -46,7 +47,7 @@ void alchi_catalog_fini(alchi_catalog_t *catalog);
 
 /** A matrix in any state, or NULL. */
 alchi_matrix_t *alchi_catalog_get(const alchi_catalog_t *catalog, uint64_t id);
-/** A matrix that can be used. @return ALCH_OK; ALCH_ENOENT; ALCH_EGROUP: lost, with the reason; ALCH_EBUSY: growing */
+/** A matrix that can be used. @return ALCH_OK; ALCH_ENOENT; ALCH_EGROUP: lost, with the reason; ALCH_EBUSY: growing or changing */
 int alchi_catalog_find(const alchi_catalog_t *catalog, uint64_t id, alchi_matrix_t **matrix_p, alch_error_t *err);
 
 /** ALCH_OK if it can be freed now: ALCH_EBUSY names the task. */
@@ -57,6 +58,9 @@ void alchi_catalog_unlock(alchi_catalog_t *catalog, const uint64_t *ids, size_t 
 
 /** All that a group held is LOST for this reason; what was half made or half freed is gone. */
 void alchi_catalog_lose(alchi_catalog_t *catalog, uint64_t group, const char *why);
+
+/** A live matrix becomes another one under its id; it is complete. */
+void alchi_catalog_replace(alchi_matrix_t *matrix, const Alchw__Matrix *description);
 
 /** How many would go with the group, and their names: "matrix 7 (3 x 4, float64), matrix 8 ..." cut to size. */
 int alchi_catalog_names(const alchi_catalog_t *catalog, char *text, size_t size);

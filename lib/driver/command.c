@@ -20,7 +20,8 @@ alchi_group_send(alchi_group_t *group, unsigned type, const void *message)
 static bool
 is_long(const alchi_command_t *command)
 {
-    return command->type == ALCHI_WORKER_TASK || command->type == ALCHI_WORKER_LOAD;
+    return command->type == ALCHI_WORKER_TASK || command->type == ALCHI_WORKER_TRANSFORM ||
+           command->type == ALCHI_WORKER_LOAD;
 }
 
 static void

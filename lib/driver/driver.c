@@ -190,7 +190,7 @@ static const alchi_handler_t client_handlers[] = {
     {ALCHI_YIELD_WORKERS, alchi_on_yield_workers}, {ALCHI_LIST_WORKERS, alchi_on_list_workers},
     {ALCHI_LOAD_LIBRARY, alchi_on_load_library},   {ALCHI_LIST_LIBRARIES, alchi_on_list_libraries},
     {ALCHI_TEST_STRING, alchi_on_test_string},     {ALCHI_CLOSE_SESSION, alchi_on_close_session},
-    {ALCHI_GROW_MATRIX, alchi_on_grow_matrix},
+    {ALCHI_GROW_MATRIX, alchi_on_grow_matrix},     {ALCHI_TRANSFORM, alchi_on_transform},
 };
 static const alchi_handler_t rank_handlers[] = {
     {ALCHI_WORKER_PROGRESS, alchi_on_worker_progress},

@@ -239,6 +239,7 @@ struct alchi_task {
     size_t argument_count;
     uint64_t *inputs; /* matrix ids */
     size_t input_count;
+    Alchw__WorkerTransform *transform; /* what it does, when it is no call of a library */
     uint64_t first_result;
     int result_count;        /* ids reserved */
     alchi_request_t *submit; /* until it is accepted */
@@ -263,6 +264,8 @@ struct alchi_task {
  *  @return ALCH_OK; ALCH_ESTATE, ALCH_EGROUP, ALCH_ENOENT, ALCH_ETYPE, ALCH_ELIMIT, ALCH_ENOMEM */
 int alchi_task_create(alchi_session_t *session, const Alchw__SubmitTask *call, alchi_task_t **task_p,
                       alch_error_t *err);
+/** A task with inputs and names gets its number, locks its inputs and is the session's. */
+void alchi_task_register(alchi_session_t *session, alchi_task_t *task);
 void alchi_task_free(alchi_task_t *task);
 /** Queue it: `submit` is answered when its inputs are known to be complete and its end was waited for. */
 void alchi_task_queue(alchi_task_t *task, alchi_group_t *group, alchi_request_t *submit, uint32_t wait_ms);
@@ -334,6 +337,7 @@ ALCHI_HANDLER(alchi_on_grow_matrix);
 ALCHI_HANDLER(alchi_on_load_library);
 ALCHI_HANDLER(alchi_on_list_libraries);
 ALCHI_HANDLER(alchi_on_submit_task);
+ALCHI_HANDLER(alchi_on_transform);
 ALCHI_HANDLER(alchi_on_wait_task);
 ALCHI_HANDLER(alchi_on_cancel_task);
 ALCHI_HANDLER(alchi_on_worker_join);

@@ -232,7 +232,7 @@ ALCHI_HANDLER(alchi_on_get_matrix)
     alch_error_t error;
 
     /* While it grows it is still what it was. */
-    if (!(matrix && matrix->growing) && alchi_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
+    if (!(matrix && (matrix->growing || matrix->changing)) && alchi_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
         alchi_link_fail(link, frame->id, &error);
     else if ((request = alchi_request_create(driver, link, frame->id)))
         reply_matrix(request, matrix);

@@ -138,6 +138,19 @@ undo_results(alchi_task_t *task, const alchi_command_t *command)
     }
 }
 
+/* The handle's id stays, and its facts follow. */
+static int
+replace_matrix(alchi_task_t *task, alch_error_t *err)
+{
+    const Alchw__Matrix *description = task->done->n_matrices ? task->done->matrices[0] : NULL;
+    alchi_matrix_t *matrix = description ? alchi_catalog_get(&task->session->catalog, description->id) : NULL;
+
+    if (!matrix || description->id != task->transform->matrix)
+        return alchi_error_set(err, ALCH_EPROTO, "task %llu has not changed its matrix", (unsigned long long)task->id);
+    alchi_catalog_replace(matrix, description);
+    return ALCH_OK;
+}
+
 static int
 add_results(alchi_task_t *task, const alchi_group_t *group, alch_error_t *err)
 {
@@ -146,6 +159,8 @@ add_results(alchi_task_t *task, const alchi_group_t *group, alch_error_t *err)
     size_t i;
     int code;
 
+    if (task->transform && task->transform->in_place)
+        return replace_matrix(task, err);
     for (i = 0; i < task->done->n_matrices; i++) {
         description = task->done->matrices[i];
         if (description->id < task->first_result ||
@@ -218,6 +233,13 @@ send_task(alchi_task_t *task, bool start)
     alchi_command_t model = {.answer = task_answer, .refused = task_refused, .done = task_done, .context = task};
     Alchw__WorkerTask message = ALCHW__WORKER_TASK__INIT;
 
+    if (task->transform) {
+        task->transform->has_start = 1;
+        task->transform->start = start;
+        task->sent = alchi_command_send(task->job.group, ALCHI_WORKER_TRANSFORM, task->transform, NULL, &model,
+                                        &task->command) == ALCH_OK;
+        return task->sent ? ALCH_OK : ALCH_ENOMEM;
+    }
     message.has_task = message.has_first_result_id = message.has_start = 1;
     message.task = task->id;
     message.library = task->library;

@@ -44,6 +44,7 @@
     X(TASK, 36, task)                                \
     X(GET_GROUP, 37, empty)                          \
     X(GROW_MATRIX, 38, grow_matrix)                  \
+    X(TRANSFORM, 39, transform)                      \
     X(WORKER_JOIN, 64, worker_join)                  \
     X(WORKER_RESERVE, 65, worker_reserve)            \
     X(WORKER_FREE, 66, worker_free)                  \
@@ -57,6 +58,7 @@
     X(WORKER_PROGRESS, 74, worker_progress)          \
     X(WORKER_QUIT, 75, worker_quit)                  \
     X(WORKER_GROW, 76, worker_grow)                  \
+    X(WORKER_TRANSFORM, 77, worker_transform)        \
     X(AGENT_HELLO, 96, agent_hello)                  \
     X(AGENT_WELCOME, 97, agent_welcome)              \
     X(SPAWN, 98, spawn)                              \

@@ -212,6 +212,8 @@ handle_job(alchi_control_t *control, const alchi_frame_t *frame, void *message)
         rc = alchi_queue_load(control->env.queue, frame->id, message, &err);
     else if (frame->type == ALCHI_WORKER_TASK)
         rc = alchi_queue_task(control->env.queue, frame->id, message, &err);
+    else if (frame->type == ALCHI_WORKER_TRANSFORM)
+        rc = alchi_queue_transform(control->env.queue, frame->id, message, &err);
     else
         return false;
     if (rc)

@@ -1,7 +1,7 @@
 #include "worker/exchange.h"
 #include "base/error.h"
 #include "base/util.h"
-#include "worker/convert.h"
+#include "pack/convert.h"
 #include "worker/host.h"
 
 #include <stdlib.h>

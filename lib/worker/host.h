@@ -75,6 +75,9 @@ int alchi_call_verdict(alchi_call_t *call, int returned, alch_error_t *err);
 /** Name the handed-over matrices and fill in results and matrices of the reply; on failure none remains. */
 int alchi_call_results(alchi_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err);
 
+/** What the driver is told of a matrix that came to be here, to be freed with alchi_message_free(). NULL: no memory */
+Alchw__Matrix *alchi_part_message(const alchi_part_t *part, uint64_t id);
+
 /** Note that a library broke its own signature; the first one counts. */
 void alchi_call_misuse(alchi_call_t *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

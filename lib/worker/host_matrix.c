@@ -1,6 +1,6 @@
 /* Matrices as a library sees them. */
 #include "base/error.h"
-#include "worker/convert.h"
+#include "pack/convert.h"
 #include "worker/exchange.h"
 #include "worker/host.h"
 

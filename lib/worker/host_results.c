@@ -186,8 +186,8 @@ alchi_ret_matrix(alch_call_t *base, const char *name, alch_dmatrix_t *matrix)
     return ALCH_OK;
 }
 
-static Alchw__Matrix *
-describe(const alchi_part_t *part, uint64_t id)
+Alchw__Matrix *
+alchi_part_message(const alchi_part_t *part, uint64_t id)
 {
     const alchi_layout_t *layout = &part->layout;
     Alchw__Layout spec = ALCHW__LAYOUT__INIT;
@@ -213,7 +213,7 @@ describe(const alchi_part_t *part, uint64_t id)
 static int
 bind_matrix(alchi_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {
-    Alchw__Matrix *description = describe(matrix->part, matrix->result);
+    Alchw__Matrix *description = alchi_part_message(matrix->part, matrix->result);
     int code;
 
     if (!description)

@@ -48,6 +48,14 @@ int alchi_plugins_load(alchi_plugins_t *plugins, const char *name, const char *p
 int alchi_plugins_call(alchi_plugins_t *plugins, const Alchw__WorkerTask *task, const atomic_bool *cancel,
                        Alchw__WorkerTaskDone **done_p, alch_error_t *err);
 
+/**
+ * Make a matrix from another one: another layout, transposed, converted; in its place or beside it.
+ * @collective  yes
+ * @return as alchi_exchange(); ALCH_ELIMIT: no room; on failure the matrix is as it was and nothing else remains
+ */
+int alchi_transform(alchi_plugins_t *plugins, const Alchw__WorkerTransform *transform, const atomic_bool *cancel,
+                    Alchw__WorkerTaskDone **done_p, alch_error_t *err);
+
 /** Run every library's fini and free. @collective yes */
 void alchi_plugins_destroy(alchi_plugins_t *plugins);
 

@@ -35,6 +35,7 @@ job_free(alchi_job_t *job)
 {
     alchi_message_free(job->load);
     alchi_message_free(job->task);
+    alchi_message_free(job->transform);
     free(job->matrices);
     free(job);
 }
@@ -42,8 +43,8 @@ job_free(alchi_job_t *job)
 static void
 job_unlock(alchi_queue_t *queue, alchi_job_t *job)
 {
-    if (job->task)
-        alchi_store_unlock(queue->store, job->task->task, job->matrices, job->matrix_count);
+    if (job->id)
+        alchi_store_unlock(queue->store, job->id, job->matrices, job->matrix_count);
 }
 
 static void
@@ -145,6 +146,7 @@ alchi_queue_task(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTask *task
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     }
     job->request = request;
+    job->id = task->task;
     job->task = task;
     rc = job_lock(queue, job, err);
     if (rc) {
@@ -155,6 +157,40 @@ alchi_queue_task(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTask *task
     return ALCH_OK;
 }
 
+static int
+transform_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
+{
+    const Alchw__WorkerTransform *transform = job->transform;
+
+    if (!job->id || !transform->matrix || !transform->result || !transform->result->layout)
+        return alchi_error_set(err, ALCH_EINVAL, "a transform needs an id, a matrix and what becomes of it");
+    if (!(job->matrices = calloc(1, sizeof *job->matrices)))
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    job->matrices[job->matrix_count++] = transform->matrix;
+    return alchi_store_lock(queue->store, job->id, "matrix.transform", job->matrices, job->matrix_count, err);
+}
+
+int
+alchi_queue_transform(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTransform *transform, alch_error_t *err)
+{
+    alchi_job_t *job = calloc(1, sizeof *job);
+    int rc;
+
+    if (!job) {
+        alchi_message_free(transform);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    }
+    job->request = request;
+    job->id = transform->task;
+    job->transform = transform;
+    rc = transform_lock(queue, job, err);
+    if (rc)
+        job_free(job);
+    else
+        put(queue, job, transform->start);
+    return rc;
+}
+
 static alchi_job_t *
 find(alchi_job_t *jobs, uint64_t task)
 {
@@ -162,7 +198,7 @@ find(alchi_job_t *jobs, uint64_t task)
 
     DL_FOREACH(jobs, job)
     {
-        if (job->task && job->task->task == task)
+        if (job->id && job->id == task)
             return job;
     }
     return NULL;

@@ -14,8 +14,10 @@
 
 typedef struct alchi_job {
     uint64_t request;          /* id of the driver's request */
-    Alchw__WorkerLoad *load;   /* one of the two; owned */
+    uint64_t id;               /* of the task; 0: a load */
+    Alchw__WorkerLoad *load;   /* one of the three; owned */
     Alchw__WorkerTask *task;
+    Alchw__WorkerTransform *transform;
     uint64_t *matrices;        /* what the task reads */
     size_t matrix_count;
     atomic_bool cancel;
@@ -33,6 +35,9 @@ int alchi_queue_load(alchi_queue_t *queue, uint64_t request, Alchw__WorkerLoad *
 /** Lock the matrices that a task reads and queue it, runnable if task->start. Takes the message over, also on
  *  failure. @return ALCH_OK; ALCH_ENOENT, ALCH_EINVAL, ALCH_ENOMEM: not queued, nothing is locked */
 int alchi_queue_task(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTask *task, alch_error_t *err);
+
+/** As alchi_queue_task(). */
+int alchi_queue_transform(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTransform *transform, alch_error_t *err);
 
 /** A waiting task becomes runnable. false: there is none such. */
 bool alchi_queue_start(alchi_queue_t *queue, uint64_t task);

@@ -33,13 +33,14 @@ run_task(const alchi_runner_t *runner, alchi_job_t *job)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
     Alchw__WorkerTaskDone *done = NULL;
-    uint64_t request = job->request, task = job->task->task;
+    uint64_t request = job->request, task = job->id;
     int64_t start = alchi_now_ns();
     int rc;
 
-    alchi_log(ALCHI_LOG_DEBUG, "task %llu (%s.%s) starts", (unsigned long long)task, job->task->library,
-              job->task->function);
-    rc = alchi_plugins_call(runner->plugins, job->task, &job->cancel, &done, &err);
+    alchi_log(ALCHI_LOG_DEBUG, "task %llu (%s.%s) starts", (unsigned long long)task,
+              job->task ? job->task->library : "matrix", job->task ? job->task->function : "transform");
+    rc = job->task ? alchi_plugins_call(runner->plugins, job->task, &job->cancel, &done, &err)
+                   : alchi_transform(runner->plugins, job->transform, &job->cancel, &done, &err);
     /* Before the answer: who has it may write the matrices again. */
     alchi_queue_done(runner->queue, job);
     alchi_log(ALCHI_LOG_DEBUG, "task %llu: %s", (unsigned long long)task, rc ? err.text : "done");
@@ -69,7 +70,7 @@ alchi_runner_run(const alchi_runner_t *runner)
     alchi_job_t *job;
 
     while ((job = alchi_queue_next(runner->queue)) != NULL) {
-        if (job->task) {
+        if (job->task || job->transform) {
             run_task(runner, job);
         } else {
             run_load(runner, job);

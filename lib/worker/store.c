@@ -303,6 +303,28 @@ alchi_store_release(alchi_store_t *store, alchi_part_t *part)
 }
 
 int
+alchi_store_replace(alchi_store_t *store, alchi_part_t *old, alchi_part_t *part, alch_error_t *err)
+{
+    alchi_entry_t *before = alchi_entry_of(old), *after = alchi_entry_of(part), *gone = NULL;
+    int rc = ALCH_OK;
+
+    pthread_mutex_lock(&store->mutex);
+    if (old->dead || old->id == 0 || part->id != 0) {
+        rc = alchi_store_unknown(store, old->id, err);
+    } else {
+        HASH_DEL(store->named, before);
+        old->dead = true;
+        gone = drop(store, before);
+        part->id = old->id;
+        part->references++;
+        HASH_ADD(hh, store->named, part.id, sizeof after->part.id, after);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    bury(store, gone);
+    return rc;
+}
+
+int
 alchi_store_unknown(const alchi_store_t *store, uint64_t id, alch_error_t *err)
 {
     return alchi_error_rank(err, ALCH_ENOENT, store->rank, "no matrix %llu on %s", (unsigned long long)id,

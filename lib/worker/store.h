@@ -47,6 +47,9 @@ int alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n,
                         const alch_layout_t *layout, const char *name, alchi_part_t **part_p, alch_error_t *err);
 /** Make a work matrix findable under an id. The reserve's reference stays the caller's. */
 int alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_error_t *err);
+/** A work matrix takes the place of another one, with its id; the old one goes when its last user is done. The
+ *  reserve's reference stays the caller's. @return ALCH_OK; ALCH_ENOENT: `old` was freed meanwhile */
+int alchi_store_replace(alchi_store_t *store, alchi_part_t *old, alchi_part_t *part, alch_error_t *err);
 /** Drop the id's own reference: memory goes when the last user is done. @return ALCH_OK, ALCH_ENOENT, ALCH_EBUSY */
 int alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err);
 

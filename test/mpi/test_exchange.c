@@ -3,7 +3,7 @@
  * entries' own values everywhere. */
 #include "harness.h"
 #include "scalapack/blacs.h"
-#include "worker/convert.h"
+#include "pack/convert.h"
 #include "worker/exchange.h"
 
 #define LAYOUTS 18

@@ -1,4 +1,4 @@
-#include "worker/convert.h"
+#include "pack/convert.h"
 #include "base/error.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /**
- * @file worker/convert.h
+ * @file pack/convert.h
  * Entries from one type to another. A value that the new type cannot hold is found, never stored as something else;
  * rounding is the processor's, to nearest. Pure memory, MT-Safe.
  */
