@@ -155,6 +155,8 @@ _PROTOTYPES = {
     "matrix_destroy": (None, [_P]),
     "matrix_info": (_I, [_P, _R(MatrixInfo), _E]),
     "matrix_facts": (_R(MatrixInfo), [_P]),
+    "matrix_refresh": (_I, [_P, _E]),
+    "matrix_transform_submit": (_I, [_P, _R(Layout), _I, C.c_uint, _S, _PP, _E]),
     "matrix_list": (_I, [_P, _R(_R(MatrixInfo)), _R(_Z), _E]),
     "matrix_write_start": (_I, [_P, _R(Rect), _P, _L, _L, _PP, _E]),
     "matrix_read_start": (_I, [_P, _R(Rect), _P, _L, _L, _PP, _E]),

@@ -6,9 +6,10 @@ import numpy as np
 
 from . import _ffi, transfer
 from .layout import Layout
+from .transform import Transforms
 
 
-class MatrixHandle:
+class MatrixHandle(Transforms):
     """A matrix whose entries live on the workers of a session.
 
     Looks like a two-dimensional array, but nothing is fetched unless asked for:
@@ -22,7 +23,11 @@ class MatrixHandle:
     def __init__(self, session, pointer):
         self._session = session
         self._pointer = pointer
-        facts = _ffi.lib.matrix_facts(pointer).contents
+        self._learn()
+        session._adopt(self)
+
+    def _learn(self):
+        facts = _ffi.lib.matrix_facts(self._pointer).contents
         self.id = facts.id
         self.shape = (facts.rows, facts.cols)
         self.dtype = transfer.DTYPE_OF[facts.dtype]
@@ -30,7 +35,6 @@ class MatrixHandle:
         self.layout = Layout._from_c(facts.layout)
         self.replicas = facts.replicas
         self.name = facts.name.decode("utf-8", "replace")
-        session._adopt(self)
 
     # -- what it is --
 
