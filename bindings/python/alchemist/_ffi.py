@@ -158,6 +158,9 @@ _PROTOTYPES = {
     "matrix_refresh": (_I, [_P, _E]),
     "matrix_transform_submit": (_I, [_P, _R(Layout), _I, C.c_uint, _S, _PP, _E]),
     "matrix_list": (_I, [_P, _R(_R(MatrixInfo)), _R(_Z), _E]),
+    "matrix_grow": (_I, [_P, _L, _E]),
+    "matrix_missing": (_I, [_P, _R(Rect), _Z, _R(_Z), _E]),
+    "matrix_write_missing_start": (_I, [_P, _R(Rect), _P, _L, _L, _PP, _E]),
     "matrix_write_start": (_I, [_P, _R(Rect), _P, _L, _L, _PP, _E]),
     "matrix_read_start": (_I, [_P, _R(Rect), _P, _L, _L, _PP, _E]),
     "transfer_wait": (_I, [_P, _I, _E]),
@@ -266,24 +269,39 @@ def call(name, *arguments):
     check(getattr(lib, name)(*arguments, C.byref(error)), error)
 
 
-def patient(name, *arguments):
+def patient(name, *arguments, orphaned=None):
     """Call a function that may wait for a peer, so that Ctrl-C is seen meanwhile.
 
     The call runs in a thread of its own. When the caller is interrupted it is
-    left to its deadline; its arguments are kept alive until then.
+    left to its deadline; its arguments are kept alive until then. If it succeeds
+    after all, `orphaned` is called to give back what it made.
     """
     if threading.current_thread() is not threading.main_thread():
         call(name, *arguments)
         return
     error, outcome, done = Error(rank=-1), [], threading.Event()
+    lock, left = threading.Lock(), []
 
     def run():
-        outcome.append(getattr(lib, name)(*arguments, C.byref(error)))
+        code = getattr(lib, name)(*arguments, C.byref(error))
+        with lock:
+            outcome.append(code)
+            alone = bool(left)
         done.set()
+        if alone and code == OK and orphaned is not None:
+            orphaned()
 
     threading.Thread(target=run, name="alchemist-" + name, daemon=True).start()
-    while not done.wait(SLICE_MS / 1000):
-        pass
+    try:
+        while not done.wait(SLICE_MS / 1000):
+            pass
+    except BaseException:
+        with lock:
+            left.append(True)
+            ended = bool(outcome)
+        if ended and outcome[0] == OK and orphaned is not None:
+            orphaned()
+        raise
     check(outcome[0], error)
 
 

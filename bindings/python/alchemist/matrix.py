@@ -1,12 +1,16 @@
 """Handles of distributed matrices."""
 
 import ctypes as C
+import time
 
 import numpy as np
 
-from . import _ffi, transfer
+from . import _ffi, sources, transfer
+from .errors import BusyError
 from .layout import Layout
 from .transform import Transforms
+
+GROW_PATIENCE = 10  # seconds
 
 
 class MatrixHandle(Transforms):
@@ -84,21 +88,115 @@ class MatrixHandle(Transforms):
         array, _ = self._read(rect, out, progress)
         return array
 
-    def write(self, array, row=0, col=0):
+    def write(self, array, row=0, col=0, dtype=None, progress=None):
         """Write an array into the matrix, its first entry at (row, col).
 
-        The array must have the matrix's dtype.
+        The array must have the matrix's dtype; dtype=handle.dtype converts it in blocks (fractions are cut off,
+        values that do not fit are an error). When this is interrupted, what was acknowledged stays written,
+        and resume() with the same arguments sends the rest.
         """
-        array = np.asarray(array)
-        if array.ndim == 1:
-            array = array[:, None]
-        if array.ndim != 2:
-            raise ValueError(f"a matrix is written from two dimensions, not {array.ndim}")
-        if array.dtype.newbyteorder("=") != self.dtype:
-            raise TypeError(f"matrix {self.id} has dtype {self.dtype}, the array {array.dtype}: convert with .astype()")
-        array = transfer.strided(array)
-        rect = (row, col, *array.shape)
-        return transfer.run("matrix_write_start", self._session, self._handle(), rect, array)
+        self._put("matrix_write_start", array, row, col, dtype, progress)
+
+    def resume(self, array, row=0, col=0, dtype=None, progress=None):
+        """Go on with an interrupted write or send: give the same array, and only what is missing is sent.
+
+        `array` may be an iterable of row blocks too. Returns how many bytes were sent.
+        """
+        if sources.is_sliceable(array):
+            array = sources.slices_of(array)
+        if sources.is_blocks(array):
+            if (row, col) != (0, 0):
+                raise ValueError("an iterable of row blocks is the whole matrix: row and col must be 0")
+            return sum(t.bytes for t in self._put_blocks("matrix_write_missing_start", array, dtype, progress))
+        return sum(t.bytes for t in self._put("matrix_write_missing_start", array, row, col, dtype, progress))
+
+    def append_rows(self, rows, dtype=None, progress=None):
+        """Append rows to the matrix: a block of them, or one (one dimension). The handle's shape follows.
+
+        The entries of the matrix stay where they are. Not while a task uses the matrix. When the sending is
+        interrupted, the new rows are there and incomplete.
+        """
+        block = sources.as_array(rows, "the block")
+        if np.ndim(rows) == 1:
+            block = block.T
+        self._accept(block, dtype)
+        if block.shape[1] != self.shape[1]:
+            raise ValueError(f"the block has {block.shape[1]} columns, matrix {self.id} {self.shape[1]}")
+        self._grow(block.shape[0])
+        self._put("matrix_write_start", block, self.shape[0] - block.shape[0], 0, dtype, progress)
+
+    def missing(self, most=64):
+        """What is not written yet, as rectangles (first row, first column, rows, columns).
+
+        They cover all that is missing, and nothing else unless that takes more than `most` of them.
+        """
+        rects, count = (_ffi.Rect * most)(), C.c_size_t()
+        _ffi.patient("matrix_missing", self._handle(), rects, C.c_size_t(most), C.byref(count))
+        return [(r.i, r.j, r.m, r.n) for r in rects[:count.value]]
+
+    @property
+    def complete(self):
+        """Whether every entry is written."""
+        return not self.missing(1)
+
+    def refresh(self):
+        """Learn of rows that others appended. Returns the handle."""
+        self._grow(0)
+        return self
+
+    def _grow(self, rows):
+        # Transfers of others, and their growths, are soon over; a task is not.
+        end = time.monotonic() + GROW_PATIENCE
+        while True:
+            try:
+                _ffi.patient("matrix_grow", self._handle(), C.c_int64(rows))
+                break
+            except BusyError as error:
+                if "task" in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
+        self._learn()
+
+    def _accept(self, array, dtype):
+        """Whether an array can be written, converted if `dtype` asks for it."""
+        if dtype is not None and np.dtype(dtype) != self.dtype:
+            raise TypeError(f"matrix {self.id} has dtype {self.dtype}: entries of {np.dtype(dtype)} cannot be stored")
+        if dtype is not None:
+            sources.target(array.dtype, dtype)
+        elif array.dtype.newbyteorder("=") != self.dtype:
+            raise TypeError(f"matrix {self.id} has dtype {self.dtype}, the array {array.dtype}: convert with .astype(), "
+                            f"or in blocks with dtype={self.dtype.name!r}")
+
+    def _put(self, start, array, row, col, dtype, progress):
+        array = sources.as_array(array, "the array")
+        self._accept(array, dtype)
+        if sources.as_it_lies(array, self.dtype):
+            rect = (row, col, *array.shape)
+            return transfer.run(start, self._session, self._handle(), rect, array, progress)
+        # Blocks of a rectangle that leaves the matrix would be written up to its edge.
+        if row < 0 or col < 0 or row + array.shape[0] > self.shape[0] or col + array.shape[1] > self.shape[1]:
+            raise IndexError(f"{array.shape[0]} x {array.shape[1]} entries at ({row}, {col}) leave matrix {self.id} "
+                             f"({self.shape[0]} x {self.shape[1]})")
+        writer = sources.Writer(self._session, self, self.dtype, start, progress, array.size * self.dtype.itemsize)
+        try:
+            writer.write(array, row, col)
+            return writer.finish()
+        finally:
+            writer.abort()
+
+    def _put_blocks(self, start, blocks, dtype, progress):
+        def writer(given):
+            if given != self.dtype:
+                raise TypeError(f"matrix {self.id} has dtype {self.dtype}, the blocks {given}: dtype= converts")
+            return sources.Writer(self._session, self, self.dtype, start, progress, self.nbytes)
+
+        rows = sources.Rows(writer, None, self.shape[0], self.shape[1], dtype)
+        try:
+            for block in blocks:
+                rows.add(block)
+            return rows.finish()
+        finally:
+            rows.abort()
 
     def _read(self, rect=None, out=None, progress=None):
         rect = (0, 0, *self.shape) if rect is None else tuple(int(x) for x in rect)

@@ -8,7 +8,7 @@ import weakref
 
 import numpy as np
 
-from . import _ffi, transfer
+from . import _ffi, sources, transfer
 from .console import Console, Quiet, print_timings
 from .errors import ConnectError
 from .layout import as_layout
@@ -241,36 +241,111 @@ class AlchemistSession:
 
     # -- matrices --
 
-    def send_matrix(self, matrix, print_times=False, layout=None, name=None, progress=None):
-        """Send an array to the workers and return its handle.
+    def send_matrix(self, matrix, print_times=False, layout=None, name=None, progress=None, *, dtype=None, shape=None,
+                    into=None, resume=False):
+        """Send a matrix to the workers and return its handle.
 
         Args:
-            matrix: two-dimensional (one dimension: a column), of any strides, float64, float32, complex128,
-                complex64, int64 or int32; other types are refused, never converted silently.
+            matrix: an array of two dimensions (one dimension: a column) with any strides, which is sent as it lies,
+                memory-mapped files too; or a list of rows; or an iterable of row blocks, a generator for example,
+                that need not fit in memory (a block of one dimension is a row): the next block is produced while
+                one is sent. float64, float32, complex128, complex64, int64 or int32; other types are refused,
+                never converted silently.
             print_times: print the table of transfer times per worker.
             layout: a name ("VC_STAR"), a Layout, or None for ScaLAPACK's default.
             name: for your own orientation, at most 63 bytes.
-            progress: called with (bytes done, bytes in all); None: a tqdm bar on long sends, if tqdm is installed.
+            progress: called with (bytes done, bytes in all or None); None: a tqdm bar on sends of over a second,
+                if tqdm is installed.
+            dtype: convert the entries to it, block by block: fractions are cut off where it is an integer type,
+                a value that does not fit is an error.
+            shape: (rows, columns) of an iterable; rows may be None. Without it the matrix grows with the blocks.
+            into: a handle to write to instead of a new matrix; after an interrupt its matrix stays, incomplete.
+            resume: only send what `into` lacks: the rest of what was interrupted.
         """
-        array = np.asarray(matrix)
-        if array.ndim == 1:
-            array = array[:, None]
-        if array.ndim != 2:
-            raise ValueError(f"a matrix has two dimensions, the array {array.ndim}")
-        array = transfer.strided(array)
-        begun = self._console.begin("Sending array info to Alchemist ...")
-        handle = self.create_matrix(array.shape, array.dtype, layout, name)
-        self._console.end(begun)
-        begun = self._console.begin("Sending array data to Alchemist ...")
-        try:
-            timings = self._moved("matrix_write_start", handle, array, progress, "sending")
-        except BaseException:
-            self._discard(handle)
-            raise
-        self._console.end(begun)
+        if resume and into is None:
+            raise ValueError("resume=True needs into=, the handle of the matrix that is incomplete")
+        if into is not None and (layout is not None or name is not None):
+            raise ValueError("the matrix of into= has its layout and name already")
+        if sources.is_sliceable(matrix):
+            shape = matrix.shape if shape is None else shape
+            matrix = sources.slices_of(matrix)
+        if sources.is_blocks(matrix):
+            handle, timings = self._send_blocks(matrix, shape, dtype, layout, name, progress, into, resume)
+        else:
+            handle, timings = self._send_array(matrix, shape, dtype, layout, name, progress, into, resume)
         if print_times:
             print_timings("\nData transfer times breakdown", self.workers, timings)
         return handle
+
+    def _send_array(self, matrix, shape, dtype, layout, name, progress, into, resume):
+        array = sources.as_array(matrix, "the array")
+        wanted = sources.target(array.dtype, dtype)
+        if shape is not None and tuple(shape) not in (array.shape, (None, array.shape[1])):
+            raise ValueError(f"the array has shape {array.shape}, {tuple(shape)} was announced")
+        if into is not None and array.shape != into.shape:
+            raise ValueError(f"the array has shape {array.shape}, matrix {into.id} {into.shape}")
+        handle = into if into is not None else self._announce(array.shape, wanted, layout, name)
+        begun = self._begin_data(array.dtype, wanted)
+        start = "matrix_write_missing_start" if resume else "matrix_write_start"
+        shown, close = transfer.bar("sending") if progress is None else (progress, lambda: None)
+        try:
+            timings = handle._put(start, array, 0, 0, dtype, shown)
+        except BaseException:
+            if into is None:
+                self._discard(handle)
+            raise
+        finally:
+            close()
+        self._console.end(begun)
+        return handle, timings
+
+    def _send_blocks(self, blocks, shape, dtype, layout, name, progress, into, resume):
+        rows, cols = (None, None) if shape is None else shape
+        if into is not None:
+            if shape is not None and tuple(shape) != into.shape:
+                raise ValueError(f"shape {tuple(shape)} was announced, matrix {into.id} has {into.shape}")
+            rows, cols = into.shape
+        dtype = None if dtype is None else np.dtype(dtype)
+        if dtype is not None:
+            transfer.dtype_number(dtype)
+        shown, close = transfer.bar("sending") if progress is None else (progress, lambda: None)
+
+        def writer(given):
+            if into is not None and given != into.dtype:
+                raise TypeError(f"matrix {into.id} has dtype {into.dtype}, the blocks {given}: dtype= converts")
+            start = "matrix_write_missing_start" if resume else "matrix_write_start"
+            total = None if rows is None else rows * state.columns * given.itemsize
+            return sources.Writer(self, into, given, start, shown, total)
+
+        def make(rows, columns, given):
+            return self.create_matrix((rows, columns), given, layout, name)
+
+        state = sources.Rows(writer, make, rows, cols, dtype)
+        begun = self._begin_data("blocks", "blocks" if dtype is None else dtype)
+        try:
+            for block in blocks:
+                state.add(block)
+            timings = state.finish()
+        except BaseException:
+            handle = state.abort()
+            if into is None and handle is not None:
+                self._discard(handle)
+            raise
+        finally:
+            close()
+        self._console.end(begun)
+        return state.writer.handle, timings
+
+    def _announce(self, shape, dtype, layout, name):
+        begun = self._console.begin("Sending array info to Alchemist ...")
+        handle = self.create_matrix(shape, dtype, layout, name)
+        self._console.end(begun)
+        return handle
+
+    def _begin_data(self, given, wanted):
+        if given != wanted:
+            self._console.line(f"Converting {given} to {wanted} on the way")
+        return self._console.begin("Sending array data to Alchemist ...")
 
     def create_matrix(self, shape, dtype=np.float64, layout=None, name=None):
         """Create a matrix whose entries are not written yet: see MatrixHandle.write()."""
@@ -310,13 +385,6 @@ class AlchemistSession:
         finally:
             _ffi.free(array)
         return [self.matrix(i) for i in ids]
-
-    def _moved(self, start, handle, array, progress, text):
-        shown, close = transfer.bar(text) if progress is None else (progress, lambda: None)
-        try:
-            return transfer.run(start, self, handle._handle(), (0, 0, *array.shape), array, shown)
-        finally:
-            close()
 
     def _discard(self, handle):
         """Free what a failed send left behind; the error that is under way counts, not this one."""
@@ -376,9 +444,12 @@ class AlchemistSession:
         with h5py.File(filename, "r") as file:
             return file[dataset][()]
 
-    def send_hdf5(self, filename, dataset, print_times=False, layout=None):
-        """Read a data set of a file of this machine and send it to the workers (needs h5py)."""
-        return self.send_matrix(self.read_from_hdf5(filename, dataset), print_times, layout)
+    def send_hdf5(self, filename, dataset, print_times=False, layout=None, dtype=None):
+        """Send a data set of a file of this machine to the workers, read in blocks (needs h5py)."""
+        import h5py
+
+        with h5py.File(filename, "r") as file:
+            return self.send_matrix(file[dataset], print_times, layout, dtype=dtype)
 
 
 def connect(address=None, workers=None, *, port=None, token=None, connection_file=None, verbose=False, **options):

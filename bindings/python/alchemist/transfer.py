@@ -29,33 +29,45 @@ def dtype_number(dtype):
     return DTYPES[dtype]
 
 
-def strided(array):
-    """An array whose strides are whole entries, in native byte order: itself whenever possible."""
-    size = array.dtype.itemsize
-    if not array.dtype.isnative or any(s % size for s in array.strides) or not array.flags.aligned:
-        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
-    return array
+class Pending:
+    """A transfer under way; close() it in any case.
+
+    `start` is "matrix_write_start", "matrix_write_missing_start" or "matrix_read_start".
+    """
+
+    def __init__(self, start, session, handle, rect, array):
+        size = array.dtype.itemsize
+        rows, cols = (array.strides[0] // size, array.strides[1] // size)
+        self._array, self._workers = array, session.worker_count
+        self._transfer = C.c_void_p()
+        _ffi.patient(start, handle, C.byref(_ffi.Rect(*rect)), C.c_void_p(array.ctypes.data), C.c_int64(rows),
+                     C.c_int64(cols), C.byref(self._transfer), orphaned=self.close)
+
+    def wait(self, progress=None):
+        """Wait for the end, seeing Ctrl-C; `progress` is called with bytes done and in all meanwhile."""
+        _wait(self._transfer, progress)
+
+    def timings(self):
+        """Times per worker, after the end."""
+        timings = (_ffi.Timing * max(1, self._workers))()
+        count = _ffi.lib.transfer_timings(self._transfer, timings, len(timings))
+        return [timings[k] for k in range(min(count, len(timings)))]
+
+    def close(self):
+        """Unless it has ended the transfer ends at the next frame; then the array is no longer borrowed."""
+        transfer, self._transfer = self._transfer, None
+        if transfer:
+            _ffi.lib.transfer_destroy(transfer)
 
 
 def run(start, session, handle, rect, array, progress=None):
-    """Move one rectangle, seeing Ctrl-C; returns the times per worker.
-
-    `start` is "matrix_write_start" or "matrix_read_start". `progress` is called
-    with bytes done and in all while the transfer runs.
-    """
-    size = array.dtype.itemsize
-    transfer = C.c_void_p()
-    rows, cols = (array.strides[0] // size, array.strides[1] // size)
-    _ffi.patient(start, handle, C.byref(_ffi.Rect(*rect)), C.c_void_p(array.ctypes.data), C.c_int64(rows),
-                 C.c_int64(cols), C.byref(transfer))
+    """Move one rectangle, seeing Ctrl-C; returns the times per worker. See Pending."""
+    pending = Pending(start, session, handle, rect, array)
     try:
-        _wait(transfer, progress)
-        timings = (_ffi.Timing * max(1, session.worker_count))()
-        count = _ffi.lib.transfer_timings(transfer, timings, len(timings))
-        return [timings[k] for k in range(min(count, len(timings)))]
+        pending.wait(progress)
+        return pending.timings()
     finally:
-        # After an interrupt this asks the transfer to end at the next frame and waits for it: the array is borrowed.
-        _ffi.lib.transfer_destroy(transfer)
+        pending.close()
 
 
 def _wait(transfer, progress):
@@ -86,7 +98,7 @@ def bar(text):
                 return
             state["bar"] = tqdm(total=total, desc=text, unit="B", unit_scale=True, leave=False)
         if state["bar"] is not None:
-            state["bar"].n = done
+            state["bar"].n, state["bar"].total = done, total
             state["bar"].refresh()
 
     def close():
