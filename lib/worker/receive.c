@@ -186,6 +186,8 @@ begin(alchi_conn_t *conn, const alchi_frame_t *frame, const void *message)
         return alchi_conn_missing(conn, frame, message);
     if (frame->type == ALCHI_PING && frame->payload == 0)
         return begin_ping(conn, frame);
+    if (frame->type == ALCHI_DATA_SHARE && frame->payload == 0)
+        return alchi_conn_share(conn, frame);
     return alchi_conn_refuse(conn, ALCH_EPROTO, "a data connection does not serve %s", alchi_message_name(frame->type));
 }
 
