@@ -20,6 +20,9 @@
 #define AHEAD (8 << 10)
 #endif
 
+/* Rows of so many bytes are streams that the processor finds by itself. */
+#define STREAM (1 << 10)
+
 INLINE void
 move_entry(char *strided, char *packed, int size, bool pack)
 {
@@ -72,6 +75,7 @@ typedef struct {
     group_t groups[ALCHI_PANEL_COLS];
     int64_t lines[ALCHI_PANEL_COLS + 1]; /* offsets at which a new line is met */
     int count;
+    bool sparse; /* most of each line belongs to others, who are served while it is in the cache */
 } groups_t;
 
 INLINE bool
@@ -90,9 +94,9 @@ note_lines(groups_t *groups, int64_t line, const alchi_panel_t *panel, int64_t j
 
     for (; j < end; j++) {
         bool new = line == 0 || cols[j] - groups->lines[line - 1] >= LINE;
-        bool ends = j > 0 && cols[j] - cols[j - 1] == size && (j + 1 == panel->n || cols[j + 1] - cols[j] != size);
+        bool last = j + 1 == panel->n || cols[j + 1] - cols[j] != size;
 
-        if (new || ends)
+        if (new || (last && cols[j] - cols[j - 1] == size && cols[j] - groups->lines[line - 1] >= LINE / 2))
             groups->lines[line++] = cols[j];
     }
     return line;
@@ -120,17 +124,30 @@ find_groups(const alchi_panel_t *panel, groups_t *groups, int size)
         line = group->line_end = note_lines(groups, line, panel, j, end, size);
         j = end;
     }
+    groups->sparse = panel->cols[panel->n - 1] - panel->cols[0] >= STREAM && 2 * LINE * line > 5 * panel->n * size;
 }
 
-/* Columns of a strip, four rows of each at a time: their addresses stay in registers. */
+/* Columns of a strip, some rows of each at a time, so that their addresses stay in registers. */
 INLINE void
 scattered(char *const *rows, const int64_t *cols, int64_t count, char *packed, int64_t ld, int size, bool pack)
 {
-    for (int i = 0; i < SIDE(size); i += 4) {
+    for (int i = 0; i < SIDE(size); i += 8) {
         char *a = rows[i], *b = rows[i + 1], *c = rows[i + 2], *d = rows[i + 3], *to = packed + i * size;
+        char *e = a, *f = a, *g = a, *h = a;
 
-        for (int64_t k = 0; k < count; k++, to += ld)
-            four(a + cols[k], b + cols[k], c + cols[k], d + cols[k], to, size, pack);
+        if (size <= 8) {
+            e = rows[i + 4];
+            f = rows[i + 5];
+            g = rows[i + 6];
+            h = rows[i + 7];
+        }
+        for (int64_t k = 0; k < count; k++, to += ld) {
+            int64_t at = cols[k];
+
+            four(a + at, b + at, c + at, d + at, to, size, pack);
+            if (size <= 8)
+                four(e + at, f + at, g + at, h + at, to + 4 * size, size, pack);
+        }
     }
 }
 
@@ -173,7 +190,7 @@ across(const alchi_panel_t *panel, int size, bool pack)
     while (distance * panel->n * size < AHEAD)
         distance += side;
     for (; i + side <= panel->m; i += side) {
-        bool more = i + distance + side <= panel->m;
+        bool more = !groups.sparse && i + distance + side <= panel->m;
 
         for (int k = 0; k < side; k++) {
             rows[k] = panel->strided + panel->rows[i + k];
@@ -204,9 +221,10 @@ down(const alchi_panel_t *panel, int size, bool pack)
                 move_entry(strided + rows[i], packed + i * size, LINE, pack);
                 continue;
             }
-#pragma GCC unroll 16
-            for (int k = 0; k < side; k++)
-                move_entry(strided + rows[i + k], packed + (i + k) * size, size, pack);
+#pragma GCC unroll 4
+            for (int64_t k = i; k < i + side; k += 4)
+                four(strided + rows[k], strided + rows[k + 1], strided + rows[k + 2], strided + rows[k + 3],
+                     packed + k * size, size, pack);
         }
         for (; i < panel->m; i++)
             move_entry(strided + rows[i], packed + i * size, size, pack);
