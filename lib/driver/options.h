@@ -11,6 +11,7 @@ typedef struct {
     alchi_text_list_t plugin_dirs;
     const char *connection_file, *token_file, *log_level, *join, *net_devices;
     bool no_connection_file, agent, insecure, print_options_man, help, version;
+    int64_t keep_memory;  /* bytes per worker */
     int64_t memory_limit; /* bytes per worker; 0: by the host's memory */
     int64_t start_timeout_ms, fail_grace_ms, client_timeout_ms, io_timeout_ms;
     int64_t connections, message_limit, data_threads;

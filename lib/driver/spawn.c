@@ -63,6 +63,8 @@ fill_config(const alchi_group_t *group, int rank, Alchw__WorkerConfig *config)
     config->data_key = (ProtobufCBinaryData){ALCHI_KEY_SIZE, (uint8_t *)group->ranks[rank].data_key};
     config->has_memory_limit = config->has_message_limit = config->has_data_threads = 1;
     config->memory_limit = options->memory_limit ? options->memory_limit : node->memory / node->count / 10 * 9;
+    config->has_keep_memory = 1;
+    config->keep_memory = (uint64_t)options->keep_memory;
     config->message_limit = options->message_limit;
     config->data_threads = (uint32_t)options->data_threads;
     config->has_io_timeout_ms = config->has_connection_limit = 1;

@@ -94,6 +94,9 @@ charge(alchi_store_t *store, int64_t bytes, const char *what, alch_error_t *err)
     if (bytes > INT64_MAX - store->used)
         return alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: too large", what);
     store->used += bytes;
+    /* Memory that is kept for reuse counts as well, but never stands in the way. */
+    if (bytes > 0 && store->limit > 0)
+        alchi_mem_trim((size_t)(store->limit - store->used));
     return ALCH_OK;
 }
 
@@ -172,7 +175,7 @@ uncharge(alchi_store_t *store, int64_t bytes)
 
 /* Account for an entry's memory, then get it. */
 static int
-entry_fill(alchi_store_t *store, alchi_entry_t *entry, alch_error_t *err)
+entry_fill(alchi_store_t *store, alchi_entry_t *entry, bool zeroed, alch_error_t *err)
 {
     alchi_part_t *part = &entry->part;
     char what[128], need[32];
@@ -186,7 +189,7 @@ entry_fill(alchi_store_t *store, alchi_entry_t *entry, alch_error_t *err)
     }
     part->region = alchi_region_create(part->local_m, part->local_n);
     if (entry->bytes > 0)
-        part->data = alchi_mem_alloc((size_t)entry->bytes);
+        part->data = zeroed ? alchi_mem_alloc((size_t)entry->bytes) : alchi_mem_alloc_dirty((size_t)entry->bytes);
     if (!part->region || (entry->bytes > 0 && !part->data)) {
         uncharge(store, entry->bytes);
         return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s: no memory for %s on %s", what,
@@ -218,7 +221,8 @@ alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alc
     rc = entry_create(store, id, m, n, dtype, layout, name, &entry, err);
     if (rc)
         return rc;
-    rc = entry_fill(store, entry, err);
+    /* What a client makes is read only where it was written. */
+    rc = entry_fill(store, entry, part_p || !id, err);
     if (rc) {
         entry_free(entry);
         return rc;

@@ -22,7 +22,7 @@ typedef struct {
     int replica, row, col;   /* place of this rank; -1: holds nothing */
     alchi_axis_t rows, cols;
     int64_t local_m, local_n, lld;
-    void *data;              /* zeroed, column-major; NULL if empty; lld exceeds local_m after growth */
+    void *data;              /* column-major; NULL if empty; lld exceeds local_m after growth */
     pthread_mutex_t mutex;   /* guards region */
     alchi_region_t *region;  /* changes */
     int references;          /* guarded by the store */
@@ -39,7 +39,8 @@ void alchi_store_destroy(alchi_store_t *store);
 /**
  * Allocate a rank's part of a matrix, unwritten.
  * @param id  0: a task's own work matrix, not found by id (until alchi_store_name())
- * @param part_p  with a reference for the caller; NULL allowed when id is not 0
+ * @param part_p  with a reference for the caller, and zeroed; NULL allowed when id is not 0: then what is not written
+ *                is undefined
  * @return ALCH_OK; ALCH_ELIMIT before anything is allocated: "matrix 7 (60000 x 784, float64): needs 376.3 MB on
  *         worker 2, 1.2 MB of 256.0 MB are free (--memory-limit)"; ALCH_ENOMEM; ALCH_EINVAL
  */

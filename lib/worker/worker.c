@@ -6,6 +6,7 @@
 #include "worker/control.h"
 #include "worker/data.h"
 #include "worker/join.h"
+#include "worker/mem.h"
 #include "worker/plugins.h"
 #include "worker/runner.h"
 
@@ -64,6 +65,7 @@ join_driver(rank_t *rank, alch_error_t *err)
     if (!rank->queue)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     alchi_store_set_slot(rank->store, (int)config->slot);
+    alchi_mem_set_keep((size_t)config->keep_memory);
     env = (alchi_control_env_t){rank->channel, rank->store, rank->queue, (int)config->rank, (int)config->size};
     rc = alchi_control_start(&env, &rank->control, err);
     if (!rc)
