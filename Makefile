@@ -44,7 +44,7 @@ LIB_A := $(O)/obj/libalchemist-test.a
 MAKEFLAGS += -rR
 .SUFFIXES:
 
-.PHONY: all help clean install python demo test test-sanitized fuzz fuzz-run bench format
+.PHONY: all help clean install python demo test test-sanitized fuzz fuzz-run bench bench-transfer test-large format
 .DEFAULT_GOAL := all
 all: $(LIB) $(CLIENT) $(DAEMON) $(PLUGIN_SO) ## build everything
 
@@ -141,6 +141,10 @@ fuzz-run: $(LIB_A) $(patsubst $(O)/%,$(O)/obj/%.o,$(FUZZ))
 	  $(O)/$$f -max_total_time=$(or $(FUZZ_SECONDS),60) $(O)/corpus/$$f test/fuzz/corpus/$${f#fuzz_}; done
 bench: all python $(BENCH_BIN) $(TESTPLUGIN_SO) ## print every figure beside its limit, measured in the same run
 	$(Q)$(RUN_ENV) test/tools/run-bench $(O)
+bench-transfer: all python ## the transfer study of the paper: CSV and plots in build/bench (NETNS=1: over a slow link)
+	$(Q)$(RUN_ENV) PYTHONPATH=bindings/python $(VPY) test/bench/bench_transfer.py $(O)/bench
+test-large: all python $(TESTPLUGIN_SO) ## send and fetch more than 2^31 entries (needs 11 GB of memory)
+	$(Q)$(RUN_ENV) $(VPY) test/integration/large.py
 format: ## format the C sources
 	clang-format -i $$(git ls-files '*.c' '*.h')
 

@@ -1,0 +1,243 @@
+"""The transfer study: layout x message buffer size x aspect ratio x senders x direction, as in section VI of the paper.
+
+usage: bench_transfer.py OUTPUT_DIRECTORY          (make bench-transfer; environment:)
+
+BENCH_GB        size of the matrix (1)              BENCH_WORKERS  worker processes (4)
+BENCH_REPEAT    rounds; default: what fits into     BENCH_MINUTES  (12), at least 1, at most 9
+BENCH_PATH      tcp (default), or shm: through the shared memory of the host
+BENCH_LAYOUTS, BENCH_BUFFERS_KB, BENCH_ASPECTS, BENCH_SENDERS   lists with spaces instead of the defaults
+NETNS=1         over a slow link between two network namespaces (root): BENCH_RATE (1000) Mbit/s with BENCH_DELAY (5) ms
+                each way; BENCH_GB is 0.05 then, with one aspect and 1 and 4 senders
+
+Writes transfer-PATH.csv and, for each direction, transfer-PATH-DIRECTION.png. A sender is a process that attaches to the
+session and moves its share of the rows, in C order; a figure is all bytes over the time until the last one is done.
+"""
+
+import csv
+import itertools
+import multiprocessing
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+import alchemist
+
+NETNS = os.environ.get("NETNS") == "1"
+INSIDE = "BENCH_INSIDE" in os.environ  # of the client's namespace
+RATE = float(os.environ.get("BENCH_RATE", 1000))
+DELAY = float(os.environ.get("BENCH_DELAY", 5))
+GB = float(os.environ.get("BENCH_GB", 0.05 if NETNS else 1))
+WORKERS = int(os.environ.get("BENCH_WORKERS", 4))
+MINUTES = float(os.environ.get("BENCH_MINUTES", 12))
+PATH = "netns" if NETNS else os.environ.get("BENCH_PATH", "tcp")
+LAYOUTS = os.environ.get("BENCH_LAYOUTS", "VC_STAR MC_MR STAR_VC default").split()
+BUFFERS = [int(kb) << 10 for kb in os.environ.get("BENCH_BUFFERS_KB", "64 256 1024 4096 16384 65536 262144").split()]
+ASPECTS = os.environ.get("BENCH_ASPECTS", "5:4" if NETNS else "5:4 20:1 1:20").split()
+SENDERS = [int(n) for n in os.environ.get("BENCH_SENDERS", "1 4" if NETNS else "1 2 4").split()]
+DIRECTIONS = ["send", "fetch"]
+FIELDS = ["round", "path", "layout", "aspect", "rows", "columns", "buffer_kb", "senders", "direction", "seconds", "gb_per_s"]
+
+
+def shape_of(aspect):
+    m, n = map(int, aspect.split(":"))
+    rows = max(1, round((GB * 1e9 / 8 * m / n) ** 0.5))
+    return rows, max(1, round(GB * 1e9 / 8 / rows))
+
+
+def share(rows, sender, senders):
+    return rows * sender // senders, rows * (sender + 1) // senders
+
+
+def sender_main(pipe, index, ticket, entries):
+    """Serve (direction, buffer, matrix, shape, senders) from the pipe: "ready", then at "go" move the share."""
+    memory = np.empty(entries)
+    memory[:] = np.arange(entries) + index
+    while True:
+        request = pipe.recv()
+        if request is None:
+            return
+        direction, buffer, matrix, (rows, columns), senders = request
+        first, last = share(rows, index, senders)
+        block = memory[:(last - first) * columns].reshape(last - first, columns)
+        with alchemist.attach(ticket, message_bytes=buffer, shared_memory=int(PATH == "shm")) as session:
+            handle = session.matrix(matrix)
+            if last > first:
+                handle.fetch((first, 0, min(130, last - first), min(130, columns)))  # opens the connections
+            pipe.send("ready")
+            pipe.recv()
+            if last > first and direction == "send":
+                handle.write(block, row=first)
+            elif last > first:
+                handle.fetch((first, 0, last - first, columns), out=block)
+            pipe.send("done")
+
+
+class Senders:
+    def __init__(self, ticket, count):
+        context = multiprocessing.get_context("spawn")
+        largest = [max((share(r, k, n)[1] - share(r, k, n)[0]) * c for n in SENDERS if k < n for r, c in map(shape_of, ASPECTS))
+                   for k in range(count)]
+        self.pipes = []
+        for k in range(count):
+            mine, theirs = context.Pipe()
+            context.Process(target=sender_main, args=(theirs, k, tuple(ticket), largest[k]), daemon=True).start()
+            self.pipes.append(mine)
+
+    def run(self, direction, buffer, matrix, shape, senders):
+        pipes = self.pipes[:senders]
+        for pipe in pipes:
+            pipe.send((direction, buffer, matrix, shape, senders))
+        assert all([pipe.recv() == "ready" for pipe in pipes])
+        begun = time.perf_counter()
+        for pipe in pipes:
+            pipe.send("go")
+        assert all([pipe.recv() == "done" for pipe in pipes])
+        return time.perf_counter() - begun
+
+    def stop(self):
+        for pipe in self.pipes:
+            pipe.send(None)
+
+
+def study(session, output):
+    senders = Senders(session.ticket, max(SENDERS))
+    combinations = list(itertools.product(BUFFERS, SENDERS, DIRECTIONS))
+    repeat = int(os.environ.get("BENCH_REPEAT", 0))
+    begun, rows_out, number = time.monotonic(), [], 0
+    with open(os.path.join(output, f"transfer-{PATH}.csv"), "w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        writer.writeheader()
+        while number < (repeat or 1):
+            for aspect, layout in itertools.product(ASPECTS, LAYOUTS):
+                shape = shape_of(aspect)
+                handle = session.create_matrix(shape, layout=None if layout == "default" else layout)
+                handle.write(np.zeros(shape))  # memory of the workers is warm from here on
+                random.shuffle(combinations)
+                for buffer, count, direction in combinations:
+                    seconds = senders.run(direction, buffer, handle.id, shape, count)
+                    rows_out.append(dict(zip(FIELDS, (number, PATH, layout, aspect, *shape, buffer >> 10, count, direction,
+                                                      f"{seconds:.6f}", f"{shape[0] * shape[1] * 8e-9 / seconds:.4f}"))))
+                    writer.writerow(rows_out[-1])
+                file.flush()
+                handle.free()
+                if len(rows_out) == len(combinations):
+                    estimate = (time.monotonic() - begun) * len(ASPECTS) * len(LAYOUTS)
+                    repeat = repeat or int(min(9, max(1, MINUTES * 60 / estimate)))
+                    print(f"# {len(combinations) * len(ASPECTS) * len(LAYOUTS)} transfers of {GB} GB a round, {repeat} rounds: "
+                          f"about {estimate * repeat / 60:.1f} minutes", flush=True)
+            number += 1
+    senders.stop()
+    return rows_out
+
+
+def medians(rows, *keys):
+    groups = {}
+    for row in rows:
+        groups.setdefault(tuple(row[k] for k in keys), []).append(float(row["gb_per_s"]))
+    return groups
+
+
+def report(rows):
+    """Medians over everything else, which is what the manual page quotes."""
+    for key, title in (("buffer_kb", "message buffer, KB"), ("layout", "layout"), ("aspect", "aspect"), ("senders", "senders")):
+        groups = medians(rows, "direction", key)
+        for (direction, value), rates in groups.items():
+            print(f"{PATH} {direction} {title} {value:>8}: {statistics.median(rates):8.3f} GB/s  "
+                  f"[{min(rates):.3f} .. {max(rates):.3f}]")
+
+
+def plot(rows, output, title):
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    for direction in DIRECTIONS:
+        groups = medians([r for r in rows if r["direction"] == direction], "aspect", "senders", "layout", "buffer_kb")
+        figure, axes = pyplot.subplots(len(ASPECTS), len(SENDERS), sharex=True, sharey=True, squeeze=False,
+                                       figsize=(4 * len(SENDERS) + 1, 2.9 * len(ASPECTS) + 1))
+        for (a, aspect), (s, count) in itertools.product(enumerate(ASPECTS), enumerate(SENDERS)):
+            for k, layout in enumerate(LAYOUTS):
+                values = [groups[aspect, count, layout, b >> 10] for b in BUFFERS]
+                middle = [statistics.median(v) for v in values]
+                spread = [[m - min(v) for m, v in zip(middle, values)], [max(v) - m for m, v in zip(middle, values)]]
+                axes[a][s].errorbar([(b >> 10) * (1 + 0.06 * k) for b in BUFFERS], middle, yerr=spread, marker="o", ms=3,
+                                    lw=1.2, capsize=2, label=layout)
+            axes[a][s].set_xscale("log", base=4)
+            axes[a][s].set_xticks([b >> 10 for b in BUFFERS], [label(b) for b in BUFFERS], fontsize=8)
+            axes[a][s].set_ylim(bottom=0)
+            axes[a][s].grid(alpha=0.3)
+            axes[a][s].set_title(f"rows:columns {aspect}, {count} sender{'s' * (count > 1)}", fontsize=9)
+        for panels in axes:
+            panels[0].set_ylabel("GB/s")
+        for panel in axes[-1]:
+            panel.set_xlabel("message buffer")
+        axes[0][0].legend(fontsize=8)
+        figure.suptitle(f"{direction}: {title}", fontsize=11)
+        figure.tight_layout()
+        figure.savefig(os.path.join(output, f"transfer-{PATH}-{direction}.png"), dpi=110)
+        pyplot.close(figure)
+
+
+def label(size):
+    return f"{size >> 20}M" if size >= 1 << 20 else f"{size >> 10}K"
+
+
+def title():
+    link = f", {RATE:g} Mbit/s and {DELAY:g} ms each way" if NETNS else ", shared memory" if PATH == "shm" else ", loopback TCP"
+    return f"{GB:g} GB float64, {WORKERS} workers{link}; medians, smallest and largest"
+
+
+def measure(output, **where):
+    with alchemist.connect(workers=WORKERS, shared_memory=int(PATH == "shm"), **where) as session:
+        rows = study(session, output)
+    report(rows)
+    plot(rows, output, title())
+
+
+def start_daemon(directory, prefix=(), options=()):
+    connection = os.path.join(directory, "connection.json")
+    daemon = subprocess.Popen([*prefix, os.environ["ALCHEMIST_DAEMON"], "--workers", str(WORKERS), "--port", "0", "--log-level",
+                               "warning", "--connection-file", connection, "--owner-pid", str(os.getpid()), *options], stdout=subprocess.DEVNULL)
+    while not os.path.exists(connection):
+        if daemon.poll() is not None:
+            raise SystemExit("alchemistd did not start")
+        time.sleep(0.05)
+    return daemon, connection
+
+
+def main():
+    output = sys.argv[1]
+    os.makedirs(output, exist_ok=True)
+    if INSIDE:
+        measure(output, address=os.environ["BENCH_ADDRESS"], connection_file=os.environ["BENCH_INSIDE"])
+        return
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "?")
+    print(f"# {time.strftime('%F', time.gmtime())}, {os.cpu_count()} cores, {model}; {title()}", flush=True)
+    with tempfile.TemporaryDirectory() as directory:
+        if NETNS:
+            import delay_line
+            with delay_line.Link(RATE, DELAY) as link:
+                daemon, connection = start_daemon(directory, link.server, ["--bind", link.server_address, "--insecure"])
+                try:
+                    link.run_client([sys.executable, *sys.argv], connection)
+                finally:
+                    daemon.terminate()
+                    daemon.wait()
+            return
+        daemon, connection = start_daemon(directory)
+        try:
+            measure(output, connection_file=connection)
+        finally:
+            daemon.terminate()
+            daemon.wait()
+
+
+if __name__ == "__main__":
+    main()
