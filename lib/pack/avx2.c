@@ -125,19 +125,23 @@ store_half(char *to, __m128i entries)
     _mm_storeu_si128((__m128i *)(void *)to, entries);
 }
 
-INLINE __m128i
+INLINE __m128d
 load_two(const char *low, const char *high)
 {
-    __m128d entry = _mm_load_sd((const double *)(const void *)low);
+    double entries[2];
 
-    return _mm_castpd_si128(_mm_loadh_pd(entry, (const double *)(const void *)high));
+    memcpy(&entries[0], low, sizeof(double));
+    memcpy(&entries[1], high, sizeof(double));
+    return _mm_setr_pd(entries[0], entries[1]);
 }
 
 INLINE void
-store_two(char *low, char *high, __m128i entries)
+store_two(char *low, char *high, __m128d entries)
 {
-    _mm_storel_pd((double *)(void *)low, _mm_castsi128_pd(entries));
-    _mm_storeh_pd((double *)(void *)high, _mm_castsi128_pd(entries));
+    double first = _mm_cvtsd_f64(entries), second = _mm_cvtsd_f64(_mm_unpackhi_pd(entries, entries));
+
+    memcpy(low, &first, sizeof first);
+    memcpy(high, &second, sizeof second);
 }
 
 INLINE int
@@ -160,11 +164,11 @@ INLINE void
 four_8(char *a, char *b, char *c, char *d, char *packed, bool pack)
 {
     if (pack) {
-        store_half(packed, load_two(a, b));
-        store_half(packed + 16, load_two(c, d));
+        store_half(packed, _mm_castpd_si128(load_two(a, b)));
+        store_half(packed + 16, _mm_castpd_si128(load_two(c, d)));
     } else {
-        store_two(a, b, load(packed));
-        store_two(c, d, load(packed + 16));
+        store_two(a, b, _mm_castsi128_pd(load(packed)));
+        store_two(c, d, _mm_castsi128_pd(load(packed + 16)));
     }
 }
 

@@ -103,6 +103,26 @@ move_panels(const job_t *job, alchi_kernel_f *kernel)
     }
 }
 
+/* A column after the other from its first entry to its last, as memory is read fastest. */
+static void
+move_columns(const job_t *job, alchi_kernel_f *kernel)
+{
+    int64_t row_offsets[ALCHI_PANEL_ROWS], col, m;
+    walk_t cols = job->cols;
+    char *column = job->packed;
+
+    for (; walk_run(&cols, 1, &col) > 0; column += job->ld) {
+        walk_t rows = job->rows;
+        char *packed = column;
+
+        for (; (m = walk_list(&rows, ALCHI_PANEL_ROWS, row_offsets)) > 0; packed += m * job->size) {
+            alchi_panel_t panel = {job->strided, row_offsets, &col, packed, job->ld, m, 1};
+
+            kernel(&panel);
+        }
+    }
+}
+
 /* Columns whose entries lie side by side for long. */
 static void
 copy_runs(const job_t *job)
@@ -140,6 +160,8 @@ move(const alchi_kernels_t *use, const job_t *job)
     else if (rows->stride == job->size &&
              (rows->block < rows->count ? rows->block : rows->count) * job->size >= RUN_BYTES)
         copy_runs(job);
+    else if (rows->count > ALCHI_PANEL_ROWS)
+        move_columns(job, job->pack ? use->pack_down[k] : use->unpack_down[k]);
     else
         move_panels(job, job->pack ? use->pack_down[k] : use->unpack_down[k]);
 }

@@ -1,5 +1,5 @@
-/* Packing and unpacking, all kernels through them, against one entry at a time. */
-#include "pack/pack.h"
+/* Packing and unpacking against one entry at a time, with the kernels that a user gets and with each kind of them. */
+#include "pack/kernel.h"
 #include "layout_model.h"
 #include <string.h>
 
@@ -48,43 +48,82 @@ strided_at(const alchi_pack_t *shape, unsigned char *base, int64_t i, int64_t j)
     return base + (gi * shape->row_stride + gj * shape->col_stride) * (int64_t)shape->size;
 }
 
+/* The kinds that are tried: NULL stands for alchi_pack() and alchi_unpack(). */
+static int
+kinds(const alchi_kernels_t *kinds[3])
+{
+    kinds[0] = NULL;
+    kinds[1] = alchi_kernels_portable();
+    kinds[2] = alchi_kernels_avx2();
+    return kinds[2] ? 3 : 2;
+}
+
+static void
+pack(const alchi_kernels_t *kind, const alchi_pack_t *shape, unsigned char *strided, unsigned char *packed, int64_t ld)
+{
+    if (kind)
+        alchi_move(kind, shape, (char *)strided, (char *)packed, ld, true);
+    else
+        alchi_pack(shape, strided, packed, ld);
+}
+
+static void
+unpack(const alchi_kernels_t *kind, const alchi_pack_t *shape, unsigned char *packed, int64_t ld,
+       unsigned char *strided)
+{
+    if (kind)
+        alchi_move(kind, shape, (char *)strided, (char *)packed, ld, false);
+    else
+        alchi_unpack(shape, packed, ld, strided);
+}
+
 static void
 check_pack(const alchi_pack_t *shape, const buffer_t *strided, int64_t ld, size_t shift, uint64_t *random)
 {
     size_t count = (size_t)(ld * shape->local.n) * shape->size + shift + GUARD;
-    unsigned char *got = malloc(count), *expected = malloc(count);
+    unsigned char *got = malloc(count), *expected = malloc(count), *before = malloc(count);
+    const alchi_kernels_t *tried[3];
+    int count_of_kinds = kinds(tried);
 
-    fill(got, count, random);
-    memcpy(expected, got, count);
+    fill(before, count, random);
+    memcpy(expected, before, count);
     for (int64_t j = 0; j < shape->local.n; j++)
         for (int64_t i = 0; i < shape->local.m; i++)
             memcpy(expected + shift + (size_t)(i + j * ld) * shape->size, strided_at(shape, strided->base, i, j),
                    shape->size);
-    alchi_pack(shape, strided->base, got + shift, ld);
-    ck_assert(memcmp(got, expected, count) == 0);
+    for (int k = 0; k < count_of_kinds; k++) {
+        memcpy(got, before, count);
+        pack(tried[k], shape, strided->base, got + shift, ld);
+        ck_assert(memcmp(got, expected, count) == 0);
+    }
     free(got);
     free(expected);
+    free(before);
 }
 
 static void
 check_unpack(const alchi_pack_t *shape, buffer_t *strided, int64_t ld, size_t shift, uint64_t *random)
 {
     size_t count = (size_t)(ld * shape->local.n) * shape->size + shift;
-    unsigned char *packed = malloc(count + 1), *before = malloc(strided->count), *got = malloc(strided->count);
+    unsigned char *packed = malloc(count + 1), *before = malloc(strided->count), *expected = malloc(strided->count);
+    const alchi_kernels_t *tried[3];
+    int count_of_kinds = kinds(tried);
 
     fill(packed, count, random);
     memcpy(before, strided->bytes, strided->count);
-    alchi_unpack(shape, packed + shift, ld, strided->base);
-    memcpy(got, strided->bytes, strided->count);
-    memcpy(strided->bytes, before, strided->count);
     for (int64_t j = 0; j < shape->local.n; j++)
         for (int64_t i = 0; i < shape->local.m; i++)
             memcpy(strided_at(shape, strided->base, i, j), packed + shift + (size_t)(i + j * ld) * shape->size,
                    shape->size);
-    ck_assert(memcmp(got, strided->bytes, strided->count) == 0);
+    memcpy(expected, strided->bytes, strided->count);
+    for (int k = 0; k < count_of_kinds; k++) {
+        memcpy(strided->bytes, before, strided->count);
+        unpack(tried[k], shape, packed + shift, ld, strided->base);
+        ck_assert(memcmp(expected, strided->bytes, strided->count) == 0);
+    }
     free(packed);
     free(before);
-    free(got);
+    free(expected);
 }
 
 /* C order, Fortran order, gaps, reversed rows and columns. Entries never overlap. */
@@ -164,6 +203,38 @@ START_TEST(test_edges)
 }
 END_TEST
 
+/* More rows and columns than a panel has, in blocks that end within and at groups of columns; every order of memory. */
+START_TEST(test_panels)
+{
+    static const int64_t blocks[] = {1, 2, 3, 5, 7, 8, 15, 16, 17, 64, 67};
+    static const size_t sizes[] = {4, 8, 16};
+    uint64_t random = 7;
+
+    for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++)
+        for (size_t k = 0; k < 3; k++) {
+            int64_t block = blocks[b], procs = (int64_t)(b + k) % 3 + 1, period = block * procs;
+            int64_t tall = b % 2 == 0 ? 530 : 70, wide = b % 2 == 0 ? 37 : 150;
+            alch_rect_t rect = {0, 0, tall * procs + 3 * period, wide * procs + 3 * period};
+            alch_rect_t local = {model_pick(&random, 0, 2 * block), model_pick(&random, 0, 2 * block), tall, wide};
+            alchi_pack_t shape = {{block, period, period - block}, {block, period, 0}, local, 0, 0, 0, 0, sizes[k]};
+
+            check_shape(&shape, &rect, &random);
+        }
+}
+END_TEST
+
+/* Which kinds there are. */
+START_TEST(test_kinds)
+{
+    ck_assert_str_eq(alchi_kernels_portable()->name, "portable");
+    if (alchi_kernels_avx2())
+        ck_assert_str_eq(alchi_kernels_avx2()->name, "avx2");
+#if defined(__x86_64__)
+    ck_assert_int_eq(alchi_kernels_avx2() != NULL, __builtin_cpu_supports("avx2") != 0);
+#endif
+}
+END_TEST
+
 START_TEST(test_nothing)
 {
     alchi_pack_t shape = {{2, 4, 0}, {1, 1, 0}, {0, 0, 0, 5}, 0, 0, 1, 1, 8};
@@ -192,12 +263,14 @@ END_TEST
 void
 unit_suite(Suite *suite)
 {
-    TCase *pack = tcase_create("pack");
+    TCase *tcase = tcase_create("pack");
 
-    tcase_set_timeout(pack, 60);
-    tcase_add_test(pack, test_nothing);
-    tcase_add_test(pack, test_far);
-    tcase_add_test(pack, test_edges);
-    tcase_add_test(pack, test_layouts);
-    suite_add_tcase(suite, pack);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, test_nothing);
+    tcase_add_test(tcase, test_far);
+    tcase_add_test(tcase, test_kinds);
+    tcase_add_test(tcase, test_edges);
+    tcase_add_test(tcase, test_panels);
+    tcase_add_test(tcase, test_layouts);
+    suite_add_tcase(suite, tcase);
 }
