@@ -125,6 +125,48 @@ START_TEST(test_missing_shape)
 }
 END_TEST
 
+/* All that is missing, in lists of bounded length. */
+static void
+compare_list(const alchi_region_t *region, const flags_t *flags, uint64_t *random)
+{
+    alch_rect_t missing[8], rest[17], todo[2 * SIDE_MAX * SIDE_MAX];
+    flags_t seen = {.m = flags->m, .n = flags->n};
+    alch_rect_t within = model_rect(random, flags->m, flags->n);
+    size_t left = 1, rest_count, max = (size_t)model_pick(random, 1, 8);
+
+    todo[0] = within;
+    while (left > 0) {
+        size_t found = alchi_region_list_missing(region, &todo[--left], missing, max, rest, &rest_count);
+
+        ck_assert_uint_le(found, max);
+        ck_assert(rest_count == 0 || found == max);
+        ck_assert_uint_le(rest_count, 2 * max + 1);
+        for (size_t k = 0; k < found; k++) {
+            ck_assert_int_eq(flags_count(flags, &missing[k]), 0);
+            ck_assert_int_eq(flags_add(&seen, &missing[k]), missing[k].m * missing[k].n);
+        }
+        for (size_t k = 0; k < rest_count; k++)
+            todo[left++] = rest[k];
+    }
+    ck_assert_int_eq(flags_count(&seen, &within) + flags_count(flags, &within), within.m * within.n);
+}
+
+/* More and fewer rows keep what there is. */
+static void
+compare_resized(const alchi_region_t *region, const flags_t *flags, uint64_t *random)
+{
+    int64_t m = model_pick(random, 0, SIDE_MAX);
+    alchi_region_t *resized = alchi_region_resized(region, m);
+    flags_t expected = {.m = m, .n = flags->n};
+
+    ck_assert_ptr_nonnull(resized);
+    for (int64_t j = 0; j < flags->n; j++)
+        for (int64_t i = 0; i < m && i < flags->m; i++)
+            expected.held[j][i] = flags->held[j][i];
+    compare(resized, &expected, random);
+    alchi_region_destroy(resized);
+}
+
 /* Local parts may be larger than what a bitmap of them could hold in memory. */
 START_TEST(test_large)
 {
@@ -164,6 +206,10 @@ fill_at_random(int64_t m, int64_t n, int64_t largest, uint64_t *random)
         unit_code(alchi_region_add(region, &rect), ALCH_OK);
         if (k < 40 || k % 32 == 0 || alchi_region_complete(region))
             compare(region, &flags, random);
+        if (k % 16 == 0) {
+            compare_list(region, &flags, random);
+            compare_resized(region, &flags, random);
+        }
     }
     alchi_region_destroy(region);
 }

@@ -140,9 +140,8 @@ class MatrixHandle(Transforms):
         return not self.missing(1)
 
     def refresh(self):
-        """Learn of rows that others appended. Returns the handle."""
-        self._grow(0)
-        return self
+        """Learn what others made of the matrix: more rows, another layout. Returns the handle."""
+        return self._follow()
 
     def _grow(self, rows):
         # Transfers of others, and their growths, are soon over; a task is not.
