@@ -30,9 +30,12 @@ check(int code, const char *what)
 static alch_session_t *
 connect_session(int workers)
 {
+    alch_session_options_t options;
     alch_session_t *session;
 
-    check(alch_session_open(NULL, &session, &err), "connect");
+    alch_session_options_init(&options);
+    options.shared_memory = 0; /* beside sockets; bench_shm has the other way */
+    check(alch_session_open(&options, &session, &err), "connect");
     check(alch_session_request_workers(session, workers, 30000, &err), "request workers");
     return session;
 }

@@ -1,0 +1,274 @@
+/*
+ * The same-host path beside its limits: transfers through shared memory, our own over TCP, and a plain copy through
+ * the same rings.
+ *
+ *     bench_shm [MB [PAIRS]]     the daemon is found as any client finds it (ALCHEMIST_CONNECTION)
+ *
+ * One and two workers; rows in C order, which are packed on the way, and columns in Fortran order, which are not. Each
+ * figure is measured in interleaved pairs with both limits, into and out of memory that was used before.
+ */
+#include "bench_raw.h"
+
+#include "net/shm.h"
+#include <alchemist/alchemist.h>
+
+#define COLS 1000
+#define WAIT_MS 60000
+
+static alch_error_t err;
+static int pairs = 15;
+
+static void
+check(int code, const char *what)
+{
+    if (code == ALCH_OK)
+        return;
+    fprintf(stderr, "bench_shm: %s: %s: %s\n", what, alch_errname(code), err.text);
+    exit(code);
+}
+
+/* ---- a plain copy through rings ---- */
+
+typedef struct {
+    alchi_stream_t *stream;
+    uint8_t *memory;
+    size_t bytes;
+    bool sending;
+    pid_t pid;
+} copy_t;
+
+/* Nothing but bytes; false: the other side is gone. */
+static bool
+move(alchi_stream_t *stream, uint8_t *at, size_t bytes, bool sending)
+{
+    while (bytes > 0) {
+        struct iovec piece = {at, bytes < ((size_t)1 << 20) ? bytes : (size_t)1 << 20};
+        ssize_t n = sending ? alchi_stream_writev(stream, &piece, 1) : alchi_stream_read(stream, at, piece.iov_len);
+
+        if (n < 0 || (n == 0 && alchi_stream_wait(stream, sending ? POLLOUT : POLLIN, alchi_deadline_in_ms(WAIT_MS))))
+            return false;
+        at += n;
+        bytes -= (size_t)n;
+    }
+    return true;
+}
+
+static void
+serve(alchi_stream_t *stream, size_t bytes)
+{
+    uint8_t *memory = malloc(bytes), order;
+
+    memset(memory, 1, bytes);
+    while (move(stream, &order, 1, false) && move(stream, memory, bytes, order == 'f'))
+        if (order == 's' && !move(stream, &order, 1, true))
+            break;
+    _exit(0);
+}
+
+static copy_t
+open_copy(uint8_t *memory, size_t bytes)
+{
+    copy_t copy = {.memory = memory, .bytes = bytes};
+    alchi_rings_t *rings;
+    int fd[2], rings_fd;
+
+    check(alchi_rings_create(ALCHI_SHM_RING, &rings, &rings_fd, &err), "rings");
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) != 0)
+        exit(1);
+    copy.pid = fork();
+    if (copy.pid == 0) {
+        close(fd[0]);
+        check(alchi_rings_map(rings_fd, ALCHI_SHM_RING, &rings, &err), "map");
+        copy.stream = alchi_stream_create(fd[1]);
+        check(alchi_stream_share(copy.stream, rings), "share");
+        serve(copy.stream, bytes);
+    }
+    close(fd[1]);
+    close(rings_fd);
+    copy.stream = alchi_stream_create(fd[0]);
+    check(alchi_stream_share(copy.stream, rings), "share");
+    return copy;
+}
+
+static void *
+run_copy(void *context)
+{
+    copy_t *copy = context;
+    uint8_t order = copy->sending ? 's' : 'f';
+
+    if (!move(copy->stream, &order, 1, true) || !move(copy->stream, copy->memory, copy->bytes, copy->sending) ||
+        (copy->sending && !move(copy->stream, &order, 1, false)))
+        exit(1);
+    return NULL;
+}
+
+static double
+time_copy(copy_t *copies, int count, bool sending)
+{
+    double started = bench_now();
+    pthread_t threads[2];
+
+    for (int k = 0; k < count; k++) {
+        copies[k].sending = sending;
+        pthread_create(&threads[k], NULL, run_copy, &copies[k]);
+    }
+    for (int k = 0; k < count; k++)
+        pthread_join(threads[k], NULL);
+    return bench_now() - started;
+}
+
+/* ---- transfers ---- */
+
+typedef struct {
+    alch_session_t *session;
+    alch_matrix_t *matrix;
+} way_t;
+
+typedef struct {
+    double *out, *in;
+    int64_t rows;
+    size_t bytes;
+} buffers_t;
+
+static way_t
+open_shm(int workers, const buffers_t *buffers)
+{
+    alch_layout_t layout;
+    way_t way;
+
+    check(alch_session_open(NULL, &way.session, &err), "connect");
+    check(alch_session_request_workers(way.session, workers, 30000, &err), "request workers");
+    check(alch_layout_parse("block_cyclic", &layout, &err), "layout");
+    check(alch_matrix_create(way.session, buffers->rows, COLS, ALCH_FLOAT64, &layout, NULL, &way.matrix, &err),
+          "create");
+    return way;
+}
+
+/* The same matrix by TCP. */
+static way_t
+open_tcp(const way_t *shm)
+{
+    alch_session_options_t options;
+    alch_matrix_info_t info;
+    char key[65];
+    way_t way;
+
+    alch_session_options_init(&options);
+    options.shared_memory = 0;
+    alch_session_key(shm->session, key);
+    check(alch_session_attach(&options, alch_session_id(shm->session), key, &way.session, &err), "attach");
+    check(alch_matrix_info(shm->matrix, &info, &err), "matrix");
+    check(alch_matrix_open(way.session, info.id, &way.matrix, &err), "matrix");
+    return way;
+}
+
+static void
+close_way(way_t *way)
+{
+    alch_matrix_destroy(way->matrix);
+    check(alch_session_close(way->session, &err), "close");
+    alch_session_destroy(way->session);
+}
+
+static double
+time_way(const way_t *way, const buffers_t *buffers, bool fortran, bool sending)
+{
+    int64_t row_stride = fortran ? 1 : COLS, col_stride = fortran ? buffers->rows : 1;
+    double started = bench_now();
+
+    if (sending)
+        check(alch_matrix_write(way->matrix, NULL, buffers->out, row_stride, col_stride, &err), "send");
+    else
+        check(alch_matrix_read(way->matrix, NULL, buffers->in, row_stride, col_stride, &err), "fetch");
+    return bench_now() - started;
+}
+
+static void
+print(bench_pairs_t *pairs_p, bool fortran, bool sending, int workers, const char *limit, size_t bytes)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "shm_%s_%s_order_%d_worker%s_%s", sending ? "send" : "fetch", fortran ? "F" : "C",
+             workers, workers > 1 ? "s" : "", limit);
+    bench_print(pairs_p, name, limit, (double)bytes * 1e-6, "MB/s", true);
+}
+
+static void
+bench_order_of(int workers, const way_t *shm, const way_t *tcp, copy_t *copies, const buffers_t *buffers, bool fortran)
+{
+    bench_pairs_t beside_tcp[2], beside_copy[2];
+
+    for (int k = 0; k < 2; k++) {
+        beside_tcp[k] = bench_pairs(pairs);
+        beside_copy[k] = bench_pairs(pairs);
+    }
+    for (int pair = -1; pair < pairs; pair++) {
+        for (int k = 0; k < 2; k++) {
+            double ours = time_way(shm, buffers, fortran, k == 0), own_tcp = time_way(tcp, buffers, fortran, k == 0),
+                   copied = time_copy(copies, workers, k == 0);
+
+            if (pair >= 0) {
+                bench_pair(&beside_tcp[k], ours, own_tcp);
+                bench_pair(&beside_copy[k], ours, copied);
+            }
+        }
+    }
+    time_way(shm, buffers, fortran, false);
+    if (memcmp(buffers->in, buffers->out, buffers->bytes) != 0) {
+        fprintf(stderr, "bench_shm: what was fetched is not what was sent\n");
+        exit(1);
+    }
+    for (int k = 0; k < 2; k++) {
+        print(&beside_tcp[k], fortran, k == 0, workers, "own_tcp", buffers->bytes);
+        print(&beside_copy[k], fortran, k == 0, workers, "ring_copy", buffers->bytes);
+    }
+}
+
+static void
+bench_workers(int workers, const buffers_t *buffers)
+{
+    size_t share = buffers->bytes / (size_t)workers;
+    copy_t copies[2];
+    way_t shm, tcp;
+
+    for (int k = 0; k < workers; k++)
+        copies[k] = open_copy((uint8_t *)buffers->in + (size_t)k * share, share);
+    shm = open_shm(workers, buffers);
+    tcp = open_tcp(&shm);
+    for (int k = 0; k < 2; k++)
+        bench_order_of(workers, &shm, &tcp, copies, buffers, k == 1);
+    close_way(&tcp);
+    close_way(&shm);
+    for (int k = 0; k < workers; k++) {
+        alchi_stream_destroy(copies[k].stream);
+        waitpid(copies[k].pid, NULL, 0);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    int megabytes = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1000;
+    buffers_t buffers = {.rows = (int64_t)megabytes * 1000000 / (8 * COLS)};
+
+    pairs = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 15;
+    if (megabytes < 1 || pairs < 1) {
+        fprintf(stderr, "usage: bench_shm [MB [PAIRS]]\n");
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    buffers.bytes = (size_t)buffers.rows * COLS * 8;
+    buffers.out = malloc(buffers.bytes);
+    buffers.in = malloc(buffers.bytes);
+    if (!buffers.out || !buffers.in)
+        return 1;
+    for (int64_t k = 0; k < buffers.rows * COLS; k++)
+        buffers.out[k] = (double)k;
+    memset(buffers.in, 0, buffers.bytes);
+    printf("ring %zu KiB, of each direction and connection\n", ALCHI_SHM_RING >> 10);
+    for (int workers = 1; workers <= 2; workers++)
+        bench_workers(workers, &buffers);
+    free(buffers.in);
+    free(buffers.out);
+    return 0;
+}
