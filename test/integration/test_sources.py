@@ -533,3 +533,14 @@ def test_times_are_summed_over_blocks(daemon, capsys):
     with daemon.connect(workers=2, verbose=True) as als:
         als.send_matrix(blocks(sample(1000, 50), *[100] * 10), print_times=True)
         assert capsys.readouterr().out.count(" | ") == 3 * 4
+
+
+def test_grown_matrices_change_their_layout(als):
+    a = sample(70, 6)
+    handle = als.send_matrix(a[:60])
+    for at in range(60, 70, 2):
+        handle.append_rows(a[at:at + 2])
+    assert np.array_equal(np.asarray(handle.relayout("VC_STAR")), a)
+    handle.relayout("STAR_VC", in_place=True)
+    handle.append_rows(a)
+    assert np.array_equal(np.asarray(handle), np.vstack([a, a]))
