@@ -212,6 +212,7 @@ int alch_matrix_read_local_start(alch_matrix_t *matrix, const alch_local_t *piec
  * @threads  MT-Safe
  * @return ALCH_OK          every entry is stored (write) or in the buffer (read)
  * @return ALCH_EAGAIN      not finished within timeout_ms (0: only ask; -1: as long as it takes)
+ * @return ALCH_ESTATE      the matrix was replaced in place since the handle was made: alch_matrix_refresh()
  * @return ALCH_ETIMEDOUT   a worker made no progress for transfer_timeout_ms; the text names it;
  *                          the rectangle counts as unwritten
  * @return ALCH_ECANCELED   alch_transfer_cancel() was called

@@ -90,7 +90,8 @@ const alch_values_t *alch_task_results(const alch_task_t *task);
  *
  * A task like any other: wait, progress, cancel. Its result is the matrix "B". In place, B has the id of the matrix
  * itself, whose memory is freed once all workers have the new one; on failure or cancel the matrix is as it was. No
- * other task can have the matrix meanwhile. Handles made before know the old layout until alch_matrix_refresh().
+ * other task can have the matrix meanwhile. Other handles, and this one until alch_matrix_refresh(), know the old
+ * layout: their transfers are refused with ALCH_ESTATE.
  * Each worker needs room for its parts of both, and at most 2 buffers of 8 MiB and 6 MiB of lists, whatever the sizes.
  *
  * Types: integers become integers, floats or complex; floats become floats or complex, integers only if UNSAFE; complex

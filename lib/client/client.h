@@ -31,6 +31,7 @@ struct alch_matrix {
     alch_matrix_info_t facts;
     alchi_layout_t layout;
     size_t entry; /* bytes */
+    uint32_t version; /* how often it was replaced in place */
 };
 
 /** @return ALCH_OK, ALCH_EINVAL (NULL), ALCH_EFORKED */

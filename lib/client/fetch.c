@@ -17,7 +17,8 @@ ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
     alchi_flight_t *flight;
     int code = ALCH_OK;
 
-    request.has_matrix = true;
+    request.has_matrix = request.has_version = true;
+    request.version = lane->transfer->matrix->version;
     request.matrix = lane->transfer->matrix->facts.id;
     request.rect = &rect;
     if (lane->transfer->own) {

@@ -59,6 +59,8 @@ make_handle(alch_session_t *session, Alchw__Matrix *message, alch_matrix_t **mat
         code = read_matrix(message, &matrix->facts, &matrix->layout, err);
     else
         code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a matrix handle");
+    if (code == ALCH_OK)
+        matrix->version = message->version;
     alchi_message_free(message);
     if (code != ALCH_OK) {
         free(matrix);
@@ -204,6 +206,8 @@ alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err)
     if (code != ALCH_OK)
         return code;
     code = read_matrix(reply, &facts, &layout, err);
+    if (code == ALCH_OK)
+        matrix->version = reply->version;
     alchi_message_free(reply);
     if (code != ALCH_OK)
         return code;

@@ -33,7 +33,7 @@ use_buffer(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer, const alc
 }
 
 static void
-announce(alchi_outgoing_t *out, uint64_t matrix, const alch_rect_t *local, bool own)
+announce(alchi_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *local, bool own)
 {
     alchw__data_write__init(&out->message);
     alchw__rect__init(&out->rect);
@@ -42,8 +42,9 @@ announce(alchi_outgoing_t *out, uint64_t matrix, const alch_rect_t *local, bool 
     out->rect.j = local->j;
     out->rect.m = local->m;
     out->rect.n = local->n;
-    out->message.has_matrix = true;
-    out->message.matrix = matrix;
+    out->message.has_matrix = out->message.has_version = true;
+    out->message.matrix = matrix->facts.id;
+    out->message.version = matrix->version;
     out->message.rect = &out->rect;
     out->message.axes = own ? &out->axes : NULL;
 }
@@ -112,7 +113,7 @@ prepare(alchi_lane_t *lane)
     bytes = use_next(lane, out, lane->link->buffers[place]);
     out->first = current->done == 0;
     if (out->first)
-        announce(out, lane->transfer->matrix->facts.id, &current->piece.local, lane->transfer->own != NULL);
+        announce(out, lane->transfer->matrix, &current->piece.local, lane->transfer->own != NULL);
     current->done += bytes;
     out->frame = (alchi_frame_t){.type = ALCHI_DATA_WRITE, .id = current->id, .payload = (uint32_t)bytes};
     out->frame.flags = current->done < current->bytes ? ALCHI_FRAME_MORE : 0;

@@ -168,6 +168,7 @@ alchi_catalog_replace(alchi_matrix_t *matrix, const Alchw__Matrix *description)
     matrix->cols = description->cols;
     matrix->dtype = (alch_dtype_t)description->dtype;
     matrix->complete = true;
+    matrix->version++;
     alchi_catalog_layout_in(description->layout, &matrix->layout);
     snprintf(matrix->name, sizeof(matrix->name), "%s", description->name ? description->name : "");
 }
@@ -227,6 +228,8 @@ alchi_catalog_describe(const alchi_matrix_t *matrix, Alchw__Matrix *message, Alc
     message->dtype = (uint32_t)matrix->dtype;
     message->layout = layout;
     message->workers = (uint32_t)matrix->workers;
+    message->has_version = 1;
+    message->version = matrix->version;
     message->name = (char *)matrix->name;
     snprintf(busy, 128, matrix->readers ? "read by %s" : "%s", matrix->readers ? matrix->reader : "");
     message->busy = busy;

@@ -24,6 +24,7 @@ typedef struct {
     alch_dtype_t dtype;
     alch_layout_t layout; /* resolved */
     int workers;
+    uint32_t version; /* how often it was replaced in place */
     char name[64];
     bool complete;   /* every entry is known to be written */
     bool growing;    /* its ranks are being told of more rows: `rows` is what it had */

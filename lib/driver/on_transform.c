@@ -37,6 +37,8 @@ describe(const Alchw__Transform *ask, const alchi_matrix_t *matrix, result_t *re
     description->cols = ask->transpose ? matrix->rows : matrix->cols;
     description->dtype = ask->dtype ? ask->dtype : matrix->dtype;
     description->workers = (uint32_t)matrix->workers;
+    description->has_version = 1;
+    description->version = ask->in_place ? matrix->version + 1 : 0;
     description->layout = &result->layout;
     description->name = ask->name;
     if (ask->in_place && !(ask->name && *ask->name))

@@ -28,7 +28,7 @@ reply_create(alchi_conn_t *conn, uint64_t id, unsigned type)
 
 /* Find the matrix of a request and check its rectangle. On success the caller has a reference. */
 static int
-find_rect(const alchi_conn_t *conn, uint64_t matrix, const Alchw__Rect *from, const Alchw__Axes *axes,
+find_rect(const alchi_conn_t *conn, uint64_t matrix, uint32_t version, const Alchw__Rect *from, const Alchw__Axes *axes,
           alchi_part_t **part_p, alch_rect_t *rect_p, alchi_set_t *set_p, alch_error_t *err)
 {
     alchi_store_t *store = conn->config->store;
@@ -45,7 +45,10 @@ find_rect(const alchi_conn_t *conn, uint64_t matrix, const Alchw__Rect *from, co
     if (rc)
         return rc;
     alchi_format_matrix(matrix, part->layout.m, part->layout.n, part->dtype, name, sizeof name);
-    if (!alchi_rect_within(&rect, part->local_m, part->local_n))
+    if (version != part->version)
+        rc = alchi_error_set(err, ALCH_ESTATE,
+                             "matrix %s was replaced in place since this handle learned of it: refresh it", name);
+    else if (!alchi_rect_within(&rect, part->local_m, part->local_n))
         rc = alchi_error_set(err, ALCH_ERANGE,
                              "matrix %s: %lld x %lld entries from (%lld, %lld) leave the worker's part of %lld x %lld",
                              name, (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j,
@@ -106,7 +109,8 @@ begin_write(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataWri
     in->active = true;
     in->more = frame->flags & ALCHI_FRAME_MORE;
     in->frame_left = frame->payload;
-    rc = find_rect(conn, write->matrix, write->rect, write->axes, &in->part, &in->rect, &in->set, &in->reply->error);
+    rc = find_rect(conn, write->matrix, write->version, write->rect, write->axes, &in->part, &in->rect, &in->set,
+                   &in->reply->error);
     if (!rc) {
         if (in->set.periodic)
             alchi_span_init_set(&in->span, in->part, &in->set, &in->cross);
@@ -148,7 +152,7 @@ begin_read(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataRead
     reply = reply_create(conn, frame->id, ALCHI_DATA_BLOCK);
     if (!reply)
         return ALCH_ENOMEM;
-    rc = find_rect(conn, read->matrix, read->rect, read->axes, &reply->part, &rect, &set, &reply->error);
+    rc = find_rect(conn, read->matrix, read->version, read->rect, read->axes, &reply->part, &rect, &set, &reply->error);
     if (!rc)
         rc = set.periodic ? alchi_set_covered(conn->config->store, reply->part, &set, &reply->error)
                           : alchi_store_covered(conn->config->store, reply->part, &rect, &reply->error);

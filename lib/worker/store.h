@@ -16,6 +16,7 @@ typedef struct alchi_store alchi_store_t;
 typedef struct {
     uint64_t id;
     char name[64];
+    uint32_t version;        /* how often the matrix was replaced in place */
     alch_dtype_t dtype;
     size_t entry;            /* bytes of one entry */
     alchi_layout_t layout;

@@ -95,6 +95,8 @@ alchi_transform(alchi_plugins_t *plugins, const Alchw__WorkerTransform *ask, con
     int code = prepare(&t, &error);
 
     if (!code)
+        t.to->version = ask->result->version;
+    if (!code)
         code = describe(&t, &error);
     code = alchi_agree(plugins->comm, code, &error);
     if (!code)

@@ -92,6 +92,18 @@ def test_values_that_do_not_fit(als):
     assert np.asarray(handle.astype("int64", casting="unsafe"))[30, 11] == 0
 
 
+def test_other_handles_are_told(als):
+    a = array((20, 20))
+    handle = als.send_matrix(a)
+    stale = als.matrix(handle.id)
+    handle.relayout("VC_STAR", in_place=True)
+    for use in (stale.fetch, lambda: stale.write(a)):
+        with pytest.raises(alchemist.AlchemistError, match=f"matrix {handle.id} .*replaced in place"):
+            use()
+    np.testing.assert_array_equal(np.asarray(als.matrix(handle.id)), a)
+    np.testing.assert_array_equal(np.asarray(stale.refresh()), a)
+
+
 def test_refused(als):
     handle = als.create_matrix((10, 10))
     handle.write(np.zeros((5, 10)))
