@@ -15,10 +15,8 @@
 #define SIDE(size) (LINE / (size))
 #define SIDE_MAX 16
 
-/* Memory is asked for so many bytes before it is needed: a page or two, less than the first cache. */
-#ifndef AHEAD
+/* Memory is asked for so many bytes before it is needed. */
 #define AHEAD (8 << 10)
-#endif
 
 /* Rows of so many bytes are streams that the processor finds by itself. */
 #define STREAM (1 << 10)
