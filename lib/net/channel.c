@@ -477,6 +477,25 @@ alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t size)
     return (ssize_t)buffered + n;
 }
 
+ssize_t
+alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec *iov, int count)
+{
+    size_t size = 0;
+    ssize_t n;
+
+    for (int k = 0; k < count; k++)
+        size += iov[k].iov_len;
+    /* What was read ahead is copied first. */
+    if (count < 2 || channel->receive_code || alchi_buf_size(&channel->in) > 0 || size > channel->payload_left)
+        return alchi_channel_read_payload(channel, count ? iov[0].iov_base : NULL, count ? iov[0].iov_len : 0);
+    n = alchi_stream_readv(channel->stream, iov, count);
+    if (n < 0)
+        receive_broken(channel, ALCH_ECONNECT, errno);
+    else
+        channel->payload_left -= (uint32_t)n;
+    return n;
+}
+
 const char *
 alchi_channel_fault(const alchi_channel_t *channel)
 {

@@ -82,6 +82,9 @@ bool alchi_channel_buffered(const alchi_channel_t *channel);
  *  @return bytes taken (> 0), 0: would block, -1: the connection ended */
 ssize_t alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t size);
 
+/** The same into several pieces of memory, none of them empty, together at most what is left of the payload. */
+ssize_t alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec *iov, int count);
+
 /** Detail of the last ALCH_EPROTO, ALCH_EVERSION or ALCH_ELIMIT, "" if none. */
 const char *alchi_channel_fault(const alchi_channel_t *channel);
 

@@ -105,6 +105,25 @@ alchi_stream_read(alchi_stream_t *stream, void *bytes, size_t size)
 }
 
 ssize_t
+alchi_stream_readv(alchi_stream_t *stream, const struct iovec *iov, int count)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    ssize_t n;
+
+    if (count < 2 || stream->ops != &socket_ops)
+        return count > 0 ? alchi_stream_read(stream, iov[0].iov_base, iov[0].iov_len) : 0;
+    do
+        n = recvmsg(stream->fd, &message, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        return n;
+    if (n < 0)
+        return would_block() ? 0 : -1;
+    errno = 0;
+    return -1;
+}
+
+ssize_t
 alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
 {
     return count > 0 ? stream->ops->writev(stream, iov, count) : 0;

@@ -27,6 +27,8 @@ int alchi_stream_fd(const alchi_stream_t *stream);
  * @return bytes moved (> 0), 0: would block, -1: ended or failed (errno; 0 at an orderly end)
  */
 ssize_t alchi_stream_read(alchi_stream_t *stream, void *bytes, size_t size);
+/** Into several pieces of memory; a kind of stream that cannot fills the first only. */
+ssize_t alchi_stream_readv(alchi_stream_t *stream, const struct iovec *iov, int count);
 ssize_t alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count);
 
 /**

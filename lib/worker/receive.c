@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define FRAME_COST ((size_t)256)      /* of a turn's budget, so that empty frames have an end too */
-#define DIRECT_MIN ((size_t)16 << 10) /* shorter columns are cheaper received together and copied */
+#define DIRECT_MIN ((size_t)2 << 10) /* shorter columns are cheaper received together and copied */
+#define RUNS 128 /* columns that are received at once */
 
 static alchi_reply_t *
 reply_create(alchi_conn_t *conn, uint64_t id, unsigned type)
@@ -219,31 +220,41 @@ next_frame(alchi_conn_t *conn)
     return rc;
 }
 
+/* Up to `size` bytes straight into the columns that they are for. @return as alchi_channel_read_payload() */
+static ssize_t
+take_columns(alchi_conn_t *conn, size_t size)
+{
+    alchi_span_t ahead = conn->in.span;
+    struct iovec iov[RUNS];
+    size_t sum;
+    int count = alchi_span_gather(&ahead, iov, RUNS, size, &sum);
+
+    return alchi_channel_readv_payload(conn->channel, iov, count);
+}
+
 /* Up to `size` bytes of payload to where they belong. @return as alchi_channel_read_payload() */
 static ssize_t
 take(alchi_conn_t *conn, size_t size)
 {
     alchi_incoming_t *in = &conn->in;
     alchi_reply_t *reply = in->reply;
-    size_t run = 0;
-    uint8_t *here = in->refused ? NULL : alchi_span_here(&in->span, &run);
     bool staged = in->refused || (in->span.run < DIRECT_MIN && in->span.run < in->span.bytes);
     int64_t start = alchi_now_ns(), end;
     ssize_t n;
 
-    if (staged) {
-        here = conn->scratch;
-        run = ALCHI_CONN_SCRATCH;
-        if (!in->refused && alchi_span_left(&in->span) < run)
-            run = alchi_span_left(&in->span);
-    }
-    n = alchi_channel_read_payload(conn->channel, here, size < run ? size : run);
+    if (!in->refused && size > alchi_span_left(&in->span))
+        size = alchi_span_left(&in->span);
+    if (staged)
+        n = alchi_channel_read_payload(conn->channel, conn->scratch,
+                                       size < ALCHI_CONN_SCRATCH ? size : ALCHI_CONN_SCRATCH);
+    else
+        n = take_columns(conn, size);
     end = alchi_now_ns();
     reply->receive_ns += (uint64_t)(end - start);
     if (n <= 0 || in->refused)
         return n;
     if (staged) {
-        alchi_span_put(&in->span, here, (size_t)n);
+        alchi_span_put(&in->span, conn->scratch, (size_t)n);
         reply->unpack_ns += (uint64_t)(alchi_now_ns() - end);
     } else {
         in->span.at += (size_t)n;
