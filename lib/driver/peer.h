@@ -13,7 +13,7 @@
  * goes only if it has had ALCHI_STRANGER_MS. */
 #define ALCHI_STRANGERS_MAX 64
 #define ALCHI_STRANGERS_CROWD 1024
-#define ALCHI_STRANGER_MS 500
+#define ALCHI_STRANGER_MS 5000
 #define ALCHI_HANDSHAKE_MS 10000
 #define ALCHI_FAREWELL_MS 1000 /* to take the last word before a close */
 

@@ -24,8 +24,8 @@
 #define CONNECTIONS_DEFAULT 256
 /* Connections that have not proved themselves. Who means it needs only milliseconds: one more waits for its turn, and
  * when the oldest has had STRANGER_MS it is closed in its favour. */
-#define STRANGERS_MAX 64
-#define STRANGER_MS 500
+#define STRANGERS_MAX 256
+#define STRANGER_MS 1000
 #define IO_TIMEOUT_MS 60000
 #define IDLE_TIMEOUT_MS 600000
 #define HANDSHAKE_TIMEOUT_MS 10000

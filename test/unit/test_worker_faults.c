@@ -417,9 +417,9 @@ START_TEST(crowds)
 {
     const alchi_claim_t claim = {ALCHI_ROLE_DATA, SESSION, GROUP, RANK};
     server_t server = server_start((alchi_data_config_t){.threads = 2, .connection_limit = 5});
-    alchi_channel_t *strangers[80], *clients[6];
+    alchi_channel_t *strangers[272], *clients[6];
 
-    for (int k = 0; k < 80; k++)
+    for (int k = 0; k < 272; k++)
         strangers[k] = client_raw(&server);
     ck_assert(is_closed(strangers[0]));
     ck_assert(is_closed(strangers[15]));
@@ -442,7 +442,7 @@ START_TEST(crowds)
     for (int t = 0; t < 5000 && alchi_data_connections(server.data) > 0; t++)
         usleep(1000);
     ck_serves(&server);
-    for (int k = 0; k < 80; k++)
+    for (int k = 0; k < 272; k++)
         alchi_channel_destroy(strangers[k]);
     server_stop(&server);
 }
