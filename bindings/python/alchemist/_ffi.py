@@ -75,6 +75,26 @@ class MatrixInfo(C.Structure):
     ]
 
 
+class Local(C.Structure):
+    """A process's own piece of a block-cyclic matrix; see alch_local_t."""
+
+    _fields_ = [
+        ("m", C.c_int64),
+        ("n", C.c_int64),
+        ("mb", C.c_int64),
+        ("nb", C.c_int64),
+        ("rsrc", C.c_int),
+        ("csrc", C.c_int),
+        ("nprow", C.c_int),
+        ("npcol", C.c_int),
+        ("myrow", C.c_int),
+        ("mycol", C.c_int),
+        ("lld", C.c_int64),
+        ("i0", C.c_int64),
+        ("j0", C.c_int64),
+    ]
+
+
 class Timing(C.Structure):
     _fields_ = [
         ("worker", C.c_int),
@@ -163,6 +183,8 @@ _PROTOTYPES = {
     "matrix_write_missing_start": (_I, [_P, _R(Rect), _P, _L, _L, _PP, _E]),
     "matrix_write_start": (_I, [_P, _R(Rect), _P, _L, _L, _PP, _E]),
     "matrix_read_start": (_I, [_P, _R(Rect), _P, _L, _L, _PP, _E]),
+    "matrix_write_local_start": (_I, [_P, _R(Local), _P, _PP, _E]),
+    "matrix_read_local_start": (_I, [_P, _R(Local), _P, _PP, _E]),
     "transfer_wait": (_I, [_P, _I, _E]),
     "transfer_progress": (None, [_P, _R(_L), _R(_L)]),
     "transfer_cancel": (None, [_P]),

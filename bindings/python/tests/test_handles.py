@@ -134,7 +134,7 @@ def test_structs_match_the_headers():
     top = pathlib.Path(__file__).parents[3]
     pairs = [("error", _ffi.Error), ("layout", _ffi.Layout), ("rect", _ffi.Rect), ("session_options", _ffi.SessionOptions),
              ("worker", _ffi.Worker), ("matrix_info", _ffi.MatrixInfo), ("timing", _ffi.Timing), ("parameter", _ffi.Parameter),
-             ("function", _ffi.Function), ("task_progress", _ffi.TaskProgress)]
+             ("function", _ffi.Function), ("task_progress", _ffi.TaskProgress), ("local", _ffi.Local)]
     lines = [f'printf("{n}.{f} %zu\\n", offsetof(alch_{n}_t, {f}));' for n, s in pairs for f, _ in s._fields_]
     lines += [f'printf("{n} %zu\\n", sizeof(alch_{n}_t));' for n, _ in pairs]
     with tempfile.TemporaryDirectory() as directory:
