@@ -144,12 +144,20 @@ def medians(rows, *keys):
 
 
 def report(rows):
-    """Medians over everything else, which is what the manual page quotes."""
-    for key, title in (("buffer_kb", "message buffer, KB"), ("layout", "layout"), ("aspect", "aspect"), ("senders", "senders")):
-        groups = medians(rows, "direction", key)
-        for (direction, value), rates in groups.items():
-            print(f"{PATH} {direction} {title} {value:>8}: {statistics.median(rates):8.3f} GB/s  "
-                  f"[{min(rates):.3f} .. {max(rates):.3f}]")
+    """Each value of a dimension: the median rate over all else, and the median ratio to a reference with all else equal in
+    the same round, which other load on the machine disturbs less. The manual page quotes these."""
+    references = {"buffer_kb": 4096, "layout": "VC_STAR", "aspect": "5:4", "senders": 1}
+    rates = {tuple(row[k] for k in FIELDS[:3] + ["aspect", "buffer_kb", "senders", "direction"]): float(row["gb_per_s"])
+             for row in rows}
+    names = FIELDS[:3] + ["aspect", "buffer_kb", "senders", "direction"]
+    print(f"{'direction':10s} {'dimension':10s} {'value':>9s} {'GB/s':>8s}   ratio to the reference with all else equal")
+    for direction, (key, reference) in itertools.product(DIRECTIONS, references.items()):
+        at = names.index(key)
+        for value in dict.fromkeys(sorted((row[key] for row in rows), key=lambda v: (isinstance(v, str), v))):
+            chosen = {k: v for k, v in rates.items() if k[-1] == direction and k[at] == value}
+            ratios = [v / rates[other] for k, v in chosen.items() if (other := k[:at] + (reference,) + k[at + 1:]) in rates]
+            middle = f"{statistics.median(ratios):6.2f} to {reference}" if ratios else ""
+            print(f"{direction:10s} {key:10s} {value:>9} {statistics.median(chosen.values()):8.3f}   {middle}")
 
 
 def plot(rows, output, title):
@@ -170,13 +178,15 @@ def plot(rows, output, title):
                                     lw=1.2, capsize=2, label=layout)
             axes[a][s].set_xscale("log", base=4)
             axes[a][s].set_xticks([b >> 10 for b in BUFFERS], [label(b) for b in BUFFERS], fontsize=8)
-            axes[a][s].set_ylim(bottom=0)
+            axes[a][s].set_xlim((BUFFERS[0] >> 10) / 1.5, (BUFFERS[-1] >> 10) * 1.9)
+            axes[a][s].minorticks_off()
             axes[a][s].grid(alpha=0.3)
             axes[a][s].set_title(f"rows:columns {aspect}, {count} sender{'s' * (count > 1)}", fontsize=9)
         for panels in axes:
             panels[0].set_ylabel("GB/s")
         for panel in axes[-1]:
             panel.set_xlabel("message buffer")
+        axes[0][0].set_ylim(0, 1.05 * max(map(max, groups.values())))
         axes[0][0].legend(fontsize=8)
         figure.suptitle(f"{direction}: {title}", fontsize=11)
         figure.tight_layout()
