@@ -4,7 +4,7 @@
 /* Messages from memory whose rows are denser than its columns are few rows of many columns: their chunks then use whole
  * cache lines and few pages at a time. But the columns must be long enough for the worker to take them one by one, and
  * the message large enough to be worth an acknowledgement. */
-#define COLUMN_BYTES ((int64_t)4 << 10)
+#define COLUMN_BYTES (((int64_t)4 << 10) + 64)
 #define MESSAGE_BYTES ((int64_t)1 << 20)
 
 static int64_t
