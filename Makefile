@@ -4,7 +4,7 @@
 O ?= build
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
-CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CC := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
 CFLAGS ?= -O3 -g
 PYTHON ?= python3
 VERSION := $(shell cat VERSION)
@@ -15,7 +15,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(O)/%,%,$@)';)
 PKGS := libprotobuf-c libuv jansson openssl
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla
-DEFS := -D_GNU_SOURCE -DALCH_VERSION='"$(VERSION)"' -DALCH_PLUGINDIR='"$(LIBDIR)/alchemist/plugins"'
+DEFS := -D_GNU_SOURCE -DALCH_VERSION='"$(VERSION)"'
 INCS := -Iinclude -Ilib -I$(O)/gen $(shell pkg-config --cflags $(PKGS))
 ALL_CFLAGS = -std=gnu11 -pthread -fPIC -fno-semantic-interposition -MMD -MP $(WARN) $(DEFS) $(INCS) $(CFLAGS) $(SANFLAGS)
 MPICC := MPICH_CC=$(CC) mpicc.mpich
@@ -57,6 +57,11 @@ $(O)/flags: force
 	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
 $(O)/files: force
 	@mkdir -p $(@D); echo '$(LIB_OBJ) $(YIELD_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ) $(YIELD_OBJ)' > $@
+# Only one object knows where plugins will be installed: another PREFIX rebuilds that alone.
+$(O)/libdir: force
+	@mkdir -p $(@D); echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
+$(O)/obj/lib/driver/options.o: $(O)/libdir
+$(O)/obj/lib/driver/options.o: DEFS += -DALCH_PLUGINDIR='"$(LIBDIR)/alchemist/plugins"'
 .PHONY: force
 
 PB_H := $(O)/gen/wire/alchemist.pb-c.h
