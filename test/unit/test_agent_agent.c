@@ -236,7 +236,9 @@ START_TEST(test_inheritance)
     ck_assert(has_line(rank_exit, "death 9"));
     ck_assert(has_line(rank_exit, "/proc/self/oom_score_adj: 500"));
     ck_assert(has_line(rank_exit, "/proc/self/status: SigBlk: 0000000000000000"));
-    ck_assert(has_line(rank_exit, "/proc/self/status: SigIgn: 0000000000000000"));
+    /* The C library keeps signals 32 and 33 for itself: what a parent ignored of them stays ignored. */
+    ck_assert(has_line(rank_exit, "/proc/self/status: SigIgn: 0000000000000000") ||
+              has_line(rank_exit, "/proc/self/status: SigIgn: 0000000180000000"));
     ck_assert(has_line(rank_exit, "token gone"));
 }
 END_TEST
@@ -311,7 +313,7 @@ ignores_term(pid_t pid)
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     file = fopen(path, "r");
     while (file && fgets(line, sizeof line, file))
-        found = found || strcmp(line, "SigIgn:\t0000000000004000\n") == 0;
+        found = found || (strncmp(line, "SigIgn:", 7) == 0 && strtoull(line + 7, NULL, 16) & 0x4000);
     if (file)
         fclose(file);
     return found;
