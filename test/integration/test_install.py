@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(SANITIZED, reason="the installed tree is tested 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
-    subprocess.run(["make", "-s", "install", f"O={BUILD}", f"DESTDIR={root}", "PREFIX=/opt/alchemist"], cwd=TOP, check=True)
+    subprocess.run(["make", "-s", "install", f"O={os.path.relpath(BUILD, TOP)}", f"DESTDIR={root}", "PREFIX=/opt/alchemist"], cwd=TOP, check=True)
     return root / "opt" / "alchemist"
 
 
