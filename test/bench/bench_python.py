@@ -89,7 +89,7 @@ def main():
     raw = Raw(A.nbytes, WORKERS)
     raw.move(b"w"), raw.move(b"r")
     print(f"# Python, {A.nbytes / 1e6:.0f} MB float64 in C order, {WORKERS} workers, {pairs} pairs; ratio: share of the raw socket's rate")
-    with alchemist.connect(workers=WORKERS) as als:
+    with alchemist.connect(workers=WORKERS, shared_memory=0) as als:  # TCP, as the socket beside it
         for layout in ("VC_STAR", "MC_MR", None):
             handle = als.create_matrix(A.shape, layout=layout)
             handle.write(A)
