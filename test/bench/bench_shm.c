@@ -133,10 +133,13 @@ typedef struct {
 static way_t
 open_shm(int workers, const buffers_t *buffers)
 {
+    alch_session_options_t options;
     alch_layout_t layout;
     way_t way;
 
-    check(alch_session_open(NULL, &way.session, &err), "connect");
+    alch_session_options_init(&options);
+    options.shared_memory = 1;
+    check(alch_session_open(&options, &way.session, &err), "connect");
     check(alch_session_request_workers(way.session, workers, 30000, &err), "request workers");
     check(alch_layout_parse("block_cyclic", &layout, &err), "layout");
     check(alch_matrix_create(way.session, buffers->rows, COLS, ALCH_FLOAT64, &layout, NULL, &way.matrix, &err),

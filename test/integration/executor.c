@@ -6,7 +6,7 @@
  *   executor loop PROCESSES MATRIX      ... goes on writing it until standard input ends
  *   executor share THREADS MATRIX       one process, a session per thread: threads write by turns, "ready", then as hold
  *
- * Where: EXECUTOR_ADDRESS, EXECUTOR_SESSION, EXECUTOR_KEY; EXECUTOR_TCP=1: not through shared memory. */
+ * Where: EXECUTOR_ADDRESS, EXECUTOR_SESSION, EXECUTOR_KEY. */
 #include <alchemist/alchemist.h>
 
 #include <poll.h>
@@ -59,7 +59,6 @@ writer_open(writer_t *writer, const plan_t *plan, int index)
     alch_session_options_init(&options);
     options.address = setting("EXECUTOR_ADDRESS");
     options.name = "executor";
-    options.shared_memory = !getenv("EXECUTOR_TCP");
     code = alch_session_attach(&options, strtoull(setting("EXECUTOR_SESSION"), NULL, 10), setting("EXECUTOR_KEY"),
                                &writer->session, &err);
     if (code != ALCH_OK)

@@ -3,7 +3,7 @@
  *
  *     ALCHEMIST_TICKET="HOST:PORT ID KEY" mpiexec.mpich -n 3 mpi_client JOB...
  *
- * ALCHEMIST_TCP=1: not through shared memory. JOB is write:MATRIX:NPROWxNPCOL:MBxNB:RSRC,CSRC:I0,J0:MxN, or read:...
+ * JOB is write:MATRIX:NPROWxNPCOL:MBxNB:RSRC,CSRC:I0,J0:MxN, or read:...
  * with the same. Ranks beyond the grid have no part. Entry (i, j) of the matrix, as a float64, is i + j / 65536; what
  * is read is held against that, and the memory between local columns against what it was.
  */
@@ -166,7 +166,6 @@ attach(void)
     }
     alch_session_options_init(&options);
     options.address = address;
-    options.shared_memory = getenv("ALCHEMIST_TCP") == NULL;
     demand(alch_session_attach(&options, id, key, &session, &err), &err, "attach");
     return session;
 }

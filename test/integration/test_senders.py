@@ -35,11 +35,11 @@ def many():
     d.stop()
 
 
-def environment(als, tcp=False):
+def environment(als):
     """The key of a session stands in nobody's arguments."""
     ticket = als.ticket
     return {**os.environ, "EXECUTOR_ADDRESS": ticket.address, "EXECUTOR_SESSION": str(ticket.id),
-            "EXECUTOR_KEY": ticket.key, **({"EXECUTOR_TCP": "1"} if tcp else {})}
+            "EXECUTOR_KEY": ticket.key}
 
 
 def run(executor, als, mode, count, h):
@@ -49,9 +49,9 @@ def run(executor, als, mode, count, h):
 
 
 @contextlib.contextmanager
-def running(executor, als, mode, count, h, tcp=False):
+def running(executor, als, mode, count, h):
     """Executors that have written once and keep their connections; all must have ended well at the end."""
-    process = subprocess.Popen([executor, mode, str(count), str(h.id)], env=environment(als, tcp),
+    process = subprocess.Popen([executor, mode, str(count), str(h.id)], env=environment(als),
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()
@@ -115,7 +115,7 @@ def test_several_hundred_connections(executor, many, mode, record_property):
         h = als.create_matrix(shape, layout="VC_STAR")
         run(executor, als, "write", 16, h)
         before = [(sockets(w), resident(w)) for w in als.workers]
-        with running(executor, als, mode, count, h, tcp=True):
+        with running(executor, als, mode, count, h):
             if mode == "loop":
                 time.sleep(1)
             for worker, (connections, memory) in zip(als.workers, before):
@@ -138,7 +138,7 @@ def test_one_process_shares_its_connections(executor, many):
     with many.connect(workers=4) as als:
         h = als.create_matrix(shape, layout="VC_STAR")
         before = [sockets(w) for w in als.workers]
-        with running(executor, als, "share", 12, h, tcp=True):
+        with running(executor, als, "share", 12, h):
             assert [sockets(w) for w in als.workers] == [n + 1 for n in before]
         assert np.array_equal(np.asarray(h), pattern(shape))
 
@@ -180,7 +180,7 @@ def test_the_limit_of_connections_is_named(executor, own_daemon):
                     seen.append(error)
                     stop.set()
 
-        with running(executor, als, "hold", 3, h, tcp=True):
+        with running(executor, als, "hold", 3, h):
             with pytest.raises(alchemist.AlchemistError, match=r"--connections"):
                 daemon.connect()
             threads = [threading.Thread(target=attempt) for _ in range(2)]
