@@ -126,16 +126,18 @@ END_TEST
 START_TEST(test_left_memory)
 {
     const Alchw__RankExit *rank_exit;
+    const char *left;
 
     spawn(1, 3, "mpi-leave");
     rank_exit = await(ALCHI_RANK_EXIT, 1);
     ck_assert_uint_eq(rank_exit->signal, 9);
-    ck_assert_uint_eq(rank_exit->n_lines, 1);
-    ck_assert_ptr_nonnull(strstr(rank_exit->lines[0], "/dev/shm/mpich_shar_tmp"));
-    ck_assert_int_eq(access(rank_exit->lines[0], F_OK), 0);
+    ck_assert_uint_ge(rank_exit->n_lines, 1); /* MPI may have complained before, where there is no /sys */
+    left = rank_exit->lines[rank_exit->n_lines - 1];
+    ck_assert_ptr_nonnull(strstr(left, "/dev/shm/mpich_shar_tmp"));
+    ck_assert_int_eq(access(left, F_OK), 0);
     kill_group(1, 0);
     await(ALCHI_GROUP_ENDED, 1);
-    ck_assert_int_eq(access(rank_exit->lines[0], F_OK), -1);
+    ck_assert_int_eq(access(left, F_OK), -1);
 }
 END_TEST
 
