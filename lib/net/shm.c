@@ -182,8 +182,9 @@ shm_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
 
 /* ---- waiting ---- */
 
-/* First say that we wait, then look once more: either we see what the peer did, or it sees that we wait. Bytes that
- * woke us before are taken in between. What is possible already is answered by an event that is always there. */
+/* Take the bytes that woke us before; then say that we wait; then look once more: either we see what the peer did, or
+ * it sees that we wait. In this order: a byte taken after we said so might be the answer to it, for less room than we
+ * wait for, and no other would come. What is possible already is answered by an event that is always there. */
 static short
 shm_poll_events(alchi_stream_t *stream, short wanted)
 {
@@ -191,11 +192,11 @@ shm_poll_events(alchi_stream_t *stream, short wanted)
     alchi_rings_t *rings = shared->rings;
     bool ready;
 
+    hear_bells(stream);
     if (wanted & POLLIN)
         atomic_store(&rings->in.shared->reader_waits, 1);
     if (wanted & POLLOUT)
         atomic_store(&rings->out.shared->writer_waits, 1);
-    hear_bells(stream);
     atomic_thread_fence(memory_order_seq_cst);
     ready = shared->ended || shared->broken || (wanted & POLLIN && alchi_ring_filled(&rings->in, rings->size) > 0) ||
             (wanted & POLLOUT && alchi_ring_room(&rings->out, rings->size) >= ROOM(rings->size));
