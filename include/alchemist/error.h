@@ -43,7 +43,8 @@ extern "C" {
     X(ALCH_EINTERNAL, 24, "internal error")                                     \
     X(ALCH_EUNSUPPORTED, 25, "not supported")                                   \
     X(ALCH_EPERM, 26, "not permitted")                                          \
-    X(ALCH_EPORT, 27, "port in use")
+    X(ALCH_EPORT, 27, "port in use")                                            \
+    X(ALCH_EDAMAGED, 28, "data damaged on the way")
 
 typedef enum {
 #define ALCH_ERROR_ENUM(name, value, text) name = value,

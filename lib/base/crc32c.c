@@ -201,6 +201,18 @@ alchi_crc32c(uint32_t crc, const void *bytes, size_t size)
     return ways[0].update(crc, bytes, size);
 }
 
+uint32_t
+alchi_crc32c_pieces(uint32_t crc, const struct iovec *iov, int count, size_t size)
+{
+    for (int k = 0; k < count && size > 0; k++) {
+        size_t bytes = iov[k].iov_len < size ? iov[k].iov_len : size;
+
+        crc = alchi_crc32c(crc, iov[k].iov_base, bytes);
+        size -= bytes;
+    }
+    return crc;
+}
+
 const alchi_crc32c_way_t *
 alchi_crc32c_way(size_t k)
 {

@@ -8,9 +8,13 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 /** Go on with a checksum: `crc` is that of the bytes before, 0 if there are none. */
 uint32_t alchi_crc32c(uint32_t crc, const void *bytes, size_t size);
+
+/** Of the first `size` bytes of pieces of memory that follow each other. */
+uint32_t alchi_crc32c_pieces(uint32_t crc, const struct iovec *iov, int count, size_t size);
 
 /** A way to compute it, best first. */
 typedef struct {

@@ -1,6 +1,7 @@
 #include "net/channel.h"
 
 #include "base/buf.h"
+#include "base/crc32c.h"
 #include "net/text.h"
 
 #include <errno.h>
@@ -31,6 +32,8 @@ struct alchi_channel {
     alchi_buf_t in;
     uint32_t meta_max, payload_max;
     uint32_t payload_left;
+    bool summing; /* the frame has a check */
+    uint32_t sum; /* of what was taken of its payload */
     int receive_code, receive_errno;
     char fault[192];
 };
@@ -391,6 +394,8 @@ take_frame(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **
     }
     alchi_buf_consume(&channel->in, *need_p);
     channel->payload_left = frame.payload;
+    channel->summing = frame.flags & ALCHI_FRAME_CHECK;
+    channel->sum = 0;
     *frame_p = frame;
     *message_p = message;
     return ALCH_OK;
@@ -443,6 +448,21 @@ alchi_channel_buffered(const alchi_channel_t *channel)
     return !channel->receive_code && alchi_buf_size(&channel->in) > 0;
 }
 
+/* Count `size` bytes of payload as taken, while they are in the cache. */
+static void
+taken(alchi_channel_t *channel, const struct iovec *iov, int count, size_t size)
+{
+    channel->payload_left -= (uint32_t)size;
+    if (channel->summing)
+        channel->sum = alchi_crc32c_pieces(channel->sum, iov, count, size);
+}
+
+uint32_t
+alchi_channel_payload_sum(const alchi_channel_t *channel)
+{
+    return channel->sum;
+}
+
 ssize_t
 alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t size)
 {
@@ -473,7 +493,7 @@ alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t size)
             return -1;
         n = 0;
     }
-    channel->payload_left -= (uint32_t)(buffered + (size_t)n);
+    taken(channel, &(struct iovec){bytes, size}, 1, buffered + (size_t)n);
     return (ssize_t)buffered + n;
 }
 
@@ -492,7 +512,7 @@ alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec *iov, i
     if (n < 0)
         receive_broken(channel, ALCH_ECONNECT, errno);
     else
-        channel->payload_left -= (uint32_t)n;
+        taken(channel, iov, count, (size_t)n);
     return n;
 }
 

@@ -85,6 +85,10 @@ ssize_t alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t
 /** The same into several pieces of memory, none of them empty, together at most what is left of the payload. */
 ssize_t alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec *iov, int count);
 
+/** CRC32C of what was taken of the current frame's payload, computed as it came: to be compared with the frame's
+ *  `check` at its end. 0 for a frame without ALCHI_FRAME_CHECK, which costs nothing. */
+uint32_t alchi_channel_payload_sum(const alchi_channel_t *channel);
+
 /** Detail of the last ALCH_EPROTO, ALCH_EVERSION or ALCH_ELIMIT, "" if none. */
 const char *alchi_channel_fault(const alchi_channel_t *channel);
 

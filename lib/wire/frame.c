@@ -70,7 +70,7 @@ alchi_frame_peek(const void *bytes, size_t size, uint32_t meta_max, uint32_t pay
     frame.meta = (uint32_t)get(in + 16, 4);
     frame.payload = (uint32_t)get(in + 20, 4);
     frame.check = (uint32_t)get(in + 24, 4);
-    if (get(in + 28, 4) || (frame.check && !(frame.flags & ALCHI_FRAME_CHECK)))
+    if (get(in + 28, 4) || (frame.flags & ALCHI_FRAME_CHECK ? frame.payload == 0 : frame.check != 0))
         return ALCH_EPROTO;
     if (frame.meta > meta_max || frame.payload > payload_max || frame.payload > ALCHI_PAYLOAD_MAX)
         return ALCH_ELIMIT;

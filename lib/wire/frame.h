@@ -11,11 +11,16 @@
  *     8  u64 id        request id: a reply carries that of its request
  *    16  u32 meta      bytes of the message
  *    20  u32 payload   bytes of raw data after it, at most ALCHI_PAYLOAD_MAX
- *    24  u32 check     CRC32C of the payload, or 0 without ALCHI_FRAME_CHECK
+ *    24  u32 check     CRC32C of this frame's payload; 0 without ALCHI_FRAME_CHECK
  *    28  u32 reserved  0
  *
  * A message with more payload than one frame holds goes on in frames of the
  * same type and id with meta = 0; all but the last carry ALCHI_FRAME_MORE.
+ *
+ * ALCHI_FRAME_CHECK goes with payload only, and with all frames of a message or
+ * with none. The sum is of the frame, not of the whole message: it is in the
+ * header, so it has to be known before the first byte leaves, and a frame fits
+ * into the processor's cache. A message is intact when all its frames are.
  *
  * Parsing is pure and in three steps: peek at the header, wait for the bytes it
  * announces, decode. No function here does I/O or allocates by a peer's word
@@ -36,7 +41,7 @@
 
 #define ALCHI_FRAME_MORE 1u  /* payload goes on in the next frame */
 #define ALCHI_FRAME_REPLY 2u /* answers a request */
-#define ALCHI_FRAME_CHECK 4u /* `check` holds a CRC32C */
+#define ALCHI_FRAME_CHECK 4u /* `check` holds a CRC32C of the payload, which is not empty */
 
 typedef struct {
     uint8_t version, flags;
@@ -55,7 +60,8 @@ void alchi_frame_encode(const alchi_frame_t *frame, uint8_t out[ALCHI_FRAME_HEAD
  * @param meta_max, payload_max  what is acceptable on this connection now
  * @return ALCH_OK
  * @return ALCH_EAGAIN    fewer than ALCHI_FRAME_HEADER bytes, and none is wrong so far
- * @return ALCH_EPROTO    not a frame, unknown flag, non-zero reserved field
+ * @return ALCH_EPROTO    not a frame, unknown flag, non-zero reserved field, a check without its flag or the flag
+ *                        without payload
  * @return ALCH_EVERSION  a frame of another version
  * @return ALCH_ELIMIT    more meta or payload than acceptable
  */

@@ -87,6 +87,22 @@ START_TEST(goes_on_in_pieces)
 }
 END_TEST
 
+START_TEST(over_scattered_memory)
+{
+    uint8_t *bytes = noise(3000);
+    struct iovec iov[] = {{bytes, 1}, {bytes + 1, 0}, {bytes + 1, 1999}, {bytes + 2000, 1000}};
+    static const size_t sizes[] = {0, 1, 2, 1999, 2000, 2001, 2999, 3000, 4000};
+
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        size_t size = sizes[k] < 3000 ? sizes[k] : 3000;
+
+        ck_assert_uint_eq(alchi_crc32c_pieces(77, iov, 4, sizes[k]), alchi_crc32c(77, bytes, size));
+    }
+    ck_assert_uint_eq(alchi_crc32c_pieces(77, NULL, 0, 10), 77);
+    free(bytes);
+}
+END_TEST
+
 void
 unit_suite(Suite *suite)
 {
@@ -95,5 +111,6 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, reference_vectors);
     tcase_add_test(tcase, all_ways_agree);
     tcase_add_test(tcase, goes_on_in_pieces);
+    tcase_add_test(tcase, over_scattered_memory);
     suite_add_tcase(suite, tcase);
 }

@@ -23,12 +23,13 @@ START_TEST(codes_are_exit_codes_and_keep_their_values)
 {
     int k;
 
-    for (k = 0; k <= ALCH_EPORT; k++)
+    for (k = 0; k <= ALCH_EDAMAGED; k++)
         ck_assert_str_ne(alch_errname(k), "ALCH_E?");
-    ck_assert_str_eq(alch_errname(ALCH_EPORT + 1), "ALCH_E?");
+    ck_assert_str_eq(alch_errname(ALCH_EDAMAGED + 1), "ALCH_E?");
     ck_assert_int_eq(ALCH_EINVAL, 1);
     ck_assert_int_eq(ALCH_EAGAIN, 23);
     ck_assert_int_eq(ALCH_EPORT, 27);
+    ck_assert_int_eq(ALCH_EDAMAGED, 28);
 }
 END_TEST
 

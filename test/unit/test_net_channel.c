@@ -1,5 +1,6 @@
 #include "net_pair.h"
 
+#include "base/crc32c.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -617,6 +618,47 @@ START_TEST(frames_queue_behind_payload)
 }
 END_TEST
 
+/* A checked frame of a message, taken in pieces and into scattered memory, then the same without a check. */
+START_TEST(payload_is_summed_as_it_is_taken)
+{
+    static uint8_t sent[60000], got[60000];
+    struct iovec whole = {sent, sizeof sent}, runs[] = {{got + 5000, 20000}, {got + 25000, 35000}};
+    alchi_channel_t *end[2];
+    alchi_frame_t frame;
+    ProtobufCMessage *message;
+
+    for (size_t k = 0; k < sizeof sent; k++)
+        sent[k] = (uint8_t)(k * k >> 3);
+    open_joined(_i, end);
+    for (int round = 0; round < 2; round++) {
+        uint32_t check = round == 0 ? alchi_crc32c(0, sent, sizeof sent) : 0;
+        alchi_frame_t out = {.type = ALCHI_PING, .id = 1, .payload = sizeof sent, .check = check};
+        size_t sum = 0, done = 0;
+
+        out.flags = round == 0 ? ALCHI_FRAME_CHECK : 0;
+        ck_assert_int_ne(alchi_channel_send_payload(end[0], &out, NULL, &whole, 1, &sum), ALCH_ECONNECT);
+        unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
+        ck_assert_uint_eq(frame.check, check);
+        ck_assert_uint_eq(alchi_channel_payload_sum(end[1]), 0);
+        ck_assert_int_gt(alchi_channel_read_payload(end[1], got, 1), 0);
+        ck_assert_uint_eq(alchi_channel_payload_sum(end[1]), round == 0 ? alchi_crc32c(0, sent, 1) : 0);
+        for (done = 1; done < sizeof sent;) {
+            ssize_t n = done == 5000 ? alchi_channel_readv_payload(end[1], runs, 2)
+                                     : alchi_channel_read_payload(end[1], got + done,
+                                                                  done < 5000 ? 5000 - done : sizeof sent - done);
+
+            ck_assert_int_ge(n, 0);
+            done += (size_t)n;
+            if (n == 0 && alchi_channel_send_payload(end[0], &out, NULL, &whole, 1, &sum) != ALCH_OK)
+                unit_code(alchi_stream_wait(alchi_channel_stream(end[1]), POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
+        }
+        ck_assert_mem_eq(got, sent, sizeof sent);
+        ck_assert_uint_eq(alchi_channel_payload_sum(end[1]), check);
+        memset(got, 0, sizeof got);
+    }
+}
+END_TEST
+
 START_TEST(destroy_null)
 {
     errno = 77;
@@ -665,5 +707,6 @@ unit_suite(Suite *suite)
     tcase_add_loop_test(payload, payload_arguments, 0, 2);
     tcase_add_loop_test(payload, payload_in_pieces, 0, 2);
     tcase_add_loop_test(payload, frames_queue_behind_payload, 0, 2);
+    tcase_add_loop_test(payload, payload_is_summed_as_it_is_taken, 0, 2);
     suite_add_tcase(suite, payload);
 }

@@ -100,6 +100,21 @@ START_TEST(reserved_and_check_are_zero)
 }
 END_TEST
 
+START_TEST(checks_are_of_payload)
+{
+    setup();
+    memset(bytes + 20, 0, 4);
+    unit_code(peek(sizeof(bytes)), ALCH_EPROTO);
+    memset(bytes + 24, 0, 4);
+    unit_code(peek(sizeof(bytes)), ALCH_EPROTO);
+    bytes[5] = ALCHI_FRAME_MORE;
+    unit_code(peek(sizeof(bytes)), ALCH_OK);
+    setup();
+    memset(bytes + 24, 0, 4); /* as good a sum as any other */
+    unit_code(peek(sizeof(bytes)), ALCH_OK);
+}
+END_TEST
+
 START_TEST(limits_are_inclusive)
 {
     unit_code(alchi_frame_peek(bytes, 32, example.meta, example.payload, &frame), ALCH_OK);
@@ -135,6 +150,7 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, parts_of_a_header_wait);
     tcase_add_test(tcase, garbage_is_refused_at_once);
     tcase_add_test(tcase, reserved_and_check_are_zero);
+    tcase_add_test(tcase, checks_are_of_payload);
     tcase_add_test(tcase, limits_are_inclusive);
     tcase_add_test(tcase, what_follows_is_not_looked_at);
     suite_add_tcase(suite, tcase);

@@ -55,6 +55,7 @@ _TABLE = [
     (25, "ALCH_EUNSUPPORTED", "UnsupportedError", None),
     (26, "ALCH_EPERM", "NotPermittedError", PermissionError),
     (27, "ALCH_EPORT", "PortError", None),
+    (28, "ALCH_EDAMAGED", "DamagedError", None),
 ]
 
 
