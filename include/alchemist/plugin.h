@@ -172,6 +172,26 @@ struct alch_host {
      */
     int (*matrix_convert)(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype_t dtype,
                           const alch_layout_t *layout, alch_dmatrix_t **matrix_p);
+
+    /** Entry `index` of a list of matrices, borrowed as by arg_matrix(). */
+    const alch_dmatrix_t *(*arg_matrix_at)(alch_call_t *call, const char *name, size_t index);
+    /** Name a work matrix for its client, before ret_matrix(); cut to 63 bytes. Without it a result has the name that
+     *  the signature gives it. */
+    void (*matrix_name)(alch_call_t *call, alch_dmatrix_t *matrix, const char *name);
+    /** A layout from text and back: alch_layout_parse() and alch_layout_format(), which a library does not link.
+     *  @return ALCH_OK, or ALCH_EINVAL with the list of names */
+    int (*layout_parse)(alch_call_t *call, const char *text, alch_layout_t *layout_p);
+    char *(*layout_format)(const alch_layout_t *layout, char *text, size_t size);
+    /**
+     * The file that a client names, if the operator lets clients reach it (alchemistd --data-dir). A library opens no
+     * other. Relative paths are relative to the first of these directories. Links and ".." are followed before it is
+     * decided where the file lies. Not collective: agree() on the result.
+     * @param for_writing    the file may be missing, its directory may not
+     * @param[out] resolved  the absolute path, without links; written on success only
+     * @return ALCH_OK; ALCH_EPERM outside, or no directory is allowed; ALCH_ENOENT; ALCH_EINVAL no regular file;
+     *         ALCH_ELIMIT longer than `size`
+     */
+    int (*data_path)(alch_call_t *call, const char *path, bool for_writing, char *resolved, size_t size);
 };
 
 /** One operation. */

@@ -29,6 +29,10 @@ static const alchi_option_t table[] = {
      "directory that libraries may be loaded from; default: the installed one, and in a build tree "
      "its own",
      AT(plugin_dirs), 0, 0},
+    {"data-dir", ALCHI_OPTION_LIST, "DIR", NULL, NULL,
+     "directory whose files, and those below it, libraries may read and write for clients; relative paths are in the "
+     "first one; default: none, clients reach no file",
+     AT(data_dirs), 0, 0},
     {"connection-file", ALCHI_OPTION_TEXT, "FILE", NULL, NULL,
      "where local clients find address and token; default: alchemist-HOST-PORT.json in $XDG_RUNTIME_DIR/alchemist or "
      "~/.alchemist",
@@ -165,21 +169,31 @@ alchi_options_print_man(void)
 }
 
 static int
-add_dir(alchi_text_list_t *list, const char *path, alch_error_t *err)
+add_dir(alchi_text_list_t *list, const char *option, const char *path, alch_error_t *err)
 {
     char **items = realloc(list->items, (list->count + 1) * sizeof(*items));
     struct stat status;
     char *real;
 
     if (!items)
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for --plugin-dir");
+        return alchi_error_set(err, ALCH_ENOMEM, "no memory for %s", option);
     list->items = items;
     if (!(real = realpath(path, NULL)) || stat(real, &status) || !S_ISDIR(status.st_mode)) {
         free(real);
-        return alchi_error_set(err, ALCH_ENOENT, "--plugin-dir %s: no such directory", path);
+        return alchi_error_set(err, ALCH_ENOENT, "%s %s: no such directory", option, path);
     }
     list->items[list->count++] = real;
     return ALCH_OK;
+}
+
+static int
+add_dirs(alchi_text_list_t *real, const char *option, const alchi_text_list_t *given, alch_error_t *err)
+{
+    int code = ALCH_OK;
+
+    for (size_t i = 0; i < given->count && !code; i++)
+        code = add_dir(real, option, given->items[i], err);
+    return code;
 }
 
 /* ../plugins of the executable, NULL if it is not there. */
@@ -198,31 +212,45 @@ tree_dir(char path[PATH_MAX])
     return access(path, X_OK) == 0 ? path : NULL;
 }
 
+static void
+free_dirs(alchi_text_list_t *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+}
+
+/* What was found takes the place of what was given, unless something is wrong with it. */
+static int
+replace_dirs(alchi_text_list_t *given, alchi_text_list_t *real, int code)
+{
+    free_dirs(code ? real : given);
+    if (!code)
+        *given = *real;
+    return code;
+}
+
 int
 alchi_options_plugin_dirs(alchi_options_t *options, alch_error_t *err)
 {
+    static const char option[] = "--plugin-dir";
     alchi_text_list_t real = {NULL, 0};
     char path[PATH_MAX];
-    size_t i;
-    int code = ALCH_OK;
+    int code = add_dirs(&real, option, &options->plugin_dirs, err);
 
-    for (i = 0; i < options->plugin_dirs.count && !code; i++)
-        code = add_dir(&real, options->plugin_dirs.items[i], err);
     if (!options->plugin_dirs.count) {
         if (access(ALCH_PLUGINDIR, X_OK) == 0)
-            code = add_dir(&real, ALCH_PLUGINDIR, err);
+            code = add_dir(&real, option, ALCH_PLUGINDIR, err);
         if (!code && tree_dir(path))
-            code = add_dir(&real, path, err);
+            code = add_dir(&real, option, path, err);
     }
-    if (code) {
-        for (i = 0; i < real.count; i++)
-            free(real.items[i]);
-        free(real.items);
-        return code;
-    }
-    for (i = 0; i < options->plugin_dirs.count; i++)
-        free(options->plugin_dirs.items[i]);
-    free(options->plugin_dirs.items);
-    options->plugin_dirs = real;
-    return ALCH_OK;
+    return replace_dirs(&options->plugin_dirs, &real, code);
+}
+
+int
+alchi_options_data_dirs(alchi_options_t *options, alch_error_t *err)
+{
+    alchi_text_list_t real = {NULL, 0};
+
+    return replace_dirs(&options->data_dirs, &real, add_dirs(&real, "--data-dir", &options->data_dirs, err));
 }

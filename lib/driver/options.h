@@ -8,7 +8,7 @@
 typedef struct {
     int64_t workers, port;
     const char *bind, *advertise;
-    alchi_text_list_t plugin_dirs;
+    alchi_text_list_t plugin_dirs, data_dirs;
     const char *connection_file, *token_file, *log_level, *join, *net_devices;
     bool no_connection_file, agent, insecure, print_options_man, help, version;
     int64_t keep_memory;  /* bytes per worker */
@@ -31,5 +31,8 @@ void alchi_options_print_man(void);
 
 /** Replace an empty list of plugin directories by the installed one and, in a build tree, the tree's own. */
 int alchi_options_plugin_dirs(alchi_options_t *options, alch_error_t *err);
+
+/** Replace the directories for data by what they resolve to. @return ALCH_OK; ALCH_ENOENT: one is no directory */
+int alchi_options_data_dirs(alchi_options_t *options, alch_error_t *err);
 
 #endif

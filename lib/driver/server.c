@@ -13,7 +13,7 @@ serve(alchi_options_t *options, alch_error_t *err)
     alchi_log_init(options->agent ? "agent" : "driver", (alchi_log_level_t)alchi_log_level_parse(options->log_level));
     if (options->agent)
         return alchi_serve_agent(options);
-    if (alchi_options_plugin_dirs(options, err)) {
+    if (alchi_options_plugin_dirs(options, err) || alchi_options_data_dirs(options, err)) {
         alchi_log(ALCHI_LOG_ERROR, "%s", err->text);
         return err->code;
     }

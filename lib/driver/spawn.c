@@ -74,6 +74,8 @@ fill_config(const alchi_group_t *group, int rank, Alchw__WorkerConfig *config)
     config->connection_limit = (uint32_t)options->connections;
     config->n_plugin_dirs = options->plugin_dirs.count;
     config->plugin_dirs = options->plugin_dirs.items;
+    config->n_data_dirs = options->data_dirs.count;
+    config->data_dirs = options->data_dirs.items;
     config->log_level = (char *)options->log_level;
 }
 

@@ -297,4 +297,9 @@ const alch_host_t alchi_host = {
     .state = host_state,
     .matrix_transpose = alchi_matrix_transpose,
     .matrix_convert = alchi_matrix_convert,
+    .arg_matrix_at = alchi_arg_matrix_at,
+    .matrix_name = alchi_matrix_name,
+    .layout_parse = alchi_layout_parse,
+    .layout_format = alch_layout_format,
+    .data_path = alchi_data_path,
 };

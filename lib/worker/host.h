@@ -92,6 +92,7 @@ double alchi_arg_real(alch_call_t *call, const char *name);
 void alchi_arg_complex(alch_call_t *call, const char *name, double *re_p, double *im_p);
 const char *alchi_arg_string(alch_call_t *call, const char *name);
 const alch_dmatrix_t *alchi_arg_matrix(alch_call_t *call, const char *name);
+const alch_dmatrix_t *alchi_arg_matrix_at(alch_call_t *call, const char *name, size_t index);
 size_t alchi_arg_count(alch_call_t *call, const char *name);
 int64_t alchi_arg_int_at(alch_call_t *call, const char *name, size_t index);
 double alchi_arg_real_at(alch_call_t *call, const char *name, size_t index);
@@ -122,6 +123,11 @@ int alchi_matrix_transpose(alch_call_t *call, const alch_dmatrix_t *matrix, bool
                            alch_dmatrix_t **matrix_p);
 int alchi_matrix_convert(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype_t dtype,
                          const alch_layout_t *layout, alch_dmatrix_t **matrix_p);
+void alchi_matrix_name(alch_call_t *call, alch_dmatrix_t *matrix, const char *name);
+int alchi_layout_parse(alch_call_t *call, const char *text, alch_layout_t *layout_p);
+
+/* host_path.c */
+int alchi_data_path(alch_call_t *call, const char *asked, bool for_writing, char *resolved, size_t size);
 
 /** Attach a matrix to a call. @return NULL: out of memory, and the part's reference is the caller's */
 alch_dmatrix_t *alchi_matrix_attach(alchi_call_t *call, alchi_part_t *part, bool argument);

@@ -103,20 +103,32 @@ alchi_arg_string(alch_call_t *call, const char *name)
     return value && in_range(call, name, 0, value->n_s) ? value->s[0] : "";
 }
 
-const alch_dmatrix_t *
-alchi_arg_matrix(alch_call_t *base, const char *name)
+static const alch_dmatrix_t *
+find_matrix(alch_call_t *base, const char *name, size_t index, bool list)
 {
-    const Alchw__Value *value = lookup(base, name, ALCH_TYPE_MATRIX, ALCH_TYPE_MATRIX, false);
+    const Alchw__Value *value = lookup(base, name, ALCH_TYPE_MATRIX, ALCH_TYPE_MATRIX, list);
     alch_dmatrix_t *matrix;
 
-    if (!value || !in_range(base, name, 0, value->n_u))
+    if (!value || !in_range(base, name, index, value->n_u) || value->u[index] == 0)
         return NULL;
     DL_FOREACH(alchi_call_of(base)->matrices, matrix)
     {
-        if (matrix->argument && matrix->part->id == value->u[0])
+        if (matrix->argument && matrix->part->id == value->u[index])
             return matrix;
     }
     return NULL;
+}
+
+const alch_dmatrix_t *
+alchi_arg_matrix(alch_call_t *call, const char *name)
+{
+    return find_matrix(call, name, 0, false);
+}
+
+const alch_dmatrix_t *
+alchi_arg_matrix_at(alch_call_t *call, const char *name, size_t index)
+{
+    return find_matrix(call, name, index, true);
 }
 
 size_t

@@ -1,9 +1,11 @@
 /* Matrices as a library sees them. */
 #include "base/error.h"
+#include "base/util.h"
 #include "pack/convert.h"
 #include "worker/exchange.h"
 #include "worker/host.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -167,4 +169,28 @@ alchi_matrix_convert(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype
     static const alchi_exchange_t how = {0};
 
     return derive(call, matrix, dtype, layout, &how, matrix_p);
+}
+
+void
+alchi_matrix_name(alch_call_t *call, alch_dmatrix_t *matrix, const char *name)
+{
+    alchi_part_t *part = matrix->part;
+
+    if (matrix->argument || matrix->handed) {
+        alchi_call_misuse(alchi_call_of(call), "matrix_name of %s", matrix->argument ? "an argument" : "a result");
+        return;
+    }
+    snprintf(part->name, sizeof(part->name), "%s", name);
+    alchi_utf8_clean(part->name);
+}
+
+int
+alchi_layout_parse(alch_call_t *call, const char *text, alch_layout_t *layout_p)
+{
+    alch_error_t *error = &alchi_call_of(call)->error;
+    int code = alch_layout_parse(text, layout_p, error);
+
+    if (code)
+        error->rank = call->rank;
+    return code;
 }

@@ -182,7 +182,8 @@ alchi_ret_matrix(alch_call_t *base, const char *name, alch_dmatrix_t *matrix)
         return code;
     matrix->handed = true;
     matrix->result = result_id(call, index);
-    snprintf(matrix->part->name, sizeof(matrix->part->name), "%s", name);
+    if (!matrix->part->name[0])
+        snprintf(matrix->part->name, sizeof(matrix->part->name), "%s", name);
     return ALCH_OK;
 }
 

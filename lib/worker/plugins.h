@@ -17,6 +17,8 @@ typedef struct {
     MPI_Comm comm;           /* of the group, borrowed; each library gets a duplicate */
     char **dirs;             /* directories that libraries may come from, borrowed */
     size_t dir_count;
+    char **data_dirs;        /* directories whose files libraries may use, borrowed */
+    size_t data_dir_count;
     /** Called from the main thread, at most about 20 times a second. */
     void (*progress)(void *context, uint64_t task, double fraction, const char *text);
     void *context;

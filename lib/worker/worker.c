@@ -87,6 +87,8 @@ start_plugins(rank_t *rank, alch_error_t *err)
         .comm = rank->comm,
         .dirs = rank->config->plugin_dirs,
         .dir_count = rank->config->n_plugin_dirs,
+        .data_dirs = rank->config->data_dirs,
+        .data_dir_count = rank->config->n_data_dirs,
         .progress = report_progress,
         .context = rank->control,
     };

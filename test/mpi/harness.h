@@ -78,7 +78,8 @@ harness_init(int *argc, char ***argv, int64_t memory_limit)
     h.dirs[1] = alchi_asprintf("%s/test/plugins", (*argv)[1]);
     h.next_id = 1;
     h.store = alchi_store_create(h.rank, h.size, memory_limit);
-    env = (alchi_plugins_env_t){h.store, MPI_COMM_WORLD, h.dirs, 2, note_progress, NULL};
+    env = (alchi_plugins_env_t){
+        .store = h.store, .comm = MPI_COMM_WORLD, .dirs = h.dirs, .dir_count = 2, .progress = note_progress};
     h.plugins = alchi_plugins_create(&env);
 }
 

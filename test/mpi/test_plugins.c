@@ -76,7 +76,8 @@ test_paths(void)
 static void
 test_agreement(void)
 {
-    alchi_plugins_env_t env = {h.store, MPI_COMM_WORLD, h.dirs, h.rank == h.size - 1 ? 0 : 2, NULL, NULL};
+    alchi_plugins_env_t env = {
+        .store = h.store, .comm = MPI_COMM_WORLD, .dirs = h.dirs, .dir_count = h.rank == h.size - 1 ? 0 : 2};
     alchi_plugins_t *plugins = alchi_plugins_create(&env);
     Alchw__Library *library = NULL;
 

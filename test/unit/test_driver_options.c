@@ -81,6 +81,27 @@ START_TEST(plugin_directories_are_real_ones)
 }
 END_TEST
 
+START_TEST(data_directories_are_real_ones)
+{
+    unit_code(read_options("--data-dir", "/nowhere/at/all"), ALCH_OK);
+    refuse(ALCH_ENOENT, "--data-dir /nowhere/at/all", alchi_options_data_dirs(&options, &error));
+    alchi_options_free(&options);
+    unit_code(read_options("--data-dir", "/dev/null"), ALCH_OK);
+    refuse(ALCH_ENOENT, "no such directory", alchi_options_data_dirs(&options, &error));
+    alchi_options_free(&options);
+    unit_code(read_options("--data-dir", "/usr/../tmp", "--data-dir", "/usr"), ALCH_OK);
+    unit_code(alchi_options_data_dirs(&options, &error), ALCH_OK);
+    ck_assert_uint_eq(options.data_dirs.count, 2);
+    ck_assert_str_eq(options.data_dirs.items[0], "/tmp");
+    ck_assert_str_eq(options.data_dirs.items[1], "/usr");
+    alchi_options_free(&options);
+    unit_code(read_options("--port", "0"), ALCH_OK);
+    unit_code(alchi_options_data_dirs(&options, &error), ALCH_OK);
+    ck_assert_uint_eq(options.data_dirs.count, 0); /* none unless they are listed */
+    alchi_options_free(&options);
+}
+END_TEST
+
 START_TEST(token_file)
 {
     char path[] = "/tmp/alchemist-token-XXXXXX";
@@ -113,6 +134,7 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, beyond_loopback_only_when_told);
     tcase_add_test(tcase, defaults);
     tcase_add_test(tcase, plugin_directories_are_real_ones);
+    tcase_add_test(tcase, data_directories_are_real_ones);
     tcase_add_test(tcase, token_file);
     suite_add_tcase(suite, tcase);
 }
