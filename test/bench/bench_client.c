@@ -1,11 +1,12 @@
 /*
  * The client beside its limits: an empty task beside a TCP round trip, transfers beside raw sockets.
  *
- *     bench_client [MB [PAIRS]]     the daemon is found as any client finds it (ALCHEMIST_CONNECTION)
+ *     bench_client [MB [PAIRS [warm|fresh [LAYOUT...]]]]    the daemon is found as any client finds it
  *
- * Each figure is measured in interleaved pairs with its limit: the same bytes over as many TCP streams, into
- * and out of memory that was used before, between this process and forked ones. Prints `name value unit` rows: medians
- * over the pairs, and the ratio's median with its spread.
+ * Each figure is measured in interleaved pairs with its limit: the same bytes over as many TCP streams in the same
+ * direction, between this process and forked ones. warm (default): into and out of memory that was used before. fresh:
+ * into memory that was mapped for this repetition alone, by the raw socket too; the daemon must run with
+ * --keep-memory 0. Prints `name value unit` rows: medians over the pairs, and the ratio's median with its quartiles.
  */
 #include "bench_raw.h"
 
@@ -14,6 +15,9 @@
 #define WORKERS 3
 #define TRIPS 500
 #define COLS 1000
+#define AIM_WARM 0.75 /* of the raw socket's rate */
+#define AIM_FRESH 0.85
+#define AIM_DEAREST 1.5 /* times as long as the cheapest layout */
 
 static alch_error_t err;
 static int pairs = 15;
@@ -115,7 +119,26 @@ typedef struct {
     double *out, *in;
     int64_t rows;
     size_t bytes;
+    bool fresh; /* `in`, and what the workers and the raw socket's receivers have, are mapped anew each time */
 } buffers_t;
+
+static alch_matrix_t *
+create(alch_session_t *session, const buffers_t *buffers, const char *text)
+{
+    alch_layout_t layout;
+    alch_matrix_t *matrix;
+
+    check(alch_layout_parse(strcmp(text, "default") ? text : "block_cyclic", &layout, &err), "layout");
+    check(alch_matrix_create(session, buffers->rows, COLS, ALCH_FLOAT64, &layout, NULL, &matrix, &err), "create");
+    return matrix;
+}
+
+static void
+release(alch_matrix_t *matrix)
+{
+    check(alch_matrix_free(matrix, &err), "free");
+    alch_matrix_destroy(matrix);
+}
 
 static double
 time_write(alch_matrix_t *matrix, const buffers_t *buffers)
@@ -136,80 +159,161 @@ time_read(alch_matrix_t *matrix, const buffers_t *buffers)
 }
 
 static void
-bench_layout(alch_session_t *session, const buffers_t *buffers, const char *text)
+renew(buffers_t *buffers)
 {
-    bench_raw_t raw = bench_raw_open(WORKERS, buffers->bytes);
-    bench_pairs_t send = bench_pairs(pairs), fetch = bench_pairs(pairs);
-    alch_layout_t layout;
-    alch_matrix_t *matrix;
-    char name[64];
+    if (buffers->fresh) {
+        munmap(buffers->in, buffers->bytes);
+        buffers->in = bench_map(buffers->bytes);
+    }
+}
 
-    check(alch_layout_parse(text, &layout, &err), "layout");
-    check(alch_matrix_create(session, buffers->rows, COLS, ALCH_FLOAT64, &layout, NULL, &matrix, &err), "create");
-    for (int k = -1; k < pairs; k++) { /* the first one warms the memory of all sides */
-        double ours = time_write(matrix, buffers), limit = bench_raw_send(&raw, buffers->out);
-        if (k >= 0)
-            bench_pair(&send, ours, limit);
-        ours = time_read(matrix, buffers);
-        limit = bench_raw_fetch(&raw, buffers->in);
-        if (k >= 0)
-            bench_pair(&fetch, ours, limit);
-    }
-    check(alch_matrix_read(matrix, NULL, buffers->in, COLS, 1, &err), "fetch");
-    if (memcmp(buffers->in, buffers->out, buffers->bytes) != 0) {
-        fprintf(stderr, "bench_client: %s: what was fetched is not what was sent\n", text);
-        exit(1);
-    }
-    snprintf(name, sizeof(name), "send_%s", text);
-    bench_print(&send, name, "raw_socket", (double)buffers->bytes * 1e-6, "MB/s", true);
-    snprintf(name, sizeof(name), "fetch_%s", text);
-    bench_print(&fetch, name, "raw_socket", (double)buffers->bytes * 1e-6, "MB/s", true);
-    check(alch_matrix_free(matrix, &err), "free");
-    alch_matrix_destroy(matrix);
-    bench_raw_close(&raw);
+/* Into fresh memory the matrix is made within the time: its pages may be touched from then on. */
+static double
+time_send(alch_session_t *session, alch_matrix_t **matrix_p, const buffers_t *buffers, const char *text)
+{
+    double started;
+
+    if (!buffers->fresh)
+        return time_write(*matrix_p, buffers);
+    release(*matrix_p);
+    started = bench_now();
+    *matrix_p = create(session, buffers, text);
+    time_write(*matrix_p, buffers);
+    return bench_now() - started;
+}
+
+static double
+time_fetch(alch_matrix_t *matrix, buffers_t *buffers)
+{
+    renew(buffers);
+    return time_read(matrix, buffers);
+}
+
+static double
+time_raw_fetch(bench_raw_t *raw, buffers_t *buffers)
+{
+    renew(buffers);
+    return bench_raw_fetch(raw, buffers->in);
 }
 
 static void
-bench_transfers(int megabytes)
+verify(alch_matrix_t *matrix, const buffers_t *buffers, const char *text)
 {
-    static const char *const layouts[] = {"VC_STAR", "MC_MR", "block_cyclic"};
-    buffers_t buffers = {.rows = (int64_t)megabytes * 1000000 / (8 * COLS)};
-    alch_session_t *session;
+    check(alch_matrix_read(matrix, NULL, buffers->in, COLS, 1, &err), "fetch");
+    if (memcmp(buffers->in, buffers->out, buffers->bytes) == 0)
+        return;
+    fprintf(stderr, "bench_client: %s: what was fetched is not what was sent\n", text);
+    exit(1);
+}
+
+static void
+print_transfer(bench_pairs_t *result, const buffers_t *buffers, const char *verb, const char *text)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s_%s%s", verb, text, buffers->fresh ? "_fresh" : "");
+    bench_print_aim(result, name, "raw_socket", (double)buffers->bytes * 1e-6, "MB/s", true,
+                    buffers->fresh ? AIM_FRESH : AIM_WARM);
+}
+
+/* Who goes first takes turns. */
+static void
+bench_layout(alch_session_t *session, buffers_t *buffers, const char *text)
+{
+    bench_raw_t raw = bench_raw_open(WORKERS, buffers->bytes);
+    bench_pairs_t send = bench_pairs(pairs), fetch = bench_pairs(pairs);
+    alch_matrix_t *matrix = create(session, buffers, text);
+    double ours, limit = 0;
+
+    time_write(matrix, buffers);
+    for (int k = -1; k < pairs; k++) { /* the first one warms the memory of all sides */
+        bool raw_first = k & 1;
+        if (raw_first)
+            limit = bench_raw_send(&raw, buffers->out, buffers->fresh);
+        ours = time_send(session, &matrix, buffers, text);
+        if (!raw_first)
+            limit = bench_raw_send(&raw, buffers->out, buffers->fresh);
+        if (k >= 0)
+            bench_pair(&send, ours, limit);
+        if (raw_first)
+            limit = time_raw_fetch(&raw, buffers);
+        ours = time_fetch(matrix, buffers);
+        if (!raw_first)
+            limit = time_raw_fetch(&raw, buffers);
+        if (k >= 0)
+            bench_pair(&fetch, ours, limit);
+    }
+    verify(matrix, buffers, text);
+    print_transfer(&send, buffers, "send", text);
+    print_transfer(&fetch, buffers, "fetch", text);
+    release(matrix);
+    bench_raw_close(&raw);
+}
+
+/* The layout that is dearest to pack beside the cheapest. */
+static void
+bench_dearest(alch_session_t *session, const buffers_t *buffers)
+{
+    bench_pairs_t send = bench_pairs(pairs), fetch = bench_pairs(pairs);
+    alch_matrix_t *dearest = create(session, buffers, "STAR_VC"), *cheapest = create(session, buffers, "VC_STAR");
+    double ours;
+
+    for (int k = -1; k < pairs; k++) {
+        ours = time_write(dearest, buffers);
+        if (k >= 0)
+            bench_pair(&send, ours, time_write(cheapest, buffers));
+        else
+            time_write(cheapest, buffers);
+        ours = time_read(dearest, buffers);
+        if (k >= 0)
+            bench_pair(&fetch, ours, time_read(cheapest, buffers));
+    }
+    bench_print_aim(&send, "send_time_STAR_VC", "VC_STAR", 1e3, "ms", false, AIM_DEAREST);
+    bench_print_aim(&fetch, "fetch_time_STAR_VC", "VC_STAR", 1e3, "ms", false, AIM_DEAREST);
+    release(cheapest);
+    release(dearest);
+}
+
+static void
+bench_transfers(int megabytes, bool fresh, char **layouts)
+{
+    static char *all[] = {"VC_STAR", "MC_MR", "default", "STAR_VC", NULL};
+    buffers_t buffers = {.rows = (int64_t)megabytes * 1000000 / (8 * COLS), .fresh = fresh};
+    alch_session_t *session = connect_session(WORKERS);
 
     buffers.bytes = (size_t)buffers.rows * COLS * 8;
-    buffers.out = malloc(buffers.bytes);
-    buffers.in = malloc(buffers.bytes);
-    if (!buffers.out || !buffers.in) {
-        fprintf(stderr, "bench_client: no memory for 2 x %d MB\n", megabytes);
-        exit(1);
-    }
+    buffers.out = bench_map(buffers.bytes);
+    buffers.in = bench_map_warm(buffers.bytes);
     for (int64_t k = 0; k < buffers.rows * COLS; k++)
         buffers.out[k] = (double)k;
-    memset(buffers.in, 0, buffers.bytes);
-    session = connect_session(WORKERS);
     printf("transfer_size %.0f MB\n", (double)buffers.bytes * 1e-6);
-    for (size_t k = 0; k < sizeof(layouts) / sizeof(*layouts); k++)
-        bench_layout(session, &buffers, layouts[k]);
+    for (char **layout = *layouts ? layouts : all; *layout; layout++)
+        bench_layout(session, &buffers, *layout);
+    if (!fresh && !*layouts)
+        bench_dearest(session, &buffers);
     check(alch_session_close(session, &err), "close");
     alch_session_destroy(session);
-    free(buffers.in);
-    free(buffers.out);
+    munmap(buffers.in, buffers.bytes);
+    munmap(buffers.out, buffers.bytes);
 }
 
 int
 main(int argc, char **argv)
 {
     int megabytes = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1000;
+    bool fresh = argc > 3 && !strcmp(argv[3], "fresh");
 
     pairs = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 15;
-    if (megabytes < 1 || pairs < 1) {
-        fprintf(stderr, "usage: bench_client [MB [PAIRS]]\n");
+    if (megabytes < 1 || pairs < 1 || (argc > 3 && !fresh && strcmp(argv[3], "warm"))) {
+        fprintf(stderr, "usage: bench_client [MB [PAIRS [warm|fresh [LAYOUT...]]]]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    bench_tasks(2);
-    bench_tasks(3);
-    bench_connect();
-    bench_transfers(megabytes);
+    if (!fresh && argc < 5) {
+        bench_tasks(2);
+        bench_tasks(3);
+        bench_connect();
+    }
+    bench_transfers(megabytes, fresh, argv + (argc > 4 ? 4 : argc));
     return 0;
 }
