@@ -19,10 +19,11 @@ alchi_buf_size(const alchi_buf_t *buf)
     return buf->end - buf->start;
 }
 
+/** NULL if it never held anything. */
 static inline uint8_t *
 alchi_buf_bytes(const alchi_buf_t *buf)
 {
-    return buf->data + buf->start;
+    return buf->data ? buf->data + buf->start : NULL;
 }
 
 /** Room for `size` more bytes at the end; NULL: out of memory. Follow with alchi_buf_commit(). */
