@@ -82,6 +82,14 @@ int alch_values_get_complex(const alch_values_t *values, const char *name, size_
 int alch_values_get_string(const alch_values_t *values, const char *name, size_t index, const char **x_p);
 int alch_values_get_matrix(const alch_values_t *values, const char *name, size_t index, uint64_t *id_p);
 
+/** What a function has to say besides its results. The values travel over the wire. */
+typedef enum {
+    ALCH_NOTE = 1,   /**< how it was done: a matrix was relaid out, for example */
+    ALCH_WARNING = 2 /**< the results may not be what was wanted: not converged, badly conditioned */
+} alch_note_kind_t;
+
+#define ALCH_NOTES_MAX 32 /* of one task */
+
 /** One parameter or result of a function. */
 typedef struct {
     const char *name;

@@ -74,7 +74,7 @@ struct alch_host {
     double (*arg_real)(alch_call_t *call, const char *name);
     void (*arg_complex)(alch_call_t *call, const char *name, double *re_p, double *im_p);
     const char *(*arg_string)(alch_call_t *call, const char *name);
-    /** A matrix argument, borrowed: do not write into it. */
+    /** A matrix argument, borrowed: do not write into it. NULL: an optional one ("C:matrix=none") was not given. */
     const alch_dmatrix_t *(*arg_matrix)(alch_call_t *call, const char *name);
     /** Lists: their length, and entry `index` of them. */
     size_t (*arg_count)(alch_call_t *call, const char *name);
@@ -172,7 +172,6 @@ struct alch_host {
      */
     int (*matrix_convert)(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype_t dtype,
                           const alch_layout_t *layout, alch_dmatrix_t **matrix_p);
-
     /** Entry `index` of a list of matrices, borrowed as by arg_matrix(). */
     const alch_dmatrix_t *(*arg_matrix_at)(alch_call_t *call, const char *name, size_t index);
     /** Name a work matrix for its client, before ret_matrix(); cut to 63 bytes. Without it a result has the name that
@@ -192,6 +191,12 @@ struct alch_host {
      *         ALCH_ELIMIT longer than `size`
      */
     int (*data_path)(alch_call_t *call, const char *path, bool for_writing, char *resolved, size_t size);
+    /**
+     * A remark or a warning that goes to the client with the results: alch_task_note(). Rank 0's count, on the others
+     * it does nothing; so do more than ALCH_NOTES_MAX. A failed task has its error alone. Not collective.
+     */
+    void (*note)(alch_call_t *call, alch_note_kind_t kind, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 };
 
 /** One operation. */
@@ -199,7 +204,7 @@ typedef struct {
     const char *name;
     const char *summary;     /**< one line */
     /** "A:matrix, k:int64=10, tags:string[] -> U:matrix, s:vector": types as alch_type_name(); `vector` is a
-     *  matrix with one column; [] a list; a default makes a parameter optional. */
+     *  matrix with one column; [] a list; a default makes a parameter optional, for a matrix it can only be `none`. */
     const char *signature;
     const char *doc;         /**< paragraphs; a line "name: text" documents a parameter or result */
     unsigned flags;          /**< 0 */

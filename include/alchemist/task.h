@@ -79,6 +79,15 @@ uint64_t alch_task_id(const alch_task_t *task);
 /** Results of a task that is done, in the order of the signature; NULL before. Lives as long as the handle. */
 const alch_values_t *alch_task_results(const alch_task_t *task);
 
+/**
+ * What the function of a task that is done had to say: note `index`, in the order in which they were made.
+ *
+ * @threads            MT-Safe
+ * @param[out] kind_p  or NULL
+ * @return the text, which lives as long as the handle; NULL past the end, and before the task is done
+ */
+const char *alch_task_note(const alch_task_t *task, size_t index, alch_note_kind_t *kind_p);
+
 /** What alch_matrix_transform_submit() does beyond a new layout and type. */
 #define ALCH_TRANSFORM_TRANSPOSE 1u /**< rows become columns */
 #define ALCH_TRANSFORM_CONJUGATE 2u /**< of complex entries; others stay as they are */

@@ -16,6 +16,8 @@ struct alch_task {
     pthread_mutex_t mutex; /* guards all below; once it has ended nothing changes */
     alch_task_progress_t progress;
     alch_values_t *results; /* DONE */
+    Alchw__Note **notes;    /* DONE */
+    size_t note_count;
     alch_error_t error;     /* FAILED, CANCELED */
 };
 
@@ -71,6 +73,10 @@ take_results(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
     task->results = alchi_values_adopt(message->results, message->n_results);
     message->results = NULL;
     message->n_results = 0;
+    task->notes = message->notes;
+    task->note_count = message->n_notes;
+    message->notes = NULL;
+    message->n_notes = 0;
     return task->results ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "out of memory for the results of a task");
 }
 
@@ -265,12 +271,32 @@ alch_task_results(const alch_task_t *task)
     return results;
 }
 
+const char *
+alch_task_note(const alch_task_t *task, size_t index, alch_note_kind_t *kind_p)
+{
+    alch_task_t *mutable = (alch_task_t *)task;
+    const Alchw__Note *note = NULL;
+
+    if (task->session->pid != getpid())
+        return NULL;
+    pthread_mutex_lock(&mutable->mutex);
+    if (index < task->note_count)
+        note = task->notes[index];
+    pthread_mutex_unlock(&mutable->mutex);
+    if (note && kind_p)
+        *kind_p = note->kind == ALCH_WARNING ? ALCH_WARNING : ALCH_NOTE;
+    return !note ? NULL : note->text ? note->text : "";
+}
+
 void
 alch_task_destroy(alch_task_t *task)
 {
     if (!task)
         return;
     alch_values_destroy(task->results);
+    for (size_t k = 0; k < task->note_count; k++)
+        alchi_message_free(task->notes[k]);
+    free(task->notes);
     pthread_mutex_destroy(&task->mutex);
     free(task);
 }

@@ -44,7 +44,7 @@ count_inputs(const alchi_task_t *task)
 }
 
 static int
-find_inputs(alchi_task_t *task, alch_error_t *err)
+find_inputs(alchi_task_t *task, const Alchw__Function *function, alch_error_t *err)
 {
     const Alchw__NamedValue *argument;
     alchi_matrix_t *matrix;
@@ -57,6 +57,8 @@ find_inputs(alchi_task_t *task, alch_error_t *err)
     for (i = 0; i < task->argument_count; i++) {
         argument = task->arguments[i];
         for (k = 0; argument->value->type == ALCH_TYPE_MATRIX && k < argument->value->n_u; k++) {
+            if (argument->value->u[k] == 0 && function->parameters[i]->optional_)
+                continue;
             if ((code = alchi_catalog_find(&task->session->catalog, argument->value->u[k], &matrix, &error)))
                 return alchi_error_set(err, code, "%s.%s: parameter '%s': %s", task->library, task->function,
                                        argument->name, error.text);
@@ -105,7 +107,7 @@ fill(alchi_task_t *task, const alchi_loaded_t *loaded, const Alchw__Function *fu
              alchi_arguments_check(task->library, function, call->arguments, call->n_arguments, &task->arguments, err)))
         return code;
     task->argument_count = function->n_parameters;
-    if ((code = check_size(task, err)) || (code = find_inputs(task, err)))
+    if ((code = check_size(task, err)) || (code = find_inputs(task, function, err)))
         return code;
     task->result_count = count_results(function);
     return ALCH_OK;

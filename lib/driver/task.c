@@ -40,6 +40,8 @@ alchi_task_reply(alchi_request_t *request)
     if (task->state == ALCH_TASK_DONE && task->done) {
         message.n_results = task->done->n_results;
         message.results = task->done->results;
+        message.n_notes = task->done->n_notes;
+        message.notes = task->done->notes;
     } else if (alchi_task_ended(task)) {
         error.has_code = error.has_rank = 1;
         error.code = (uint32_t)task->error.code;

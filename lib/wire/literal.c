@@ -179,6 +179,13 @@ free_text:
     return code;
 }
 
+/* No matrix, which is none's id. */
+static int
+read_none(literal_t *in)
+{
+    return take_word(in, "none") ? alchi_value_add_u(in->value, 0) : ALCH_ETYPE;
+}
+
 static const struct {
     alch_type_t widest;
     int (*read)(literal_t *in);
@@ -189,6 +196,7 @@ static const struct {
     [ALCHI_KIND_REAL] = {ALCH_TYPE_FLOAT64, read_real},
     [ALCHI_KIND_COMPLEX] = {ALCH_TYPE_COMPLEX128, read_complex},
     [ALCHI_KIND_STRING] = {ALCH_TYPE_STRING, read_string},
+    [ALCHI_KIND_MATRIX] = {ALCH_TYPE_MATRIX, read_none},
 };
 
 static int
@@ -226,7 +234,7 @@ alchi_value_parse(const char *text, alch_type_t type, bool list, Alchw__Value **
     int code;
 
     alchi_type_text((unsigned)type, list, name);
-    if (kind == ALCHI_KIND_NONE || kind == ALCHI_KIND_MATRIX)
+    if (kind == ALCHI_KIND_NONE || (kind == ALCHI_KIND_MATRIX && list))
         return alchi_error_set(err, ALCH_ETYPE, "%s cannot be written as text", name);
     in.value = alchi_value_create(readers[kind].widest, list);
     if (!in.value)

@@ -38,7 +38,7 @@ void *alchi_message_copy(const void *message);
 int alchi_value_convert(const Alchw__Value *value, alch_type_t type, bool list, const char *what,
                         Alchw__Value **value_p, alch_error_t *err);
 
-/** Read a default from a signature: 10, -1.5e3, true, "text", 1+2j, [1, 2]. */
+/** Read a default from a signature: 10, -1.5e3, true, "text", 1+2j, [1, 2]; none for a matrix, whose id is 0 then. */
 int alchi_value_parse(const char *text, alch_type_t type, bool list, Alchw__Value **value_p, alch_error_t *err);
 
 /**

@@ -59,8 +59,11 @@ acquire_arguments(alchi_call_t *call, alch_error_t *err)
             continue;
         for (size_t l = 0; l < value->n_u; l++) {
             alchi_part_t *part;
-            int code = alchi_store_acquire(call->plugins->env.store, value->u[l], &part, err);
+            int code;
 
+            if (value->u[l] == 0) /* an optional one that was not given */
+                continue;
+            code = alchi_store_acquire(call->plugins->env.store, value->u[l], &part, err);
             if (code)
                 return code;
             if (!alchi_matrix_attach(call, part, true)) {
@@ -116,6 +119,8 @@ alchi_call_fini(alchi_call_t *call)
         alchi_message_free(call->results[k]);
     free(call->results);
     call->results = NULL;
+    while (call->note_count)
+        alchi_message_free(call->notes[--call->note_count]);
     if (call->workspace)
         (void)alchi_store_account(store, -call->workspace, "workspace", NULL);
     call->workspace = 0;
@@ -245,6 +250,28 @@ host_workspace(alch_call_t *base, int64_t bytes)
     return ALCH_OK;
 }
 
+/* The client gets rank 0's; text beyond an error's length is cut off. */
+static void
+host_note(alch_call_t *base, alch_note_kind_t kind, const char *format, ...)
+{
+    alchi_call_t *call = alchi_call_of(base);
+    Alchw__Note note = ALCHW__NOTE__INIT;
+    char text[ALCH_ERROR_TEXT_MAX];
+    va_list args;
+
+    if (base->rank != 0 || call->note_count == ALCH_NOTES_MAX)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    alchi_utf8_clean(text);
+    note.has_kind = 1;
+    note.kind = kind == ALCH_WARNING ? ALCH_WARNING : ALCH_NOTE;
+    note.text = text;
+    if ((call->notes[call->note_count] = alchi_message_copy(&note)))
+        call->note_count++;
+}
+
 static void
 host_set_state(alch_call_t *base, void *state)
 {
@@ -297,6 +324,7 @@ const alch_host_t alchi_host = {
     .state = host_state,
     .matrix_transpose = alchi_matrix_transpose,
     .matrix_convert = alchi_matrix_convert,
+    .note = host_note,
     .arg_matrix_at = alchi_arg_matrix_at,
     .matrix_name = alchi_matrix_name,
     .layout_parse = alchi_layout_parse,

@@ -52,6 +52,8 @@ typedef struct {
     alch_error_t misuse;    /* the library asked for what its signature does not have: fails the call */
     int64_t workspace;
     int64_t progress_ns; /* when progress was last passed on; 0: never */
+    Alchw__Note *notes[ALCH_NOTES_MAX];
+    size_t note_count;
 } alchi_call_t;
 
 extern const alch_host_t alchi_host;
@@ -72,7 +74,7 @@ alchi_call_of(alch_call_t *call)
 /** What an operation's return value and what it noted amount to. */
 int alchi_call_verdict(alchi_call_t *call, int returned, alch_error_t *err);
 
-/** Name the handed-over matrices and fill in results and matrices of the reply; on failure none remains. */
+/** Name the handed-over matrices and fill in results, notes and matrices of the reply; on failure none remains. */
 int alchi_call_results(alchi_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err);
 
 /** What the driver is told of a matrix that came to be here, to be freed with alchi_message_free(). NULL: no memory */

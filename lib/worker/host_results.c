@@ -270,5 +270,10 @@ alchi_call_results(alchi_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t
         call->results[k] = NULL;
         done->results[done->n_results++] = named;
     }
+    if (!(done->notes = calloc(call->note_count + 1, sizeof(*done->notes))))
+        return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", call->call.function);
+    memcpy(done->notes, call->notes, call->note_count * sizeof(*done->notes));
+    done->n_notes = call->note_count;
+    call->note_count = 0;
     return bind_matrices(call, done, err);
 }

@@ -109,9 +109,13 @@ matrices_of(const Alchw__WorkerTask *task, uint64_t *ids)
 
         if (!value || value->type != ALCH_TYPE_MATRIX)
             continue;
-        for (size_t e = 0; e < value->n_u; e++, count++)
+        for (size_t e = 0; e < value->n_u; e++) {
+            if (value->u[e] == 0) /* an optional one that was not given */
+                continue;
             if (ids)
                 ids[count] = value->u[e];
+            count++;
+        }
     }
     return count;
 }

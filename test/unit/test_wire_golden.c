@@ -17,6 +17,8 @@ static const struct {
 #undef TYPE_ROW
         {ALCHI_DATA_WRITE, "DATA_WRITE-axes"},
     {ALCHI_DATA_READ, "DATA_READ-axes"},
+    {ALCHI_TASK, "TASK-notes"},
+    {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"},
 };
 
 /* With a NUL behind it. */

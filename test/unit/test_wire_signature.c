@@ -40,7 +40,7 @@ static const struct {
     {"k:int64=, m:int64", "column 9, at ', m:int64': a default is missing after '='"},
     {"k:int64=abc, m:int64", "column 9, at 'abc, m:int64': 'abc' is not of type int64"},
     {"k:int8=300", "column 8, at '300': default: 300 does not fit int8"},
-    {"A:matrix=3", "column 10, at '3': matrix cannot be written as text"},
+    {"A:matrix=3", "column 10, at '3': '3' is not of type matrix"},
     {"-> s:int64=3", "column 11, at '=3': a result has no default"},
     {"-> s:matrix[]", "column 6, at 'matrix[]': a list of matrices cannot be a result"},
 };

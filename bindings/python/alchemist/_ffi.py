@@ -233,6 +233,7 @@ _PROTOTYPES = {
     "task_cancel": (_I, [_P, _B, _E]),
     "task_id": (_U, [_P]),
     "task_results": (_P, [_P]),
+    "task_note": (_S, [_P, _Z, _R(_I)]),
     "task_destroy": (None, [_P]),
 }
 

@@ -1,10 +1,17 @@
 """Exceptions: one class for each error code, all derived from AlchemistError.
 
 Where Python has a matching built-in exception the class derives from it too, so
-that ``except TimeoutError`` or ``except MemoryError`` work as expected.
+that ``except TimeoutError`` or ``except MemoryError`` work as expected. NumericError
+(singular, not positive definite, not converged, NaN) is a numpy.linalg.LinAlgError too.
 """
 
-__all__ = ["AlchemistError"]
+import numpy as np
+
+__all__ = ["AlchemistError", "AlchemistWarning"]
+
+
+class AlchemistWarning(RuntimeWarning):
+    """What a library function warns of: its results may not be what was wanted."""
 
 
 class AlchemistError(Exception):
@@ -26,7 +33,7 @@ class AlchemistError(Exception):
         self.rank = rank
 
 
-# Code, name, class name, further base class: as include/alchemist/error.h has them.
+# Code, name, class name, further base class or classes: as include/alchemist/error.h has them.
 _TABLE = [
     (1, "ALCH_EINVAL", "InvalidError", ValueError),
     (2, "ALCH_ENOMEM", "OutOfMemoryError", MemoryError),
@@ -46,7 +53,7 @@ _TABLE = [
     (16, "ALCH_EINCOMPLETE", "IncompleteError", ValueError),
     (17, "ALCH_EPLUGIN", "PluginError", ImportError),
     (18, "ALCH_EFUNCTION", "FunctionError", None),
-    (19, "ALCH_ENUMERIC", "NumericError", ArithmeticError),
+    (19, "ALCH_ENUMERIC", "NumericError", (ArithmeticError, np.linalg.LinAlgError)),
     (20, "ALCH_ELIMIT", "LimitError", MemoryError),
     (21, "ALCH_EFORKED", "ForkedError", None),
     (22, "ALCH_ESYSTEM", "SystemCallError", OSError),
@@ -60,8 +67,9 @@ _TABLE = [
 
 
 def _make(code, name, class_name, base):
-    bases = (AlchemistError,) if base is None else (AlchemistError, base)
-    return type(class_name, bases, {"name": name, "code": code, "__module__": __name__, "__doc__": f"Error {name}."})
+    bases = () if base is None else base if isinstance(base, tuple) else (base,)
+    return type(class_name, (AlchemistError, *bases),
+                {"name": name, "code": code, "__module__": __name__, "__doc__": f"Error {name}."})
 
 
 _BY_CODE = {}

@@ -96,6 +96,8 @@ class Function:
         task = self._submit(values, _ffi.SLICE_MS)
         result = task.result()
         self._session._console.task_done(shown)
+        for note in task.notes:
+            self._session._console.line(note)
         return result
 
     def _bind(self, args, kwargs):
@@ -109,7 +111,8 @@ class Function:
             if name in bound:
                 raise WrongTypeError(f"{self.__qualname__}: argument {name!r} is given twice")
             bound[name] = x
-        return bound
+        optional = {p.name for p in self._parameters if p.default is not None}
+        return collections.OrderedDict((k, x) for k, x in bound.items() if x is not None or k not in optional)
 
     def _submit(self, bound, wait_ms):
         values = _ffi.lib.values_create()
@@ -145,10 +148,10 @@ class _Parameter:
 
 
 class _Shown(str):
-    """A default as the signature writes it."""
+    """A default as the signature writes it, or as Python writes it where that differs."""
 
     def __repr__(self):
-        return str(self)
+        return {"none": "None", "true": "True", "false": "False"}.get(str(self), str(self))
 
 
 def _set(values, function, name, x):

@@ -2,8 +2,11 @@
 
 import collections
 import ctypes as C
+import sys
+import warnings
 
 from . import _ffi
+from .errors import AlchemistWarning
 from .matrix import MatrixHandle
 
 Progress = collections.namedtuple("Progress", "state fraction seconds text")
@@ -13,6 +16,7 @@ Progress.__doc__ = """How far a task is: its state ("queued", "running", "cancel
 _UNSIGNED = (6, 7, 8, 9)
 _REAL = (10, 11)
 _COMPLEX = (12, 13)
+_WARNING = 2
 
 
 class Task:
@@ -23,6 +27,7 @@ class Task:
         self._pointer = pointer
         self._function = function
         self._result = None
+        self._notes = ()
         self.id = _ffi.lib.task_id(pointer)
         session._adopt(self)
 
@@ -65,8 +70,26 @@ class Task:
                 raise
             if not ended:
                 raise TimeoutError(f"task {self.id} ({self._function.name}) has not ended within {timeout} s")
+            self._notes = tuple(_notes(self._handle()))
             self._result = (self._unpack(),)
+            self._announce()
         return self._result[0]
+
+    @property
+    def notes(self):
+        """What the function had to say once it was done, as strings; warnings among them begin with "warning: "."""
+        if self._result is None and self.done():
+            self._notes = tuple(_notes(self._handle()))
+        return [("warning: " if kind == _WARNING else "") + text for kind, text in self._notes]
+
+    def _announce(self):
+        """Pass warnings on as Python has them, as of the line outside this package that asked for the result."""
+        frame, level = sys._getframe(), 1
+        while frame.f_back and frame.f_globals.get("__package__") == __package__:
+            frame, level = frame.f_back, level + 1
+        for kind, text in self._notes:
+            if kind == _WARNING:
+                warnings.warn(text, AlchemistWarning, stacklevel=level)
 
     def _cancel_quietly(self):
         """Ask for cancellation without waiting for the answer: the caller is being interrupted."""
@@ -103,6 +126,14 @@ class Task:
 
     def __repr__(self):
         return f"<task {self.id}: {self._function.name}>"
+
+
+def _notes(pointer):
+    """Kind and text of each remark of a task."""
+    kind, index = C.c_int(), 0
+    while (text := _ffi.lib.task_note(pointer, index, C.byref(kind))) is not None:
+        yield kind.value, text.decode("utf-8", "replace")
+        index += 1
 
 
 def _value(session, values, name):
