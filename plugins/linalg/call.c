@@ -1,0 +1,302 @@
+/* A call from its beginning to its end: type and layout, memory, errors, remarks. */
+#include "linalg.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Memory that the exchange of a relayout takes besides the matrices, at most. */
+#define RELAYOUT_BYTES (INT64_C(22) << 20)
+
+int
+linalg_fail(linalg_t *la, int code, const char *format, ...)
+{
+    char text[ALCH_ERROR_TEXT_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return la->host->fail(la->call, code, "linalg.%s: %s", la->call->function, text);
+}
+
+int
+linalg_agree(linalg_t *la, int code)
+{
+    return la->host->agree(la->call, code, NULL);
+}
+
+int
+linalg_info(linalg_t *la, const char *routine, int *info_p)
+{
+    MPI_Bcast(info_p, 1, MPI_INT, 0, la->call->comm);
+    if (*info_p < 0)
+        return linalg_fail(la, ALCH_EINTERNAL, "P%c%s does not like its argument %d", la->k->letter - 'a' + 'A', routine,
+                           -*info_p >= 100 ? -*info_p / 100 : -*info_p);
+    return ALCH_OK;
+}
+
+int
+linalg_stage(linalg_t *la, double fraction, const char *what)
+{
+    la->host->progress(la->call, fraction, "%s", what);
+    if (la->host->cancelled(la->call))
+        return linalg_fail(la, ALCH_ECANCELED, "canceled before: %s", what);
+    return ALCH_OK;
+}
+
+static void
+remark(linalg_t *la, alch_note_kind_t kind, const char *format, va_list args)
+{
+    char text[ALCH_ERROR_TEXT_MAX];
+
+    vsnprintf(text, sizeof(text), format, args);
+    la->host->note(la->call, kind, "linalg.%s: %s", la->call->function, text);
+}
+
+void
+linalg_note(linalg_t *la, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    remark(la, ALCH_NOTE, format, args);
+    va_end(args);
+}
+
+void
+linalg_warn(linalg_t *la, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    remark(la, ALCH_WARNING, format, args);
+    va_end(args);
+}
+
+/* ---- beginning ---- */
+
+/* What NumPy computes in when `next` joins what it has. */
+static alch_dtype_t
+promote(alch_dtype_t dtype, alch_dtype_t next)
+{
+    const linalg_kernels_t *a = linalg_kernels(dtype), *b = linalg_kernels(next);
+    size_t part;
+
+    if (!b)
+        b = linalg_kernels(ALCH_FLOAT64);
+    part = a->part > b->part ? a->part : b->part;
+    if (a->is_complex || b->is_complex)
+        return part == 8 ? ALCH_COMPLEX128 : ALCH_COMPLEX64;
+    return part == 8 ? ALCH_FLOAT64 : ALCH_FLOAT32;
+}
+
+static bool
+usable(const alch_block_t *block)
+{
+    const alch_layout_t *layout = &block->layout;
+
+    return layout->dist == ALCH_BLOCK_CYCLIC && block->replicas == 1 && layout->mb == layout->nb &&
+           layout->mb >= LINALG_BLOCK_LEAST && layout->mb <= LINALG_BLOCK_MOST;
+}
+
+/* ScaLAPACK counts rows, columns and the entries of a rank in 32 bits. */
+static int
+check_indices(linalg_t *la, const char *what, int64_t m, int64_t n)
+{
+    int64_t entries = linalg_bytes(la, m, n, 1);
+
+    if (m <= INT32_MAX - LINALG_BLOCK_MOST && n <= INT32_MAX - LINALG_BLOCK_MOST && entries <= INT32_MAX)
+        return ALCH_OK;
+    if (entries == INT64_MAX)
+        return linalg_fail(la, ALCH_ELIMIT, "%s: %" PRId64 " x %" PRId64 " is beyond all limits", what, m, n);
+    return linalg_fail(la, ALCH_ELIMIT,
+                       "%s: %" PRId64 " x %" PRId64 " with %" PRId64 " entries on one worker: ScaLAPACK's 32-bit "
+                       "indices end at %d rows, columns, or entries on a worker",
+                       what, m, n, entries, INT32_MAX);
+}
+
+/* An empty matrix stands in the grid for all that are to come. */
+static int
+join_grid(linalg_t *la)
+{
+    alch_dmatrix_t *empty;
+    alch_block_t block;
+    int desc[9], code = la->host->matrix_create(la->call, 0, 0, la->dtype, &la->layout, &empty);
+
+    if (code)
+        return code;
+    if ((code = la->host->matrix_descriptor(la->call, empty, desc)))
+        return code;
+    la->host->matrix_block(empty, &block);
+    la->host->matrix_free(la->call, empty);
+    la->layout = block.layout;
+    la->context = desc[1];
+    la->nprow = block.layout.nprow;
+    la->npcol = block.layout.npcol;
+    la->myrow = block.myrow;
+    la->mycol = block.mycol;
+    la->here = desc[1] >= 0;
+    return ALCH_OK;
+}
+
+static int
+begin(linalg_t *la, alch_call_t *call, alch_dtype_t dtype, va_list names)
+{
+    static const alch_layout_t house = {ALCH_BLOCK_CYCLIC, ALCH_DEFAULT_BLOCK, ALCH_DEFAULT_BLOCK, 0, 0};
+    double largest = -1;
+    const char *name;
+    va_list again;
+    int code;
+
+    memset(la, 0, sizeof(*la));
+    la->call = call;
+    la->host = call->host;
+    la->layout = house;
+    va_copy(again, names);
+    while ((name = va_arg(names, const char *))) {
+        alch_block_t block;
+        double entries;
+
+        linalg_shape(la, name, &block);
+        entries = (double)block.m * (double)block.n;
+        if (!linalg_given(la, name))
+            continue;
+        dtype = dtype ? promote(dtype, block.dtype) : linalg_kernels(block.dtype) ? block.dtype : ALCH_FLOAT64;
+        if (usable(&block) && entries > largest) {
+            largest = entries;
+            la->layout = block.layout;
+        }
+    }
+    la->dtype = dtype ? dtype : ALCH_FLOAT64;
+    la->k = linalg_kernels(la->dtype);
+    code = join_grid(la);
+    while (!code && (name = va_arg(again, const char *))) {
+        alch_block_t block;
+
+        linalg_shape(la, name, &block);
+        code = check_indices(la, name, block.m, block.n);
+    }
+    va_end(again);
+    return code;
+}
+
+int
+linalg_begin(linalg_t *la, alch_call_t *call, ...)
+{
+    va_list names;
+    int code;
+
+    va_start(names, call);
+    code = begin(la, call, 0, names);
+    va_end(names);
+    return code;
+}
+
+int
+linalg_begin_as(linalg_t *la, alch_call_t *call, alch_dtype_t least, ...)
+{
+    va_list names;
+    int code;
+
+    va_start(names, least);
+    code = begin(la, call, least, names);
+    va_end(names);
+    return code;
+}
+
+int
+linalg_end(linalg_t *la, int code)
+{
+    while (la->buffer_count > 0)
+        free(la->buffers[--la->buffer_count]);
+    return code;
+}
+
+/* ---- memory ---- */
+
+int64_t
+linalg_numroc(int64_t end, int64_t nb, int proc, int procs)
+{
+    int64_t blocks = end / nb, mine = blocks / procs * nb, rest = blocks % procs;
+
+    if (proc < rest)
+        return mine + nb;
+    return proc == rest ? mine + end % nb : mine;
+}
+
+int64_t
+linalg_bytes(const linalg_t *la, int64_t m, int64_t n, size_t entry)
+{
+    int64_t rows = linalg_numroc(m, la->layout.mb, 0, la->layout.nprow ? la->layout.nprow : 1);
+    int64_t cols = linalg_numroc(n, la->layout.nb, 0, la->layout.npcol ? la->layout.npcol : 1), bytes;
+
+    return __builtin_mul_overflow(rows, cols, &bytes) || __builtin_mul_overflow(bytes, (int64_t)entry, &bytes)
+               ? INT64_MAX
+               : bytes;
+}
+
+void
+linalg_expect_bytes(linalg_t *la, int64_t bytes)
+{
+    if (__builtin_add_overflow(la->need, bytes, &la->need))
+        la->need = INT64_MAX;
+}
+
+void
+linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n)
+{
+    linalg_expect_bytes(la, linalg_bytes(la, m, n, la->k->entry));
+    if (la->too_large == ALCH_OK)
+        la->too_large = check_indices(la, "the result", m, n);
+}
+
+void
+linalg_expect(linalg_t *la, const char *name, unsigned flags)
+{
+    alch_block_t block;
+    int64_t bytes;
+
+    if (!linalg_given(la, name) || !linalg_is_copied(la, name, flags))
+        return;
+    linalg_shape(la, name, &block);
+    bytes = linalg_bytes(la, block.m, block.n, la->k->entry);
+    linalg_expect_bytes(la, bytes);
+    if (linalg_is_copied(la, name, flags & ~LINALG_COPY))
+        linalg_expect_bytes(la, bytes < RELAYOUT_BYTES ? bytes : RELAYOUT_BYTES);
+}
+
+int
+linalg_need(linalg_t *la)
+{
+    int code = la->too_large;
+
+    if (!code)
+        code = la->host->workspace(la->call, la->need);
+    if (!code)
+        code = la->host->workspace(la->call, la->buffer_bytes);
+    return linalg_agree(la, code);
+}
+
+int
+linalg_alloc(linalg_t *la, int64_t bytes, void *pointer_p)
+{
+    void *memory = NULL;
+    int code = ALCH_OK;
+
+    if (la->buffer_count == LINALG_BUFFERS)
+        code = linalg_fail(la, ALCH_EINTERNAL, "more than %d buffers", LINALG_BUFFERS);
+    if (!code)
+        code = la->host->workspace(la->call, la->buffer_bytes + bytes);
+    if (!code && !(memory = calloc((size_t)bytes + 1, 1)))
+        code = linalg_fail(la, ALCH_ENOMEM, "no memory for %" PRId64 " bytes of workspace", bytes);
+    if (memory) {
+        la->buffers[la->buffer_count++] = memory;
+        la->buffer_bytes += bytes;
+    }
+    if (!(code = linalg_agree(la, code)))
+        *(void **)pointer_p = memory;
+    return code;
+}

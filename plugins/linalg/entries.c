@@ -1,0 +1,136 @@
+/* Passes over this rank's entries. */
+#include "linalg.h"
+
+#include <complex.h>
+#include <string.h>
+
+double _Complex
+linalg_get(alch_dtype_t dtype, const void *data, int64_t at)
+{
+    switch (dtype) {
+    case ALCH_FLOAT64:
+        return ((const double *)data)[at];
+    case ALCH_FLOAT32:
+        return ((const float *)data)[at];
+    case ALCH_COMPLEX128:
+        return ((const double _Complex *)data)[at];
+    case ALCH_COMPLEX64:
+        return ((const float _Complex *)data)[at];
+    case ALCH_INT64:
+        return (double)((const int64_t *)data)[at];
+    case ALCH_INT32:
+        return ((const int32_t *)data)[at];
+    }
+    return 0;
+}
+
+void
+linalg_set(alch_dtype_t dtype, void *data, int64_t at, double _Complex x)
+{
+    switch (dtype) {
+    case ALCH_FLOAT64:
+        ((double *)data)[at] = creal(x);
+        break;
+    case ALCH_FLOAT32:
+        ((float *)data)[at] = (float)creal(x);
+        break;
+    case ALCH_COMPLEX128:
+        ((double _Complex *)data)[at] = x;
+        break;
+    case ALCH_COMPLEX64:
+        ((float _Complex *)data)[at] = (float _Complex)x;
+        break;
+    case ALCH_INT64:
+    case ALCH_INT32:
+        break;
+    }
+}
+
+typedef uint64_t __attribute__((may_alias)) wide_t;
+typedef uint32_t __attribute__((may_alias)) narrow_t;
+
+/* Copy `count` numbers (to may be NULL). An exponent of all ones is NaN or Inf; integers, unlike sums of floats, are
+ * compared many at a time. @return whether all are finite */
+#define PASS(name, bits_t, exponent)                                                     \
+    static bool name(const void *from, void *to, int64_t count)                          \
+    {                                                                                    \
+        const bits_t *x = from;                                                          \
+        bits_t *restrict y = to, bad = 0;                                                \
+                                                                                         \
+        if (!to) {                                                                       \
+            for (int64_t i = 0; i < count; i++)                                          \
+                bad |= (bits_t)((x[i] & (exponent)) == (exponent));                      \
+            return !bad;                                                                 \
+        }                                                                                \
+        for (int64_t i = 0; i < count; i++) {                                            \
+            bad |= (bits_t)((x[i] & (exponent)) == (exponent));                          \
+            y[i] = x[i];                                                                 \
+        }                                                                                \
+        return !bad;                                                                     \
+    }
+
+PASS(pass_double, wide_t, UINT64_C(0x7ff0000000000000))
+PASS(pass_float, narrow_t, UINT32_C(0x7f800000))
+
+/* The local rows of local column j that belong to the part. */
+static void
+rows_of(char part, const linalg_matrix_t *M, int64_t j, int64_t *first_p, int64_t *end_p)
+{
+    const alch_block_t *block = &M->block;
+    const alch_layout_t *layout = &block->layout;
+    int64_t column = (j / layout->nb * layout->npcol + block->mycol) * layout->nb + j % layout->nb;
+
+    *first_p = part == 'L' ? linalg_numroc(column, layout->mb, block->myrow, layout->nprow) : 0;
+    *end_p = part == 'U' ? linalg_numroc(column + 1, layout->mb, block->myrow, layout->nprow) : block->local_m;
+    if (*first_p > block->local_m)
+        *first_p = block->local_m;
+    if (*end_p > block->local_m)
+        *end_p = block->local_m;
+}
+
+static int64_t
+find_bad(const linalg_matrix_t *M, const char *column, int64_t first, int64_t end, int64_t j, int parts, bool wide)
+{
+    const alch_layout_t *layout = &M->block.layout;
+
+    for (int64_t i = first; i < end; i++) {
+        const char *at = column + i * parts * (wide ? 8 : 4);
+
+        if (!(wide ? pass_double(at, NULL, parts) : pass_float(at, NULL, parts))) {
+            int64_t row = (i / layout->mb * layout->nprow + M->block.myrow) * layout->mb + i % layout->mb;
+
+            return row * M->block.n + (j / layout->nb * layout->npcol + M->block.mycol) * layout->nb + j % layout->nb;
+        }
+    }
+    return -1;
+}
+
+int64_t
+linalg_copy_part(char part, const linalg_matrix_t *from, const linalg_matrix_t *to)
+{
+    const alch_block_t *block = &from->block;
+    const linalg_kernels_t *k = linalg_kernels(block->dtype);
+    int parts = k && k->is_complex ? 2 : 1;
+    bool wide = k && k->part == 8;
+    int64_t worst = -1;
+
+    if (!k || !from->data)
+        return -1;
+    for (int64_t j = 0; j < block->local_n; j++) {
+        const char *x = (const char *)from->data + (size_t)(j * block->lld) * k->entry;
+        char *y = to ? (char *)to->data + (size_t)(j * to->block.lld) * k->entry : NULL;
+        int64_t first, end, place;
+        bool good;
+
+        rows_of(part, from, j, &first, &end);
+        x += (size_t)first * k->entry;
+        y = y ? y + (size_t)first * k->entry : NULL;
+        good = wide ? pass_double(x, y, (end - first) * parts) : pass_float(x, y, (end - first) * parts);
+        if (good)
+            continue;
+        place = find_bad(from, (const char *)from->data + (size_t)(j * block->lld) * k->entry, first, end, j, parts, wide);
+        if (place >= 0 && (worst < 0 || place < worst))
+            worst = place;
+    }
+    return worst;
+}

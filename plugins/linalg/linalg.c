@@ -1,0 +1,39 @@
+/* linalg: dense linear algebra over ScaLAPACK, with the names and conventions of NumPy and SciPy. */
+#include "linalg.h"
+
+#include <string.h>
+
+#define OPERATIONS_MAX 64
+
+/* In the order in which the documentation has them. */
+static const linalg_area_t *const areas[] = {
+    &linalg_products,
+};
+
+ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
+
+const alch_plugin_t *
+alch_plugin(void)
+{
+    static alch_operation_t operations[OPERATIONS_MAX];
+    static alch_plugin_t plugin = {
+        .struct_size = sizeof(alch_plugin_t),
+        .abi = ALCH_PLUGIN_ABI,
+        .build = ALCH_PLUGIN_BUILD,
+        .name = "linalg",
+        .version = "1.0",
+        .summary = "Dense linear algebra over ScaLAPACK, with the names and conventions of NumPy and SciPy.",
+        .operations = operations,
+    };
+
+    if (plugin.operation_count)
+        return &plugin;
+    for (size_t k = 0; k < sizeof(areas) / sizeof(*areas); k++) {
+        size_t room = OPERATIONS_MAX - plugin.operation_count;
+        size_t count = areas[k]->count < room ? areas[k]->count : room;
+
+        memcpy(operations + plugin.operation_count, areas[k]->operations, count * sizeof(*operations));
+        plugin.operation_count += count;
+    }
+    return &plugin;
+}

@@ -1,0 +1,210 @@
+/* Matrices: parameters taken in place or copied into the layout of the call, results created and handed over. */
+#include "linalg.h"
+
+#include <complex.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *
+linalg_dtype_name(alch_dtype_t dtype)
+{
+    static const char *const names[] = {"", "float64", "float32", "complex128", "complex64", "int64", "int32"};
+
+    return (size_t)dtype < sizeof(names) / sizeof(*names) ? names[dtype] : "";
+}
+
+/* As alch_layout_parse() reads it. */
+static const char *
+layout_text(const alch_layout_t *layout, char *text, size_t size)
+{
+    static const char *const names[] = {"",        "MC_MR",   "MC_STAR", "MD_STAR",   "MR_MC",
+                                        "MR_STAR", "STAR_MC", "STAR_MD", "STAR_MR",   "STAR_STAR",
+                                        "STAR_VC", "STAR_VR", "VC_STAR", "VR_STAR",   "CIRC_CIRC"};
+
+    if (layout->dist == ALCH_BLOCK_CYCLIC)
+        snprintf(text, size, "block_cyclic(%" PRId64 ",%" PRId64 ",%d,%d)", layout->mb, layout->nb, layout->nprow,
+                 layout->npcol);
+    else
+        snprintf(text, size, "%s", (size_t)layout->dist < sizeof(names) / sizeof(*names) ? names[layout->dist] : "");
+    return text;
+}
+
+bool
+linalg_given(linalg_t *la, const char *name)
+{
+    return la->host->arg_matrix(la->call, name) != NULL;
+}
+
+void
+linalg_shape(linalg_t *la, const char *name, alch_block_t *block_p)
+{
+    la->host->matrix_block(la->host->arg_matrix(la->call, name), block_p);
+}
+
+static bool
+same_layout(const alch_layout_t *a, const alch_layout_t *b)
+{
+    return a->dist == b->dist && a->mb == b->mb && a->nb == b->nb && a->nprow == b->nprow && a->npcol == b->npcol;
+}
+
+bool
+linalg_is_copied(linalg_t *la, const char *name, unsigned flags)
+{
+    alch_block_t block;
+
+    linalg_shape(la, name, &block);
+    return (flags & LINALG_COPY) || block.dtype != la->dtype ||
+           (!(flags & LINALG_ANY) && !same_layout(&block.layout, &la->layout));
+}
+
+/* Fill in what follows from the matrix. */
+static void
+describe(linalg_t *la, const alch_dmatrix_t *source, unsigned flags, linalg_matrix_t *M)
+{
+    M->source = source;
+    la->host->matrix_block(source, &M->block);
+    M->data = M->block.data;
+    M->m = (int)M->block.m;
+    M->n = (int)M->block.n;
+    if (!(flags & LINALG_ANY) || same_layout(&M->block.layout, &la->layout)) {
+        linalg_descriptor(la, M->block.m, M->block.n, M->desc);
+        M->desc[8] = (int)M->block.lld;
+    }
+}
+
+/* Copy a parameter whose type or layout the call cannot use, and say so. */
+static int
+bring(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *given, alch_dmatrix_t **copy_p)
+{
+    const alch_layout_t *layout = &la->layout;
+    char from[64], to[64];
+    alch_block_t block;
+
+    la->host->matrix_block(given, &block);
+    if ((flags & LINALG_ANY) && !(flags & LINALG_COPY))
+        layout = &block.layout;
+    if (!same_layout(layout, &block.layout))
+        linalg_note(la, "%s: relaid out from %s to %s", name, layout_text(&block.layout, from, sizeof(from)),
+                    layout_text(layout, to, sizeof(to)));
+    if (block.dtype == la->dtype)
+        return la->host->matrix_relayout(la->call, given, layout, copy_p);
+    linalg_note(la, "%s: converted from %s to %s", name, linalg_dtype_name(block.dtype), linalg_dtype_name(la->dtype));
+    return la->host->matrix_convert(la->call, given, la->dtype, layout, copy_p);
+}
+
+/* A copy in the same layout; entries are looked at while they pass. */
+static int
+duplicate(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *given, linalg_matrix_t *M)
+{
+    linalg_matrix_t from = {.matrix = NULL};
+    int64_t place;
+    int code;
+
+    describe(la, given, 0, &from);
+    if ((code = linalg_create(la, from.block.m, from.block.n, M)))
+        return code;
+    place = linalg_copy_part('A', &from, M);
+    return flags & LINALG_FINITE ? linalg_first_bad(la, name, &from, place) : ALCH_OK;
+}
+
+int
+linalg_operand(linalg_t *la, const char *name, unsigned flags, linalg_matrix_t *M)
+{
+    const alch_dmatrix_t *given = la->host->arg_matrix(la->call, name);
+    int code;
+
+    memset(M, 0, sizeof(*M));
+    if ((flags & LINALG_COPY) && !linalg_is_copied(la, name, flags & ~(LINALG_COPY | LINALG_ANY)))
+        return duplicate(la, name, flags, given, M);
+    if (linalg_is_copied(la, name, flags)) {
+        if ((code = bring(la, name, flags, given, &M->matrix)))
+            return code;
+        given = M->matrix;
+    }
+    describe(la, given, flags, M);
+    return flags & LINALG_FINITE ? linalg_finite(la, name, M) : ALCH_OK;
+}
+
+int
+linalg_first_bad(linalg_t *la, const char *name, const linalg_matrix_t *M, int64_t place)
+{
+    int64_t mine = place < 0 ? INT64_MAX : place, first;
+    int code = ALCH_OK;
+
+    MPI_Allreduce(&mine, &first, 1, MPI_INT64_T, MPI_MIN, la->call->comm);
+    if (first == INT64_MAX)
+        return ALCH_OK;
+    /* Whoever has it knows the value; copies of it have the same. */
+    if (mine == first)
+        code = linalg_fail(la, ALCH_ENUMERIC, "%s: entry (%" PRId64 ", %" PRId64 ") is NaN or infinite", name,
+                           first / M->block.n, first % M->block.n);
+    return linalg_agree(la, code);
+}
+
+int
+linalg_finite(linalg_t *la, const char *name, const linalg_matrix_t *M)
+{
+    return linalg_first_bad(la, name, M, linalg_copy_part('A', M, NULL));
+}
+
+/* ---- results ---- */
+
+void
+linalg_descriptor(const linalg_t *la, int64_t m, int64_t n, int desc[9])
+{
+    int64_t rows = la->here ? linalg_numroc(m, la->layout.mb, la->myrow, la->nprow) : 0;
+
+    desc[0] = 1;
+    desc[1] = la->context;
+    desc[2] = (int)m;
+    desc[3] = (int)n;
+    desc[4] = (int)la->layout.mb;
+    desc[5] = (int)la->layout.nb;
+    desc[6] = desc[7] = 0;
+    desc[8] = rows > 1 ? (int)rows : 1;
+}
+
+int
+linalg_create_as(linalg_t *la, int64_t m, int64_t n, alch_dtype_t dtype, linalg_matrix_t *M)
+{
+    int code;
+
+    memset(M, 0, sizeof(*M));
+    code = la->host->matrix_create(la->call, m, n, dtype, &la->layout, &M->matrix);
+    if (!code)
+        describe(la, M->matrix, 0, M);
+    return code;
+}
+
+int
+linalg_create(linalg_t *la, int64_t m, int64_t n, linalg_matrix_t *M)
+{
+    return linalg_create_as(la, m, n, la->dtype, M);
+}
+
+void
+linalg_free(linalg_t *la, linalg_matrix_t *M)
+{
+    la->host->matrix_free(la->call, M->matrix);
+    memset(M, 0, sizeof(*M));
+}
+
+int
+linalg_return(linalg_t *la, const char *name, linalg_matrix_t *M)
+{
+    return la->host->ret_matrix(la->call, name, M->matrix);
+}
+
+int
+linalg_return_reals(linalg_t *la, const char *name, const double *values, int64_t count)
+{
+    linalg_matrix_t M;
+    int code = linalg_create_as(la, count, 1, la->k->real, &M);
+
+    if (code)
+        return code;
+    for (int64_t i = 0; M.data && i < M.block.local_m; i++)
+        linalg_set(la->k->real, M.data, i, values[la->host->global_row(M.matrix, i)]);
+    return linalg_return(la, name, &M);
+}
