@@ -122,6 +122,8 @@ alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, c
 
     if ((code = alchi_connect(address, deadline, &fd, err)) != ALCH_OK)
         return code;
+    if (payload_max > 0)
+        alchi_socket_bulk(fd);
     stream = alchi_stream_create(fd);
     channel = stream ? alchi_channel_create(stream) : NULL;
     if (!channel) {

@@ -16,6 +16,8 @@
 #define START_PATIENCE_MS 200
 /* Smaller transfers are not worth a second thread. */
 #define BYTES_PER_THREAD ((int64_t)1 << 20)
+/* Where there are fewer cores: a thread that sleeps in the kernel leaves its core to one that can move bytes. */
+#define THREADS_MIN 8
 
 /* ---- state that threads share ---- */
 
@@ -183,8 +185,10 @@ choose_threads(const alch_transfer_t *transfer)
     int threads = transfer->session->options.transfer_threads;
     cpu_set_t cpus;
 
-    if (!threads)
-        threads = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    if (!threads) {
+        int cores = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+        threads = cores > THREADS_MIN ? cores : THREADS_MIN;
+    }
     if (threads > transfer->lane_count)
         threads = transfer->lane_count;
     return threads > useful ? (int)useful : threads;

@@ -63,6 +63,9 @@ char *alchi_peer_text(int fd, char *text, size_t size);
 /** Prepare an accepted or inherited socket as above: a silent peer is given up after 60 s. */
 void alchi_socket_prepare(int fd);
 
+/** Prepare a connected socket for bulk data. */
+void alchi_socket_bulk(int fd);
+
 /** Give up a peer that has been silent, its host not even answering probes, for `timeout_ms`. */
 void alchi_socket_keepalive(int fd, int timeout_ms);
 

@@ -321,6 +321,7 @@ accept_all(server_t *server, int listen_fd)
             return;
         }
         alchi_socket_prepare(fd);
+        alchi_socket_bulk(fd);
         conn = alchi_conn_create(&server->data->config, fd);
         if (!conn) {
             alchi_log(ALCHI_LOG_ERROR, "no memory for a data connection");
