@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/util.h"
+#include "wire/value.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
