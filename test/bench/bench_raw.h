@@ -127,7 +127,9 @@ bench_map_warm(size_t bytes)
 #define BENCH_CALL ((size_t)4 << 20)
 
 /* One forked process per stream, as a worker is one; it obeys bytes: 'e' echo, 's' take `bytes`, 'S' take them into
- * memory just mapped, 'f' give `bytes`. 'd', after each of them, outside of what is timed: unmap that. */
+ * memory just mapped, 'f' give `bytes`. 'd', before each of them, outside of what is timed: unmap what 'S' mapped. Not
+ * earlier: a virtual machine may give back to its host what is free for a while, and getting it again takes long. The
+ * matrices before are freed just then, too. */
 typedef struct {
     int streams;
     size_t bytes; /* in all */
@@ -256,9 +258,14 @@ bench_raw_move(bench_raw_t *raw, void *memory, char order)
 {
     bench_stream_t streams[BENCH_STREAMS_MAX];
     pthread_t threads[BENCH_STREAMS_MAX];
-    double started = bench_now(), seconds;
-    char *at = memory, done = 'd';
+    char *at = memory, drop = 'd';
+    double started;
 
+    for (int k = 0; k < raw->streams; k++) {
+        bench_move(raw->fds[k], &drop, 1, true);
+        bench_move(raw->fds[k], &drop, 1, false);
+    }
+    started = bench_now();
     for (int k = 0; k < raw->streams; k++) {
         streams[k] = (bench_stream_t){raw->fds[k], at, bench_share(raw, k), order};
         at += streams[k].bytes;
@@ -266,12 +273,7 @@ bench_raw_move(bench_raw_t *raw, void *memory, char order)
     }
     for (int k = 0; k < raw->streams; k++)
         pthread_join(threads[k], NULL);
-    seconds = bench_now() - started;
-    for (int k = 0; k < raw->streams; k++) {
-        bench_move(raw->fds[k], &done, 1, true);
-        bench_move(raw->fds[k], &done, 1, false);
-    }
-    return seconds;
+    return bench_now() - started;
 }
 
 /** @param fresh  the other side takes it into memory just mapped */
