@@ -8,6 +8,39 @@
 /* Bytes that a lane takes before the thread looks at its other lanes. */
 #define BURST ((size_t)2 << 20)
 
+/* A block says how long the worker took for what came before it: an empty one behind the last message says the rest. */
+static int
+ask_times(alchi_lane_t *lane, Alchw__DataRead *request)
+{
+    Alchw__Rect nothing = ALCHW__RECT__INIT;
+
+    lane->times_asked = true;
+    if (!lane->in_flight)
+        return ALCH_OK;
+    request->rect = &nothing;
+    request->axes = NULL;
+    lane->times_id = ++lane->link->last_id;
+    lane->in_flight++;
+    return alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, lane->times_id, request);
+}
+
+static void
+take_times(alchi_lane_t *lane, const Alchw__DataBlock *block)
+{
+    if (block) {
+        lane->timing.serialize += (double)block->pack_ns * 1e-9;
+        lane->timing.send += (double)block->send_ns * 1e-9;
+    }
+}
+
+/* The empty block has come, or was refused: then some time remains unknown, which is no failure. */
+static void
+end_times(alchi_lane_t *lane)
+{
+    lane->times_id = 0;
+    lane->in_flight--;
+}
+
 static int
 ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
@@ -34,6 +67,8 @@ ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
         code = alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, flight->id, &request);
         *moved_p = true;
     }
+    if (code == ALCH_OK && lane->exhausted && !lane->times_asked)
+        code = ask_times(lane, &request);
     if (code == ALCH_OK && alchi_channel_wants_write(lane->link->channel))
         code = alchi_channel_flush(lane->link->channel);
     return code == ALCH_OK || code == ALCH_EAGAIN ? ALCH_OK : alchi_lane_broken(lane, code, err);
@@ -101,6 +136,11 @@ begin_block(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessa
     alchi_flight_t *flight = frame->id ? alchi_lane_find(lane, frame->id) : NULL;
     size_t left;
 
+    take_times(lane, block);
+    if (lane->times_id && frame->id == lane->times_id && !frame->payload) {
+        end_times(lane);
+        return ALCH_OK;
+    }
     if (!flight || (lane->arriving && lane->arriving != flight))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block that was not asked for", lane->where);
     lane->arriving = flight;
@@ -109,10 +149,6 @@ begin_block(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessa
         (frame->flags & ALCHI_FRAME_MORE) != (frame->payload < left ? ALCHI_FRAME_MORE : 0))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %u bytes of a block where %zu were left",
                                 lane->where, frame->payload, left);
-    if (block) {
-        lane->timing.serialize += (double)block->pack_ns * 1e-9;
-        lane->timing.send += (double)block->send_ns * 1e-9;
-    }
     lane->frame_left = frame->payload;
     return ALCH_OK;
 }
@@ -129,7 +165,9 @@ next_frame(alchi_lane_t *lane, alch_error_t *err)
         return code;
     if (code != ALCH_OK)
         return alchi_lane_broken(lane, code, err);
-    if (frame.type == ALCHI_ERROR) {
+    if (frame.type == ALCHI_ERROR && frame.id && frame.id == lane->times_id) {
+        end_times(lane);
+    } else if (frame.type == ALCHI_ERROR) {
         if (lane->arriving && lane->arriving->id == frame.id)
             lane->chunk_bytes = lane->chunk_done = 0;
         code = alchi_lane_refused(lane, &frame, message, err);

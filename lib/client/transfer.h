@@ -63,6 +63,8 @@ typedef struct {
     alchi_flight_t *arriving;
     size_t frame_left;
     bool frame_more;
+    bool times_asked;  /* by an empty read behind the last message */
+    uint64_t times_id; /* of that read; 0: nothing is to come */
     alch_rect_t chunk;
     uint8_t *chunk_at;
     size_t chunk_bytes, chunk_done;
