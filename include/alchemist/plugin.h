@@ -83,7 +83,8 @@ struct alch_host {
     const char *(*arg_string_at)(alch_call_t *call, const char *name, size_t index);
 
     /* Results: set on every rank; rank 0's scalars are what the client gets.
-     * Return ALCH_OK, or ALCH_EFUNCTION if the signature has no such result or kind. */
+     * Return ALCH_OK, or ALCH_EFUNCTION if the signature has no such result or kind. A real number may be set for a
+     * complex result, and stays real. */
     int (*ret_bool)(alch_call_t *call, const char *name, bool x);
     int (*ret_int)(alch_call_t *call, const char *name, int64_t x);
     int (*ret_uint)(alch_call_t *call, const char *name, uint64_t x);

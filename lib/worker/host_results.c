@@ -32,6 +32,17 @@ find_result(alchi_call_t *call, const char *name)
     return -1;
 }
 
+/* A real number may stand for a complex one, and stays real: the trace of a real matrix is. */
+static alch_type_t
+result_type(const Alchw__Parameter *declared, const Alchw__Value *value)
+{
+    if (declared->list || value->type != ALCH_TYPE_FLOAT64)
+        return (alch_type_t)declared->type;
+    return declared->type == ALCH_TYPE_COMPLEX128  ? ALCH_TYPE_FLOAT64
+           : declared->type == ALCH_TYPE_COMPLEX64 ? ALCH_TYPE_FLOAT32
+                                                   : (alch_type_t)declared->type;
+}
+
 /* Takes `value` over; `code` says whether it was filled. */
 static int
 set_result(alch_call_t *base, const char *name, Alchw__Value *value, int code)
@@ -52,7 +63,7 @@ set_result(alch_call_t *base, const char *name, Alchw__Value *value, int code)
         return ALCH_EFUNCTION;
     }
     snprintf(what, sizeof(what), "result '%s'", name);
-    code = alchi_value_convert(value, (alch_type_t)call->function->results[index]->type,
+    code = alchi_value_convert(value, result_type(call->function->results[index], value),
                                call->function->results[index]->list, what, &converted, &error);
     alchi_message_free(value);
     if (code)

@@ -111,8 +111,9 @@ class Function:
             if name in bound:
                 raise WrongTypeError(f"{self.__qualname__}: argument {name!r} is given twice")
             bound[name] = x
-        optional = {p.name for p in self._parameters if p.default is not None}
-        return collections.OrderedDict((k, x) for k, x in bound.items() if x is not None or k not in optional)
+        optional = {p.name: p for p in self._parameters if p.default is not None}
+        return collections.OrderedDict((k, _as_text(x) if k in optional and optional[k].type == 14 else x)
+                                       for k, x in bound.items() if x is not None or k not in optional)
 
     def _submit(self, bound, wait_ms):
         values = _ffi.lib.values_create()
@@ -128,6 +129,11 @@ class Function:
 
     def __repr__(self):
         return f"<function {self.__qualname__}: {self.signature}>"
+
+
+def _as_text(x):
+    """A number given for an option that is text goes as text: norm(A, 1), norm(A, np.inf)."""
+    return f"{x:g}" if isinstance(x, numbers.Real) and not isinstance(x, (bool, np.bool_)) else x
 
 
 class _Parameter:
