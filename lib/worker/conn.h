@@ -27,6 +27,7 @@ typedef struct alchi_reply {
     alchi_span_t span;
     alchi_cross_t cross;          /* of the span, if the message is a periodic set */
     bool begun;
+    bool checked;                 /* DATA_BLOCK: with a check */
     Alchw__DataRegions *regions;  /* DATA_REGIONS */
     alch_error_t error;
     struct alchi_reply *prev, *next;
@@ -42,6 +43,8 @@ typedef struct {
     alchi_span_t span;
     alchi_cross_t cross;
     size_t frame_left;            /* payload of the current frame */
+    bool checked;                 /* all frames have a check, or none */
+    uint32_t check;               /* of the current frame */
 } alchi_incoming_t;
 
 /** The payload frame that is being sent, of the first reply in `blocks`. */
@@ -109,6 +112,12 @@ int alchi_conn_refuse(alchi_conn_t *conn, int code, const char *format, ...) __a
  *          alchi_conn_turn(). *bytes_p: bytes moved */
 int alchi_conn_receive(alchi_conn_t *conn, size_t budget, size_t *bytes_p);
 int alchi_conn_send(alchi_conn_t *conn, size_t budget, size_t *bytes_p);
+
+/** Compare a payload frame that has come with its check (damage.c). It is received in place, so what was there before is
+ *  gone if it is damaged. @return ALCH_OK, or ALCH_EDAMAGED with a text, logged, for the sender to send it again */
+int alchi_conn_check(const alchi_conn_t *conn, alch_error_t *err);
+/** Log that an answer has to be sent again. */
+void alchi_conn_note_again(const alchi_conn_t *conn, const alchi_part_t *part, const alch_rect_t *rect, unsigned again);
 
 /** Answer a DATA_MISSING (missing.c). @return ALCH_OK, ALCH_ENOMEM */
 int alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask);

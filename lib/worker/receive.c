@@ -110,6 +110,8 @@ begin_write(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataWri
     in->active = true;
     in->more = frame->flags & ALCHI_FRAME_MORE;
     in->frame_left = frame->payload;
+    in->checked = frame->flags & ALCHI_FRAME_CHECK;
+    in->check = frame->check;
     rc = find_rect(conn, write->matrix, write->version, write->rect, write->axes, &in->part, &in->rect, &in->set,
                    &in->reply->error);
     if (!rc) {
@@ -133,8 +135,11 @@ continue_write(alchi_conn_t *conn, const alchi_frame_t *frame)
     if (frame->type != ALCHI_DATA_WRITE || frame->id != in->reply->id || frame->meta > 0)
         return alchi_conn_refuse(conn, ALCH_EPROTO, "a %s within the payload of a DATA_WRITE",
                                  alchi_message_name(frame->type));
+    if (in->checked != !!(frame->flags & ALCHI_FRAME_CHECK))
+        return alchi_conn_refuse(conn, ALCH_EPROTO, "a DATA_WRITE whose payload is checked in parts");
     in->more = frame->flags & ALCHI_FRAME_MORE;
     in->frame_left = frame->payload;
+    in->check = frame->check;
     if (!in->refused && alchi_store_may_write(conn->config->store, in->part, &in->reply->error))
         refuse_write(conn);
     return ALCH_OK;
@@ -163,6 +168,9 @@ begin_read(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataRead
         alchi_span_init_set(&reply->span, reply->part, &set, &reply->cross);
     else
         alchi_span_init(&reply->span, reply->part, &rect);
+    reply->checked = read->check;
+    if (!rc && read->again && reply->span.bytes > 0)
+        alchi_conn_note_again(conn, reply->part, &rect, read->again);
     alchi_conn_answer(conn, reply);
     return ALCH_OK;
 }
@@ -207,9 +215,7 @@ next_frame(alchi_conn_t *conn)
         return rc;
     if (rc)
         return alchi_conn_refuse(conn, rc, "%s", alchi_channel_fault(conn->channel));
-    if (frame.flags & ALCHI_FRAME_CHECK)
-        rc = alchi_conn_refuse(conn, ALCH_EPROTO, "payload checks are not served");
-    else if (conn->in.active)
+    if (conn->in.active)
         rc = continue_write(conn, &frame);
     /* A message all of whose fields have their defaults takes no bytes. */
     else if (!message && alchi_message_decode(frame.type, "", 0, &message))
@@ -275,6 +281,8 @@ take_payload(alchi_conn_t *conn)
     n = take(conn, in->frame_left);
     if (n > 0)
         in->frame_left -= (size_t)n;
+    if (in->frame_left == 0 && !in->refused && alchi_conn_check(conn, &in->reply->error))
+        refuse_write(conn);
     return n;
 }
 

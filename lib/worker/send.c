@@ -2,6 +2,7 @@
 #include "worker/conn.h"
 
 #include "base/clock.h"
+#include "base/crc32c.h"
 
 #include <utlist.h>
 
@@ -94,6 +95,10 @@ begin_frame(alchi_conn_t *conn, alchi_reply_t *reply)
         .id = reply->id,
         .payload = (uint32_t)bytes,
     };
+    if (reply->checked && bytes > 0) {
+        out->frame.flags |= ALCHI_FRAME_CHECK;
+        out->frame.check = alchi_crc32c_pieces(0, out->iov, out->count, bytes);
+    }
     out->sent = 0;
     out->has_block = !reply->begun;
     if (out->has_block) {

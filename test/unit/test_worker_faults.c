@@ -156,10 +156,26 @@ break_protocol(int kind, alchi_channel_t *channel)
     case 4: /* a read with payload */
         send_frame(channel, &frame, NULL, bytes);
         return;
-    case 5: /* a check that is not served */
+    case 5: /* the second frame without the check of the first */
         frame.type = ALCHI_DATA_WRITE;
+        frame.flags = ALCHI_FRAME_MORE | ALCHI_FRAME_CHECK;
+        send_frame(channel, &frame, NULL, bytes);
+        frame.flags = 0;
+        send_frame(channel, &frame, NULL, bytes);
+        return;
+    case 8: /* and with one that the first did not have */
+        frame.type = ALCHI_DATA_WRITE;
+        frame.flags = ALCHI_FRAME_MORE;
+        send_frame(channel, &frame, NULL, bytes);
         frame.flags = ALCHI_FRAME_CHECK;
         send_frame(channel, &frame, NULL, bytes);
+        return;
+    case 9: /* a check of no payload */
+        frame.type = ALCHI_DATA_READ;
+        frame.flags = ALCHI_FRAME_CHECK;
+        frame.payload = 0;
+        alchi_frame_encode(&frame, bytes);
+        send_raw(channel, bytes, ALCHI_FRAME_HEADER);
         return;
     case 6: /* another request within a payload */
         frame.type = ALCHI_DATA_WRITE;
@@ -455,7 +471,7 @@ unit_suite(Suite *suite)
 
     tcase_set_timeout(tcase, 20);
     tcase_add_loop_test(tcase, garbage_from_strangers, 0, 7);
-    tcase_add_loop_test(tcase, protocol_broken_after_the_proof, 0, 9);
+    tcase_add_loop_test(tcase, protocol_broken_after_the_proof, 0, 11);
     tcase_add_test(tcase, who_breaks_the_protocol_is_told);
     tcase_add_test(tcase, silence_before_the_proof);
     tcase_add_test(tcase, stalls);
