@@ -218,12 +218,23 @@ int alch_matrix_read_local_start(alch_matrix_t *matrix, const alch_local_t *piec
  * @return ALCH_ECANCELED   alch_transfer_cancel() was called
  * @return ALCH_EBUSY       a task uses the matrix; the text names it
  * @return ALCH_EINCOMPLETE (read) part of the rectangle was never written; the text says which
+ * @return ALCH_EDAMAGED    with the session's `checksum`: a message was damaged on the way in each of four attempts; the
+ *                          text names worker, matrix and rectangle. Before that what was damaged is silently moved
+ *                          again (alch_transfer_resent()) and the worker logs a line. Data goes straight into place and
+ *                          is checked there: what was damaged at last is undefined, in the buffer of a read and in the
+ *                          matrix. Entries that were unwritten stay so; entries that were written before are not
+ *                          taken back: like those of any write that did not end well, they count as written and are
+ *                          what came last, until they are written again
  * @return ALCH_EGROUP, ALCH_ECONNECT  a worker is gone
  */
 int alch_transfer_wait(alch_transfer_t *transfer, int timeout_ms, alch_error_t *err);
 
-/** Bytes done and in all. @threads MT-Safe */
+/** Bytes done and in all; those of a message that arrived damaged are taken back. @threads MT-Safe */
 void alch_transfer_progress(const alch_transfer_t *transfer, int64_t *done_p, int64_t *total_p);
+
+/** Messages that were damaged on the way, which the session's `checksum` shows, and were moved once more.
+ *  @threads MT-Safe */
+int64_t alch_transfer_resent(const alch_transfer_t *transfer);
 
 /** Ask the transfer to end at the next frame boundary; returns at once. @threads MT-Safe */
 void alch_transfer_cancel(alch_transfer_t *transfer);

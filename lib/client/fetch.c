@@ -50,7 +50,8 @@ ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
     alchi_flight_t *flight;
     int code = ALCH_OK;
 
-    request.has_matrix = request.has_version = true;
+    request.has_matrix = request.has_version = request.has_again = request.has_check = true;
+    request.check = lane->transfer->checked;
     request.version = lane->transfer->matrix->version;
     request.matrix = lane->transfer->matrix->facts.id;
     request.rect = &rect;
@@ -64,6 +65,7 @@ ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
         rect.j = flight->piece.local.j;
         rect.m = flight->piece.local.m;
         rect.n = flight->piece.local.n;
+        request.again = flight->tries;
         code = alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, flight->id, &request);
         *moved_p = true;
     }
@@ -125,7 +127,7 @@ end_chunk(alchi_lane_t *lane)
     flight->done += lane->chunk_bytes;
     lane->chunk_bytes = lane->chunk_done = 0;
     if (flight->done == flight->bytes)
-        alchi_lane_complete(lane, flight);
+        alchi_lane_arrived(lane, flight);
 }
 
 /* A block's frame: it must go on with the message under way, or begin one that was asked for. */
@@ -149,7 +151,11 @@ begin_block(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessa
         (frame->flags & ALCHI_FRAME_MORE) != (frame->payload < left ? ALCHI_FRAME_MORE : 0))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %u bytes of a block where %zu were left",
                                 lane->where, frame->payload, left);
+    if (!(frame->flags & ALCHI_FRAME_CHECK) == lane->transfer->checked)
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block %s a check", lane->where,
+                                lane->transfer->checked ? "without" : "with");
     lane->frame_left = frame->payload;
+    lane->frame_check = frame->check;
     return ALCH_OK;
 }
 
@@ -206,6 +212,8 @@ take_payload(alchi_lane_t *lane, size_t *taken_p, alch_error_t *err)
     lane->frame_left -= (size_t)n;
     lane->chunk_done += (size_t)n;
     __atomic_add_fetch(&lane->transfer->done, (int64_t)n, __ATOMIC_RELAXED);
+    if (lane->frame_left == 0)
+        alchi_lane_check(lane);
     if (lane->chunk_done == lane->chunk_bytes)
         end_chunk(lane);
     return ALCH_OK;

@@ -50,7 +50,7 @@ bool
 alchi_lane_finished(const alchi_lane_t *lane)
 {
     return lane->in_flight == 0 && !lane->current.id && !lane->ready &&
-           (lane->exhausted || alchi_transfer_stopping(lane->transfer));
+           ((lane->exhausted && !lane->again) || alchi_transfer_stopping(lane->transfer));
 }
 
 short
@@ -65,10 +65,31 @@ alchi_flight_t *
 alchi_lane_find(alchi_lane_t *lane, uint64_t id)
 {
     for (int k = 0; k < lane->transfer->session->options.messages_in_flight; k++) {
-        if (lane->flights[k].id == id)
+        if (lane->flights[k].id == id && !lane->flights[k].again)
             return &lane->flights[k];
     }
     return NULL;
+}
+
+/* The next message off the cutter into a free place. */
+static alchi_flight_t *
+cut(alchi_lane_t *lane)
+{
+    alchi_flight_t *flight = alchi_lane_find(lane, 0);
+
+    if (!flight)
+        return NULL;
+    if (lane->transfer->own ? !alchi_own_cutter_next(&lane->own_cutter, &flight->own)
+                            : !alchi_cutter_next(&lane->cutter, &flight->piece)) {
+        lane->exhausted = true;
+        return NULL;
+    }
+    if (lane->transfer->own)
+        flight->piece.local = flight->own.local;
+    flight->bytes = lane->transfer->own ? (size_t)flight->own.entries * lane->transfer->memory.entry
+                                        : alchi_piece_bytes(&flight->piece, lane->transfer->memory.entry);
+    flight->tries = 0;
+    return flight;
 }
 
 bool
@@ -76,30 +97,23 @@ alchi_lane_begin(alchi_lane_t *lane, alchi_flight_t **flight_p)
 {
     alchi_flight_t *flight;
 
-    if (lane->exhausted || alchi_transfer_stopping(lane->transfer))
+    if (alchi_transfer_stopping(lane->transfer) || (lane->exhausted && !lane->again))
         return false;
-    if (!(flight = alchi_lane_find(lane, 0)))
+    flight = lane->again ? alchi_lane_waiting(lane) : cut(lane);
+    if (!flight)
         return false;
-    if (lane->transfer->own ? !alchi_own_cutter_next(&lane->own_cutter, &flight->own)
-                            : !alchi_cutter_next(&lane->cutter, &flight->piece)) {
-        lane->exhausted = true;
-        return false;
-    }
     if (lane->in_flight == 0)
         lane->moved_ns = alchi_now_ns(); /* an idle lane was not expected to move */
     flight->id = ++lane->link->last_id;
-    if (lane->transfer->own)
-        flight->piece.local = flight->own.local;
-    flight->bytes = lane->transfer->own ? (size_t)flight->own.entries * lane->transfer->memory.entry
-                                        : alchi_piece_bytes(&flight->piece, lane->transfer->memory.entry);
+    flight->damaged = false;
     flight->done = 0;
     lane->in_flight++;
     *flight_p = flight;
     return true;
 }
 
-static void
-forget(alchi_lane_t *lane, alchi_flight_t *flight)
+void
+alchi_lane_forget(alchi_lane_t *lane, alchi_flight_t *flight)
 {
     if (lane->arriving == flight)
         lane->arriving = NULL;
@@ -112,7 +126,7 @@ alchi_lane_complete(alchi_lane_t *lane, alchi_flight_t *flight)
 {
     lane->timing.bytes += (int64_t)flight->bytes;
     lane->timing.messages++;
-    forget(lane, flight);
+    alchi_lane_forget(lane, flight);
 }
 
 int
@@ -128,7 +142,11 @@ alchi_lane_refused(alchi_lane_t *lane, const alchi_frame_t *frame, const Protobu
         error.rank = lane->rank;
     if (!flight)
         return alchi_error_rank(err, error.code, error.rank, "%s ended the connection: %s", lane->where, error.text);
-    forget(lane, flight);
+    if (error.code == ALCH_EDAMAGED) {
+        alchi_lane_again(lane, flight, &error);
+        return ALCH_OK;
+    }
+    alchi_lane_forget(lane, flight);
     alchi_transfer_fail(lane->transfer, &error);
     return ALCH_OK;
 }

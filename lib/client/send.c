@@ -117,6 +117,8 @@ prepare(alchi_lane_t *lane)
     current->done += bytes;
     out->frame = (alchi_frame_t){.type = ALCHI_DATA_WRITE, .id = current->id, .payload = (uint32_t)bytes};
     out->frame.flags = current->done < current->bytes ? ALCHI_FRAME_MORE : 0;
+    if (lane->transfer->checked)
+        alchi_outgoing_check(out);
     out->sent = 0;
     if (current->done == current->bytes)
         current->id = 0;

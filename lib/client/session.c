@@ -27,6 +27,7 @@ alch_session_options_init(alch_session_options_t *options)
     options->messages_in_flight = 4;
     options->idle_timeout_ms = 30000;
     options->shared_memory = 0;
+    options->checksum = -1;
 }
 
 /* Callers built against an older header pass a shorter struct: the rest keeps its default. */
@@ -59,6 +60,7 @@ check_options(const alch_session_options_t *options, alch_error_t *err)
         {"transfer_threads", options->transfer_threads, 0, 1024},
         {"idle_timeout_ms", options->idle_timeout_ms, 0, INT_MAX},
         {"shared_memory", options->shared_memory, 0, 1},
+        {"checksum", options->checksum, -1, 1},
     };
 
     for (size_t k = 0; k < ALCHI_COUNT(rows); k++) {

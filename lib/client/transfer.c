@@ -19,6 +19,9 @@
 /* Where there are fewer cores: a thread that sleeps in the kernel leaves its core to one that can move bytes. */
 #define THREADS_MIN 8
 
+/* What the option's -1 means: HACKING.md has what checks cost. */
+#define CHECKED false
+
 /* ---- state that threads share ---- */
 
 void
@@ -145,6 +148,7 @@ make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory,
               alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_transfer_t *transfer = calloc(1, sizeof(*transfer));
+    int checksum = matrix->session->options.checksum;
     pthread_condattr_t attributes;
     int code;
 
@@ -158,6 +162,7 @@ make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory,
     transfer->matrix = matrix;
     transfer->session = matrix->session;
     transfer->writing = writing;
+    transfer->checked = checksum < 0 ? CHECKED : checksum;
     transfer->memory = *memory;
     if (own) {
         transfer->own_piece = *own;
@@ -338,6 +343,12 @@ alch_transfer_progress(const alch_transfer_t *transfer, int64_t *done_p, int64_t
         *done_p = __atomic_load_n(&transfer->done, __ATOMIC_ACQUIRE);
     if (total_p)
         *total_p = transfer->total;
+}
+
+int64_t
+alch_transfer_resent(const alch_transfer_t *transfer)
+{
+    return __atomic_load_n(&transfer->resent, __ATOMIC_RELAXED);
 }
 
 void

@@ -25,6 +25,9 @@ typedef struct {
     alchi_piece_t piece;
     alchi_own_message_t own; /* of a process's own piece: what of piece.local is in it */
     size_t bytes, done;
+    bool damaged, again; /* what came of it is wrong; it waits to be moved once more */
+    uint32_t sent, came; /* when damaged: the sums */
+    unsigned tries;      /* how often it was damaged */
 } alchi_flight_t;
 
 /** A chunk on its way out. */
@@ -49,8 +52,8 @@ typedef struct {
     alchi_cross_t cross;           /* and the place in its message that is being cut, or that arrives */
     bool exhausted;                /* the cutter has no more */
     alchi_flight_t *flights;
-    int in_flight;
-    int64_t moved_ns; /* when bytes last moved */
+    int in_flight, again; /* those that wait to be moved once more are not in flight */
+    int64_t moved_ns;     /* when bytes last moved */
     alch_timing_t timing;
 
     /* writing */
@@ -62,9 +65,9 @@ typedef struct {
     /* reading */
     alchi_flight_t *arriving;
     size_t frame_left;
-    bool frame_more;
     bool times_asked;  /* by an empty read behind the last message */
     uint64_t times_id; /* of that read; 0: nothing is to come */
+    uint32_t frame_check;
     alch_rect_t chunk;
     uint8_t *chunk_at;
     size_t chunk_bytes, chunk_done;
@@ -74,6 +77,7 @@ struct alch_transfer {
     alch_matrix_t *matrix;
     alch_session_t *session;
     bool writing;
+    bool checked; /* payload frames carry a check */
     alchi_memory_t memory;
     alchi_plan_t plan;
     const alchi_own_t *own; /* a process's own piece: the plan does not count; NULL: none */
@@ -86,6 +90,7 @@ struct alch_transfer {
     int thread_count;      /* that were started */
     int stride;            /* thread k drives the lanes k, k + stride, ... */
     int64_t done;          /* atomic */
+    int64_t resent;        /* atomic: messages that were damaged on the way */
     bool stop;             /* atomic: begin no more messages */
     bool canceled;         /* atomic */
     pthread_mutex_t mutex; /* guards all below */
@@ -123,16 +128,33 @@ void alchi_lane_close(alchi_lane_t *lane, bool reusable);
 int alchi_lane_send(alchi_lane_t *lane, bool *moved_p, alch_error_t *err);
 int alchi_lane_fetch(alchi_lane_t *lane, bool *moved_p, alch_error_t *err);
 
-/** Take the next message off the cutter into `flight`, unless the transfer stops or too many are in flight. */
+/** Take the next message into `flight`, one that was damaged or the cutter's next, unless the transfer stops or too
+ *  many are in flight. */
 bool alchi_lane_begin(alchi_lane_t *lane, alchi_flight_t **flight_p);
 /** A message is done: count it and free its place. */
 void alchi_lane_complete(alchi_lane_t *lane, alchi_flight_t *flight);
+/** It is no longer in flight. */
+void alchi_lane_forget(alchi_lane_t *lane, alchi_flight_t *flight);
 alchi_flight_t *alchi_lane_find(alchi_lane_t *lane, uint64_t id);
 /** The worker's answer was an error. @return ALCH_OK: the connection goes on */
 int alchi_lane_refused(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
                        alch_error_t *err);
 /** The connection gave `code`. */
 int alchi_lane_broken(const alchi_lane_t *lane, int code, alch_error_t *err);
+
+/* ---- payload that is damaged on the way (damage.c) ---- */
+
+/** Give a chunk on its way out a check. */
+void alchi_outgoing_check(alchi_outgoing_t *out);
+/** A payload frame has come: if it is not what was sent, its message is damaged. */
+void alchi_lane_check(alchi_lane_t *lane);
+/** The last byte of a message has come: it is done, or asked for once more. */
+void alchi_lane_arrived(alchi_lane_t *lane, alchi_flight_t *flight);
+/** A message was damaged, as `error` says: move it once more, or fail the transfer if that was tried often enough. */
+void alchi_lane_again(alchi_lane_t *lane, alchi_flight_t *flight, const alch_error_t *error);
+/** Take the message that waits to be moved once more. lane->again > 0 */
+alchi_flight_t *alchi_lane_waiting(alchi_lane_t *lane);
+
 /** How a chunk of a message lies in the user's memory. */
 alchi_pack_t alchi_lane_shape(const alchi_lane_t *lane, const alchi_piece_t *piece, const alch_rect_t *chunk);
 

@@ -44,6 +44,7 @@ class SessionOptions(C.Structure):
         ("transfer_threads", C.c_int),
         ("shared_memory", C.c_int),
         ("idle_timeout_ms", C.c_int),
+        ("checksum", C.c_int),
     ]
 
 
@@ -187,6 +188,7 @@ _PROTOTYPES = {
     "matrix_read_local_start": (_I, [_P, _R(Local), _P, _PP, _E]),
     "transfer_wait": (_I, [_P, _I, _E]),
     "transfer_progress": (None, [_P, _R(_L), _R(_L)]),
+    "transfer_resent": (_L, [_P]),
     "transfer_cancel": (None, [_P]),
     "transfer_timings": (_Z, [_P, _R(Timing), _Z]),
     "transfer_destroy": (None, [_P]),

@@ -3,6 +3,7 @@
 import ctypes as C
 import sys
 import time
+import warnings
 
 import numpy as np
 
@@ -46,6 +47,10 @@ class Pending:
     def wait(self, progress=None):
         """Wait for the end, seeing Ctrl-C; `progress` is called with bytes done and in all meanwhile."""
         _wait(self._transfer, progress)
+        resent = _ffi.lib.transfer_resent(self._transfer)
+        if resent:
+            warnings.warn(f"{resent} message{'s were' if resent > 1 else ' was'} damaged on the way and sent again: "
+                          "the network is not sound", RuntimeWarning, stacklevel=2)
 
     def timings(self):
         """Times per worker, after the end."""
