@@ -39,8 +39,8 @@ typedef struct {
 
 #define LINALG_AREA(name, table) const linalg_area_t name = {table, sizeof(table) / sizeof(*(table))}
 
-extern const linalg_area_t linalg_products, linalg_norms, linalg_solvers, linalg_cholesky_area, linalg_inverses,
-    linalg_functions;
+extern const linalg_area_t linalg_products, linalg_sums, linalg_norms, linalg_solvers, linalg_cholesky_area,
+    linalg_inverses, linalg_exponential, linalg_absent;
 
 /* ---- one call ---- */
 
@@ -48,7 +48,7 @@ extern const linalg_area_t linalg_products, linalg_norms, linalg_solvers, linalg
  *  the grid does all the work. What has others is relaid out into blocks of ALCH_DEFAULT_BLOCK. */
 #define LINALG_BLOCK_LEAST 16
 #define LINALG_BLOCK_MOST 256
-#define LINALG_BUFFERS 16
+#define LINALG_BUFFERS 64
 
 typedef struct {
     alch_call_t *call;
@@ -77,7 +77,7 @@ typedef struct {
  *
  * @param ...  names of matrix parameters, then NULL; optional ones that were not given are passed over. May be none:
  *             then float64
- * @return ALCH_OK, or ALCH_ELIMIT naming a size beyond 32-bit indices; in any case linalg_end() is to follow
+ * In any case linalg_end() is to follow.
  */
 int linalg_begin(linalg_t *la, alch_call_t *call, ...) __attribute__((sentinel));
 /** As linalg_begin(), computing in at least this type, for results that are complex or wider whatever goes in. */
@@ -108,7 +108,8 @@ const char *linalg_dtype_name(alch_dtype_t dtype);
  *  Too large for 32-bit indices: noted, and linalg_need() says so. */
 void linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n);
 void linalg_expect_bytes(linalg_t *la, int64_t bytes);
-/** What linalg_operand() will allocate for this parameter: nothing if it can be used in place. */
+/** What linalg_operand() will allocate for this parameter: nothing if it can be used in place. Every operand is to be
+ *  expected: without LINALG_ANY its size is held against 32-bit indices as well. */
 void linalg_expect(linalg_t *la, const char *name, unsigned flags);
 /** Whether all that is there on every rank, before anything is allocated.
  *  @return ALCH_OK; ALCH_ELIMIT with the numbers */
@@ -154,6 +155,8 @@ int linalg_finite(linalg_t *la, const char *name, const linalg_matrix_t *M);
 int linalg_create(linalg_t *la, int64_t m, int64_t n, linalg_matrix_t *M);
 /** As linalg_create() in another type, that of real results for example. */
 int linalg_create_as(linalg_t *la, int64_t m, int64_t n, alch_dtype_t dtype, linalg_matrix_t *M);
+/** A new matrix M^H in the layout and type of the call, in which M is. */
+int linalg_turned(linalg_t *la, const linalg_matrix_t *M, linalg_matrix_t *T);
 /** Free a copy or created matrix early; what is an argument is only forgotten. */
 void linalg_free(linalg_t *la, linalg_matrix_t *M);
 /** The descriptor of an m x n matrix in la->layout before there is one, for workspace queries. */
@@ -164,10 +167,43 @@ int linalg_return(linalg_t *la, const char *name, linalg_matrix_t *M);
 /** Hand over real values, the same on all ranks, as a count x 1 matrix of type la->k->real. */
 int linalg_return_reals(linalg_t *la, const char *name, const double *values, int64_t count);
 
+/* ---- what operations have in common ---- */
+
+/** Refuse what is not square: "linalg.inv: a is 3 x 5: a square matrix is expected". */
+int linalg_square(linalg_t *la, const char *name, int64_t *n_p);
+/** A complex number in the type of the call, for the scalars of ScaLAPACK. */
+typedef union {
+    double d[2];
+    float s[2];
+} linalg_scalar_t;
+
+linalg_scalar_t linalg_scalar(const linalg_t *la, double _Complex x);
+/** A parameter of type complex128. */
+double _Complex linalg_complex(linalg_t *la, const char *name);
+/** Complex if one of the parameters of type complex128 has an imaginary part, else the least type: for
+ *  linalg_begin_as(). */
+alch_dtype_t linalg_least(alch_call_t *call, const char *alpha, const char *beta);
+/** Hand over a scalar, as a real one unless the type of the call is complex. */
+int linalg_return_scalar(linalg_t *la, const char *name, double _Complex x);
+
+/** Room for pivots of PxGETRF on this rank, in bytes. */
+int64_t linalg_pivot_bytes(const linalg_t *la, int64_t m);
+/** LU factorization in place. *info_p > 0: that pivot is exactly zero. */
+int linalg_factor(linalg_t *la, linalg_matrix_t *A, int *pivots, int *info_p);
+/** max over columns of the sum of absolute values, of a matrix in the layout of the call; NaN if there is one. */
+int linalg_norm1(linalg_t *la, const linalg_matrix_t *A, double *norm_p);
+/** NumPy's message for a zero pivot, with its place. */
+int linalg_singular(linalg_t *la, const char *name, int info);
+
 /* ---- entries of this rank's part ---- */
 
 /** How many of the first `end` rows (columns) in blocks of nb over `procs` are on place `proc`: NUMROC. */
 int64_t linalg_numroc(int64_t end, int64_t nb, int proc, int procs);
+/** Where entry (i, j) lies in this rank's data, counted in entries; -1: not here. Any layout. */
+int64_t linalg_local(const alch_block_t *block, int64_t i, int64_t j);
+/** Global row (column) of a local one. */
+int64_t linalg_row(const alch_block_t *block, int64_t i);
+int64_t linalg_col(const alch_block_t *block, int64_t j);
 /** Bytes of an m x n matrix in la->layout on the fullest rank; INT64_MAX if that is too many to count. */
 int64_t linalg_bytes(const linalg_t *la, int64_t m, int64_t n, size_t entry);
 
@@ -182,6 +218,10 @@ void linalg_set(alch_dtype_t dtype, void *data, int64_t at, double _Complex x);
  * @return global place (i * n + j) of the first entry here that is not finite; -1: none
  */
 int64_t linalg_copy_part(char part, const linalg_matrix_t *from, const linalg_matrix_t *to);
+/** data := alpha data, for this rank's part. */
+void linalg_scale_part(double _Complex alpha, const linalg_matrix_t *M);
+/** y := alpha x + beta y, for parts of one layout and type. */
+void linalg_add_part(double _Complex alpha, const linalg_matrix_t *x, double _Complex beta, const linalg_matrix_t *y);
 /** From what linalg_copy_part() found on each rank to an error on all. */
 int linalg_first_bad(linalg_t *la, const char *name, const linalg_matrix_t *M, int64_t place);
 

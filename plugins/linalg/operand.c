@@ -183,6 +183,18 @@ linalg_create(linalg_t *la, int64_t m, int64_t n, linalg_matrix_t *M)
     return linalg_create_as(la, m, n, la->dtype, M);
 }
 
+int
+linalg_turned(linalg_t *la, const linalg_matrix_t *M, linalg_matrix_t *T)
+{
+    int code;
+
+    memset(T, 0, sizeof(*T));
+    code = la->host->matrix_transpose(la->call, M->source, true, &la->layout, &T->matrix);
+    if (!code)
+        describe(la, T->matrix, 0, T);
+    return code;
+}
+
 void
 linalg_free(linalg_t *la, linalg_matrix_t *M)
 {

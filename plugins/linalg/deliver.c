@@ -1,0 +1,112 @@
+/* From slices of vectors to result matrices: ranks that share rows trade columns. */
+#include "operator.h"
+
+#include <complex.h>
+#include <string.h>
+
+/* The k vectors that belong to place `proc` of the other axis, in blocks of nb over `procs`. */
+typedef struct {
+    int64_t k, nb;
+    int procs;
+} owners_t;
+
+static int64_t
+vector_of(const owners_t *owners, int proc, int64_t local)
+{
+    return (local / owners->nb * owners->procs + proc) * owners->nb + local % owners->nb;
+}
+
+/* Numbers to and from each who shares the side: my rows of his vectors, his rows of mine. */
+static void
+count_numbers(const linalg_side_t *side, const owners_t *owners, int parts, int *send, int *send_at, int *receive,
+              int *receive_at)
+{
+    int64_t sent = 0, received = 0, own = linalg_numroc(owners->k, owners->nb, side->part, owners->procs);
+
+    for (int t = 0; t < side->parts; t++) {
+        int64_t rows = side->count * (t + 1) / side->parts - side->count * t / side->parts;
+
+        send[t] = (int)(side->mine * linalg_numroc(owners->k, owners->nb, t, owners->procs)) * parts;
+        receive[t] = (int)(rows * own) * parts;
+        send_at[t] = (int)sent;
+        receive_at[t] = (int)received;
+        sent += send[t];
+        received += receive[t];
+    }
+}
+
+/* Columns of X in the order of their owners. */
+static void
+pack_columns(const linalg_kernels_t *k, const linalg_side_t *side, const owners_t *owners, const void *X, void *packed)
+{
+    int64_t column = 0;
+
+    for (int t = 0; t < side->parts; t++)
+        for (int64_t l = 0; l < linalg_numroc(owners->k, owners->nb, t, owners->procs); l++)
+            linalg_local_copy(k, side->mine, 1, linalg_at(k, X, side->mine, 0, vector_of(owners, t, l)), 1,
+                              linalg_at(k, packed, side->mine, 0, column++), 1);
+}
+
+/* From slices behind one another into the result, which for right vectors is conjugated and transposed. */
+static void
+unpack(const linalg_kernels_t *k, const linalg_side_t *side, int64_t own, const void *packed, bool right,
+       const alch_block_t *to)
+{
+    for (int t = 0; t < side->parts; t++) {
+        int64_t start = side->count * t / side->parts, rows = side->count * (t + 1) / side->parts - start;
+        const void *slice = linalg_at(k, packed, 1, start * own, 0);
+
+        if (!right) {
+            linalg_local_copy(k, rows, own, slice, rows, linalg_at(k, to->data, 1, start, 0), to->lld);
+            continue;
+        }
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t l = 0; l < own; l++)
+                linalg_set(k->dtype, to->data, l + (start + i) * to->lld,
+                           conj(linalg_get(k->dtype, slice, i + l * rows)));
+    }
+}
+
+static int
+deliver(linalg_operator_t *op, const char *name, const linalg_side_t *side, const void *X, int64_t k_vectors)
+{
+    linalg_t *la = op->la;
+    const linalg_kernels_t *k = la->k;
+    bool right = side == &op->right;
+    owners_t owners = {k_vectors, right ? la->layout.mb : la->layout.nb, right ? la->nprow : la->npcol};
+    int64_t own = la->here ? linalg_numroc(k_vectors, owners.nb, side->part, owners.procs) : 0;
+    int *counts, parts = linalg_mpi_parts(k), code;
+    void *out, *in;
+    linalg_matrix_t M;
+
+    if ((code = linalg_create(la, right ? k_vectors : op->A->m, right ? op->A->n : k_vectors, &M)) ||
+        (code = linalg_alloc(la, side->mine * k_vectors * (int64_t)k->entry, &out)) ||
+        (code = linalg_alloc(la, side->count * own * (int64_t)k->entry, &in)) ||
+        (code = linalg_alloc(la, 4 * side->parts * (int64_t)sizeof(int), &counts)))
+        return code;
+    pack_columns(k, side, &owners, X, out);
+    if (side->comm == MPI_COMM_NULL) {
+        in = out;
+    } else {
+        int *send_at = counts + side->parts, *receive = send_at + side->parts, *receive_at = receive + side->parts;
+
+        count_numbers(side, &owners, parts, counts, send_at, receive, receive_at);
+        MPI_Alltoallv(out, counts, send_at, linalg_mpi_type(k), in, receive, receive_at, linalg_mpi_type(k),
+                      side->comm);
+    }
+    if (la->here)
+        unpack(k, side, own, in, right, &M.block);
+    return linalg_return(la, name, &M);
+}
+
+int
+linalg_deliver_left(linalg_operator_t *op, const char *name, const void *X, int64_t k)
+{
+    return deliver(op, name, &op->left, X, k);
+}
+
+int
+linalg_deliver_right(linalg_operator_t *op, const char *name, const void *X, int64_t k)
+{
+    return deliver(op, name, &op->right, X, k);
+}

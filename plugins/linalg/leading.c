@@ -1,0 +1,339 @@
+/* Thick-restarted block Golub-Kahan bidiagonalization. With orthonormal U, V of `dim` vectors and a block N of `width`
+ *
+ *     A V = U B    and    A^H U = V B^H + N S E^H
+ *
+ * hold all the time, E being the last `width` columns of the unit matrix. A Ritz triple s, u = U x, v = V y of B's
+ * decomposition thus has A v = s u, and a residual |A^H u - s v| = |S x_last|. */
+#include "leading.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Where a value has more copies than a block has vectors, a Krylov space may miss some. After convergence as many steps
+ * are made from a random block orthogonal to all that was found: what was missed makes the values grow. */
+#define PROBE_STEPS 2
+#define PROBES_MOST 8
+/* More vectors in a block cost little more than one, as A is read from memory once for all of them, but make more
+ * vectors in all: measured on Fashion-MNIST. */
+#define WIDTH_LEAST 4
+#define WIDTH_MOST 10
+#define BLOCKS 16
+
+typedef struct {
+    linalg_operator_t *op;
+    linalg_t *la;
+    const linalg_kernels_t *k;
+    linalg_leading_t *out;
+    int64_t width, depth, dim;
+    void *U, *V;         /* slices x depth, slices x (depth + width): the block N follows V's dim vectors */
+    void *B, *S;         /* ld depth; ld width */
+    void *copy, *X, *Yh; /* ld depth: B's decomposition, on rank 0 until share_vectors() */
+    double *s, *residuals, *before;
+    double norm, worst, tol;
+    int64_t check_at;
+} gk_t;
+
+bool
+linalg_leading_sizes(int64_t m, int64_t n, int64_t k, int64_t *width_p, int64_t *depth_p)
+{
+    int64_t most = m < n ? m : n, width = k < WIDTH_LEAST ? WIDTH_LEAST : k > WIDTH_MOST ? WIDTH_MOST : k;
+    int64_t depth = k + BLOCKS * width > 3 * k ? k + BLOCKS * width : 3 * k;
+
+    depth = depth + 2 * width > most ? most - 2 * width : depth;
+    *width_p = width;
+    *depth_p = depth;
+    return depth >= k + 6 * width && depth >= 2 * k;
+}
+
+void
+linalg_leading_expect(linalg_t *la, int64_t m, int64_t n, int64_t k)
+{
+    int64_t width, depth, left, right;
+
+    linalg_leading_sizes(m, n, k, &width, &depth);
+    /* Slices are even shares of the fullest rank's rows and columns. */
+    left = linalg_numroc(m, la->layout.mb, 0, la->nprow) / la->npcol + 1;
+    right = linalg_numroc(n, la->layout.nb, 0, la->npcol) / la->nprow + 1;
+    linalg_operator_expect(la, m, n, width, depth);
+    linalg_expect_bytes(la, (int64_t)la->k->entry * (left * depth + right * (depth + width) + 4 * depth * depth));
+    linalg_expect_bytes(la, linalg_local_svd_bytes(la->k, depth) + 24 * depth);
+    linalg_expect_matrix(la, m, k);
+    linalg_expect_matrix(la, k, n);
+    /* Copies of both on their way into the results. */
+    linalg_expect_bytes(la, 2 * (linalg_bytes(la, m, k, la->k->entry) + linalg_bytes(la, k, n, la->k->entry)));
+}
+
+static int
+open_gk(gk_t *gk, linalg_operator_t *op, linalg_leading_t *out)
+{
+    linalg_t *la = op->la;
+    int64_t entry = (int64_t)la->k->entry, square;
+    char *memory;
+    int code;
+
+    *gk = (gk_t){.op = op, .la = la, .k = la->k, .out = out, .width = op->width, .depth = op->depth};
+    gk->worst = 1;
+    gk->tol = out->tol > 16 * la->k->eps ? out->tol : 16 * la->k->eps;
+    gk->check_at = 2 * out->k + 2 * gk->width < gk->depth ? 2 * out->k + 2 * gk->width : gk->depth;
+    square = gk->depth * gk->depth * entry;
+    if ((code = linalg_alloc(la, op->left.mine * gk->depth * entry, &gk->U)) ||
+        (code = linalg_alloc(la, op->right.mine * (gk->depth + gk->width) * entry, &gk->V)) ||
+        (code = linalg_alloc(la, 4 * square + gk->width * gk->width * entry, &memory)) ||
+        (code = linalg_alloc(la, 3 * gk->depth * (int64_t)sizeof(double), &gk->s)))
+        return code;
+    gk->B = memory;
+    gk->copy = memory + square;
+    gk->X = memory + 2 * square;
+    gk->Yh = memory + 3 * square;
+    gk->S = memory + 4 * square;
+    gk->residuals = gk->s + gk->depth;
+    gk->before = gk->residuals + gk->depth;
+    return ALCH_OK;
+}
+
+static void *
+left_at(const gk_t *gk, int64_t vector)
+{
+    return linalg_at(gk->k, gk->U, gk->op->left.mine, 0, vector);
+}
+
+static void *
+right_at(const gk_t *gk, int64_t vector)
+{
+    return linalg_at(gk->k, gk->V, gk->op->right.mine, 0, vector);
+}
+
+/* A random block N, orthogonal to V. */
+static int
+random_block(gk_t *gk, uint64_t seed)
+{
+    linalg_random(gk->op, &gk->op->right, gk->width, seed, right_at(gk, gk->dim));
+    return linalg_orthonormalize(gk->op, &gk->op->right, gk->V, gk->dim, right_at(gk, gk->dim), gk->width, 0, NULL,
+                                 NULL, gk->width);
+}
+
+/* The longest column of B so far bounds |A| from below. */
+static void
+note_norm(gk_t *gk)
+{
+    for (int64_t j = gk->dim; j < gk->dim + gk->width; j++) {
+        double sum = 0;
+
+        for (int64_t i = 0; i < gk->dim + gk->width; i++) {
+            double _Complex x = linalg_get(gk->k->dtype, gk->B, i + j * gk->depth);
+
+            sum += __real__ x * __real__ x + __imag__ x * __imag__ x;
+        }
+        gk->norm = sqrt(sum) > gk->norm ? sqrt(sum) : gk->norm;
+    }
+}
+
+/* N becomes part of V, A N of U, and A^H of that the next N. */
+static int
+expand(gk_t *gk)
+{
+    linalg_operator_t *op = gk->op;
+    int64_t dim = gk->dim, b = gk->width;
+    int code;
+
+    linalg_forward(op, right_at(gk, dim), b, left_at(gk, dim));
+    code = linalg_orthonormalize(op, &op->left, gk->U, dim, left_at(gk, dim), b, gk->norm,
+                                 linalg_at(gk->k, gk->B, gk->depth, 0, dim),
+                                 linalg_at(gk->k, gk->B, gk->depth, dim, dim), gk->depth);
+    if (code)
+        return code;
+    note_norm(gk);
+    linalg_adjoint(op, left_at(gk, dim), b, right_at(gk, dim + b));
+    code = linalg_orthonormalize(op, &op->right, gk->V, dim + b, right_at(gk, dim + b), b, gk->norm, NULL, gk->S, b);
+    gk->dim += b;
+    gk->out->steps++;
+    return code;
+}
+
+/* Rank 0: |S x_last| for the wanted values. */
+static void
+find_residuals(gk_t *gk)
+{
+    int64_t b = gk->width;
+
+    linalg_local_gemm(gk->k, false, false, b, gk->out->k, b, 1, gk->S, b,
+                      linalg_at(gk->k, gk->X, gk->depth, gk->dim - b, 0), gk->depth, 0, gk->copy, b);
+    for (int64_t i = 0; i < gk->out->k; i++) {
+        gk->residuals[i] = 0;
+        for (int64_t l = 0; l < b; l++) {
+            double _Complex x = linalg_get(gk->k->dtype, gk->copy, l + i * b);
+
+            gk->residuals[i] = hypot(gk->residuals[i], hypot(__real__ x, __imag__ x));
+        }
+    }
+}
+
+/* Decompose B on rank 0, for equal bits everywhere. */
+static int
+analyse(gk_t *gk)
+{
+    int code = ALCH_OK;
+
+    if (gk->la->call->rank == 0) {
+        linalg_local_copy(gk->k, gk->dim, gk->dim, gk->B, gk->depth, gk->copy, gk->depth);
+        code = linalg_local_svd(gk->k, gk->dim, gk->copy, gk->depth, gk->s, gk->X, gk->Yh);
+        if (!code)
+            find_residuals(gk);
+        else
+            linalg_fail(gk->la, code, "the decomposition of the projected matrix of order %d did not succeed",
+                        (int)gk->dim);
+    }
+    if ((code = linalg_agree(gk->la, code)))
+        return code;
+    MPI_Bcast(gk->s, (int)(2 * gk->depth), MPI_DOUBLE, 0, gk->la->call->comm);
+    gk->worst = 0;
+    for (int64_t i = 0; i < gk->out->k; i++)
+        gk->worst = gk->residuals[i] > gk->worst ? gk->residuals[i] : gk->worst;
+    gk->worst = gk->s[0] > 0 ? gk->worst / gk->s[0] : 0;
+    gk->norm = gk->s[0] > gk->norm ? gk->s[0] : gk->norm;
+    return ALCH_OK;
+}
+
+/* When to look again: residuals fall by about the same factor in each step. */
+static void
+plan_check(gk_t *gk, double former, int64_t steps)
+{
+    double rate = steps > 0 && former > gk->worst && gk->worst > 0 ? log(former / gk->worst) / (double)steps : 0;
+    double left = rate > 0 ? log(gk->worst / gk->tol) / rate : 1;
+
+    gk->check_at = gk->dim + gk->width * (left > 4 ? 4 : left < 1 ? 1 : (int64_t)left);
+}
+
+/* The first `keep` Ritz vectors are the new U and V; N stays, or is random. */
+static int
+restart(gk_t *gk, int64_t keep, bool random)
+{
+    linalg_operator_t *op = gk->op;
+    int numbers = (int)(gk->dim * gk->depth) * linalg_mpi_parts(gk->k);
+
+    MPI_Bcast(gk->X, numbers, linalg_mpi_type(gk->k), 0, gk->la->call->comm);
+    MPI_Bcast(gk->Yh, numbers, linalg_mpi_type(gk->k), 0, gk->la->call->comm);
+    linalg_rotate(op, &op->left, gk->U, gk->dim, keep, gk->X, gk->depth, false);
+    linalg_rotate(op, &op->right, gk->V, gk->dim, keep, gk->Yh, gk->depth, true);
+    linalg_local_copy(gk->k, op->right.mine, gk->width, right_at(gk, gk->dim), op->right.mine, right_at(gk, keep),
+                      op->right.mine);
+    memset(gk->B, 0, (size_t)(gk->depth * gk->depth) * gk->k->entry);
+    for (int64_t i = 0; i < keep; i++)
+        linalg_set(gk->k->dtype, gk->B, i + i * gk->depth, gk->s[i]);
+    gk->dim = keep;
+    return random ? random_block(gk, 2 + (uint64_t)gk->out->steps) : ALCH_OK;
+}
+
+static int
+report(gk_t *gk)
+{
+    linalg_t *la = gk->la;
+    double fraction = gk->worst > 0 && gk->worst < 1 ? log(gk->worst) / log(gk->tol) : 0;
+
+    la->host->progress(la->call, fraction > 1 ? 1 : fraction, "block step %" PRId64 ", residual %.2g", gk->out->steps,
+                       gk->worst);
+    if (la->host->cancelled(la->call))
+        return linalg_fail(la, ALCH_ECANCELED, "canceled after block step %" PRId64, gk->out->steps);
+    return ALCH_OK;
+}
+
+static int
+not_converged(gk_t *gk)
+{
+    int64_t good = 0;
+
+    for (int64_t i = 0; i < gk->out->k; i++)
+        good += gk->residuals[i] <= gk->tol * gk->s[0];
+    return linalg_fail(gk->la, ALCH_ENUMERIC,
+                       "no convergence within %" PRId64 " block steps (%" PRId64 " restarts): %" PRId64 " of %" PRId64
+                       " values are accurate, the largest residual is %.2g of the largest value, the limit %.2g",
+                       gk->out->steps, gk->out->restarts, good, gk->out->k, gk->worst, gk->tol);
+}
+
+/* Steps until the wanted residuals are small. */
+static int
+converge(gk_t *gk, int64_t limit)
+{
+    linalg_leading_t *out = gk->out;
+    int64_t looked = out->steps;
+    double former = 0;
+    int code;
+
+    for (;;) {
+        if ((code = expand(gk)) || (code = report(gk)))
+            return code;
+        if (gk->dim < gk->check_at && gk->dim + gk->width <= gk->depth && out->steps < limit)
+            continue;
+        if ((code = analyse(gk)) || gk->worst <= gk->tol)
+            return code;
+        if (out->steps >= limit)
+            return not_converged(gk);
+        plan_check(gk, former, out->steps - looked);
+        former = gk->worst;
+        looked = out->steps;
+        if (gk->dim + gk->width <= gk->depth)
+            continue;
+        if ((code = restart(gk, out->k + (gk->depth - out->k) / 3, false)))
+            return code;
+        out->restarts++;
+    }
+}
+
+/* Look for values that were missed. *found_p: there are some, and converge() has to go on. */
+static int
+probe(gk_t *gk, bool *found_p)
+{
+    int64_t k = gk->out->k;
+    double growth = 0;
+    int code;
+
+    memcpy(gk->before, gk->s, (size_t)k * sizeof(double));
+    if ((code = restart(gk, k, true)))
+        return code;
+    for (int step = 0; step < PROBE_STEPS && !code; step++)
+        if (!(code = expand(gk)))
+            code = report(gk);
+    if (code || (code = analyse(gk)))
+        return code;
+    for (int64_t i = 0; i < k; i++)
+        growth = gk->s[i] - gk->before[i] > growth ? gk->s[i] - gk->before[i] : growth;
+    *found_p = growth > (2 * gk->tol + 64 * gk->k->eps) * gk->s[0];
+    gk->check_at = gk->dim + 2 * gk->width;
+    return ALCH_OK;
+}
+
+static int
+find(gk_t *gk)
+{
+    linalg_leading_t *out = gk->out;
+    int64_t limit = out->limit > 0 ? out->limit : 300 + 20 * out->k;
+    bool found = true;
+    int code = random_block(gk, 1);
+
+    for (int probes = 0; !code && found && probes < PROBES_MOST; probes++)
+        if (!(code = converge(gk, limit)))
+            code = probe(gk, &found);
+    return code;
+}
+
+int
+linalg_leading(linalg_operator_t *op, linalg_leading_t *leading)
+{
+    int64_t k = leading->k;
+    gk_t gk;
+    int code;
+
+    leading->steps = leading->restarts = 0;
+    if ((code = open_gk(&gk, op, leading)) ||
+        (code = linalg_alloc(op->la, k * (int64_t)sizeof(double), &leading->values)) || (code = find(&gk)))
+        return code;
+    leading->residual = gk.worst;
+    for (int64_t i = 0; i < k; i++)
+        leading->values[i] = gk.s[i] / op->scale;
+    if ((code = restart(&gk, k, false)))
+        return code;
+    leading->U = gk.U;
+    leading->V = gk.V;
+    return ALCH_OK;
+}

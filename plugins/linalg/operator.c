@@ -1,0 +1,355 @@
+/* Products with A on slices of vectors. */
+#include "operator.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows of a basis that linalg_rotate() has room for at once, at least. */
+#define ROTATE_ROWS 64
+
+/* ---- opening and closing ---- */
+
+/* Entries of linalg_orthonormalize()'s scratch: see orthogonal.c. */
+static int64_t
+small_entries(const linalg_t *la, int64_t width, int64_t depth)
+{
+    int64_t stack = (int64_t)la->call->size * width;
+
+    return depth * width + 6 * width * width + 2 * stack * width + linalg_local_qr_entries(stack, width) + width + 16;
+}
+
+static int64_t
+packed_entries(int64_t left, int64_t right, int64_t width, int64_t depth)
+{
+    int64_t most = (left > right ? left : right) * width;
+
+    return most > ROTATE_ROWS * depth ? most : ROTATE_ROWS * depth;
+}
+
+void
+linalg_operator_expect(linalg_t *la, int64_t m, int64_t n, int64_t width, int64_t depth)
+{
+    int64_t left = linalg_numroc(m, la->layout.mb, 0, la->nprow), right = linalg_numroc(n, la->layout.nb, 0, la->npcol);
+    int64_t entries = packed_entries(left, right, width, depth) + (left + right) * width + left + right + width;
+
+    linalg_expect_bytes(la, (entries + small_entries(la, width, depth)) * (int64_t)la->k->entry);
+}
+
+static int64_t
+slice_start(const linalg_side_t *side, int part)
+{
+    return side->count * part / side->parts;
+}
+
+/* Who shares what. @param color  the same for ranks that share this side of A */
+static int
+open_side(linalg_t *la, linalg_side_t *side, int64_t count, int parts, int part, int color)
+{
+    *side = (linalg_side_t){.count = count, .parts = parts, .part = la->here ? part : 0, .comm = MPI_COMM_NULL};
+    side->first = la->here ? slice_start(side, part) : 0;
+    side->mine = la->here ? slice_start(side, part + 1) - side->first : 0;
+    if (parts > 1)
+        MPI_Comm_split(la->call->comm, la->here ? color : MPI_UNDEFINED, side->part, &side->comm);
+    return linalg_alloc(la, 2 * parts * (int64_t)sizeof(int), &side->counts);
+}
+
+static int
+allocate(linalg_operator_t *op)
+{
+    linalg_t *la = op->la;
+    int64_t plain = (op->left.count + op->right.count) * op->width, entry = (int64_t)la->k->entry;
+    int code;
+
+    op->packed_entries = packed_entries(op->left.count, op->right.count, op->width, op->depth);
+    if ((code = linalg_alloc(la, op->packed_entries * entry, &op->packed)) ||
+        (code = linalg_alloc(la, plain * entry, &op->plain)) ||
+        (code = linalg_alloc(la, small_entries(la, op->width, op->depth) * entry, &op->small)))
+        return code;
+    op->left.places = op->left.counts + op->left.parts;
+    op->right.places = op->right.counts + op->right.parts;
+    return ALCH_OK;
+}
+
+typedef uint64_t __attribute__((may_alias)) wide_t;
+typedef uint32_t __attribute__((may_alias)) narrow_t;
+
+/* Magnitudes of IEEE numbers order like their bits, infinity and NaN last. */
+#define MAGNITUDE(name, bits_t, mask)                            \
+    static bits_t name(const void *from, int64_t count)          \
+    {                                                            \
+        const bits_t *x = from;                                  \
+        bits_t largest = 0;                                      \
+                                                                 \
+        for (int64_t i = 0; i < count; i++) {                    \
+            bits_t magnitude = x[i] & (mask);                    \
+                                                                 \
+            largest = magnitude > largest ? magnitude : largest; \
+        }                                                        \
+        return largest;                                          \
+    }
+
+MAGNITUDE(magnitude_double, wide_t, UINT64_C(0x7fffffffffffffff))
+MAGNITUDE(magnitude_float, narrow_t, UINT32_C(0x7fffffff))
+
+static double
+largest_here(const linalg_operator_t *op)
+{
+    const linalg_kernels_t *k = op->la->k;
+    const alch_block_t *block = &op->A->block;
+    double largest = 0;
+
+    for (int64_t j = 0; j < block->local_n && block->local_m > 0; j++) {
+        const void *column = linalg_at(k, block->data, block->lld, 0, j);
+        int64_t count = block->local_m * linalg_mpi_parts(k);
+        double x;
+
+        if (k->part == 8) {
+            wide_t bits = magnitude_double(column, count);
+
+            memcpy(&x, &bits, sizeof(x));
+        } else {
+            narrow_t bits = magnitude_float(column, count);
+            float narrow;
+
+            memcpy(&narrow, &bits, sizeof(narrow));
+            x = narrow;
+        }
+        if (!isfinite(x))
+            return INFINITY;
+        largest = x > largest ? x : largest;
+    }
+    return largest;
+}
+
+/* The largest entry gives the scale that keeps squares within range; NaN and Inf are found on the way. */
+static int
+choose_scale(linalg_operator_t *op, const char *name)
+{
+    int floor = op->la->k->part == 8 ? -1000 : -120, exponent = 0;
+    double mine = largest_here(op);
+
+    MPI_Allreduce(&mine, &op->largest, 1, MPI_DOUBLE, MPI_MAX, op->la->call->comm);
+    if (!isfinite(op->largest))
+        return linalg_finite(op->la, name, op->A);
+    frexp(op->largest, &exponent);
+    op->scale = op->largest > 0 ? ldexp(1, -(exponent < floor ? floor : exponent)) : 1;
+    return ALCH_OK;
+}
+
+int
+linalg_operator_open(linalg_operator_t *op, linalg_t *la, const char *name, const linalg_matrix_t *A, int64_t width,
+                     int64_t depth)
+{
+    const alch_block_t *block = &A->block;
+    int64_t most = (block->local_m > block->local_n ? block->local_m : block->local_n) * width * 2;
+    int code, ends;
+
+    memset(op, 0, sizeof(*op));
+    op->la = la;
+    op->A = A;
+    op->width = width;
+    op->depth = depth;
+    code = open_side(la, &op->left, block->local_m, la->npcol, la->mycol, la->myrow);
+    ends = open_side(la, &op->right, block->local_n, la->nprow, la->myrow, la->mycol);
+    if (code || ends)
+        return code ? code : ends;
+    if (most > INT32_MAX)
+        code = linalg_fail(la, ALCH_ELIMIT,
+                           "%d x %d with blocks of %d vectors: a message would have %.3g numbers: MPI's "
+                           "counts end at %d",
+                           A->m, A->n, (int)width, (double)most, INT32_MAX);
+    if ((code = linalg_agree(la, code)) || (code = allocate(op)))
+        return code;
+    return choose_scale(op, name);
+}
+
+void
+linalg_operator_close(linalg_operator_t *op)
+{
+    if (op->la && op->left.parts > 1 && op->left.comm != MPI_COMM_NULL)
+        MPI_Comm_free(&op->left.comm);
+    if (op->la && op->right.parts > 1 && op->right.comm != MPI_COMM_NULL)
+        MPI_Comm_free(&op->right.comm);
+}
+
+/* ---- products ---- */
+
+/* Numbers in the messages of b vectors to each of those who share a side. */
+static void
+plan(const linalg_operator_t *op, const linalg_side_t *side, int64_t b)
+{
+    int parts = linalg_mpi_parts(op->la->k);
+
+    for (int t = 0; t < side->parts; t++) {
+        side->counts[t] = (int)((slice_start(side, t + 1) - slice_start(side, t)) * b) * parts;
+        side->places[t] = (int)(slice_start(side, t) * b) * parts;
+    }
+}
+
+/* Where all rows of this side are while b vectors are multiplied: `slice` itself if nobody shares them. */
+static void *
+plain_of(const linalg_operator_t *op, const linalg_side_t *side, const void *slice)
+{
+    if (side->comm == MPI_COMM_NULL)
+        return (void *)(uintptr_t)slice;
+    return linalg_at(op->la->k, op->plain, 1, side == &op->left ? 0 : op->left.count * op->width, 0);
+}
+
+/* Between slices behind one another and columns of all rows. */
+static void
+repack(const linalg_operator_t *op, const linalg_side_t *side, int64_t b, void *plain, bool to_plain)
+{
+    const linalg_kernels_t *k = op->la->k;
+
+    for (int t = 0; t < side->parts; t++) {
+        int64_t start = slice_start(side, t), length = slice_start(side, t + 1) - start;
+        void *packed = linalg_at(k, op->packed, 1, start * b, 0), *rows = linalg_at(k, plain, 1, start, 0);
+
+        if (to_plain)
+            linalg_local_copy(k, length, b, packed, length, rows, side->count);
+        else
+            linalg_local_copy(k, length, b, rows, side->count, packed, length);
+    }
+}
+
+/* From slices to all rows of this side. */
+static const void *
+gather(linalg_operator_t *op, const linalg_side_t *side, const void *slice, int64_t b)
+{
+    void *plain = plain_of(op, side, slice);
+
+    if (plain == slice)
+        return plain;
+    plan(op, side, b);
+    MPI_Allgatherv(slice, side->counts[side->part], linalg_mpi_type(op->la->k), op->packed, side->counts, side->places,
+                   linalg_mpi_type(op->la->k), side->comm);
+    repack(op, side, b, plain, true);
+    return plain;
+}
+
+/* From all rows of this side, to be added up over those who share them, to slices. */
+static void
+reduce(linalg_operator_t *op, const linalg_side_t *side, void *plain, int64_t b, void *slice)
+{
+    if (plain == slice)
+        return;
+    plan(op, side, b);
+    repack(op, side, b, plain, false);
+    MPI_Reduce_scatter(op->packed, slice, side->counts, linalg_mpi_type(op->la->k), MPI_SUM, side->comm);
+}
+
+static void
+multiply(linalg_operator_t *op, bool adjoint, const void *x, int64_t b, void *y)
+{
+    const linalg_side_t *from = adjoint ? &op->left : &op->right, *to = adjoint ? &op->right : &op->left;
+    const alch_block_t *block = &op->A->block;
+    const void *all = gather(op, from, x, b);
+    void *result = plain_of(op, to, y);
+
+    if (op->la->here)
+        linalg_local_gemm(op->la->k, adjoint, false, to->count, b, from->count, op->scale, block->data, block->lld, all,
+                          from->count > 1 ? from->count : 1, 0, result, to->count > 1 ? to->count : 1);
+    reduce(op, to, result, b, y);
+}
+
+/* y -= p sums, sums of 1 x b. */
+static void
+subtract_product(linalg_operator_t *op, const linalg_side_t *side, const void *p, int64_t b, void *y)
+{
+    linalg_local_gemm(op->la->k, false, false, side->mine, b, 1, -1, p, side->mine > 1 ? side->mine : 1, op->sums, 1, 1,
+                      y, side->mine > 1 ? side->mine : 1);
+}
+
+void
+linalg_forward(linalg_operator_t *op, const void *right, int64_t b, void *left)
+{
+    multiply(op, false, right, b, left);
+    if (!op->mean)
+        return;
+    linalg_inner(op, &op->right, op->mean, 1, right, b, op->sums, 1);
+    subtract_product(op, &op->left, op->ones, b, left);
+}
+
+void
+linalg_adjoint(linalg_operator_t *op, const void *left, int64_t b, void *right)
+{
+    multiply(op, true, left, b, right);
+    if (!op->mean)
+        return;
+    linalg_inner(op, &op->left, op->ones, 1, left, b, op->sums, 1);
+    subtract_product(op, &op->right, op->mean, b, right);
+}
+
+/* ---- centered columns ---- */
+
+int
+linalg_operator_center(linalg_operator_t *op)
+{
+    const linalg_kernels_t *k = op->la->k;
+    int64_t entry = (int64_t)k->entry;
+    void *mean;
+    int code;
+
+    if ((code = linalg_alloc(op->la, op->right.mine * entry, &mean)) ||
+        (code = linalg_alloc(op->la, op->left.mine * entry, &op->ones)) ||
+        (code = linalg_alloc(op->la, op->width * entry, &op->sums)))
+        return code;
+    for (int64_t i = 0; i < op->left.mine; i++)
+        linalg_set(k->dtype, op->ones, i, 1);
+    linalg_adjoint(op, op->ones, 1, mean);
+    for (int64_t j = 0; j < op->right.mine; j++)
+        linalg_set(k->dtype, mean, j, linalg_get(k->dtype, mean, j) / op->A->m);
+    op->mean = mean;
+    return ALCH_OK;
+}
+
+const void *
+linalg_operator_means(linalg_operator_t *op)
+{
+    return gather(op, &op->right, op->mean, 1);
+}
+
+/* The sum of |scale x - shift|^2 over a column of reals; of complex ones the parts lie apart by `stride`. */
+#define ENERGY(name, real_t)                                                                      \
+    static double name(const void *column, int64_t count, int stride, double scale, double shift) \
+    {                                                                                             \
+        const real_t *x = column;                                                                 \
+        double sum = 0;                                                                           \
+                                                                                                  \
+        for (int64_t i = 0; i < count; i++) {                                                     \
+            double y = scale * (double)x[i * stride] - shift;                                     \
+                                                                                                  \
+            sum += y * y;                                                                         \
+        }                                                                                         \
+        return sum;                                                                               \
+    }
+
+ENERGY(energy_double, double)
+ENERGY(energy_float, float)
+
+double
+linalg_operator_energy(linalg_operator_t *op)
+{
+    const linalg_kernels_t *k = op->la->k;
+    const alch_block_t *block = &op->A->block;
+    const void *means = op->mean ? linalg_operator_means(op) : NULL;
+    int parts = linalg_mpi_parts(k);
+    double mine = 0, sum;
+
+    for (int64_t j = 0; j < block->local_n && block->local_m > 0; j++) {
+        const char *column = linalg_at(k, block->data, block->lld, 0, j);
+        /* The mean is stored conjugated. */
+        double _Complex shift = means ? linalg_get(k->dtype, means, j) : 0;
+
+        for (int part = 0; part < parts; part++) {
+            double s = part ? -__imag__ shift : __real__ shift;
+            const char *first = column + (size_t)part * k->part;
+
+            mine += k->part == 8 ? energy_double(first, block->local_m, parts, op->scale, s)
+                                 : energy_float(first, block->local_m, parts, op->scale, s);
+        }
+    }
+    MPI_Allreduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, op->la->call->comm);
+    return sum;
+}
