@@ -89,10 +89,11 @@ $(DAEMON): $(O)/obj/bin/alchemistd.o $(YIELD_OBJ) $(LIB)
 $(LIB_A): $(LIB_OBJ) $(O)/files
 	$(call say,AR)rm -f $@ && ar rcs $@ $(LIB_OBJ)
 
-# A folder in plugins/ is a library; its own needs are in NAME.libs, if any.
+# A folder in plugins/ is a library; its own needs are in NAME.cflags and NAME.libs, if any, as the shell reads them.
 .SECONDEXPANSION:
-$(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.libs) include/alchemist/plugin.h $(O)/flags
+$(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.cflags plugins/$$*/*.libs) include/alchemist/plugin.h $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
+	  $(if $(wildcard plugins/$*/$*.cflags),$(shell cat plugins/$*/$*.cflags 2>/dev/null)) \
 	  -o $@ $(wildcard plugins/$*/*.c) $(if $(wildcard plugins/$*/$*.libs),$(shell cat plugins/$*/$*.libs 2>/dev/null))
 
 # ---- Python: Debian's own interpreter would do; what is pinned goes into a virtual environment ----
@@ -127,7 +128,8 @@ $(FUZZ): $(O)/test/fuzz/%: $(O)/obj/test/fuzz/%.o $(O)/obj/test/fuzz/replay.o $(
 	$(call say,TEST)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
 $(BENCH_BIN): $(O)/test/bench/%: $(O)/obj/test/bench/%.o $(LIB_A)
 	$(call say,BENCH)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
-$(O)/obj/test/mpi/%.o: COMPILER = $(MPICC)
+$(O)/obj/test/mpi/%.o $(O)/obj/test/bench/bench_exchange.o: COMPILER = $(MPICC)
+$(O)/test/bench/bench_exchange: $(YIELD_OBJ)
 $(O)/test/plugins/%.so: $$(wildcard test/plugins/$$*/*.c test/plugins/$$*/*.libs) include/alchemist/plugin.h $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
 	  -L$(@D) -o $@ $(wildcard test/plugins/$*/*.c) $(if $(wildcard test/plugins/$*/$*.libs),$(shell cat test/plugins/$*/$*.libs 2>/dev/null))

@@ -1,0 +1,121 @@
+/* What the files of this library share. Functions return ALCH_OK or the code that host->fail() noted. */
+#ifndef PLUGIN_HDF5_H
+#define PLUGIN_HDF5_H
+
+#include "axis.h"
+
+#include <alchemist/plugin.h>
+#include <hdf5.h>
+#include <limits.h>
+
+/* What a data set holds, as far as matrices are concerned. */
+typedef enum { HDF5_OTHER, HDF5_INTEGER, HDF5_REAL, HDF5_COMPLEX } hdf5_kind_t;
+
+typedef struct {
+    hdf5_kind_t kind;
+    char name[32];       /* as NumPy calls it: "uint8", "float16", "complex128", "string" */
+    alch_dtype_t dtype;  /* the smallest type of a matrix that holds all its values, or the widest there is */
+    bool exact;          /* whether it does */
+    char re[32], im[32]; /* members of a complex number */
+} hdf5_type_t;
+
+/* A data set as rank 0 found it; sent to the other ranks as it is. */
+typedef struct {
+    int64_t m, n; /* as a matrix: one dimension is a column */
+    hdf5_type_t type;
+    char label[64]; /* the name of the matrix that it was saved from, or empty */
+} hdf5_facts_t;
+
+/* A file in use. Rank 0 holds a lock on it, so that nobody writes what somebody reads. */
+typedef struct {
+    alch_call_t *call;
+    const char *asked;   /* as the client called it */
+    char path[PATH_MAX]; /* the file itself */
+    char made[PATH_MAX]; /* the one that will take its place; empty: none */
+    int lock;            /* rank 0: descriptor; -1: none */
+    hid_t id;            /* the file, opened by all ranks; H5I_INVALID_HID: not */
+} hdf5_file_t;
+
+/* How rank 0 may fail: all ranks agree on it, and have what it found. @collective yes */
+int hdf5_share(alch_call_t *call, int code, void *found, size_t size);
+
+/* ---- error.c ---- */
+
+/* host->fail() with HDF5's innermost reason behind the text, whose stack is cleared. */
+int hdf5_fail(alch_call_t *call, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- type.c ---- */
+
+void hdf5_type_read(hid_t type, hdf5_type_t *found);
+/* The type of buffers for entries of a matrix, or of their real parts; to be closed. Members are named re and im. */
+hid_t hdf5_type_memory(alch_dtype_t dtype, const char *re, const char *im);
+/* float64 of "float64"; -1: no type of a matrix has this name */
+int hdf5_dtype(const char *name);
+const char *hdf5_dtype_name(alch_dtype_t dtype);
+bool hdf5_dtype_complex(alch_dtype_t dtype);
+size_t hdf5_dtype_size(alch_dtype_t dtype);
+
+/* ---- file.c ---- */
+
+void hdf5_file_init(hdf5_file_t *file, alch_call_t *call, const char *asked);
+
+/* Resolve the path of a file that is there, and lock it against writers. @collective yes */
+int hdf5_file_find(hdf5_file_t *file);
+/* The same, and let rank 0 look at a data set. @collective yes */
+int hdf5_file_inspect(hdf5_file_t *file, const char *dataset, hdf5_facts_t *facts);
+/* Open what was resolved on all ranks. @collective yes */
+int hdf5_file_open(hdf5_file_t *file, bool for_writing);
+
+/* Resolve a path for writing, and lock what is there; `there_p` says whether it is. @collective yes */
+int hdf5_file_claim(hdf5_file_t *file, bool *there_p);
+/* Make a new file beside it, which hdf5_file_commit() puts in its place; `bytes` must fit. @collective yes */
+int hdf5_file_create(hdf5_file_t *file, int64_t bytes);
+/* Rank 0: whether `bytes` more fit beside the file. */
+int hdf5_file_room(const hdf5_file_t *file, int64_t bytes);
+/* Close, and let the new file take its place. @param replace  false: it is an error if there is one by now.
+ * @collective yes */
+int hdf5_file_commit(hdf5_file_t *file, bool replace);
+/* Close and unlock; a new file that was not committed is removed. Any number of times. @collective yes */
+int hdf5_file_close(hdf5_file_t *file);
+
+/* ---- inspect.c: one process alone ---- */
+
+/* Open a file for this process alone. */
+int hdf5_open_alone(const hdf5_file_t *file, bool for_writing, hid_t *id_p);
+/* What a data set is. One whose entries lie in other files is refused: they could lie anywhere. */
+int hdf5_inspect(alch_call_t *call, hid_t file, const char *asked, const char *dataset, hdf5_facts_t *facts);
+/* Whether there is an object of this name. @return 1, 0; negative: error of HDF5 */
+int hdf5_exists(hid_t file, const char *name);
+/* "a, b/c, d and 17 more" */
+char *hdf5_holdings(hid_t file, char *text, size_t size);
+
+/* ---- transfer.c ---- */
+
+/* Entries between a data set and a matrix, through a buffer of bounded size. */
+typedef struct {
+    alch_call_t *call;
+    const char *file, *dataset; /* for messages */
+    hid_t id;                   /* the data set */
+    alch_block_t block;
+    hdf5_axis_t rows, cols;
+    bool write;
+    const hdf5_type_t *type; /* of the data set, when reading */
+    double done, share;      /* of the whole operation: before this transfer, and of this transfer */
+} hdf5_transfer_t;
+
+/* @collective yes. Bounded by the workspace that it accounts for; ends within a chunk when it is cancelled. */
+int hdf5_transfer(hdf5_transfer_t *transfer);
+
+/* ---- operations ---- */
+
+int hdf5_read(alch_call_t *call);
+int hdf5_write(alch_call_t *call);
+int hdf5_save(alch_call_t *call);
+int hdf5_list(alch_call_t *call);
+int hdf5_delete(alch_call_t *call);
+
+/* write.c: a matrix as a new data set of an open file. @param label  attributes of save(), or NULL for none */
+int hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, const char *label, double done,
+             double share);
+
+#endif

@@ -1,0 +1,178 @@
+/* read(): a data set, or a part of it, as a matrix. */
+#include "h5.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Which rows or columns are asked for. */
+typedef struct {
+    int64_t begin, end, step, count;
+} range_t;
+
+typedef struct {
+    alch_call_t *call;
+    const char *asked, *dataset;
+    hdf5_facts_t facts;
+    range_t rows, cols;
+    int64_t copies;
+    alch_dtype_t dtype;
+    alch_layout_t layout;
+    bool has_layout;
+} read_t;
+
+/* [], [begin, end] or [begin, end, step] */
+static int
+read_range(read_t *read, const char *name, int64_t size, range_t *range)
+{
+    alch_call_t *call = read->call;
+    size_t given = call->host->arg_count(call, name);
+
+    *range = (range_t){0, size, 1, size};
+    if (given == 0)
+        return ALCH_OK;
+    if (given != 2 && given != 3)
+        return call->host->fail(call, ALCH_EINVAL, "%s: [first, end] or [first, end, step] expected", name);
+    range->begin = call->host->arg_int_at(call, name, 0);
+    range->end = call->host->arg_int_at(call, name, 1);
+    range->step = given == 3 ? call->host->arg_int_at(call, name, 2) : 1;
+    if (range->begin < 0 || range->end < range->begin || range->end > size || range->step < 1)
+        return call->host->fail(call, ALCH_ERANGE,
+                                "%s [%lld, %lld, %lld] of data set '%s' of file '%s', which has %lld x %lld entries: "
+                                "0 <= first <= end <= %lld and step > 0 expected",
+                                name, (long long)range->begin, (long long)range->end, (long long)range->step,
+                                read->dataset, read->asked, (long long)read->facts.m, (long long)read->facts.n,
+                                (long long)size);
+    range->count = (range->end - range->begin + range->step - 1) / range->step;
+    return ALCH_OK;
+}
+
+static int
+read_dtype(read_t *read)
+{
+    alch_call_t *call = read->call;
+    const char *name = call->host->arg_string(call, "dtype");
+    const hdf5_type_t *type = &read->facts.type;
+    bool from_complex = type->kind == HDF5_COMPLEX, from_real = type->kind == HDF5_REAL;
+    int dtype = *name ? hdf5_dtype(name) : (int)type->dtype;
+
+    if (dtype < 0)
+        return call->host->fail(
+            call, ALCH_EINVAL, "dtype '%.40s': float64, float32, complex128, complex64, int64 or int32 expected", name);
+    read->dtype = (alch_dtype_t)dtype;
+    if ((from_complex && !hdf5_dtype_complex(read->dtype)) ||
+        (from_real && (read->dtype == ALCH_INT64 || read->dtype == ALCH_INT32)))
+        return call->host->fail(call, ALCH_ETYPE,
+                                "data set '%s' of file '%s' has entries of type %s, which %s cannot hold",
+                                read->dataset, read->asked, type->name, hdf5_dtype_name(read->dtype));
+    return ALCH_OK;
+}
+
+static int
+read_arguments(read_t *read)
+{
+    alch_call_t *call = read->call;
+    const char *layout = call->host->arg_string(call, "layout");
+    int code;
+
+    read->copies = call->host->arg_int(call, "copies");
+    read->has_layout = *layout != '\0';
+    if (read->has_layout && (code = call->host->layout_parse(call, layout, &read->layout)))
+        return code;
+    if ((code = read_range(read, "rows", read->facts.m, &read->rows)) ||
+        (code = read_range(read, "columns", read->facts.n, &read->cols)) || (code = read_dtype(read)))
+        return code;
+    if (read->copies < 1 || (read->cols.count && read->copies > INT64_MAX / read->cols.count))
+        return call->host->fail(call, ALCH_EINVAL, "copies: %lld is not a number of copies", (long long)read->copies);
+    return ALCH_OK;
+}
+
+static void
+fill_axes(const read_t *read, const alch_dmatrix_t *matrix, hdf5_transfer_t *transfer)
+{
+    const alch_host_t *host = read->call->host;
+    const alch_block_t *block = &transfer->block;
+
+    hdf5_axis_place(&transfer->rows, block->local_m, block->layout.mb, block->layout.nprow,
+                    block->local_m ? host->global_row(matrix, 0) : 0);
+    hdf5_axis_place(&transfer->cols, block->local_n, block->layout.nb, block->layout.npcol,
+                    block->local_n ? host->global_col(matrix, 0) : 0);
+    hdf5_axis_map(&transfer->rows, read->rows.begin, read->rows.step, read->rows.count);
+    hdf5_axis_map(&transfer->cols, read->cols.begin, read->cols.step, read->cols.count);
+}
+
+static int
+read_entries(read_t *read, hdf5_file_t *file, const alch_dmatrix_t *matrix)
+{
+    alch_call_t *call = read->call;
+    hdf5_transfer_t transfer = {
+        .call = call, .file = read->asked, .dataset = read->dataset, .type = &read->facts.type, .share = 1};
+    int code = hdf5_file_open(file, false);
+
+    if (code)
+        return code;
+    transfer.id = H5Dopen2(file->id, read->dataset, H5P_DEFAULT);
+    code = transfer.id < 0 ? hdf5_fail(call, ALCH_ESYSTEM, "data set '%s' of file '%s' cannot be opened", read->dataset,
+                                       read->asked)
+                           : ALCH_OK;
+    if ((code = call->host->agree(call, code, NULL)))
+        return code;
+    call->host->matrix_block(matrix, &transfer.block);
+    fill_axes(read, matrix, &transfer);
+    code = hdf5_transfer(&transfer);
+    H5Dclose(transfer.id);
+    return code;
+}
+
+static void
+tell(const read_t *read)
+{
+    alch_call_t *call = read->call;
+    const hdf5_type_t *type = &read->facts.type;
+    const char *loss = "";
+
+    if (strcmp(type->name, hdf5_dtype_name(read->dtype)) == 0)
+        return;
+    if (type->kind == HDF5_INTEGER
+            ? read->dtype == ALCH_FLOAT32 || read->dtype == ALCH_COMPLEX64 ||
+                  ((read->dtype == ALCH_FLOAT64 || read->dtype == ALCH_COMPLEX128) && type->dtype == ALCH_INT64)
+            : hdf5_dtype_size(read->dtype) < hdf5_dtype_size(type->dtype) || !type->exact)
+        loss = "; digits that it has no room for are rounded away";
+    call->host->note(call, ALCH_NOTE, "data set '%s' of file '%s': converted from %s to %s%s", read->dataset,
+                     read->asked, type->name, hdf5_dtype_name(read->dtype), loss);
+}
+
+static int
+read_matrix(read_t *read, hdf5_file_t *file)
+{
+    alch_call_t *call = read->call;
+    alch_dmatrix_t *matrix;
+    int code = read_arguments(read);
+
+    if (!code)
+        code = call->host->matrix_create(call, read->rows.count, read->cols.count * read->copies, read->dtype,
+                                         read->has_layout ? &read->layout : NULL, &matrix);
+    if (!code)
+        code = read_entries(read, file, matrix);
+    if (code)
+        return code;
+    tell(read);
+    call->host->matrix_name(call, matrix, read->facts.label[0] ? read->facts.label : read->dataset);
+    return call->host->ret_matrix(call, "A", matrix);
+}
+
+int
+hdf5_read(alch_call_t *call)
+{
+    read_t read = {.call = call,
+                   .asked = call->host->arg_string(call, "file"),
+                   .dataset = call->host->arg_string(call, "dataset")};
+    hdf5_file_t file;
+    int code;
+
+    hdf5_file_init(&file, call, read.asked);
+    code = hdf5_file_inspect(&file, read.dataset, &read.facts);
+    if (!code)
+        code = read_matrix(&read, &file);
+    (void)hdf5_file_close(&file);
+    return code;
+}

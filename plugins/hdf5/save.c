@@ -1,0 +1,101 @@
+/* save(): several matrices in a file that appears complete, or not at all. */
+#include "h5.h"
+
+#include <string.h>
+
+typedef struct {
+    alch_call_t *call;
+    size_t count;
+    int64_t bytes;
+} save_t;
+
+static int64_t
+matrix_bytes(const alch_call_t *call, const alch_dmatrix_t *matrix)
+{
+    alch_block_t block;
+
+    call->host->matrix_block(matrix, &block);
+    return block.m * block.n * (int64_t)hdf5_dtype_size(block.dtype);
+}
+
+static int
+check_name(save_t *save, size_t index)
+{
+    alch_call_t *call = save->call;
+    const char *name = call->host->arg_string_at(call, "names", index);
+
+    if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return call->host->fail(call, ALCH_EINVAL, "names: '%.80s' cannot be the name of a data set", name);
+    for (size_t k = 0; k < index; k++)
+        if (strcmp(call->host->arg_string_at(call, "names", k), name) == 0)
+            return call->host->fail(call, ALCH_EINVAL, "names: '%.80s' is there twice", name);
+    return ALCH_OK;
+}
+
+static int
+check(save_t *save)
+{
+    alch_call_t *call = save->call;
+    int code;
+
+    save->count = call->host->arg_count(call, "matrices");
+    if (call->host->arg_count(call, "names") != save->count || call->host->arg_count(call, "labels") != save->count)
+        return call->host->fail(call, ALCH_EINVAL, "%zu matrices, %zu names and %zu labels were given", save->count,
+                                call->host->arg_count(call, "names"), call->host->arg_count(call, "labels"));
+    for (size_t k = 0; k < save->count; k++) {
+        if ((code = check_name(save, k)))
+            return code;
+        save->bytes += matrix_bytes(call, call->host->arg_matrix_at(call, "matrices", k));
+    }
+    return ALCH_OK;
+}
+
+static int
+put_all(save_t *save, hdf5_file_t *file)
+{
+    const alch_host_t *host = save->call->host;
+    double done = 0, all = save->bytes > 0 ? (double)save->bytes : 1;
+
+    for (size_t k = 0; k < save->count; k++) {
+        const alch_dmatrix_t *matrix = host->arg_matrix_at(save->call, "matrices", k);
+        double share = (double)matrix_bytes(save->call, matrix) / all;
+        int code = hdf5_put(file, matrix, host->arg_string_at(save->call, "names", k),
+                            host->arg_string_at(save->call, "labels", k), done, share);
+
+        if (code)
+            return code;
+        done += share;
+    }
+    return ALCH_OK;
+}
+
+static int
+write_file(save_t *save, hdf5_file_t *file, bool overwrite)
+{
+    bool there = false;
+    int code = hdf5_file_claim(file, &there);
+
+    if (code)
+        return code;
+    if (there && !overwrite)
+        return save->call->host->fail(save->call, ALCH_ESTATE,
+                                      "file '%s' exists: overwrite=true replaces it with all it holds", file->asked);
+    if ((code = hdf5_file_create(file, save->bytes)) || (code = put_all(save, file)))
+        return code;
+    return hdf5_file_commit(file, overwrite);
+}
+
+int
+hdf5_save(alch_call_t *call)
+{
+    save_t save = {.call = call};
+    hdf5_file_t file;
+    int code = check(&save);
+
+    if (code)
+        return code;
+    hdf5_file_init(&file, call, call->host->arg_string(call, "file"));
+    code = write_file(&save, &file, call->host->arg_bool(call, "overwrite"));
+    (void)hdf5_file_close(&file);
+    return code ? code : call->host->ret_int(call, "bytes", save.bytes);
+}

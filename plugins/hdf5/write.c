@@ -1,0 +1,206 @@
+/* write(): a matrix as a data set in C order, as h5py and everybody else expect it. */
+#include "h5.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The new data set has this name until it is complete; then it takes the place of the old one, if there is one. */
+#define UNFINISHED ".alchemist-unfinished"
+
+/* Entries are not filled before they are written: all of them are. */
+static hid_t
+make_dataset(const hdf5_file_t *file, const alch_block_t *block, const char *name)
+{
+    hsize_t dims[2] = {(hsize_t)block->m, (hsize_t)block->n};
+    hid_t space = H5Screate_simple(2, dims, NULL), type = hdf5_type_memory(block->dtype, "r", "i");
+    hid_t link = H5Pcreate(H5P_LINK_CREATE), plan = H5Pcreate(H5P_DATASET_CREATE), dataset;
+
+    H5Pset_create_intermediate_group(link, 1);
+    H5Pset_char_encoding(link, H5T_CSET_UTF8);
+    H5Pset_fill_time(plan, H5D_FILL_TIME_NEVER);
+    dataset = H5Dcreate2(file->id, name, type, space, link, plan, H5P_DEFAULT);
+    H5Pclose(plan);
+    H5Pclose(link);
+    H5Tclose(type);
+    H5Sclose(space);
+    return dataset;
+}
+
+static int
+add_text(hid_t object, const char *name, const char *text)
+{
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR), attribute;
+    herr_t bad;
+
+    /* Of variable length, as h5py does it: a text may be empty, and has no padding. */
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    bad = attribute < 0 ? -1 : H5Awrite(attribute, type, &text);
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+    return bad < 0 ? -1 : 0;
+}
+
+/* What restore() needs beside the entries: the layout, for how many workers it was, and the name. */
+static int
+label_dataset(const hdf5_file_t *file, hid_t dataset, const alch_block_t *block, const char *label)
+{
+    char layout[128], workers[32];
+
+    file->call->host->layout_format(&block->layout, layout, sizeof(layout));
+    snprintf(workers, sizeof(workers), "%d", file->call->size);
+    return add_text(dataset, "alchemist_name", label) || add_text(dataset, "alchemist_layout", layout) ||
+                   add_text(dataset, "alchemist_workers", workers)
+               ? -1
+               : 0;
+}
+
+static void
+fill_axes(const alch_host_t *host, const alch_dmatrix_t *matrix, hdf5_transfer_t *transfer)
+{
+    const alch_block_t *block = &transfer->block;
+    /* One copy of each entry is enough. */
+    bool mine = block->replica == 0 && block->local_m > 0 && block->local_n > 0;
+
+    hdf5_axis_place(&transfer->rows, mine ? block->local_m : 0, block->layout.mb, block->layout.nprow,
+                    mine ? host->global_row(matrix, 0) : 0);
+    hdf5_axis_place(&transfer->cols, mine ? block->local_n : 0, block->layout.nb, block->layout.npcol,
+                    mine ? host->global_col(matrix, 0) : 0);
+    hdf5_axis_map(&transfer->rows, 0, 1, block->m);
+    hdf5_axis_map(&transfer->cols, 0, 1, block->n);
+}
+
+int
+hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, const char *label, double done,
+         double share)
+{
+    alch_call_t *call = file->call;
+    hdf5_transfer_t transfer = {
+        .call = call, .file = file->asked, .dataset = dataset, .write = true, .done = done, .share = share};
+    int code = ALCH_OK;
+
+    call->host->matrix_block(matrix, &transfer.block);
+    transfer.id = make_dataset(file, &transfer.block, dataset);
+    if (transfer.id < 0 || (label && label_dataset(file, transfer.id, &transfer.block, label)))
+        code = hdf5_fail(call, ALCH_EINVAL, "data set '%s' of file '%s' cannot be made", dataset, file->asked);
+    code = call->host->agree(call, code, NULL);
+    if (!code) {
+        fill_axes(call->host, matrix, &transfer);
+        code = hdf5_transfer(&transfer);
+    }
+    if (transfer.id >= 0)
+        H5Dclose(transfer.id);
+    return code;
+}
+
+/* Rank 0: whether a data set may be put into a file that is there. */
+static int
+check_place(const hdf5_file_t *file, const char *dataset, bool overwrite, int64_t bytes)
+{
+    alch_call_t *call = file->call;
+    hid_t id;
+    int there, code = hdf5_open_alone(file, true, &id);
+
+    if (code)
+        return code;
+    there = hdf5_exists(id, dataset);
+    if (there < 0)
+        code = hdf5_fail(call, ALCH_EINVAL, "'%s' cannot be a data set of file '%s'", dataset, file->asked);
+    else if (there && !overwrite)
+        code = call->host->fail(call, ALCH_ESTATE, "file '%s' has a data set '%s' already: overwrite=true replaces it",
+                                file->asked, dataset);
+    else
+        code = hdf5_file_room(file, bytes);
+    /* A writer that was killed has left it behind. */
+    if (!code && H5Lexists(id, UNFINISHED, H5P_DEFAULT) > 0)
+        H5Ldelete(id, UNFINISHED, H5P_DEFAULT);
+    H5Fclose(id);
+    return code;
+}
+
+/* All ranks: the complete data set gets its name. */
+static int
+give_name(const hdf5_file_t *file, const char *dataset)
+{
+    alch_call_t *call = file->call;
+    hid_t link = H5Pcreate(H5P_LINK_CREATE);
+    herr_t bad = 0;
+
+    H5Pset_create_intermediate_group(link, 1);
+    if (hdf5_exists(file->id, dataset) > 0)
+        bad = H5Ldelete(file->id, dataset, H5P_DEFAULT);
+    if (bad >= 0)
+        bad = H5Lmove(file->id, UNFINISHED, file->id, dataset, link, H5P_DEFAULT);
+    H5Pclose(link);
+    return call->host->agree(
+        call,
+        bad < 0 ? hdf5_fail(call, ALCH_EINVAL, "'%s' cannot be a data set of file '%s'", dataset, file->asked)
+                : ALCH_OK,
+        NULL);
+}
+
+/* Into a file that is there, beside its other data sets. What fails leaves them as they were. */
+static int
+add_to_file(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, bool overwrite, int64_t bytes)
+{
+    alch_call_t *call = file->call;
+    int code = call->rank == 0 ? check_place(file, dataset, overwrite, bytes) : ALCH_OK;
+
+    if ((code = call->host->agree(call, code, NULL)) || (code = hdf5_file_open(file, true)))
+        return code;
+    code = hdf5_put(file, matrix, UNFINISHED, NULL, 0, 1);
+    if (!code)
+        code = give_name(file, dataset);
+    if (code && H5Lexists(file->id, UNFINISHED, H5P_DEFAULT) > 0)
+        H5Ldelete(file->id, UNFINISHED, H5P_DEFAULT);
+    H5Eclear2(H5E_DEFAULT);
+    return code ? code : hdf5_file_commit(file, false);
+}
+
+static int
+write_matrix(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, bool overwrite)
+{
+    alch_call_t *call = file->call;
+    const char *mode = call->host->arg_string(call, "mode");
+    alch_block_t block;
+    bool there = false;
+    int code = hdf5_file_claim(file, &there);
+    int64_t bytes;
+
+    if (code)
+        return code;
+    call->host->matrix_block(matrix, &block);
+    bytes = block.m * block.n * (int64_t)hdf5_dtype_size(block.dtype);
+    if (there && *mode == 'x')
+        return call->host->fail(call, ALCH_ESTATE,
+                                "file '%s' exists: mode 'a' adds to it, mode 'w' replaces it with all it holds",
+                                file->asked);
+    if (there && *mode == 'a')
+        return add_to_file(file, matrix, dataset, overwrite, bytes);
+    code = hdf5_file_create(file, bytes);
+    if (!code)
+        code = hdf5_put(file, matrix, dataset, NULL, 0, 1);
+    return code ? code : hdf5_file_commit(file, *mode == 'w');
+}
+
+int
+hdf5_write(alch_call_t *call)
+{
+    const alch_host_t *host = call->host;
+    const char *mode = host->arg_string(call, "mode"), *dataset = host->arg_string(call, "dataset");
+    hdf5_file_t file;
+    int code;
+
+    if (strcmp(mode, "a") && strcmp(mode, "w") && strcmp(mode, "x"))
+        return host->fail(call, ALCH_EINVAL, "mode '%.20s': a (add), x (new file) or w (replace the file) expected",
+                          mode);
+    if (!dataset[strspn(dataset, "/")])
+        return host->fail(call, ALCH_EINVAL, "'%s' is not the name of a data set", dataset);
+    hdf5_file_init(&file, call, host->arg_string(call, "file"));
+    code = write_matrix(&file, host->arg_matrix(call, "A"), dataset, host->arg_bool(call, "overwrite"));
+    (void)hdf5_file_close(&file);
+    return code;
+}
