@@ -56,9 +56,9 @@ alchi_lane_finished(const alchi_lane_t *lane)
 short
 alchi_lane_events(const alchi_lane_t *lane)
 {
-    short wanted = lane->ready || alchi_channel_wants_write(lane->link->channel) ? POLLIN | POLLOUT : POLLIN;
+    bool output = lane->ready || lane->full || alchi_channel_wants_write(lane->link->channel);
 
-    return alchi_stream_poll_events(alchi_channel_stream(lane->link->channel), wanted);
+    return alchi_stream_poll_events(alchi_channel_stream(lane->link->channel), output ? POLLIN | POLLOUT : POLLIN);
 }
 
 alchi_flight_t *

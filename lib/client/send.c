@@ -92,38 +92,91 @@ use_next(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
     return bytes;
 }
 
+/* Whether there is a message to be cut into chunks. */
+static bool
+cutting(alchi_lane_t *lane)
+{
+    alchi_flight_t *current = &lane->current, *flight;
+
+    if (current->id)
+        return true;
+    if (!alchi_lane_begin(lane, &flight))
+        return false;
+    *current = *flight;
+    lane->direct = alchi_piece_direct(&lane->transfer->memory, &current->piece, COLUMN_MIN);
+    return true;
+}
+
+/* The frame of the next `bytes` of the message. */
+static void
+frame_chunk(const alchi_lane_t *lane, alchi_outgoing_t *out, size_t bytes)
+{
+    const alchi_flight_t *current = &lane->current;
+
+    out->first = current->done == 0;
+    if (out->first)
+        announce(out, lane->transfer->matrix, &current->piece.local, lane->transfer->own != NULL);
+    out->frame = (alchi_frame_t){.type = ALCHI_DATA_WRITE, .id = current->id, .payload = (uint32_t)bytes};
+    out->frame.flags = current->done + bytes < current->bytes ? ALCHI_FRAME_MORE : 0;
+    out->sent = 0;
+}
+
+static void
+advance(alchi_flight_t *current, size_t bytes)
+{
+    current->done += bytes;
+    if (current->done == current->bytes)
+        current->id = 0;
+}
+
 /* Make the next chunk ready to be sent. false: all places are taken, or there is nothing to send now. */
 static bool
 prepare(alchi_lane_t *lane)
 {
-    alchi_flight_t *current = &lane->current, *flight;
-    alchi_outgoing_t *out;
-    size_t bytes;
     int place = (lane->head + lane->ready) % ALCHI_LINK_BUFFERS;
+    alchi_outgoing_t *out = &lane->outgoing[place];
+    size_t bytes;
 
-    if (lane->ready == ALCHI_LINK_BUFFERS)
+    if (lane->ready == ALCHI_LINK_BUFFERS || !cutting(lane))
         return false;
-    if (!current->id) {
-        if (!alchi_lane_begin(lane, &flight))
-            return false;
-        *current = *flight;
-        lane->direct = alchi_piece_direct(&lane->transfer->memory, &current->piece, COLUMN_MIN);
-    }
-    out = &lane->outgoing[place];
     bytes = use_next(lane, out, lane->link->buffers[place]);
-    out->first = current->done == 0;
-    if (out->first)
-        announce(out, lane->transfer->matrix, &current->piece.local, lane->transfer->own != NULL);
-    current->done += bytes;
-    out->frame = (alchi_frame_t){.type = ALCHI_DATA_WRITE, .id = current->id, .payload = (uint32_t)bytes};
-    out->frame.flags = current->done < current->bytes ? ALCHI_FRAME_MORE : 0;
+    frame_chunk(lane, out, bytes);
     if (lane->transfer->checked)
         alchi_outgoing_check(out);
-    out->sent = 0;
-    if (current->done == current->bytes)
-        current->id = 0;
+    advance(&lane->current, bytes);
     lane->ready++;
     return true;
+}
+
+/* Pack the next chunk where the worker reads it: in shared memory, when it is not sent as it lies.
+ * @return ALCH_OK: it has gone; ALCH_EAGAIN: no room; ALCH_EUNSUPPORTED: another way; an error of the connection */
+static int
+make(alchi_lane_t *lane, bool *moved_p)
+{
+    alchi_outgoing_t *out = &lane->outgoing[lane->head];
+    alchi_channel_t *channel = lane->link->channel;
+    size_t most = alchi_channel_make_max(channel), bytes;
+    alch_rect_t chunk;
+    uint8_t *place;
+    int code;
+
+    lane->full = false;
+    if (most == 0 || lane->transfer->own || lane->ready || !cutting(lane) || lane->direct)
+        return ALCH_EUNSUPPORTED;
+    bytes =
+        alchi_chunk(&lane->current.piece, lane->transfer->memory.entry, lane->current.done, most, INT64_MAX, &chunk);
+    frame_chunk(lane, out, bytes);
+    code = alchi_channel_make_payload(channel, &out->frame, out->first ? &out->message : NULL, &place);
+    lane->full = code == ALCH_EAGAIN;
+    if (code != ALCH_OK)
+        return code;
+    use_buffer(lane, out, place, &chunk, bytes);
+    if (lane->transfer->checked)
+        alchi_outgoing_check(out);
+    alchi_channel_send_made(channel, &out->frame);
+    advance(&lane->current, bytes);
+    *moved_p = true;
+    return ALCH_OK;
 }
 
 /* Send the first chunk that is ready. @return ALCH_OK: it has gone; ALCH_EAGAIN; an error of the connection */
@@ -207,10 +260,14 @@ alchi_lane_send(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
 
     /* While the kernel cannot take the chunk that is ready, the next one is packed. */
     for (int k = 0; k < BURST; k++) {
-        bool made = prepare(lane);
-        if (!lane->ready)
-            break;
-        code = push(lane, moved_p);
+        bool made = false;
+        code = make(lane, moved_p);
+        if (code == ALCH_EUNSUPPORTED) {
+            made = prepare(lane);
+            if (!lane->ready)
+                break;
+            code = push(lane, moved_p);
+        }
         if (code != ALCH_OK && code != ALCH_EAGAIN)
             return send_failed(lane, code, err);
         if (code == ALCH_EAGAIN && !made)

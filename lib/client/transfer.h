@@ -61,6 +61,7 @@ typedef struct {
     alchi_direct_t direct;
     alchi_outgoing_t outgoing[ALCHI_LINK_BUFFERS];
     int head, ready;
+    bool full; /* the worker must read before the next chunk can be made where it reads */
 
     /* reading */
     alchi_flight_t *arriving;

@@ -10,13 +10,15 @@
 #include <string.h>
 
 /* Read ahead on a channel for messages only; where bulk data travels the read-ahead is just enough for a small
- * message, because payload that lands in the buffer has to be copied once more. */
+ * message, because payload that lands in the buffer has to be copied once more; what comes without
+ * a system call is not read ahead at all. */
 #define READ_AHEAD ((size_t)16 << 10)
 #define READ_AHEAD_BULK ((size_t)256)
 /* A message that is larger than the read-ahead grows the buffer as it arrives, not as it is announced. */
 #define READ_STEP ((size_t)64 << 10)
 #define BACKLOG_DEFAULT ((size_t)64 << 20)
 #define IOV_STEP 256
+#define MADE_HEAD ((size_t)1 << 10 | ALCHI_FRAME_HEADER)
 
 struct alchi_channel {
     alchi_stream_t *stream;
@@ -27,6 +29,8 @@ struct alchi_channel {
     size_t payload_head; /* header and message of the payload frame under way; 0: there is none */
     size_t out_first;    /* while one is under way: what of `out` goes before its payload */
     int send_code, send_errno;
+    uint8_t *made; /* where a frame is being made */
+    uint32_t made_meta;
 
     /* receiving */
     alchi_buf_t in;
@@ -313,6 +317,51 @@ alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *frame,
     return code == ALCH_EAGAIN ? ALCH_OK : code;
 }
 
+/* ---- in the stream's own memory ---- */
+
+size_t
+alchi_channel_make_max(const alchi_channel_t *channel)
+{
+    size_t most = alchi_stream_reserve_max(channel->stream);
+
+    return most > MADE_HEAD ? most - MADE_HEAD : 0;
+}
+
+int
+alchi_channel_make_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message, uint8_t **place_p)
+{
+    size_t meta = message ? protobuf_c_message_get_packed_size(message) : 0;
+    size_t size = ALCHI_FRAME_HEADER + meta + frame->payload;
+    int code;
+
+    if (size > alchi_stream_reserve_max(channel->stream))
+        return meta > ALCHI_META_MAX ? ALCH_ERANGE : ALCH_EUNSUPPORTED;
+    if (channel->payload_head)
+        return ALCH_ESTATE;
+    code = alchi_channel_flush(channel);
+    if (code != ALCH_OK)
+        return code;
+    channel->made = alchi_stream_reserve(channel->stream, size);
+    if (!channel->made)
+        return errno == EAGAIN ? ALCH_EAGAIN : send_broken(channel, ALCH_ECONNECT, errno);
+    channel->made_meta = (uint32_t)meta;
+    if (message)
+        protobuf_c_message_pack(message, channel->made + ALCHI_FRAME_HEADER);
+    *place_p = channel->made + ALCHI_FRAME_HEADER + meta;
+    return ALCH_OK;
+}
+
+void
+alchi_channel_send_made(alchi_channel_t *channel, const alchi_frame_t *frame)
+{
+    alchi_frame_t made = *frame;
+
+    made.version = ALCHI_WIRE_VERSION;
+    made.meta = channel->made_meta;
+    alchi_frame_encode(&made, channel->made);
+    alchi_stream_commit(channel->stream, ALCHI_FRAME_HEADER + (size_t)made.meta + made.payload);
+}
+
 /* ---- receiving ---- */
 
 static int
@@ -406,7 +455,9 @@ static int
 fill(alchi_channel_t *channel, size_t need)
 {
     size_t have = alchi_buf_size(&channel->in);
-    size_t ahead = channel->payload_max > 0 ? READ_AHEAD_BULK : READ_AHEAD;
+    size_t ahead = alchi_stream_reserve_max(channel->stream) ? 0
+                   : channel->payload_max > 0                ? READ_AHEAD_BULK
+                                                             : READ_AHEAD;
     size_t room = (need > ahead ? need : ahead) - have;
     uint8_t *bytes;
     ssize_t n;
@@ -455,6 +506,26 @@ taken(alchi_channel_t *channel, const struct iovec *iov, int count, size_t size)
     channel->payload_left -= (uint32_t)size;
     if (channel->summing)
         channel->sum = alchi_crc32c_pieces(channel->sum, iov, count, size);
+}
+
+const uint8_t *
+alchi_channel_peek_payload(alchi_channel_t *channel, size_t *size_p)
+{
+    const uint8_t *bytes;
+
+    if (channel->receive_code || channel->payload_left == 0 || alchi_buf_size(&channel->in) > 0)
+        return NULL;
+    bytes = alchi_stream_peek(channel->stream, size_p);
+    if (bytes && *size_p > channel->payload_left)
+        *size_p = channel->payload_left;
+    return bytes;
+}
+
+void
+alchi_channel_take_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size)
+{
+    taken(channel, &(struct iovec){(void *)(uintptr_t)bytes, size}, 1, size);
+    alchi_stream_consume(channel->stream, size);
 }
 
 uint32_t

@@ -58,6 +58,23 @@ bool alchi_channel_wants_write(const alchi_channel_t *channel);
 int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
                                const struct iovec *payload, int count, size_t *sent_p);
 
+/**
+ * Over a stream with memory of its own: where the payload of the next frame can be made, so that it is not copied.
+ * Then put frame->payload bytes there and call alchi_channel_send_made(); nothing else may be sent in between.
+ *
+ * @param message  as above; it is encoded now
+ * @return ALCH_OK
+ * @return ALCH_EAGAIN       not now: wait for POLLOUT
+ * @return ALCH_EUNSUPPORTED the stream has no such memory, or less than alchi_channel_make_max() allows
+ * @return ALCH_ECONNECT, ALCH_ERANGE, ALCH_ESTATE as above
+ */
+int alchi_channel_make_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
+                               uint8_t **place_p);
+/** Send what was made there: the same frame, now with its check if it has one. */
+void alchi_channel_send_made(alchi_channel_t *channel, const alchi_frame_t *frame);
+/** The largest payload that can be made so behind a message of up to 1 KiB; 0: none can. */
+size_t alchi_channel_make_max(const alchi_channel_t *channel);
+
 /* ---- receiving ---- */
 
 /**
@@ -84,6 +101,12 @@ ssize_t alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t
 
 /** The same into several pieces of memory, none of them empty, together at most what is left of the payload. */
 ssize_t alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec *iov, int count);
+
+/** What has come of the current frame's payload, in the stream's own memory.
+ *  @return *size_p > 0 bytes of it; NULL: there are none, or not there: alchi_channel_read_payload() says which */
+const uint8_t *alchi_channel_peek_payload(alchi_channel_t *channel, size_t *size_p);
+/** The first `size` of them were used. */
+void alchi_channel_take_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size);
 
 /** CRC32C of what was taken of the current frame's payload, computed as it came: to be compared with the frame's
  *  `check` at its end. 0 for a frame without ALCHI_FRAME_CHECK, which costs nothing. */

@@ -67,42 +67,42 @@ broken(shared_t *shared)
 
 /* ---- reading ---- */
 
+/* What was read is free for the peer. It waits for ROOM, so less is no news for it: who sleeps for less data than that
+ * has read all there is. */
 static void
-copy_out(alchi_stream_t *stream, uint8_t *bytes, size_t size)
+release(alchi_stream_t *stream, size_t size)
 {
     alchi_rings_t *rings = shared_of(stream)->rings;
     alchi_ring_t *in = &rings->in;
 
-    while (size > 0) {
-        size_t place = in->at & (rings->size - 1), step = rings->size - place;
+    in->at += size;
+    atomic_store_explicit(&in->shared->read, in->at, memory_order_release);
+    if (alchi_ring_filled(in, rings->size) <= rings->size - ROOM(rings->size))
+        ring_bell(stream, &in->shared->writer_waits);
+}
 
-        if (step > STEP)
-            step = STEP;
-        if (step > size)
-            step = size;
-        memcpy(bytes, in->bytes + place, step);
-        in->at += step;
-        atomic_store_explicit(&in->shared->read, in->at, memory_order_release);
-        bytes += step;
-        size -= step;
-        if (size == 0 || alchi_ring_filled(in, rings->size) <= rings->size - ROOM(rings->size))
-            ring_bell(stream, &in->shared->writer_waits);
-    }
+/* Bytes that can be read now. SIZE_MAX: it is broken. */
+static size_t
+readable(alchi_stream_t *stream)
+{
+    shared_t *shared = shared_of(stream);
+    size_t filled = alchi_ring_filled(&shared->rings->in, shared->rings->size);
+
+    if (shared->broken)
+        return SIZE_MAX;
+    if (filled > 0)
+        return filled;
+    /* What came before the end is there when the end is seen. */
+    hear_bells(stream);
+    return alchi_ring_filled(&shared->rings->in, shared->rings->size);
 }
 
 static ssize_t
 shm_read(alchi_stream_t *stream, void *bytes, size_t size)
 {
     shared_t *shared = shared_of(stream);
-    size_t filled = alchi_ring_filled(&shared->rings->in, shared->rings->size);
+    size_t filled = readable(stream), done = 0;
 
-    if (shared->broken)
-        return broken(shared);
-    /* What came before the end is there when the end is seen. */
-    if (filled == 0) {
-        hear_bells(stream);
-        filled = alchi_ring_filled(&shared->rings->in, shared->rings->size);
-    }
     if (filled == SIZE_MAX)
         return broken(shared);
     if (filled == 0) {
@@ -111,8 +111,26 @@ shm_read(alchi_stream_t *stream, void *bytes, size_t size)
     }
     if (size > filled)
         size = filled;
-    copy_out(stream, bytes, size);
+    while (done < size) {
+        size_t step = size - done < STEP ? size - done : STEP;
+
+        memcpy((uint8_t *)bytes + done, alchi_ring_here(&shared->rings->in, shared->rings->size), step);
+        done += step;
+        release(stream, step);
+    }
     return (ssize_t)size;
+}
+
+static const void *
+shm_peek(alchi_stream_t *stream, size_t *size_p)
+{
+    const alchi_rings_t *rings = shared_of(stream)->rings;
+    size_t filled = readable(stream);
+
+    if (filled == 0 || filled == SIZE_MAX)
+        return NULL;
+    *size_p = filled;
+    return alchi_ring_here(&rings->in, rings->size);
 }
 
 /* ---- writing ---- */
@@ -135,15 +153,13 @@ copy_in(alchi_stream_t *stream, const struct iovec *piece, size_t *room_p, size_
     size_t done = 0;
 
     while (done<piece->iov_len && * room_p> 0) {
-        size_t place = out->at & (rings->size - 1), n = rings->size - place;
+        size_t n = STEP - *step_p;
 
-        if (n > STEP - *step_p)
-            n = STEP - *step_p;
         if (n > piece->iov_len - done)
             n = piece->iov_len - done;
         if (n > *room_p)
             n = *room_p;
-        memcpy(out->bytes + place, (const uint8_t *)piece->iov_base + done, n);
+        memcpy(alchi_ring_here(out, rings->size), (const uint8_t *)piece->iov_base + done, n);
         out->at += n;
         done += n;
         *room_p -= n;
@@ -156,18 +172,29 @@ copy_in(alchi_stream_t *stream, const struct iovec *piece, size_t *room_p, size_
     return done;
 }
 
+/* Bytes that can be written now. -1: errno says why none ever can. */
 static ssize_t
-shm_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
+writable(alchi_stream_t *stream)
 {
     shared_t *shared = shared_of(stream);
-    size_t room = alchi_ring_room(&shared->rings->out, shared->rings->size), done = 0, step = 0;
+    size_t room = alchi_ring_room(&shared->rings->out, shared->rings->size);
 
     if (room == SIZE_MAX || shared->broken)
         return broken(shared);
-    if (shared->ended) {
-        errno = EPIPE;
+    if (!shared->ended)
+        return (ssize_t)room;
+    errno = EPIPE;
+    return -1;
+}
+
+static ssize_t
+shm_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
+{
+    ssize_t free_now = writable(stream);
+    size_t room = (size_t)free_now, done = 0, step = 0;
+
+    if (free_now < 0)
         return -1;
-    }
     for (int k = 0; k < count; k++) {
         size_t n = copy_in(stream, &iov[k], &room, &step);
 
@@ -178,6 +205,25 @@ shm_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
     if (step > 0)
         publish(stream);
     return (ssize_t)done;
+}
+
+static void *
+shm_reserve(alchi_stream_t *stream, size_t size)
+{
+    const alchi_rings_t *rings = shared_of(stream)->rings;
+    ssize_t room = writable(stream);
+
+    if (room < 0)
+        return NULL;
+    errno = EAGAIN;
+    return size <= (size_t)room ? alchi_ring_here(&rings->out, rings->size) : NULL;
+}
+
+static void
+shm_commit(alchi_stream_t *stream, size_t size)
+{
+    shared_of(stream)->rings->out.at += size;
+    publish(stream);
 }
 
 /* ---- waiting ---- */
@@ -224,7 +270,8 @@ shm_close(alchi_stream_t *stream)
     free(shared);
 }
 
-static const alchi_stream_ops_t shm_ops = {shm_read, shm_writev, shm_poll_events, shm_idle, shm_close};
+static const alchi_stream_ops_t shm_ops = {shm_read,    shm_writev, shm_poll_events, shm_idle, shm_close,
+                                           shm_reserve, shm_commit, shm_peek,        release};
 
 int
 alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings)
@@ -244,4 +291,10 @@ bool
 alchi_stream_shared(const alchi_stream_t *stream)
 {
     return stream->ops == &shm_ops;
+}
+
+size_t
+alchi_stream_reserve_max(const alchi_stream_t *stream)
+{
+    return alchi_stream_shared(stream) ? ROOM(shared_of(stream)->rings->size) : 0;
 }

@@ -1,6 +1,7 @@
 #include "net/shm_rings.h"
 
 #include "base/error.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,18 +21,37 @@ size_valid(size_t size)
     return size >= ALCHI_RING_MIN && size <= ALCHI_RING_MAX && (size & (size - 1)) == 0;
 }
 
+/* The counts, the first ring, the first again, the second, the second again. @return MAP_FAILED */
+static uint8_t *
+map_twice(int fd, size_t size, size_t mapped)
+{
+    uint8_t *bytes = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const struct {
+        size_t at, from, length;
+    } parts[] = {{0, 0, HEAD + size}, {HEAD + size, HEAD, 2 * size}, {HEAD + 3 * size, HEAD + size, size}};
+
+    for (size_t k = 0; k < ALCHI_COUNT(parts) && bytes != MAP_FAILED; k++) {
+        if (mmap(bytes + parts[k].at, parts[k].length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+                 (off_t)parts[k].from) != MAP_FAILED)
+            continue;
+        munmap(bytes, mapped);
+        bytes = MAP_FAILED;
+    }
+    return bytes;
+}
+
 /* The maker writes to the first ring, the peer to the second. */
 static int
 map_rings(int fd, size_t size, bool maker, alchi_rings_t **rings_p, alch_error_t *err)
 {
-    size_t mapped = HEAD + 2 * size;
+    size_t mapped = HEAD + 4 * size;
     alchi_rings_t *rings = calloc(1, sizeof *rings);
     alchi_ring_shared_t *shared;
     uint8_t *bytes;
 
     if (!rings)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
-    bytes = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    bytes = map_twice(fd, size, mapped);
     if (bytes == MAP_FAILED) {
         free(rings);
         return alchi_error_errno(err, errno, "cannot map %zu bytes of shared memory", mapped);
@@ -41,8 +61,8 @@ map_rings(int fd, size_t size, bool maker, alchi_rings_t **rings_p, alch_error_t
     rings->memory = bytes;
     rings->mapped = mapped;
     rings->size = size;
-    rings->out = (alchi_ring_t){.shared = &shared[maker ? 0 : 1], .bytes = bytes + HEAD + (maker ? 0 : size)};
-    rings->in = (alchi_ring_t){.shared = &shared[maker ? 1 : 0], .bytes = bytes + HEAD + (maker ? size : 0)};
+    rings->out = (alchi_ring_t){.shared = &shared[maker ? 0 : 1], .bytes = bytes + HEAD + (maker ? 0 : 2 * size)};
+    rings->in = (alchi_ring_t){.shared = &shared[maker ? 1 : 0], .bytes = bytes + HEAD + (maker ? 2 * size : 0)};
     *rings_p = rings;
     return ALCH_OK;
 }

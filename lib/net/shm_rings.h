@@ -4,6 +4,8 @@
  *
  * A sealed memfd: its peer cannot shrink it, so that touching it never faults. Everything in it may be changed by the
  * peer at any moment: each side keeps its own counts to itself, and reads the peer's once before it checks them.
+ *
+ * Each ring is mapped twice, one after the other: whatever lies in it, or is free in it, is one run of memory.
  */
 #ifndef ALCHI_SHM_RINGS_H
 #define ALCHI_SHM_RINGS_H
@@ -28,8 +30,8 @@ typedef struct {
 /** This side's end of one ring. */
 typedef struct {
     alchi_ring_shared_t *shared;
-    uint8_t *bytes;
-    uint64_t at; /* own count: what was written or read */
+    uint8_t *bytes; /* the ring, and the ring again */
+    uint64_t at;    /* own count: what was written or read */
 } alchi_ring_t;
 
 typedef struct {
@@ -64,6 +66,13 @@ alchi_ring_filled(const alchi_ring_t *in, size_t size)
     uint64_t filled = atomic_load_explicit(&in->shared->written, memory_order_acquire) - in->at;
 
     return filled <= size ? (size_t)filled : SIZE_MAX;
+}
+
+/** Where the next byte of this side's end is. */
+static inline uint8_t *
+alchi_ring_here(const alchi_ring_t *ring, size_t size)
+{
+    return ring->bytes + (ring->at & (size - 1));
 }
 
 #endif

@@ -63,8 +63,11 @@ socket_close(alchi_stream_t *stream)
     close(stream->fd);
 }
 
-static const alchi_stream_ops_t socket_ops = {socket_read, socket_writev, socket_poll_events, socket_idle,
-                                              socket_close};
+static const alchi_stream_ops_t socket_ops = {.read = socket_read,
+                                              .writev = socket_writev,
+                                              .poll_events = socket_poll_events,
+                                              .idle = socket_idle,
+                                              .close = socket_close};
 
 alchi_stream_t *
 alchi_stream_create(int fd)
@@ -127,6 +130,33 @@ ssize_t
 alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
 {
     return count > 0 ? stream->ops->writev(stream, iov, count) : 0;
+}
+
+void *
+alchi_stream_reserve(alchi_stream_t *stream, size_t size)
+{
+    if (stream->ops->reserve)
+        return stream->ops->reserve(stream, size);
+    errno = EOPNOTSUPP;
+    return NULL;
+}
+
+void
+alchi_stream_commit(alchi_stream_t *stream, size_t size)
+{
+    stream->ops->commit(stream, size);
+}
+
+const void *
+alchi_stream_peek(alchi_stream_t *stream, size_t *size_p)
+{
+    return stream->ops->peek ? stream->ops->peek(stream, size_p) : NULL;
+}
+
+void
+alchi_stream_consume(alchi_stream_t *stream, size_t size)
+{
+    stream->ops->consume(stream, size);
 }
 
 short

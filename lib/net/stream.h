@@ -31,6 +31,19 @@ ssize_t alchi_stream_read(alchi_stream_t *stream, void *bytes, size_t size);
 ssize_t alchi_stream_readv(alchi_stream_t *stream, const struct iovec *iov, int count);
 ssize_t alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count);
 
+/* ---- memory of the stream's own: what is made or used there is not copied ---- */
+
+/** Bytes that can be reserved at once when POLLOUT was waited for; 0: it has no such memory (a socket). */
+size_t alchi_stream_reserve_max(const alchi_stream_t *stream);
+/** Where the next `size` bytes to be sent can be made. @return NULL: errno says why; EAGAIN: no room now */
+void *alchi_stream_reserve(alchi_stream_t *stream, size_t size);
+/** Send what was made there; `size` at most what was reserved. Nothing else may be sent in between. */
+void alchi_stream_commit(alchi_stream_t *stream, size_t size);
+/** The bytes that have come, where they are. @return NULL: none, or the end: alchi_stream_read() says which */
+const void *alchi_stream_peek(alchi_stream_t *stream, size_t *size_p);
+/** They were used: the peer may write there again. */
+void alchi_stream_consume(alchi_stream_t *stream, size_t size);
+
 /**
  * What to poll the descriptor for so that it wakes when one of `wanted` (POLLIN, POLLOUT; 0: only the end) is possible.
  * Ask anew before every wait: over shared memory this asks the peer to ring, and the answer is not what was wanted.

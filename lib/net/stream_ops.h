@@ -13,6 +13,11 @@ typedef struct {
     short (*poll_events)(alchi_stream_t *stream, short wanted);
     bool (*idle)(alchi_stream_t *stream);
     void (*close)(alchi_stream_t *stream);
+    /* of a kind with memory of its own; else NULL */
+    void *(*reserve)(alchi_stream_t *stream, size_t size);
+    void (*commit)(alchi_stream_t *stream, size_t size);
+    const void *(*peek)(alchi_stream_t *stream, size_t *size_p);
+    void (*consume)(alchi_stream_t *stream, size_t size);
 } alchi_stream_ops_t;
 
 struct alchi_stream {

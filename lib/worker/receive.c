@@ -10,6 +10,7 @@
 
 #define FRAME_COST ((size_t)256)      /* of a turn's budget, so that empty frames have an end too */
 #define DIRECT_MIN ((size_t)2 << 10) /* shorter columns are cheaper received together and copied */
+#define SHARED_STEP ((size_t)64 << 10) /* then the client may write there again */
 #define RUNS 128 /* columns that are received at once */
 
 static alchi_reply_t *
@@ -238,6 +239,27 @@ take_columns(alchi_conn_t *conn, size_t size)
     return alchi_channel_readv_payload(conn->channel, iov, count);
 }
 
+/* From shared memory to where it belongs, without a buffer between; nothing is done if there is none. */
+static size_t
+take_shared(alchi_conn_t *conn, size_t size)
+{
+    alchi_incoming_t *in = &conn->in;
+    int64_t start = alchi_now_ns();
+    size_t bytes = 0;
+    const uint8_t *here = in->refused ? NULL : alchi_channel_peek_payload(conn->channel, &bytes);
+
+    if (!here)
+        return 0;
+    if (bytes > size)
+        bytes = size;
+    if (bytes > SHARED_STEP)
+        bytes = SHARED_STEP;
+    alchi_span_put(&in->span, here, bytes);
+    alchi_channel_take_payload(conn->channel, here, bytes);
+    in->reply->unpack_ns += (uint64_t)(alchi_now_ns() - start);
+    return bytes;
+}
+
 /* Up to `size` bytes of payload to where they belong. @return as alchi_channel_read_payload() */
 static ssize_t
 take(alchi_conn_t *conn, size_t size)
@@ -250,6 +272,8 @@ take(alchi_conn_t *conn, size_t size)
 
     if (!in->refused && size > alchi_span_left(&in->span))
         size = alchi_span_left(&in->span);
+    if ((n = (ssize_t)take_shared(conn, size)) > 0)
+        return n;
     if (staged)
         n = alchi_channel_read_payload(conn->channel, conn->scratch,
                                        size < ALCHI_CONN_SCRATCH ? size : ALCHI_CONN_SCRATCH);
