@@ -44,7 +44,7 @@ typedef struct {
     int64_t message_bytes;     /**< largest message of a transfer: 4 MiB; 64 KiB .. 256 MiB */
     int messages_in_flight;    /**< per worker: 4; 1 .. 64 */
     int transfer_threads;      /**< 0: one per worker, at most as many as cores or 8 */
-    int shared_memory;         /**< 0: by TCP only; 1: reach workers of the same host through shared memory (young) */
+    int shared_memory;         /**< 1: reach workers of the same host through shared memory; 0: by TCP only */
     int idle_timeout_ms;       /**< 30000: an idle connection to a worker is closed after it when any is used; 0: at once */
     int checksum;              /**< CRC32C of the payload of transfers: 1: on; 0: off; -1: as the library finds best */
 } alch_session_options_t;

@@ -26,7 +26,7 @@ alch_session_options_init(alch_session_options_t *options)
     options->message_bytes = 4 << 20;
     options->messages_in_flight = 4;
     options->idle_timeout_ms = 30000;
-    options->shared_memory = 0;
+    options->shared_memory = 1;
     options->checksum = -1;
 }
 

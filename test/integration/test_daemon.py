@@ -13,7 +13,7 @@ import time
 import pytest
 
 import alchemist
-from harness import DAEMON, Daemon, PATIENCE, alive, shared_memory, wait_for
+from harness import DAEMON, Daemon, PATIENCE, TOP, alive, shared_memory, wait_for
 
 
 def run(*arguments, timeout=30, **environment):
@@ -29,6 +29,12 @@ def test_help_and_version():
         assert option in shown.stdout
     assert max(len(line) for line in shown.stdout.splitlines()) <= 100
     assert alchemist.__version__ in run("--version").stdout
+
+
+def test_the_manual_lists_the_options():
+    page = (TOP / "man" / "alchemistd.8").read_text()
+    table = page.split("--print-options-man\n")[1].split('.\\" End of the generated part.\n')[0]
+    assert table == run("--print-options-man").stdout
 
 
 @pytest.mark.parametrize("arguments, text", [
