@@ -34,8 +34,9 @@ def sockets(folder):
 
 
 def maps(pid="self"):
+    """How many connections have their memory in a process: each is mapped in pieces."""
     with open(f"/proc/{pid}/maps") as file:
-        return file.read().count("memfd:alchemist")
+        return len({line.split()[4] for line in file if "memfd:alchemist" in line})
 
 
 def matrix(n=3000):
@@ -50,7 +51,7 @@ def check(session, array):
 def test_it_is_the_way_within_a_host(own_daemon, folder):
     daemon = own_daemon(2, "--log-level", "debug")
     before = shared_memory()
-    with daemon.connect(workers=2, shared_memory=1) as als:
+    with daemon.connect(workers=2) as als:
         check(als, matrix())
         assert daemon.log().count(USED) == 2
         assert maps() == 2
@@ -80,7 +81,7 @@ SENDER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import alchemist, numpy as np
-als = alchemist.connect(connection_file=sys.argv[2], workers=int(sys.argv[3]), shared_memory=1)
+als = alchemist.connect(connection_file=sys.argv[2], workers=int(sys.argv[3]))
 a = np.ones((20000, 500))
 h = als.send_matrix(a)
 print("sending", flush=True)
@@ -106,14 +107,14 @@ def test_a_client_killed_in_mid_transfer(own_daemon, folder):
     wait_for(daemon.idle, 10 * PATIENCE)
     assert sockets(folder) == []
     assert shared_memory() <= before
-    with daemon.connect(workers=2, shared_memory=1) as als:
+    with daemon.connect(workers=2) as als:
         check(als, matrix(300))
 
 
 def test_a_worker_killed_in_mid_transfer(own_daemon, folder):
     daemon = own_daemon(2, "--log-level", "debug")
     before = shared_memory()
-    with daemon.connect(workers=2, shared_memory=1) as als:
+    with daemon.connect(workers=2) as als:
         a = np.ones((20000, 500))
         h = als.send_matrix(a)
         os.kill(als.workers[1].pid, signal.SIGKILL)
@@ -130,7 +131,7 @@ def test_a_worker_killed_in_mid_transfer(own_daemon, folder):
 
 def test_what_a_killed_daemon_left_is_swept(own_daemon, folder):
     daemon = own_daemon(1)
-    als = daemon.connect(workers=1, shared_memory=1)
+    als = daemon.connect(workers=1)
     check(als, matrix(30))
     pid = als.workers[0].pid
     assert len(sockets(folder)) == 1
@@ -145,7 +146,7 @@ def test_what_a_killed_daemon_left_is_swept(own_daemon, folder):
 
 def test_a_stopped_worker_is_a_timeout(own_daemon, folder):
     daemon = own_daemon(1, "--log-level", "debug")
-    with daemon.connect(workers=1, shared_memory=1, transfer_timeout_ms=700) as als:
+    with daemon.connect(workers=1, transfer_timeout_ms=700) as als:
         a = matrix()
         h = als.send_matrix(a)
         assert USED in daemon.log()
@@ -161,7 +162,7 @@ def test_a_stopped_worker_is_a_timeout(own_daemon, folder):
 
 def test_without_space_tcp_is_used(own_daemon, folder):
     daemon = own_daemon(2, "--log-level", "debug")
-    with daemon.connect(workers=2, shared_memory=1) as als:
+    with daemon.connect(workers=2) as als:
         for worker in als.workers:
             resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (65536, 65536))
         check(als, matrix())
@@ -177,7 +178,7 @@ FETCHER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import alchemist, numpy as np
-als = alchemist.connect(sys.argv[3] or None, connection_file=sys.argv[2], workers=1, shared_memory=1)
+als = alchemist.connect(sys.argv[3] or None, connection_file=sys.argv[2], workers=1)
 a = np.arange(60000.).reshape(300, 200)
 assert np.array_equal(als.send_matrix(a).fetch(), a)
 als.close()
