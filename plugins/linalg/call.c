@@ -33,8 +33,8 @@ linalg_info(linalg_t *la, const char *routine, int *info_p)
 {
     MPI_Bcast(info_p, 1, MPI_INT, 0, la->call->comm);
     if (*info_p < 0)
-        return linalg_fail(la, ALCH_EINTERNAL, "P%c%s does not like its argument %d", la->k->letter - 'a' + 'A', routine,
-                           -*info_p >= 100 ? -*info_p / 100 : -*info_p);
+        return linalg_fail(la, ALCH_EINTERNAL, "P%c%s does not like its argument %d", la->k->letter - 'a' + 'A',
+                           routine, -*info_p >= 100 ? -*info_p / 100 : -*info_p);
     return ALCH_OK;
 }
 
@@ -148,14 +148,11 @@ begin(linalg_t *la, alch_call_t *call, alch_dtype_t dtype, va_list names)
     static const alch_layout_t house = {ALCH_BLOCK_CYCLIC, ALCH_DEFAULT_BLOCK, ALCH_DEFAULT_BLOCK, 0, 0};
     double largest = -1;
     const char *name;
-    va_list again;
-    int code;
 
     memset(la, 0, sizeof(*la));
     la->call = call;
     la->host = call->host;
     la->layout = house;
-    va_copy(again, names);
     while ((name = va_arg(names, const char *))) {
         alch_block_t block;
         double entries;
@@ -172,15 +169,7 @@ begin(linalg_t *la, alch_call_t *call, alch_dtype_t dtype, va_list names)
     }
     la->dtype = dtype ? dtype : ALCH_FLOAT64;
     la->k = linalg_kernels(la->dtype);
-    code = join_grid(la);
-    while (!code && (name = va_arg(again, const char *))) {
-        alch_block_t block;
-
-        linalg_shape(la, name, &block);
-        code = check_indices(la, name, block.m, block.n);
-    }
-    va_end(again);
-    return code;
+    return join_grid(la);
 }
 
 int
@@ -259,9 +248,13 @@ linalg_expect(linalg_t *la, const char *name, unsigned flags)
     alch_block_t block;
     int64_t bytes;
 
-    if (!linalg_given(la, name) || !linalg_is_copied(la, name, flags))
+    if (!linalg_given(la, name))
         return;
     linalg_shape(la, name, &block);
+    if (!(flags & LINALG_ANY) && la->too_large == ALCH_OK)
+        la->too_large = check_indices(la, name, block.m, block.n);
+    if (!linalg_is_copied(la, name, flags))
+        return;
     bytes = linalg_bytes(la, block.m, block.n, la->k->entry);
     linalg_expect_bytes(la, bytes);
     if (linalg_is_copied(la, name, flags & ~LINALG_COPY))

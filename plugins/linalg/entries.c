@@ -4,8 +4,7 @@
 #include <complex.h>
 #include <string.h>
 
-double _Complex
-linalg_get(alch_dtype_t dtype, const void *data, int64_t at)
+double _Complex linalg_get(alch_dtype_t dtype, const void *data, int64_t at)
 {
     switch (dtype) {
     case ALCH_FLOAT64:
@@ -51,26 +50,116 @@ typedef uint32_t __attribute__((may_alias)) narrow_t;
 
 /* Copy `count` numbers (to may be NULL). An exponent of all ones is NaN or Inf; integers, unlike sums of floats, are
  * compared many at a time. @return whether all are finite */
-#define PASS(name, bits_t, exponent)                                                     \
-    static bool name(const void *from, void *to, int64_t count)                          \
-    {                                                                                    \
-        const bits_t *x = from;                                                          \
-        bits_t *restrict y = to, bad = 0;                                                \
-                                                                                         \
-        if (!to) {                                                                       \
-            for (int64_t i = 0; i < count; i++)                                          \
-                bad |= (bits_t)((x[i] & (exponent)) == (exponent));                      \
-            return !bad;                                                                 \
-        }                                                                                \
-        for (int64_t i = 0; i < count; i++) {                                            \
-            bad |= (bits_t)((x[i] & (exponent)) == (exponent));                          \
-            y[i] = x[i];                                                                 \
-        }                                                                                \
-        return !bad;                                                                     \
+#define PASS(name, bits_t, exponent)                                \
+    static bool name(const void *from, void *to, int64_t count)     \
+    {                                                               \
+        const bits_t *x = from;                                     \
+        bits_t *restrict y = to, bad = 0;                           \
+                                                                    \
+        if (!to) {                                                  \
+            for (int64_t i = 0; i < count; i++)                     \
+                bad |= (bits_t)((x[i] & (exponent)) == (exponent)); \
+            return !bad;                                            \
+        }                                                           \
+        for (int64_t i = 0; i < count; i++) {                       \
+            bad |= (bits_t)((x[i] & (exponent)) == (exponent));     \
+            y[i] = x[i];                                            \
+        }                                                           \
+        return !bad;                                                \
     }
 
 PASS(pass_double, wide_t, UINT64_C(0x7ff0000000000000))
 PASS(pass_float, narrow_t, UINT32_C(0x7f800000))
+
+int64_t
+linalg_row(const alch_block_t *block, int64_t i)
+{
+    const alch_layout_t *layout = &block->layout;
+
+    return (i / layout->mb * layout->nprow + block->myrow) * layout->mb + i % layout->mb;
+}
+
+int64_t
+linalg_col(const alch_block_t *block, int64_t j)
+{
+    const alch_layout_t *layout = &block->layout;
+
+    return (j / layout->nb * layout->npcol + block->mycol) * layout->nb + j % layout->nb;
+}
+
+int64_t
+linalg_local(const alch_block_t *block, int64_t i, int64_t j)
+{
+    const alch_layout_t *layout = &block->layout;
+
+    if (!block->data || i / layout->mb % layout->nprow != block->myrow ||
+        j / layout->nb % layout->npcol != block->mycol)
+        return -1;
+    return i / (layout->mb * layout->nprow) * layout->mb + i % layout->mb +
+           (j / (layout->nb * layout->npcol) * layout->nb + j % layout->nb) * block->lld;
+}
+
+/* A pass in the type of the entries: `x` and `y` are columns, count entries long. */
+#define COLUMNS(number_t, x_block, y_block, statement)                               \
+    for (int64_t j_ = 0; j_ < (y_block)->local_n; j_++) {                            \
+        const number_t *x = (const number_t *)(x_block)->data + j_ * (x_block)->lld; \
+        number_t *y = (number_t *)(y_block)->data + j_ * (y_block)->lld;             \
+                                                                                     \
+        for (int64_t i = 0; i < (y_block)->local_m; i++)                             \
+            statement;                                                               \
+    }
+
+void
+linalg_add_part(double _Complex alpha, const linalg_matrix_t *X, double _Complex beta, const linalg_matrix_t *Y)
+{
+    const alch_block_t *from = &X->block, *to = &Y->block;
+    double a = creal(alpha), b = creal(beta);
+    float as = (float)a, bs = (float)b;
+    float _Complex ac = (float _Complex)alpha, bc = (float _Complex)beta;
+
+    switch (to->data ? to->dtype : 0) {
+    case ALCH_FLOAT64:
+        COLUMNS(double, from, to, y[i] = a * x[i] + b * y[i])
+        break;
+    case ALCH_FLOAT32:
+        COLUMNS(float, from, to, y[i] = as * x[i] + bs * y[i])
+        break;
+    case ALCH_COMPLEX128:
+        COLUMNS(double _Complex, from, to, y[i] = alpha * x[i] + beta * y[i])
+        break;
+    case ALCH_COMPLEX64:
+        COLUMNS(float _Complex, from, to, y[i] = ac * x[i] + bc * y[i])
+        break;
+    default:
+        break;
+    }
+}
+
+void
+linalg_scale_part(double _Complex alpha, const linalg_matrix_t *M)
+{
+    const alch_block_t *block = &M->block;
+    double a = creal(alpha);
+    float as = (float)a;
+    float _Complex ac = (float _Complex)alpha;
+
+    switch (block->data ? block->dtype : 0) {
+    case ALCH_FLOAT64:
+        COLUMNS(double, block, block, y[i] = a * x[i])
+        break;
+    case ALCH_FLOAT32:
+        COLUMNS(float, block, block, y[i] = as * x[i])
+        break;
+    case ALCH_COMPLEX128:
+        COLUMNS(double _Complex, block, block, y[i] = alpha * x[i])
+        break;
+    case ALCH_COMPLEX64:
+        COLUMNS(float _Complex, block, block, y[i] = ac * x[i])
+        break;
+    default:
+        break;
+    }
+}
 
 /* The local rows of local column j that belong to the part. */
 static void
@@ -78,7 +167,7 @@ rows_of(char part, const linalg_matrix_t *M, int64_t j, int64_t *first_p, int64_
 {
     const alch_block_t *block = &M->block;
     const alch_layout_t *layout = &block->layout;
-    int64_t column = (j / layout->nb * layout->npcol + block->mycol) * layout->nb + j % layout->nb;
+    int64_t column = linalg_col(block, j);
 
     *first_p = part == 'L' ? linalg_numroc(column, layout->mb, block->myrow, layout->nprow) : 0;
     *end_p = part == 'U' ? linalg_numroc(column + 1, layout->mb, block->myrow, layout->nprow) : block->local_m;
@@ -91,16 +180,11 @@ rows_of(char part, const linalg_matrix_t *M, int64_t j, int64_t *first_p, int64_
 static int64_t
 find_bad(const linalg_matrix_t *M, const char *column, int64_t first, int64_t end, int64_t j, int parts, bool wide)
 {
-    const alch_layout_t *layout = &M->block.layout;
-
     for (int64_t i = first; i < end; i++) {
         const char *at = column + i * parts * (wide ? 8 : 4);
 
-        if (!(wide ? pass_double(at, NULL, parts) : pass_float(at, NULL, parts))) {
-            int64_t row = (i / layout->mb * layout->nprow + M->block.myrow) * layout->mb + i % layout->mb;
-
-            return row * M->block.n + (j / layout->nb * layout->npcol + M->block.mycol) * layout->nb + j % layout->nb;
-        }
+        if (!(wide ? pass_double(at, NULL, parts) : pass_float(at, NULL, parts)))
+            return linalg_row(&M->block, i) * M->block.n + linalg_col(&M->block, j);
     }
     return -1;
 }
@@ -128,7 +212,8 @@ linalg_copy_part(char part, const linalg_matrix_t *from, const linalg_matrix_t *
         good = wide ? pass_double(x, y, (end - first) * parts) : pass_float(x, y, (end - first) * parts);
         if (good)
             continue;
-        place = find_bad(from, (const char *)from->data + (size_t)(j * block->lld) * k->entry, first, end, j, parts, wide);
+        place =
+            find_bad(from, (const char *)from->data + (size_t)(j * block->lld) * k->entry, first, end, j, parts, wide);
         if (place >= 0 && (worst < 0 || place < worst))
             worst = place;
     }

@@ -8,6 +8,11 @@
 /* In the order in which the documentation has them. */
 static const linalg_area_t *const areas[] = {
     &linalg_products,
+    &linalg_sums,
+    &linalg_solvers,
+    &linalg_cholesky_area,
+    &linalg_exponential,
+    &linalg_absent,
 };
 
 ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);

@@ -1,44 +1,50 @@
-/* Products and sums of matrices. */
+/* Products of matrices. */
 #include "linalg.h"
 
+#include <complex.h>
 #include <ctype.h>
+#include <inttypes.h>
 #include <string.h>
 
 static const int one = 1;
 
-/* A scalar of the type of the call. */
-typedef union {
-    double d[2];
-    float s[2];
-} scalar_t;
-
-static scalar_t
-take_scalar(linalg_t *la, const char *name)
-{
-    scalar_t x;
-    double re, im;
-
-    la->host->arg_complex(la->call, name, &re, &im);
-    if (la->k->part == 8)
-        x = (scalar_t){.d = {re, im}};
-    else
-        x = (scalar_t){.s = {(float)re, (float)im}};
-    return x;
-}
-
 static const char matmul_doc[] =
-    "The product of two matrices, alpha op(a) op(b) + beta c.\n\n"
-    "Method: PDGEMM of PBLAS (PSGEMM, PCGEMM, PZGEMM), SUMMA-like (Choi, Dongarra, Walker 1995).\n"
-    "Memory: the product, and a copy of each operand that is relaid out.\n"
-    "NaN and Inf pass through as in NumPy.\n\n"
-    "a: m x k\n"
-    "b: k x n, after transposing\n"
-    "transpose_a: N as it is, T transposed, C conjugate transposed\n"
-    "transpose_b: as transpose_a\n"
-    "alpha: factor of the product; complex makes the product complex\n"
+    "alpha op(a) op(b) + beta c, where op is nothing, the transpose or the conjugate transpose.\n\n"
+    "Method: PxGEMM of PBLAS, in the type that NumPy would compute in; integers become float64.\n"
+    "Source: Choi, Dongarra, Ostrouchov, Petitet, Walker, Whaley, A proposal for a set of parallel basic linear\n"
+    "algebra subprograms (1995).\n"
+    "Memory: the product, and a copy of each operand that must be relaid out or converted.\n"
+    "Accuracy: |error| <= k eps |alpha| |a| |b|, entry by entry, as for every sum of k products.\n"
+    "NaN and infinite entries pass through, as in NumPy.\n"
+    "Errors: shapes that do not fit (InvalidError), no memory or beyond 32-bit indices (LimitError).\n\n"
+    "a: m x k after its transposition\n"
+    "b: k x n after its transposition\n"
+    "transpose_a: \"N\", \"T\" or \"C\" (conjugated)\n"
+    "transpose_b: the same for b\n"
+    "alpha: factor of the product; an imaginary part makes the result complex\n"
     "beta: factor of c\n"
-    "c: m x n, added to the product; it is not changed\n"
+    "c: m x n, added to the product; it stays as it is\n"
     "product: m x n, block-cyclic\n";
+
+static const char gram_doc[] =
+    "a^H a, the inner products of the columns; with rows=True a a^H, those of the rows.\n\n"
+    "Method: PxSYRK or PxHERK of PBLAS computes one triangle, which is then mirrored: the result is exactly symmetric\n"
+    "(Hermitian), at half the work of matmul.\n"
+    "Memory: twice the result, and a copy of a if it must be relaid out.\n"
+    "NaN and infinite entries pass through.\n"
+    "Errors: no memory or beyond 32-bit indices (LimitError).\n\n"
+    "a: m x n\n"
+    "rows: inner products of rows instead of columns\n"
+    "product: n x n, with rows m x m; block-cyclic\n";
+
+static const char transpose_doc[] =
+    "The transpose, or with conjugate=True the conjugate transpose.\n\n"
+    "Method: the workers exchange pieces; entries stay what they are, bit by bit. Integers stay integers.\n"
+    "Memory: the result, and at most two buffers of 8 MiB.\n"
+    "Errors: no memory (LimitError).\n\n"
+    "a: m x n, any type and layout\n"
+    "conjugate: complex entries are conjugated as well\n"
+    "transposed: n x m, block-cyclic\n";
 
 static int
 take_op(linalg_t *la, const char *name, char *op_p)
@@ -46,7 +52,7 @@ take_op(linalg_t *la, const char *name, char *op_p)
     const char *text = la->host->arg_string(la->call, name);
 
     *op_p = (char)toupper((unsigned char)text[0]);
-    if (!strchr("NTC", *op_p) || !text[0] || text[1])
+    if (!text[0] || text[1] || !strchr("NTC", *op_p))
         return linalg_fail(la, ALCH_EINVAL, "%s is '%s': N, T or C is expected", name, text);
     return ALCH_OK;
 }
@@ -54,74 +60,148 @@ take_op(linalg_t *la, const char *name, char *op_p)
 typedef struct {
     char opa, opb;
     int64_t m, n, k;
-} gemm_t;
+} shapes_t;
 
 static int
-check_product(linalg_t *la, gemm_t *g)
+check_product(linalg_t *la, shapes_t *s)
 {
     alch_block_t a, b, c;
     int64_t inner;
     int code;
 
-    if ((code = take_op(la, "transpose_a", &g->opa)) || (code = take_op(la, "transpose_b", &g->opb)))
+    if ((code = take_op(la, "transpose_a", &s->opa)) || (code = take_op(la, "transpose_b", &s->opb)))
         return code;
     linalg_shape(la, "a", &a);
     linalg_shape(la, "b", &b);
     linalg_shape(la, "c", &c);
-    g->m = g->opa == 'N' ? a.m : a.n;
-    g->k = g->opa == 'N' ? a.n : a.m;
-    inner = g->opb == 'N' ? b.m : b.n;
-    g->n = g->opb == 'N' ? b.n : b.m;
-    if (g->k != inner)
-        return linalg_fail(la, ALCH_EINVAL, "a %lld x %lld matrix cannot be multiplied by a %lld x %lld one",
-                           (long long)g->m, (long long)g->k, (long long)inner, (long long)g->n);
-    if (linalg_given(la, "c") && (c.m != g->m || c.n != g->n))
-        return linalg_fail(la, ALCH_EINVAL, "c is %lld x %lld, the product %lld x %lld", (long long)c.m,
-                           (long long)c.n, (long long)g->m, (long long)g->n);
+    s->m = s->opa == 'N' ? a.m : a.n;
+    s->k = s->opa == 'N' ? a.n : a.m;
+    inner = s->opb == 'N' ? b.m : b.n;
+    s->n = s->opb == 'N' ? b.n : b.m;
+    if (s->k != inner)
+        return linalg_fail(la, ALCH_EINVAL,
+                           "%" PRId64 " x %" PRId64 " cannot be multiplied by %" PRId64 " x %" PRId64 ": %" PRId64
+                           " is not %" PRId64,
+                           s->m, s->k, inner, s->n, s->k, inner);
+    if (linalg_given(la, "c") && (c.m != s->m || c.n != s->n))
+        return linalg_fail(la, ALCH_EINVAL, "c is %" PRId64 " x %" PRId64 ", the product %" PRId64 " x %" PRId64, c.m,
+                           c.n, s->m, s->n);
     return ALCH_OK;
+}
+
+static int
+multiply(linalg_t *la, const shapes_t *s, const linalg_matrix_t *A, const linalg_matrix_t *B, linalg_matrix_t *C)
+{
+    linalg_scalar_t alpha = linalg_scalar(la, linalg_complex(la, "alpha"));
+    linalg_scalar_t beta = linalg_scalar(la, linalg_complex(la, "beta"));
+    int k = (int)s->k;
+
+    if (la->here && C->m && C->n)
+        la->k->gemm(&s->opa, &s->opb, &C->m, &C->n, &k, &alpha, A->data, &one, &one, A->desc, B->data, &one, &one,
+                    B->desc, &beta, C->data, &one, &one, C->desc);
+    return linalg_return(la, "product", C);
 }
 
 static int
 matmul(linalg_t *la)
 {
-    scalar_t alpha = take_scalar(la, "alpha"), beta = take_scalar(la, "beta");
     linalg_matrix_t A, B, C;
-    gemm_t g;
-    int code = check_product(la, &g);
+    shapes_t s;
+    int code = check_product(la, &s);
 
     if (code)
         return code;
     linalg_expect(la, "a", 0);
     linalg_expect(la, "b", 0);
-    linalg_expect_matrix(la, g.m, g.n);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "matrix product")) ||
+    if (linalg_given(la, "c"))
+        linalg_expect(la, "c", LINALG_COPY);
+    else
+        linalg_expect_matrix(la, s.m, s.n);
+    if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "matrix product")) ||
         (code = linalg_operand(la, "a", 0, &A)) || (code = linalg_operand(la, "b", 0, &B)))
         return code;
-    if (linalg_given(la, "c"))
-        code = linalg_operand(la, "c", LINALG_COPY, &C);
-    else
-        code = linalg_create(la, g.m, g.n, &C);
-    if (code)
-        return code;
-    if (la->here && C.m && C.n) {
-        int k = (int)g.k;
-
-        la->k->gemm(&g.opa, &g.opb, &C.m, &C.n, &k, &alpha, A.data, &one, &one, A.desc, B.data, &one, &one, B.desc,
-                    &beta, C.data, &one, &one, C.desc);
-    }
-    return linalg_return(la, "product", &C);
+    code = linalg_given(la, "c") ? linalg_operand(la, "c", LINALG_COPY, &C) : linalg_create(la, s.m, s.n, &C);
+    return code ? code : multiply(la, &s, &A, &B, &C);
 }
 
 static int
 linalg_matmul(alch_call_t *call)
 {
-    alch_dtype_t least = ALCH_FLOAT32;
     linalg_t la;
-    int code = linalg_begin_as(&la, call, least, "a", "b", "c", NULL);
+    int code = linalg_begin_as(&la, call, linalg_least(call, "alpha", "beta"), "a", "b", "c", NULL);
 
     if (!code)
         code = matmul(&la);
     return linalg_end(&la, code);
+}
+
+/* The upper triangle from the lower one; the diagonal, added to itself, is halved without rounding. */
+static int
+mirror(linalg_t *la, linalg_matrix_t *C)
+{
+    linalg_matrix_t lower;
+    int code = linalg_create(la, C->m, C->n, &lower);
+
+    if (code)
+        return code;
+    linalg_copy_part('A', C, &lower);
+    if (la->here && C->n)
+        la->k->geadd(la->k->adjoint, &C->m, &C->n, la->k->one, lower.data, &one, &one, lower.desc, la->k->one, C->data,
+                     &one, &one, C->desc);
+    linalg_free(la, &lower);
+    for (int64_t j = 0; j < C->block.local_n; j++) {
+        int64_t column = linalg_col(&C->block, j), at = linalg_local(&C->block, column, column);
+
+        if (at >= 0)
+            linalg_set(la->dtype, C->data, at, creal(linalg_get(la->dtype, C->data, at)) / 2);
+    }
+    return ALCH_OK;
+}
+
+static int
+gram(linalg_t *la)
+{
+    bool rows = la->host->arg_bool(la->call, "rows");
+    linalg_matrix_t A, C;
+    alch_block_t a;
+    int64_t size;
+    int code, k;
+
+    linalg_shape(la, "a", &a);
+    size = rows ? a.m : a.n;
+    k = (int)(rows ? a.n : a.m);
+    linalg_expect(la, "a", 0);
+    linalg_expect_matrix(la, size, size);
+    linalg_expect_matrix(la, size, size);
+    if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "inner products")) ||
+        (code = linalg_operand(la, "a", 0, &A)) || (code = linalg_create(la, size, size, &C)))
+        return code;
+    if (la->here && size && k)
+        la->k->herk("L", rows ? "N" : la->k->adjoint, &C.n, &k, la->k->one, A.data, &one, &one, A.desc, la->k->zero,
+                    C.data, &one, &one, C.desc);
+    code = mirror(la, &C);
+    return code ? code : linalg_return(la, "product", &C);
+}
+
+static int
+linalg_gram(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = gram(&la);
+    return linalg_end(&la, code);
+}
+
+static int
+linalg_transpose(alch_call_t *call)
+{
+    const alch_dmatrix_t *a = call->host->arg_matrix(call, "a");
+    alch_dmatrix_t *transposed;
+    int code = call->host->matrix_transpose(call, a, call->host->arg_bool(call, "conjugate"), NULL, &transposed);
+
+    return code ? code : call->host->ret_matrix(call, "transposed", transposed);
 }
 
 static const alch_operation_t operations[] = {
@@ -129,6 +209,10 @@ static const alch_operation_t operations[] = {
      "a:matrix, b:matrix, transpose_a:string=\"N\", transpose_b:string=\"N\", alpha:complex128=1, beta:complex128=1, "
      "c:matrix=none -> product:matrix",
      matmul_doc, 0, linalg_matmul},
+    {"gram", "The inner products of the columns of a matrix, or of its rows.",
+     "a:matrix, rows:bool=false -> product:matrix", gram_doc, 0, linalg_gram},
+    {"transpose", "The transpose of a matrix.", "a:matrix, conjugate:bool=false -> transposed:matrix", transpose_doc, 0,
+     linalg_transpose},
 };
 
 LINALG_AREA(linalg_products, operations);

@@ -1,0 +1,154 @@
+/* The Cholesky factorization and what is solved with it. */
+#include "linalg.h"
+
+#include <inttypes.h>
+
+static const int one = 1;
+
+static const char cholesky_doc[] =
+    "The factor of a symmetric (Hermitian) positive definite matrix: a = l l^H, or with upper=True a = u^H u.\n\n"
+    "Method: PxPOTRF. As in NumPy only the lower triangle of a is read, with upper=True the upper one.\n"
+    "Memory: the result.\n"
+    "Errors: a leading minor that is not positive definite, with its order (NumericError, which is a LinAlgError); "
+    "NaN\n"
+    "or infinite entries in the triangle (NumericError naming the first); not square (InvalidError); no memory or\n"
+    "beyond 32-bit indices (LimitError).\n\n"
+    "a: n x n\n"
+    "upper: give the upper factor instead of the lower one\n"
+    "factor: n x n, triangular with a positive diagonal; zeros elsewhere; block-cyclic\n";
+
+static const char cho_solve_doc[] =
+    "The x with a x = b, from the Cholesky factor of a.\n\n"
+    "Method: PxPOTRS. Only the triangle of c that `lower` says is read.\n"
+    "Memory: a copy of b, and of c if it must be relaid out.\n"
+    "Errors: NaN or infinite entries (NumericError naming the first); a zero on the diagonal (NumericError: "
+    "\"Singular\n"
+    "matrix\"); shapes (InvalidError); no memory or beyond 32-bit indices (LimitError).\n\n"
+    "c: n x n, the factor as cholesky gives it\n"
+    "b: n x k\n"
+    "lower: c is a lower factor, else an upper one\n"
+    "x: n x k, block-cyclic\n";
+
+/* The triangle of a, and zeros. */
+static int
+take_triangle(linalg_t *la, char part, linalg_matrix_t *C)
+{
+    linalg_matrix_t A;
+    int code;
+
+    if ((code = linalg_operand(la, "a", 0, &A)) || (code = linalg_create(la, A.block.m, A.block.n, C)))
+        return code;
+    if ((code = linalg_first_bad(la, "a", &A, linalg_copy_part(part, &A, C))))
+        return code;
+    linalg_free(la, &A);
+    return ALCH_OK;
+}
+
+static int
+cholesky(linalg_t *la)
+{
+    const char *part = la->host->arg_bool(la->call, "upper") ? "U" : "L";
+    linalg_matrix_t C;
+    int64_t n;
+    int code = linalg_square(la, "a", &n), info = 0;
+
+    if (code)
+        return code;
+    linalg_expect(la, "a", 0);
+    linalg_expect_matrix(la, n, n);
+    if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "Cholesky factorization")) ||
+        (code = take_triangle(la, *part, &C)))
+        return code;
+    if (la->here && C.n)
+        la->k->potrf(part, &C.n, C.data, &one, &one, C.desc, &info);
+    if ((code = linalg_info(la, "POTRF", &info)))
+        return code;
+    if (info)
+        return linalg_fail(la, ALCH_ENUMERIC, "Matrix is not positive definite: its leading minor of order %d is not",
+                           info);
+    return linalg_return(la, "factor", &C);
+}
+
+static int
+linalg_cholesky(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = cholesky(&la);
+    return linalg_end(&la, code);
+}
+
+/* A zero on the diagonal would make infinities. The first one, or -1. */
+static int64_t
+zero_on_diagonal(linalg_t *la, const linalg_matrix_t *C)
+{
+    int64_t first = INT64_MAX;
+
+    for (int64_t j = 0; j < C->block.local_n; j++) {
+        int64_t column = linalg_col(&C->block, j), at = linalg_local(&C->block, column, column);
+
+        if (at >= 0 && column < first && linalg_get(la->dtype, C->data, at) == 0)
+            first = column;
+    }
+    MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT64_T, MPI_MIN, la->call->comm);
+    return first == INT64_MAX ? -1 : first;
+}
+
+static int
+check_shapes(linalg_t *la)
+{
+    alch_block_t b;
+    int64_t n;
+    int code = linalg_square(la, "c", &n);
+
+    linalg_shape(la, "b", &b);
+    if (!code && b.m != n)
+        code = linalg_fail(la, ALCH_EINVAL, "c has %" PRId64 " rows, b has %" PRId64, n, b.m);
+    return code;
+}
+
+static int
+cho_solve(linalg_t *la)
+{
+    const char *part = la->host->arg_bool(la->call, "lower") ? "L" : "U";
+    linalg_matrix_t C, B;
+    int code = check_shapes(la), info = 0;
+    int64_t zero;
+
+    if (code)
+        return code;
+    linalg_expect(la, "c", 0);
+    linalg_expect(la, "b", LINALG_COPY);
+    if ((code = linalg_need(la)) || (code = linalg_operand(la, "c", 0, &C)) ||
+        (code = linalg_first_bad(la, "c", &C, linalg_copy_part(*part, &C, NULL))) ||
+        (code = linalg_operand(la, "b", LINALG_COPY | LINALG_FINITE, &B)))
+        return code;
+    if ((zero = zero_on_diagonal(la, &C)) >= 0)
+        return linalg_fail(la, ALCH_ENUMERIC, "Singular matrix: c[%" PRId64 ", %" PRId64 "] is zero", zero, zero);
+    if (la->here && B.m && B.n)
+        la->k->potrs(part, &B.m, &B.n, C.data, &one, &one, C.desc, B.data, &one, &one, B.desc, &info);
+    code = linalg_info(la, "POTRS", &info);
+    return code ? code : linalg_return(la, "x", &B);
+}
+
+static int
+linalg_cho_solve(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "c", "b", NULL);
+
+    if (!code)
+        code = cho_solve(&la);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"cholesky", "The Cholesky factorization of a positive definite matrix.",
+     "a:matrix, upper:bool=false -> factor:matrix", cholesky_doc, 0, linalg_cholesky},
+    {"cho_solve", "The solution of a system of equations, from a Cholesky factor.",
+     "c:matrix, b:matrix, lower:bool=true -> x:matrix", cho_solve_doc, 0, linalg_cho_solve},
+};
+
+LINALG_AREA(linalg_cholesky_area, operations);

@@ -1,0 +1,228 @@
+/* The matrix exponential, by scaling and squaring. */
+#include "linalg.h"
+
+#include <math.h>
+#include <string.h>
+
+#define POWERS 4
+
+static const int one = 1;
+
+static const char expm_doc[] =
+    "The matrix exponential, I + a + a^2 / 2 + a^3 / 6 + ...\n\n"
+    "Method: scaling and squaring with Pade approximants of degree 3, 5, 7, 9 or 13 (PxGEMM, PxGETRF, PxGETRS).\n"
+    "Source: Higham, The scaling and squaring method for the matrix exponential revisited, SIAM J. Matrix Anal. Appl.\n"
+    "26 (2005), algorithm 2.3. Unlike the method of 2009 that SciPy uses it may scale more than is needed where the\n"
+    "norm of a is large only off the diagonal.\n"
+    "Memory: nine matrices of the size of a.\n"
+    "Accuracy: backward error of a rounding in the approximant; squaring may lose digits where a is far from normal.\n"
+    "Progress is reported after each product; a cancel is seen there.\n"
+    "Errors: NaN or infinite entries (NumericError naming the first); not square (InvalidError); no memory or beyond\n"
+    "32-bit indices (LimitError). A result with infinite entries is given with a warning.\n\n"
+    "a: n x n\n"
+    "exponential: n x n, block-cyclic\n";
+
+/* Pade coefficients of degree m, c[0] to c[m], and the norms up to which they are as exact as the type. */
+static const struct {
+    int degree;
+    double theta, theta_single;
+    double c[14];
+} pade[] = {
+    {3, 1.495585217958292e-2, 4.258730016922831e-1, {120, 60, 12, 1}},
+    {5, 2.539398330063230e-1, 1.880152677804762, {30240, 15120, 3360, 420, 30, 1}},
+    {7, 9.504178996162932e-1, 3.925724783138660, {17297280, 8648640, 1995840, 277200, 25200, 1512, 56, 1}},
+    {9, 2.097847961257068, 0, {17643225600, 8821612800, 2075673600, 302702400, 30270240, 2162160, 110880, 3960, 90, 1}},
+    {13,
+     5.371920351148152,
+     0,
+     {64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000, 10559470521600,
+      670442572800, 33522128640, 1323241920, 40840800, 960960, 16380, 182, 1}},
+};
+
+typedef struct {
+    linalg_t *la;
+    linalg_matrix_t A;
+    linalg_matrix_t power[POWERS]; /* A^2, A^4, A^6, A^8 */
+    linalg_matrix_t U, V, W;
+    int powers;
+    int *pivots;
+    int products, expected;
+} expm_t;
+
+/* C := X Y */
+static int
+multiply(expm_t *e, const linalg_matrix_t *X, const linalg_matrix_t *Y, linalg_matrix_t *C)
+{
+    const linalg_kernels_t *k = e->la->k;
+
+    if (e->la->here && C->n)
+        k->gemm("N", "N", &C->n, &C->n, &C->n, k->one, X->data, &one, &one, X->desc, Y->data, &one, &one, Y->desc,
+                k->zero, C->data, &one, &one, C->desc);
+    return linalg_stage(e->la, (double)++e->products / e->expected, "matrix exponential");
+}
+
+/* C := sum of c[2 i + odd] A^(2 i), i from `first` to `last`; A^0 is the identity. */
+static void
+combine(expm_t *e, const double *c, int odd, int first, int last, int shift, linalg_matrix_t *C)
+{
+    const alch_block_t *block = &C->block;
+
+    linalg_scale_part(0, C);
+    for (int i = first > 1 ? first : 1; i <= last; i++)
+        linalg_add_part(c[2 * (i + shift) + odd], &e->power[i - 1], 1, C);
+    for (int64_t j = 0; first == 0 && j < block->local_n; j++) {
+        int64_t column = linalg_col(block, j), at = linalg_local(block, column, column);
+
+        if (at >= 0)
+            linalg_set(e->la->dtype, C->data, at, linalg_get(e->la->dtype, C->data, at) + c[odd]);
+    }
+}
+
+/* U and V of the approximant (V - U)^-1 (V + U): its odd and even part. */
+static int
+halves(expm_t *e, int degree, const double *c)
+{
+    int code;
+
+    if (degree < 13) {
+        combine(e, c, 1, 0, e->powers, 0, &e->W);
+        combine(e, c, 0, 0, e->powers, 0, &e->V);
+        return multiply(e, &e->A, &e->W, &e->U);
+    }
+    /* The upper coefficients times A^6, the lower ones as they are. */
+    combine(e, c, 1, 1, 3, 3, &e->V);
+    if ((code = multiply(e, &e->power[2], &e->V, &e->W)))
+        return code;
+    combine(e, c, 1, 0, 3, 0, &e->V);
+    linalg_add_part(1, &e->V, 1, &e->W);
+    if ((code = multiply(e, &e->A, &e->W, &e->U)))
+        return code;
+    combine(e, c, 0, 1, 3, 3, &e->W);
+    if ((code = multiply(e, &e->power[2], &e->W, &e->V)))
+        return code;
+    combine(e, c, 0, 0, 3, 0, &e->W);
+    linalg_add_part(1, &e->W, 1, &e->V);
+    return ALCH_OK;
+}
+
+/* U := (V - U)^-1 (V + U) */
+static int
+divide(expm_t *e)
+{
+    const linalg_kernels_t *k = e->la->k;
+    int code, info;
+
+    linalg_copy_part('A', &e->V, &e->W);
+    linalg_add_part(-1, &e->U, 1, &e->W);
+    linalg_add_part(1, &e->V, 1, &e->U);
+    if ((code = linalg_factor(e->la, &e->W, e->pivots, &info)))
+        return code;
+    if (info)
+        return linalg_singular(e->la, "the approximant's denominator", info);
+    if (e->la->here && e->U.n)
+        k->getrs("N", &e->U.n, &e->U.n, e->W.data, &one, &one, e->W.desc, e->pivots, e->U.data, &one, &one, e->U.desc,
+                 &info);
+    return linalg_info(e->la, "GETRS", &info);
+}
+
+/* Degree and scaling for a norm. */
+static int
+choose(const linalg_t *la, double norm, int *squarings_p)
+{
+    bool single = la->k->part == 4;
+    int last = single ? 2 : 4;
+    double most = single ? pade[last].theta_single : pade[last].theta;
+
+    *squarings_p = 0;
+    for (int k = 0; k < last; k++)
+        if (norm <= (single ? pade[k].theta_single : pade[k].theta))
+            return k;
+    if (norm > most)
+        *squarings_p = (int)fmax(0, ceil(log2(norm / most)));
+    return last;
+}
+
+static int
+allocate(expm_t *e, int64_t n, int degree)
+{
+    int code;
+
+    e->powers = degree == 13 ? 3 : degree / 2;
+    for (int k = 0; k < e->powers; k++)
+        if ((code = linalg_create(e->la, n, n, &e->power[k])))
+            return code;
+    if ((code = linalg_create(e->la, n, n, &e->U)) || (code = linalg_create(e->la, n, n, &e->V)) ||
+        (code = linalg_create(e->la, n, n, &e->W)))
+        return code;
+    return linalg_alloc(e->la, linalg_pivot_bytes(e->la, n), &e->pivots);
+}
+
+static int
+square(expm_t *e, int squarings)
+{
+    linalg_matrix_t *from = &e->U, *to = &e->V;
+    int code = ALCH_OK;
+
+    for (int k = 0; k < squarings && !code; k++) {
+        linalg_matrix_t *kept = from;
+
+        code = multiply(e, from, from, to);
+        from = to;
+        to = kept;
+    }
+    if (code)
+        return code;
+    if (linalg_first_bad(e->la, "a", from, linalg_copy_part('A', from, NULL)))
+        linalg_warn(e->la, "overflow: the exponential has entries that are infinite or NaN");
+    return linalg_return(e->la, "exponential", from);
+}
+
+static int
+expm(expm_t *e)
+{
+    linalg_t *la = e->la;
+    int code, k, squarings;
+    double norm;
+    int64_t n;
+
+    if ((code = linalg_square(la, "a", &n)))
+        return code;
+    linalg_expect(la, "a", LINALG_COPY);
+    for (int i = 0; i < POWERS + 3; i++)
+        linalg_expect_matrix(la, n, n);
+    linalg_expect_bytes(la, linalg_pivot_bytes(la, n) + (INT64_C(1) << 20));
+    if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &e->A)) ||
+        (code = linalg_norm1(la, &e->A, &norm)))
+        return code;
+    k = choose(la, norm, &squarings);
+    e->expected = 8 + squarings;
+    if ((code = allocate(e, n, pade[k].degree)))
+        return code;
+    linalg_scale_part(ldexp(1, -squarings), &e->A);
+    for (int i = 0; i < e->powers; i++)
+        if ((code = multiply(e, i ? &e->power[i - 1] : &e->A, i ? &e->power[0] : &e->A, &e->power[i])))
+            return code;
+    if ((code = halves(e, pade[k].degree, pade[k].c)) || (code = divide(e)))
+        return code;
+    return square(e, squarings);
+}
+
+static int
+linalg_expm(alch_call_t *call)
+{
+    linalg_t la;
+    expm_t e;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    memset(&e, 0, sizeof(e));
+    e.la = &la;
+    if (!code)
+        code = expm(&e);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"expm", "The matrix exponential.", "a:matrix -> exponential:matrix", expm_doc, 0, linalg_expm},
+};
+
+LINALG_AREA(linalg_exponential, operations);

@@ -1,0 +1,229 @@
+/* LU factorization: systems of equations, factors, inverse, determinant. */
+#include "linalg.h"
+#include "lu.h"
+
+#include <complex.h>
+#include <inttypes.h>
+
+static const int one = 1;
+
+static const char solve_doc[] =
+    "The x with a x = b, for a square a and any number of right-hand sides.\n\n"
+    "Method: LU factorization with partial pivoting, PxGETRF and PxGETRS.\n"
+    "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
+    "Memory: copies of a and b.\n"
+    "Accuracy: backward stable but for rare growth of the pivots: |a x - b| <= c(n) eps |a| |x|.\n"
+    "Errors: a pivot that is exactly zero (NumericError, which is a LinAlgError: \"Singular matrix\"); NaN or "
+    "infinite\n"
+    "entries (NumericError naming the first); shapes (InvalidError); no memory or beyond 32-bit indices (LimitError).\n"
+    "A matrix that is only nearly singular gives an inaccurate x without a word, as in NumPy: see cond.\n\n"
+    "a: n x n\n"
+    "b: n x k; a vector is n x 1\n"
+    "x: n x k, block-cyclic\n";
+
+static const char lu_doc[] = "Factors of a = p l u, with partial pivoting.\n\n"
+                             "Method: PxGETRF. A singular matrix has factors too, with zeros on the diagonal of u.\n"
+                             "Memory: a copy of a, the factors, and 4 bytes for each row.\n"
+                             "Errors: NaN or infinite entries (NumericError naming the first), no memory or beyond "
+                             "32-bit indices (LimitError).\n\n"
+                             "a: m x n; k is the smaller of the two\n"
+                             "p_indices: p as a vector of row numbers, with a = l[p] u\n"
+                             "p: m x m, a permutation matrix; with p_indices m x 1, int64\n"
+                             "l: m x k, lower triangular with a diagonal of ones\n"
+                             "u: k x n, upper triangular\n";
+
+int64_t
+linalg_pivot_bytes(const linalg_t *la, int64_t m)
+{
+    return (linalg_numroc(m, la->layout.mb, 0, la->nprow) + la->layout.mb) * (int64_t)sizeof(int);
+}
+
+int
+linalg_factor(linalg_t *la, linalg_matrix_t *A, int *pivots, int *info_p)
+{
+    *info_p = 0;
+    if (la->here && A->m && A->n)
+        la->k->getrf(&A->m, &A->n, A->data, &one, &one, A->desc, pivots, info_p);
+    return linalg_info(la, "GETRF", info_p);
+}
+
+int
+linalg_singular(linalg_t *la, const char *name, int info)
+{
+    return linalg_fail(la, ALCH_ENUMERIC, "Singular matrix: %s has a zero pivot in column %d of its LU factorization",
+                       name, info - 1);
+}
+
+int
+linalg_lu_begin(linalg_t *la, int64_t *n_p, linalg_lu_t *lu)
+{
+    int code = linalg_square(la, "a", n_p);
+
+    if (code)
+        return code;
+    linalg_expect(la, "a", LINALG_COPY);
+    linalg_expect_bytes(la, linalg_pivot_bytes(la, *n_p));
+    lu->n = *n_p;
+    return ALCH_OK;
+}
+
+int
+linalg_lu_factor(linalg_t *la, linalg_lu_t *lu, int *info_p)
+{
+    int code;
+
+    if ((code = linalg_stage(la, -1, "LU factorization")) ||
+        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &lu->A)) ||
+        (code = linalg_alloc(la, linalg_pivot_bytes(la, lu->n), &lu->pivots)))
+        return code;
+    return linalg_factor(la, &lu->A, lu->pivots, info_p);
+}
+
+static int
+solve(linalg_t *la)
+{
+    linalg_matrix_t B;
+    alch_block_t b;
+    linalg_lu_t lu;
+    int64_t n;
+    int code = linalg_lu_begin(la, &n, &lu), info;
+
+    linalg_shape(la, "b", &b);
+    if (code)
+        return code;
+    if (b.m != n)
+        return linalg_fail(la, ALCH_EINVAL, "a has %" PRId64 " rows, b has %" PRId64, n, b.m);
+    linalg_expect(la, "b", LINALG_COPY);
+    if ((code = linalg_need(la)) || (code = linalg_operand(la, "b", LINALG_COPY | LINALG_FINITE, &B)) ||
+        (code = linalg_lu_factor(la, &lu, &info)))
+        return code;
+    if (info)
+        return linalg_singular(la, "a", info);
+    if (la->here && B.m && B.n)
+        la->k->getrs("N", &B.m, &B.n, lu.A.data, &one, &one, lu.A.desc, lu.pivots, B.data, &one, &one, B.desc, &info);
+    code = linalg_info(la, "GETRS", &info);
+    return code ? code : linalg_return(la, "x", &B);
+}
+
+static int
+linalg_solve(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", "b", NULL);
+
+    if (!code)
+        code = solve(&la);
+    return linalg_end(&la, code);
+}
+
+/* ---- factors ---- */
+
+/* order[i]: the row of a that is row i of l u, from the interchanges that PxGETRF made one after the other. */
+static int
+permutation(linalg_t *la, const linalg_matrix_t *A, const int *pivots, int *order)
+{
+    int k = A->m < A->n ? A->m : A->n, *swaps, code = linalg_alloc(la, (int64_t)k * (int64_t)sizeof(int), &swaps);
+
+    if (code)
+        return code;
+    for (int64_t i = 0; la->here && la->mycol == 0 && i < A->block.local_m; i++)
+        if (linalg_row(&A->block, i) < k)
+            swaps[linalg_row(&A->block, i)] = pivots[i] - 1;
+    MPI_Allreduce(MPI_IN_PLACE, swaps, k, MPI_INT, MPI_SUM, la->call->comm);
+    for (int i = 0; i < A->m; i++)
+        order[i] = i;
+    for (int i = 0; i < k; i++) {
+        int kept = order[i];
+
+        order[i] = order[swaps[i]];
+        order[swaps[i]] = kept;
+    }
+    return ALCH_OK;
+}
+
+static int
+return_permutation(linalg_t *la, const int *order, int64_t m)
+{
+    bool indices = la->host->arg_bool(la->call, "p_indices");
+    linalg_matrix_t P;
+    int code = linalg_create_as(la, m, indices ? 1 : m, indices ? ALCH_INT64 : la->k->real, &P);
+
+    if (code)
+        return code;
+    for (int64_t i = 0; i < m; i++) {
+        int64_t at = linalg_local(&P.block, order[i], indices ? 0 : i);
+
+        if (at >= 0 && indices)
+            ((int64_t *)P.data)[at] = i;
+        else if (at >= 0)
+            linalg_set(la->k->real, P.data, at, 1);
+    }
+    return linalg_return(la, "p", &P);
+}
+
+static int
+return_factors(linalg_t *la, const linalg_matrix_t *A)
+{
+    linalg_matrix_t L, U;
+    int k = A->m < A->n ? A->m : A->n, code;
+
+    if ((code = linalg_create(la, A->m, k, &L)) || (code = linalg_create(la, k, A->n, &U)))
+        return code;
+    if (la->here && k) {
+        la->k->lacpy("L", &A->m, &k, A->data, &one, &one, A->desc, L.data, &one, &one, L.desc);
+        la->k->lacpy("U", &k, &A->n, A->data, &one, &one, A->desc, U.data, &one, &one, U.desc);
+    }
+    for (int64_t j = 0; j < L.block.local_n; j++) {
+        int64_t column = linalg_col(&L.block, j), at = linalg_local(&L.block, column, column);
+
+        if (at >= 0)
+            linalg_set(la->dtype, L.data, at, 1);
+    }
+    code = linalg_return(la, "l", &L);
+    return code ? code : linalg_return(la, "u", &U);
+}
+
+static int
+lu(linalg_t *la)
+{
+    linalg_matrix_t A;
+    int *pivots, *order, code, info;
+    alch_block_t a;
+    int64_t k;
+
+    linalg_shape(la, "a", &a);
+    k = a.m < a.n ? a.m : a.n;
+    linalg_expect(la, "a", LINALG_COPY);
+    linalg_expect_matrix(la, a.m, k);
+    linalg_expect_matrix(la, k, a.n);
+    linalg_expect_matrix(la, a.m, la->host->arg_bool(la->call, "p_indices") ? 1 : a.m);
+    linalg_expect_bytes(la, linalg_pivot_bytes(la, a.m) + 2 * a.m * (int64_t)sizeof(int));
+    if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "LU factorization")) ||
+        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
+        (code = linalg_alloc(la, linalg_pivot_bytes(la, a.m), &pivots)) ||
+        (code = linalg_factor(la, &A, pivots, &info)) ||
+        (code = linalg_alloc(la, a.m * (int64_t)sizeof(int), &order)) || (code = permutation(la, &A, pivots, order)) ||
+        (code = return_permutation(la, order, a.m)))
+        return code;
+    return return_factors(la, &A);
+}
+
+static int
+linalg_lu(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = lu(&la);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"solve", "The solution of a system of linear equations.", "a:matrix, b:matrix -> x:matrix", solve_doc, 0,
+     linalg_solve},
+    {"lu", "The LU factorization of a matrix.", "a:matrix, p_indices:bool=false -> p:matrix, l:matrix, u:matrix",
+     lu_doc, 0, linalg_lu},
+};
+
+LINALG_AREA(linalg_solvers, operations);

@@ -1,0 +1,140 @@
+/* Sums: of matrices, multiples, and of the diagonal. They need no ScaLAPACK, so every layout is good. */
+#include "linalg.h"
+
+#include <complex.h>
+#include <inttypes.h>
+
+static const char add_doc[] =
+    "alpha a + beta b.\n\n"
+    "Method: entry by entry, in the type that NumPy would compute in; integers become float64.\n"
+    "Memory: the result, and copies of what must be relaid out or converted.\n"
+    "NaN and infinite entries pass through.\n"
+    "Errors: shapes that differ (InvalidError), no memory (LimitError).\n\n"
+    "a: m x n\n"
+    "b: m x n\n"
+    "alpha: factor of a; an imaginary part makes the result complex\n"
+    "beta: factor of b\n"
+    "sum: m x n, in the layout of both if they have the same, else block-cyclic\n";
+
+static const char scale_doc[] =
+    "alpha a.\n\n"
+    "Method: entry by entry, in the type that NumPy would compute in; integers become float64.\n"
+    "Memory: the result.\n"
+    "Errors: no memory (LimitError).\n\n"
+    "a: m x n\n"
+    "alpha: the factor; an imaginary part makes the result complex\n"
+    "scaled: m x n, in the layout of a\n";
+
+static const char trace_doc[] = "The sum along a diagonal: of a[i, i + offset].\n\n"
+                                "Method: each worker adds up what it has, in double precision.\n"
+                                "Memory: none.\n\n"
+                                "a: m x n, any type and layout\n"
+                                "offset: which diagonal; positive ones lie above the main diagonal\n"
+                                "sum: a number, complex if a is\n";
+
+static bool
+same_layout(const alch_layout_t *a, const alch_layout_t *b)
+{
+    return a->dist == b->dist && a->mb == b->mb && a->nb == b->nb && a->nprow == b->nprow && a->npcol == b->npcol;
+}
+
+static int
+add(linalg_t *la)
+{
+    alch_block_t a, b;
+    linalg_matrix_t A, B;
+    int code;
+
+    linalg_shape(la, "a", &a);
+    linalg_shape(la, "b", &b);
+    if (a.m != b.m || a.n != b.n)
+        return linalg_fail(la, ALCH_EINVAL,
+                           "a is %" PRId64 " x %" PRId64 ", b %" PRId64 " x %" PRId64 ": they cannot be added", a.m,
+                           a.n, b.m, b.n);
+    if (same_layout(&a.layout, &b.layout))
+        la->layout = a.layout;
+    linalg_expect(la, "a", LINALG_ANY);
+    linalg_expect(la, "b", LINALG_COPY | LINALG_ANY);
+    if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", 0, &A)) ||
+        (code = linalg_operand(la, "b", LINALG_COPY, &B)))
+        return code;
+    linalg_add_part(linalg_complex(la, "alpha"), &A, linalg_complex(la, "beta"), &B);
+    return linalg_return(la, "sum", &B);
+}
+
+static int
+linalg_add(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin_as(&la, call, linalg_least(call, "alpha", "beta"), "a", "b", NULL);
+
+    if (!code)
+        code = add(&la);
+    return linalg_end(&la, code);
+}
+
+static int
+scale(linalg_t *la)
+{
+    linalg_matrix_t A;
+    alch_block_t a;
+    int code;
+
+    linalg_shape(la, "a", &a);
+    la->layout = a.layout;
+    linalg_expect(la, "a", LINALG_COPY | LINALG_ANY);
+    if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", LINALG_COPY, &A)))
+        return code;
+    linalg_scale_part(linalg_complex(la, "alpha"), &A);
+    return linalg_return(la, "scaled", &A);
+}
+
+static int
+linalg_scale(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin_as(&la, call, linalg_least(call, "alpha", NULL), "a", NULL);
+
+    if (!code)
+        code = scale(&la);
+    return linalg_end(&la, code);
+}
+
+static int
+trace(linalg_t *la)
+{
+    int64_t offset = la->host->arg_int(la->call, "offset");
+    double _Complex mine = 0, sum;
+    alch_block_t a;
+
+    linalg_shape(la, "a", &a);
+    for (int64_t j = 0; a.replica == 0 && j < a.local_n; j++) {
+        int64_t col = linalg_col(&a, j), row = col - offset;
+        int64_t at = row >= 0 && row < a.m ? linalg_local(&a, row, col) : -1;
+
+        if (at >= 0)
+            mine += linalg_get(a.dtype, a.data, at);
+    }
+    MPI_Allreduce(&mine, &sum, 1, MPI_C_DOUBLE_COMPLEX, MPI_SUM, la->call->comm);
+    return linalg_return_scalar(la, "sum", sum);
+}
+
+static int
+linalg_trace(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = trace(&la);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"add", "A sum of multiples of two matrices.",
+     "a:matrix, b:matrix, alpha:complex128=1, beta:complex128=1 -> sum:matrix", add_doc, 0, linalg_add},
+    {"scale", "A multiple of a matrix.", "a:matrix, alpha:complex128 -> scaled:matrix", scale_doc, 0, linalg_scale},
+    {"trace", "The sum along a diagonal.", "a:matrix, offset:int64=0 -> sum:complex128", trace_doc, 0, linalg_trace},
+};
+
+LINALG_AREA(linalg_sums, operations);
