@@ -467,7 +467,8 @@ golden(const char *dir)
     } later[] = {{ALCHI_DATA_WRITE, "DATA_WRITE-axes"},
                  {ALCHI_DATA_READ, "DATA_READ-axes"},
                  {ALCHI_TASK, "TASK-notes"},
-                 {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"}};
+                 {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"},
+                 {ALCHI_DATA_READ, "DATA_READ-check"}};
 
     for (size_t k = 0; k < ALCHI_COUNT(types); k++)
         golden_one(dir, types[k], alchi_message_name(types[k]));

@@ -19,6 +19,7 @@ static const struct {
     {ALCHI_DATA_READ, "DATA_READ-axes"},
     {ALCHI_TASK, "TASK-notes"},
     {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"},
+    {ALCHI_DATA_READ, "DATA_READ-check"},
 };
 
 /* With a NUL behind it. */
