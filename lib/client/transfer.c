@@ -19,7 +19,7 @@
 /* Where there are fewer cores: a thread that sleeps in the kernel leaves its core to one that can move bytes. */
 #define THREADS_MIN 8
 
-/* What the option's -1 means: HACKING.md has what checks cost. */
+/* What the option's -1 means: checks cost more than 5 % on one host (HACKING.md, man/alchemist-transfer.7). */
 #define CHECKED false
 
 /* ---- state that threads share ---- */

@@ -58,7 +58,8 @@ class AlchemistSession:
             token: its token (64 hexadecimal digits); None: from the connection file.
             connection_file: path of that file; None: found in the standard places.
             options: other fields of alch_session_options_t, ``connect_timeout_ms=5000`` for example;
-                ``shared_memory=0`` moves matrices by TCP also within a host.
+                ``shared_memory=0`` moves matrices by TCP also within a host; ``checksum=1`` has all
+                payload checked by CRC32C.
         """
         where = _join(address, port)
         begun = self._console.begin(f"Connecting to Alchemist at {where or 'the local server'} ...")
