@@ -99,8 +99,12 @@ const alch_matrix_info_t *alch_matrix_facts(const alch_matrix_t *matrix);
  */
 int alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err);
 
-/** List the session's matrices. infos_p is owned by the caller: free(). */
+/** List the session's matrices, in the order of their ids. infos_p is owned by the caller: free(). */
 int alch_matrix_list(alch_session_t *session, alch_matrix_info_t **infos_p, size_t *count_p, alch_error_t *err);
+
+/** Handles of all the session's matrices, in the order of their ids. matrices_p is owned by the caller, who destroys each
+ *  handle and then calls free(). */
+int alch_matrix_open_all(alch_session_t *session, alch_matrix_t ***matrices_p, size_t *count_p, alch_error_t *err);
 
 /** Times of one transfer with one worker, summed over its messages; seconds. */
 typedef struct {

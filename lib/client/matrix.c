@@ -218,34 +218,101 @@ alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err)
     return ALCH_OK;
 }
 
+/* A page of the list, with higher ids than `after`. */
+static int
+request_page(alch_session_t *session, uint64_t after, Alchw__MatrixList **reply_p, alch_error_t *err)
+{
+    Alchw__ListMatrices request = ALCHW__LIST_MATRICES__INIT;
+    int code;
+
+    request.has_after = true;
+    request.after = after;
+    code = alchi_session_request(session, ALCHI_LIST_MATRICES, &request, ALCHI_MATRIX_LIST, 0, reply_p, err);
+    if (code != ALCH_OK || !(*reply_p)->more)
+        return code;
+    if ((*reply_p)->n_matrices > 0 && (*reply_p)->matrices[(*reply_p)->n_matrices - 1]->id > after)
+        return ALCH_OK;
+    alchi_message_free(*reply_p);
+    return alchi_error_set(err, ALCH_EPROTO, "the driver's list of matrices does not go on");
+}
+
+static void
+free_handles(alch_matrix_t **matrices, size_t count)
+{
+    for (size_t k = 0; k < count; k++)
+        alch_matrix_destroy(matrices[k]);
+    free(matrices);
+}
+
+/* Make handles of a page; each entry is taken out of the message. */
+static int
+add_page(alch_session_t *session, Alchw__MatrixList *page, alch_matrix_t ***matrices_p, size_t *count_p,
+         alch_error_t *err)
+{
+    alch_matrix_t **matrices = realloc(*matrices_p, (*count_p + page->n_matrices + 1) * sizeof(*matrices));
+    int code = ALCH_OK;
+
+    if (!matrices)
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a list of matrices");
+    *matrices_p = matrices;
+    for (size_t k = 0; code == ALCH_OK && k < page->n_matrices; k++) {
+        Alchw__Matrix *message = page->matrices[k];
+        page->matrices[k] = NULL;
+        code = make_handle(session, message, &matrices[*count_p], err);
+        *count_p += code == ALCH_OK;
+    }
+    return code;
+}
+
+int
+alch_matrix_open_all(alch_session_t *session, alch_matrix_t ***matrices_p, size_t *count_p, alch_error_t *err)
+{
+    alch_matrix_t **matrices = NULL;
+    uint64_t last = 0;
+    size_t count = 0;
+    bool more = true;
+    int code = alchi_session_check(session, err);
+
+    if (code == ALCH_OK && (!matrices_p || !count_p))
+        code = alchi_error_set(err, ALCH_EINVAL, "matrices_p or count_p is NULL");
+    while (code == ALCH_OK && more) {
+        Alchw__MatrixList *page;
+        if ((code = request_page(session, last, &page, err)) != ALCH_OK)
+            break;
+        more = page->more;
+        if (more)
+            last = page->matrices[page->n_matrices - 1]->id;
+        code = add_page(session, page, &matrices, &count, err);
+        alchi_message_free(page);
+    }
+    if (code != ALCH_OK) {
+        free_handles(matrices, count);
+        return code;
+    }
+    *matrices_p = matrices;
+    *count_p = count;
+    return ALCH_OK;
+}
+
 int
 alch_matrix_list(alch_session_t *session, alch_matrix_info_t **infos_p, size_t *count_p, alch_error_t *err)
 {
-    Alchw__MatrixList *reply;
     alch_matrix_info_t *infos;
-    alchi_layout_t layout;
-    int code = alchi_session_check(session, err);
+    alch_matrix_t **matrices;
+    size_t count;
+    int code;
 
-    if (code != ALCH_OK)
-        return code;
     if (!infos_p || !count_p)
         return alchi_error_set(err, ALCH_EINVAL, "infos_p or count_p is NULL");
-    code = alchi_session_request(session, ALCHI_LIST_MATRICES, NULL, ALCHI_MATRIX_LIST, 0, &reply, err);
-    if (code != ALCH_OK)
+    if ((code = alch_matrix_open_all(session, &matrices, &count, err)) != ALCH_OK)
         return code;
-    infos = calloc(reply->n_matrices + 1, sizeof(*infos));
+    infos = calloc(count + 1, sizeof(*infos));
+    for (size_t k = 0; infos && k < count; k++)
+        infos[k] = matrices[k]->facts;
+    free_handles(matrices, count);
     if (!infos)
-        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a list of matrices");
-    for (size_t k = 0; code == ALCH_OK && k < reply->n_matrices; k++) {
-        if ((code = read_matrix(reply->matrices[k], &infos[k], &layout, err)) == ALCH_OK)
-            alchi_layout_fini(&layout);
-    }
-    if (code == ALCH_OK) {
-        *infos_p = infos;
-        *count_p = reply->n_matrices;
-    } else {
-        free(infos);
-    }
-    alchi_message_free(reply);
-    return code;
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a list of matrices");
+    *infos_p = infos;
+    *count_p = count;
+    return ALCH_OK;
 }

@@ -244,32 +244,57 @@ typedef struct {
     char busy[128];
 } described_t;
 
+/* In one answer: with the longest names they take well under ALCHI_META_MAX. */
+#define LIST_MAX 1000
+
+static int
+by_id(const void *a, const void *b)
+{
+    uint64_t x = (*(const alchi_matrix_t *const *)a)->id, y = (*(const alchi_matrix_t *const *)b)->id;
+
+    return (x > y) - (x < y);
+}
+
+/* Live matrices with higher ids than `after`, in order. NULL: out of memory. */
+static const alchi_matrix_t **
+list_after(const alchi_catalog_t *catalog, uint64_t after, size_t *count_p)
+{
+    const alchi_matrix_t **found = calloc(HASH_COUNT(catalog->matrices) + 1, sizeof(*found)), *matrix;
+
+    *count_p = 0;
+    for (matrix = found ? catalog->matrices : NULL; matrix; matrix = matrix->hh.next) {
+        if (matrix->state == ALCHI_MATRIX_LIVE && matrix->id > after)
+            found[(*count_p)++] = matrix;
+    }
+    if (found)
+        qsort(found, *count_p, sizeof(*found), by_id);
+    return found;
+}
+
 ALCHI_HANDLER(alchi_on_list_matrices)
 {
+    const Alchw__ListMatrices *ask = message;
     Alchw__MatrixList list = ALCHW__MATRIX_LIST__INIT;
-    const alchi_catalog_t *catalog = &link->session->catalog;
-    size_t capacity = HASH_COUNT(catalog->matrices) + 1;
-    described_t *described = calloc(capacity, sizeof(*described));
-    const alchi_matrix_t *matrix;
+    size_t count;
+    const alchi_matrix_t **found = list_after(&link->session->catalog, ask->after, &count);
+    described_t *described = calloc(LIST_MAX, sizeof(*described));
     alch_error_t error;
 
-    (void)driver, (void)message;
-    list.matrices = calloc(capacity, sizeof(*list.matrices));
-    if (!described || !list.matrices) {
+    (void)driver;
+    list.matrices = calloc(LIST_MAX, sizeof(*list.matrices));
+    if (found && described && list.matrices) {
+        list.has_more = list.more = count > LIST_MAX;
+        list.n_matrices = count > LIST_MAX ? LIST_MAX : count;
+        for (size_t k = 0; k < list.n_matrices; k++) {
+            list.matrices[k] = &described[k].message;
+            alchi_catalog_describe(found[k], &described[k].message, &described[k].layout, described[k].busy);
+        }
+        alchi_link_reply(link, frame->id, ALCHI_MATRIX_LIST, &list);
+    } else {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
         alchi_link_fail(link, frame->id, &error);
-        goto out;
     }
-    for (matrix = catalog->matrices; matrix; matrix = matrix->hh.next) {
-        if (matrix->state != ALCHI_MATRIX_LIVE)
-            continue;
-        list.matrices[list.n_matrices] = &described[list.n_matrices].message;
-        alchi_catalog_describe(matrix, &described[list.n_matrices].message, &described[list.n_matrices].layout,
-                               described[list.n_matrices].busy);
-        list.n_matrices++;
-    }
-    alchi_link_reply(link, frame->id, ALCHI_MATRIX_LIST, &list);
-out:
+    free(found);
     free(described);
     free(list.matrices);
 }

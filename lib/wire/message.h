@@ -32,7 +32,7 @@
     X(MATRIX, 24, matrix)                            \
     X(FREE_MATRIX, 25, matrix_id)                    \
     X(GET_MATRIX, 26, matrix_id)                     \
-    X(LIST_MATRICES, 27, empty)                      \
+    X(LIST_MATRICES, 27, list_matrices)              \
     X(MATRIX_LIST, 28, matrix_list)                  \
     X(LOAD_LIBRARY, 29, load_library)                \
     X(LIBRARY, 30, library)                          \

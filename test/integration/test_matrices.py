@@ -163,6 +163,31 @@ def test_listing(als):
     assert a.info["busy"] == "" and a.info["workers"] == 3
 
 
+def test_a_long_list_comes_in_parts(als):
+    """More than one message holds; each name takes as much as it may."""
+    made = [als.create_matrix((1, 1), name="\u20ac" * 21) for _ in range(2500)]
+    listed = als.list_matrices()
+    assert [h.id for h in listed] == [h.id for h in made]
+    assert all(h.name == "\u20ac" * 21 for h in listed)
+    listed[2499].write(np.ones((1, 1)))
+    assert np.asarray(made[2499]) == 1
+    for handle in made[:1500]:
+        handle.free()
+    assert [h.id for h in als.list_matrices()] == [h.id for h in made[1500:]]
+
+
+@pytest.mark.parametrize("shared_memory", [0, 1])
+def test_times_of_a_fetch_in_one_message(daemon, shared_memory):
+    """What the workers took is known although nothing comes after it."""
+    with daemon.connect(workers=3, shared_memory=shared_memory) as als:
+        handle = als.send_matrix(sample((900, 50)), layout="VC_STAR")
+        _, timings = handle._read()
+        assert [t.messages for t in timings] == [1, 1, 1] and sum(t.bytes for t in timings) == handle.nbytes
+        assert all(t.send > 0 for t in timings)
+        _, timings = handle._read((30, 10, 300, 20))  # columns are cut, and put together before they are sent
+        assert all(t.send > 0 and t.serialize > 0 for t in timings)
+
+
 def test_two_sessions_do_not_see_each_other(daemon):
     with daemon.connect(workers=2) as one, daemon.connect(workers=2) as two:
         h = one.send_matrix(sample((5, 5)))

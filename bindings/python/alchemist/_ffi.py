@@ -178,6 +178,7 @@ _PROTOTYPES = {
     "matrix_facts": (_R(MatrixInfo), [_P]),
     "matrix_refresh": (_I, [_P, _E]),
     "matrix_transform_submit": (_I, [_P, _R(Layout), _I, C.c_uint, _S, _PP, _E]),
+    "matrix_open_all": (_I, [_P, _R(_R(_P)), _R(_Z), _E]),
     "matrix_list": (_I, [_P, _R(_R(MatrixInfo)), _R(_Z), _E]),
     "matrix_grow": (_I, [_P, _L, _E]),
     "matrix_missing": (_I, [_P, _R(Rect), _Z, _R(_Z), _E]),

@@ -380,13 +380,12 @@ class AlchemistSession:
 
     def list_matrices(self):
         """Handles of all matrices of the session."""
-        array, count = C.POINTER(_ffi.MatrixInfo)(), C.c_size_t()
-        _ffi.patient("matrix_list", self._handle(), C.byref(array), C.byref(count))
+        array, count = C.POINTER(C.c_void_p)(), C.c_size_t()
+        _ffi.patient("matrix_open_all", self._handle(), C.byref(array), C.byref(count))
         try:
-            ids = [info.id for info in itertools.islice(array, count.value)]
+            return [MatrixHandle(self, C.c_void_p(pointer)) for pointer in itertools.islice(array, count.value)]
         finally:
             _ffi.free(array)
-        return [self.matrix(i) for i in ids]
 
     def _discard(self, handle):
         """Free what a failed send left behind; the error that is under way counts, not this one."""
