@@ -144,6 +144,33 @@ def test_a_worker_that_stops_during_a_fetch(daemon):
         assert np.array_equal(np.asarray(h), a)
 
 
+@pytest.mark.parametrize("shared_memory", [0, 1])
+def test_a_write_to_a_worker_that_stops_is_resumed(daemon, shared_memory):
+    """It stops after bytes have moved; afterwards only what did not arrive is sent again."""
+    with daemon.connect(workers=3, transfer_timeout_ms=1500, message_bytes=1 << 16, messages_in_flight=2,
+                        shared_memory=shared_memory) as als:
+        a = np.random.default_rng(0).random((6000, 6000))
+        h = als.create_matrix(a.shape, layout="VC_STAR")
+        h.write(a[:10])
+        stopped = als.workers[1]
+
+        def stop(done, total):
+            if done:
+                os.kill(stopped.pid, signal.SIGSTOP)
+
+        try:
+            with pytest.raises(TimeoutError, match=f"worker {stopped.id}"):
+                h.write(a, progress=stop)
+            with pytest.raises(TimeoutError, match=f"worker {stopped.id}"):
+                h.missing()
+        finally:
+            os.kill(stopped.pid, signal.SIGCONT)
+        with pytest.raises(alchemist.AlchemistError, match="not written"):
+            h.fetch()
+        assert 0 < h.resume(a) < a[10:].nbytes
+        assert h.complete and np.array_equal(np.asarray(h), a)
+
+
 def test_a_client_killed_in_mid_transfer(daemon):
     code = ("import sys; sys.path[:0] = %r; import alchemist, numpy as np\n"
             "als = alchemist.connect(connection_file=%r, workers=4); a = np.ones((10000, 4000))\n"
