@@ -172,6 +172,60 @@ def test_without_space_tcp_is_used(own_daemon, folder):
         assert [line.count(REFUSED) for line in log.splitlines() if "[warning]" in line] == [1, 1]  # one per worker
 
 
+def run_client(program, daemon, *arguments, **options):
+    ended = subprocess.run([sys.executable, "-c", program, str(TOP / "bindings" / "python"), *map(str, arguments)],
+                           capture_output=True, text=True, timeout=30 * PATIENCE, **options)
+    assert ended.stdout == "done\n", ended.stderr
+
+
+NARROW = """
+import os, resource, sys
+sys.path.insert(0, sys.argv[1])
+import alchemist, numpy as np
+a = np.arange(60000.).reshape(300, 200)
+with alchemist.connect(connection_file=sys.argv[2], workers=1, transfer_threads=1) as als:
+    h = als.create_matrix(a.shape)
+    first = os.dup(0)
+    os.close(first)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first + 1, limit[1]))
+    h.write(a)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert np.array_equal(h.fetch(), a)
+print("done")
+"""
+
+
+def test_a_client_without_a_descriptor_for_it_uses_tcp(own_daemon, folder):
+    """The socket takes its last one, so that the memory does not arrive."""
+    daemon = own_daemon(1, "--log-level", "debug")
+    run_client(NARROW, daemon, daemon.connection_file)
+    assert "warning" not in daemon.log()
+    with daemon.connect(workers=1) as als:
+        check(als, matrix(30))
+
+
+OTHER_USER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import alchemist, numpy as np
+os.setgid(65534)
+os.setuid(65534)
+a = np.arange(60000.).reshape(300, 200)
+with alchemist.connect(sys.argv[2], token=os.environ["TOKEN"], workers=1) as als:
+    assert np.array_equal(als.send_matrix(a).fetch(), a)
+print("done")
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_user_with_the_token(own_daemon, folder):
+    daemon = own_daemon(1, "--log-level", "debug")
+    token = daemon.connection["token"]
+    run_client(OTHER_USER, daemon, f"127.0.0.1:{daemon.port}", env={**os.environ, "TOKEN": token})
+    assert daemon.log().count(USED) == 1 and "warning" not in daemon.log()
+
+
 # ---- namespaces ----
 
 FETCHER = """

@@ -258,6 +258,76 @@ START_TEST(end_comes_after_what_was_sent)
 }
 END_TEST
 
+/* ---- memory of the stream's own ---- */
+
+/* At every place of the ring what is reserved, and what has come, is one run of memory. */
+START_TEST(made_in_the_ring)
+{
+    const size_t most = RING / 4;
+    size_t done = 0, step = 1, filled;
+    const uint8_t *here;
+    uint8_t *place;
+
+    open_ends(RING);
+    ck_assert_uint_eq(alchi_stream_reserve_max(end[0]), most);
+    ck_assert_ptr_null(alchi_stream_peek(end[1], &filled));
+    for (int round = 0; round < 3000; round++) {
+        ck_assert_ptr_nonnull(place = alchi_stream_reserve(end[0], most));
+        for (size_t k = 0; k < step; k++)
+            place[k] = letter(done + k);
+        ck_assert_ptr_null(alchi_stream_peek(end[1], &filled));
+        alchi_stream_commit(end[0], step);
+        ck_assert_ptr_nonnull(here = alchi_stream_peek(end[1], &filled));
+        ck_assert_uint_eq(filled, step);
+        for (size_t k = 0; k < step; k++)
+            if (here[k] != letter(done + k))
+                ck_abort_msg("byte %zu", done + k);
+        alchi_stream_consume(end[1], step);
+        done += step;
+        step = step * 7 % 1021 + 1;
+    }
+}
+END_TEST
+
+START_TEST(no_room_to_make)
+{
+    uint8_t bytes[RING] = {0};
+
+    open_ends(RING);
+    ck_assert_int_eq(pair_send(end[0], bytes, RING - 100), RING - 100);
+    ck_assert_ptr_nonnull(alchi_stream_reserve(end[0], 100));
+    ck_assert_ptr_null(alchi_stream_reserve(end[0], 101));
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert(!fires(end[0], POLLOUT));
+    alchi_stream_consume(end[1], RING / 4 - 101); /* a byte less than a waiting writer hopes for */
+    ck_assert(!fires(end[0], POLLOUT));
+    alchi_stream_consume(end[1], 1);
+    ck_assert(fires(end[0], POLLOUT));
+    ck_assert_ptr_nonnull(alchi_stream_reserve(end[0], RING / 4));
+    alchi_stream_destroy(end[1]);
+    end[1] = NULL;
+    ck_assert(fires(end[0], POLLOUT));
+    ck_assert_ptr_null(alchi_stream_reserve(end[0], 1));
+    ck_assert_int_eq(errno, EPIPE);
+}
+END_TEST
+
+START_TEST(a_socket_has_no_memory)
+{
+    size_t filled;
+    int fd[2];
+
+    pair_unix(fd);
+    for (int i = 0; i < 2; i++)
+        end[i] = alchi_stream_create(fd[i]);
+    ck_assert_int_eq(pair_send(end[0], "x", 1), 1);
+    ck_assert_uint_eq(alchi_stream_reserve_max(end[0]), 0);
+    ck_assert_ptr_null(alchi_stream_reserve(end[0], 1));
+    ck_assert_int_eq(errno, EOPNOTSUPP);
+    ck_assert_ptr_null(alchi_stream_peek(end[1], &filled));
+}
+END_TEST
+
 /* ---- bad peers ---- */
 
 /* In the middle of a write, at any point: its end is seen, and what was published before can be read. */
@@ -346,6 +416,93 @@ START_TEST(impossible_counts)
 }
 END_TEST
 
+static uint64_t
+wild(uint64_t *state)
+{
+    uint64_t x = *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+
+    return x >> 62 == 0 ? x : x >> 62 == 1 ? UINT64_MAX - (x >> 50) : (x >> 40) % (2 * RING);
+}
+
+typedef struct {
+    alchi_rings_t *rings;
+    _Atomic bool stop;
+    uint64_t seed;
+} scribbler_t;
+
+/* A peer that writes anything to all that both see, at any moment. */
+static void *
+scribble(void *context)
+{
+    scribbler_t *scribbler = context;
+    alchi_ring_shared_t *shared[] = {scribbler->rings->in.shared, scribbler->rings->out.shared};
+    uint64_t state = scribbler->seed;
+
+    while (!atomic_load(&scribbler->stop)) {
+        alchi_ring_shared_t *one = shared[wild(&state) & 1];
+
+        atomic_store(&one->written, wild(&state));
+        atomic_store(&one->read, wild(&state));
+        atomic_store(&one->reader_waits, (uint32_t)wild(&state));
+        atomic_store(&one->writer_waits, (uint32_t)wild(&state));
+    }
+    return NULL;
+}
+
+/* Guarded bytes around what is read: nothing is written beyond, nothing faults, and in the end it is broken. */
+static void
+use_wildly(alchi_stream_t *stream, uint64_t *state)
+{
+    static uint8_t bytes[3 * RING];
+    size_t size = wild(state) % RING, filled;
+    ssize_t n;
+
+    memset(bytes + RING + size, 0x5a, RING - size);
+    n = alchi_stream_read(stream, bytes + RING, size);
+    ck_assert_int_le(n, (ssize_t)size);
+    for (size_t k = size; k < RING; k++)
+        if (bytes[RING + k] != 0x5a)
+            ck_abort_msg("byte %zu behind the %zu", k - size, size);
+    ck_assert_int_le(pair_send(stream, bytes, size), (ssize_t)size);
+    if (alchi_stream_peek(stream, &filled)) {
+        ck_assert_uint_le(filled, RING);
+        alchi_stream_consume(stream, filled);
+    }
+    if (alchi_stream_reserve(stream, size))
+        alchi_stream_commit(stream, size);
+    fires(stream, (short)(state[0] >> 60 & 1 ? POLLIN : POLLIN | POLLOUT));
+    alchi_stream_idle(stream);
+}
+
+START_TEST(wild_counts)
+{
+    uint64_t state = (uint64_t)_i + 1;
+
+    for (int round = 0; round < 40; round++) {
+        scribbler_t scribbler = {.seed = wild(&state)};
+        alchi_rings_t *rings;
+        pthread_t thread;
+        int fd[2], memory;
+
+        pair_unix(fd);
+        unit_code(alchi_rings_create(RING, &rings, &memory, &err), ALCH_OK);
+        unit_code(alchi_rings_map(memory, RING, &scribbler.rings, &err), ALCH_OK);
+        close(memory);
+        end[0] = alchi_stream_create(fd[0]);
+        unit_code(alchi_stream_share(end[0], rings), ALCH_OK);
+        ck_assert_int_eq(pthread_create(&thread, NULL, scribble, &scribbler), 0);
+        for (int k = 0; k < 50; k++)
+            use_wildly(end[0], &state);
+        atomic_store(&scribbler.stop, true);
+        pthread_join(thread, NULL);
+        alchi_stream_destroy(end[0]);
+        end[0] = NULL;
+        alchi_rings_destroy(scribbler.rings);
+        close(fd[1]);
+    }
+}
+END_TEST
+
 /* ---- agreeing ---- */
 
 static void *
@@ -359,6 +516,39 @@ grant(void *context)
         alchi_shm_grant(context, frame.id, NULL);
     alchi_message_free(message);
     return NULL;
+}
+
+/* A frame that is made in the ring arrives as any other. */
+static void
+check_made(alchi_channel_t *from, alchi_channel_t *to)
+{
+    alchi_frame_t frame = {.type = ALCHI_DATA_BLOCK, .flags = ALCHI_FRAME_REPLY, .id = 9, .payload = 1000};
+    Alchw__DataBlock block = ALCHW__DATA_BLOCK__INIT;
+    ProtobufCMessage *message;
+    const uint8_t *here;
+    uint8_t *place;
+    size_t size;
+
+    block.has_pack_ns = true;
+    block.pack_ns = 12345;
+    frame.payload = (uint32_t)alchi_channel_make_max(from) + 2048;
+    unit_code(alchi_channel_make_payload(from, &frame, &block, &place), ALCH_EUNSUPPORTED);
+    frame.payload = 1000;
+    unit_code(alchi_channel_make_payload(from, &frame, &block, &place), ALCH_OK);
+    for (size_t k = 0; k < 1000; k++)
+        place[k] = letter(k);
+    alchi_channel_send_made(from, &frame);
+    unit_code(alchi_channel_receive_by(to, alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
+    ck_assert_uint_eq(frame.id, 9);
+    ck_assert_uint_eq(frame.payload, 1000);
+    ck_assert_uint_eq(((Alchw__DataBlock *)message)->pack_ns, 12345);
+    alchi_message_free(message);
+    ck_assert_ptr_nonnull(here = alchi_channel_peek_payload(to, &size));
+    ck_assert_uint_eq(size, 1000);
+    for (size_t k = 0; k < 1000; k++)
+        ck_assert_uint_eq(here[k], letter(k));
+    alchi_channel_take_payload(to, here, 1000);
+    ck_assert_ptr_null(alchi_channel_peek_payload(to, &size));
 }
 
 START_TEST(ask_and_grant)
@@ -385,6 +575,7 @@ START_TEST(ask_and_grant)
         ck_assert_uint_eq(frame.id, 3);
         alchi_message_free(message);
     }
+    check_made(channel[0], channel[1]);
 }
 END_TEST
 
@@ -551,7 +742,11 @@ unit_suite(Suite *suite)
     tcase_add_test(bytes, no_system_call_for_who_does_not_wait);
     tcase_add_test(bytes, end_comes_after_what_was_sent);
     suite_add_tcase(suite, bytes);
+    tcase_add_test(bytes, made_in_the_ring);
+    tcase_add_test(bytes, no_room_to_make);
+    tcase_add_test(bytes, a_socket_has_no_memory);
     tcase_add_checked_fixture(bad, NULL, teardown);
+    tcase_add_loop_test(bad, wild_counts, 0, 4);
     tcase_add_test(bad, killed_peer);
     tcase_add_loop_test(bad, impossible_counts, 0, 10);
     suite_add_tcase(suite, bad);
