@@ -18,7 +18,11 @@ static const char eigvals_doc[] = "Not offered: every call fails (UnsupportedErr
 static int
 linalg_not_offered(alch_call_t *call)
 {
-    return call->host->fail(call, ALCH_EUNSUPPORTED, "linalg.%s is not offered: %s", call->function, WHY);
+    return call->host->fail(
+        call, ALCH_EUNSUPPORTED,
+        "linalg.%s is not offered: ScaLAPACK decomposes symmetric and Hermitian matrices only (eigh, "
+        "eigvalsh); for singular values there is svd",
+        call->function);
 }
 
 static const alch_operation_t operations[] = {

@@ -1,5 +1,5 @@
 /* linalg: dense linear algebra over ScaLAPACK, with the names and conventions of NumPy and SciPy. */
-#include "linalg.h"
+#include "spectral.h"
 
 #include <string.h>
 
@@ -9,8 +9,11 @@
 static const linalg_area_t *const areas[] = {
     &linalg_products,
     &linalg_sums,
+    &linalg_norms,
     &linalg_solvers,
+    &linalg_inverses,
     &linalg_cholesky_area,
+    &linalg_svd_area,
     &linalg_exponential,
     &linalg_absent,
 };

@@ -1,0 +1,227 @@
+/* Inverse and determinant, from the LU factorization. */
+#include "lu.h"
+#include "spectral.h"
+
+#include <complex.h>
+#include <math.h>
+
+static const int one = 1;
+
+static const char inv_doc[] =
+    "The inverse of a square matrix. To solve equations use solve, which is faster and more accurate.\n\n"
+    "Method: LU factorization with partial pivoting, PxGETRF and PxGETRI.\n"
+    "Memory: the result, and a workspace of a few columns of blocks.\n"
+    "Errors: a pivot that is exactly zero (NumericError, which is a LinAlgError: \"Singular matrix\"); NaN or "
+    "infinite\n"
+    "entries (NumericError naming the first); not square (InvalidError); no memory or beyond 32-bit indices\n"
+    "(LimitError).\n\n"
+    "a: n x n\n"
+    "inverse: n x n, block-cyclic\n";
+
+static const char det_doc[] =
+    "The determinant of a square matrix.\n\n"
+    "Method: the product of the pivots of its LU factorization (PxGETRF). Beyond the range of double precision it is\n"
+    "0 or infinite: see slogdet.\n"
+    "Memory: a copy of a.\n"
+    "Errors: NaN or infinite entries (NumericError naming the first); not square (InvalidError); no memory or beyond\n"
+    "32-bit indices (LimitError).\n\n"
+    "a: n x n\n"
+    "determinant: a number, complex if a is; 1 for an empty matrix\n";
+
+static const char slogdet_doc[] =
+    "Sign and logarithm of the absolute value of the determinant: det = sign exp(logabsdet).\n\n"
+    "Method: the pivots of the LU factorization (PxGETRF).\n"
+    "Memory: a copy of a.\n"
+    "Errors: as det.\n\n"
+    "a: n x n\n"
+    "sign: 1, -1, or 0 for a singular matrix; of a complex one a number of absolute value 1\n"
+    "logabsdet: a number; -inf for a singular matrix\n";
+
+/* ---- inverse ---- */
+
+/* Sizes from PxGETRI itself, which only looks at the descriptor. */
+static void
+query(linalg_t *la, int n, int64_t *work_p, int64_t *iwork_p)
+{
+    int desc[9], ask = -1, wanted = 1, info, pivot = 1;
+    double answer[2] = {0, 0};
+
+    *work_p = *iwork_p = 1;
+    linalg_descriptor(la, n, n, desc);
+    if (!la->here || n == 0)
+        return;
+    la->k->getri(&n, NULL, &one, &one, desc, &pivot, answer, &ask, &wanted, &ask, &info);
+    *work_p = linalg_queried(la, answer);
+    *iwork_p = wanted;
+}
+
+static int
+inv(linalg_t *la)
+{
+    int *iwork, code, info, n, lwork, liwork;
+    int64_t size, words, iwords;
+    linalg_lu_t lu;
+    void *work;
+
+    if ((code = linalg_lu_begin(la, &size, &lu)))
+        return code;
+    n = size > INT32_MAX ? 0 : (int)size;
+    query(la, n, &words, &iwords);
+    linalg_expect_bytes(la, words * (int64_t)la->k->entry + iwords * (int64_t)sizeof(int));
+    if ((code = linalg_need(la)) || (code = linalg_lu_factor(la, &lu, &info)))
+        return code;
+    if (info)
+        return linalg_singular(la, "a", info);
+    if ((code = linalg_alloc(la, words * (int64_t)la->k->entry, &work)) ||
+        (code = linalg_alloc(la, iwords * (int64_t)sizeof(int), &iwork)) ||
+        (code = linalg_stage(la, 0.4, "inverse from the factors")))
+        return code;
+    lwork = (int)words;
+    liwork = (int)iwords;
+    if (la->here && n)
+        la->k->getri(&n, lu.A.data, &one, &one, lu.A.desc, lu.pivots, work, &lwork, iwork, &liwork, &info);
+    if ((code = linalg_info(la, "GETRI", &info)))
+        return code;
+    return info ? linalg_singular(la, "a", info) : linalg_return(la, "inverse", &lu.A);
+}
+
+static int
+linalg_inv(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = inv(&la);
+    return linalg_end(&la, code);
+}
+
+/* ---- determinant ---- */
+
+/* mantissa * 2^exponent */
+typedef struct {
+    double _Complex mantissa;
+    int64_t exponent;
+} product_t;
+
+static void
+times(product_t *product, double _Complex x)
+{
+    int exponent;
+    double size;
+
+    product->mantissa *= x;
+    size = fmax(fabs(creal(product->mantissa)), fabs(cimag(product->mantissa)));
+    if (size == 0)
+        return;
+    (void)frexp(size, &exponent);
+    product->mantissa = CMPLX(ldexp(creal(product->mantissa), -exponent), ldexp(cimag(product->mantissa), -exponent));
+    product->exponent += exponent;
+}
+
+static product_t
+pivots_here(const linalg_t *la, const linalg_lu_t *lu)
+{
+    const alch_block_t *block = &lu->A.block;
+    product_t product = {1, 0};
+
+    for (int64_t j = 0; j < block->local_n; j++) {
+        int64_t column = linalg_col(block, j), at = linalg_local(block, column, column);
+
+        if (at >= 0)
+            times(&product, linalg_get(la->dtype, block->data, at));
+    }
+    /* Each interchange turns the sign. */
+    for (int64_t i = 0; la->here && la->mycol == 0 && i < block->local_m; i++)
+        if (lu->pivots[i] != linalg_row(block, i) + 1)
+            product.mantissa = -product.mantissa;
+    return product;
+}
+
+static product_t
+pivots_of_all(linalg_t *la, const linalg_lu_t *lu)
+{
+    product_t product = pivots_here(la, lu);
+    int64_t exponent;
+
+    MPI_Allreduce(&product.exponent, &exponent, 1, MPI_INT64_T, MPI_SUM, la->call->comm);
+    /* Mantissas lie between 1/2 and sqrt(2): even a thousand of them stay in range. */
+    MPI_Allreduce(MPI_IN_PLACE, &product.mantissa, 1, MPI_C_DOUBLE_COMPLEX, MPI_PROD, la->call->comm);
+    product.exponent = exponent;
+    return product;
+}
+
+static int
+determinant(linalg_t *la, product_t *product_p)
+{
+    linalg_lu_t lu;
+    int64_t n;
+    int code, info;
+
+    if ((code = linalg_lu_begin(la, &n, &lu)) || (code = linalg_need(la)) || (code = linalg_lu_factor(la, &lu, &info)))
+        return code;
+    *product_p = pivots_of_all(la, &lu);
+    if (info)
+        product_p->mantissa = 0;
+    return ALCH_OK;
+}
+
+static int
+det(linalg_t *la)
+{
+    product_t product;
+    int code = determinant(la, &product), exponent;
+
+    if (code)
+        return code;
+    exponent = product.exponent > 4000 ? 4000 : product.exponent < -4000 ? -4000 : (int)product.exponent;
+    return linalg_return_scalar(
+        la, "determinant", CMPLX(ldexp(creal(product.mantissa), exponent), ldexp(cimag(product.mantissa), exponent)));
+}
+
+static int
+slogdet(linalg_t *la)
+{
+    product_t product;
+    int code = determinant(la, &product);
+    double size;
+
+    if (code)
+        return code;
+    size = cabs(product.mantissa);
+    code = linalg_return_scalar(la, "sign", size == 0 ? 0 : product.mantissa / size);
+    return code ? code
+                : la->host->ret_real(la->call, "logabsdet",
+                                     size == 0 ? -INFINITY : log(size) + (double)product.exponent * M_LN2);
+}
+
+static int
+linalg_det(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = det(&la);
+    return linalg_end(&la, code);
+}
+
+static int
+linalg_slogdet(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = slogdet(&la);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"inv", "The inverse of a matrix.", "a:matrix -> inverse:matrix", inv_doc, 0, linalg_inv},
+    {"det", "The determinant of a matrix.", "a:matrix -> determinant:complex128", det_doc, 0, linalg_det},
+    {"slogdet", "Sign and logarithm of the determinant.", "a:matrix -> sign:complex128, logabsdet:float64", slogdet_doc,
+     0, linalg_slogdet},
+};
+
+LINALG_AREA(linalg_inverses, operations);

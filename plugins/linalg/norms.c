@@ -1,0 +1,277 @@
+/* Norms by passes over the entries, in any layout; those that need singular values by their decomposition. */
+#include "linalg.h"
+#include "spectral.h"
+
+#include <ctype.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Sums of so many rows or columns are added up at a time. */
+#define CHUNK (1 << 16)
+
+static const char norm_doc[] =
+    "A norm of a matrix; of a vector, which is a matrix of one column, too.\n\n"
+    "Method: \"fro\", \"max\", 1, -1, inf and -inf are found by passes over the entries in double precision, without\n"
+    "overflow; 2, -2 and \"nuc\" from the singular values (see svdvals).\n"
+    "Memory: 1 MiB; with 2, -2 and \"nuc\" that of svdvals.\n"
+    "NaN anywhere makes the norm NaN, as in NumPy; 2, -2 and \"nuc\" refuse NaN and Inf (NumericError).\n"
+    "Errors: an unknown ord (InvalidError).\n\n"
+    "a: m x n, any type and layout\n"
+    "ord: \"fro\" root of the sum of squares; 1 largest sum of absolute values of a column, -1 the smallest; inf of a\n"
+    "row, -inf the smallest; \"max\" the largest absolute value; 2 the largest singular value, -2 the smallest; "
+    "\"nuc\"\n"
+    "their sum\n"
+    "norm: a number; 0 for empty matrices\n";
+
+typedef enum { FRO, MAX, COLUMNS, ROWS, SPECTRAL, NUCLEAR, UNKNOWN } kind_t;
+
+/* Absolute values of the `count` entries at x, as doubles. */
+static void
+absolute(alch_dtype_t dtype, const void *x, int64_t count, double *y)
+{
+    switch (dtype) {
+    case ALCH_FLOAT64:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = fabs(((const double *)x)[i]);
+        break;
+    case ALCH_FLOAT32:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = fabsf(((const float *)x)[i]);
+        break;
+    case ALCH_COMPLEX128:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = hypot(((const double *)x)[2 * i], ((const double *)x)[2 * i + 1]);
+        break;
+    case ALCH_COMPLEX64:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = hypot(((const float *)x)[2 * i], ((const float *)x)[2 * i + 1]);
+        break;
+    case ALCH_INT64:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = fabs((double)((const int64_t *)x)[i]);
+        break;
+    case ALCH_INT32:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = fabs((double)((const int32_t *)x)[i]);
+        break;
+    }
+}
+
+/* The larger one, or NaN if one of them is. */
+static double
+larger(double a, double b)
+{
+    return isnan(a) || a > b ? a : b;
+}
+
+static size_t
+entry_bytes(alch_dtype_t dtype)
+{
+    return dtype == ALCH_COMPLEX128 ? 16 : dtype == ALCH_FLOAT32 || dtype == ALCH_INT32 ? 4 : 8;
+}
+
+/* What a pass over the local entries keeps. */
+typedef struct {
+    double largest;
+    double scale, squares; /* sum of squares = scale^2 squares */
+} sums_t;
+
+static void
+add_squares(sums_t *sums, const double *y, int64_t count)
+{
+    double largest = 0, squares = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        largest = larger(y[i], largest);
+    sums->largest = larger(largest, sums->largest);
+    if (largest == 0 || !isfinite(largest))
+        return;
+    if (largest > sums->scale) {
+        sums->squares *= (sums->scale / largest) * (sums->scale / largest);
+        sums->scale = largest;
+    }
+    for (int64_t i = 0; i < count; i++)
+        squares += (y[i] / sums->scale) * (y[i] / sums->scale);
+    sums->squares += squares;
+}
+
+/* Fro and max: all that is here, once. */
+static sums_t
+pass(const alch_block_t *a)
+{
+    sums_t sums = {0, 0, 0};
+    double y[256];
+
+    for (int64_t j = 0; a->replica == 0 && j < a->local_n; j++) {
+        for (int64_t i = 0; i < a->local_m; i += 256) {
+            int64_t count = a->local_m - i < 256 ? a->local_m - i : 256;
+
+            absolute(a->dtype, (const char *)a->data + (size_t)(i + j * a->lld) * entry_bytes(a->dtype), count, y);
+            add_squares(&sums, y, count);
+        }
+    }
+    return sums;
+}
+
+/* MPI_MAX of a NaN may be anything: NaN travels as a flag beside it. */
+static double
+largest_of_all(const linalg_t *la, double mine)
+{
+    double parts[2] = {isnan(mine) ? 0 : mine, isnan(mine)};
+
+    MPI_Allreduce(MPI_IN_PLACE, parts, 2, MPI_DOUBLE, MPI_MAX, la->call->comm);
+    return parts[1] > 0 ? NAN : parts[0];
+}
+
+static double
+frobenius(const linalg_t *la, const alch_block_t *a)
+{
+    sums_t sums = pass(a);
+    double scale = largest_of_all(la, sums.largest), part, total;
+
+    if (scale == 0 || !isfinite(scale))
+        return scale;
+    part = sums.squares * (sums.scale / scale) * (sums.scale / scale);
+    MPI_Allreduce(&part, &total, 1, MPI_DOUBLE, MPI_SUM, la->call->comm);
+    return scale * sqrt(total);
+}
+
+/* How many of the first `end` rows or columns are here. */
+static int64_t
+before(const alch_block_t *a, int64_t end, bool rows)
+{
+    const alch_layout_t *layout = &a->layout;
+
+    return rows ? linalg_numroc(end, layout->mb, a->myrow, layout->nprow)
+                : linalg_numroc(end, layout->nb, a->mycol, layout->npcol);
+}
+
+/* sums[k] := what is here of the k-th of `count` rows or columns from `first`. */
+static void
+add_chunk(const alch_block_t *a, bool rows, int64_t first, int64_t count, double *sums)
+{
+    int64_t i0 = 0, i1 = a->local_m, j0 = 0, j1 = a->local_n;
+    double y[256];
+
+    memset(sums, 0, (size_t)count * sizeof(*sums));
+    if (a->replica != 0)
+        return;
+    *(rows ? &i0 : &j0) = before(a, first, rows);
+    *(rows ? &i1 : &j1) = before(a, first + count, rows);
+    for (int64_t j = j0; j < j1; j++) {
+        double *column = sums + (rows ? 0 : linalg_col(a, j) - first);
+
+        for (int64_t i = i0; i < i1; i += 256) {
+            int64_t here = i1 - i < 256 ? i1 - i : 256;
+
+            absolute(a->dtype, (const char *)a->data + (size_t)(i + j * a->lld) * entry_bytes(a->dtype), here, y);
+            for (int64_t k = 0; k < here; k++)
+                *(rows ? &sums[linalg_row(a, i + k) - first] : column) += y[k];
+        }
+    }
+}
+
+/* The largest, or smallest, sum of absolute values of a row or column. */
+static int
+extreme_sum(linalg_t *la, const alch_block_t *a, bool rows, bool smallest, double *norm_p)
+{
+    int64_t total = rows ? a->m : a->n;
+    double *sums, extreme = smallest ? INFINITY : 0;
+    int code = linalg_alloc(la, (total < CHUNK ? total : CHUNK) * (int64_t)sizeof(*sums), &sums);
+
+    for (int64_t first = 0; !code && first < total; first += CHUNK) {
+        int count = (int)(total - first < CHUNK ? total - first : CHUNK);
+
+        add_chunk(a, rows, first, count, sums);
+        MPI_Allreduce(MPI_IN_PLACE, sums, count, MPI_DOUBLE, MPI_SUM, la->call->comm);
+        for (int k = 0; k < count; k++)
+            extreme = smallest ? -larger(-sums[k], -extreme) : larger(sums[k], extreme);
+    }
+    *norm_p = extreme;
+    return code;
+}
+
+int
+linalg_norm1(linalg_t *la, const linalg_matrix_t *A, double *norm_p)
+{
+    return extreme_sum(la, &A->block, false, false, norm_p);
+}
+
+static kind_t
+parse(const char *text, bool *smallest_p)
+{
+    char *end;
+    double number = strtod(text, &end);
+
+    *smallest_p = number < 0;
+    if (!strcasecmp(text, "fro") || !strcasecmp(text, "f"))
+        return FRO;
+    if (!strcasecmp(text, "max"))
+        return MAX;
+    if (!strcasecmp(text, "nuc"))
+        return NUCLEAR;
+    if (end == text || *end)
+        return UNKNOWN;
+    number = fabs(number);
+    return number == 1 ? COLUMNS : number == 2 ? SPECTRAL : isinf(number) ? ROWS : UNKNOWN;
+}
+
+static int
+spectral(linalg_t *la, kind_t kind, bool smallest, double *norm_p)
+{
+    double *s;
+    int64_t count;
+    int code = linalg_values_of(la, "a", &s, &count);
+
+    *norm_p = 0;
+    if (!code && count)
+        *norm_p = smallest ? s[count - 1] : s[0];
+    for (int64_t k = 1; !code && kind == NUCLEAR && k < count; k++)
+        *norm_p += s[k];
+    return code;
+}
+
+static int
+norm(linalg_t *la)
+{
+    const char *ord = la->host->arg_string(la->call, "ord");
+    double value = 0;
+    bool smallest;
+    kind_t kind = parse(ord, &smallest);
+    alch_block_t a;
+    int code = ALCH_OK;
+
+    linalg_shape(la, "a", &a);
+    if (kind == UNKNOWN)
+        return linalg_fail(la, ALCH_EINVAL, "ord is '%s': fro, max, nuc, 1, -1, 2, -2, inf or -inf is expected", ord);
+    if (a.m == 0 || a.n == 0)
+        kind = MAX;
+    if (kind == FRO)
+        value = frobenius(la, &a);
+    else if (kind == MAX)
+        value = largest_of_all(la, pass(&a).largest);
+    else if (kind == COLUMNS || kind == ROWS)
+        code = extreme_sum(la, &a, kind == ROWS, smallest, &value);
+    else
+        code = spectral(la, kind, smallest, &value);
+    return code ? code : la->host->ret_real(la->call, "norm", value);
+}
+
+static int
+linalg_norm(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = norm(&la);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"norm", "A norm of a matrix.", "a:matrix, ord:string=\"fro\" -> norm:float64", norm_doc, 0, linalg_norm},
+};
+
+LINALG_AREA(linalg_norms, operations);

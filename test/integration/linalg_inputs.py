@@ -1,0 +1,63 @@
+"""Hard inputs and residuals for the tests of the library linalg."""
+
+import numpy as np
+
+DTYPES = ["float64", "float32", "complex128", "complex64"]
+# What a session of several workers may have: the default, a grid with idle workers, blocks that do not divide, and
+# what ScaLAPACK cannot use as it is.
+LAYOUTS = ["default", "block_cyclic(16,16,1,1)", "block_cyclic(24,24,2,1)", "block_cyclic(7,5)", "VC_STAR", "STAR_STAR",
+           "MC_MR", "CIRC_CIRC"]
+
+
+def eps(x):
+    """Of the type that a matrix is computed in."""
+    kind = np.asarray(x).dtype
+    return np.finfo(kind).eps if kind.kind in "fc" else np.finfo("float64").eps
+
+
+def random(rng, m, n, dtype="float64"):
+    """Normally distributed entries."""
+    x = rng.standard_normal((m, n))
+    if np.dtype(dtype).kind == "c":
+        x = x + 1j * rng.standard_normal((m, n))
+    return x.astype(dtype)
+
+
+def orthogonal(rng, n, dtype="float64"):
+    return np.linalg.qr(random(rng, n, n, dtype))[0].astype(dtype)
+
+
+def with_values(rng, m, n, values, dtype="float64"):
+    """An m x n matrix with these singular values."""
+    values = np.asarray(values, dtype="float64")
+    u = np.linalg.qr(random(rng, m, len(values), "complex128" if np.dtype(dtype).kind == "c" else "float64"))[0]
+    v = np.linalg.qr(random(rng, n, len(values), "complex128" if np.dtype(dtype).kind == "c" else "float64"))[0]
+    return (u * values @ v.conj().T).astype(dtype)
+
+
+def positive(rng, n, dtype="float64", condition=1e3):
+    """Hermitian, positive definite."""
+    q = orthogonal(rng, n, "complex128" if np.dtype(dtype).kind == "c" else "float64")
+    a = (q * np.geomspace(1, 1 / condition, n) @ q.conj().T).astype(dtype)
+    return (a + a.conj().T) / 2
+
+
+def hilbert(n, dtype="float64"):
+    i = np.arange(n)
+    return (1 / (i[:, None] + i + 1)).astype(dtype)
+
+
+def graded(rng, n, dtype="float64"):
+    """Rows that fall by ten orders of magnitude."""
+    return (np.geomspace(1, 1e-10, n)[:, None] * random(rng, n, n, dtype)).astype(dtype)
+
+
+def assert_close(got, expected, bound, what=""):
+    """|got - expected| <= bound, in the largest entry; NaN never passes."""
+    worst = np.max(np.abs(np.asarray(got) - np.asarray(expected)), initial=0)
+    assert worst <= bound, f"{what}: {worst:.3g} exceeds {bound:.3g}"
+
+
+def size(x):
+    """Frobenius norm in double precision, at least a little."""
+    return float(np.linalg.norm(np.asarray(x).astype("complex128"))) + np.finfo("float64").tiny
