@@ -1,5 +1,7 @@
 #include "worker/mem.h"
 
+#include "worker/touch.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -107,9 +109,12 @@ allocate(size_t bytes, bool zeroed)
         return memory ? memset(memory, 0, rounded) : NULL;
     }
     memory = reuse(bytes);
-    if (!memory)
-        return map(bytes);
-    return zeroed ? memset(memory, 0, bytes) : memory;
+    if (memory)
+        return zeroed ? memset(memory, 0, bytes) : memory;
+    memory = map(bytes);
+    if (memory && !zeroed && bytes >= HUGE_MIN)
+        alchi_touch(memory, bytes); /* data for it is on the way */
+    return memory;
 }
 
 void *
@@ -135,6 +140,7 @@ alchi_mem_free(void *memory, size_t bytes)
         free(memory);
         return;
     }
+    alchi_touch_forget(memory);
     pthread_mutex_lock(&pool.mutex);
     if (pages <= pool.limit) {
         trim(pool.limit - pages, BLOCKS);

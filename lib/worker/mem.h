@@ -12,7 +12,8 @@
 /** Zeroed bytes, aligned to 64 or more; pages are made when first touched. NULL: out of memory, or no bytes. */
 void *alchi_mem_alloc(size_t bytes);
 
-/** The same, but what the bytes hold is undefined: for what is written before it can be read. */
+/** The same, but what the bytes hold is undefined: for what is written before it can be read. Pages of large blocks are
+ *  touched meanwhile (worker/touch.h). */
 void *alchi_mem_alloc_dirty(size_t bytes);
 
 /** `bytes` as given to alchi_mem_alloc(). NULL is allowed. */

@@ -1,7 +1,10 @@
 #include "unit.h"
 #include "worker/mem.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
 
@@ -81,6 +84,64 @@ START_TEST(the_limit_holds)
 }
 END_TEST
 
+/* Whether the kernel touches pages on request at all (since Linux 5.14). */
+static bool
+can_touch(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool can = madvise(page, 4096, 23) == 0; /* MADV_POPULATE_WRITE */
+
+    munmap(page, 4096);
+    return can;
+}
+
+static bool
+is_resident(void *memory, size_t bytes)
+{
+    static unsigned char pages[64 * MIB / 4096];
+
+    ck_assert_int_eq(mincore(memory, bytes, pages), 0);
+    for (size_t k = 0; k < bytes / 4096; k++)
+        if (!(pages[k] & 1))
+            return false;
+    return true;
+}
+
+START_TEST(fresh_pages_are_touched)
+{
+    char *memory = alchi_mem_alloc_dirty(64 * MIB);
+
+    if (!can_touch()) {
+        printf("skipped: this kernel does not touch pages on request\n");
+    } else {
+        for (int k = 0; k < 1000 && !is_resident(memory, 64 * MIB); k++)
+            usleep(10000);
+        ck_assert(is_resident(memory, 64 * MIB));
+    }
+    ck_assert(all_zero(memory, 64 * MIB));
+    alchi_mem_free(memory, 64 * MIB);
+}
+END_TEST
+
+/* While they are being touched, or before, with neighbours that stay. */
+START_TEST(touched_blocks_can_go_any_time)
+{
+    char *blocks[100], *stays = alchi_mem_alloc_dirty(32 * MIB);
+
+    stays[0] = stays[32 * MIB - 1] = 7;
+    for (int round = 0; round < 20; round++) {
+        for (int k = 0; k < 100; k++)
+            blocks[k] = alchi_mem_alloc_dirty((size_t)(4 + k % 5) * MIB);
+        if (round % 2)
+            usleep(2000);
+        for (int k = 99; k >= 0; k--)
+            alchi_mem_free(blocks[k], (size_t)(4 + k % 5) * MIB);
+    }
+    ck_assert_int_eq(stays[0] + stays[32 * MIB - 1], 14);
+    alchi_mem_free(stays, 32 * MIB);
+}
+END_TEST
+
 void
 unit_suite(Suite *suite)
 {
@@ -89,5 +150,7 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, zeroed_and_aligned);
     tcase_add_test(tcase, what_is_kept_serves_again);
     tcase_add_test(tcase, the_limit_holds);
+    tcase_add_test(tcase, fresh_pages_are_touched);
+    tcase_add_test(tcase, touched_blocks_can_go_any_time);
     suite_add_tcase(suite, tcase);
 }

@@ -1,0 +1,17 @@
+/**
+ * @file worker/touch.h
+ * Fresh pages cost more than the copy into them: a thread of low priority touches those of new blocks from their
+ * beginning on, while the first bytes for them are still on the way. It exists while there is something to touch.
+ * MT-Safe.
+ */
+#ifndef ALCHI_TOUCH_H
+#define ALCHI_TOUCH_H
+
+#include <stddef.h>
+
+/** Begin to touch a mapping, whose contents do not change by it. It must be forgotten before it is unmapped. */
+void alchi_touch(void *memory, size_t bytes);
+/** Nobody touches the mapping any more; at most one step (a few milliseconds) is waited for. */
+void alchi_touch_forget(const void *memory);
+
+#endif
