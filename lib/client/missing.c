@@ -72,8 +72,9 @@ send_question(const inquiry_t *inquiry, const alch_rect_t *rect, alchi_deadline_
     part.j = rect->j;
     part.m = rect->m;
     part.n = rect->n;
-    ask.has_matrix = ask.has_max = true;
+    ask.has_matrix = ask.has_max = ask.has_version = true;
     ask.matrix = inquiry->matrix->facts.id;
+    ask.version = inquiry->matrix->version;
     ask.rect = &part;
     ask.max = ANSWER_RECTS;
     code = alchi_channel_send(inquiry->link->channel, ALCHI_DATA_MISSING, 0, ++inquiry->link->last_id, &ask);

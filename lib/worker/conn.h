@@ -119,6 +119,11 @@ int alchi_conn_check(const alchi_conn_t *conn, alch_error_t *err);
 /** Log that an answer has to be sent again. */
 void alchi_conn_note_again(const alchi_conn_t *conn, const alchi_part_t *part, const alch_rect_t *rect, unsigned again);
 
+/** The matrix of a request, as its sender knows it; on success the caller has a reference.
+ *  @return ALCH_OK; ALCH_ENOENT; ALCH_ESTATE: it was replaced in place since */
+int alchi_conn_find(const alchi_conn_t *conn, uint64_t matrix, uint32_t version, alchi_part_t **part_p,
+                    alch_error_t *err);
+
 /** Answer a DATA_MISSING (missing.c). @return ALCH_OK, ALCH_ENOMEM */
 int alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask);
 

@@ -54,7 +54,7 @@ make_regions(const list_t *list)
 }
 
 static int
-look(alchi_store_t *store, const Alchw__DataMissing *ask, list_t *list, alch_error_t *err)
+look(const alchi_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch_error_t *err)
 {
     size_t max = ask->max > 0 && ask->max < RECTS_MAX ? ask->max : RECTS_MAX;
     alchi_part_t *part = NULL;
@@ -65,7 +65,7 @@ look(alchi_store_t *store, const Alchw__DataMissing *ask, list_t *list, alch_err
     if (!ask->rect)
         return alchi_error_set(err, ALCH_EPROTO, "the request names no rectangle");
     rect = (alch_rect_t){ask->rect->i, ask->rect->j, ask->rect->m, ask->rect->n};
-    rc = alchi_store_acquire(store, ask->matrix, &part, err);
+    rc = alchi_conn_find(conn, ask->matrix, ask->version, &part, err);
     if (rc)
         return rc;
     if (!alchi_rect_within(&rect, part->local_m, part->local_n)) {
@@ -79,7 +79,7 @@ look(alchi_store_t *store, const Alchw__DataMissing *ask, list_t *list, alch_err
             alchi_region_list_missing(part->region, &rect, list->missing, max, list->rest, &list->rest_count);
         pthread_mutex_unlock(&part->mutex);
     }
-    alchi_store_release(store, part);
+    alchi_store_release(conn->config->store, part);
     return rc;
 }
 
@@ -94,7 +94,7 @@ alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__
     reply->id = frame->id;
     reply->type = ALCHI_DATA_REGIONS;
     reply->error.rank = -1;
-    if (look(conn->config->store, ask, &list, &reply->error))
+    if (look(conn, ask, &list, &reply->error))
         reply->type = ALCHI_ERROR;
     else if (!(reply->regions = make_regions(&list))) {
         alchi_reply_free(conn, reply);

@@ -28,6 +28,24 @@ reply_create(alchi_conn_t *conn, uint64_t id, unsigned type)
     return reply;
 }
 
+int
+alchi_conn_find(const alchi_conn_t *conn, uint64_t matrix, uint32_t version, alchi_part_t **part_p, alch_error_t *err)
+{
+    alchi_part_t *part = NULL;
+    char name[96];
+    int rc = alchi_store_acquire(conn->config->store, matrix, &part, err);
+
+    if (rc == ALCH_OK && version != part->version) {
+        rc = alchi_error_set(err, ALCH_ESTATE,
+                             "matrix %s was replaced in place since this handle learned of it: refresh it",
+                             alchi_format_matrix(matrix, part->layout.m, part->layout.n, part->dtype, name, sizeof name));
+        alchi_store_release(conn->config->store, part);
+    }
+    if (rc == ALCH_OK)
+        *part_p = part;
+    return rc;
+}
+
 /* Find the matrix of a request and check its rectangle. On success the caller has a reference. */
 static int
 find_rect(const alchi_conn_t *conn, uint64_t matrix, uint32_t version, const Alchw__Rect *from, const Alchw__Axes *axes,
@@ -43,14 +61,11 @@ find_rect(const alchi_conn_t *conn, uint64_t matrix, uint32_t version, const Alc
     if (!from)
         return alchi_error_set(err, ALCH_EPROTO, "the request names no rectangle");
     rect = (alch_rect_t){from->i, from->j, from->m, from->n};
-    rc = alchi_store_acquire(store, matrix, &part, err);
+    rc = alchi_conn_find(conn, matrix, version, &part, err);
     if (rc)
         return rc;
     alchi_format_matrix(matrix, part->layout.m, part->layout.n, part->dtype, name, sizeof name);
-    if (version != part->version)
-        rc = alchi_error_set(err, ALCH_ESTATE,
-                             "matrix %s was replaced in place since this handle learned of it: refresh it", name);
-    else if (!alchi_rect_within(&rect, part->local_m, part->local_n))
+    if (!alchi_rect_within(&rect, part->local_m, part->local_n))
         rc = alchi_error_set(err, ALCH_ERANGE,
                              "matrix %s: %lld x %lld entries from (%lld, %lld) leave the worker's part of %lld x %lld",
                              name, (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j,

@@ -97,7 +97,7 @@ def test_other_handles_are_told(als):
     handle = als.send_matrix(a)
     stale = als.matrix(handle.id)
     handle.relayout("VC_STAR", in_place=True)
-    for use in (stale.fetch, lambda: stale.write(a)):
+    for use in (stale.fetch, lambda: stale.write(a), stale.missing, lambda: stale.resume(a)):
         with pytest.raises(alchemist.AlchemistError, match=f"matrix {handle.id} .*replaced in place"):
             use()
     np.testing.assert_array_equal(np.asarray(als.matrix(handle.id)), a)
