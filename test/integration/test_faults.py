@@ -161,8 +161,6 @@ def test_a_write_to_a_worker_that_stops_is_resumed(daemon, shared_memory):
         try:
             with pytest.raises(TimeoutError, match=f"worker {stopped.id}"):
                 h.write(a, progress=stop)
-            with pytest.raises(TimeoutError, match=f"worker {stopped.id}"):
-                h.missing()
         finally:
             os.kill(stopped.pid, signal.SIGCONT)
         with pytest.raises(alchemist.AlchemistError, match="not written"):
