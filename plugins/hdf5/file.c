@@ -121,11 +121,11 @@ opened(hdf5_file_t *file)
 }
 
 int
-hdf5_file_open(hdf5_file_t *file, bool for_writing)
+hdf5_file_open(hdf5_file_t *file)
 {
     hid_t access = parallel_access(file->call);
 
-    file->id = H5Fopen(file->path, for_writing ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access);
+    file->id = H5Fopen(file->path, H5F_ACC_RDWR, access);
     H5Pclose(access);
     return opened(file);
 }

@@ -2,8 +2,6 @@
 #ifndef PLUGIN_HDF5_H
 #define PLUGIN_HDF5_H
 
-#include "axis.h"
-
 #include <alchemist/plugin.h>
 #include <hdf5.h>
 #include <limits.h>
@@ -63,8 +61,8 @@ void hdf5_file_init(hdf5_file_t *file, alch_call_t *call, const char *asked);
 int hdf5_file_find(hdf5_file_t *file);
 /* The same, and let rank 0 look at a data set. @collective yes */
 int hdf5_file_inspect(hdf5_file_t *file, const char *dataset, hdf5_facts_t *facts);
-/* Open what was resolved on all ranks. @collective yes */
-int hdf5_file_open(hdf5_file_t *file, bool for_writing);
+/* Open what was claimed for writing by all ranks. @collective yes */
+int hdf5_file_open(hdf5_file_t *file);
 
 /* Resolve a path for writing, and lock what is there; `there_p` says whether it is. @collective yes */
 int hdf5_file_claim(hdf5_file_t *file, bool *there_p);
@@ -91,19 +89,25 @@ char *hdf5_holdings(hid_t file, char *text, size_t size);
 
 /* ---- transfer.c ---- */
 
-/* Entries between a data set and a matrix, through a buffer of bounded size. */
+/* Rows or columns of a data set: `count` of them, from `begin` on, `step` apart. */
+typedef struct {
+    int64_t begin, step, count;
+} hdf5_range_t;
+
+/* Entries between a data set and a matrix. */
 typedef struct {
     alch_call_t *call;
     const char *file, *dataset; /* for messages */
     hid_t id;                   /* the data set */
-    alch_block_t block;
-    hdf5_axis_t rows, cols;
+    alch_block_t block;         /* has the columns once or, when reading, several times */
+    hdf5_range_t rows, cols;
     bool write;
     const hdf5_type_t *type; /* of the data set, when reading */
     double done, share;      /* of the whole operation: before this transfer, and of this transfer */
 } hdf5_transfer_t;
 
-/* @collective yes. Bounded by the workspace that it accounts for; ends within a chunk when it is cancelled. */
+/* Through buffers of bounded size, which it accounts for; ends within one panel when it is cancelled.
+ * @collective yes */
 int hdf5_transfer(hdf5_transfer_t *transfer);
 
 /* ---- operations ---- */

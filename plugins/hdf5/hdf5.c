@@ -13,11 +13,11 @@ static const alch_operation_t operations[] = {
      "become int32, longer ones int64, float16 becomes float32, h5py's bool int32, floats of more than 64 bits are "
      "rounded. A conversion is told in a note; a value that does not fit is an error\n"
      "layout: its name, \"VC_STAR\" or \"block_cyclic(64,64)\" for example; without it the default\n"
-     "copies: put the columns side by side so many times, to study how a computation scales; each copy is read anew\n"
+     "copies: put the columns side by side so many times, to study how a computation scales; it is read once\n"
      "A: named after the data set\n"
-     "Each worker reads its own share into its local block with collective MPI-IO, through a buffer of 16 MiB, which "
-     "counts towards --memory-limit (HDF5 and MPI-IO take some more that does not). It can be cancelled between "
-     "buffers.",
+     "The workers read rows as they lie in the file, each a strip of at most 8 MiB at a time, and exchange entries "
+     "until each has its share in its layout. The buffers, up to 48 MiB on each worker, count towards --memory-limit; "
+     "HDF5 takes a little more that does not. It can be cancelled after each strip.",
      0, hdf5_read},
     {"write", "A matrix as a data set.",
      "A:matrix, file:string, dataset:string, mode:string=\"a\", overwrite:bool=false",

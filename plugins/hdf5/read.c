@@ -4,16 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Which rows or columns are asked for. */
-typedef struct {
-    int64_t begin, end, step, count;
-} range_t;
-
 typedef struct {
     alch_call_t *call;
     const char *asked, *dataset;
     hdf5_facts_t facts;
-    range_t rows, cols;
+    hdf5_range_t rows, cols;
     int64_t copies;
     alch_dtype_t dtype;
     alch_layout_t layout;
@@ -22,27 +17,27 @@ typedef struct {
 
 /* [], [begin, end] or [begin, end, step] */
 static int
-read_range(read_t *read, const char *name, int64_t size, range_t *range)
+read_range(read_t *read, const char *name, int64_t size, hdf5_range_t *range)
 {
     alch_call_t *call = read->call;
     size_t given = call->host->arg_count(call, name);
+    int64_t end;
 
-    *range = (range_t){0, size, 1, size};
+    *range = (hdf5_range_t){0, 1, size};
     if (given == 0)
         return ALCH_OK;
     if (given != 2 && given != 3)
         return call->host->fail(call, ALCH_EINVAL, "%s: [first, end] or [first, end, step] expected", name);
     range->begin = call->host->arg_int_at(call, name, 0);
-    range->end = call->host->arg_int_at(call, name, 1);
+    end = call->host->arg_int_at(call, name, 1);
     range->step = given == 3 ? call->host->arg_int_at(call, name, 2) : 1;
-    if (range->begin < 0 || range->end < range->begin || range->end > size || range->step < 1)
+    if (range->begin < 0 || end < range->begin || end > size || range->step < 1)
         return call->host->fail(call, ALCH_ERANGE,
                                 "%s [%lld, %lld, %lld] of data set '%s' of file '%s', which has %lld x %lld entries: "
                                 "0 <= first <= end <= %lld and step > 0 expected",
-                                name, (long long)range->begin, (long long)range->end, (long long)range->step,
-                                read->dataset, read->asked, (long long)read->facts.m, (long long)read->facts.n,
-                                (long long)size);
-    range->count = (range->end - range->begin + range->step - 1) / range->step;
+                                name, (long long)range->begin, (long long)end, (long long)range->step, read->dataset,
+                                read->asked, (long long)read->facts.m, (long long)read->facts.n, (long long)size);
+    range->count = (end - range->begin + range->step - 1) / range->step;
     return ALCH_OK;
 }
 
@@ -86,27 +81,14 @@ read_arguments(read_t *read)
     return ALCH_OK;
 }
 
-static void
-fill_axes(const read_t *read, const alch_dmatrix_t *matrix, hdf5_transfer_t *transfer)
-{
-    const alch_host_t *host = read->call->host;
-    const alch_block_t *block = &transfer->block;
-
-    hdf5_axis_place(&transfer->rows, block->local_m, block->layout.mb, block->layout.nprow,
-                    block->local_m ? host->global_row(matrix, 0) : 0);
-    hdf5_axis_place(&transfer->cols, block->local_n, block->layout.nb, block->layout.npcol,
-                    block->local_n ? host->global_col(matrix, 0) : 0);
-    hdf5_axis_map(&transfer->rows, read->rows.begin, read->rows.step, read->rows.count);
-    hdf5_axis_map(&transfer->cols, read->cols.begin, read->cols.step, read->cols.count);
-}
-
 static int
 read_entries(read_t *read, hdf5_file_t *file, const alch_dmatrix_t *matrix)
 {
     alch_call_t *call = read->call;
     hdf5_transfer_t transfer = {
         .call = call, .file = read->asked, .dataset = read->dataset, .type = &read->facts.type, .share = 1};
-    int code = hdf5_file_open(file, false);
+    /* Nothing in HDF5 is collective here, so that each rank opens the file for itself, without MPI-IO. */
+    int code = call->host->agree(call, hdf5_open_alone(file, false, &file->id), NULL);
 
     if (code)
         return code;
@@ -117,7 +99,8 @@ read_entries(read_t *read, hdf5_file_t *file, const alch_dmatrix_t *matrix)
     if ((code = call->host->agree(call, code, NULL)))
         return code;
     call->host->matrix_block(matrix, &transfer.block);
-    fill_axes(read, matrix, &transfer);
+    transfer.rows = read->rows;
+    transfer.cols = read->cols;
     code = hdf5_transfer(&transfer);
     H5Dclose(transfer.id);
     return code;

@@ -58,21 +58,6 @@ label_dataset(const hdf5_file_t *file, hid_t dataset, const alch_block_t *block,
                : 0;
 }
 
-static void
-fill_axes(const alch_host_t *host, const alch_dmatrix_t *matrix, hdf5_transfer_t *transfer)
-{
-    const alch_block_t *block = &transfer->block;
-    /* One copy of each entry is enough. */
-    bool mine = block->replica == 0 && block->local_m > 0 && block->local_n > 0;
-
-    hdf5_axis_place(&transfer->rows, mine ? block->local_m : 0, block->layout.mb, block->layout.nprow,
-                    mine ? host->global_row(matrix, 0) : 0);
-    hdf5_axis_place(&transfer->cols, mine ? block->local_n : 0, block->layout.nb, block->layout.npcol,
-                    mine ? host->global_col(matrix, 0) : 0);
-    hdf5_axis_map(&transfer->rows, 0, 1, block->m);
-    hdf5_axis_map(&transfer->cols, 0, 1, block->n);
-}
-
 int
 hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, const char *label, double done,
          double share)
@@ -88,7 +73,8 @@ hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, c
         code = hdf5_fail(call, ALCH_EINVAL, "data set '%s' of file '%s' cannot be made", dataset, file->asked);
     code = call->host->agree(call, code, NULL);
     if (!code) {
-        fill_axes(call->host, matrix, &transfer);
+        transfer.rows = (hdf5_range_t){0, 1, transfer.block.m};
+        transfer.cols = (hdf5_range_t){0, 1, transfer.block.n};
         code = hdf5_transfer(&transfer);
     }
     if (transfer.id >= 0)
@@ -149,7 +135,7 @@ add_to_file(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset
     alch_call_t *call = file->call;
     int code = call->rank == 0 ? check_place(file, dataset, overwrite, bytes) : ALCH_OK;
 
-    if ((code = call->host->agree(call, code, NULL)) || (code = hdf5_file_open(file, true)))
+    if ((code = call->host->agree(call, code, NULL)) || (code = hdf5_file_open(file)))
         return code;
     code = hdf5_put(file, matrix, UNFINISHED, NULL, 0, 1);
     if (!code)
