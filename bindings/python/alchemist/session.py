@@ -11,6 +11,7 @@ import numpy as np
 from . import _ffi, sources, transfer
 from .console import Console, Quiet, print_timings
 from .errors import ConnectError
+from .files import Files
 from .layout import as_layout
 from .library import Library
 from .matrix import MatrixHandle
@@ -26,7 +27,7 @@ _STATES = ("idle", "starting", "active", "releasing")
 _FILTERS = {"all": 0, "active": 1, "inactive": 2, "assigned": 3}
 
 
-class AlchemistSession:
+class AlchemistSession(Files):
     """A session with an Alchemist server.
 
     The interface of the paper (``connect_to_alchemist``, ``request_workers``,
