@@ -3,7 +3,8 @@
 usage: bench_transfer.py OUTPUT_DIRECTORY          (make bench-transfer; environment:)
 
 BENCH_GB        size of the matrix (1)              BENCH_WORKERS  worker processes (4)
-BENCH_REPEAT    rounds; default: what fits into     BENCH_MINUTES  (12), at least 1, at most 9
+BENCH_REPEAT    rounds; default: what fits into     BENCH_MINUTES  (18), at least 1, at most 9
+BENCH_SLICE     minutes after which to stop; BENCH_RESUME=1 goes on with what the CSV has not, and then draws the plots
 BENCH_PATH      tcp (default), or shm: through the shared memory of the host
 BENCH_LAYOUTS, BENCH_BUFFERS_KB, BENCH_ASPECTS, BENCH_SENDERS   lists with spaces instead of the defaults
 NETNS=1         over a slow link between two network namespaces (root): BENCH_RATE (1000) Mbit/s with BENCH_DELAY (5) ms
@@ -34,7 +35,9 @@ RATE = float(os.environ.get("BENCH_RATE", 1000))
 DELAY = float(os.environ.get("BENCH_DELAY", 5))
 GB = float(os.environ.get("BENCH_GB", 0.05 if NETNS else 1))
 WORKERS = int(os.environ.get("BENCH_WORKERS", 4))
-MINUTES = float(os.environ.get("BENCH_MINUTES", 12))
+MINUTES = float(os.environ.get("BENCH_MINUTES", 18))
+SLICE = float(os.environ.get("BENCH_SLICE", "inf"))
+RESUME = os.environ.get("BENCH_RESUME") == "1"
 PATH = "netns" if NETNS else os.environ.get("BENCH_PATH", "tcp")
 LAYOUTS = os.environ.get("BENCH_LAYOUTS", "VC_STAR MC_MR STAR_VC default").split()
 BUFFERS = [int(kb) << 10 for kb in os.environ.get("BENCH_BUFFERS_KB", "64 256 1024 4096 16384 65536 262144").split()]
@@ -105,35 +108,75 @@ class Senders:
             pipe.send(None)
 
 
+KEYS = ["round", "layout", "aspect", "buffer_kb", "senders", "direction"]
+NUMBERS = {"round": int, "rows": int, "columns": int, "buffer_kb": int, "senders": int}
+
+
+def key_of(row):
+    return tuple(row[k] for k in KEYS)
+
+
+def load(path):
+    """What an earlier run has measured."""
+    if not (RESUME and os.path.exists(path)):
+        return []
+    with open(path, newline="") as file:
+        return [{k: NUMBERS.get(k, str)(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def block_of(session, senders, todo, number, layout, aspect):
+    """Measure what is to do of one round with one layout and aspect ratio, in random order; yields rows."""
+    shape = shape_of(aspect)
+    handle = session.create_matrix(shape, layout=None if layout == "default" else layout)
+    handle.write(np.zeros(shape))  # memory of the workers is warm from here on
+    random.shuffle(todo)
+    for buffer, count, direction in todo:
+        seconds = senders.run(direction, buffer, handle.id, shape, count)
+        yield dict(zip(FIELDS, (number, PATH, layout, aspect, *shape, buffer >> 10, count, direction, f"{seconds:.6f}",
+                                f"{shape[0] * shape[1] * 8e-9 / seconds:.4f}")))
+    handle.free()
+
+
+def rounds_for(blocks, transfers, seconds):
+    """How many rounds fit, from the time of the first block."""
+    estimate = seconds * blocks
+    rounds = int(os.environ.get("BENCH_REPEAT", 0)) or int(min(9, max(1, MINUTES * 60 / estimate)))
+    print(f"# {transfers * blocks} transfers of {GB:g} GB a round, {rounds} rounds: about {estimate * rounds / 60:.1f} minutes",
+          flush=True)
+    return rounds
+
+
 def study(session, output):
-    senders = Senders(session.ticket, max(SENDERS))
+    """Measure all rounds, or until the slice is over. Returns all rows, and whether that is all."""
+    path = os.path.join(output, f"transfer-{PATH}.csv")
+    rows_out = load(path)
+    known = set(map(key_of, rows_out))
+    rounds = int(os.environ.get("BENCH_REPEAT", 0)) or (max(row["round"] for row in rows_out) + 1 if rows_out else 0)
     combinations = list(itertools.product(BUFFERS, SENDERS, DIRECTIONS))
-    repeat = int(os.environ.get("BENCH_REPEAT", 0))
-    begun, rows_out, number = time.monotonic(), [], 0
-    with open(os.path.join(output, f"transfer-{PATH}.csv"), "w", newline="") as file:
+    blocks = list(itertools.product(ASPECTS, LAYOUTS))
+    senders = Senders(session.ticket, max(SENDERS))
+    begun, number = time.monotonic(), 0
+    with open(path, "w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
-        while number < (repeat or 1):
-            for aspect, layout in itertools.product(ASPECTS, LAYOUTS):
-                shape = shape_of(aspect)
-                handle = session.create_matrix(shape, layout=None if layout == "default" else layout)
-                handle.write(np.zeros(shape))  # memory of the workers is warm from here on
-                random.shuffle(combinations)
-                for buffer, count, direction in combinations:
-                    seconds = senders.run(direction, buffer, handle.id, shape, count)
-                    rows_out.append(dict(zip(FIELDS, (number, PATH, layout, aspect, *shape, buffer >> 10, count, direction,
-                                                      f"{seconds:.6f}", f"{shape[0] * shape[1] * 8e-9 / seconds:.4f}"))))
-                    writer.writerow(rows_out[-1])
-                file.flush()
-                handle.free()
-                if len(rows_out) == len(combinations):
-                    estimate = (time.monotonic() - begun) * len(ASPECTS) * len(LAYOUTS)
-                    repeat = repeat or int(min(9, max(1, MINUTES * 60 / estimate)))
-                    print(f"# {len(combinations) * len(ASPECTS) * len(LAYOUTS)} transfers of {GB} GB a round, {repeat} rounds: "
-                          f"about {estimate * repeat / 60:.1f} minutes", flush=True)
+        writer.writerows(rows_out)
+        while number < (rounds or 1):
+            for aspect, layout in blocks:
+                todo = [(b, n, d) for b, n, d in combinations if (number, layout, aspect, b >> 10, n, d) not in known]
+                for row in block_of(session, senders, todo, number, layout, aspect) if todo else ():
+                    rows_out.append(row)
+                    writer.writerow(row)
+                    file.flush()
+                    if time.monotonic() - begun > SLICE * 60:
+                        print(f"# {len(rows_out)} of {len(combinations) * len(blocks) * (rounds or 1)} measured: BENCH_RESUME=1 goes on",
+                              flush=True)
+                        senders.stop()
+                        return rows_out, False
+                if not rounds:
+                    rounds = rounds_for(len(blocks), len(combinations), time.monotonic() - begun)
             number += 1
     senders.stop()
-    return rows_out
+    return rows_out, True
 
 
 def medians(rows, *keys):
@@ -187,9 +230,10 @@ def plot(rows, output, title):
         for panel in axes[-1]:
             panel.set_xlabel("message buffer")
         axes[0][0].set_ylim(0, 1.05 * max(map(max, groups.values())))
-        axes[0][0].legend(fontsize=8)
         figure.suptitle(f"{direction}: {title}", fontsize=11)
-        figure.tight_layout()
+        handles, names = axes[0][0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="lower center", ncols=len(names), fontsize=9, frameon=False)
+        figure.tight_layout(rect=(0, 0.03, 1, 1))
         figure.savefig(os.path.join(output, f"transfer-{PATH}-{direction}.png"), dpi=110)
         pyplot.close(figure)
 
@@ -205,9 +249,10 @@ def title():
 
 def measure(output, **where):
     with alchemist.connect(workers=WORKERS, shared_memory=int(PATH == "shm"), **where) as session:
-        rows = study(session, output)
-    report(rows)
-    plot(rows, output, title())
+        rows, finished = study(session, output)
+    if finished:
+        report(rows)
+        plot(rows, output, title())
 
 
 def start_daemon(directory, prefix=(), options=()):
