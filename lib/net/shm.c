@@ -1,5 +1,17 @@
 /* A stream through two rings. What one side publishes is seen by the other without a system call; a byte is sent over
- * the socket only to a side that announced that it is about to sleep. */
+ * the socket only to a side that announced that it is about to sleep.
+ *
+ * Of each ring the writer owns `written`, the reader `read`: stored with release after the bytes were copied in or out,
+ * loaded with acquire before they are touched. `reader_waits` and `writer_waits` are set by who goes to sleep and
+ * cleared by who wakes it. No wake-up is lost, because
+ *
+ *     who sleeps:  takes old bytes; sets its flag; fence; looks; polls        (shm_poll_events)
+ *     who moves:   stores its count; fence; clears the flag, if set: a byte   (release, publish: ring_bell)
+ *
+ * and with both fences sequentially consistent at least one side sees the other. A byte that is sent after the flag was
+ * set stays in the socket until the sleeper has polled: nothing takes bytes between its announcement and its poll. A
+ * reader waits for any byte; a writer for ROOM, and less than that is nothing to wake it for: a reader that sleeps has
+ * emptied the ring. A flag that is left over from a sleep that ended otherwise costs one needless byte. */
 #include "net/shm.h"
 
 #include "base/error.h"

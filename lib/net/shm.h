@@ -17,7 +17,7 @@
 #include "net/shm_rings.h"
 #include "net/stream.h"
 
-/** Bytes of one direction's ring: small enough to stay in a core's cache. */
+/** Bytes of one direction's ring: small enough to stay in a core's cache; 2 MiB were no faster, rather slower. */
 #define ALCHI_SHM_RING ((size_t)1 << 20)
 
 /** Go on through rings, which are taken over. One thread uses such a stream at a time, for both directions. */
