@@ -79,7 +79,7 @@ cut(alchi_lane_t *lane)
 
     if (!flight)
         return NULL;
-    if (lane->transfer->own ? !alchi_own_cutter_next(&lane->own_cutter, &flight->own)
+    if (lane->transfer->own ? !alchi_common_cutter_next(&lane->own_cutter, &flight->own)
                             : !alchi_cutter_next(&lane->cutter, &flight->piece)) {
         lane->exhausted = true;
         return NULL;

@@ -126,46 +126,15 @@ alchi_own_entries(const alchi_own_t *own, const alchi_layout_t *layout, int rank
 }
 
 void
-alchi_own_cutter_init(alchi_own_cutter_t *cutter, const alchi_own_t *own, const alchi_layout_t *layout, int rank,
+alchi_own_cutter_init(alchi_common_cutter_t *cutter, const alchi_own_t *own, const alchi_layout_t *layout, int rank,
                       int64_t limit)
 {
     int replica, row = 0, col = 0;
+    alchi_intersect_t rows, cols;
 
-    *cutter = (alchi_own_cutter_t){.limit = limit};
     alchi_layout_place(layout, rank, &replica, &row, &col);
-    meet(own, layout, row, col, &cutter->rows, &cutter->cols);
-    cutter->next_row = cutter->rows.begin;
-}
-
-/* Bands of rows, as long as a column of a message may be; in each, columns as many as fit. */
-bool
-alchi_own_cutter_next(alchi_own_cutter_t *cutter, alchi_own_message_t *message_p)
-{
-    alchi_intersect_t cols = cutter->cols;
-    int64_t col_count;
-
-    if (cutter->band_rows == 0) {
-        cutter->band = cutter->rows;
-        cutter->band.begin = cutter->next_row;
-        cutter->band_rows = alchi_intersect_take(&cutter->band, cutter->limit);
-        if (cutter->band_rows == 0)
-            return false;
-        cutter->next_row = cutter->band.end;
-        cutter->next_col = cols.begin;
-    }
-    cols.begin = cutter->next_col;
-    col_count = alchi_intersect_take(&cols, cutter->limit / cutter->band_rows);
-    if (col_count == 0) {
-        cutter->band_rows = 0;
-        return alchi_own_cutter_next(cutter, message_p);
-    }
-    cutter->next_col = cols.end;
-    *message_p = (alchi_own_message_t){.rows = cutter->band, .cols = cols, .entries = cutter->band_rows * col_count};
-    message_p->local.i = alchi_axis_local(&cutter->rows.b, cutter->band.begin);
-    message_p->local.m = alchi_axis_local(&cutter->rows.b, cutter->band.end - 1) + 1 - message_p->local.i;
-    message_p->local.j = alchi_axis_local(&cols.b, cols.begin);
-    message_p->local.n = alchi_axis_local(&cols.b, cols.end - 1) + 1 - message_p->local.j;
-    return true;
+    meet(own, layout, row, col, &rows, &cols);
+    alchi_common_cutter_init(cutter, &rows, &cols, limit);
 }
 
 /* ---- transfers ---- */

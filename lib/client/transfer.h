@@ -23,7 +23,7 @@
 typedef struct {
     uint64_t id; /* 0: this place is free */
     alchi_piece_t piece;
-    alchi_own_message_t own; /* of a process's own piece: what of piece.local is in it */
+    alchi_common_t own; /* of a process's own piece: what of piece.local is in it */
     size_t bytes, done;
     bool damaged, again; /* what came of it is wrong; it waits to be moved once more */
     uint32_t sent, came; /* when damaged: the sums */
@@ -48,7 +48,7 @@ typedef struct {
     char where[320];    /* "worker 2 at host:port", once it is open */
     alchi_link_t *link; /* NULL: not open yet, or ended */
     alchi_cutter_t cutter;
-    alchi_own_cutter_t own_cutter; /* instead, of a process's own piece */
+    alchi_common_cutter_t own_cutter; /* instead, of a process's own piece */
     alchi_cross_t cross;           /* and the place in its message that is being cut, or that arrives */
     bool exhausted;                /* the cutter has no more */
     alchi_flight_t *flights;

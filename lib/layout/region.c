@@ -526,3 +526,38 @@ alchi_region_missing_set(const alchi_region_t *region, const alchi_intersect_t *
             }
     return false;
 }
+
+/* Rows i..end-1 of column j, which are bits at, at + 1, ... of the mask. */
+static int64_t
+mask_run(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, uint64_t *mask, int64_t at)
+{
+    int64_t held = 0, same;
+
+    while (i < end) {
+        int64_t missing = find_missing(region, i, end, j, &same);
+
+        held += alchi_bits_set(mask, at, missing - i);
+        at += missing - i;
+        i = missing < end ? find_held(region, missing, end, j) : end;
+        at += i - missing;
+    }
+    return held;
+}
+
+int64_t
+alchi_region_mask(const alchi_region_t *region, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
+                  uint64_t *mask)
+{
+    walk_t walk = {.set = cols, .at = cols->begin};
+    int64_t held = 0, at = 0, j;
+    alchi_comb_t comb;
+
+    while (walk_next(&walk, &j))
+        for (int64_t index = rows->begin; alchi_intersect_next(rows, index, &comb); index = alchi_comb_end(&comb))
+            for (int64_t k = 0; k < comb.count; k++, at += comb.length) {
+                int64_t first = comb.b + k * comb.b_step;
+
+                held += mask_run(region, first, first + comb.length, j, mask, at);
+            }
+    return held;
+}

@@ -27,6 +27,10 @@ bool alchi_region_covers_set(const alchi_region_t *region, const alchi_intersect
 /** As alchi_region_missing(), one column. Slow: for messages. */
 bool alchi_region_missing_set(const alchi_region_t *region, const alchi_intersect_t *rows,
                               const alchi_intersect_t *cols, alch_rect_t *missing_p);
+/** Which entries of a set are held: bit k % 64 of word k / 64 of `mask` is set if the k-th is, columns in rising order
+ *  and in each the rows. `mask` has been zeroed. @return how many are held */
+int64_t alchi_region_mask(const alchi_region_t *region, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
+                          uint64_t *mask);
 /** All m * n entries; true for empty parts. O(1). */
 bool alchi_region_complete(const alchi_region_t *region);
 void alchi_region_fill(alchi_region_t *region);

@@ -278,6 +278,32 @@ list_set(const alchi_intersect_t *set, bool *held)
             held[comb.b + k / comb.length * comb.b_step + k % comb.length] = true;
 }
 
+/* A bit for each entry of the set, in storage order. */
+static void
+check_mask(const alchi_region_t *region, const flags_t *flags, const alchi_intersect_t *rows,
+           const alchi_intersect_t *cols)
+{
+    uint64_t mask[SIDE_MAX * SIDE_MAX / 64 + 1] = {0};
+    bool is_row[SIDE_MAX], is_col[SIDE_MAX];
+    int64_t held = alchi_region_mask(region, rows, cols, mask), at = 0;
+    uint64_t wrong = 0;
+
+    list_set(rows, is_row);
+    list_set(cols, is_col);
+    for (int64_t j = 0; j < flags->n; j++)
+        for (int64_t i = 0; i < flags->m; i++) {
+            if (!is_row[i] || !is_col[j])
+                continue;
+            wrong += (mask[at / 64] >> (at % 64) & 1) != flags->held[j][i];
+            held -= flags->held[j][i];
+            at++;
+        }
+    ck_assert_int_eq(held, 0);
+    for (; at < (int64_t)sizeof mask * 8; at++)
+        wrong += mask[at / 64] >> (at % 64) & 1;
+    ck_assert_int_eq(wrong, 0);
+}
+
 /* Add a set, or only ask for it, in both. */
 static void
 do_set(alchi_region_t *region, flags_t *flags, uint64_t *random, bool add)
@@ -300,6 +326,7 @@ do_set(alchi_region_t *region, flags_t *flags, uint64_t *random, bool add)
     ck_assert(alchi_region_missing_set(region, &rows, &cols, &missing) != covered);
     if (!covered)
         ck_assert(is_row[missing.i] && is_col[missing.j] && !flags->held[missing.j][missing.i]);
+    check_mask(region, flags, &rows, &cols);
 }
 
 START_TEST(test_sets)
