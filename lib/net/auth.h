@@ -53,6 +53,12 @@ void alchi_session_key(const uint8_t token[ALCHI_KEY_SIZE], const uint8_t nonce_
 void alchi_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint64_t group, int rank,
                     uint8_t key[ALCHI_KEY_SIZE]);
 
+/** Hide a rank's data key on its way to a rank of another group of the session, or uncover it there: the same function.
+ *  @param control_key  of the rank that shall have it
+ *  @param group, rank  whose data key it is */
+void alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, int rank,
+                    const uint8_t key[ALCHI_KEY_SIZE], uint8_t wrapped[ALCHI_KEY_SIZE]);
+
 /* ---- responder (driver, rank) ---- */
 
 typedef struct {

@@ -17,6 +17,7 @@ static const char *const side_labels[] = {
 };
 static const char session_label[] = "alchemist 1 session key";
 static const char data_label[] = "alchemist 1 data key";
+static const char wrap_label[] = "alchemist 1 wrapped data key";
 
 /* Who answers for a role: the driver, or a rank for data connections. */
 enum { RESPONDER_DRIVER = 128, RESPONDER_RANK = 129 };
@@ -119,4 +120,20 @@ alchi_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint
     add_number(&input, group, 8);
     add_number(&input, (uint32_t)rank, 4);
     derive(session_key, &input, key);
+}
+
+/* One pad for each pair of a key and who gets it: none is used twice. */
+void
+alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, int rank, const uint8_t key[ALCHI_KEY_SIZE],
+               uint8_t wrapped[ALCHI_KEY_SIZE])
+{
+    input_t input = input_with_label(wrap_label);
+    uint8_t pad[ALCHI_KEY_SIZE];
+
+    add_number(&input, group, 8);
+    add_number(&input, (uint32_t)rank, 4);
+    derive(control_key, &input, pad);
+    for (int k = 0; k < ALCHI_KEY_SIZE; k++)
+        wrapped[k] = key[k] ^ pad[k];
+    explicit_bzero(pad, sizeof pad);
 }

@@ -59,6 +59,9 @@
     X(WORKER_QUIT, 75, worker_quit)                  \
     X(WORKER_GROW, 76, worker_grow)                  \
     X(WORKER_TRANSFORM, 77, worker_transform)        \
+    X(WORKER_HOLD, 78, worker_hold)                  \
+    X(WORKER_UNHOLD, 79, worker_unhold)              \
+    X(WORKER_FETCH, 80, worker_fetch)                \
     X(AGENT_HELLO, 96, agent_hello)                  \
     X(AGENT_WELCOME, 97, agent_welcome)              \
     X(SPAWN, 98, spawn)                              \

@@ -544,6 +544,25 @@ START_TEST(keys_differ)
 }
 END_TEST
 
+START_TEST(wrapped_keys)
+{
+    uint8_t other[ALCHI_KEY_SIZE] = {9}, secret[ALCHI_KEY_SIZE] = {1, 2, 3}, out[4][ALCHI_KEY_SIZE],
+            back[ALCHI_KEY_SIZE];
+
+    alchi_key_wrap(key, 3, 1, secret, out[0]);
+    alchi_key_wrap(key, 3, 2, secret, out[1]);
+    alchi_key_wrap(key, 4, 1, secret, out[2]);
+    alchi_key_wrap(other, 3, 1, secret, out[3]);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_mem_ne(out[i], secret, ALCHI_KEY_SIZE);
+        for (int j = 0; j < i; j++)
+            ck_assert_mem_ne(out[i], out[j], ALCHI_KEY_SIZE);
+    }
+    alchi_key_wrap(key, 3, 1, out[0], back);
+    ck_assert_mem_eq(back, secret, ALCHI_KEY_SIZE);
+}
+END_TEST
+
 void
 unit_suite(Suite *suite)
 {
@@ -569,5 +588,6 @@ unit_suite(Suite *suite)
     tcase_add_loop_test(right, both_prove, 0, 5);
     tcase_add_test(right, limits_are_lifted);
     tcase_add_test(right, keys_differ);
+    tcase_add_test(right, wrapped_keys);
     suite_add_tcase(suite, right);
 }

@@ -17,6 +17,11 @@ static const struct {
 #undef TYPE_ROW
         {ALCHI_DATA_WRITE, "DATA_WRITE-axes"},
     {ALCHI_DATA_READ, "DATA_READ-axes"},
+    {ALCHI_DATA_READ, "DATA_READ-written"},
+    {ALCHI_DATA_BLOCK, "DATA_BLOCK-mask"},
+    {ALCHI_REQUEST_WORKERS, "REQUEST_WORKERS-move"},
+    {ALCHI_GROUP, "GROUP-moving"},
+    {ALCHI_MATRIX, "MATRIX-group"},
     {ALCHI_TASK, "TASK-notes"},
     {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"},
     {ALCHI_DATA_READ, "DATA_READ-check"},
