@@ -94,5 +94,6 @@ alchi_set_written(alchi_store_t *store, alchi_part_t *part, const alchi_set_t *s
     if (rc)
         return alchi_error_rank(err, rc, store->rank, "%s: cannot note what is written on %s",
                                 alchi_part_describe(part, what, sizeof what), store->label);
-    return ALCH_OK;
+    /* Who has taken the matrix meanwhile may have looked already. */
+    return alchi_store_may_write(store, part, err);
 }

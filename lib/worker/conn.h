@@ -15,6 +15,7 @@
 #define ALCHI_CONN_REPLIES 24 /* requests that wait for their answers to leave; then no more are read */
 #define ALCHI_CONN_SCRATCH ((size_t)256 << 10)
 #define ALCHI_CONN_RUNS 240   /* columns in one payload frame */
+#define ALCHI_MASK_ENTRIES (INT64_C(1) << 18) /* in a message that says which of them are written */
 
 typedef enum { ALCHI_CONN_HANDSHAKE, ALCHI_CONN_OPEN, ALCHI_CONN_CLOSING } alchi_conn_state_t;
 
@@ -26,6 +27,7 @@ typedef struct alchi_reply {
     alchi_part_t *part;           /* DATA_BLOCK: a reference, and what is still to be sent */
     alchi_span_t span;
     alchi_cross_t cross;          /* of the span, if the message is a periodic set */
+    bool masked;                  /* which of the entries are written is said with them */
     bool begun;
     bool checked;                 /* DATA_BLOCK: with a check */
     Alchw__DataRegions *regions;  /* DATA_REGIONS */

@@ -99,6 +99,8 @@ do_reserve(alchi_control_t *control, const Alchw__WorkerReserve *reserve, alch_e
 {
     const Alchw__Matrix *matrix = reserve->matrix;
     alch_layout_t layout = ALCH_LAYOUT_DEFAULT;
+    alchi_part_t *part = NULL;
+    int rc;
 
     if (!matrix || !matrix->layout || matrix->id == 0)
         return alchi_error_set(err, ALCH_EPROTO, "a reservation needs a matrix with id and layout");
@@ -110,8 +112,26 @@ do_reserve(alchi_control_t *control, const Alchw__WorkerReserve *reserve, alch_e
     layout.nb = matrix->layout->nb;
     layout.nprow = (int)matrix->layout->nprow;
     layout.npcol = (int)matrix->layout->npcol;
-    return alchi_store_reserve(control->env.store, matrix->id, matrix->rows, matrix->cols, (alch_dtype_t)matrix->dtype,
-                               &layout, matrix->name, NULL, err);
+    rc = alchi_store_reserve(control->env.store, matrix->id, matrix->rows, matrix->cols, (alch_dtype_t)matrix->dtype,
+                             &layout, matrix->name, NULL, err);
+    if (rc || !matrix->version)
+        return rc;
+    /* One that comes from another group; nobody knows it here yet. */
+    rc = alchi_store_acquire(control->env.store, matrix->id, &part, err);
+    if (rc)
+        return rc;
+    part->version = matrix->version;
+    alchi_store_release(control->env.store, part);
+    return ALCH_OK;
+}
+
+/* No task runs for it: it ends with an UNHOLD, or with the group. */
+static int
+do_hold(alchi_control_t *control, const Alchw__WorkerHold *hold, alch_error_t *err)
+{
+    if (!hold->task)
+        return alchi_error_set(err, ALCH_EPROTO, "a hold needs a number");
+    return alchi_store_lock(control->env.store, hold->task, hold->name, hold->ids, hold->n_ids, err);
 }
 
 static int
@@ -168,6 +188,12 @@ handle_request(alchi_control_t *control, const alchi_frame_t *frame, const void 
         rc = alchi_store_grow(control->env.store, ((const Alchw__WorkerGrow *)message)->id,
                               ((const Alchw__WorkerGrow *)message)->rows, &err);
         break;
+    case ALCHI_WORKER_HOLD:
+        rc = do_hold(control, message, &err);
+        break;
+    case ALCHI_WORKER_UNHOLD:
+        alchi_store_unlock(control->env.store, ((const Alchw__WorkerUnhold *)message)->task, NULL, 0);
+        break;
     case ALCHI_WORKER_CHECK:
         rc = do_check(control, message, &err);
         break;
@@ -201,7 +227,7 @@ handle_order(alchi_control_t *control, const alchi_frame_t *frame, const void *m
     }
 }
 
-/* Loads and tasks keep their message; false: not one of them. */
+/* Loads, tasks and fetches keep their message; false: not one of them. */
 static bool
 handle_job(alchi_control_t *control, const alchi_frame_t *frame, void *message)
 {
@@ -214,6 +240,8 @@ handle_job(alchi_control_t *control, const alchi_frame_t *frame, void *message)
         rc = alchi_queue_task(control->env.queue, frame->id, message, &err);
     else if (frame->type == ALCHI_WORKER_TRANSFORM)
         rc = alchi_queue_transform(control->env.queue, frame->id, message, &err);
+    else if (frame->type == ALCHI_WORKER_FETCH)
+        rc = alchi_queue_fetch(control->env.queue, frame->id, message, &err);
     else
         return false;
     if (rc)

@@ -36,6 +36,7 @@ job_free(alchi_job_t *job)
     alchi_message_free(job->load);
     alchi_message_free(job->task);
     alchi_message_free(job->transform);
+    alchi_message_free(job->fetch);
     free(job->matrices);
     free(job);
 }
@@ -94,6 +95,21 @@ alchi_queue_load(alchi_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load
     }
     job->request = request;
     job->load = load;
+    put(queue, job, true);
+    return ALCH_OK;
+}
+
+int
+alchi_queue_fetch(alchi_queue_t *queue, uint64_t request, Alchw__WorkerFetch *fetch, alch_error_t *err)
+{
+    alchi_job_t *job = calloc(1, sizeof *job);
+
+    if (!job) {
+        alchi_message_free(fetch);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    }
+    job->request = request;
+    job->fetch = fetch;
     put(queue, job, true);
     return ALCH_OK;
 }

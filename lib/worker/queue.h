@@ -1,6 +1,6 @@
 /**
  * @file worker/queue.h
- * What the main thread has to do: loads and tasks, put there by the control thread.
+ * What the main thread has to do: loads, tasks and fetches, put there by the control thread.
  *
  * A task may wait for its start. Jobs run in the order in which they became runnable,
  * which is the order of the driver's commands and so the same on every rank. MT-Safe; no MPI.
@@ -15,9 +15,10 @@
 typedef struct alchi_job {
     uint64_t request;          /* id of the driver's request */
     uint64_t id;               /* of the task; 0: a load */
-    Alchw__WorkerLoad *load;   /* one of the three; owned */
+    Alchw__WorkerLoad *load;   /* one of the four; owned */
     Alchw__WorkerTask *task;
     Alchw__WorkerTransform *transform;
+    Alchw__WorkerFetch *fetch;
     uint64_t *matrices;        /* what the task reads */
     size_t matrix_count;
     atomic_bool cancel;
@@ -31,6 +32,9 @@ void alchi_queue_destroy(alchi_queue_t *queue);
 
 /** Takes the message over, also on failure. */
 int alchi_queue_load(alchi_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load, alch_error_t *err);
+
+/** The same; nothing is locked. */
+int alchi_queue_fetch(alchi_queue_t *queue, uint64_t request, Alchw__WorkerFetch *fetch, alch_error_t *err);
 
 /** Lock the matrices that a task reads and queue it, runnable if task->start. Takes the message over, also on
  *  failure. @return ALCH_OK; ALCH_ENOENT, ALCH_EINVAL, ALCH_ENOMEM: not queued, nothing is locked */

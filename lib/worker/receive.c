@@ -161,6 +161,13 @@ continue_write(alchi_conn_t *conn, const alchi_frame_t *frame)
     return ALCH_OK;
 }
 
+/* Whether what is not written may go along with a word about it. */
+static bool
+may_mask(const Alchw__DataRead *read, const alchi_set_t *set)
+{
+    return read->written && read->axes && set->col_count > 0 && set->row_count <= ALCHI_MASK_ENTRIES / set->col_count;
+}
+
 static int
 begin_read(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataRead *read)
 {
@@ -175,12 +182,14 @@ begin_read(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataRead
     if (!reply)
         return ALCH_ENOMEM;
     rc = find_rect(conn, read->matrix, read->version, read->rect, read->axes, &reply->part, &rect, &set, &reply->error);
-    if (!rc)
+    if (!rc) {
         rc = set.periodic ? alchi_set_covered(conn->config->store, reply->part, &set, &reply->error)
                           : alchi_store_covered(conn->config->store, reply->part, &rect, &reply->error);
-    if (rc)
+        reply->masked = rc == ALCH_EINCOMPLETE && may_mask(read, &set);
+    }
+    if (rc && !reply->masked)
         reply->type = ALCHI_ERROR;
-    else if (set.periodic)
+    else if (set.periodic || reply->masked)
         alchi_span_init_set(&reply->span, reply->part, &set, &reply->cross);
     else
         alchi_span_init(&reply->span, reply->part, &rect);

@@ -64,6 +64,33 @@ run_task(const alchi_runner_t *runner, alchi_job_t *job)
     alchi_message_free(done);
 }
 
+typedef struct {
+    const alchi_runner_t *runner;
+    uint64_t task;
+} fetching_t;
+
+static void
+report(void *context, double fraction)
+{
+    const fetching_t *fetching = context;
+
+    alchi_control_progress(fetching->runner->control, fetching->task, fraction, "");
+}
+
+static void
+run_fetch(const alchi_runner_t *runner, const alchi_job_t *job)
+{
+    fetching_t fetching = {runner, job->fetch->task};
+    const alchi_fetch_watch_t watch = {&job->cancel, report, &fetching};
+    alch_error_t err = {ALCH_OK, -1, ""};
+    int rc = alchi_fetch(&runner->fetch, job->fetch, &watch, &err);
+
+    if (rc)
+        alchi_control_send_error(runner->control, job->request, &err);
+    else
+        alchi_control_send(runner->control, ALCHI_EMPTY, job->request, NULL);
+}
+
 void
 alchi_runner_run(const alchi_runner_t *runner)
 {
@@ -73,7 +100,10 @@ alchi_runner_run(const alchi_runner_t *runner)
         if (job->task || job->transform) {
             run_task(runner, job);
         } else {
-            run_load(runner, job);
+            if (job->fetch)
+                run_fetch(runner, job);
+            else
+                run_load(runner, job);
             alchi_queue_done(runner->queue, job);
         }
     }

@@ -1,11 +1,12 @@
 /**
  * @file worker/runner.h
- * The main thread of a rank: loads libraries and runs tasks, one after the other.
+ * The main thread of a rank: loads libraries, runs tasks and fetches matrices, one after the other.
  */
 #ifndef ALCHI_RUNNER_H
 #define ALCHI_RUNNER_H
 
 #include "worker/control.h"
+#include "worker/fetch.h"
 #include "worker/plugins.h"
 #include "worker/queue.h"
 
@@ -15,6 +16,7 @@ typedef struct {
     alchi_store_t *store;
     alchi_plugins_t *plugins;
     int rank;
+    alchi_fetch_env_t fetch;
 } alchi_runner_t;
 
 /** Run jobs until the queue is told to quit; sleeps in the kernel between them. @collective yes, job by job */

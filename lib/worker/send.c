@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 
+#include <endian.h>
+#include <string.h>
 #include <utlist.h>
 
 #define FRAME_COST ((size_t)256)
@@ -112,6 +114,27 @@ begin_frame(alchi_conn_t *conn, alchi_reply_t *reply)
     out->active = true;
 }
 
+_Static_assert(ALCHI_MASK_ENTRIES / 8 + 8 <= ALCHI_CONN_SCRATCH && ALCHI_MASK_ENTRIES / 8 < ALCHI_META_MAX / 2,
+               "a mask fits into a message");
+
+/* Say which of the block's entries are written. What is said lives until the channel has it. */
+static void
+add_mask(alchi_conn_t *conn, const alchi_reply_t *reply)
+{
+    const size_t entries = reply->span.bytes / reply->part->entry;
+    uint64_t *mask = (uint64_t *)(void *)conn->scratch;
+    Alchw__DataBlock *block = &conn->out.block;
+
+    memset(mask, 0, entries / 8 + 8);
+    pthread_mutex_lock(&reply->part->mutex);
+    alchi_region_mask(reply->part->region, &reply->cross.rows, &reply->cross.cols, mask);
+    pthread_mutex_unlock(&reply->part->mutex);
+    for (size_t k = 0; k <= entries / 64; k++)
+        mask[k] = htole64(mask[k]);
+    block->has_mask = true;
+    block->mask = (ProtobufCBinaryData){(entries + 7) / 8, conn->scratch};
+}
+
 /* Go on with the payload frame under way. @return as alchi_channel_send_payload() */
 static int
 send_frame(alchi_conn_t *conn, size_t *bytes_p)
@@ -120,9 +143,12 @@ send_frame(alchi_conn_t *conn, size_t *bytes_p)
     alchi_reply_t *reply = conn->blocks;
     size_t before = out->sent;
     int64_t start = alchi_now_ns();
-    int rc = alchi_channel_send_payload(conn->channel, &out->frame, out->has_block ? &out->block : NULL, out->iov,
-                                        out->count, &out->sent);
+    int rc;
 
+    if (out->sent == 0 && out->has_block && reply->masked)
+        add_mask(conn, reply);
+    rc = alchi_channel_send_payload(conn->channel, &out->frame, out->has_block ? &out->block : NULL, out->iov,
+                                    out->count, &out->sent);
     out->send_ns += (uint64_t)(alchi_now_ns() - start);
     *bytes_p += out->sent - before;
     if (rc)

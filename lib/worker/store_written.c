@@ -19,7 +19,8 @@ alchi_store_written(alchi_store_t *store, alchi_part_t *part, const alch_rect_t 
     if (rc)
         return alchi_error_rank(err, rc, store->rank, "%s: cannot note what is written on %s",
                                 alchi_part_describe(part, what, sizeof what), store->label);
-    return ALCH_OK;
+    /* Who has taken the matrix meanwhile may have looked already. */
+    return alchi_store_may_write(store, part, err);
 }
 
 /* "rows 50..99 of column 0": the first run of a missing local rectangle that is contiguous in the matrix. */

@@ -152,12 +152,29 @@ leave(rank_t *rank)
     _exit(EXIT_SUCCESS);
 }
 
+static alchi_fetch_env_t
+fetch_env(const rank_t *rank, char *name, size_t size)
+{
+    const Alchw__WorkerConfig *config = rank->config;
+
+    snprintf(name, size, "worker-%03u", config->slot);
+    return (alchi_fetch_env_t){.store = rank->store,
+                               .driver_address = config->driver_address,
+                               .control_key = config->control_key.data,
+                               .session = config->session,
+                               .name = name,
+                               .rank = (int)config->rank,
+                               .message_limit = config->message_limit,
+                               .io_timeout_ms = config->io_timeout_ms > 0 ? (int)config->io_timeout_ms : 60000};
+}
+
 int
 alchi_worker_main(void)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
     rank_t rank = {.comm = MPI_COMM_NULL};
     alchi_runner_t runner;
+    char name[32];
     int rc = alchi_join_config(&rank.config, &err);
 
     if (rc) {
@@ -175,7 +192,12 @@ alchi_worker_main(void)
     }
     alchi_log(ALCHI_LOG_DEBUG, "rank %u of %u of group %llu is ready", rank.config->rank, rank.config->size,
               (unsigned long long)rank.config->group);
-    runner = (alchi_runner_t){rank.queue, rank.control, rank.store, rank.plugins, (int)rank.config->rank};
+    runner = (alchi_runner_t){.queue = rank.queue,
+                              .control = rank.control,
+                              .store = rank.store,
+                              .plugins = rank.plugins,
+                              .rank = (int)rank.config->rank,
+                              .fetch = fetch_env(&rank, name, sizeof name)};
     alchi_runner_run(&runner);
     leave(&rank);
 }
