@@ -7,6 +7,7 @@
 #include "layout/layout.h"
 #include "net/auth.h"
 #include <alchemist/alchemist.h>
+#include <pthread.h>
 #include <sys/types.h>
 
 #define ALCHI_NAME_MAX 64
@@ -31,8 +32,15 @@ struct alch_matrix {
     alch_matrix_info_t facts;
     alchi_layout_t layout;
     size_t entry; /* bytes */
-    uint32_t version; /* how often it was replaced in place */
+    uint32_t version;      /* how often it was replaced in place */
+    uint64_t group;        /* whose ranks the layout is of; 0: not known */
+    pthread_mutex_t mutex; /* held while the layout changes, and while a transfer is planned by it */
 };
+
+/** If the session has another group by now and the matrix came along: lay the handle out for that one. What a handle
+ *  knows of rows stays. With the matrix's mutex held.
+ *  @return ALCH_OK, also if nothing is known; ALCH_ESTATE: it was replaced in place; what requests return */
+int alchi_matrix_follow(alch_matrix_t *matrix, alch_error_t *err);
 
 /** @return ALCH_OK, ALCH_EINVAL (NULL), ALCH_EFORKED */
 int alchi_session_check(const alch_session_t *session, alch_error_t *err);

@@ -14,7 +14,7 @@ alchi_lane_open(alchi_lane_t *lane, const alchi_crew_t *group, alch_error_t *err
     char address[300];
     int code;
 
-    if (lane->rank >= group->count)
+    if (lane->rank >= group->count || (lane->transfer->group && lane->transfer->group != group->id))
         return alchi_error_set(err, ALCH_EGROUP, "matrix %llu belongs to a worker group that is gone",
                                (unsigned long long)lane->transfer->matrix->facts.id);
     alchi_address_format(&group->peers[lane->rank].address, address, sizeof(address));

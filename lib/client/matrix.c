@@ -59,13 +59,16 @@ make_handle(alch_session_t *session, Alchw__Matrix *message, alch_matrix_t **mat
         code = read_matrix(message, &matrix->facts, &matrix->layout, err);
     else
         code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a matrix handle");
-    if (code == ALCH_OK)
+    if (code == ALCH_OK) {
         matrix->version = message->version;
+        matrix->group = message->group;
+    }
     alchi_message_free(message);
     if (code != ALCH_OK) {
         free(matrix);
         return code;
     }
+    pthread_mutex_init(&matrix->mutex, NULL);
     matrix->session = session;
     matrix->entry = alch_dtype_size(matrix->facts.dtype);
     *matrix_p = matrix;
@@ -158,6 +161,7 @@ alch_matrix_destroy(alch_matrix_t *matrix)
     if (!matrix)
         return;
     alchi_layout_fini(&matrix->layout);
+    pthread_mutex_destroy(&matrix->mutex);
     free(matrix);
 }
 
@@ -206,16 +210,71 @@ alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err)
     if (code != ALCH_OK)
         return code;
     code = read_matrix(reply, &facts, &layout, err);
-    if (code == ALCH_OK)
+    if (code == ALCH_OK) {
+        pthread_mutex_lock(&matrix->mutex);
         matrix->version = reply->version;
+        matrix->group = reply->group;
+        alchi_layout_fini(&matrix->layout);
+        matrix->layout = layout;
+        matrix->facts = facts;
+        matrix->entry = alch_dtype_size(facts.dtype);
+        pthread_mutex_unlock(&matrix->mutex);
+    }
     alchi_message_free(reply);
-    if (code != ALCH_OK)
+    return code;
+}
+
+/* Whether it is the matrix that the handle knows, but for its place and rows. */
+static bool
+is_same(const alch_matrix_t *matrix, const Alchw__Matrix *message)
+{
+    return message->version == matrix->version && message->cols == matrix->facts.cols &&
+           message->dtype == (uint32_t)matrix->facts.dtype;
+}
+
+static int
+take_place(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
+{
+    const alch_matrix_info_t known = matrix->facts;
+    alch_matrix_info_t facts;
+    alchi_layout_t layout;
+    int code;
+
+    if (!is_same(matrix, message))
+        return alchi_error_set(err, ALCH_ESTATE,
+                               "matrix %llu was replaced in place since this handle learned of it: refresh it",
+                               (unsigned long long)known.id);
+    if ((code = read_matrix(message, &facts, &layout, err)) != ALCH_OK)
         return code;
+    facts.rows = layout.m = known.rows;
+    facts.bytes = known.bytes;
     alchi_layout_fini(&matrix->layout);
     matrix->layout = layout;
     matrix->facts = facts;
-    matrix->entry = alch_dtype_size(facts.dtype);
+    matrix->group = message->group;
     return ALCH_OK;
+}
+
+int
+alchi_matrix_follow(alch_matrix_t *matrix, alch_error_t *err)
+{
+    alchi_crew_t *crew;
+    Alchw__Matrix *reply;
+    uint64_t group;
+    int code;
+
+    if (!matrix->group || alchi_pool_group(matrix->session, false, &crew, NULL) != ALCH_OK)
+        return ALCH_OK;
+    group = crew->id;
+    alchi_crew_release(crew);
+    if (group == matrix->group)
+        return ALCH_OK;
+    code = request_matrix(matrix->session, ALCHI_GET_MATRIX, matrix->facts.id, ALCHI_MATRIX, &reply, err);
+    if (code != ALCH_OK)
+        return code;
+    code = take_place(matrix, reply, err);
+    alchi_message_free(reply);
+    return code;
 }
 
 /* A page of the list, with higher ids than `after`. */

@@ -154,7 +154,7 @@ open_link(inquiry_t *inquiry, int rank, alch_error_t *err)
     for (int k = 0; k < 2; k++) {
         if ((code = alchi_pool_group(session, k > 0, &group, err)) != ALCH_OK)
             return code;
-        if (rank < group->count) {
+        if (rank < group->count && (!inquiry->matrix->group || inquiry->matrix->group == group->id)) {
             alchi_address_format(&group->peers[rank].address, address, sizeof(address));
             snprintf(inquiry->where, sizeof(inquiry->where), "worker %d at %s", group->peers[rank].slot, address);
             code = alchi_link_acquire(session, group, rank, ALCHI_CHUNK_BYTES,
@@ -379,26 +379,51 @@ cover_all(cover_t *cover, const alch_rect_t *whole, alch_error_t *err)
     return ALCH_OK;
 }
 
-int
-alch_matrix_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, size_t *count_p, alch_error_t *err)
+/* Ask, and once more if it turns out that another process has moved the matrix. */
+static int
+ask_where_it_is(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_gaps_t **gaps_p, alch_error_t *err)
 {
+    int code = alchi_matrix_follow(matrix, err);
+    uint64_t group = matrix->group;
+
+    if (code == ALCH_OK)
+        code = alchi_gaps_ask(matrix, rect, gaps_p, err);
+    if (code != ALCH_OK && alchi_matrix_follow(matrix, NULL) == ALCH_OK && matrix->group != group)
+        code = alchi_gaps_ask(matrix, rect, gaps_p, err);
+    return code;
+}
+
+/* With the matrix's mutex held. */
+static int
+list_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, size_t *count_p, alch_error_t *err)
+{
+    const alch_rect_t whole = {0, 0, matrix->facts.rows, matrix->facts.cols};
     alchi_gaps_t *gaps;
-    alch_rect_t whole;
     cover_t cover;
     int64_t steps = 0;
-    int code;
+    int code = ask_where_it_is(matrix, &whole, &gaps, err);
 
-    if (!matrix || !rects || !max || max > SIZE_MAX / 4 / sizeof(*rects) || !count_p)
-        return alchi_error_set(err, ALCH_EINVAL, "matrix, rects or count_p is NULL, or max is not possible");
-    if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
-        return code;
-    whole = (alch_rect_t){0, 0, matrix->facts.rows, matrix->facts.cols};
-    if ((code = alchi_gaps_ask(matrix, &whole, &gaps, err)) != ALCH_OK)
+    if (code != ALCH_OK)
         return code;
     cover = (cover_t){.layout = &matrix->layout, .gaps = gaps, .rects = rects, .max = max, .steps_p = &steps};
     code = cover_all(&cover, &whole, err);
     if (code == ALCH_OK)
         *count_p = cover.count;
     alchi_gaps_free(gaps, matrix->layout.workers);
+    return code;
+}
+
+int
+alch_matrix_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, size_t *count_p, alch_error_t *err)
+{
+    int code;
+
+    if (!matrix || !rects || !max || max > SIZE_MAX / 4 / sizeof(*rects) || !count_p)
+        return alchi_error_set(err, ALCH_EINVAL, "matrix, rects or count_p is NULL, or max is not possible");
+    if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
+        return code;
+    pthread_mutex_lock(&matrix->mutex);
+    code = list_missing(matrix, rects, max, count_p, err);
+    pthread_mutex_unlock(&matrix->mutex);
     return code;
 }

@@ -65,7 +65,7 @@ free_transfer(alch_transfer_t *transfer)
         free(transfer->lanes[k].flights);
     free(transfer->lanes);
     free(transfer->threads);
-    alchi_gaps_free(transfer->gaps, transfer->matrix->layout.workers);
+    alchi_gaps_free(transfer->gaps, transfer->workers);
     pthread_cond_destroy(&transfer->changed);
     pthread_mutex_destroy(&transfer->mutex);
     free(transfer);
@@ -143,6 +143,25 @@ add_lanes(alch_transfer_t *transfer)
     return code;
 }
 
+/* With the matrix's mutex held. */
+static int
+plan(alch_transfer_t *transfer, bool missing, alch_error_t *err)
+{
+    alch_matrix_t *matrix = transfer->matrix;
+    int code = alchi_matrix_follow(matrix, err);
+
+    if (code != ALCH_OK)
+        return code;
+    transfer->group = matrix->group;
+    transfer->workers = matrix->layout.workers;
+    alchi_plan_init(&transfer->plan, &matrix->layout, &transfer->memory.rect,
+                    transfer->writing ? ALCHI_PLAN_ALL : ALCHI_PLAN_ONE, INT64_MAX);
+    code = missing ? alchi_gaps_ask(matrix, &transfer->memory.rect, &transfer->gaps, err) : ALCH_OK;
+    if (code == ALCH_OK && add_lanes(transfer) != ALCH_OK)
+        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
+    return code;
+}
+
 static int
 make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing, const alchi_own_t *own,
               alch_transfer_t **transfer_p, alch_error_t *err)
@@ -168,11 +187,9 @@ make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory,
         transfer->own_piece = *own;
         transfer->own = &transfer->own_piece;
     }
-    alchi_plan_init(&transfer->plan, &matrix->layout, &transfer->memory.rect, writing ? ALCHI_PLAN_ALL : ALCHI_PLAN_ONE,
-                    INT64_MAX);
-    code = missing ? alchi_gaps_ask(matrix, &transfer->memory.rect, &transfer->gaps, err) : ALCH_OK;
-    if (code == ALCH_OK && add_lanes(transfer) != ALCH_OK)
-        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
+    pthread_mutex_lock(&matrix->mutex);
+    code = plan(transfer, missing, err);
+    pthread_mutex_unlock(&matrix->mutex);
     if (code != ALCH_OK) {
         free_transfer(transfer);
         return code;
@@ -239,9 +256,9 @@ await_start(alch_transfer_t *transfer, alch_error_t *err)
     return code;
 }
 
-int
-alchi_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing,
-                     const alchi_own_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
+static int
+try_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing, const alchi_own_t *own,
+          alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_transfer_t *transfer = NULL;
     int code = make_transfer(matrix, writing, memory, missing, own, &transfer, err);
@@ -257,6 +274,34 @@ alchi_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *
         alch_transfer_destroy(transfer);
     else
         *transfer_p = transfer;
+    return code;
+}
+
+/* Whether another process has moved the matrix to other workers. */
+static bool
+has_moved(alch_matrix_t *matrix)
+{
+    uint64_t before;
+    bool moved;
+
+    pthread_mutex_lock(&matrix->mutex);
+    before = matrix->group;
+    moved = alchi_matrix_follow(matrix, NULL) == ALCH_OK && matrix->group != before;
+    pthread_mutex_unlock(&matrix->mutex);
+    return moved;
+}
+
+int
+alchi_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing,
+                     const alchi_own_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
+{
+    alch_error_t error = {0};
+    int code = try_start(matrix, writing, memory, missing, own, transfer_p, &error);
+
+    if (code != ALCH_OK && has_moved(matrix))
+        return try_start(matrix, writing, memory, missing, own, transfer_p, err);
+    if (code != ALCH_OK && err)
+        *err = error;
     return code;
 }
 

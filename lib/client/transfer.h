@@ -78,6 +78,8 @@ struct alch_transfer {
     alch_matrix_t *matrix;
     alch_session_t *session;
     bool writing;
+    uint64_t group; /* for whose ranks it is planned; 0: not known */
+    int workers;
     bool checked; /* payload frames carry a check */
     alchi_memory_t memory;
     alchi_plan_t plan;
