@@ -230,6 +230,8 @@ alchi_catalog_describe(const alchi_matrix_t *matrix, Alchw__Matrix *message, Alc
     message->workers = (uint32_t)matrix->workers;
     message->has_version = 1;
     message->version = matrix->version;
+    message->has_group = 1;
+    message->group = matrix->group;
     message->name = (char *)matrix->name;
     snprintf(busy, 128, matrix->readers ? "read by %s" : "%s", matrix->readers ? matrix->reader : "");
     message->busy = busy;

@@ -16,12 +16,12 @@ alchi_group_send(alchi_group_t *group, unsigned type, const void *message)
     }
 }
 
-/* Loads and tasks take as long as they take; their ranks must only not drift apart. */
+/* Loads, tasks and fetches take as long as they take; their ranks must only not drift apart. */
 static bool
 is_long(const alchi_command_t *command)
 {
     return command->type == ALCHI_WORKER_TASK || command->type == ALCHI_WORKER_TRANSFORM ||
-           command->type == ALCHI_WORKER_LOAD;
+           command->type == ALCHI_WORKER_LOAD || command->type == ALCHI_WORKER_FETCH;
 }
 
 static void
@@ -73,6 +73,8 @@ alchi_command_send(alchi_group_t *group, unsigned type, const void *message, con
             continue;
         command->asked[rank] = true;
         command->pending++;
+        if (command->fit)
+            command->fit(command, rank);
         if (group->ranks[rank].link)
             group->ranks[rank].link->ops->send(group->ranks[rank].link, type, 0, command->id, message);
     }

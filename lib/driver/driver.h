@@ -28,6 +28,7 @@ typedef struct alchi_command alchi_command_t;
 typedef struct alchi_job alchi_job_t;
 typedef struct alchi_task alchi_task_t;
 typedef struct alchi_loaded alchi_loaded_t;
+typedef struct alchi_move alchi_move_t;
 
 /* ---- links: authenticated connections ---- */
 
@@ -107,6 +108,7 @@ struct alchi_session {
     alchi_link_t *owner;       /* NULL: leaving */
     alchi_link_t *links;       /* owner and executors */
     alchi_group_t *group;      /* STARTING or READY, else NULL */
+    alchi_move_t *move;        /* its matrices go to another group, which is not the session's yet; NULL: they do not */
     alchi_request_t *starting; /* requests that wait for the group */
     int wanted;                /* workers to start as soon as there are slots; 0: none */
     int *wanted_slots;         /* ids, or NULL */
@@ -127,7 +129,8 @@ struct alchi_session {
 alchi_session_t *alchi_session_create(alchi_driver_t *driver, alchi_link_t *owner, const uint8_t key[ALCHI_KEY_SIZE]);
 /** End it: group, tasks, matrices, executors' connections. */
 void alchi_session_end(alchi_session_t *session, const char *why);
-/** The session's group if it can be used. @return ALCH_OK, ALCH_ESTATE (none, or starting), ALCH_EGROUP */
+/** The session's group if it can be used. @return ALCH_OK, ALCH_ESTATE (none, or starting), ALCH_EGROUP; ALCH_EBUSY:
+ *  its matrices are being moved */
 int alchi_session_ready(alchi_session_t *session, alchi_group_t **group_p, alch_error_t *err);
 
 /* ---- groups at work ---- */
@@ -153,6 +156,53 @@ void alchi_wants_remove(alchi_session_t *session);
 /** Slots changed: start whom it suffices for. */
 void alchi_wants_serve(alchi_driver_t *driver);
 
+/* ---- moves: a session's matrices go to a second group beside its own, which they then replace (move.c) ---- */
+
+typedef struct {
+    uint64_t id;
+    alch_layout_t layout; /* there */
+    int64_t bytes;        /* without copies */
+} alchi_moving_t;
+
+struct alchi_move {
+    alchi_session_t *session;
+    uint64_t task; /* the number under which it holds the matrices */
+    int count;     /* workers */
+    alchi_group_t *to; /* NULL: waits for slots */
+    bool holding;      /* the present group's ranks were told to refuse writes */
+    alchi_moving_t *matrices;
+    size_t matrix_count;
+    uint64_t *ids;
+    size_t reserved, moved; /* matrices so far */
+    double *fractions;      /* of the one under way, by rank of the new group */
+    uint8_t (*keys)[ALCHI_KEY_SIZE]; /* while they are sent: of the old ranks, wrapped for one new rank */
+    int64_t bytes, total;   /* of those that are moved, of all */
+    alchi_command_t *command; /* the one under way, on either group */
+    alchi_request_t *waiters;
+    alchi_timer_t timer; /* runs out when it has failed */
+    alch_error_t error;
+    int64_t start_ns, logged_ns;
+};
+
+/** Begin: a second group of `count` workers is started as soon as there are slots. The session has a group and matrices.
+ *  @return ALCH_OK; ALCH_EBUSY naming what is under way, ALCH_ENOSLOTS, ALCH_EINVAL, ALCH_ENOMEM */
+int alchi_move_start(alchi_session_t *session, int count, alch_error_t *err);
+/** Give it up: the present group and its matrices stay as they are, the other group is ended. Not while a command of
+ *  that group is being answered. */
+void alchi_move_fail(alchi_move_t *move, const alch_error_t *error);
+/** The second group can be used. */
+void alchi_move_ready(alchi_move_t *move);
+/** A rank has come so far with the matrix under way. */
+void alchi_move_progress(alchi_move_t *move, int rank, double fraction);
+/** Bytes that are there. */
+int64_t alchi_move_done(const alchi_move_t *move);
+/** Whether a group is the second one of a session. */
+static inline bool
+alchi_move_to(const alchi_session_t *session, const alchi_group_t *group)
+{
+    return session && session->move && session->move->to == group;
+}
+
 /* ---- commands: one message to the ranks of a group, one answer of each ---- */
 
 struct alchi_command {
@@ -164,6 +214,8 @@ struct alchi_command {
     bool *succeeded;    /* [size] */
     alch_error_t error; /* the first failure */
     alchi_timer_t timer;
+    /** Fit the message to the rank that it is sent to next; may be NULL. */
+    void (*fit)(const alchi_command_t *command, int rank);
     /** One rank's good answer; may be NULL. */
     void (*answer)(alchi_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message);
     /** One rank's failure; true: the command was dropped. May be NULL. */
@@ -352,6 +404,8 @@ void alchi_node_gone(alchi_driver_t *driver, alchi_link_t *link);
 
 /** Reply GROUP with the session's workers in rank order. */
 void alchi_reply_group(alchi_request_t *request);
+/** Reply GROUP: not yet, the matrices are being moved to the next one. */
+void alchi_reply_moving(alchi_request_t *request);
 void alchi_reply_assigned(alchi_request_t *request);
 
 #endif

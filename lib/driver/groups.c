@@ -55,11 +55,11 @@ part(alchi_group_t *group, const alch_error_t *why, bool lost)
     alchi_timer_stop(&group->pulse_timer);
     set_slots(group, 0, group->size, ALCH_WORKER_RELEASING);
     group->session = NULL;
-    if (session)
+    if (session && session->group == group)
         session->group = NULL;
     alchi_commands_fail(group, why);
     alchi_jobs_fail(group, why);
-    if (!session)
+    if (!session || alchi_move_to(session, group))
         return;
     alchi_libraries_unload(session);
     if (lost)
@@ -74,7 +74,9 @@ act_lost(alchi_group_t *group, bool starting)
 
     alchi_log(ALCHI_LOG_WARNING, "session %llu: %s", (unsigned long long)group->session_id, why.text);
     part(group, &why, true);
-    if (!session)
+    if (session && session->move)
+        alchi_move_fail(session->move, &why);
+    if (!session || session->group)
         return;
     session->lost = why;
     if (starting && !session->starting)
@@ -121,6 +123,10 @@ act_ready(alchi_group_t *group)
     alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu is ready: %d workers in %s s",
               (unsigned long long)group->session_id, (unsigned long long)group->id, group->size, ms);
     plan_pulse(group);
+    if (alchi_move_to(session, group)) {
+        alchi_move_ready(session->move);
+        return;
+    }
     while (session->starting)
         session->starting->expired(session->starting);
     alchi_libraries_reload(session);
@@ -245,13 +251,18 @@ alchi_group_start(alchi_session_t *session)
     session->wanted_slots = NULL;
     if (!group) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        if (session->move)
+            alchi_move_fail(session->move, &error);
         alchi_waiters_fail(&session->starting, &error);
         return;
     }
     group->driver = driver;
     group->session = session;
     group->start_ns = alchi_now_ns();
-    session->group = group;
+    if (session->move)
+        session->move->to = group;
+    else
+        session->group = group;
     session->lost.code = session->start_failed.code = ALCH_OK;
     DL_APPEND(driver->groups, group);
     alchi_log(ALCHI_LOG_INFO, "session %llu: starting worker group %llu of %d workers", (unsigned long long)session->id,
@@ -338,6 +349,10 @@ alchi_wants_serve(alchi_driver_t *driver)
             continue;
         }
         no_slots(session, session->wanted, 0, &error);
+        if (session->move) {
+            alchi_move_fail(session->move, &error);
+            continue;
+        }
         alchi_wants_remove(session);
         session->start_failed = error;
         if (session->starting)

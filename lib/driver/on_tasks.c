@@ -68,6 +68,8 @@ ALCHI_HANDLER(alchi_on_worker_progress)
     alchi_task_t *task;
 
     (void)driver, (void)frame;
+    if (link->group && alchi_move_to(link->group->session, link->group) && isfinite(progress->fraction))
+        alchi_move_progress(link->group->session->move, link->rank, fmin(fmax(progress->fraction, 0), 1));
     if (!link->group || !link->group->session || !(task = alchi_task_find(link->group->session, progress->task)) ||
         alchi_task_ended(task))
         return;

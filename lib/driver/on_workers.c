@@ -155,9 +155,10 @@ alchi_reply_assigned(alchi_request_t *request)
         alchi_request_empty(request);
 }
 
-void
-alchi_reply_group(alchi_request_t *request)
+static void
+reply_group(alchi_request_t *request, bool moving)
 {
+    const alchi_move_t *move = request->session->move;
     Alchw__Group message = ALCHW__GROUP__INIT;
     alchi_group_t *group = request->session->group;
     worker_list_t list;
@@ -172,11 +173,27 @@ alchi_reply_group(alchi_request_t *request)
         list_add(&list, group->ranks[i].slot, request->session);
     message.has_id = message.has_ready = 1;
     message.id = group ? group->id : 0;
-    message.ready = group && group->state == ALCHI_GROUP_READY;
+    message.ready = group && group->state == ALCHI_GROUP_READY && !moving;
     message.n_workers = list.count;
     message.workers = list.list;
+    message.has_moving = message.has_moved = message.has_total = move != NULL;
+    message.moving = move != NULL;
+    message.moved = move ? alchi_move_done(move) : 0;
+    message.total = move ? move->total : 0;
     alchi_request_reply(request, ALCHI_GROUP, &message);
     list_fini(&list);
+}
+
+void
+alchi_reply_group(alchi_request_t *request)
+{
+    reply_group(request, false);
+}
+
+void
+alchi_reply_moving(alchi_request_t *request)
+{
+    reply_group(request, true);
 }
 
 ALCHI_HANDLER(alchi_on_get_group)
@@ -252,9 +269,28 @@ resize(alchi_session_t *session, int count, const int *slots, alch_error_t *err)
     return ALCH_OK;
 }
 
+/* While matrices are moved: to ask for the same goes on waiting, to ask for what there is ends it. */
 static int
-request_workers(alchi_session_t *session, uint32_t count, alch_error_t *err)
+request_meanwhile(alchi_session_t *session, uint32_t count, bool move, alch_error_t *err)
 {
+    alch_error_t error;
+
+    if (move && count == (uint32_t)session->move->count)
+        return ALCH_OK;
+    if (count != (uint32_t)session->group->size)
+        return alchi_error_set(err, ALCH_EBUSY,
+                               "the matrices of session %llu are being moved to %d workers; a request for %d ends that",
+                               (unsigned long long)session->id, session->move->count, session->group->size);
+    alchi_error_set(&error, ALCH_ECANCELED, "the move to %d workers was canceled", session->move->count);
+    alchi_move_fail(session->move, &error);
+    session->start_failed.code = ALCH_OK;
+    return ALCH_OK;
+}
+
+static int
+request_workers(alchi_session_t *session, uint32_t count, bool move, alch_error_t *err)
+{
+    char names[8];
     int total = alchi_slots_total(&session->driver->slots), code;
 
     if (session->closing)
@@ -264,6 +300,8 @@ request_workers(alchi_session_t *session, uint32_t count, alch_error_t *err)
     if (count > (uint32_t)total)
         return alchi_error_set(err, ALCH_ENOSLOTS, "%u workers requested, %d of %d slots are free (--workers)", count,
                                alchi_slots_count(&session->driver->slots, ALCH_WORKER_IDLE), total);
+    if (session->move)
+        return request_meanwhile(session, count, move, err);
     if ((session->group && session->group->size == (int)count) || (session->wants && session->wanted == (int)count))
         return ALCH_OK;
     if (session->start_failed.code) {
@@ -271,6 +309,8 @@ request_workers(alchi_session_t *session, uint32_t count, alch_error_t *err)
         session->start_failed.code = ALCH_OK;
         return err->code;
     }
+    if (move && session->group && alchi_catalog_names(&session->catalog, names, sizeof(names)))
+        return alchi_move_start(session, (int)count, err);
     if (session->group && (code = may_go(session, "resizing the worker group", err)))
         return code;
     return resize(session, (int)count, NULL, err);
@@ -285,13 +325,15 @@ ALCHI_HANDLER(alchi_on_request_workers)
 
     if (!only_owner(link, frame->id, "requesting workers"))
         return;
-    if (request_workers(session, ask->count, &error)) {
+    if (request_workers(session, ask->count, ask->move, &error)) {
         alchi_link_fail(link, frame->id, &error);
         return;
     }
     if (!(request = alchi_request_create(driver, link, frame->id)))
         return;
-    if (session->group && session->group->state == ALCHI_GROUP_READY)
+    if (session->move)
+        alchi_request_wait(request, &session->move->waiters, ask->wait_ms, alchi_reply_moving, session);
+    else if (session->group && session->group->state == ALCHI_GROUP_READY)
         alchi_reply_group(request);
     else if (session->group || session->wants)
         alchi_request_wait(request, &session->starting, ask->wait_ms, alchi_reply_group, session);
@@ -349,6 +391,8 @@ yield_all(alchi_session_t *session, alchi_request_t *request)
     alch_error_t why;
 
     alchi_error_set(&why, ALCH_EGROUP, "worker group %llu was given back", (unsigned long long)group->id);
+    if (session->move)
+        alchi_move_fail(session->move, &why);
     alchi_catalog_lose(&session->catalog, group->id, why.text);
     request->waiters = &group->releasing;
     DL_APPEND2(group->releasing, request, wait_prev, wait_next);
@@ -419,6 +463,8 @@ ALCHI_HANDLER(alchi_on_close_session)
     }
     session->closing = true;
     alchi_error_set(&why, ALCH_ECONNECT, "session %llu is closing", (unsigned long long)session->id);
+    if (session->move)
+        alchi_move_fail(session->move, &why);
     /* Answered when the workers are gone; without a session there is nothing to list. */
     request->session = NULL;
     request->waiters = &session->group->releasing;

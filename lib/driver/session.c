@@ -29,6 +29,9 @@ alchi_session_ready(alchi_session_t *session, alchi_group_t **group_p, alch_erro
 {
     if (session->closing)
         return alchi_error_set(err, ALCH_ESTATE, "session %llu is closing", (unsigned long long)session->id);
+    if (session->move)
+        return alchi_error_set(err, ALCH_EBUSY, "the matrices of session %llu are being moved to %d workers",
+                               (unsigned long long)session->id, session->move->count);
     if (session->group && session->group->state == ALCHI_GROUP_READY) {
         *group_p = session->group;
         return ALCH_OK;
@@ -70,6 +73,8 @@ alchi_session_end(alchi_session_t *session, const char *why)
     alchi_log(ALCHI_LOG_INFO, "%s", error.text);
     HASH_DEL(driver->sessions, session);
     session->closing = true;
+    if (session->move)
+        alchi_move_fail(session->move, &error);
     alchi_wants_remove(session);
     alchi_waiters_fail(&session->starting, &error);
     if (session->group)

@@ -1,0 +1,506 @@
+/* A session's matrices go to a second group: it is started beside the session's own, reserves them, reads them from the
+ * old workers, and takes the old group's place. Until then nothing is lost if anything fails. */
+#include "driver/driver.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "layout/layout.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_NS (5 * INT64_C(1000000000)) /* from one word about its progress to the next */
+
+static int
+out_of_memory(alch_error_t *err)
+{
+    return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+}
+
+/* ---- what is to be moved ---- */
+
+static int
+check_matrix(const alchi_matrix_t *matrix, alch_error_t *err)
+{
+    char text[128];
+
+    if (matrix->state == ALCHI_MATRIX_LIVE && !matrix->growing && !matrix->changing)
+        return alchi_catalog_may_free(matrix, err);
+    alchi_format_matrix(matrix->id, matrix->rows, matrix->cols, matrix->dtype, text, sizeof(text));
+    return alchi_error_set(err, ALCH_EBUSY, "matrix %s is being %s", text,
+                           matrix->state == ALCHI_MATRIX_RESERVING ? "created"
+                           : matrix->state == ALCHI_MATRIX_FREEING ? "freed"
+                           : matrix->growing                       ? "given more rows"
+                                                                   : "replaced");
+}
+
+/* Its kind and its blocks stay; the grid is made anew for the number of workers. */
+static int
+resolve(const alchi_matrix_t *matrix, int workers, alchi_moving_t *moving, alch_error_t *err)
+{
+    alch_layout_t spec = matrix->layout;
+    alchi_layout_t layout;
+    int code;
+
+    spec.nprow = spec.npcol = 0;
+    if ((code = alchi_layout_init(&layout, matrix->rows, matrix->cols, workers, &spec, err)))
+        return code;
+    *moving = (alchi_moving_t){matrix->id, layout.spec,
+                               matrix->rows * matrix->cols * (int64_t)alch_dtype_size(matrix->dtype)};
+    alchi_layout_fini(&layout);
+    return ALCH_OK;
+}
+
+static int
+list_matrices(alchi_move_t *move, alch_error_t *err)
+{
+    const alchi_catalog_t *catalog = &move->session->catalog;
+    const alchi_matrix_t *matrix;
+    int code;
+
+    move->matrices = calloc(HASH_COUNT(catalog->matrices) + 1, sizeof(*move->matrices));
+    move->ids = calloc(HASH_COUNT(catalog->matrices) + 1, sizeof(*move->ids));
+    move->fractions = calloc((size_t)move->count, sizeof(*move->fractions));
+    if (!move->matrices || !move->ids || !move->fractions)
+        return out_of_memory(err);
+    for (matrix = catalog->matrices; matrix; matrix = matrix->hh.next) {
+        if (matrix->state == ALCHI_MATRIX_LOST)
+            continue;
+        if ((code = check_matrix(matrix, err)) ||
+            (code = resolve(matrix, move->count, &move->matrices[move->matrix_count], err)))
+            return code;
+        move->ids[move->matrix_count] = matrix->id;
+        move->total += move->matrices[move->matrix_count++].bytes;
+    }
+    return ALCH_OK;
+}
+
+static int
+check_session(const alchi_session_t *session, int count, alch_error_t *err)
+{
+    alch_error_t error;
+    int code;
+
+    if (session->group->jobs)
+        return alchi_error_set(err, ALCH_EBUSY,
+                               "a task or a load of session %llu has not ended: matrices cannot be moved",
+                               (unsigned long long)session->id);
+    if ((code = alchi_wants_check(session, count, 0, &error)))
+        return alchi_error_set(err, code, "moving needs the new workers beside the %d that hold the matrices: %s",
+                               session->group->size, error.text);
+    return ALCH_OK;
+}
+
+static void
+move_free(alchi_move_t *move)
+{
+    alchi_timer_stop(&move->timer);
+    free(move->matrices);
+    free(move->ids);
+    free(move->fractions);
+    free(move);
+}
+
+static const char *
+label(const alchi_move_t *move, char text[96])
+{
+    snprintf(text, 96, "task %llu (move to %d workers)", (unsigned long long)move->task, move->count);
+    return text;
+}
+
+int
+alchi_move_start(alchi_session_t *session, int count, alch_error_t *err)
+{
+    alchi_move_t *move;
+    char text[96];
+    int code = check_session(session, count, err);
+
+    if (code)
+        return code;
+    if (!(move = calloc(1, sizeof(*move))))
+        return out_of_memory(err);
+    move->session = session;
+    move->count = count;
+    move->start_ns = move->logged_ns = alchi_now_ns();
+    if ((code = list_matrices(move, err)) || (code = alchi_wants_add(session, count, NULL, err))) {
+        move_free(move);
+        return code;
+    }
+    move->task = session->driver->next_task++;
+    alchi_catalog_lock(&session->catalog, move->ids, move->matrix_count, label(move, text));
+    session->move = move;
+    session->start_failed.code = ALCH_OK;
+    alchi_wants_serve(session->driver);
+    /* What could not be started has told why already. */
+    if (!session->move && session->start_failed.code) {
+        *err = session->start_failed;
+        session->start_failed.code = ALCH_OK;
+        return err->code;
+    }
+    return ALCH_OK;
+}
+
+/* ---- the end ---- */
+
+static void
+ignore(alchi_command_t *command)
+{
+    (void)command;
+}
+
+static void
+release_hold(const alchi_move_t *move)
+{
+    static const alchi_command_t model = {.done = ignore};
+    Alchw__WorkerUnhold message = ALCHW__WORKER_UNHOLD__INIT;
+
+    if (!move->holding || !move->session->group)
+        return;
+    message.has_task = 1;
+    message.task = move->task;
+    alchi_command_send(move->session->group, ALCHI_WORKER_UNHOLD, &message, NULL, &model, NULL);
+}
+
+void
+alchi_move_fail(alchi_move_t *move, const alch_error_t *error)
+{
+    alchi_session_t *session = move->session;
+    alchi_group_t *to = move->to;
+    alch_error_t why = *error;
+
+    alchi_log(ALCHI_LOG_WARNING, "session %llu: moving its matrices to %d workers failed: %s",
+              (unsigned long long)session->id, move->count, why.text);
+    session->move = NULL;
+    alchi_wants_remove(session);
+    if (move->command)
+        alchi_command_drop(move->command);
+    alchi_catalog_unlock(&session->catalog, move->ids, move->matrix_count);
+    release_hold(move);
+    if (to) {
+        to->session = NULL;
+        alchi_group_kill(to, &why);
+    }
+    if (!move->waiters)
+        session->start_failed = why;
+    alchi_waiters_fail(&move->waiters, &why);
+    move_free(move);
+}
+
+static void
+failed(alchi_timer_t *timer)
+{
+    alchi_move_t *move = ALCHI_CONTAINER(timer, alchi_move_t, timer);
+
+    alchi_move_fail(move, &move->error);
+}
+
+/* Not from within an answer: a group cannot be ended while it is looked at. */
+static void
+fail_soon(alchi_move_t *move, const alch_error_t *error)
+{
+    if (move->timer.timers)
+        return;
+    move->error = *error;
+    alchi_timer_start(&move->session->driver->timers, &move->timer, 0, failed);
+}
+
+static void
+replace_matrices(const alchi_move_t *move)
+{
+    alchi_matrix_t *matrix;
+    size_t k;
+
+    alchi_catalog_unlock(&move->session->catalog, move->ids, move->matrix_count);
+    for (k = 0; k < move->matrix_count; k++) {
+        if (!(matrix = alchi_catalog_get(&move->session->catalog, move->ids[k])))
+            continue;
+        matrix->group = move->to->id;
+        matrix->workers = move->to->size;
+        matrix->layout = move->matrices[k].layout;
+    }
+}
+
+/* The new group becomes the session's. */
+static void
+finish(alchi_move_t *move)
+{
+    alchi_session_t *session = move->session;
+    double seconds = (double)(alchi_now_ns() - move->start_ns) / 1e9;
+    alch_error_t why;
+    char bytes[32];
+
+    alchi_log(ALCHI_LOG_INFO, "session %llu: moved %zu matrices (%s) from %d to %d workers in %.2f s",
+              (unsigned long long)session->id, move->matrix_count,
+              alchi_format_bytes(move->total, bytes, sizeof(bytes)), session->group->size, move->count, seconds);
+    alchi_error_set(&why, ALCH_EGROUP, "worker group %llu was resized", (unsigned long long)session->group->id);
+    session->move = NULL;
+    replace_matrices(move);
+    alchi_group_release(session->group, &why);
+    session->group = move->to;
+    while (move->waiters)
+        alchi_reply_group(move->waiters);
+    move_free(move);
+    alchi_libraries_reload(session);
+}
+
+/* ---- the steps ---- */
+
+static void next_step(alchi_move_t *move);
+
+static void
+answered(alchi_command_t *command)
+{
+    alchi_move_t *move = command->context;
+
+    move->command = NULL;
+    if (command->failed)
+        fail_soon(move, &command->error);
+    else
+        next_step(move);
+}
+
+/* The others need not come to their end. */
+static bool
+refused(alchi_command_t *command, int rank)
+{
+    (void)rank;
+    fail_soon(command->context, &command->error);
+    return false;
+}
+
+/* After a command was sent, or was not. */
+static void
+sent(alchi_move_t *move, int code)
+{
+    alch_error_t error;
+
+    if (!code)
+        return;
+    alchi_error_set(&error, code, "%s",
+                    code == ALCH_ENOMEM ? "the driver is out of memory" : "the worker group is gone");
+    fail_soon(move, &error);
+}
+
+static void
+held(alchi_command_t *command)
+{
+    alchi_move_t *move = command->context;
+
+    move->holding = true;
+    answered(command);
+}
+
+static void
+send_hold(alchi_move_t *move)
+{
+    alchi_command_t model = {.done = held, .context = move};
+    Alchw__WorkerHold message = ALCHW__WORKER_HOLD__INIT;
+    char text[64];
+
+    snprintf(text, sizeof(text), "move to %d workers", move->count);
+    message.has_task = 1;
+    message.task = move->task;
+    message.name = text;
+    message.n_ids = move->matrix_count;
+    message.ids = move->ids;
+    sent(move, alchi_command_send(move->session->group, ALCHI_WORKER_HOLD, &message, NULL, &model, &move->command));
+}
+
+static void
+reserved(alchi_command_t *command)
+{
+    alchi_move_t *move = command->context;
+
+    move->reserved += !command->failed;
+    answered(command);
+}
+
+static void
+send_reserve(alchi_move_t *move, const alchi_matrix_t *matrix)
+{
+    alchi_command_t model = {.done = reserved, .context = move};
+    Alchw__WorkerReserve message = ALCHW__WORKER_RESERVE__INIT;
+    Alchw__Matrix description;
+    Alchw__Layout layout;
+    char busy[128];
+
+    alchi_catalog_describe(matrix, &description, &layout, busy);
+    alchi_catalog_layout_out(&move->matrices[move->reserved].layout, &layout);
+    description.busy = NULL;
+    description.workers = (uint32_t)move->count;
+    description.group = move->to->id;
+    message.matrix = &description;
+    sent(move, alchi_command_send(move->to, ALCHI_WORKER_RESERVE, &message, NULL, &model, &move->command));
+}
+
+static void
+fetched(alchi_command_t *command)
+{
+    alchi_move_t *move = command->context;
+
+    if (!command->failed) {
+        move->bytes += move->matrices[move->moved++].bytes;
+        memset(move->fractions, 0, (size_t)move->count * sizeof(*move->fractions));
+    }
+    answered(command);
+}
+
+/* Each reader has the old ranks' keys hidden with its own. */
+static void
+wrap_keys(const alchi_command_t *command, int rank)
+{
+    const alchi_move_t *move = command->context;
+    const alchi_group_t *from = move->session->group;
+    int k;
+
+    for (k = 0; k < from->size; k++)
+        alchi_key_wrap(move->to->ranks[rank].control_key, from->id, k, from->ranks[k].data_key, move->keys[k]);
+}
+
+static void
+fill_sources(const alchi_move_t *move, Alchw__Source *sources, Alchw__Source **list)
+{
+    const alchi_group_t *from = move->session->group;
+    const alchi_slot_t *slot;
+    int k;
+
+    for (k = 0; k < from->size; k++) {
+        slot = from->ranks[k].slot;
+        alchw__source__init(&sources[k]);
+        sources[k].has_port = sources[k].has_slot = sources[k].has_key = 1;
+        sources[k].address = slot->node->address;
+        sources[k].port = (uint32_t)slot->port;
+        sources[k].slot = (uint32_t)slot->id;
+        sources[k].key = (ProtobufCBinaryData){ALCHI_KEY_SIZE, move->keys[k]};
+        list[k] = &sources[k];
+    }
+}
+
+static int
+send_fetch_from(alchi_move_t *move, const alchi_matrix_t *matrix, Alchw__Source *sources, Alchw__Source **list)
+{
+    alchi_command_t model = {.fit = wrap_keys, .done = fetched, .refused = refused, .context = move};
+    Alchw__WorkerFetch message = ALCHW__WORKER_FETCH__INIT;
+    Alchw__Matrix description;
+    Alchw__Layout layout;
+    char busy[128];
+
+    alchi_catalog_describe(matrix, &description, &layout, busy);
+    description.busy = NULL;
+    fill_sources(move, sources, list);
+    message.has_task = message.has_complete = 1;
+    message.task = move->task;
+    message.matrix = &description;
+    message.complete = matrix->complete;
+    message.n_sources = (size_t)move->session->group->size;
+    message.sources = list;
+    return alchi_command_send(move->to, ALCHI_WORKER_FETCH, &message, NULL, &model, &move->command);
+}
+
+static void
+send_fetch(alchi_move_t *move, const alchi_matrix_t *matrix)
+{
+    size_t size = (size_t)move->session->group->size;
+    Alchw__Source *sources = calloc(size, sizeof(*sources)), **list = calloc(size, sizeof(Alchw__Source *));
+
+    move->keys = calloc(size, sizeof(*move->keys));
+    sent(move, sources && list && move->keys ? send_fetch_from(move, matrix, sources, list) : ALCH_ENOMEM);
+    if (move->keys)
+        explicit_bzero(move->keys, size * sizeof(*move->keys));
+    free(move->keys);
+    move->keys = NULL;
+    free(sources);
+    free(list);
+}
+
+/* What is not written yet is moved as well; whoever reads only has to know. */
+static void
+checked(alchi_command_t *command)
+{
+    alchi_move_t *move = command->context;
+    alchi_matrix_t *matrix = alchi_catalog_get(&move->session->catalog, move->ids[move->moved]);
+
+    move->command = NULL;
+    if (command->failed && command->error.code != ALCH_EINCOMPLETE) {
+        fail_soon(move, &command->error);
+        return;
+    }
+    if (!matrix)
+        return;
+    matrix->complete = !command->failed;
+    send_fetch(move, matrix);
+}
+
+static void
+send_check(alchi_move_t *move, uint64_t id)
+{
+    alchi_command_t model = {.done = checked, .context = move};
+    Alchw__WorkerCheck message = ALCHW__WORKER_CHECK__INIT;
+
+    message.n_ids = 1;
+    message.ids = &id;
+    sent(move, alchi_command_send(move->session->group, ALCHI_WORKER_CHECK, &message, NULL, &model, &move->command));
+}
+
+static void
+next_step(alchi_move_t *move)
+{
+    const alchi_catalog_t *catalog = &move->session->catalog;
+    const alchi_matrix_t *matrix;
+
+    if (move->timer.timers)
+        return;
+    if (!move->holding) {
+        send_hold(move);
+    } else if (move->reserved < move->matrix_count) {
+        send_reserve(move, alchi_catalog_get(catalog, move->ids[move->reserved]));
+    } else if (move->moved < move->matrix_count) {
+        matrix = alchi_catalog_get(catalog, move->ids[move->moved]);
+        if (matrix->complete)
+            send_fetch(move, matrix);
+        else
+            send_check(move, matrix->id);
+    } else {
+        finish(move);
+    }
+}
+
+void
+alchi_move_ready(alchi_move_t *move)
+{
+    char bytes[32];
+
+    alchi_log(ALCHI_LOG_INFO, "session %llu: moving %zu matrices (%s) from %d to %d workers",
+              (unsigned long long)move->session->id, move->matrix_count,
+              alchi_format_bytes(move->total, bytes, sizeof(bytes)), move->session->group->size, move->count);
+    next_step(move);
+}
+
+/* ---- progress ---- */
+
+int64_t
+alchi_move_done(const alchi_move_t *move)
+{
+    double sum = 0;
+    int k;
+
+    for (k = 0; move->moved < move->matrix_count && k < move->count; k++)
+        sum += move->fractions[k];
+    if (move->moved == move->matrix_count)
+        return move->bytes;
+    return move->bytes + (int64_t)(sum / move->count * (double)move->matrices[move->moved].bytes);
+}
+
+void
+alchi_move_progress(alchi_move_t *move, int rank, double fraction)
+{
+    char done[32], total[32];
+
+    move->fractions[rank] = fraction;
+    if (alchi_now_ns() - move->logged_ns < LOG_NS)
+        return;
+    move->logged_ns = alchi_now_ns();
+    alchi_log(ALCHI_LOG_INFO, "session %llu: %s of %s are moved to %d workers", (unsigned long long)move->session->id,
+              alchi_format_bytes(alchi_move_done(move), done, sizeof(done)),
+              alchi_format_bytes(move->total, total, sizeof(total)), move->count);
+}
