@@ -148,11 +148,49 @@ void alch_workers_free(alch_worker_t *workers);
  * @return ALCH_OK        the group is ready
  * @return ALCH_EAGAIN    still starting; call again
  * @return ALCH_ENOSLOTS  more than there are free slots: the text has the numbers
- * @return ALCH_EBUSY     resizing would lose matrices: the text names them
+ * @return ALCH_EBUSY     resizing would lose matrices: the text names them; alch_session_move_workers() takes them along
  * @return ALCH_EGROUP    the group did not start: the text says which rank and why
  * @return ALCH_EINVAL    count < 1
  */
 int alch_session_request_workers(alch_session_t *session, int count, int timeout_ms, alch_error_t *err);
+
+/**
+ * Resize the group to `count` workers and take the matrices along: as alch_session_request_workers(), also in that it
+ * is called again to go on waiting, but for what follows.
+ *
+ * A second group is started beside the session's own, which needs free slots for both at once. The new workers reserve
+ * every matrix, read it from the old ones over data connections of their own, and take the old group's place. A matrix
+ * keeps its id, name, entries, kind of layout and block sizes; its grid is the default one for the new number of
+ * workers. What was not written stays unwritten. Handles, those of other processes too, remain valid: each follows when
+ * it is used next, or by alch_matrix_refresh(). Libraries are loaded again as in any new group: what a library keeps
+ * for itself in its workers is not moved.
+ *
+ * Meanwhile matrices can be read, and listed. All that makes, changes or frees a matrix, tasks and loads are refused
+ * with ALCH_EBUSY. A read that is under way when the new group takes over may fail with ALCH_ECONNECT or ALCH_EGROUP;
+ * it can be repeated at once. A worker needs no more memory than for its part, but for a few hundred KiB and, where a
+ * matrix is incomplete, a bit per entry.
+ *
+ * Whatever fails, the old group and its matrices stay as they were, if it lives, and the new one is ended. A request
+ * for as many workers as there are ends a move that is under way; waiters get ALCH_ECANCELED.
+ *
+ * @return ALCH_OK        the matrices are on the new workers
+ * @return ALCH_EAGAIN    not yet; call again, or alch_session_move_progress()
+ * @return ALCH_ENOSLOTS  not enough free slots beside those of the group: the text has the numbers
+ * @return ALCH_EBUSY     a task or a load has not ended, or a matrix is being created, changed or freed: the text names
+ *                        it; or another move is under way
+ * @return ALCH_ELIMIT    a new worker's memory does not suffice: the text names matrix, worker and limit
+ * @return ALCH_EGROUP    a group was lost: the text says which rank and why
+ * @return ALCH_ETIMEDOUT, ALCH_ECONNECT  a new worker could not read from an old one: the text names it
+ * @return ALCH_ECANCELED, ALCH_EINVAL
+ */
+int alch_session_move_workers(alch_session_t *session, int count, int timeout_ms, alch_error_t *err);
+
+/**
+ * How far alch_session_move_workers() has come, in bytes of entries (copies of replicated layouts count once).
+ *
+ * @return ALCH_ESTATE  no matrices are being moved
+ */
+int alch_session_move_progress(alch_session_t *session, int64_t *done_p, int64_t *total_p, alch_error_t *err);
 
 /**
  * Give workers back.

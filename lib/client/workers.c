@@ -59,7 +59,7 @@ alch_workers_free(alch_worker_t *workers)
 
 /* One round: ask, and let the driver wait for a while. *ready_p tells whether the group is there. */
 static int
-ask_for_workers(alch_session_t *session, int count, int wait_ms, bool *ready_p, alch_error_t *err)
+ask_for_workers(alch_session_t *session, int count, bool move, int wait_ms, bool *ready_p, alch_error_t *err)
 {
     Alchw__RequestWorkers request = ALCHW__REQUEST_WORKERS__INIT;
     Alchw__Group *reply;
@@ -68,17 +68,20 @@ ask_for_workers(alch_session_t *session, int count, int wait_ms, bool *ready_p, 
     request.has_count = request.has_wait_ms = true;
     request.count = (uint32_t)count;
     request.wait_ms = (uint32_t)wait_ms;
+    request.has_move = request.move = move;
     code = alchi_session_request(session, ALCHI_REQUEST_WORKERS, &request, ALCHI_GROUP, wait_ms, &reply, err);
     if (code != ALCH_OK)
         return code;
     *ready_p = reply->ready;
-    code = alchi_pool_learn(session, reply, err);
+    /* While matrices are moved they are read from the group that is known. */
+    if (!reply->moving)
+        code = alchi_pool_learn(session, reply, err);
     alchi_message_free(reply);
     return code;
 }
 
-int
-alch_session_request_workers(alch_session_t *session, int count, int timeout_ms, alch_error_t *err)
+static int
+request_workers(alch_session_t *session, int count, bool move, int timeout_ms, alch_error_t *err)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(timeout_ms);
     bool ready = false;
@@ -89,12 +92,45 @@ alch_session_request_workers(alch_session_t *session, int count, int timeout_ms,
     if (count < 1)
         return alchi_error_set(err, ALCH_EINVAL, "%d workers: at least 1 can be requested", count);
     do {
-        code = ask_for_workers(session, count, alchi_session_slice(deadline), &ready, err);
+        code = ask_for_workers(session, count, move, alchi_session_slice(deadline), &ready, err);
         if (code != ALCH_OK)
             alchi_pool_learn(session, NULL, NULL);
     } while (code == ALCH_OK && !ready && alchi_deadline_left_ms(deadline) != 0);
     if (code == ALCH_OK && !ready)
         code = alchi_error_set(err, ALCH_EAGAIN, "%d workers are still starting", count);
+    return code;
+}
+
+int
+alch_session_request_workers(alch_session_t *session, int count, int timeout_ms, alch_error_t *err)
+{
+    return request_workers(session, count, false, timeout_ms, err);
+}
+
+int
+alch_session_move_workers(alch_session_t *session, int count, int timeout_ms, alch_error_t *err)
+{
+    return request_workers(session, count, true, timeout_ms, err);
+}
+
+int
+alch_session_move_progress(alch_session_t *session, int64_t *done_p, int64_t *total_p, alch_error_t *err)
+{
+    Alchw__Group *reply;
+    int code = alchi_session_check(session, err);
+
+    if (code != ALCH_OK)
+        return code;
+    if (!done_p || !total_p)
+        return alchi_error_set(err, ALCH_EINVAL, "done_p or total_p is NULL");
+    code = alchi_session_request(session, ALCHI_GET_GROUP, NULL, ALCHI_GROUP, 0, &reply, err);
+    if (code != ALCH_OK)
+        return code;
+    if (!reply->moving)
+        code = alchi_error_set(err, ALCH_ESTATE, "no matrices are being moved");
+    *done_p = reply->moved;
+    *total_p = reply->total;
+    alchi_message_free(reply);
     return code;
 }
 

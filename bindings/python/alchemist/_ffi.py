@@ -168,6 +168,8 @@ _PROTOTYPES = {
     "session_list_workers": (_I, [_P, _I, _R(_R(Worker)), _R(_Z), _E]),
     "workers_free": (None, [_R(Worker)]),
     "session_request_workers": (_I, [_P, _I, _I, _E]),
+    "session_move_workers": (_I, [_P, _I, _I, _E]),
+    "session_move_progress": (_I, [_P, C.POINTER(C.c_int64), C.POINTER(C.c_int64), _E]),
     "session_yield_workers": (_I, [_P, _R(_I), _Z, _E]),
     "session_test_string": (_I, [_P, _S, _PP, _E]),
     "matrix_create": (_I, [_P, _L, _L, _I, _R(Layout), _S, _PP, _E]),

@@ -4,13 +4,14 @@ import collections
 import ctypes as C
 import itertools
 import os
+import time
 import weakref
 
 import numpy as np
 
 from . import _ffi, sources, transfer
 from .console import Console, Quiet, print_timings
-from .errors import ConnectError
+from .errors import ConnectError, GroupLostError, NotFoundError, StateError
 from .files import Files
 from .layout import as_layout
 from .library import Library
@@ -163,22 +164,69 @@ class AlchemistSession(Files):
 
     # -- workers --
 
-    def request_workers(self, num_workers, timeout=None):
+    def request_workers(self, num_workers, timeout=None, *, move=False, progress=None):
         """Ask for a group of workers and wait until it is ready. Returns them.
 
         Raises TimeoutError when `timeout` seconds were not enough (asking again goes on waiting).
+
+        Args:
+            move: when the session has workers already, take its matrices along to the new ones, which are started
+                beside the old ones: there must be free slots for both. Handles stay valid, here and in processes that
+                are attached; libraries are loaded again, and begin anew. Until the end matrices can be read only, and
+                there can be no tasks (BusyError). If it fails all stays as it was. Ctrl-C and a timeout let it go on;
+                asking for as many workers as there are ends it.
+            progress: with move, called with (bytes done, bytes in all); None: a tqdm bar as in send_matrix().
         """
         self._console.line(f"Requesting {num_workers} workers from Alchemist")
-        if not _ffi.repeat("session_request_workers", self._handle(), int(num_workers), None, timeout_ms=2,
-                           timeout=timeout):
+        ready = self._move if move else self._start
+        if not ready(int(num_workers), timeout, progress):
             raise TimeoutError(f"{num_workers} workers were not ready within {timeout} s")
         workers = self._workers("assigned")
         self.worker_count = len(workers)
-        self.libraries.clear()
+        if move:
+            self._follow_matrices()
+        else:
+            self.libraries.clear()
         self._console.line(f"Total allocated {len(workers)} workers:")
         for w in workers:
             self._console.line(f"Worker-{w.id} on {w.host} at {w.address}:{w.port}")
         return workers
+
+    def _start(self, count, timeout, _):
+        return _ffi.repeat("session_request_workers", self._handle(), count, None, timeout_ms=2, timeout=timeout)
+
+    def _move(self, count, timeout, progress):
+        shown, close = transfer.bar("moving") if progress is None else (progress, lambda: None)
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                left = _ffi.SLICE_MS / 1000 if end is None else end - time.monotonic()
+                if _ffi.repeat("session_move_workers", self._handle(), count, None, timeout_ms=2,
+                               timeout=max(0, min(left, _ffi.SLICE_MS / 1000))):
+                    return True
+                if end is not None and time.monotonic() >= end:
+                    return False
+                if shown is not None:
+                    self._show_move(shown)
+        finally:
+            close()
+
+    def _show_move(self, shown):
+        done, total = C.c_int64(), C.c_int64()
+        try:
+            _ffi.call("session_move_progress", self._handle(), C.byref(done), C.byref(total))
+        except StateError:
+            return  # it has ended, or the workers are only being started
+        shown(done.value, total.value)
+
+    def _follow_matrices(self):
+        """Handles tell at once how their matrices lie now."""
+        for thing in list(self._owned):
+            if isinstance(thing, MatrixHandle) and thing._pointer:
+                try:
+                    thing.refresh()
+                except (NotFoundError, GroupLostError):
+                    pass  # freed, or lost with an earlier group
 
     def yield_workers(self, yielded_workers=None):
         """Give workers back: all, or those with the given numbers. Returns those that are left."""
