@@ -97,35 +97,6 @@ linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, bool vectors)
 
 /* ---- bidiagonal form ---- */
 
-/* Whether entry (i, j) is here, and where. */
-static bool
-entry_here(const linalg_t *la, const linalg_matrix_t *M, int64_t i, int64_t j, int64_t *at_p)
-{
-    int64_t nb = la->layout.nb;
-
-    if (!la->here || i / nb % la->nprow != la->myrow || j / nb % la->npcol != la->mycol)
-        return false;
-    *at_p = linalg_numroc(i, nb, la->myrow, la->nprow) + linalg_numroc(j, nb, la->mycol, la->npcol) * M->block.lld;
-    return true;
-}
-
-/* The diagonal and the one above it, on all ranks. */
-static void
-gather_diagonals(linalg_t *la, const bidiagonal_t *bi)
-{
-    const linalg_matrix_t *A = bi->A;
-    int64_t at;
-
-    for (int64_t i = 0; i < A->n; i++) {
-        bi->d[i] = bi->e[i] = 0;
-        if (entry_here(la, A, i, i, &at))
-            bi->d[i] = creal(linalg_get(la->dtype, A->data, at));
-        if (i + 1 < A->n && entry_here(la, A, i, i + 1, &at))
-            bi->e[i] = creal(linalg_get(la->dtype, A->data, at));
-    }
-    MPI_Allreduce(MPI_IN_PLACE, bi->d, 2 * A->n, MPI_DOUBLE, MPI_SUM, la->call->comm);
-}
-
 static int64_t
 query_reduction(linalg_t *la, const bidiagonal_t *bi)
 {
@@ -169,30 +140,9 @@ reduce(linalg_t *la, linalg_matrix_t *A, bidiagonal_t *bi)
                                          bi->tauq, bi->taup, bi->work, &bi->lwork, &info);
     if ((code = linalg_info(la, "GEBRD", &info)))
         return code;
-    gather_diagonals(la, bi);
+    linalg_diagonal(la, A, 0, 0, A->n, bi->d);
+    linalg_diagonal(la, A, 0, 1, A->n - 1, bi->e);
     return ALCH_OK;
-}
-
-/* Columns of a square matrix on rank 0 to their owners, a block of columns at a time. */
-static void
-spread(linalg_t *la, const double *from, int64_t n, double *panel, linalg_matrix_t *to)
-{
-    int64_t nb = la->layout.nb, at;
-
-    for (int64_t j = 0; j < n; j += nb) {
-        int64_t columns = n - j < nb ? n - j : nb;
-
-        if (la->call->rank == 0)
-            memcpy(panel, from + j * n, (size_t)(columns * n) * sizeof(double));
-        MPI_Bcast(panel, (int)(columns * n), MPI_DOUBLE, 0, la->call->comm);
-        for (int64_t i = 0; i < n; i += nb) {
-            if (!entry_here(la, to, i, j, &at))
-                continue;
-            for (int64_t c = 0; c < columns; c++)
-                for (int64_t r = 0; r < nb && i + r < n; r++)
-                    linalg_set(la->dtype, to->data, at + r + c * to->block.lld, panel[i + r + c * n]);
-        }
-    }
 }
 
 /* Rank 0 decomposes the bidiagonal matrix. *memory_p: both sides' vectors, n x n each */
@@ -231,8 +181,8 @@ multiply_back(linalg_t *la, const bidiagonal_t *bi, const double *vectors, linal
     if ((code = linalg_alloc(la, n * la->layout.nb * 8, &panel)) || (code = linalg_create(la, A->m, n, U)) ||
         (code = linalg_create(la, n, n, Vh)))
         return code;
-    spread(la, vectors, n, panel, U);
-    spread(la, vectors + n * n, n, panel, Vh);
+    linalg_spread(la, vectors, n, n, panel, U);
+    linalg_spread(la, vectors + n * n, n, n, panel, Vh);
     if (la->here)
         f->ormbr("Q", "L", "N", &A->m, &A->n, &A->n, A->data, &one, &one, A->desc, bi->tauq, U->data, &one, &one,
                  U->desc, bi->work, &bi->lwork, &info);

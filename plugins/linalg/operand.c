@@ -18,9 +18,9 @@ linalg_dtype_name(alch_dtype_t dtype)
 static const char *
 layout_text(const alch_layout_t *layout, char *text, size_t size)
 {
-    static const char *const names[] = {"",        "MC_MR",   "MC_STAR", "MD_STAR",   "MR_MC",
-                                        "MR_STAR", "STAR_MC", "STAR_MD", "STAR_MR",   "STAR_STAR",
-                                        "STAR_VC", "STAR_VR", "VC_STAR", "VR_STAR",   "CIRC_CIRC"};
+    static const char *const names[] = {"",        "MC_MR",   "MC_STAR", "MD_STAR", "MR_MC",
+                                        "MR_STAR", "STAR_MC", "STAR_MD", "STAR_MR", "STAR_STAR",
+                                        "STAR_VC", "STAR_VR", "VC_STAR", "VR_STAR", "CIRC_CIRC"};
 
     if (layout->dist == ALCH_BLOCK_CYCLIC)
         snprintf(text, size, "block_cyclic(%" PRId64 ",%" PRId64 ",%d,%d)", layout->mb, layout->nb, layout->nprow,

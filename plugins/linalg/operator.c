@@ -64,6 +64,7 @@ allocate(linalg_operator_t *op)
     op->packed_entries = packed_entries(op->left.count, op->right.count, op->width, op->depth);
     if ((code = linalg_alloc(la, op->packed_entries * entry, &op->packed)) ||
         (code = linalg_alloc(la, plain * entry, &op->plain)) ||
+        (code = linalg_alloc(la, op->width * (int64_t)sizeof(double), &op->singular)) ||
         (code = linalg_alloc(la, small_entries(la, op->width, op->depth) * entry, &op->small)))
         return code;
     op->left.places = op->left.counts + op->left.parts;

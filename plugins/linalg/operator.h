@@ -39,6 +39,7 @@ typedef struct {
     int64_t packed_entries;
     void *plain;       /**< [left.count + right.count, width] scratch, where sides are shared */
     void *small;       /**< scratch of linalg_orthonormalize() */
+    double *singular;  /**< [width] more of it */
     uint64_t replaced; /**< vectors that it replaced so far */
     void *mean;        /**< right slice of scale * conj(mean of each column), if centered; else NULL */
     void *ones;        /**< then: left slice of ones */

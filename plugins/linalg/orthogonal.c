@@ -116,7 +116,7 @@ static int
 drop_small(linalg_operator_t *op, const linalg_side_t *side, void *Q, int64_t b, double norm, scratch_t *s, int *dead_p)
 {
     const linalg_kernels_t *k = op->la->k;
-    double values[256];
+    double *values = op->singular;
     int code = ALCH_OK, dead = 0;
 
     if (op->la->call->rank == 0)

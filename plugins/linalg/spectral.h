@@ -37,6 +37,13 @@ const linalg_factorizations_t *linalg_factorizations(const linalg_t *la);
 /** Workspace of a query as an int64; ScaLAPACK answers in the type of entries. */
 int64_t linalg_queried(const linalg_t *la, const void *answer);
 
+/** Whether entry (i, j) is on this rank, and its place in M's data. */
+bool linalg_entry_here(const linalg_t *la, const linalg_matrix_t *M, int64_t i, int64_t j, int64_t *at_p);
+/** The real parts of entries (di + k, dj + k), k < count, on all ranks. */
+void linalg_diagonal(linalg_t *la, const linalg_matrix_t *M, int64_t di, int64_t dj, int64_t count, double *x);
+/** An m x n array of rank 0 to the owners of the first rows and columns of a matrix. @param panel  m nb doubles, scratch */
+void linalg_spread(linalg_t *la, const double *from, int64_t m, int64_t n, double *panel, linalg_matrix_t *to);
+
 /** A matrix factored by PxGEQRF: R above the diagonal, reflectors below. */
 typedef struct {
     linalg_matrix_t *A;
@@ -76,6 +83,6 @@ int linalg_svd(linalg_t *la, linalg_matrix_t *A, bool vectors, linalg_svd_t *svd
 /** The singular values alone of a matrix parameter, all min(m, n) of them; checks, memory and all. */
 int linalg_values_of(linalg_t *la, const char *name, double **s_p, int64_t *count_p);
 
-extern const linalg_area_t linalg_svd_area, linalg_qr_area, linalg_eigen_area, linalg_least_squares, linalg_components;
+extern const linalg_area_t linalg_svd_area, linalg_qr_area, linalg_eigen_area, linalg_least_squares, linalg_randomized, linalg_components;
 
 #endif

@@ -1,0 +1,249 @@
+/* Least squares and the pseudo-inverse, by singular values. */
+#include "spectral.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static const int one = 1;
+
+static const char lstsq_doc[] =
+    "The x of least norm that minimizes |b - a x|, for every column of b, whatever the rank of a.\n\n"
+    "Method: a = Q R (PxGEQRF) if m >= n, then the singular value decomposition of R, or of a itself if m < n (see\n"
+    "svd); values up to rcond s[0] count as zero (Golub, Kahan 1965). |a^H (b - a x)| is a few eps |a| |b|.\n"
+    "Memory: copies of a and b, x, and what svd needs for min(m, n) x min(m, n) (m >= n) or for a.\n"
+    "Cancel: between the stages.\n\n"
+    "a: m x n\n"
+    "b: m x k\n"
+    "rcond: negative: max(m, n) eps, as numpy.linalg.lstsq\n"
+    "x: n x k\n"
+    "residuals: sums of squares of the columns of b - a x; empty if rank < n or m <= n, as in NumPy\n"
+    "rank: how many singular values are above rcond s[0]\n"
+    "s: singular values of a, falling\n";
+
+/* How many values count. */
+static int64_t
+rank_of(const linalg_t *la, const double *s, int64_t count, double rcond, int64_t m, int64_t n)
+{
+    int64_t rank = 0;
+
+    if (!(rcond >= 0))
+        rcond = la->k->eps * (double)(m > n ? m : n);
+    while (rank < count && s[rank] > rcond * s[0])
+        rank++;
+    return rank;
+}
+
+/* Row i of M /= s[i]; rows from `rank` on become zero. */
+static void
+divide_rows(linalg_t *la, linalg_matrix_t *M, const double *s, int64_t rank)
+{
+    for (int64_t i = 0; i < M->block.local_m; i++) {
+        int64_t row = la->host->global_row(M->source, i);
+        double factor = row < rank ? 1 / s[row] : 0;
+
+        for (int64_t j = 0; j < M->block.local_n; j++) {
+            int64_t at = i + j * M->block.lld;
+
+            linalg_set(la->dtype, M->data, at, row < rank ? factor * linalg_get(la->dtype, M->data, at) : 0);
+        }
+    }
+}
+
+/* C := A^H B of m x n with k terms, whichever of them are needed. */
+static void
+multiply_adjoint(linalg_t *la, const linalg_matrix_t *A, const linalg_matrix_t *B, int k, linalg_matrix_t *C)
+{
+    if (la->here && C->m > 0 && C->n > 0 && k > 0)
+        la->k->gemm(la->k->adjoint, "N", &C->m, &C->n, &k, la->k->one, A->data, &one, &one, A->desc, B->data, &one,
+                    &one, B->desc, la->k->zero, C->data, &one, &one, C->desc);
+}
+
+/* Sums of squares of the columns of B from row `first` on. */
+static int
+square_sums(linalg_t *la, const linalg_matrix_t *B, int64_t first, double **sums_p)
+{
+    int code = linalg_alloc(la, B->n * (int64_t)sizeof(double), sums_p);
+
+    if (code)
+        return code;
+    for (int64_t j = 0; j < B->block.local_n; j++) {
+        double *sum = *sums_p + la->host->global_col(B->source, j);
+
+        for (int64_t i = 0; i < B->block.local_m; i++) {
+            double _Complex x = linalg_get(la->dtype, B->data, i + j * B->block.lld);
+
+            if (la->host->global_row(B->source, i) >= first)
+                *sum += __real__ x * __real__ x + __imag__ x * __imag__ x;
+        }
+    }
+    if (B->n > 0)
+        MPI_Allreduce(MPI_IN_PLACE, *sums_p, B->n, MPI_DOUBLE, MPI_SUM, la->call->comm);
+    return ALCH_OK;
+}
+
+typedef struct {
+    int64_t m, n, columns, least, rank;
+    linalg_matrix_t A, B;
+    linalg_svd_t svd;
+} problem_t;
+
+/* a = Q R, b := Q^H b: what is left is the problem of R with the first n rows of b. */
+static int
+make_square(linalg_t *la, problem_t *p)
+{
+    linalg_matrix_t R;
+    linalg_qr_t qr;
+    int code;
+
+    if ((code = linalg_stage(la, 0.05, "QR factorization")) || (code = linalg_qr_factor(la, &p->A, p->columns, &qr)) ||
+        (code = linalg_qr_apply(la, &qr, true, &p->B)) || (code = linalg_qr_upper(la, &qr, &R)))
+        return code;
+    linalg_free(la, &p->A);
+    p->A = R;
+    return ALCH_OK;
+}
+
+static int
+solve(linalg_t *la, problem_t *p, linalg_matrix_t *X)
+{
+    linalg_matrix_t Y;
+    int code;
+
+    if ((code = linalg_svd(la, &p->A, true, &p->svd)))
+        return code;
+    p->rank = rank_of(la, p->svd.s, p->least, la->host->arg_real(la->call, "rcond"), p->m, p->n);
+    if ((code = linalg_create(la, p->least, p->columns, &Y)) || (code = linalg_create(la, p->n, p->columns, X)))
+        return code;
+    multiply_adjoint(la, &p->svd.U, &p->B, (int)p->least, &Y);
+    divide_rows(la, &Y, p->svd.s, p->rank);
+    multiply_adjoint(la, &p->svd.Vh, &Y, (int)p->least, X);
+    linalg_free(la, &Y);
+    return ALCH_OK;
+}
+
+static int
+hand_over(linalg_t *la, problem_t *p, linalg_matrix_t *X)
+{
+    bool known = p->rank == p->n && p->m > p->n;
+    double *sums = NULL;
+    int code = linalg_return(la, "x", X);
+
+    if (!code && known)
+        code = square_sums(la, &p->B, p->n, &sums);
+    if (!code)
+        code = linalg_return_reals(la, "residuals", sums, known ? p->columns : 0);
+    if (!code)
+        code = la->host->ret_int(la->call, "rank", p->rank);
+    return code ? code : linalg_return_reals(la, "s", p->svd.s, p->least);
+}
+
+static void
+expect(linalg_t *la, const problem_t *p)
+{
+    bool tall = p->m >= p->n;
+
+    linalg_expect(la, "a", LINALG_COPY);
+    linalg_expect(la, "b", LINALG_COPY);
+    if (tall) {
+        linalg_qr_expect(la, p->m, p->n, p->columns);
+        linalg_expect_matrix(la, p->n, p->n);
+    }
+    linalg_svd_expect(la, tall ? p->n : p->m, p->n, true);
+    linalg_expect_matrix(la, p->least, p->columns);
+    linalg_expect_matrix(la, p->n, p->columns);
+}
+
+static int
+lstsq(linalg_t *la)
+{
+    problem_t p = {.rank = 0};
+    linalg_matrix_t X;
+    alch_block_t a, b;
+    int code;
+
+    linalg_shape(la, "a", &a);
+    linalg_shape(la, "b", &b);
+    if (a.m != b.m)
+        return linalg_fail(la, ALCH_EINVAL, "a is %" PRId64 " x %" PRId64 ", b has %" PRId64 " rows", a.m, a.n, b.m);
+    p.m = a.m;
+    p.n = a.n;
+    p.columns = b.n;
+    p.least = a.m < a.n ? a.m : a.n;
+    expect(la, &p);
+    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
+        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &p.A)) ||
+        (code = linalg_operand(la, "b", LINALG_COPY | LINALG_FINITE, &p.B)))
+        return code;
+    if (p.m >= p.n && p.n > 0 && (code = make_square(la, &p)))
+        return code;
+    return (code = solve(la, &p, &X)) ? code : hand_over(la, &p, &X);
+}
+
+static int
+linalg_lstsq(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", "b", NULL);
+
+    if (!code)
+        code = lstsq(&la);
+    return linalg_end(&la, code);
+}
+
+/* ---- pinv ---- */
+
+static const char pinv_doc[] =
+    "The pseudo-inverse (Moore, Penrose) of a matrix.\n\n"
+    "Method: singular value decomposition (see svd); values up to rcond s[0] count as zero.\n"
+    "Memory: what svd needs, and the result.\n"
+    "Cancel: between the stages.\n\n"
+    "a: m x n\n"
+    "rcond: negative: max(m, n) eps, as scipy.linalg.pinv\n"
+    "B: n x m\n";
+
+static int
+pinv(linalg_t *la)
+{
+    linalg_matrix_t A, B;
+    linalg_svd_t svd;
+    alch_block_t a;
+    int64_t least;
+    int code, k;
+
+    linalg_shape(la, "a", &a);
+    least = a.m < a.n ? a.m : a.n;
+    k = (int)least;
+    linalg_expect(la, "a", LINALG_COPY);
+    linalg_svd_expect(la, a.m, a.n, true);
+    linalg_expect_matrix(la, a.n, a.m);
+    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
+        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) || (code = linalg_svd(la, &A, true, &svd)) ||
+        (code = linalg_create(la, a.n, a.m, &B)))
+        return code;
+    divide_rows(la, &svd.Vh, svd.s, rank_of(la, svd.s, least, la->host->arg_real(la->call, "rcond"), a.m, a.n));
+    if (la->here && k > 0)
+        la->k->gemm(la->k->adjoint, la->k->adjoint, &B.m, &B.n, &k, la->k->one, svd.Vh.data, &one, &one, svd.Vh.desc,
+                    svd.U.data, &one, &one, svd.U.desc, la->k->zero, B.data, &one, &one, B.desc);
+    return linalg_return(la, "B", &B);
+}
+
+static int
+linalg_pinv(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = pinv(&la);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"lstsq", "Least squares, of any rank.",
+     "a:matrix, b:matrix, rcond:float64=-1 -> x:matrix, residuals:vector, rank:int64, s:vector", lstsq_doc, 0,
+     linalg_lstsq},
+    {"pinv", "Pseudo-inverse.", "a:matrix, rcond:float64=-1 -> B:matrix", pinv_doc, 0, linalg_pinv},
+};
+
+LINALG_AREA(linalg_least_squares, operations);

@@ -1,0 +1,275 @@
+/* Principal components. */
+#include "leading.h"
+#include "spectral.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static const char pca_doc[] =
+    "Principal components of the rows of X: the singular value decomposition of X with the mean of each column taken\n"
+    "away, as sklearn.decomposition.PCA has it. The sign of a component is arbitrary.\n\n"
+    "Method: block Golub-Kahan bidiagonalization as in svd(k=), with products (X - 1 mean) v = X v - 1 (mean v), so "
+    "that\n"
+    "the centered matrix is never stored. That loses as many digits as the means are larger than the variation: where\n"
+    "their part of the sum of squares is above 1e6 times that of the variation, and where there is no room for the\n"
+    "iteration (n_components near min(m, n), or 0), a centered copy is made; a note says so.\n"
+    "Values are accurate to a few eps times the largest.\n"
+    "Memory: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers, b of 4 to 10, k = n_components;\n"
+    "with a copy: what svd needs.\n"
+    "Cancel: after each block step; with a copy between the stages.\n\n"
+    "X: m samples of n features\n"
+    "n_components: how many; 0: min(m, n)\n"
+    "tol: as in svd\n"
+    "maxiter: as in svd\n"
+    "components: k x n, orthonormal rows\n"
+    "explained_variance: singular_values^2 / (m - 1)\n"
+    "explained_variance_ratio: the same in parts of the variance of all features\n"
+    "singular_values: of the centered matrix, falling\n"
+    "mean: n x 1, of each feature\n";
+
+/* Above this, products with X lose more than 3 digits to its means. */
+#define MEANS_MOST 1e6
+
+typedef struct {
+    linalg_t *la;
+    linalg_operator_t op;
+    linalg_matrix_t X, copy;
+    int64_t k, least, width, depth;
+    double total; /* sum of squares of the centered entries */
+} pca_t;
+
+/* ---- the mean ---- */
+
+static int
+return_mean(pca_t *p)
+{
+    linalg_t *la = p->la;
+    const linalg_side_t *side = &p->op.right;
+    double *mean, scale = p->op.scale;
+    int64_t n = p->X.n;
+    linalg_matrix_t M;
+    int code = linalg_alloc(la, 2 * n * (int64_t)sizeof(double), &mean);
+
+    if (code || (code = linalg_create(la, n, 1, &M)))
+        return code;
+    /* The operator has it conjugated. */
+    for (int64_t j = 0; j < side->mine; j++) {
+        double _Complex x = linalg_get(la->dtype, p->op.mean, j) / scale;
+        int64_t place = la->host->global_col(p->X.source, side->first + j);
+
+        mean[2 * place] = __real__ x;
+        mean[2 * place + 1] = -__imag__ x;
+    }
+    if (n > 0)
+        MPI_Allreduce(MPI_IN_PLACE, mean, (int)(2 * n), MPI_DOUBLE, MPI_SUM, la->call->comm);
+    for (int64_t i = 0; i < M.block.local_m && M.block.local_n > 0; i++) {
+        int64_t row = la->host->global_row(M.source, i);
+        double _Complex x = mean[2 * row];
+
+        __imag__ x = mean[2 * row + 1];
+        linalg_set(la->dtype, M.data, i, x);
+    }
+    return linalg_return(la, "mean", &M);
+}
+
+/* Means are of the largest influence: m |mean|^2. */
+static double
+means_energy(pca_t *p)
+{
+    const linalg_side_t *side = &p->op.right;
+    double mine = 0, sum;
+
+    for (int64_t j = 0; j < side->mine; j++) {
+        double _Complex x = linalg_get(p->la->dtype, p->op.mean, j);
+
+        mine += __real__ x * __real__ x + __imag__ x * __imag__ x;
+    }
+    MPI_Allreduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, p->la->call->comm);
+    return sum * p->X.m;
+}
+
+/* A copy of X from which the means are taken away. */
+static int
+center_copy(pca_t *p)
+{
+    linalg_t *la = p->la;
+    const linalg_kernels_t *k = la->k;
+    const alch_block_t *block;
+    const void *means;
+    void *ones, *row;
+    int code;
+
+    if ((code = linalg_create(la, p->X.m, p->X.n, &p->copy)))
+        return code;
+    block = &p->copy.block;
+    linalg_copy_part('A', &p->X, &p->copy);
+    if ((code = linalg_alloc(la, block->local_m * (int64_t)k->entry, &ones)) ||
+        (code = linalg_alloc(la, block->local_n * (int64_t)k->entry, &row)))
+        return code;
+    means = linalg_operator_means(&p->op);
+    for (int64_t i = 0; i < block->local_m; i++)
+        linalg_set(k->dtype, ones, i, 1);
+    for (int64_t j = 0; j < block->local_n; j++)
+        linalg_set(k->dtype, row, j, __builtin_conj(linalg_get(k->dtype, means, j)));
+    linalg_local_gemm(k, false, false, block->local_m, block->local_n, 1, -1 / p->op.scale, ones,
+                      block->local_m > 1 ? block->local_m : 1, row, 1, 1, block->data, block->lld);
+    return ALCH_OK;
+}
+
+/* ---- results ---- */
+
+static int
+return_values(pca_t *p, const double *s)
+{
+    linalg_t *la = p->la;
+    double *variance, *ratio, total = p->total / (p->op.scale * p->op.scale);
+    int code = linalg_alloc(la, 2 * p->k * (int64_t)sizeof(double), &variance);
+
+    if (code)
+        return code;
+    ratio = variance + p->k;
+    for (int64_t i = 0; i < p->k; i++) {
+        variance[i] = s[i] * s[i] / (p->X.m - 1);
+        ratio[i] = total > 0 ? s[i] * s[i] / total : 0;
+    }
+    if ((code = linalg_return_reals(la, "explained_variance", variance, p->k)) ||
+        (code = linalg_return_reals(la, "explained_variance_ratio", ratio, p->k)) ||
+        (code = linalg_return_reals(la, "singular_values", s, p->k)))
+        return code;
+    return return_mean(p);
+}
+
+static int
+by_iteration(pca_t *p)
+{
+    linalg_t *la = p->la;
+    linalg_leading_t leading = {
+        .k = p->k, .tol = la->host->arg_real(la->call, "tol"), .limit = la->host->arg_int(la->call, "maxiter")};
+    void *mean = p->op.mean;
+    int code;
+
+    if (p->copy.source) {
+        p->op.A = &p->copy;
+        p->op.mean = NULL;
+    }
+    if ((code = linalg_leading(&p->op, &leading)) ||
+        (code = linalg_deliver_right(&p->op, "components", leading.V, p->k)))
+        return code;
+    p->op.mean = mean;
+    linalg_note(la,
+                "%" PRId64 " block steps of %" PRId64 " vectors, %" PRId64 " restarts, largest residual %.2g of the "
+                "largest value",
+                leading.steps, p->op.width, leading.restarts, leading.residual);
+    return return_values(p, leading.values);
+}
+
+static int
+by_copy(pca_t *p)
+{
+    static const int one = 1;
+    linalg_t *la = p->la;
+    linalg_matrix_t V;
+    linalg_svd_t svd;
+    int code = linalg_svd(la, &p->copy, true, &svd), k = (int)p->k;
+
+    if (code)
+        return code;
+    if ((code = linalg_create(la, p->k, p->X.n, &V)))
+        return code;
+    if (la->here)
+        la->k->lacpy("A", &k, &V.n, svd.Vh.data, &one, &one, svd.Vh.desc, V.data, &one, &one, V.desc);
+    code = linalg_return(la, "components", &V);
+    return code ? code : return_values(p, svd.s);
+}
+
+/* ---- the operation ---- */
+
+static void
+expect(pca_t *p, const alch_block_t *x, bool iterate)
+{
+    linalg_t *la = p->la;
+
+    linalg_expect(la, "X", 0);
+    linalg_expect_bytes(la, 4 * (x->m + x->n) * (int64_t)la->k->entry);
+    if (iterate) {
+        linalg_leading_expect(la, x->m, x->n, p->k);
+        return;
+    }
+    linalg_operator_expect(la, x->m, x->n, p->width, p->depth);
+    linalg_expect_matrix(la, x->m, x->n);
+    linalg_svd_expect(la, x->m, x->n, true);
+    linalg_expect_matrix(la, p->k, x->n);
+}
+
+static int
+compute(pca_t *p, bool iterate)
+{
+    linalg_t *la = p->la;
+    bool large;
+    int code;
+
+    if ((code = linalg_operator_center(&p->op)) || (code = linalg_stage(la, 0, "variance")))
+        return code;
+    p->total = linalg_operator_energy(&p->op);
+    large = means_energy(p) > MEANS_MOST * p->total;
+    if (large || !iterate) {
+        linalg_note(la, "a centered copy of X was made: %s",
+                    large ? "its means are much larger than its variation" : "there is no room for an iteration");
+        if ((code = center_copy(p)))
+            return code;
+    }
+    return iterate ? by_iteration(p) : by_copy(p);
+}
+
+static int
+pca(linalg_t *la)
+{
+    pca_t p = {.la = la, .k = la->host->arg_int(la->call, "n_components")};
+    alch_block_t x;
+    bool iterate;
+    int code;
+
+    linalg_shape(la, "X", &x);
+    p.least = x.m < x.n ? x.m : x.n;
+    if (x.m < 2 || x.n < 1)
+        return linalg_fail(la, ALCH_EINVAL, "X is %" PRId64 " x %" PRId64 ": two samples of one feature are the least",
+                           x.m, x.n);
+    if (p.k < 0 || p.k > p.least)
+        return linalg_fail(la, ALCH_ERANGE,
+                           "n_components is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64
+                           ", 0 means all",
+                           p.k, p.least, x.m, x.n);
+    p.k = p.k ? p.k : p.least;
+    iterate = linalg_leading_sizes(x.m, x.n, p.k, &p.width, &p.depth);
+    if (!iterate)
+        p.width = p.depth = 1;
+    expect(&p, &x, iterate);
+    if ((code = linalg_need(la)) || (code = linalg_operand(la, "X", 0, &p.X)))
+        return code;
+    code = linalg_operator_open(&p.op, la, "X", &p.X, p.width, p.depth);
+    if (!code)
+        code = compute(&p, iterate);
+    linalg_operator_close(&p.op);
+    return code;
+}
+
+static int
+linalg_pca(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "X", NULL);
+
+    if (!code)
+        code = pca(&la);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"pca", "Principal component analysis.",
+     "X:matrix, n_components:int64=0, tol:float64=0, maxiter:int64=0 -> components:matrix, explained_variance:vector, "
+     "explained_variance_ratio:vector, singular_values:vector, mean:vector",
+     pca_doc, 0, linalg_pca},
+};
+
+LINALG_AREA(linalg_components, operations);

@@ -1,0 +1,242 @@
+/* Randomized singular value decomposition. */
+#include "operator.h"
+#include "spectral.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Vectors that the error is estimated with; it holds with probability 1 - 10^-PROBES. */
+#define PROBES 10
+
+static const char rsvd_doc[] =
+    "About the k largest singular values and their vectors, by random projection: a is multiplied with\n"
+    "2 + 2 power_iterations blocks of k + oversamples vectors. For values that must be right use svd(k=).\n\n"
+    "Method: range finder with power iterations, orthonormalized by TSQR at each (Halko, Martinsson, Tropp 2011,\n"
+    "algorithms 4.4 and 5.1), then the decomposition of the projected matrix.\n"
+    "Error: a - U diag(s) Vh is at most `error` in the 2-norm, with probability 1 - 1e-10 (ibid., equation 4.3, with "
+    "10\n"
+    "random vectors; plus the first value that was cut off). It may be 10 times too large.\n"
+    "Memory: 2 (k + oversamples) vectors of m and of n entries over all workers.\n"
+    "Cancel: after each product.\n\n"
+    "a: m x n\n"
+    "k: how many values\n"
+    "oversamples: random vectors beyond k; fewer if min(m, n) has no room for them\n"
+    "power_iterations: more make values that fall slowly more accurate\n"
+    "seed: of the random vectors, which depend on nothing else\n"
+    "U: m x k, orthonormal columns\n"
+    "s: falling\n"
+    "Vh: k x n, orthonormal rows\n"
+    "error: bound of |a - U diag(s) Vh|\n";
+
+typedef struct {
+    linalg_t *la;
+    linalg_operator_t op;
+    int64_t k, l, powers, seed;
+    void *left, *right, *probe; /* slices of l, l and PROBES vectors */
+    void *R, *W, *Zh, *adjoint; /* l x l */
+    double *s;
+    double error;
+} rsvd_t;
+
+static int
+allocate(rsvd_t *r)
+{
+    linalg_t *la = r->la;
+    int64_t entry = (int64_t)la->k->entry, square = r->l * r->l * entry;
+    char *memory;
+    int code;
+
+    if ((code = linalg_alloc(la, r->op.left.mine * r->l * entry, &r->left)) ||
+        (code = linalg_alloc(la, r->op.right.mine * r->l * entry, &r->right)) ||
+        (code = linalg_alloc(la, r->op.left.mine * PROBES * entry, &r->probe)) ||
+        (code = linalg_alloc(la, 4 * square, &memory)) || (code = linalg_alloc(la, 8 * r->l, &r->s)))
+        return code;
+    r->R = memory;
+    r->W = memory + square;
+    r->Zh = memory + 2 * square;
+    r->adjoint = memory + 3 * square;
+    return ALCH_OK;
+}
+
+static int
+look(rsvd_t *r, int64_t step)
+{
+    int64_t steps = 2 * r->powers + 3;
+    linalg_t *la = r->la;
+
+    la->host->progress(la->call, (double)step / (double)steps, "product %" PRId64 " of %" PRId64, step, steps);
+    if (la->host->cancelled(la->call))
+        return linalg_fail(la, ALCH_ECANCELED, "canceled after product %" PRId64 " of %" PRId64, step, steps);
+    return ALCH_OK;
+}
+
+/* An orthonormal basis of about the range of A, in left; and the square factor of A^H times that, in right and R. */
+static int
+find_range(rsvd_t *r)
+{
+    linalg_operator_t *op = &r->op;
+    int64_t step = 0;
+    int code = ALCH_OK;
+
+    linalg_random(op, &op->right, r->l, 1 + (uint64_t)r->seed * 2, r->right);
+    for (int64_t q = 0; q <= r->powers && !code; q++) {
+        linalg_forward(op, r->right, r->l, r->left);
+        if ((code = look(r, ++step)) ||
+            (code = linalg_orthonormalize(op, &op->left, NULL, 0, r->left, r->l, 0, NULL, NULL, r->l)))
+            return code;
+        linalg_adjoint(op, r->left, r->l, r->right);
+        if ((code = look(r, ++step)))
+            return code;
+        code = linalg_orthonormalize(op, &op->right, NULL, 0, r->right, r->l, 0, NULL, r->R, r->l);
+    }
+    return code;
+}
+
+/* |(1 - Q Q^H) A w| for random w. */
+static int
+estimate(rsvd_t *r)
+{
+    linalg_operator_t *op = &r->op;
+    const linalg_kernels_t *k = r->la->k;
+    int64_t count = r->l < PROBES ? r->l : PROBES, rows = op->left.mine > 1 ? op->left.mine : 1;
+    double worst = 0, norms[PROBES] = {0};
+    void *probes;
+    int code = linalg_alloc(r->la, op->right.mine * count * (int64_t)k->entry, &probes);
+
+    if (code)
+        return code;
+    linalg_random(op, &op->right, count, 2 + (uint64_t)r->seed * 2, probes);
+    linalg_forward(op, probes, count, r->probe);
+    linalg_inner(op, &op->left, r->left, r->l, r->probe, count, r->W, r->l);
+    linalg_local_gemm(k, false, false, op->left.mine, count, r->l, -1, r->left, rows, r->W, r->l, 1, r->probe, rows);
+    for (int64_t j = 0; j < count; j++)
+        for (int64_t i = 0; i < op->left.mine; i++) {
+            double _Complex x = linalg_get(k->dtype, r->probe, i + j * op->left.mine);
+
+            norms[j] += __real__ x * __real__ x + __imag__ x * __imag__ x;
+        }
+    MPI_Allreduce(MPI_IN_PLACE, norms, PROBES, MPI_DOUBLE, MPI_SUM, r->la->call->comm);
+    for (int64_t j = 0; j < count; j++)
+        worst = fmax(worst, sqrt(norms[j]));
+    r->error = worst * 10 * sqrt(2 / M_PI);
+    return look(r, 2 * r->powers + 3);
+}
+
+/* A is about Q R^H P^H, and R^H = W diag(s) Zh. */
+static int
+decompose(rsvd_t *r)
+{
+    const linalg_kernels_t *k = r->la->k;
+    int numbers = (int)(r->l * r->l) * linalg_mpi_parts(k), code = ALCH_OK;
+
+    for (int64_t j = 0; j < r->l; j++)
+        for (int64_t i = 0; i < r->l; i++)
+            linalg_set(k->dtype, r->adjoint, j + i * r->l, __builtin_conj(linalg_get(k->dtype, r->R, i + j * r->l)));
+    if (r->la->call->rank == 0 && (code = linalg_local_svd(k, r->l, r->adjoint, r->l, r->s, r->W, r->Zh)))
+        linalg_fail(r->la, code, "the decomposition of the projected matrix did not succeed");
+    if ((code = linalg_agree(r->la, code)))
+        return code;
+    MPI_Bcast(r->s, (int)r->l, MPI_DOUBLE, 0, r->la->call->comm);
+    MPI_Bcast(r->W, numbers, linalg_mpi_type(k), 0, r->la->call->comm);
+    MPI_Bcast(r->Zh, numbers, linalg_mpi_type(k), 0, r->la->call->comm);
+    linalg_rotate(&r->op, &r->op.left, r->left, r->l, r->k, r->W, r->l, false);
+    linalg_rotate(&r->op, &r->op.right, r->right, r->l, r->k, r->Zh, r->l, true);
+    if (r->k < r->l)
+        r->error += r->s[r->k];
+    for (int64_t i = 0; i < r->l; i++)
+        r->s[i] /= r->op.scale;
+    r->error /= r->op.scale;
+    return ALCH_OK;
+}
+
+static int
+hand_over(rsvd_t *r)
+{
+    int code = linalg_deliver_left(&r->op, "U", r->left, r->k);
+
+    if (!code)
+        code = linalg_return_reals(r->la, "s", r->s, r->k);
+    if (!code)
+        code = linalg_deliver_right(&r->op, "Vh", r->right, r->k);
+    return code ? code : r->la->host->ret_real(r->la->call, "error", r->error);
+}
+
+static void
+expect(linalg_t *la, const alch_block_t *a, const rsvd_t *r)
+{
+    int64_t left = linalg_numroc(a->m, la->layout.mb, 0, la->nprow) / la->npcol + 1;
+    int64_t right = linalg_numroc(a->n, la->layout.nb, 0, la->npcol) / la->nprow + 1;
+
+    linalg_expect(la, "a", 0);
+    linalg_operator_expect(la, a->m, a->n, r->l, r->l);
+    linalg_expect_bytes(la, (int64_t)la->k->entry * ((left + right) * (r->l + PROBES) + 4 * r->l * r->l));
+    linalg_expect_bytes(la, linalg_local_svd_bytes(la->k, r->l) + 8 * r->l);
+    linalg_expect_matrix(la, a->m, r->k);
+    linalg_expect_matrix(la, r->k, a->n);
+    linalg_expect_bytes(la,
+                        2 * (linalg_bytes(la, a->m, r->k, la->k->entry) + linalg_bytes(la, r->k, a->n, la->k->entry)));
+}
+
+static int
+check(linalg_t *la, const alch_block_t *a, rsvd_t *r)
+{
+    int64_t least = a->m < a->n ? a->m : a->n, oversamples = la->host->arg_int(la->call, "oversamples");
+
+    *r = (rsvd_t){.la = la,
+                  .k = la->host->arg_int(la->call, "k"),
+                  .powers = la->host->arg_int(la->call, "power_iterations"),
+                  .seed = la->host->arg_int(la->call, "seed")};
+    if (r->k < 1 || r->k > least)
+        return linalg_fail(la, ALCH_ERANGE, "k is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64,
+                           r->k, least, a->m, a->n);
+    if (oversamples < 0 || r->powers < 0 || r->powers > 1000000)
+        return linalg_fail(la, ALCH_ERANGE,
+                           "oversamples and power_iterations cannot be negative, nor the latter above "
+                           "a million");
+    r->l = oversamples > least - r->k ? least : r->k + oversamples;
+    return ALCH_OK;
+}
+
+static int
+rsvd(linalg_t *la)
+{
+    linalg_matrix_t A;
+    alch_block_t a;
+    rsvd_t r;
+    int code;
+
+    linalg_shape(la, "a", &a);
+    if ((code = check(la, &a, &r)))
+        return code;
+    expect(la, &a, &r);
+    if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", 0, &A)))
+        return code;
+    code = linalg_operator_open(&r.op, la, "a", &A, r.l, r.l);
+    if (!code && !(code = allocate(&r)) && !(code = find_range(&r)) && !(code = estimate(&r)) &&
+        !(code = decompose(&r)))
+        code = hand_over(&r);
+    linalg_operator_close(&r.op);
+    return code;
+}
+
+static int
+linalg_rsvd(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
+
+    if (!code)
+        code = rsvd(&la);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"rsvd", "Randomized singular value decomposition.",
+     "a:matrix, k:int64, oversamples:int64=10, power_iterations:int64=2, seed:int64=0 -> U:matrix, s:vector, "
+     "Vh:matrix, "
+     "error:float64",
+     rsvd_doc, 0, linalg_rsvd},
+};
+
+LINALG_AREA(linalg_randomized, operations);
