@@ -1,6 +1,7 @@
 #include "worker/store_impl.h"
 
 #include "base/error.h"
+#include "base/util.h"
 #include "worker/mem.h"
 
 #include <stdio.h>
@@ -19,7 +20,9 @@ alchi_part_describe(const alchi_part_t *part, char *text, size_t size)
     if (part->id == 0 && shape)
         snprintf(text, size, "work matrix %s", shape);
     else
-        snprintf(text, size, "matrix %s", matrix);
+        snprintf(text, size, "matrix %llu%s%.40s%s %s", (unsigned long long)part->id, part->name[0] ? " '" : "",
+                 part->name, part->name[0] ? "'" : "", shape ? shape : "");
+    alchi_utf8_clean(text); /* the name may have been cut within a character */
     return text;
 }
 

@@ -55,7 +55,7 @@ alchi_store_find(alchi_store_t *store, uint64_t id)
     return entry;
 }
 
-/** "matrix 7 (60000 x 784, float64)"; returns text. */
+/** "matrix 7 'A' (60000 x 784, float64)"; returns text. */
 char *alchi_part_describe(const alchi_part_t *part, char *text, size_t size);
 
 /** ALCH_ENOENT: there is no such matrix. */

@@ -39,7 +39,9 @@ int hdf5_share(alch_call_t *call, int code, void *found, size_t size);
 
 /* ---- error.c ---- */
 
-/* host->fail() with HDF5's innermost reason behind the text, whose stack is cleared. */
+/* Remembers the innermost reason of an HDF5 call that fails: what HDF5 calls instead of printing it. */
+herr_t hdf5_note_reason(hid_t stack, void *context);
+/* host->fail() with that reason behind the text. */
 int hdf5_fail(alch_call_t *call, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* ---- type.c ---- */

@@ -62,7 +62,7 @@ init(alch_call_t *call)
     if (H5open() < 0)
         return call->host->fail(call, ALCH_EPLUGIN, "HDF5 cannot be started");
     /* Its errors go to the client, not to standard error. */
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    H5Eset_auto2(H5E_DEFAULT, hdf5_note_reason, NULL);
     /* A file can name filters, which would be loaded from anywhere, and other files, which could lie anywhere. */
     H5PLset_loading_state(0);
     H5Lunregister(H5L_TYPE_EXTERNAL);

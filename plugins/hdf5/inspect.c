@@ -162,7 +162,7 @@ hdf5_inspect(alch_call_t *call, hid_t file, const char *asked, const char *name,
 
     memset(facts, 0, sizeof(*facts));
     if (there < 0)
-        return hdf5_fail(call, ALCH_EINVAL, "data set '%s' of file '%s' cannot be looked for", name, asked);
+        return hdf5_fail(call, ALCH_ENOENT, "file '%s' has no data set '%s'", asked, name);
     if (!there)
         return call->host->fail(call, ALCH_ENOENT, "file '%s' has no data set '%s'; it holds %s", asked, name,
                                 hdf5_holdings(file, held, sizeof(held)));

@@ -88,9 +88,9 @@ check_place(const hdf5_file_t *file, const char *dataset, bool overwrite, int64_
 {
     alch_call_t *call = file->call;
     hid_t id;
-    int there, code = hdf5_open_alone(file, true, &id);
+    int there, code = hdf5_file_room(file, bytes);
 
-    if (code)
+    if (code || (code = hdf5_open_alone(file, false, &id)))
         return code;
     there = hdf5_exists(id, dataset);
     if (there < 0)
@@ -98,11 +98,6 @@ check_place(const hdf5_file_t *file, const char *dataset, bool overwrite, int64_
     else if (there && !overwrite)
         code = call->host->fail(call, ALCH_ESTATE, "file '%s' has a data set '%s' already: overwrite=true replaces it",
                                 file->asked, dataset);
-    else
-        code = hdf5_file_room(file, bytes);
-    /* A writer that was killed has left it behind. */
-    if (!code && H5Lexists(id, UNFINISHED, H5P_DEFAULT) > 0)
-        H5Ldelete(id, UNFINISHED, H5P_DEFAULT);
     H5Fclose(id);
     return code;
 }
@@ -128,6 +123,14 @@ give_name(const hdf5_file_t *file, const char *dataset)
         NULL);
 }
 
+/* All ranks. */
+static void
+remove_unfinished(const hdf5_file_t *file)
+{
+    if (H5Lexists(file->id, UNFINISHED, H5P_DEFAULT) > 0)
+        H5Ldelete(file->id, UNFINISHED, H5P_DEFAULT);
+}
+
 /* Into a file that is there, beside its other data sets. What fails leaves them as they were. */
 static int
 add_to_file(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, bool overwrite, int64_t bytes)
@@ -137,12 +140,12 @@ add_to_file(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset
 
     if ((code = call->host->agree(call, code, NULL)) || (code = hdf5_file_open(file)))
         return code;
+    remove_unfinished(file); /* what a writer that was killed has left behind */
     code = hdf5_put(file, matrix, UNFINISHED, NULL, 0, 1);
     if (!code)
         code = give_name(file, dataset);
-    if (code && H5Lexists(file->id, UNFINISHED, H5P_DEFAULT) > 0)
-        H5Ldelete(file->id, UNFINISHED, H5P_DEFAULT);
-    H5Eclear2(H5E_DEFAULT);
+    if (code)
+        remove_unfinished(file);
     return code ? code : hdf5_file_commit(file, false);
 }
 

@@ -1,0 +1,261 @@
+"""HDF5 files that are missing, damaged, forbidden or full, and what dies while it writes them."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+import alchemist
+from harness import Daemon, alive, wait_for
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def daemon(data):
+    d = Daemon(4, "--data-dir", data, "--memory-limit", "400M")
+    yield d
+    d.stop()
+
+
+@pytest.fixture
+def als(daemon):
+    with daemon.connect(workers=2) as session:
+        yield session
+    wait_for(daemon.idle, 20, "all slots idle")
+
+
+def put(data, name, **datasets):
+    with h5py.File(data / name, "w") as file:
+        for key, array in datasets.items():
+            file[key] = array
+
+
+def refused(als, error, text, file, dataset="a"):
+    with pytest.raises(error, match=text):
+        als.load_from_hdf5(file, dataset)
+
+
+def test_files_that_are_none(als, data, daemon):
+    put(data, "good.h5", a=np.ones((300, 300)), b=np.ones((2, 2, 2)), s="text", e=np.array(1.0))
+    put(data, "refers.h5", a=np.ones(3))
+    with h5py.File(data / "refers.h5", "a") as file:
+        file.create_dataset("r", (1,), h5py.ref_dtype)
+    (data / "text.h5").write_text("this is no HDF5 file\n" * 100)
+    (data / "empty.h5").write_bytes(b"")
+    whole = (data / "good.h5").read_bytes()
+    (data / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    (data / "directory").mkdir()
+    os.mkfifo(data / "pipe")
+    refused(als, alchemist.NotFoundError, r"no file 'missing.h5'.*--data-dir", "missing.h5")
+    refused(als, alchemist.NotFoundError, "no file 'none/missing.h5'", "none/missing.h5")
+    refused(als, alchemist.InvalidError, "'text.h5' is no HDF5 file", "text.h5")
+    refused(als, alchemist.InvalidError, "'empty.h5' is no HDF5 file", "empty.h5")
+    refused(als, alchemist.SystemCallError, "'cut.h5' cannot be opened: .*truncated", "cut.h5")
+    refused(als, alchemist.InvalidError, "directory", "directory")
+    refused(als, alchemist.InvalidError, "no regular file", "pipe")
+    refused(als, alchemist.NotFoundError, "no data set 'x'; it holds a, b, e, s", "good.h5", "x")
+    refused(als, alchemist.NotFoundError, "no data set 'a/b/c'", "good.h5", "a/b/c")
+    refused(als, alchemist.InvalidError, "'b' of file 'good.h5' has 3 dimensions", "good.h5", "b")
+    refused(als, alchemist.InvalidError, "0 dimensions", "good.h5", "e")
+    refused(als, alchemist.WrongTypeError, "'s' of file 'good.h5' .* string", "good.h5", "s")
+    refused(als, alchemist.WrongTypeError, "reference", "refers.h5", "r")
+    assert als.load_from_hdf5("good.h5", "a").shape == (300, 300), "the group lives on"
+    assert "HDF5-DIAG" not in daemon.log(), "HDF5 prints nothing itself"
+
+
+def test_paths_are_confined(als, data, tmp_path):
+    put(tmp_path, "outside.h5", a=np.ones((2, 2)))
+    put(data, "inside.h5", a=np.ones((2, 2)))
+    (data / "escape.h5").symlink_to(tmp_path / "outside.h5")
+    (data / "away").symlink_to(tmp_path)
+    (data / "hanging.h5").symlink_to(tmp_path / "not-there.h5")
+    (tmp_path / "back.h5").symlink_to(data / "inside.h5")
+    A = als.send_matrix(np.ones((2, 2)))
+    for path in (tmp_path / "outside.h5", "escape.h5", "away/outside.h5", f"../{tmp_path.name}/outside.h5", "/etc/passwd",
+                 tmp_path / "not-there.h5", "away/not-there.h5", "/nowhere/at/all"):
+        refused(als, alchemist.NotPermittedError, "--data-dir", path)
+        with pytest.raises(alchemist.NotPermittedError, match="--data-dir"):
+            als.save(path, [A], overwrite=True)
+    for path in ("hanging.h5",):
+        with pytest.raises(alchemist.AlchemistError, match="hanging.h5"):
+            als.save(path, [A])
+    assert not (tmp_path / "not-there.h5").exists()
+    for path in (data / "inside.h5", "./inside.h5", f"../{data.name}/inside.h5", tmp_path / "back.h5"):
+        assert als.load_from_hdf5(path, "a").shape == (2, 2)
+
+
+def test_other_files_through_a_file(als, data, tmp_path):
+    """A file within may point out of the directory in three ways; none is followed."""
+    put(tmp_path, "outside.h5", a=np.ones((4, 4)))
+    (tmp_path / "raw").write_bytes(bytes(128))
+    with h5py.File(data / "points.h5", "w") as file:
+        file["link"] = h5py.ExternalLink(str(tmp_path / "outside.h5"), "/a")
+        file.create_dataset("raw", (4, 4), "f8", external=[(str(tmp_path / "raw"), 0, 128)])
+        layout = h5py.VirtualLayout((4, 4), "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "outside.h5"), "a", shape=(4, 4))
+        file.create_virtual_dataset("virtual", layout)
+    with pytest.raises(alchemist.AlchemistError, match="'link'"):
+        als.load_from_hdf5("points.h5", "link")
+    for name in ("raw", "virtual"):
+        refused(als, alchemist.NotPermittedError, "lie in other files", "points.h5", name)
+
+
+def test_no_directory_is_allowed(own_daemon):
+    with own_daemon(2).connect(workers=2) as als:
+        refused(als, alchemist.NotPermittedError, "alchemistd --data-dir DIR", "/tmp/x.h5")
+
+
+def test_memory(als, data):
+    with h5py.File(data / "huge.h5", "w") as file:
+        file.create_dataset("a", (60000, 60000), "f8")  # 29 GB, none of them written
+    refused(als, alchemist.LimitError, "memory-limit", "huge.h5")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a small file system")
+def test_full_file_system(own_daemon, tmp_path):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", tmp_path], capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    try:
+        with own_daemon(3, "--data-dir", tmp_path).connect(workers=3) as als:
+            small, large = als.send_matrix(np.ones((100, 100))), als.send_matrix(np.ones((1000, 1000)))
+            als.save("kept.h5", [small])
+            before = (tmp_path / "kept.h5").read_bytes()
+            with pytest.raises(alchemist.SystemCallError, match=r"no room for file 'kept.h5': 8.0 MB .* are free"):
+                als.save("kept.h5", [large], overwrite=True)
+            with pytest.raises(alchemist.SystemCallError, match="no room"):
+                als.save_to_hdf5(large, "kept.h5", "large")
+            assert (tmp_path / "kept.h5").read_bytes() == before
+            assert os.listdir(tmp_path) == ["kept.h5"]
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_files_in_use(als, data):
+    put(data, "used.h5", a=np.ones((5, 5)))
+    A = als.send_matrix(np.ones((2, 2)))
+    with open(data / "used.h5") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused(als, alchemist.BusyError, "'used.h5' is being written", "used.h5")
+        with pytest.raises(alchemist.BusyError, match="is being used"):
+            als.save_to_hdf5(A, "used.h5", "b")
+    als.save_to_hdf5(A, "used.h5", "b")
+    with h5py.File(data / "used.h5") as file:
+        assert sorted(file) == ["a", "b"]
+
+
+def test_two_sessions_save_to_one_file(daemon, data):
+    with daemon.connect(workers=2) as one, daemon.connect(workers=2) as two:
+        arrays = [np.full((400, 400), x) for x in (1.0, 2.0)]
+        handles = [s.send_matrix(a, name="M") for s, a in zip((one, two), arrays)]
+        outcome = []
+
+        def save(session, handle, overwrite):
+            try:
+                session.save("race.h5", [handle], overwrite=overwrite)
+                outcome.append(None)
+            except alchemist.AlchemistError as error:
+                outcome.append(error)
+
+        for overwrite in (False, True):
+            outcome.clear()
+            threads = [threading.Thread(target=save, args=(s, h, overwrite)) for s, h in zip((one, two), handles)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            won = [x for x in outcome if x is None]
+            # Without overwrite exactly one has made it; with it the later one has replaced the earlier one, unless
+            # both had it in their hands at once.
+            assert len(won) == 1 if not overwrite else len(won) >= 1, outcome
+            assert all(isinstance(x, (alchemist.StateError, alchemist.BusyError)) for x in outcome if x is not None)
+            with h5py.File(data / "race.h5") as file:
+                assert any(np.array_equal(file["M"][()], a) for a in arrays)
+
+
+def big(als):
+    return als.send_matrix(np.ones((3000, 3000)), name="big")
+
+
+def test_killed_while_saving(daemon, data):
+    """Whenever a worker dies, the file is the old one or the new one, and nothing is left of the attempt in the end."""
+    with daemon.connect(workers=2) as als:
+        als.save("old.h5", [als.send_matrix(np.zeros((10, 10)), name="old")])
+    for delay in (0.005, 0.02, 0.06):
+        with daemon.connect(workers=2) as als:
+            handle = big(als)
+            als.load_library("hdf5")
+            pids = [w.pid for w in als.workers]
+            task = als.libraries["hdf5"].save.submit([handle], ["big"], ["big"], "old.h5", True)
+            time.sleep(delay)
+            os.kill(pids[1], signal.SIGKILL)
+            wait_for(lambda: not any(alive(p) for p in pids), 20, "the end of the group")
+            with h5py.File(data / "old.h5") as file:
+                assert list(file) in (["old"], ["big"])
+                if "big" in file:
+                    assert np.array_equal(file["big"][()], np.ones((3000, 3000)))
+            del task
+        wait_for(daemon.idle, 20, "all slots idle")
+    for name in os.listdir(data):
+        if name.startswith(".old.h5.alchemist-"):
+            os.utime(data / name, (1, 1))
+    (data / ".old.h5.alchemist-zzzzzz").write_text("left behind")
+    os.utime(data / ".old.h5.alchemist-zzzzzz", (1, 1))
+    with daemon.connect(workers=2) as als:
+        als.save("old.h5", [als.send_matrix(np.zeros((10, 10)), name="old")], overwrite=True)
+    assert not [name for name in os.listdir(data) if name.startswith(".old.h5")]
+
+
+def test_cancel(als, data):
+    put(data, "keep.h5", a=np.ones((3, 3)))
+    before = (data / "keep.h5").read_bytes()
+    handle = big(als)
+    library = als.load_library("hdf5")
+    for submit in (lambda: library.save.submit([handle], ["big"], ["big"], "keep.h5", True),
+                   lambda: library.write.submit(handle, "keep.h5", "a", overwrite=True)):
+        ended = set()
+        for _ in range(6):
+            task = submit()
+            task.cancel()
+            try:
+                task.result(30)
+                ended.add("done")
+                put(data, "keep.h5", a=np.ones((3, 3)))
+            except alchemist.CanceledError:
+                ended.add("canceled")
+                with h5py.File(data / "keep.h5") as file:
+                    assert list(file) == ["a"] and np.array_equal(file["a"][()], np.ones((3, 3)))
+        assert "canceled" in ended
+    assert before and not [name for name in os.listdir(data) if name.startswith(".keep.h5")]
+    assert np.array_equal(np.asarray(als.load_from_hdf5("keep.h5", "a")), np.ones((3, 3))), "the session goes on"
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not os.path.exists("/usr/bin/chattr"), reason="root may write anywhere")
+def test_directory_without_permission(own_daemon, tmp_path):
+    (tmp_path / "sub").mkdir()
+    mounted = os.geteuid() == 0
+    if mounted and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,ro", "none", tmp_path / "sub"],
+                                  capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    if not mounted:
+        (tmp_path / "sub").chmod(0o500)
+    try:
+        with own_daemon(2, "--data-dir", tmp_path).connect(workers=2) as als:
+            A = als.send_matrix(np.ones((3, 3)))
+            with pytest.raises(alchemist.NotPermittedError, match="'sub/x.h5'"):
+                als.save("sub/x.h5", [A])
+            als.save("x.h5", [A])
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", tmp_path / "sub"], check=True)
+        else:
+            (tmp_path / "sub").chmod(0o700)
