@@ -311,32 +311,35 @@ linalg_operator_means(linalg_operator_t *op)
     return gather(op, &op->right, op->mean, 1);
 }
 
-/* The sum of |scale x - shift|^2 over a column of reals; of complex ones the parts lie apart by `stride`. */
-#define ENERGY(name, real_t)                                                                      \
-    static double name(const void *column, int64_t count, int stride, double scale, double shift) \
-    {                                                                                             \
-        const real_t *x = column;                                                                 \
-        double sum = 0;                                                                           \
-                                                                                                  \
-        for (int64_t i = 0; i < count; i++) {                                                     \
-            double y = scale * (double)x[i * stride] - shift;                                     \
-                                                                                                  \
-            sum += y * y;                                                                         \
-        }                                                                                         \
-        return sum;                                                                               \
+/* The sum of (scale x - shift)^2 over a column of reals, and of what is squared; of complex ones the parts lie apart by
+ * `stride`. */
+#define ENERGY(name, real_t)                                                                                     \
+    static double name(const void *column, int64_t count, int stride, double scale, double shift, double *sum_p) \
+    {                                                                                                            \
+        const real_t *x = column;                                                                                \
+        double squares = 0, sum = 0;                                                                             \
+                                                                                                                 \
+        for (int64_t i = 0; i < count; i++) {                                                                    \
+            double y = scale * (double)x[i * stride] - shift;                                                    \
+                                                                                                                 \
+            squares += y * y;                                                                                    \
+            sum += y;                                                                                            \
+        }                                                                                                        \
+        *sum_p = sum;                                                                                            \
+        return squares;                                                                                          \
     }
 
 ENERGY(energy_double, double)
 ENERGY(energy_float, float)
 
-double
-linalg_operator_energy(linalg_operator_t *op)
+/* This rank's columns. @param sums  [2 local_n] of what is left of each column, real and imaginary parts */
+static double
+energy_here(linalg_operator_t *op, const void *means, double *sums)
 {
     const linalg_kernels_t *k = op->la->k;
     const alch_block_t *block = &op->A->block;
-    const void *means = op->mean ? linalg_operator_means(op) : NULL;
     int parts = linalg_mpi_parts(k);
-    double mine = 0, sum;
+    double squares = 0;
 
     for (int64_t j = 0; j < block->local_n && block->local_m > 0; j++) {
         const char *column = linalg_at(k, block->data, block->lld, 0, j);
@@ -347,10 +350,34 @@ linalg_operator_energy(linalg_operator_t *op)
             double s = part ? -__imag__ shift : __real__ shift;
             const char *first = column + (size_t)part * k->part;
 
-            mine += k->part == 8 ? energy_double(first, block->local_m, parts, op->scale, s)
-                                 : energy_float(first, block->local_m, parts, op->scale, s);
+            squares += (k->part == 8 ? energy_double : energy_float)(first, block->local_m, parts, op->scale, s,
+                                                                     &sums[2 * j + part]);
         }
     }
-    MPI_Allreduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, op->la->call->comm);
-    return sum;
+    return squares;
+}
+
+int
+linalg_operator_energy(linalg_operator_t *op, double *energy_p)
+{
+    const linalg_kernels_t *k = op->la->k;
+    const linalg_side_t *side = &op->right;
+    double *sums, mine;
+    int code = linalg_alloc(op->la, 2 * side->count * (int64_t)sizeof(double), &sums);
+
+    if (code)
+        return code;
+    mine = energy_here(op, op->mean ? linalg_operator_means(op) : NULL, sums);
+    if (op->mean && side->comm != MPI_COMM_NULL)
+        MPI_Allreduce(MPI_IN_PLACE, sums, (int)(2 * side->count), MPI_DOUBLE, MPI_SUM, side->comm);
+    for (int64_t j = 0; op->mean && j < side->mine; j++) {
+        const double *rest = sums + 2 * (side->first + j);
+        double _Complex shift = rest[0] / op->A->m;
+
+        __imag__ shift = -rest[1] / op->A->m;
+        linalg_set(k->dtype, op->mean, j, linalg_get(k->dtype, op->mean, j) + shift);
+        mine -= (rest[0] * rest[0] + rest[1] * rest[1]) / op->A->m;
+    }
+    MPI_Allreduce(&mine, energy_p, 1, MPI_DOUBLE, MPI_SUM, op->la->call->comm);
+    return ALCH_OK;
 }

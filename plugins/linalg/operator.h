@@ -60,8 +60,9 @@ void linalg_operator_close(linalg_operator_t *op);
 int linalg_operator_center(linalg_operator_t *op);
 /** The scaled conjugated means of the columns that this rank has of A. */
 const void *linalg_operator_means(linalg_operator_t *op);
-/** The sum of |entries|^2 of scale * A, centered if it is. */
-double linalg_operator_energy(linalg_operator_t *op);
+/** The sum of |entries|^2 of scale * A. If it is centered, without the means, which are made more accurate by what the
+ *  pass finds to be left of them. @return memory */
+int linalg_operator_energy(linalg_operator_t *op, double *energy_p);
 
 /** left := scale A right, or right := scale A^H left; b <= width vectors. */
 void linalg_forward(linalg_operator_t *op, const void *right, int64_t b, void *left);

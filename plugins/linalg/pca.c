@@ -36,33 +36,43 @@ typedef struct {
     linalg_operator_t op;
     linalg_matrix_t X, copy;
     int64_t k, least, width, depth;
-    double total; /* sum of squares of the centered entries */
+    double total;   /* sum of squares of the centered entries, times scale^2 */
+    void *means[2]; /* slices: see linalg_operator_t.mean */
 } pca_t;
 
 /* ---- the mean ---- */
+
+/* Add up what is known of the means, twice if a copy was centered, for all ranks: real and imaginary parts. */
+static void
+gather_means(pca_t *p, double *mean)
+{
+    linalg_t *la = p->la;
+    const linalg_side_t *side = &p->op.right;
+
+    for (int step = 0; step < 2; step++)
+        for (int64_t j = 0; p->means[step] && j < side->mine; j++) {
+            /* The operator has it conjugated. */
+            double _Complex x = linalg_get(la->dtype, p->means[step], j) / p->op.scale;
+            int64_t place = la->host->global_col(p->X.source, side->first + j);
+
+            mean[2 * place] += __real__ x;
+            mean[2 * place + 1] -= __imag__ x;
+        }
+    MPI_Allreduce(MPI_IN_PLACE, mean, 2 * p->X.n, MPI_DOUBLE, MPI_SUM, la->call->comm);
+}
 
 static int
 return_mean(pca_t *p)
 {
     linalg_t *la = p->la;
-    const linalg_side_t *side = &p->op.right;
-    double *mean, scale = p->op.scale;
-    int64_t n = p->X.n;
     linalg_matrix_t M;
-    int code = linalg_alloc(la, 2 * n * (int64_t)sizeof(double), &mean);
+    double *mean;
+    int code;
 
-    if (code || (code = linalg_create(la, n, 1, &M)))
+    if ((code = linalg_alloc(la, 2 * (int64_t)p->X.n * (int64_t)sizeof(double), &mean)) ||
+        (code = linalg_create(la, p->X.n, 1, &M)))
         return code;
-    /* The operator has it conjugated. */
-    for (int64_t j = 0; j < side->mine; j++) {
-        double _Complex x = linalg_get(la->dtype, p->op.mean, j) / scale;
-        int64_t place = la->host->global_col(p->X.source, side->first + j);
-
-        mean[2 * place] = __real__ x;
-        mean[2 * place + 1] = -__imag__ x;
-    }
-    if (n > 0)
-        MPI_Allreduce(MPI_IN_PLACE, mean, (int)(2 * n), MPI_DOUBLE, MPI_SUM, la->call->comm);
+    gather_means(p, mean);
     for (int64_t i = 0; i < M.block.local_m && M.block.local_n > 0; i++) {
         int64_t row = la->host->global_row(M.source, i);
         double _Complex x = mean[2 * row];
@@ -73,7 +83,7 @@ return_mean(pca_t *p)
     return linalg_return(la, "mean", &M);
 }
 
-/* Means are of the largest influence: m |mean|^2. */
+/* What the means add to the sum of squares: m |mean|^2. */
 static double
 means_energy(pca_t *p)
 {
@@ -89,25 +99,19 @@ means_energy(pca_t *p)
     return sum * p->X.m;
 }
 
-/* A copy of X from which the means are taken away. */
+/* Take the operator's means away from the copy. */
 static int
-center_copy(pca_t *p)
+subtract_means(pca_t *p)
 {
-    linalg_t *la = p->la;
-    const linalg_kernels_t *k = la->k;
-    const alch_block_t *block;
-    const void *means;
+    const linalg_kernels_t *k = p->la->k;
+    const alch_block_t *block = &p->copy.block;
+    const void *means = linalg_operator_means(&p->op);
     void *ones, *row;
     int code;
 
-    if ((code = linalg_create(la, p->X.m, p->X.n, &p->copy)))
+    if ((code = linalg_alloc(p->la, block->local_m * (int64_t)k->entry, &ones)) ||
+        (code = linalg_alloc(p->la, block->local_n * (int64_t)k->entry, &row)))
         return code;
-    block = &p->copy.block;
-    linalg_copy_part('A', &p->X, &p->copy);
-    if ((code = linalg_alloc(la, block->local_m * (int64_t)k->entry, &ones)) ||
-        (code = linalg_alloc(la, block->local_n * (int64_t)k->entry, &row)))
-        return code;
-    means = linalg_operator_means(&p->op);
     for (int64_t i = 0; i < block->local_m; i++)
         linalg_set(k->dtype, ones, i, 1);
     for (int64_t j = 0; j < block->local_n; j++)
@@ -115,6 +119,28 @@ center_copy(pca_t *p)
     linalg_local_gemm(k, false, false, block->local_m, block->local_n, 1, -1 / p->op.scale, ones,
                       block->local_m > 1 ? block->local_m : 1, row, 1, 1, block->data, block->lld);
     return ALCH_OK;
+}
+
+/* From now on a centered copy of X is worked with. Twice, as the means of large entries are rounded to as much. */
+static int
+center_copy(pca_t *p)
+{
+    double rest;
+    int code;
+
+    if ((code = linalg_create(p->la, p->X.m, p->X.n, &p->copy)))
+        return code;
+    linalg_copy_part('A', &p->X, &p->copy);
+    if ((code = subtract_means(p)))
+        return code;
+    p->op.A = &p->copy;
+    p->op.mean = NULL;
+    if ((code = linalg_operator_center(&p->op)) || (code = linalg_operator_energy(&p->op, &rest)) ||
+        (code = subtract_means(p)))
+        return code;
+    p->means[1] = p->op.mean;
+    p->op.mean = NULL;
+    return linalg_operator_energy(&p->op, &p->total);
 }
 
 /* ---- results ---- */
@@ -146,17 +172,11 @@ by_iteration(pca_t *p)
     linalg_t *la = p->la;
     linalg_leading_t leading = {
         .k = p->k, .tol = la->host->arg_real(la->call, "tol"), .limit = la->host->arg_int(la->call, "maxiter")};
-    void *mean = p->op.mean;
     int code;
 
-    if (p->copy.source) {
-        p->op.A = &p->copy;
-        p->op.mean = NULL;
-    }
     if ((code = linalg_leading(&p->op, &leading)) ||
         (code = linalg_deliver_right(&p->op, "components", leading.V, p->k)))
         return code;
-    p->op.mean = mean;
     linalg_note(la,
                 "%" PRId64 " block steps of %" PRId64 " vectors, %" PRId64 " restarts, largest residual %.2g of the "
                 "largest value",
@@ -191,7 +211,7 @@ expect(pca_t *p, const alch_block_t *x, bool iterate)
     linalg_t *la = p->la;
 
     linalg_expect(la, "X", 0);
-    linalg_expect_bytes(la, 4 * (x->m + x->n) * (int64_t)la->k->entry);
+    linalg_expect_bytes(la, 6 * (x->m + x->n) * 16);
     if (iterate) {
         linalg_leading_expect(la, x->m, x->n, p->k);
         return;
@@ -209,9 +229,10 @@ compute(pca_t *p, bool iterate)
     bool large;
     int code;
 
-    if ((code = linalg_operator_center(&p->op)) || (code = linalg_stage(la, 0, "variance")))
+    if ((code = linalg_operator_center(&p->op)) || (code = linalg_stage(la, 0, "variance")) ||
+        (code = linalg_operator_energy(&p->op, &p->total)))
         return code;
-    p->total = linalg_operator_energy(&p->op);
+    p->means[0] = p->op.mean;
     large = means_energy(p) > MEANS_MOST * p->total;
     if (large || !iterate) {
         linalg_note(la, "a centered copy of X was made: %s",
