@@ -46,8 +46,8 @@ extern const linalg_area_t linalg_products, linalg_sums, linalg_norms, linalg_so
 
 /** Blocks that are used as they are: square, and neither so small that messages rule nor so large that one column of
  *  the grid does all the work. What has others is relaid out into blocks of ALCH_DEFAULT_BLOCK. */
-#define LINALG_BLOCK_LEAST 16
-#define LINALG_BLOCK_MOST 256
+#define LINALG_BLOCK_LEAST 32
+#define LINALG_BLOCK_MOST 128
 #define LINALG_BUFFERS 64
 
 typedef struct {

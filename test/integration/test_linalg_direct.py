@@ -11,7 +11,7 @@ from harness import Daemon, wait_for
 from linalg_inputs import (DTYPES, LAYOUTS, assert_close, eps, graded, hilbert, orthogonal, positive, random, size,
                            with_values)
 
-N = 83  # blocks of 64, 24, 16, 7 and 5 do not divide it
+N = 83  # blocks of 64, 33, 32, 7 and 5 do not divide it
 
 
 @pytest.fixture(scope="module")
@@ -398,7 +398,7 @@ def test_relayout_is_told_and_its_absence_too(la, send, rng):
     task = la.inv.submit(send(a, "VC_STAR"))
     task.result()
     assert task.notes == ["linalg.inv: a: relaid out from VC_STAR to block_cyclic(64,64,1,3)"]
-    for layout in ("default", "block_cyclic(16,16,1,2)"):
+    for layout in ("default", "block_cyclic(32,32,1,2)"):
         task = la.inv.submit(send(a, layout))
         result = task.result()
         assert task.notes == []
@@ -441,7 +441,7 @@ def test_any_number_of_workers(daemon, rng, workers):
     with daemon.connect(workers=workers) as als:
         la = als.load_library("linalg")
         a, b = random(rng, N, N), random(rng, N, 2)
-        for layout in (None, "block_cyclic(16,16,1,1)", "STAR_VR"):
+        for layout in (None, "block_cyclic(32,32,1,1)", "STAR_VR"):
             A, B = als.send_matrix(a, layout=layout), als.send_matrix(b)
             assert_close(fetch(la.matmul(A, B)), a @ b, 1e-12)
             assert_solved(a, fetch(la.solve(A, B)), b, N)
