@@ -9,6 +9,7 @@ import numbers
 import numpy as np
 
 from . import _ffi
+from .describe import describe
 from .errors import WrongTypeError
 from .matrix import MatrixHandle
 from .task import Task
@@ -83,7 +84,10 @@ class Function:
         self._result_type = collections.namedtuple(
             self.name + "_result", [r.name for r in self._results], rename=True) if len(self._results) > 1 else None
         self.__signature__ = inspect.Signature([p.inspected() for p in self._parameters])
-        self.__doc__ = "\n\n".join(t for t in (self.summary, self.signature, c.doc.decode()) if t)
+        returns = ", ".join(r.name for r in self._results)
+        self.__doc__ = describe(f"{self.name}{self.__signature__}" + (f" -> {returns}" if returns else ""), self.summary,
+                                [p.described() for p in self._parameters], [r.described() for r in self._results],
+                                c.doc.decode())
 
     def submit(self, *args, **kwargs):
         """Start the call and return a Task at once."""
@@ -145,6 +149,10 @@ class _Parameter:
         self.list = c.list
         self.default = c.default_text.decode() if c.optional and c.default_text is not None else None
         self.doc = c.doc.decode()
+
+    def described(self):
+        kind = _ffi.lib.type_name(self.type).decode() + ("[]" if self.list else "")
+        return self.name, kind, self.doc
 
     def inspected(self):
         annotation = list if self.list else _ANNOTATIONS.get(self.type, int)

@@ -1,0 +1,28 @@
+"""The documentation of a library's function, as help() shows it."""
+
+import textwrap
+
+WIDTH = 100
+
+
+def describe(call, summary, parameters, results, doc):
+    """One text of what a library says of a function.
+
+    `parameters` and `results` are tuples (name, type, text); lines of `doc` that are about one of them are there
+    already, the others are paragraphs.
+    """
+    known = {name for name, _, _ in parameters} | {name for name, _, _ in results}
+    rest = [line for line in doc.splitlines() if line.partition(":")[0] not in known]
+    parts = [call, summary, _section("Parameters", parameters), _section("Returns", results),
+             "\n".join(textwrap.fill(line, WIDTH) for line in rest).strip()]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _section(title, entries):
+    if not entries:
+        return ""
+    lines = [title]
+    for name, kind, text in entries:
+        lines.append(textwrap.fill(f"{name} ({kind})" + (f": {text}" if text else ""), WIDTH, initial_indent="    ",
+                                   subsequent_indent="        "))
+    return "\n".join(lines)
