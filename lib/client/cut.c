@@ -6,6 +6,7 @@
  * the message large enough to be worth an acknowledgement. */
 #define COLUMN_BYTES (((int64_t)4 << 10) + 64)
 #define MESSAGE_BYTES ((int64_t)1 << 20)
+#define LINE_BYTES 64
 
 static int64_t
 least(int64_t a, int64_t b)
@@ -127,6 +128,16 @@ alchi_piece_direct(const alchi_memory_t *memory, const alchi_piece_t *piece, siz
     if (memory->col_stride == local->m && consecutive(&piece->cols, local->j, local->n))
         return ALCHI_DIRECT_WHOLE;
     return (size_t)local->m * memory->entry >= column_min ? ALCHI_DIRECT_COLUMNS : ALCHI_DIRECT_NO;
+}
+
+bool
+alchi_piece_interleaved(const alchi_memory_t *memory, const alchi_piece_t *piece)
+{
+    bool by_rows = magnitude(memory->row_stride) < magnitude(memory->col_stride);
+    const alchi_axis_t *axis = by_rows ? &piece->rows : &piece->cols;
+    int64_t stride = magnitude(by_rows ? memory->row_stride : memory->col_stride);
+
+    return axis->block < axis->period && axis->block * stride * (int64_t)memory->entry < LINE_BYTES;
 }
 
 size_t

@@ -51,6 +51,9 @@ typedef enum { ALCHI_DIRECT_NO = 0, ALCHI_DIRECT_WHOLE = 1, ALCHI_DIRECT_COLUMNS
 /** @param column_min  columns of fewer bytes are better packed */
 alchi_direct_t alchi_piece_direct(const alchi_memory_t *memory, const alchi_piece_t *piece, size_t column_min);
 
+/** Whether the user's entries of this worker lie between those of others, in the same cache lines. */
+bool alchi_piece_interleaved(const alchi_memory_t *memory, const alchi_piece_t *piece);
+
 /** The chunk of a message that starts `offset` bytes into its payload (as former chunks of equal limits left it).
  *  @param columns_max  at most so many columns
  *  @return its bytes, at most `limit`, which is at least one entry */

@@ -4,6 +4,8 @@
 
 /* Columns of fewer bytes are packed: the kernel takes a list of them more slowly than a copy takes. */
 #define COLUMN_MIN ((size_t)8 << 10)
+/* Of memory whose lines hold entries of several workers: what is read for one is then still there for the next. */
+#define INTERLEAVED_CHUNK ((size_t)128 << 10)
 /* Chunks that a lane sends before the thread looks at its other lanes. */
 #define BURST 4
 
@@ -71,6 +73,16 @@ use_own(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
     return bytes;
 }
 
+/* Bytes of a chunk at most. */
+static size_t
+chunk_limit(const alchi_lane_t *lane)
+{
+    if (lane->direct)
+        return ALCHI_PAYLOAD_MAX;
+    return alchi_piece_interleaved(&lane->transfer->memory, &lane->current.piece) ? INTERLEAVED_CHUNK
+                                                                                  : lane->link->buffer_size;
+}
+
 /* The next chunk of the message that is being cut. @return its bytes */
 static size_t
 use_next(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
@@ -82,8 +94,7 @@ use_next(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
 
     if (lane->transfer->own)
         return use_own(lane, out, buffer);
-    bytes = alchi_chunk(&current->piece, memory->entry, current->done,
-                        lane->direct ? ALCHI_PAYLOAD_MAX : lane->link->buffer_size,
+    bytes = alchi_chunk(&current->piece, memory->entry, current->done, chunk_limit(lane),
                         lane->direct == ALCHI_DIRECT_COLUMNS ? ALCHI_CHUNK_COLUMNS : INT64_MAX, &chunk);
     if (lane->direct)
         use_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_DIRECT_WHOLE);
