@@ -70,7 +70,8 @@ int alch_task_progress(alch_task_t *task, alch_task_progress_t *progress_p, alch
 
 /**
  * Ask a task to end. A queued one ends at once; a running one at the next point
- * where its function looks. `hard` ends the whole group with all its matrices.
+ * where its function looks. `hard` ends the whole group with all its matrices,
+ * which the task's error then names.
  */
 int alch_task_cancel(alch_task_t *task, bool hard, alch_error_t *err);
 

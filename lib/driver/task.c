@@ -75,10 +75,8 @@ end(alchi_task_t *task, int state)
 static void
 end_failed(alchi_task_t *task, const alch_error_t *error)
 {
-    task->error = *error;
-    if (task->hard)
-        alchi_error_set(&task->error, ALCH_ECANCELED, "task %llu (%s.%s) was canceled with its worker group",
-                        (unsigned long long)task->id, task->library, task->function);
+    if (!task->hard)
+        task->error = *error;
     end(task, task->error.code == ALCH_ECANCELED ? ALCH_TASK_CANCELED : ALCH_TASK_FAILED);
 }
 
@@ -381,6 +379,24 @@ alchi_task_queue(alchi_task_t *task, alchi_group_t *group, alchi_request_t *subm
         accept(task);
 }
 
+/* The group goes, and all that it holds: what that is, is known only now. */
+static void
+cancel_hard(alchi_task_t *task)
+{
+    char names[256];
+    int lost = alchi_catalog_names(&task->session->catalog, names, sizeof(names));
+    alch_error_t error;
+
+    task->hard = true;
+    alchi_error_set(&task->error, ALCH_ECANCELED,
+                    "task %llu (%s.%s) was canceled with its worker group; %d %s lost%s%s", (unsigned long long)task->id,
+                    task->library, task->function, lost, lost == 1 ? "matrix is" : "matrices are", lost ? ": " : "",
+                    names);
+    alchi_error_set(&error, ALCH_EGROUP, "it was ended by the hard cancel of task %llu (%s.%s)",
+                    (unsigned long long)task->id, task->library, task->function);
+    alchi_group_kill(task->job.group, &error);
+}
+
 void
 alchi_task_cancel(alchi_task_t *task, bool hard)
 {
@@ -397,13 +413,10 @@ alchi_task_cancel(alchi_task_t *task, bool hard)
         end_failed(task, &error);
         return;
     }
-    if (hard) {
-        task->hard = true;
-        alchi_error_set(&error, ALCH_EGROUP, "it was ended by the hard cancel of task %llu (%s.%s)",
-                        (unsigned long long)task->id, task->library, task->function);
-        alchi_group_kill(group, &error);
+    if (hard && !task->hard)
+        cancel_hard(task);
+    if (task->hard)
         return;
-    }
     if (task->state == ALCH_TASK_CANCELLING)
         return;
     task->state = ALCH_TASK_CANCELLING;

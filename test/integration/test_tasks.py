@@ -186,7 +186,7 @@ def test_hard_cancel_ends_the_group(als, faults):
     task.cancel()
     assert task.state == "cancelling"
     task.cancel(hard=True)
-    with pytest.raises(alchemist.AlchemistError):
+    with pytest.raises(alchemist.CanceledError, match=rf"its worker group; 1 matrix is lost: matrix {h.id} \(3 x 3, float64\)"):
         task.result(timeout=5 * PATIENCE)
     with pytest.raises(alchemist.GroupLostError):
         np.asarray(h)

@@ -52,7 +52,7 @@ class Task:
     def cancel(self, hard=False):
         """Ask it to end: a queued task at once, a running one when its function next looks.
 
-        `hard` ends the whole worker group at once; all matrices of the session are lost.
+        `hard` ends the whole worker group at once; all matrices of the session are lost, and the task's error names them.
         """
         _ffi.patient("task_cancel", self._handle(), C.c_bool(hard))
 
