@@ -25,7 +25,7 @@ typedef struct {
 
 static int rank;
 
-/* mpiexec passes on what was printed only if it is not told to end at once. */
+/* The starter passes on what was printed only if it is not told to end at once. */
 static void
 give_up(int code)
 {

@@ -1,30 +1,3 @@
 /* Needs a library that needs Open MPI: see openmpi2.libs. */
-#include <alchemist/plugin.h>
-
-static int
-nothing(alch_call_t *call)
-{
-    (void)call;
-    return ALCH_OK;
-}
-
-static const alch_operation_t operations[] = {{"nothing", "Does nothing.", "", "", 0, nothing}};
-
-static const alch_plugin_t plugin = {
-    .struct_size = sizeof(alch_plugin_t),
-    .abi = ALCH_PLUGIN_ABI,
-    .build = ALCH_PLUGIN_BUILD,
-    .name = "openmpi2",
-    .version = "1.0",
-    .summary = "Must be refused.",
-    .operations = operations,
-    .operation_count = 1,
-};
-
-ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
-
-const alch_plugin_t *
-alch_plugin(void)
-{
-    return &plugin;
-}
+#define STUB_NAME "openmpi2"
+#include "../stub.h"

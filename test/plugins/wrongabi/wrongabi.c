@@ -1,30 +1,4 @@
 /* Built for another version of the interface. */
-#include <alchemist/plugin.h>
-
-static int
-nothing(alch_call_t *call)
-{
-    (void)call;
-    return ALCH_OK;
-}
-
-static const alch_operation_t operations[] = {{"nothing", "Does nothing.", "", "", 0, nothing}};
-
-static const alch_plugin_t plugin = {
-    .struct_size = sizeof(alch_plugin_t),
-    .abi = ALCH_PLUGIN_ABI + 1,
-    .build = ALCH_PLUGIN_BUILD,
-    .name = "wrongabi",
-    .version = "1.0",
-    .summary = "Must be refused.",
-    .operations = operations,
-    .operation_count = 1,
-};
-
-ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
-
-const alch_plugin_t *
-alch_plugin(void)
-{
-    return &plugin;
-}
+#define STUB_NAME "wrongabi"
+#define STUB_ABI (ALCH_PLUGIN_ABI + 1)
+#include "../stub.h"

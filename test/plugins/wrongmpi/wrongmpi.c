@@ -1,31 +1,7 @@
 /* Says that it was built with another MPI. */
-#include <alchemist/plugin.h>
-
-static int
-nothing(alch_call_t *call)
-{
-    (void)call;
-    return ALCH_OK;
-}
-
-static const alch_operation_t operations[] = {{"nothing", "Does nothing.", "", "", 0, nothing}};
-
-static const alch_plugin_t plugin = {
-    .struct_size = sizeof(alch_plugin_t),
-    .abi = ALCH_PLUGIN_ABI,
-    .build = {(uint32_t)sizeof(size_t), (uint32_t)sizeof(MPI_Comm), (uint32_t)sizeof(MPI_Status), MPI_VERSION,
-              "Open MPI"},
-    .name = "wrongmpi",
-    .version = "1.0",
-    .summary = "Must be refused.",
-    .operations = operations,
-    .operation_count = 1,
-};
-
-ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
-
-const alch_plugin_t *
-alch_plugin(void)
-{
-    return &plugin;
-}
+#define STUB_NAME "wrongmpi"
+#define STUB_BUILD                                                                                                  \
+    {                                                                                                               \
+        (uint32_t)sizeof(size_t), (uint32_t)sizeof(MPI_Comm), (uint32_t)sizeof(MPI_Status), MPI_VERSION, "Open MPI" \
+    }
+#include "../stub.h"
