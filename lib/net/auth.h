@@ -16,7 +16,7 @@
  *     RANK            the rank's control key, made by the driver
  *     DATA            the rank's data key (alchi_data_key)
  *
- * Keys are 32 bytes; none is ever sent over a connection. The state machines
+ * Keys are 32 bytes; none is ever sent as a client knows it (alchi_key_wrap()). The state machines
  * do no I/O: they turn messages into messages.
  */
 #ifndef ALCHI_AUTH_H
