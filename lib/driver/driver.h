@@ -108,6 +108,7 @@ struct alchi_session {
     alchi_link_t *owner;       /* NULL: leaving */
     alchi_link_t *links;       /* owner and executors */
     alchi_group_t *group;      /* STARTING or READY, else NULL */
+    alchi_group_t *left;       /* its matrices have gone from there, and it is ending; NULL: none */
     alchi_move_t *move;        /* its matrices go to another group, which is not the session's yet; NULL: they do not */
     alchi_request_t *starting; /* requests that wait for the group */
     int wanted;                /* workers to start as soon as there are slots; 0: none */
@@ -404,7 +405,7 @@ void alchi_node_gone(alchi_driver_t *driver, alchi_link_t *link);
 
 /** Reply GROUP with the session's workers in rank order. */
 void alchi_reply_group(alchi_request_t *request);
-/** Reply GROUP: not yet, the matrices are being moved to the next one. */
+/** The same, but not ready while matrices are being moved to the next one, or the one before still ends. */
 void alchi_reply_moving(alchi_request_t *request);
 void alchi_reply_assigned(alchi_request_t *request);
 

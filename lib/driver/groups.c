@@ -132,11 +132,21 @@ act_ready(alchi_group_t *group)
     alchi_libraries_reload(session);
 }
 
+/* Who waits for a time is told what there is now. */
+static void
+reply_ended(alchi_request_t *request)
+{
+    if (request->expired)
+        request->expired(request);
+    else
+        alchi_reply_assigned(request);
+}
+
 static void
 act_ended(alchi_group_t *group)
 {
     alchi_driver_t *driver = group->driver;
-
+    alchi_session_t *session;
     int i;
 
     alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu has ended, %d workers are idle",
@@ -145,8 +155,11 @@ act_ended(alchi_group_t *group)
         if (group->ranks[i].link)
             group->ranks[i].link->group = NULL;
     }
+    HASH_FIND(hh, driver->sessions, &group->session_id, sizeof(group->session_id), session);
+    if (session && session->left == group)
+        session->left = NULL;
     while (group->releasing)
-        alchi_reply_assigned(group->releasing);
+        reply_ended(group->releasing);
     DL_DELETE(driver->groups, group);
     alchi_group_destroy(group);
     alchi_wants_serve(driver);

@@ -220,11 +220,26 @@ replace_matrices(const alchi_move_t *move)
     }
 }
 
+/* Nobody is told before the old group has ended: what is asked of its workers then can only be old. */
+static void
+wait_for_end(alchi_move_t *move, alchi_group_t *old)
+{
+    alchi_request_t *request;
+
+    move->session->left = old;
+    while ((request = move->waiters)) {
+        DL_DELETE2(move->waiters, request, wait_prev, wait_next);
+        request->waiters = &old->releasing;
+        DL_APPEND2(old->releasing, request, wait_prev, wait_next);
+    }
+}
+
 /* The new group becomes the session's. */
 static void
 finish(alchi_move_t *move)
 {
     alchi_session_t *session = move->session;
+    alchi_group_t *old = session->group;
     double seconds = (double)(alchi_now_ns() - move->start_ns) / 1e9;
     alch_error_t why;
     char bytes[32];
@@ -235,10 +250,9 @@ finish(alchi_move_t *move)
     alchi_error_set(&why, ALCH_EGROUP, "worker group %llu was resized", (unsigned long long)session->group->id);
     session->move = NULL;
     replace_matrices(move);
-    alchi_group_release(session->group, &why);
+    wait_for_end(move, old);
+    alchi_group_release(old, &why);
     session->group = move->to;
-    while (move->waiters)
-        alchi_reply_group(move->waiters);
     move_free(move);
     alchi_libraries_reload(session);
 }

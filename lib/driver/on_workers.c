@@ -176,8 +176,8 @@ reply_group(alchi_request_t *request, bool moving)
     message.ready = group && group->state == ALCHI_GROUP_READY && !moving;
     message.n_workers = list.count;
     message.workers = list.list;
-    message.has_moving = message.has_moved = message.has_total = move != NULL;
-    message.moving = move != NULL;
+    message.has_moving = message.has_moved = message.has_total = 1;
+    message.moving = move != NULL || moving;
     message.moved = move ? alchi_move_done(move) : 0;
     message.total = move ? move->total : 0;
     alchi_request_reply(request, ALCHI_GROUP, &message);
@@ -193,7 +193,7 @@ alchi_reply_group(alchi_request_t *request)
 void
 alchi_reply_moving(alchi_request_t *request)
 {
-    reply_group(request, true);
+    reply_group(request, request->session->move || request->session->left);
 }
 
 ALCHI_HANDLER(alchi_on_get_group)
@@ -333,6 +333,8 @@ ALCHI_HANDLER(alchi_on_request_workers)
         return;
     if (session->move)
         alchi_request_wait(request, &session->move->waiters, ask->wait_ms, alchi_reply_moving, session);
+    else if (session->left && ask->move)
+        alchi_request_wait(request, &session->left->releasing, ask->wait_ms, alchi_reply_moving, session);
     else if (session->group && session->group->state == ALCHI_GROUP_READY)
         alchi_reply_group(request);
     else if (session->group || session->wants)

@@ -157,7 +157,16 @@ START_TEST(moved)
     expect_failure(&client, 41, ALCH_EBUSY, "move to 1 workers");
     fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 42, NULL);
     expect_failure(&client, 42, ALCH_EBUSY, "are being moved");
+    fake_clear(&client);
     new_answers(1, ALCHI_WORKER_FETCH, ALCHI_EMPTY, NULL);
+    /* Nobody is told before the old workers are gone. */
+    ck_assert_ptr_null(fake_last(&client, ALCHI_GROUP));
+    ck_assert_ptr_nonnull(fake_last(&rank[0], ALCHI_WORKER_QUIT));
+    ask_to_move(45, 1, 0);
+    group = fake_message(&client, ALCHI_GROUP);
+    ck_assert(!group->ready && group->moving);
+    fake_clear(&client);
+    group_ended(old);
     group = fake_message(&client, ALCHI_GROUP);
     ck_assert(group->ready && !group->moving && group->id == new);
     ck_assert_uint_eq(group->n_workers, 1);
@@ -167,8 +176,6 @@ START_TEST(moved)
     ck_assert_uint_eq(described->group, new);
     ck_assert_uint_eq(described->workers, 1);
     ck_assert_str_eq(described->busy, "");
-    ck_assert_ptr_nonnull(fake_last(&rank[0], ALCHI_WORKER_QUIT));
-    group_ended(old);
     unit_code(alchi_session_ready(client.link.session, &(alchi_group_t *){NULL}, &error), ALCH_OK);
 }
 END_TEST
