@@ -34,6 +34,7 @@ YIELD_OBJ := $(call obj,$(wildcard lib/yield/*.c))
 LIB_OBJ := $(CLIENT_OBJ) $(call obj,$(call src,$(SERVER_AREAS))) $(MPI_OBJ)
 PLUGINS := $(patsubst plugins/%/,%,$(sort $(wildcard plugins/*/)))
 PLUGIN_SO := $(foreach p,$(PLUGINS),$(O)/plugins/$(p).so)
+LIBRARY_MAN := $(foreach p,$(filter-out hello testlib,$(PLUGINS)),$(O)/man/alchemist-$(p).7)
 
 LIB := $(O)/lib/libalchemist.so
 CLIENT := $(O)/lib/libalchemist-client.so
@@ -46,7 +47,7 @@ MAKEFLAGS += -rR
 
 .PHONY: all help clean install python demo test test-sanitized fuzz fuzz-run bench bench-transfer test-large format
 .DEFAULT_GOAL := all
-all: $(LIB) $(CLIENT) $(DAEMON) $(PLUGIN_SO) ## build everything
+all: $(LIB) $(CLIENT) $(DAEMON) $(PLUGIN_SO) $(LIBRARY_MAN) ## build everything
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s'|'
@@ -95,6 +96,12 @@ $(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.cfl
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
 	  $(if $(wildcard plugins/$*/$*.cflags),$(shell cat plugins/$*/$*.cflags 2>/dev/null)) \
 	  -o $@ $(wildcard plugins/$*/*.c) $(if $(wildcard plugins/$*/$*.libs),$(shell cat plugins/$*/$*.libs 2>/dev/null))
+
+# The manual pages of the libraries are made from what the libraries say of themselves.
+$(O)/man/library-man: man/library-man.c include/alchemist/plugin.h $(O)/flags
+	$(call say,CC)mkdir -p $(@D) && $(MPICC) -std=gnu11 $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) -o $@ $< -ldl
+$(O)/man/alchemist-%.7: $(O)/plugins/%.so $(O)/man/library-man $$(wildcard plugins/$$*/about.man) VERSION
+	$(call say,MAN)ASAN_OPTIONS=detect_leaks=0 $(O)/man/library-man $< $(VERSION) $(wildcard plugins/$*/about.man) > $@.new && mv $@.new $@
 
 # ---- Python: Debian's own interpreter would do; what is pinned goes into a virtual environment ----
 VENV := $(O)/venv
@@ -167,7 +174,7 @@ install: all ## install to $(DESTDIR)$(PREFIX)
 	  ln -sf $$l.so.$(SO).$(VERSION) $(DESTDIR)$(LIBDIR)/$$l.so.$(SO) && ln -sf $$l.so.$(SO) $(DESTDIR)$(LIBDIR)/$$l.so; done
 	$(Q)for p in lib/*.pc.in; do $(PC) $$p > $(DESTDIR)$(LIBDIR)/pkgconfig/$$(basename $$p .in); done
 	$(Q)install -m755 $(PLUGIN_SO) $(DESTDIR)$(LIBDIR)/alchemist/plugins
-	$(Q)for m in man/*.[178]; do install -m644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; done
+	$(Q)for m in man/*.[178] $(LIBRARY_MAN); do install -m644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; done
 
 clean: ## remove all output
 	rm -rf $(O)

@@ -2,8 +2,11 @@
 
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 import alchemist
@@ -30,7 +33,8 @@ def pkg_config(root, *arguments):
 
 def test_what_is_there(root):
     for path in ("bin/alchemistd", "include/alchemist/alchemist.h", "include/alchemist/plugin.h", "lib/libalchemist.so.0",
-                 "lib/libalchemist-client.so.0", "lib/alchemist/plugins/testlib.so", "share/man/man8/alchemistd.8"):
+                 "lib/libalchemist-client.so.0", "lib/alchemist/plugins/testlib.so", "share/man/man8/alchemistd.8",
+                 "share/man/man7/alchemist-linalg.7"):
         assert (root / path).exists(), path
     version = subprocess.run([root / "bin" / "alchemistd", "--version"], capture_output=True, text=True,
                              env={**os.environ, "LD_LIBRARY_PATH": str(root / "lib")}, check=True).stdout
@@ -88,3 +92,44 @@ def test_a_plugin_against_the_installed_tree(root, tmp_path, monkeypatch):
             assert "there" in lib.hello("there")
     finally:
         daemon.stop()
+
+
+def example(path, name):
+    """A source file out of a manual page: what lies between its marks."""
+    text = path.read_text()
+    begin, end = f'.\\" Begin of {name}\n', f'.\\" End of {name}\n'
+    return text[text.index(begin) + len(begin):text.index(end)].replace("\\e", "\\")
+
+
+def test_the_library_of_the_manual(root, tmp_path, monkeypatch):
+    """Extracted from the installed page, compiled as it says, outside of the tree."""
+    page = root / "share" / "man" / "man7" / "alchemist-plugin.7"
+    source = example(page, "means.c")
+    assert len(source.splitlines()) < 100
+    (tmp_path / "means.c").write_text(source)
+    command = re.search(r"mpicc\.mpich .*?means\.c", page.read_text(), re.DOTALL).group().replace("\\e\n", "")
+    flags = " ".join(pkg_config(root, "--cflags", "alchemist"))
+    command = command.replace("$(pkg-config --cflags alchemist)", flags) + " -Wall -Wextra -Werror"
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    monkeypatch.setenv("ALCHEMIST_DAEMON", str(root / "bin" / "alchemistd"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(root / "lib"))
+    daemon = alchemist.Daemon(3, [tmp_path])
+    try:
+        with alchemist.connect(connection_file=daemon.connection_file, workers=3) as als:
+            means = als.load_library("means")
+            a = np.random.default_rng(1).standard_normal((501, 37))
+            for layout in (None, "STAR_VC", "MC_MR"):
+                mine = np.asarray(means.column_means(als.send_matrix(a, layout=layout)))
+                assert np.allclose(mine, a.mean(axis=0)[None, :], rtol=1e-13, atol=1e-13)
+            with pytest.raises(alchemist.WrongTypeError, match="float64"):
+                means.column_means(als.send_matrix(a.astype("f4")))
+            assert "A (matrix): float64, in any layout" in means.column_means.__doc__
+    finally:
+        daemon.stop()
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+@pytest.mark.parametrize("page", sorted(p.name for p in (TOP / "man").glob("*.[178]")))
+def test_manual_pages_are_well_formed(page):
+    ended = subprocess.run(["groff", "-mandoc", "-Tutf8", "-ww", "-z", TOP / "man" / page], capture_output=True, text=True)
+    assert ended.returncode == 0 and not ended.stderr, ended.stderr

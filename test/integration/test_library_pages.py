@@ -1,0 +1,31 @@
+"""The manual pages that are made from what the libraries say of themselves."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from harness import BUILD
+
+PAGES = sorted((BUILD / "man").glob("*.7"))
+
+
+def test_there_are_pages():
+    assert "alchemist-linalg.7" in [page.name for page in PAGES]
+
+
+@pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_are_sound_roff(page):
+    run = subprocess.run(["groff", "-man", "-ww", "-Tutf8", str(page)], capture_output=True, timeout=60)
+    assert run.returncode == 0 and run.stderr == b"", run.stderr.decode()
+
+
+def test_every_function_is_on_its_page(daemon):
+    with daemon.connect(workers=1) as als:
+        for page in PAGES:
+            text = page.read_text().replace("\\-", "-").replace("\\e", "\\")
+            for function in als.load_library(page.stem.removeprefix("alchemist-")).functions.values():
+                assert f".SS {function.name}\n" in text
+                for parameter in function._parameters + function._results:
+                    assert f".I {parameter.name}\n" in text, f"{page.name}: {function.name}: {parameter.name}"
