@@ -1,6 +1,8 @@
 """Which libraries the workers accept, and how the refusals read."""
 
+import inspect
 import os
+import pydoc
 import shutil
 
 import numpy as np
@@ -67,3 +69,23 @@ def test_another_name_than_asked(als):
 def test_loading_twice(als):
     one, two = als.load_library("hello"), als.load_library("hello")
     assert one.version == two.version and als.list_loaded_libraries() == ["hello"]
+
+
+def test_help_shows_what_a_library_says(als):
+    """What a user sees with help(): call, summary, parameters, results, text; and the library's list of functions."""
+    for name in als.list_available_libraries():
+        try:
+            library = als.load_library(name)
+        except alchemist.PluginError:
+            continue  # the ones that are to be refused
+        listed = pydoc.plain(pydoc.render_doc(library))
+        for function in library.functions.values():
+            text = pydoc.plain(pydoc.render_doc(function))
+            assert function.summary and function.summary in text and function.name in listed, function
+            assert f"{function.name}(" in text
+            for parameter in inspect.signature(function).parameters:
+                assert f" {parameter.rstrip('_')} (" in text or f" {parameter} (" in text, (function, parameter)
+    text = pydoc.plain(pydoc.render_doc(als.load_library("hello").hello))
+    assert 'hello(name: str = "world") -> greeting' in text
+    assert "name (string): whom to greet" in text
+    assert "greeting (string): says how many workers there are" in text
