@@ -122,7 +122,7 @@ struct alch_host {
      */
     int (*matrix_descriptor)(alch_call_t *call, const alch_dmatrix_t *matrix, int desc[9]);
     /**
-     * Copy a matrix into another layout (a new work matrix). On each worker at most 2 buffers of 8 MiB are needed
+     * Copy a matrix into another layout (a new work matrix). On each worker at most 2 buffers of 2 MiB are needed
      * beyond the two matrices.
      * @collective  yes
      */
@@ -198,6 +198,10 @@ struct alch_host {
      */
     void (*note)(alch_call_t *call, alch_note_kind_t kind, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+    /** As matrix_create(), for what the library writes itself, every entry of it: until then they are undefined.
+     *  @collective yes */
+    int (*matrix_create_unset)(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
+                               alch_dmatrix_t **matrix_p);
 };
 
 /** One operation. */

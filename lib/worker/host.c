@@ -327,6 +327,7 @@ const alch_host_t alchi_host = {
     .matrix_transpose = alchi_matrix_transpose,
     .matrix_convert = alchi_matrix_convert,
     .note = host_note,
+    .matrix_create_unset = alchi_matrix_create_unset,
     .arg_matrix_at = alchi_arg_matrix_at,
     .matrix_name = alchi_matrix_name,
     .layout_parse = alchi_layout_parse,

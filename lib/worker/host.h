@@ -114,6 +114,8 @@ int alchi_ret_matrix(alch_call_t *call, const char *name, alch_dmatrix_t *matrix
 /* host_matrix.c */
 int alchi_matrix_create(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
                         alch_dmatrix_t **matrix_p);
+int alchi_matrix_create_unset(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
+                              alch_dmatrix_t **matrix_p);
 void alchi_matrix_free(alch_call_t *call, alch_dmatrix_t *matrix);
 void alchi_matrix_block(const alch_dmatrix_t *matrix, alch_block_t *block_p);
 int64_t alchi_global_row(const alch_dmatrix_t *matrix, int64_t i);

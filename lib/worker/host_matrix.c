@@ -23,16 +23,17 @@ alchi_matrix_attach(alchi_call_t *call, alchi_part_t *part, bool argument)
     return matrix;
 }
 
-int
-alchi_matrix_create(alch_call_t *base, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
-                    alch_dmatrix_t **matrix_p)
+static int
+create(alch_call_t *base, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout, bool zeroed,
+       alch_dmatrix_t **matrix_p)
 {
     alchi_call_t *call = alchi_call_of(base);
     alchi_store_t *store = call->plugins->env.store;
     alch_error_t error = {ALCH_OK, -1, ""};
     alch_dmatrix_t *matrix = NULL;
     alchi_part_t *part = NULL;
-    int code = alchi_store_reserve(store, 0, m, n, dtype, layout, "", &part, &error);
+    int code = zeroed ? alchi_store_reserve(store, 0, m, n, dtype, layout, "", &part, &error)
+                      : alchi_store_reserve_unset(store, m, n, dtype, layout, &part, &error);
 
     if (!code && !(matrix = alchi_matrix_attach(call, part, false))) {
         alchi_store_release(store, part);
@@ -46,6 +47,20 @@ alchi_matrix_create(alch_call_t *base, int64_t m, int64_t n, alch_dtype_t dtype,
     }
     *matrix_p = matrix;
     return ALCH_OK;
+}
+
+int
+alchi_matrix_create(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
+                    alch_dmatrix_t **matrix_p)
+{
+    return create(call, m, n, dtype, layout, true, matrix_p);
+}
+
+int
+alchi_matrix_create_unset(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
+                          alch_dmatrix_t **matrix_p)
+{
+    return create(call, m, n, dtype, layout, false, matrix_p);
 }
 
 void
@@ -131,7 +146,7 @@ derive(alch_call_t *base, const alch_dmatrix_t *matrix, alch_dtype_t dtype, cons
     int code = alchi_convert_allowed(from->dtype, dtype, how->unsafe, &call->error);
 
     if (!code)
-        code = alchi_matrix_create(base, m, n, dtype, layout, &copy);
+        code = create(base, m, n, dtype, layout, false, &copy);
     if (code)
         return code;
     code = alchi_exchange(call->plugins->comm, call->plugins->env.store, from, copy->part, how, &error);

@@ -208,9 +208,9 @@ taken(alchi_store_t *store, uint64_t id, alch_error_t *err)
                             store->label);
 }
 
-int
-alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
-                    const alch_layout_t *layout, const char *name, alchi_part_t **part_p, alch_error_t *err)
+static int
+reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
+        const char *name, bool zeroed, alchi_part_t **part_p, alch_error_t *err)
 {
     alchi_entry_t *entry = NULL;
     int rc;
@@ -224,8 +224,7 @@ alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alc
     rc = entry_create(store, id, m, n, dtype, layout, name, &entry, err);
     if (rc)
         return rc;
-    /* What a client makes is read only where it was written. */
-    rc = entry_fill(store, entry, part_p || !id, err);
+    rc = entry_fill(store, entry, zeroed, err);
     if (rc) {
         entry_free(entry);
         return rc;
@@ -248,6 +247,21 @@ alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alc
     if (part_p)
         *part_p = &entry->part;
     return ALCH_OK;
+}
+
+int
+alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
+                    const alch_layout_t *layout, const char *name, alchi_part_t **part_p, alch_error_t *err)
+{
+    /* What a client makes is read only where it was written. */
+    return reserve(store, id, m, n, dtype, layout, name, part_p || !id, part_p, err);
+}
+
+int
+alchi_store_reserve_unset(alchi_store_t *store, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
+                          alchi_part_t **part_p, alch_error_t *err)
+{
+    return reserve(store, 0, m, n, dtype, layout, "", false, part_p, err);
 }
 
 int

@@ -47,6 +47,9 @@ void alchi_store_destroy(alchi_store_t *store);
  */
 int alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
                         const alch_layout_t *layout, const char *name, alchi_part_t **part_p, alch_error_t *err);
+/** As alchi_store_reserve() for a work matrix whose entries are undefined: the caller writes all of them. */
+int alchi_store_reserve_unset(alchi_store_t *store, int64_t m, int64_t n, alch_dtype_t dtype,
+                              const alch_layout_t *layout, alchi_part_t **part_p, alch_error_t *err);
 /** Make a work matrix findable under an id. The reserve's reference stays the caller's. */
 int alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_error_t *err);
 /** A work matrix takes the place of another one, with its id; the old one goes when its last user is done. The

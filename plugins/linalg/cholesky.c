@@ -36,7 +36,7 @@ take_triangle(linalg_t *la, char part, linalg_matrix_t *C)
     linalg_matrix_t A;
     int code;
 
-    if ((code = linalg_operand(la, "a", 0, &A)) || (code = linalg_create(la, A.block.m, A.block.n, C)))
+    if ((code = linalg_operand(la, "a", 0, &A)) || (code = linalg_create_unset(la, A.block.m, A.block.n, C)))
         return code;
     if ((code = linalg_first_bad(la, "a", &A, linalg_copy_part(part, &A, C))))
         return code;

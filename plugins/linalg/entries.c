@@ -207,6 +207,10 @@ linalg_copy_part(char part, const linalg_matrix_t *from, const linalg_matrix_t *
         bool good;
 
         rows_of(part, from, j, &first, &end);
+        if (y) {
+            memset(y, 0, (size_t)first * k->entry);
+            memset(y + (size_t)end * k->entry, 0, (size_t)(block->local_m - end) * k->entry);
+        }
         x += (size_t)first * k->entry;
         y = y ? y + (size_t)first * k->entry : NULL;
         good = wide ? pass_double(x, y, (end - first) * parts) : pass_float(x, y, (end - first) * parts);

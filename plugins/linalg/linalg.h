@@ -153,6 +153,8 @@ int linalg_finite(linalg_t *la, const char *name, const linalg_matrix_t *M);
 
 /** A new matrix of zeros in the layout and type of the call. */
 int linalg_create(linalg_t *la, int64_t m, int64_t n, linalg_matrix_t *M);
+/** As linalg_create(), for what is about to be written as a whole. */
+int linalg_create_unset(linalg_t *la, int64_t m, int64_t n, linalg_matrix_t *M);
 /** As linalg_create() in another type, that of real results for example. */
 int linalg_create_as(linalg_t *la, int64_t m, int64_t n, alch_dtype_t dtype, linalg_matrix_t *M);
 /** A new matrix M^H in the layout and type of the call, in which M is. */

@@ -102,7 +102,7 @@ duplicate(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *
     int code;
 
     describe(la, given, 0, &from);
-    if ((code = linalg_create(la, from.block.m, from.block.n, M)))
+    if ((code = linalg_create_unset(la, from.block.m, from.block.n, M)))
         return code;
     place = linalg_copy_part('A', &from, M);
     return flags & LINALG_FINITE ? linalg_first_bad(la, name, &from, place) : ALCH_OK;
@@ -172,6 +172,18 @@ linalg_create_as(linalg_t *la, int64_t m, int64_t n, alch_dtype_t dtype, linalg_
 
     memset(M, 0, sizeof(*M));
     code = la->host->matrix_create(la->call, m, n, dtype, &la->layout, &M->matrix);
+    if (!code)
+        describe(la, M->matrix, 0, M);
+    return code;
+}
+
+int
+linalg_create_unset(linalg_t *la, int64_t m, int64_t n, linalg_matrix_t *M)
+{
+    int code;
+
+    memset(M, 0, sizeof(*M));
+    code = la->host->matrix_create_unset(la->call, m, n, la->dtype, &la->layout, &M->matrix);
     if (!code)
         describe(la, M->matrix, 0, M);
     return code;

@@ -40,7 +40,7 @@ static const char gram_doc[] =
 static const char transpose_doc[] =
     "The transpose, or with conjugate=True the conjugate transpose.\n\n"
     "Method: the workers exchange pieces; entries stay what they are, bit by bit. Integers stay integers.\n"
-    "Memory: the result, and at most two buffers of 8 MiB.\n"
+    "Memory: the result, and at most two buffers of 2 MiB.\n"
     "Errors: no memory (LimitError).\n\n"
     "a: m x n, any type and layout\n"
     "conjugate: complex entries are conjugated as well\n"
@@ -93,7 +93,7 @@ static int
 multiply(linalg_t *la, const shapes_t *s, const linalg_matrix_t *A, const linalg_matrix_t *B, linalg_matrix_t *C)
 {
     linalg_scalar_t alpha = linalg_scalar(la, linalg_complex(la, "alpha"));
-    linalg_scalar_t beta = linalg_scalar(la, linalg_complex(la, "beta"));
+    linalg_scalar_t beta = linalg_scalar(la, linalg_given(la, "c") ? linalg_complex(la, "beta") : 0);
     int k = (int)s->k;
 
     if (la->here && C->m && C->n)
@@ -120,7 +120,7 @@ matmul(linalg_t *la)
     if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "matrix product")) ||
         (code = linalg_operand(la, "a", 0, &A)) || (code = linalg_operand(la, "b", 0, &B)))
         return code;
-    code = linalg_given(la, "c") ? linalg_operand(la, "c", LINALG_COPY, &C) : linalg_create(la, s.m, s.n, &C);
+    code = linalg_given(la, "c") ? linalg_operand(la, "c", LINALG_COPY, &C) : linalg_create_unset(la, s.m, s.n, &C);
     return code ? code : multiply(la, &s, &A, &B, &C);
 }
 
@@ -140,7 +140,7 @@ static int
 mirror(linalg_t *la, linalg_matrix_t *C)
 {
     linalg_matrix_t lower;
-    int code = linalg_create(la, C->m, C->n, &lower);
+    int code = linalg_create_unset(la, C->m, C->n, &lower);
 
     if (code)
         return code;
