@@ -149,11 +149,17 @@ magnitude(int64_t x)
     return x < 0 ? -x : x;
 }
 
+static int
+size_index(size_t size)
+{
+    return size == 4 ? 0 : size == 8 ? 1 : 2;
+}
+
 static void
 move(const alchi_kernels_t *use, const job_t *job)
 {
     const walk_t *rows = &job->rows, *cols = &job->cols;
-    int k = job->size == 4 ? 0 : job->size == 8 ? 1 : 2;
+    int k = size_index((size_t)job->size);
 
     if (rows->count > 1 && cols->count > 1 && magnitude(cols->stride) < magnitude(rows->stride))
         move_panels(job, job->pack ? use->pack_across[k] : use->unpack_across[k]);
@@ -204,4 +210,41 @@ void
 alchi_unpack(const alchi_pack_t *shape, const void *packed, int64_t ld, void *strided)
 {
     alchi_move(kernels(), shape, strided, (char *)(uintptr_t)packed, ld, false);
+}
+
+/* Panel by panel. */
+static void
+move_product(const alchi_product_t *product, alchi_kernel_f *kernel)
+{
+    int64_t size = (int64_t)product->size, ld = product->m * size;
+
+    for (int64_t j = 0; j < product->n; j += ALCHI_PANEL_COLS) {
+        int64_t n = product->n - j < ALCHI_PANEL_COLS ? product->n - j : ALCHI_PANEL_COLS;
+
+        for (int64_t i = 0; i < product->m; i += ALCHI_PANEL_ROWS) {
+            int64_t m = product->m - i < ALCHI_PANEL_ROWS ? product->m - i : ALCHI_PANEL_ROWS;
+            alchi_panel_t panel = {
+                product->strided, product->rows + i, product->cols + j, product->packed + i * size + j * ld, ld, m, n};
+
+            kernel(&panel);
+        }
+    }
+}
+
+void
+alchi_pack_product(const alchi_product_t *product)
+{
+    const alchi_kernels_t *use = kernels();
+    int k = size_index(product->size);
+
+    move_product(product, product->across ? use->pack_across[k] : use->pack_down[k]);
+}
+
+void
+alchi_unpack_product(const alchi_product_t *product)
+{
+    const alchi_kernels_t *use = kernels();
+    int k = size_index(product->size);
+
+    move_product(product, product->across ? use->unpack_across[k] : use->unpack_down[k]);
 }

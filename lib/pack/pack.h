@@ -25,4 +25,18 @@ typedef struct {
 void alchi_pack(const alchi_pack_t *shape, const void *strided, void *packed, int64_t ld);
 void alchi_unpack(const alchi_pack_t *shape, const void *packed, int64_t ld, void *strided);
 
+/** The product of two lists: entry (i, j) lies at strided + rows[i] + cols[j] (bytes) and, column by column without
+ * gaps, in `packed`. */
+typedef struct {
+    char *strided;
+    const int64_t *rows, *cols;
+    int64_t m, n;
+    char *packed;
+    size_t size;
+    bool across; /* entries of a row are the closer ones */
+} alchi_product_t;
+
+void alchi_pack_product(const alchi_product_t *product);
+void alchi_unpack_product(const alchi_product_t *product);
+
 #endif

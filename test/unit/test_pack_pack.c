@@ -260,6 +260,43 @@ START_TEST(test_far)
 }
 END_TEST
 
+/* Products of lists: both directions, both orders, more than a panel; what lies between is left alone. */
+START_TEST(test_products)
+{
+    enum { M = ALCHI_PANEL_ROWS + 21, N = ALCHI_PANEL_COLS + 13 };
+    size_t size = (size_t)4 << _i / 2, bytes = (size_t)6 * M * N * size;
+    bool across = _i % 2;
+    int64_t rows[M], cols[N], row_step = across ? 2 * N + 3 : 1, col_step = across ? 1 : 2 * M + 3;
+    unsigned char *strided = malloc(bytes), *back = malloc(bytes), *packed = malloc(M * N * size);
+    alchi_product_t product = {(char *)strided, rows, cols, M, N, (char *)packed, size, across};
+    uint64_t random = 17;
+    int64_t wrong = 0;
+
+    for (int64_t i = 0; i < M; i++)
+        rows[i] = (i / 5 * 7 + i % 5) * row_step * (int64_t)size;
+    for (int64_t j = 0; j < N; j++)
+        cols[j] = (j / 24 * 32 + j % 24) * col_step * (int64_t)size;
+    fill(strided, bytes, &random);
+    alchi_pack_product(&product);
+    memset(back, 0x55, bytes);
+    product.strided = (char *)back;
+    alchi_unpack_product(&product);
+    for (int64_t j = 0; j < N; j++)
+        for (int64_t i = 0; i < M; i++) {
+            unsigned char *there = strided + rows[i] + cols[j], *copy = back + rows[i] + cols[j];
+
+            wrong += memcmp(packed + (size_t)(i + j * M) * size, there, size) || memcmp(copy, there, size);
+            memset(copy, 0x55, size);
+        }
+    for (size_t k = 0; k < bytes; k++)
+        wrong += back[k] != 0x55;
+    ck_assert_int_eq(wrong, 0);
+    free(strided);
+    free(back);
+    free(packed);
+}
+END_TEST
+
 void
 unit_suite(Suite *suite)
 {
@@ -272,5 +309,6 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, test_edges);
     tcase_add_test(tcase, test_panels);
     tcase_add_test(tcase, test_layouts);
+    tcase_add_loop_test(tcase, test_products, 0, 6);
     suite_add_tcase(suite, tcase);
 }
