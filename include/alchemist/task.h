@@ -102,7 +102,7 @@ const char *alch_task_note(const alch_task_t *task, size_t index, alch_note_kind
  * itself, whose memory is freed once all workers have the new one; on failure or cancel the matrix is as it was. No
  * other task can have the matrix meanwhile. Other handles, and this one until alch_matrix_refresh(), know the old
  * layout: their transfers are refused with ALCH_ESTATE.
- * Each worker needs room for its parts of both, and at most 2 buffers of 8 MiB and 6 MiB of lists, whatever the sizes.
+ * Each worker needs room for its parts of both, and at most 2 buffers of 2 MiB and 6 MiB of lists, whatever the sizes.
  *
  * Types: integers become integers, floats or complex; floats become floats or complex, integers only if UNSAFE; complex
  * become complex alone. A value that the new type cannot hold fails the task; rounding is to nearest.

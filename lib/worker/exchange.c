@@ -2,12 +2,14 @@
 #include "base/error.h"
 #include "base/util.h"
 #include "pack/convert.h"
+#include "pack/pack.h"
 #include "worker/host.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_EVERY 4 /* tiles between two questions whether somebody wants to stop */
+#define ASK_EVERY 4   /* tiles between two questions whether somebody wants to stop */
+#define RUN_BYTES 128 /* runs of so many bytes are copied as such */
 
 enum { GO_ON, STOP_CANCELED, STOP_MISFIT };
 
@@ -247,45 +249,19 @@ copy_runs(const product_t *p, size_t entry, bool into_storage)
     }
 }
 
-/* Any rows; `entry` is a constant in each of its uses. Blocks, so that transposes stay in the cache. */
-static inline __attribute__((always_inline)) void
-copy_entries(const product_t *p, size_t entry, bool into_storage, bool across)
-{
-    int64_t high = across ? 16 : p->m, wide = across ? 64 : 1;
-
-    for (int64_t j0 = 0; j0 < p->n; j0 += wide) {
-        int64_t j1 = j0 + wide < p->n ? j0 + wide : p->n;
-
-        for (int64_t i0 = 0; i0 < p->m; i0 += high) {
-            int64_t i1 = i0 + high < p->m ? i0 + high : p->m;
-
-            for (int64_t j = j0; j < j1; j++) {
-                char *column = p->storage + p->cols[j], *packed = p->packed + (size_t)(j * p->m) * entry;
-
-                for (int64_t i = i0; i < i1; i++) {
-                    if (into_storage)
-                        memcpy(column + p->rows[i], packed + (size_t)i * entry, entry);
-                    else
-                        memcpy(packed + (size_t)i * entry, column + p->rows[i], entry);
-                }
-            }
-        }
-    }
-}
-
 static void
 copy_product(const product_t *p, size_t entry, bool into_storage, bool across)
 {
+    const alchi_product_t product = {p->storage, p->rows, p->cols, p->m, p->n, p->packed, entry, across};
+
     if (p->m == 0 || p->n == 0)
         return;
-    if (!across && p->m >= 8 * p->run_count)
+    if (!across && p->m * (int64_t)entry >= RUN_BYTES * p->run_count)
         copy_runs(p, entry, into_storage);
-    else if (entry == 4)
-        across ? copy_entries(p, 4, into_storage, true) : copy_entries(p, 4, into_storage, false);
-    else if (entry == 8)
-        across ? copy_entries(p, 8, into_storage, true) : copy_entries(p, 8, into_storage, false);
+    else if (into_storage)
+        alchi_unpack_product(&product);
     else
-        across ? copy_entries(p, 16, into_storage, true) : copy_entries(p, 16, into_storage, false);
+        alchi_pack_product(&product);
 }
 
 /* ---- types ---- */
@@ -427,6 +403,7 @@ copy_tile(exchange_t *x, const alch_rect_t *tile)
 
 /* ---- all tiles ---- */
 
+/* Where nothing travels nobody waits for anybody: each rank stops for itself. */
 static int
 ask(const exchange_t *x, int *stop_p)
 {
@@ -436,6 +413,10 @@ ask(const exchange_t *x, int *stop_p)
         mine = STOP_CANCELED;
     if (x->bad_row >= 0)
         mine = STOP_MISFIT;
+    if (x->alike) {
+        *stop_p = mine;
+        return ALCH_OK;
+    }
     return MPI_Allreduce(&mine, stop_p, 1, MPI_INT, MPI_MAX, x->comm) == MPI_SUCCESS ? ALCH_OK : ALCH_EINTERNAL;
 }
 

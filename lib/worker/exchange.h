@@ -9,7 +9,8 @@
  * in turn; every copy of the target is filled.
  *
  * Extra memory, whatever the matrices and the number of workers: on each worker two buffers of at most
- * ALCHI_EXCHANGE_BYTES, and lists of at most ALCHI_EXCHANGE_SIDE rows and columns of a tile (6 MiB).
+ * ALCHI_EXCHANGE_BYTES, which still stay in a processor's cache, and lists of at most ALCHI_EXCHANGE_SIDE rows and
+ * columns of a tile (6 MiB).
  */
 #ifndef ALCHI_EXCHANGE_H
 #define ALCHI_EXCHANGE_H
@@ -18,7 +19,7 @@
 #include <mpi.h>
 #include <stdatomic.h>
 
-#define ALCHI_EXCHANGE_BYTES (INT64_C(8) << 20)
+#define ALCHI_EXCHANGE_BYTES (INT64_C(2) << 20)
 #define ALCHI_EXCHANGE_SIDE INT64_C(65536)
 
 typedef struct {
