@@ -1,0 +1,184 @@
+/*
+ * How fast the workers give a matrix another layout, transpose, copy and convert it, beside memcpy of the same bytes on
+ * as many ranks at once and, where it applies, beside PDGEMR2D of the same entries on the same ranks.
+ *
+ *     mpiexec.mpich -n RANKS bench_exchange OUT [MEGABYTES [PAIRS]]
+ *
+ * Prints `name value unit` rows: medians over the pairs of what all ranks together read of the source in a second, in
+ * warm memory. A task adds fresh memory for its result to this, unless memory is kept.
+ */
+#include "../mpi/harness.h"
+#include "base/clock.h"
+#include "scalapack/blacs.h"
+#include "worker/exchange.h"
+
+#define PAIRS_MAX 99
+
+void pdgemr2d_(const int *m, const int *n, const double *a, const int *ia, const int *ja, const int *desca, double *b,
+               const int *ib, const int *jb, const int *descb, const int *context);
+
+typedef struct {
+    const char *name;
+    alch_layout_t from, to;
+    alch_dtype_t to_type;
+    bool transpose;
+} case_t;
+
+#define DEFAULT                       \
+    {                                 \
+        ALCH_BLOCK_CYCLIC, 0, 0, 0, 0 \
+    }
+#define NAMED(dist)      \
+    {                    \
+        dist, 0, 0, 0, 0 \
+    }
+
+static const case_t cases[] = {
+    {"copy", DEFAULT, DEFAULT, ALCH_FLOAT64, false},
+    {"convert", DEFAULT, DEFAULT, ALCH_FLOAT32, false},
+    {"transpose", DEFAULT, DEFAULT, ALCH_FLOAT64, true},
+    {"transpose_mc_mr", NAMED(ALCH_MC_MR), NAMED(ALCH_MC_MR), ALCH_FLOAT64, true},
+    {"default_vc_star", DEFAULT, NAMED(ALCH_VC_STAR), ALCH_FLOAT64, false},
+    {"vc_star_default", NAMED(ALCH_VC_STAR), DEFAULT, ALCH_FLOAT64, false},
+    {"vc_star_star_vc", NAMED(ALCH_VC_STAR), NAMED(ALCH_STAR_VC), ALCH_FLOAT64, false},
+    {"default_mc_mr_float32", DEFAULT, NAMED(ALCH_MC_MR), ALCH_FLOAT32, false},
+};
+
+typedef struct {
+    const case_t *test;
+    alchi_part_t *from, *to;
+    int descs[2][ALCHI_DLEN_], context;
+} bench_t;
+
+static double
+one(int64_t i, int64_t j, const void *context)
+{
+    (void)context;
+    return (double)(i + j);
+}
+
+static void
+exchange(const bench_t *bench)
+{
+    const alchi_exchange_t how = {.transpose = bench->test->transpose};
+
+    CHECK_CODE(alchi_exchange(MPI_COMM_WORLD, h.store, bench->from, bench->to, &how, &h.error), ALCH_OK);
+}
+
+static void
+copy(const bench_t *bench)
+{
+    size_t bytes = (size_t)bench->from->lld * (size_t)bench->from->local_n * bench->from->entry;
+    size_t room = (size_t)bench->to->lld * (size_t)bench->to->local_n * bench->to->entry;
+
+    for (size_t left = bytes; left > 0;) {
+        size_t count = left < room ? left : room;
+
+        memcpy(bench->to->data, (char *)bench->from->data + (bytes - left), count);
+        left -= count;
+    }
+}
+
+static void
+redistribute(const bench_t *bench)
+{
+    static const int first = 1;
+    int m = (int)bench->from->layout.m, n = (int)bench->from->layout.n;
+
+    pdgemr2d_(&m, &n, bench->from->data, &first, &first, bench->descs[0], bench->to->data, &first, &first,
+              bench->descs[1], &bench->context);
+}
+
+/* GB of the source in a second. */
+static double
+rate(const bench_t *bench, void (*move)(const bench_t *))
+{
+    double bytes = (double)bench->from->layout.m * (double)bench->from->layout.n * (double)bench->from->entry;
+    int64_t start;
+
+    MPI_Barrier(MPI_COMM_WORLD);
+    start = alchi_now_ns();
+    move(bench);
+    MPI_Barrier(MPI_COMM_WORLD);
+    return bytes / (double)(alchi_now_ns() - start);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double
+median(double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return values[count / 2];
+}
+
+static void
+measure(const bench_t *bench, int pairs)
+{
+    double ours[PAIRS_MAX], memory[PAIRS_MAX], theirs[PAIRS_MAX], ratios[2][PAIRS_MAX];
+    bool oracle = !bench->test->transpose && bench->from->dtype == bench->to->dtype;
+    const char *name = bench->test->name;
+
+    exchange(bench);
+    copy(bench);
+    for (int k = 0; k < pairs; k++) {
+        ours[k] = rate(bench, exchange);
+        memory[k] = rate(bench, copy);
+        theirs[k] = oracle ? rate(bench, redistribute) : 1;
+        ratios[0][k] = ours[k] / memory[k];
+        ratios[1][k] = ours[k] / theirs[k];
+    }
+    if (h.rank != 0)
+        return;
+    printf("exchange_%s_%d %.2f GB/s\n", name, h.size, median(ours, pairs));
+    printf("exchange_%s_%d_memcpy %.2f GB/s\n", name, h.size, median(memory, pairs));
+    printf("exchange_%s_%d_ratio %.2f memcpy\n", name, h.size, median(ratios[0], pairs));
+    if (!oracle)
+        return;
+    printf("exchange_%s_%d_pdgemr2d %.2f GB/s\n", name, h.size, median(theirs, pairs));
+    printf("exchange_%s_%d_to_pdgemr2d %.2f pdgemr2d\n", name, h.size, median(ratios[1], pairs));
+}
+
+static void
+run_case(const case_t *test, alchi_blacs_t *blacs, int64_t megabytes, int pairs)
+{
+    int64_t n = 1000, m = megabytes * 1000000 / 8 / n;
+    uint64_t ids[2] = {
+        make_matrix(m, n, ALCH_FLOAT64, &test->from, one, NULL),
+        make_matrix(test->transpose ? n : m, test->transpose ? m : n, test->to_type, &test->to, one, NULL)};
+    bench_t bench = {.test = test};
+
+    CHECK_CODE(alchi_store_acquire(h.store, ids[0], &bench.from, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_store_acquire(h.store, ids[1], &bench.to, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_descriptor(blacs, &bench.from->layout, bench.from->lld, bench.descs[0], &h.error), ALCH_OK);
+    CHECK_CODE(alchi_descriptor(blacs, &bench.to->layout, bench.to->lld, bench.descs[1], &h.error), ALCH_OK);
+    bench.context = bench.descs[0][1]; /* of all ranks */
+    measure(&bench, pairs);
+    alchi_store_release(h.store, bench.from);
+    alchi_store_release(h.store, bench.to);
+    free_matrix(ids[0]);
+    free_matrix(ids[1]);
+}
+
+int
+main(int argc, char **argv)
+{
+    int64_t megabytes = argc > 2 ? strtol(argv[2], NULL, 10) : 400;
+    int64_t pairs = argc > 3 ? strtol(argv[3], NULL, 10) : 15;
+    alchi_blacs_t *blacs;
+
+    harness_init(&argc, &argv, 0);
+    blacs = alchi_blacs_create(MPI_COMM_WORLD);
+    if (megabytes < 1 || pairs < 1 || pairs > PAIRS_MAX)
+        h.failures++;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases && !h.failures; k++)
+        run_case(&cases[k], blacs, megabytes, (int)pairs);
+    alchi_blacs_destroy(blacs);
+    return harness_fini();
+}
