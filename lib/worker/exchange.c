@@ -381,12 +381,18 @@ exchange_tile(exchange_t *x, const alch_rect_t *tile)
     return ALCH_OK;
 }
 
-/* Nothing travels: column by column from one part to the other. */
+/* Nothing travels: from one part to the other at once, or column by column. */
 static void
 copy_tile(exchange_t *x, const alch_rect_t *tile)
 {
     alch_rect_t share = share_of(x, x->from, tile);
 
+    if (share.m > 0 && share.m == x->from->lld && share.m == x->to->lld && !converts(x)) {
+        memcpy((char *)x->to->data + share.j * share.m * x->to_entry,
+               (const char *)x->from->data + share.j * share.m * x->from_entry,
+               (size_t)(share.m * share.n * x->to_entry));
+        return;
+    }
     for (int64_t j = share.j; j < share.j + share.n && share.m > 0; j++) {
         const char *in = (const char *)x->from->data + (share.i + j * x->from->lld) * x->from_entry;
         char *out = (char *)x->to->data + (share.i + j * x->to->lld) * x->to_entry;
@@ -487,6 +493,12 @@ cut(exchange_t *x)
     int64_t bytes = x->how->tile_bytes ? x->how->tile_bytes : ALCHI_EXCHANGE_BYTES;
     int64_t entries = larger(1, bytes / (x->wide * larger(1, x->to->layout.replicas)));
 
+    if (x->alike) { /* whole columns, which take neither buffers nor lists */
+        x->height = m;
+        x->width = smaller(n, larger(1, entries / m));
+        x->tiles = (n - 1) / x->width + 1;
+        return 0;
+    }
     while ((side + 1) * (side + 1) <= entries)
         side++;
     x->width = smaller(n, side);
@@ -547,11 +559,12 @@ release(exchange_t *x)
 static int
 run(exchange_t *x, alchi_store_t *store, alch_error_t *err)
 {
-    int64_t places = x->size, bytes = cut(x), account = 2 * bytes + lists_bytes(x, places);
+    int64_t places = x->size, bytes = cut(x), account;
     int code;
 
     if (x->alike)
         return alchi_agree(x->comm, move_all(x, err), err);
+    account = 2 * bytes + lists_bytes(x, places);
     code = alchi_store_account(store, account, "buffers of an exchange", err);
     if (code)
         return alchi_agree(x->comm, code, err);

@@ -45,7 +45,9 @@ prepare(transform_t *t, alch_error_t *err)
                                (unsigned long long)t->ask->matrix, (long long)result->rows, (long long)result->cols);
     code = alchi_convert_allowed(t->from->dtype, (alch_dtype_t)result->dtype, t->ask->unsafe, err);
     if (!code)
-        code = alchi_store_reserve(store, 0, m, n, (alch_dtype_t)result->dtype, &layout, result->name, &t->to, err);
+        code = alchi_store_reserve_unset(store, m, n, (alch_dtype_t)result->dtype, &layout, &t->to, err);
+    if (!code)
+        snprintf(t->to->name, sizeof(t->to->name), "%s", result->name ? result->name : "");
     return code;
 }
 
