@@ -25,6 +25,7 @@ hdf5_file_init(hdf5_file_t *file, alch_call_t *call, const char *asked)
     file->asked = asked;
     file->lock = -1;
     file->id = H5I_INVALID_HID;
+    file->fd = -1;
 }
 
 static int
@@ -35,7 +36,7 @@ resolve(hdf5_file_t *file, bool for_writing)
     return host->agree(file->call, host->data_path(file->call, file->asked, for_writing, file->path, PATH_MAX), NULL);
 }
 
-/* Rank 0 speaks for all: MPI-IO has no locks that others see. File systems without locks do without. */
+/* Rank 0 speaks for all. File systems without locks do without. */
 static int
 take_lock(hdf5_file_t *file, bool exclusive)
 {
@@ -96,38 +97,6 @@ hdf5_file_inspect(hdf5_file_t *file, const char *dataset, hdf5_facts_t *facts)
         H5Fclose(id);
     }
     return hdf5_share(call, code, facts, sizeof(*facts));
-}
-
-static hid_t
-parallel_access(const alch_call_t *call)
-{
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-
-    H5Pset_fapl_mpio(access, call->comm, MPI_INFO_NULL);
-    /* What is forgotten inside is closed with the file. */
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    return access;
-}
-
-static int
-opened(hdf5_file_t *file)
-{
-    alch_call_t *call = file->call;
-
-    return call->host->agree(
-        call,
-        file->id < 0 ? hdf5_fail(call, ALCH_ESYSTEM, "file '%s' cannot be opened by all workers", file->asked) : 0,
-        NULL);
-}
-
-int
-hdf5_file_open(hdf5_file_t *file)
-{
-    hid_t access = parallel_access(file->call);
-
-    file->id = H5Fopen(file->path, H5F_ACC_RDWR, access);
-    H5Pclose(access);
-    return opened(file);
 }
 
 int
@@ -229,25 +198,30 @@ make_beside(hdf5_file_t *file)
     return ALCH_OK;
 }
 
+static int
+create_alone(hdf5_file_t *file)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+
+    /* Ours is on it already. */
+    H5Pset_file_locking(access, false, true);
+    file->id = H5Fcreate(file->made, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    H5Pclose(access);
+    return file->id < 0 ? hdf5_fail(file->call, ALCH_ESYSTEM, "file '%s' cannot be made", file->asked) : ALCH_OK;
+}
+
 int
 hdf5_file_create(hdf5_file_t *file, int64_t bytes)
 {
-    alch_call_t *call = file->call;
-    hid_t access;
     int code = ALCH_OK;
 
-    if (call->rank == 0 && !(code = hdf5_file_room(file, bytes)))
-        code = make_beside(file);
-    if ((code = hdf5_share(call, code, file->made, sizeof(file->made))))
-        return code;
-    access = parallel_access(call);
-    file->id = H5Fcreate(file->made, H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    H5Pclose(access);
-    return opened(file);
+    if (file->call->rank == 0 && !(code = hdf5_file_room(file, bytes)) && !(code = make_beside(file)))
+        code = create_alone(file);
+    return hdf5_share(file->call, code, file->made, sizeof(file->made));
 }
 
 static int
-end_file(hdf5_file_t *file)
+end_hdf5(hdf5_file_t *file)
 {
     hid_t id = file->id;
 
@@ -257,14 +231,41 @@ end_file(hdf5_file_t *file)
     return ALCH_OK;
 }
 
+int
+hdf5_file_settle(hdf5_file_t *file)
+{
+    alch_call_t *call = file->call;
+    int code = call->host->agree(call, end_hdf5(file), NULL);
+
+    if (code)
+        return code;
+    file->fd = open(file->made[0] ? file->made : file->path, O_WRONLY | O_CLOEXEC);
+    if (file->fd < 0)
+        code = call->host->fail(call, ALCH_ESYSTEM, "file '%s' cannot be opened: %s", file->asked, strerror(errno));
+    return call->host->agree(call, code, NULL);
+}
+
+int
+hdf5_file_sync(hdf5_file_t *file)
+{
+    alch_call_t *call = file->call;
+    int failed = fsync(file->fd), error = errno, code = ALCH_OK;
+
+    /* Some file systems report here what went wrong long before. */
+    if (close(file->fd) && !failed)
+        failed = -1, error = errno;
+    file->fd = -1;
+    if (failed)
+        code = call->host->fail(call, ALCH_ESYSTEM, "file '%s' was not written to its end: %s", file->asked,
+                                strerror(error));
+    return call->host->agree(call, code, NULL);
+}
+
 static int
 put_in_place(hdf5_file_t *file, bool replace)
 {
     alch_call_t *call = file->call;
-    int failed = fsync(file->lock);
-
-    if (!failed)
-        failed = replace ? rename(file->made, file->path)
+    int failed = replace ? rename(file->made, file->path)
                          : renameat2(AT_FDCWD, file->made, AT_FDCWD, file->path, RENAME_NOREPLACE);
     /* Not every file system knows how to rename like that. */
     if (failed && !replace && (errno == EINVAL || errno == ENOSYS) && !(failed = link(file->made, file->path)))
@@ -282,26 +283,21 @@ int
 hdf5_file_commit(hdf5_file_t *file, bool replace)
 {
     alch_call_t *call = file->call;
-    int code = call->host->agree(call, end_file(file), NULL);
 
-    if (!code && file->made[0]) {
-        if (call->rank == 0)
-            code = put_in_place(file, replace);
-        code = call->host->agree(call, code, NULL);
-    }
-    return code;
+    return call->host->agree(call, call->rank == 0 ? put_in_place(file, replace) : ALCH_OK, NULL);
 }
 
-int
+void
 hdf5_file_close(hdf5_file_t *file)
 {
-    int code = end_file(file);
-
+    (void)end_hdf5(file);
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
     if (file->call->rank == 0 && file->made[0])
         unlink(file->made);
     file->made[0] = '\0';
     if (file->lock >= 0)
         close(file->lock);
     file->lock = -1;
-    return code;
 }

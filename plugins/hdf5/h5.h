@@ -31,7 +31,8 @@ typedef struct {
     char path[PATH_MAX]; /* the file itself */
     char made[PATH_MAX]; /* the one that will take its place; empty: none */
     int lock;            /* rank 0: descriptor; -1: none */
-    hid_t id;            /* the file, opened by all ranks; H5I_INVALID_HID: not */
+    hid_t id;            /* HDF5's; when writing, rank 0 alone has it. H5I_INVALID_HID: not open */
+    int fd;              /* when writing: for the entries; -1: not open */
 } hdf5_file_t;
 
 /* How rank 0 may fail: all ranks agree on it, and have what it found. @collective yes */
@@ -63,20 +64,20 @@ void hdf5_file_init(hdf5_file_t *file, alch_call_t *call, const char *asked);
 int hdf5_file_find(hdf5_file_t *file);
 /* The same, and let rank 0 look at a data set. @collective yes */
 int hdf5_file_inspect(hdf5_file_t *file, const char *dataset, hdf5_facts_t *facts);
-/* Open what was claimed for writing by all ranks. @collective yes */
-int hdf5_file_open(hdf5_file_t *file);
-
 /* Resolve a path for writing, and lock what is there; `there_p` says whether it is. @collective yes */
 int hdf5_file_claim(hdf5_file_t *file, bool *there_p);
 /* Make a new file beside it, which hdf5_file_commit() puts in its place; `bytes` must fit. @collective yes */
 int hdf5_file_create(hdf5_file_t *file, int64_t bytes);
 /* Rank 0: whether `bytes` more fit beside the file. */
 int hdf5_file_room(const hdf5_file_t *file, int64_t bytes);
-/* Close, and let the new file take its place. @param replace  false: it is an error if there is one by now.
- * @collective yes */
+/* What HDF5 has to say about the file is written; from now on all ranks write entries. @collective yes */
+int hdf5_file_settle(hdf5_file_t *file);
+/* All entries are on disk. @collective yes */
+int hdf5_file_sync(hdf5_file_t *file);
+/* Let the new file take its place. @param replace  false: it is an error if there is one by now. @collective yes */
 int hdf5_file_commit(hdf5_file_t *file, bool replace);
-/* Close and unlock; a new file that was not committed is removed. Any number of times. @collective yes */
-int hdf5_file_close(hdf5_file_t *file);
+/* Close and unlock; a new file that was not committed is removed. Any number of times. */
+void hdf5_file_close(hdf5_file_t *file);
 
 /* ---- inspect.c: one process alone ---- */
 
@@ -100,7 +101,9 @@ typedef struct {
 typedef struct {
     alch_call_t *call;
     const char *file, *dataset; /* for messages */
-    hid_t id;                   /* the data set */
+    hid_t id;                   /* the data set, when reading */
+    int fd;                     /* when writing: the file, */
+    int64_t offset;             /* and where in it the entries are, in C order */
     alch_block_t block;         /* has the columns once or, when reading, several times */
     hdf5_range_t rows, cols;
     bool write;
@@ -120,8 +123,14 @@ int hdf5_save(alch_call_t *call);
 int hdf5_list(alch_call_t *call);
 int hdf5_delete(alch_call_t *call);
 
-/* write.c: a matrix as a new data set of an open file. @param label  attributes of save(), or NULL for none */
-int hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, const char *label, double done,
+/* ---- write.c ---- */
+
+/* Rank 0: a new data set for a matrix. @param label  attributes of save(), or NULL for none
+ * @param[out] offset_p  where in the file its entries are */
+int hdf5_make(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, const char *label,
+              int64_t *offset_p);
+/* Its entries, into a file that has settled. @collective yes */
+int hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, int64_t offset, double done,
              double share);
 
 #endif

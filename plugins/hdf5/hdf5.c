@@ -14,7 +14,7 @@ static const alch_operation_t operations[] = {
      "rounded. A conversion is told in a note; a value that does not fit is an error\n"
      "layout: its name, \"VC_STAR\" or \"block_cyclic(64,64)\" for example; without it the default\n"
      "copies: put the columns side by side so many times, to study how a computation scales; it is read once\n"
-     "A: named after the data set\n"
+     "A: named after the data set\n\n"
      "The workers read rows as they lie in the file, each a strip of at most 8 MiB at a time, and exchange entries "
      "until each has its share in its layout. The buffers, up to 48 MiB on each worker, count towards --memory-limit; "
      "HDF5 takes a little more that does not. It can be cancelled after each strip.",
@@ -26,10 +26,13 @@ static const alch_operation_t operations[] = {
      "dataset: its name; missing groups are made\n"
      "mode: a: add to the file, which is made if it is missing; x: a new file, which must not exist; w: a new file in "
      "the place of one that may exist, with all it holds\n"
-     "overwrite: with mode a: replace a data set of this name, which is an error otherwise\n"
+     "overwrite: with mode a: replace a data set of this name, which is an error otherwise\n\n"
      "In C order, contiguous. Modes x and w write another file, which takes the place of the old one when it is "
-     "complete. Mode a changes the file itself: other data sets stay when the writing fails or is cancelled, but HDF5 "
-     "files do not survive the death of a writer for certain.",
+     "complete. Mode a changes the file itself: first it gets room for the entries, then all workers write them, then "
+     "the "
+     "data set gets its name. Other data sets stay when that fails or is cancelled. A worker that is killed may spoil "
+     "the "
+     "file only in the moments when HDF5 changes it, at the beginning and at the end.",
      0, hdf5_write},
     {"save", "Several matrices in a file, with names and layouts.",
      "matrices:matrix[], names:string[], labels:string[], file:string, overwrite:bool=false -> bytes:int64",
@@ -37,7 +40,7 @@ static const alch_operation_t operations[] = {
      "labels: names of the matrices, one for each, which may be empty\n"
      "file: as in read\n"
      "overwrite: replace a file that exists, which is an error otherwise\n"
-     "bytes: entries written\n"
+     "bytes: of the entries\n\n"
      "The file appears when it is complete and on disk; before, and when saving fails, an old one stays as it was. "
      "Data sets are those of write, with the attributes alchemist_name, alchemist_layout and alchemist_workers.",
      0, hdf5_save},
@@ -51,7 +54,7 @@ static const alch_operation_t operations[] = {
      0, hdf5_list},
     {"delete", "Delete a data set.", "file:string, dataset:string",
      "file: as in read\n"
-     "dataset: or group, with all it holds\n"
+     "dataset: or group, with all it holds\n\n"
      "The file does not shrink: h5repack makes a new one without the gap.",
      0, hdf5_delete},
 };

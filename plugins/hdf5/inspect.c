@@ -16,7 +16,7 @@ hdf5_open_alone(const hdf5_file_t *file, bool for_writing, hid_t *id_p)
     if (is_hdf5 == 0)
         return call->host->fail(call, ALCH_EINVAL, "file '%s' is no HDF5 file", file->asked);
     access = H5Pcreate(H5P_FILE_ACCESS);
-    /* Our own lock also keeps out those who open the file through MPI. */
+    /* Rank 0 has locked the file for all. */
     H5Pset_file_locking(access, false, true);
     id = is_hdf5 > 0 ? H5Fopen(file->path, for_writing ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
     H5Pclose(access);

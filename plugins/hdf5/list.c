@@ -170,7 +170,7 @@ hdf5_list(alch_call_t *call)
         code = look(&list, &file);
     if (!(code = call->host->agree(call, code, NULL)))
         code = answer(call, &list);
-    (void)hdf5_file_close(&file);
+    hdf5_file_close(&file);
     hdf5_texts_free(&list.names);
     hdf5_texts_free(&list.types);
     hdf5_texts_free(&list.shapes);
@@ -216,6 +216,6 @@ hdf5_delete(alch_call_t *call)
             code = remove_dataset(&file, call->host->arg_string(call, "dataset"));
         code = call->host->agree(call, code, NULL);
     }
-    (void)hdf5_file_close(&file);
+    hdf5_file_close(&file);
     return code;
 }

@@ -1,6 +1,7 @@
 /* A matrix in panels of rows. A panel is cut into one strip for each rank, which the rank reads from or writes to the
  * file as it lies there; between strips and local blocks the ranks exchange what each needs. File systems see long
- * contiguous pieces whatever the layout, and nothing has to be collective in HDF5. */
+ * contiguous pieces whatever the layout, and nothing has to be collective in HDF5: a rank that fails in a collective
+ * call of it would leave the others waiting for ever, and MPI-IO is slow where ranks outnumber cores. */
 #ifndef PLUGIN_HDF5_PANELS_H
 #define PLUGIN_HDF5_PANELS_H
 

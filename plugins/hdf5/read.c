@@ -87,7 +87,7 @@ read_entries(read_t *read, hdf5_file_t *file, const alch_dmatrix_t *matrix)
     alch_call_t *call = read->call;
     hdf5_transfer_t transfer = {
         .call = call, .file = read->asked, .dataset = read->dataset, .type = &read->facts.type, .share = 1};
-    /* Nothing in HDF5 is collective here, so that each rank opens the file for itself, without MPI-IO. */
+    /* Nothing in HDF5 is collective here, so that each rank opens the file for itself. */
     int code = call->host->agree(call, hdf5_open_alone(file, false, &file->id), NULL);
 
     if (code)
@@ -156,6 +156,6 @@ hdf5_read(alch_call_t *call)
     code = hdf5_file_inspect(&file, read.dataset, &read.facts);
     if (!code)
         code = read_matrix(&read, &file);
-    (void)hdf5_file_close(&file);
+    hdf5_file_close(&file);
     return code;
 }

@@ -1,12 +1,14 @@
 /* save(): several matrices in a file that appears complete, or not at all. */
 #include "h5.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct {
     alch_call_t *call;
     size_t count;
     int64_t bytes;
+    int64_t *offsets; /* of the entries in the file */
 } save_t;
 
 static int64_t
@@ -50,6 +52,20 @@ check(save_t *save)
     return ALCH_OK;
 }
 
+/* Rank 0: all data sets, before the first entry is written. */
+static int
+make_all(save_t *save, hdf5_file_t *file)
+{
+    const alch_host_t *host = save->call->host;
+    int code = ALCH_OK;
+
+    for (size_t k = 0; k < save->count && !code; k++)
+        code =
+            hdf5_make(file, host->arg_matrix_at(save->call, "matrices", k), host->arg_string_at(save->call, "names", k),
+                      host->arg_string_at(save->call, "labels", k), &save->offsets[k]);
+    return code;
+}
+
 static int
 put_all(save_t *save, hdf5_file_t *file)
 {
@@ -59,8 +75,7 @@ put_all(save_t *save, hdf5_file_t *file)
     for (size_t k = 0; k < save->count; k++) {
         const alch_dmatrix_t *matrix = host->arg_matrix_at(save->call, "matrices", k);
         double share = (double)matrix_bytes(save->call, matrix) / all;
-        int code = hdf5_put(file, matrix, host->arg_string_at(save->call, "names", k),
-                            host->arg_string_at(save->call, "labels", k), done, share);
+        int code = hdf5_put(file, matrix, host->arg_string_at(save->call, "names", k), save->offsets[k], done, share);
 
         if (code)
             return code;
@@ -80,7 +95,12 @@ write_file(save_t *save, hdf5_file_t *file, bool overwrite)
     if (there && !overwrite)
         return save->call->host->fail(save->call, ALCH_ESTATE,
                                       "file '%s' exists: overwrite=true replaces it with all it holds", file->asked);
-    if ((code = hdf5_file_create(file, save->bytes)) || (code = put_all(save, file)))
+    if ((code = hdf5_file_create(file, save->bytes)))
+        return code;
+    if (save->call->rank == 0)
+        code = make_all(save, file);
+    if ((code = hdf5_share(save->call, code, save->offsets, save->count * sizeof(*save->offsets))) ||
+        (code = hdf5_file_settle(file)) || (code = put_all(save, file)) || (code = hdf5_file_sync(file)))
         return code;
     return hdf5_file_commit(file, overwrite);
 }
@@ -94,8 +114,14 @@ hdf5_save(alch_call_t *call)
 
     if (code)
         return code;
+    save.offsets = calloc(save.count + 1, sizeof(*save.offsets));
+    if ((code = call->host->agree(call, save.offsets ? ALCH_OK : ALCH_ENOMEM, "no memory for a list"))) {
+        free(save.offsets);
+        return code;
+    }
     hdf5_file_init(&file, call, call->host->arg_string(call, "file"));
     code = write_file(&save, &file, call->host->arg_bool(call, "overwrite"));
-    (void)hdf5_file_close(&file);
+    hdf5_file_close(&file);
+    free(save.offsets);
     return code ? code : call->host->ret_int(call, "bytes", save.bytes);
 }

@@ -1,5 +1,10 @@
 /* The entries of a data set, panel by panel: each rank reads or writes its strip, then they exchange. */
+#define _GNU_SOURCE /* pwrite() */
 #include "panels.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 typedef struct {
     hdf5_transfer_t *of;
@@ -46,28 +51,20 @@ select_strip(const moving_t *moving, int64_t row, int64_t rows)
     return space;
 }
 
-/* My strip between the file and memory. */
 static int
-move_strip(moving_t *moving)
+read_strip(moving_t *moving, int64_t row, int64_t end)
 {
     hdf5_transfer_t *of = moving->of;
-    int64_t row, end = hdf5_panels_strip(&moving->panels, of->call->rank, &row);
-    hid_t file_space, memory_space;
-    hsize_t entries;
+    hid_t file_space = select_strip(moving, row, end - row), memory_space;
+    hsize_t entries = (hsize_t)H5Sget_select_npoints(file_space);
     herr_t bad;
 
-    if (row == end)
-        return ALCH_OK;
-    file_space = select_strip(moving, row, end - row);
-    entries = (hsize_t)H5Sget_select_npoints(file_space);
     memory_space = H5Screate_simple(1, &entries, NULL);
-    bad = of->write ? H5Dwrite(of->id, moving->memory, memory_space, file_space, moving->plan, moving->panels.strip)
-                    : H5Dread(of->id, moving->memory, memory_space, file_space, moving->plan, moving->panels.strip);
+    bad = H5Dread(of->id, moving->memory, memory_space, file_space, moving->plan, moving->panels.strip);
     H5Sclose(memory_space);
     H5Sclose(file_space);
     if (bad < 0)
-        return hdf5_fail(of->call, ALCH_ESYSTEM, "data set '%s' of file '%s' cannot be %s", of->dataset, of->file,
-                         of->write ? "written" : "read");
+        return hdf5_fail(of->call, ALCH_ESYSTEM, "data set '%s' of file '%s' cannot be read", of->dataset, of->file);
     if (moving->unfit)
         return of->call->host->fail(
             of->call, ALCH_ERANGE,
@@ -75,6 +72,40 @@ move_strip(moving_t *moving)
             of->file, of->type->name, (long long)moving->unfit, (long long)(of->rows.begin + row * of->rows.step),
             (long long)(of->rows.begin + (end - 1) * of->rows.step), hdf5_dtype_name(of->block.dtype));
     return ALCH_OK;
+}
+
+/* The strip is one piece of the file: rows are cut only where a strip is one row. */
+static int
+write_strip(moving_t *moving, int64_t row, int64_t end)
+{
+    hdf5_transfer_t *of = moving->of;
+    const hdf5_panels_t *panels = &moving->panels;
+    int64_t cols = panels->col_end - panels->col, entry = (int64_t)panels->entry;
+    int64_t at = of->offset + (row * of->block.n + panels->col) * entry, bytes = (end - row) * cols * entry;
+    const char *from = panels->strip;
+
+    while (bytes > 0) {
+        ssize_t written = pwrite(of->fd, from, (size_t)bytes, (off_t)at);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return of->call->host->fail(of->call, ALCH_ESYSTEM, "data set '%s' of file '%s' cannot be written: %s",
+                                        of->dataset, of->file, strerror(errno));
+        from += written, at += written, bytes -= written;
+    }
+    return ALCH_OK;
+}
+
+/* My strip between the file and memory. */
+static int
+move_strip(moving_t *moving)
+{
+    int64_t row, end = hdf5_panels_strip(&moving->panels, moving->of->call->rank, &row);
+
+    if (row == end)
+        return ALCH_OK;
+    return moving->of->write ? write_strip(moving, row, end) : read_strip(moving, row, end);
 }
 
 static int

@@ -7,7 +7,7 @@
 /* The new data set has this name until it is complete; then it takes the place of the old one, if there is one. */
 #define UNFINISHED ".alchemist-unfinished"
 
-/* Entries are not filled before they are written: all of them are. */
+/* Entries have their place at once, and are not filled before they are written: all of them are. */
 static hid_t
 make_dataset(const hdf5_file_t *file, const alch_block_t *block, const char *name)
 {
@@ -17,6 +17,7 @@ make_dataset(const hdf5_file_t *file, const alch_block_t *block, const char *nam
 
     H5Pset_create_intermediate_group(link, 1);
     H5Pset_char_encoding(link, H5T_CSET_UTF8);
+    H5Pset_alloc_time(plan, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(plan, H5D_FILL_TIME_NEVER);
     dataset = H5Dcreate2(file->id, name, type, space, link, plan, H5P_DEFAULT);
     H5Pclose(plan);
@@ -59,27 +60,44 @@ label_dataset(const hdf5_file_t *file, hid_t dataset, const alch_block_t *block,
 }
 
 int
-hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, const char *label, double done,
-         double share)
+hdf5_make(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *name, const char *label, int64_t *offset_p)
 {
     alch_call_t *call = file->call;
-    hdf5_transfer_t transfer = {
-        .call = call, .file = file->asked, .dataset = dataset, .write = true, .done = done, .share = share};
-    int code = ALCH_OK;
+    alch_block_t block;
+    hid_t dataset;
+    haddr_t offset = 0;
+    bool bad;
 
-    call->host->matrix_block(matrix, &transfer.block);
-    transfer.id = make_dataset(file, &transfer.block, dataset);
-    if (transfer.id < 0 || (label && label_dataset(file, transfer.id, &transfer.block, label)))
-        code = hdf5_fail(call, ALCH_EINVAL, "data set '%s' of file '%s' cannot be made", dataset, file->asked);
-    code = call->host->agree(call, code, NULL);
-    if (!code) {
-        transfer.rows = (hdf5_range_t){0, 1, transfer.block.m};
-        transfer.cols = (hdf5_range_t){0, 1, transfer.block.n};
-        code = hdf5_transfer(&transfer);
-    }
-    if (transfer.id >= 0)
-        H5Dclose(transfer.id);
-    return code;
+    call->host->matrix_block(matrix, &block);
+    dataset = make_dataset(file, &block, name);
+    bad = dataset < 0 || (label && label_dataset(file, dataset, &block, label));
+    /* Without entries there is no place for them. */
+    if (!bad && block.m > 0 && block.n > 0)
+        bad = (offset = H5Dget_offset(dataset)) == HADDR_UNDEF;
+    if (dataset >= 0)
+        H5Dclose(dataset);
+    *offset_p = (int64_t)offset;
+    return bad ? hdf5_fail(call, ALCH_EINVAL, "data set '%s' of file '%s' cannot be made", name, file->asked) : ALCH_OK;
+}
+
+int
+hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, int64_t offset, double done,
+         double share)
+{
+    hdf5_transfer_t transfer = {.call = file->call,
+                                .file = file->asked,
+                                .dataset = dataset,
+                                .id = H5I_INVALID_HID,
+                                .fd = file->fd,
+                                .offset = offset,
+                                .write = true,
+                                .done = done,
+                                .share = share};
+
+    file->call->host->matrix_block(matrix, &transfer.block);
+    transfer.rows = (hdf5_range_t){0, 1, transfer.block.m};
+    transfer.cols = (hdf5_range_t){0, 1, transfer.block.n};
+    return hdf5_transfer(&transfer);
 }
 
 /* Rank 0: whether a data set may be put into a file that is there. */
@@ -102,51 +120,110 @@ check_place(const hdf5_file_t *file, const char *dataset, bool overwrite, int64_
     return code;
 }
 
-/* All ranks: the complete data set gets its name. */
+/* What a writer left behind who was killed or failed. */
+static void
+remove_unfinished(hid_t file)
+{
+    if (H5Lexists(file, UNFINISHED, H5P_DEFAULT) > 0)
+        H5Ldelete(file, UNFINISHED, H5P_DEFAULT);
+}
+
+/* Rank 0: a place for the entries of the new data set. */
 static int
-give_name(const hdf5_file_t *file, const char *dataset)
+begin_adding(hdf5_file_t *file, const alch_dmatrix_t *matrix, int64_t *offset_p)
+{
+    int code = hdf5_open_alone(file, true, &file->id);
+
+    if (code)
+        return code;
+    remove_unfinished(file->id);
+    return hdf5_make(file, matrix, UNFINISHED, NULL, offset_p);
+}
+
+/* Rank 0: the complete data set gets its name. */
+static int
+end_adding(hdf5_file_t *file, const char *dataset)
 {
     alch_call_t *call = file->call;
-    hid_t link = H5Pcreate(H5P_LINK_CREATE);
+    hid_t id, link;
     herr_t bad = 0;
+    int code = hdf5_open_alone(file, true, &id);
 
+    if (code)
+        return code;
+    link = H5Pcreate(H5P_LINK_CREATE);
     H5Pset_create_intermediate_group(link, 1);
-    if (hdf5_exists(file->id, dataset) > 0)
-        bad = H5Ldelete(file->id, dataset, H5P_DEFAULT);
+    H5Pset_char_encoding(link, H5T_CSET_UTF8);
+    if (hdf5_exists(id, dataset) > 0)
+        bad = H5Ldelete(id, dataset, H5P_DEFAULT);
     if (bad >= 0)
-        bad = H5Lmove(file->id, UNFINISHED, file->id, dataset, link, H5P_DEFAULT);
+        bad = H5Lmove(id, UNFINISHED, id, dataset, link, H5P_DEFAULT);
     H5Pclose(link);
-    return call->host->agree(
-        call,
-        bad < 0 ? hdf5_fail(call, ALCH_EINVAL, "'%s' cannot be a data set of file '%s'", dataset, file->asked)
-                : ALCH_OK,
-        NULL);
+    if (bad < 0) {
+        remove_unfinished(id);
+        code = hdf5_fail(call, ALCH_EINVAL, "'%s' cannot be a data set of file '%s'", dataset, file->asked);
+    }
+    if (H5Fclose(id) < 0 && !code)
+        code = hdf5_fail(call, ALCH_ESYSTEM, "file '%s' was not written to its end", file->asked);
+    return code;
 }
 
-/* All ranks. */
+/* Rank 0: without a word, since the reason is noted already. */
 static void
-remove_unfinished(const hdf5_file_t *file)
+drop_unfinished(const hdf5_file_t *file)
 {
-    if (H5Lexists(file->id, UNFINISHED, H5P_DEFAULT) > 0)
-        H5Ldelete(file->id, UNFINISHED, H5P_DEFAULT);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), id;
+
+    H5Pset_file_locking(access, false, true);
+    id = H5Fopen(file->path, H5F_ACC_RDWR, access);
+    H5Pclose(access);
+    if (id < 0)
+        return;
+    remove_unfinished(id);
+    H5Fclose(id);
 }
 
-/* Into a file that is there, beside its other data sets. What fails leaves them as they were. */
+/* Into a file that is there, beside its other data sets. What fails leaves them as they were: HDF5 changes the file
+ * before and after the entries are written, and each time it is whole when it is closed. */
 static int
 add_to_file(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, bool overwrite, int64_t bytes)
 {
     alch_call_t *call = file->call;
+    int64_t offset = 0;
     int code = call->rank == 0 ? check_place(file, dataset, overwrite, bytes) : ALCH_OK;
 
-    if ((code = call->host->agree(call, code, NULL)) || (code = hdf5_file_open(file)))
+    if ((code = call->host->agree(call, code, NULL)))
         return code;
-    remove_unfinished(file); /* what a writer that was killed has left behind */
-    code = hdf5_put(file, matrix, UNFINISHED, NULL, 0, 1);
+    if (call->rank == 0)
+        code = begin_adding(file, matrix, &offset);
+    if ((code = hdf5_share(call, code, &offset, sizeof(offset))) || (code = hdf5_file_settle(file)))
+        return code;
+    code = hdf5_put(file, matrix, dataset, offset, 0, 1);
     if (!code)
-        code = give_name(file, dataset);
+        code = hdf5_file_sync(file);
+    if (code && call->rank == 0)
+        drop_unfinished(file);
     if (code)
-        remove_unfinished(file);
-    return code ? code : hdf5_file_commit(file, false);
+        return code;
+    return call->host->agree(call, call->rank == 0 ? end_adding(file, dataset) : ALCH_OK, NULL);
+}
+
+/* In a file of its own. */
+static int
+write_file(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, bool replace, int64_t bytes)
+{
+    alch_call_t *call = file->call;
+    int64_t offset = 0;
+    int code = hdf5_file_create(file, bytes);
+
+    if (code)
+        return code;
+    if (call->rank == 0)
+        code = hdf5_make(file, matrix, dataset, NULL, &offset);
+    if ((code = hdf5_share(call, code, &offset, sizeof(offset))) || (code = hdf5_file_settle(file)) ||
+        (code = hdf5_put(file, matrix, dataset, offset, 0, 1)) || (code = hdf5_file_sync(file)))
+        return code;
+    return hdf5_file_commit(file, replace);
 }
 
 static int
@@ -169,10 +246,7 @@ write_matrix(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *datase
                                 file->asked);
     if (there && *mode == 'a')
         return add_to_file(file, matrix, dataset, overwrite, bytes);
-    code = hdf5_file_create(file, bytes);
-    if (!code)
-        code = hdf5_put(file, matrix, dataset, NULL, 0, 1);
-    return code ? code : hdf5_file_commit(file, *mode == 'w');
+    return write_file(file, matrix, dataset, *mode == 'w', bytes);
 }
 
 int
@@ -190,6 +264,6 @@ hdf5_write(alch_call_t *call)
         return host->fail(call, ALCH_EINVAL, "'%s' is not the name of a data set", dataset);
     hdf5_file_init(&file, call, host->arg_string(call, "file"));
     code = write_matrix(&file, host->arg_matrix(call, "A"), dataset, host->arg_bool(call, "overwrite"));
-    (void)hdf5_file_close(&file);
+    hdf5_file_close(&file);
     return code;
 }

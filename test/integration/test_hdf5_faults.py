@@ -140,6 +140,53 @@ def test_full_file_system(own_daemon, tmp_path):
         subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a small file system")
+@pytest.mark.parametrize("add", [False, True])
+def test_file_system_fills_up_meanwhile(own_daemon, tmp_path, add):
+    """There was room when the writing began; somebody else takes it."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=140m", "none", tmp_path], capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+
+    def write():
+        if add:
+            als.save_to_hdf5(large, "kept.h5", "large")
+        else:
+            als.save("kept.h5", [large], overwrite=True)
+
+    def fill():
+        size = (tmp_path / "kept.h5").stat().st_size
+        while not stop and (tmp_path / "kept.h5").stat().st_size == size and len(os.listdir(tmp_path)) < 2:
+            pass
+        with open(tmp_path / "filler", "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 100_000_000)
+
+    try:
+        with own_daemon(3, "--data-dir", tmp_path).connect(workers=3) as als:
+            small, large = als.send_matrix(np.eye(100), name="small"), als.send_matrix(np.ones((4000, 3000)))
+            als.load_library("hdf5")
+            for _ in range(8):
+                als.save("kept.h5", [small], overwrite=True)
+                stop = False
+                thread = threading.Thread(target=fill)
+                thread.start()
+                try:
+                    write()
+                    failed = None
+                except alchemist.SystemCallError as error:
+                    failed = error
+                stop = True
+                thread.join()
+                os.remove(tmp_path / "filler")
+                if failed:
+                    break
+            assert failed and "'kept.h5'" in str(failed) and "No space left" in str(failed), failed
+            assert os.listdir(tmp_path) == ["kept.h5"]
+            restored = als.restore("kept.h5")
+            assert list(restored) == ["small"] and np.array_equal(np.asarray(restored["small"]), np.eye(100))
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
 def test_files_in_use(als, data):
     put(data, "used.h5", a=np.ones((5, 5)))
     A = als.send_matrix(np.ones((2, 2)))
