@@ -329,9 +329,19 @@ static const struct {
     {"[1,]", ALCH_TYPE_INT64, true, "'[1,]' is not of type int64[]"},
     {"[1 2]", ALCH_TYPE_INT64, true, "'[1 2]' is not of type int64[]"},
     {"[1]]", ALCH_TYPE_INT64, true, "'[1]]' is not of type int64[]"},
-    {"1", ALCH_TYPE_MATRIX, false, "matrix cannot be written as text"},
+    {"1", ALCH_TYPE_MATRIX, false, "'1' is not of type matrix"},
+    {"[]", ALCH_TYPE_MATRIX, true, "matrix[] cannot be written as text"},
     {"1", (alch_type_t)0, false, "type 0 cannot be written as text"},
 };
+
+START_TEST(the_only_literal_of_a_matrix)
+{
+    unit_code(parse("none", ALCH_TYPE_MATRIX, false), ALCH_OK);
+    ck_assert_uint_eq(result->n_u, 1);
+    ck_assert_uint_eq(result->u[0], 0);
+    alchi_message_free(result);
+}
+END_TEST
 
 START_TEST(literals_that_are_none)
 {
@@ -407,6 +417,7 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, what_fits_is_converted);
     tcase_add_test(tcase, lists_are_converted);
     tcase_add_loop_test(tcase, literals_that_are_none, 0, (int)ALCHI_COUNT(bad_literals));
+    tcase_add_test(tcase, the_only_literal_of_a_matrix);
     tcase_add_test(tcase, literals);
     tcase_add_test(tcase, complex_and_list_literals);
     suite_add_tcase(suite, tcase);
