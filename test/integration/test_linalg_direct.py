@@ -451,3 +451,13 @@ def test_any_number_of_workers(daemon, rng, workers):
                          np.linalg.solve(a.T @ a + np.eye(N), b), 1e-10)
             assert_close(la.slogdet(A).logabsdet, np.linalg.slogdet(a)[1], 1e-11)
             assert_close(la.norm(A, 1), np.linalg.norm(a, 1), 1e-11)
+
+
+def test_sizes_beyond_32_bits_are_refused_with_the_limit(daemon):
+    with daemon.connect(workers=1) as als:
+        la = als.load_library("linalg")
+        a = als.send_matrix(np.ones((50000, 1)))
+        with pytest.raises(alchemist.LimitError, match="50000 x 50000 with 2500000000 entries on one worker: ScaLAPACK's "
+                                                       "32-bit indices end at 2147483647"):
+            la.matmul(a, a, transpose_b="T")
+        assert la.norm(a, 1) == 50000
