@@ -481,11 +481,11 @@ eigh(linalg_t *la)
 static const char eigh_doc[] =
     "Eigenvalues and eigenvectors of a Hermitian (symmetric) matrix: a v = v diag(w), or a v = b v diag(w).\n\n"
     "Method, all: PxSYEVD, PxHEEVD: tridiagonal form, divide and conquer on all workers (Tisseur, Dongarra 1999).\n"
-    "Method, subset: PxSYTRD, multiple relatively robust representations on one worker (LAPACK DSTEMR, Dhillon,\n"
+    "Method, subset: PxSYTRD, multiple relatively robust representations on one worker (LAPACK DSTEMR, Dhillon, "
     "Parlett 2004; orthogonality is checked), PxORMTR. PxSYEVR is not used: it was slower than PxSYEVD.\n"
     "Generalized: Cholesky factorization of b, PxSYGST; v^H b v = 1.\n"
     "Values are accurate to a few eps times the largest one, times cond(b) if there is a b.\n"
-    "Memory, all: copies of a and b, v, and about three times v. Subset: copies of a and b, v, and on one worker 8\n"
+    "Memory, all: copies of a and b, v, and about three times v. Subset: copies of a and b, v, and on one worker 8 "
     "bytes times n times the number of vectors (n of them if given by values).\n"
     "Cancel: between the stages; PxSYEVD itself cannot be interrupted.\n\n"
     "a: n x n, of which one triangle is used\n"

@@ -9,7 +9,7 @@ static const int one = 1;
 
 static const char lstsq_doc[] =
     "The x of least norm that minimizes |b - a x|, for every column of b, whatever the rank of a.\n\n"
-    "Method: a = Q R (PxGEQRF) if m >= n, then the singular value decomposition of R, or of a itself if m < n (see\n"
+    "Method: a = Q R (PxGEQRF) if m >= n, then the singular value decomposition of R, or of a itself if m < n (see "
     "svd); values up to rcond s[0] count as zero (Golub, Kahan 1965). |a^H (b - a x)| is a few eps |a| |b|.\n"
     "Memory: copies of a and b, x, and what svd needs for min(m, n) x min(m, n) (m >= n) or for a.\n"
     "Cancel: between the stages.\n\n"

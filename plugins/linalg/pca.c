@@ -7,15 +7,15 @@
 #include <string.h>
 
 static const char pca_doc[] =
-    "Principal components of the rows of X: the singular value decomposition of X with the mean of each column taken\n"
+    "Principal components of the rows of X: the singular value decomposition of X with the mean of each column taken "
     "away, as sklearn.decomposition.PCA has it. The sign of a component is arbitrary.\n\n"
     "Method: block Golub-Kahan bidiagonalization as in svd(k=), with products (X - 1 mean) v = X v - 1 (mean v), so "
-    "that\n"
-    "the centered matrix is never stored. That loses as many digits as the means are larger than the variation: where\n"
-    "their part of the sum of squares is above 1e6 times that of the variation, and where there is no room for the\n"
+    "that "
+    "the centered matrix is never stored. That loses as many digits as the means are larger than the variation: where "
+    "their part of the sum of squares is above 1e6 times that of the variation, and where there is no room for the "
     "iteration (n_components near min(m, n), or 0), a centered copy is made; a note says so.\n"
     "Values are accurate to a few eps times the largest.\n"
-    "Memory: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers, b of 4 to 10, k = n_components;\n"
+    "Memory: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers, b of 4 to 10, k = n_components; "
     "with a copy: what svd needs.\n"
     "Cancel: after each block step; with a copy between the stages.\n\n"
     "X: m samples of n features\n"

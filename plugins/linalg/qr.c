@@ -7,10 +7,10 @@
 static const char qr_doc[] =
     "The QR factorization a = Q R, Q with orthonormal columns, R upper triangular.\n\n"
     "Method: Householder reflections (PxGEQRF, PxORGQR, PxUNGQR). A tall and skinny matrix (at most 512 columns, and "
-    "on\n"
-    "each worker 4 times as many rows as columns) by TSQR: each worker factors its rows, then all factor the stack of\n"
+    "on "
+    "each worker 4 times as many rows as columns) by TSQR: each worker factors its rows, then all factor the stack of "
     "the triangles (Demmel, Grigori, Hoemmen, Langou 2012); a note says so. Both are stable for every matrix, "
-    "singular\n"
+    "singular "
     "ones included: |Q^H Q - 1| and |a - Q R| / |a| are a few eps.\n"
     "Memory: a copy of a, which becomes Q, R, and for TSQR the rows once more and 2 n^2 entries times the workers.\n"
     "Cancel: between the stages.\n\n"

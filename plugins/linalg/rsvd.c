@@ -10,12 +10,12 @@
 #define PROBES 10
 
 static const char rsvd_doc[] =
-    "About the k largest singular values and their vectors, by random projection: a is multiplied with\n"
+    "About the k largest singular values and their vectors, by random projection: a is multiplied with "
     "2 + 2 power_iterations blocks of k + oversamples vectors. For values that must be right use svd(k=).\n\n"
-    "Method: range finder with power iterations, orthonormalized by TSQR at each (Halko, Martinsson, Tropp 2011,\n"
+    "Method: range finder with power iterations, orthonormalized by TSQR at each (Halko, Martinsson, Tropp 2011, "
     "algorithms 4.4 and 5.1), then the decomposition of the projected matrix.\n"
     "Error: a - U diag(s) Vh is at most `error` in the 2-norm, with probability 1 - 1e-10 (ibid., equation 4.3, with "
-    "10\n"
+    "10 "
     "random vectors; plus the first value that was cut off). It may be 10 times too large.\n"
     "Memory: 2 (k + oversamples) vectors of m and of n entries over all workers.\n"
     "Cancel: after each product.\n\n"

@@ -10,11 +10,11 @@
 
 static const char svd_doc[] =
     "The singular value decomposition a = U diag(s) Vh, thin; with k, the k largest values alone.\n\n"
-    "Method, whole: QR factorization first if m > 1.5 n (of the adjoint if wide), reduction to bidiagonal form by\n"
-    "PxGEBRD, its decomposition by divide and conquer (LAPACK DBDSDC, Gu and Eisenstat 1995) on one worker, PxORMBR;\n"
+    "Method, whole: QR factorization first if m > 1.5 n (of the adjoint if wide), reduction to bidiagonal form by "
+    "PxGEBRD, its decomposition by divide and conquer (LAPACK DBDSDC, Gu and Eisenstat 1995) on one worker, PxORMBR; "
     "beyond min(m, n) = 4096 PxGESVD. Values are accurate to a few eps times the largest.\n"
-    "Method, k: block Golub-Kahan bidiagonalization with full reorthogonalization and thick restarts (Golub, Luk,\n"
-    "Overton 1981; Baglama, Reichel 2006). a is never squared: values are accurate to a few eps times the largest,\n"
+    "Method, k: block Golub-Kahan bidiagonalization with full reorthogonalization and thick restarts (Golub, Luk, "
+    "Overton 1981; Baglama, Reichel 2006). a is never squared: values are accurate to a few eps times the largest, "
     "not to sqrt(eps). Where there is no room for the iteration (k near min(m, n)) the whole is computed and cut.\n"
     "A value with more copies than vectors in a block (4 to 10) is looked for once more at the end.\n"
     "Memory, whole: a copy of a, U, Vh, twice min(m, n)^2, and on one worker 40 bytes min(m, n)^2.\n"
