@@ -36,6 +36,7 @@ static const alch_operation_t operations[] = {
      0, hdf5_write},
     {"save", "Several matrices in a file, with names and layouts.",
      "matrices:matrix[], names:string[], labels:string[], file:string, overwrite:bool=false -> bytes:int64",
+     "matrices: what is saved; each must be complete\n"
      "names: of the data sets, one for each matrix\n"
      "labels: names of the matrices, one for each, which may be empty\n"
      "file: as in read\n"

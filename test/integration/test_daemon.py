@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -19,6 +20,17 @@ from harness import DAEMON, Daemon, PATIENCE, TOP, alive, shared_memory, wait_fo
 def run(*arguments, timeout=30, **environment):
     return subprocess.run([DAEMON, *arguments], capture_output=True, text=True, timeout=timeout * PATIENCE,
                           stdin=subprocess.DEVNULL, env={**os.environ, **environment})
+
+
+def free_ports():
+    """A port that is free like the one after it, below those that connections of other programs get."""
+    while True:
+        port = random.randrange(20000, 30000)
+        try:
+            with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", port + 1)):
+                return port
+        except OSError:
+            pass
 
 
 def test_help_and_version():
@@ -73,7 +85,7 @@ def test_connection_file(own_daemon, tmp_path, monkeypatch):
     monkeypatch.delenv("ALCHEMIST_CONNECTION", raising=False)
     with pytest.raises((alchemist.NotFoundError, alchemist.ConnectError), match=str(tmp_path)):
         alchemist.connect()
-    process = subprocess.Popen([DAEMON, "--workers", "1", "--port", "0"], stdout=subprocess.DEVNULL,
+    process = subprocess.Popen([DAEMON, "--workers", "1", "--port", str(free_ports())], stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
     try:
         files = wait_for(lambda: list((tmp_path / "alchemist").glob("*.json")), 10 * PATIENCE)
@@ -115,7 +127,7 @@ def test_port_in_use_names_its_owner(tmp_path):
         assert ended.returncode != 0
         assert str(port) in ended.stderr and str(os.getpid()) in ended.stderr
     # A worker's port too.
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", free_ports() + 1)) as taken:
         port = taken.getsockname()[1]
         ended = run("--workers", "1", "--port", str(port - 1), "--connection-file", str(tmp_path / "c"))
         assert ended.returncode != 0 and str(port) in ended.stderr and str(os.getpid()) in ended.stderr

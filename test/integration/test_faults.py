@@ -145,8 +145,9 @@ def test_a_worker_that_stops_during_a_fetch(daemon):
 
 
 @pytest.mark.parametrize("shared_memory", [0, 1])
-def test_a_write_to_a_worker_that_stops_is_resumed(daemon, shared_memory):
+def test_a_write_to_a_worker_that_stops_is_resumed(daemon, shared_memory, monkeypatch):
     """It stops after bytes have moved; afterwards only what did not arrive is sent again."""
+    monkeypatch.setattr(alchemist._ffi, "SLICE_MS", 1)  # to hear of the first bytes before the last ones have gone
     with daemon.connect(workers=3, transfer_timeout_ms=1500, message_bytes=1 << 16, messages_in_flight=2,
                         shared_memory=shared_memory) as als:
         a = np.random.default_rng(0).random((6000, 6000))

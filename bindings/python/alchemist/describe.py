@@ -14,8 +14,19 @@ def describe(call, summary, parameters, results, doc):
     known = {name for name, _, _ in parameters} | {name for name, _, _ in results}
     rest = [line for line in doc.splitlines() if line.partition(":")[0] not in known]
     parts = [call, summary, _section("Parameters", parameters), _section("Returns", results),
-             "\n".join(textwrap.fill(line, WIDTH) for line in rest).strip()]
+             "\n".join(textwrap.fill(line, WIDTH) for line in _sentences(rest)).strip()]
     return "\n\n".join(part for part in parts if part)
+
+
+def _sentences(lines):
+    """The lines, with those that go on in the middle of a sentence put together."""
+    whole = []
+    for line in lines:
+        if whole and whole[-1] and line and whole[-1][-1] not in ".:;":
+            whole[-1] += " " + line
+        else:
+            whole.append(line)
+    return whole
 
 
 def _section(title, entries):
