@@ -245,6 +245,14 @@ linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n)
 }
 
 void
+linalg_expect_exchange(linalg_t *la, int64_t m, int64_t n)
+{
+    int64_t bytes = linalg_bytes(la, m, n, la->k->entry);
+
+    linalg_expect_bytes(la, bytes < RELAYOUT_BYTES ? bytes : RELAYOUT_BYTES);
+}
+
+void
 linalg_expect(linalg_t *la, const char *name, unsigned flags)
 {
     alch_block_t block;
@@ -260,7 +268,7 @@ linalg_expect(linalg_t *la, const char *name, unsigned flags)
     bytes = linalg_bytes(la, block.m, block.n, la->k->entry);
     linalg_expect_bytes(la, bytes);
     if (linalg_is_copied(la, name, flags & ~LINALG_COPY))
-        linalg_expect_bytes(la, bytes < RELAYOUT_BYTES ? bytes : RELAYOUT_BYTES);
+        linalg_expect_exchange(la, block.m, block.n);
 }
 
 int

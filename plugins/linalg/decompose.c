@@ -78,8 +78,10 @@ linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, bool vectors)
 {
     int64_t rows = m < n ? n : m, cols = m < n ? m : n;
 
-    if (m < n)
+    if (m < n) {
         linalg_expect_matrix(la, rows, cols);
+        linalg_expect_exchange(la, m, n);
+    }
     if (m < n && vectors) {
         linalg_expect_matrix(la, m, m);
         linalg_expect_matrix(la, m, n);

@@ -108,6 +108,8 @@ const char *linalg_dtype_name(alch_dtype_t dtype);
  *  Too large for 32-bit indices: noted, and linalg_need() says so. */
 void linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n);
 void linalg_expect_bytes(linalg_t *la, int64_t bytes);
+/** What a relayout or transposition of an m x n matrix takes besides the two matrices. */
+void linalg_expect_exchange(linalg_t *la, int64_t m, int64_t n);
 /** What linalg_operand() will allocate for this parameter: nothing if it can be used in place. Every operand is to be
  *  expected: without LINALG_ANY its size is held against 32-bit indices as well. */
 void linalg_expect(linalg_t *la, const char *name, unsigned flags);

@@ -58,6 +58,7 @@ expect_tsqr(linalg_t *la, const alch_block_t *a)
     linalg_expect_bytes(
         la, (rows * n + 2 * size * n * n + n * n + linalg_local_qr_entries(rows + size * n, n) + CHUNK_ENTRIES + n) *
                 (int64_t)la->k->entry);
+    linalg_expect_exchange(la, a->m, n);
     linalg_expect_matrix(la, a->m, n);
     linalg_expect_matrix(la, n, n);
 }
