@@ -30,7 +30,7 @@ obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 PB_OBJ := $(O)/obj/lib/wire/alchemist.pb-c.o
 CLIENT_OBJ := $(call obj,$(call src,$(CLIENT_AREAS))) $(PB_OBJ)
 MPI_OBJ := $(call obj,$(call src,$(MPI_AREAS)))
-YIELD_OBJ := $(call obj,$(wildcard lib/yield/*.c))
+PROGRAM_OBJ := $(call obj,$(wildcard lib/yield/*.c lib/mend/*.c))
 LIB_OBJ := $(CLIENT_OBJ) $(call obj,$(call src,$(SERVER_AREAS))) $(MPI_OBJ)
 PLUGINS := $(patsubst plugins/%/,%,$(sort $(wildcard plugins/*/)))
 PLUGIN_SO := $(foreach p,$(PLUGINS),$(O)/plugins/$(p).so)
@@ -57,7 +57,7 @@ FLAGS_NOW := $(CC) $(ALL_CFLAGS)
 $(O)/flags: force
 	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
 $(O)/files: force
-	@mkdir -p $(@D); echo '$(LIB_OBJ) $(YIELD_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ) $(YIELD_OBJ)' > $@
+	@mkdir -p $(@D); echo '$(LIB_OBJ) $(PROGRAM_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ) $(PROGRAM_OBJ)' > $@
 # Only one object knows where plugins will be installed: another PREFIX rebuilds that alone.
 $(O)/libdir: force
 	@mkdir -p $(@D); echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
@@ -71,7 +71,7 @@ $(PB_H) $(PB_H:.h=.c) &: lib/wire/alchemist.proto
 $(PB_OBJ): $(PB_H:.h=.c) $(O)/flags
 	$(call say,CC)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -w -c $< -o $@
 
-$(MPI_OBJ) $(YIELD_OBJ): COMPILER = $(MPICC)
+$(MPI_OBJ) $(PROGRAM_OBJ): COMPILER = $(MPICC)
 COMPILER = $(CC)
 $(O)/obj/%.o: %.c $(PB_H) $(O)/flags
 	$(call say,CC)mkdir -p $(@D) && $(COMPILER) $(ALL_CFLAGS) -c $< -o $@
@@ -83,9 +83,9 @@ $(LIB): $(LIB_OBJ) $(O)/files lib/libalchemist.map
 $(CLIENT): $(CLIENT_OBJ) $(O)/files lib/libalchemist.map
 	$(call say,LINK)mkdir -p $(@D) && $(CC) $(LINK) -Wl,-Bsymbolic -Wl,--exclude-libs,ALL -o $@ $(CLIENT_OBJ) \
 	  -Wl,-Bstatic -lprotobuf-c -lssl -lcrypto -Wl,-Bdynamic -ljansson && ln -sf $(@F) $@.$(SO)
-# The yielding MPI layer is linked into programs only; its symbols must be seen by libscalapack.
-$(DAEMON): $(O)/obj/bin/alchemistd.o $(YIELD_OBJ) $(LIB)
-	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(O)/obj/bin/alchemistd.o $(YIELD_OBJ) \
+# What stands before MPI and BLAS is linked into programs only; its symbols must be seen by libscalapack.
+$(DAEMON): $(O)/obj/bin/alchemistd.o $(PROGRAM_OBJ) $(LIB)
+	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(O)/obj/bin/alchemistd.o $(PROGRAM_OBJ) \
 	  -L$(O)/lib -lalchemist -Wl,-rpath,'$$ORIGIN/../lib' -Wl,-rpath-link,$(O)/lib
 $(LIB_A): $(LIB_OBJ) $(O)/files
 	$(call say,AR)rm -f $@ && ar rcs $@ $(LIB_OBJ)
@@ -129,14 +129,14 @@ $(UNIT): $(O)/test/unit/%: $(O)/obj/test/unit/%.o $(O)/obj/test/unit/main-%.o $(
 	$(call say,TEST)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS) $$(pkg-config --libs check)
 $(O)/obj/test/unit/main-%.o: test/unit/main.c $(O)/flags
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -DALCHI_TEST_NAME='"$*"' -c $< -o $@
-$(MPITEST): $(O)/test/mpi/%: $(O)/obj/test/mpi/%.o $(YIELD_OBJ) $(LIB_A)
+$(MPITEST): $(O)/test/mpi/%: $(O)/obj/test/mpi/%.o $(PROGRAM_OBJ) $(LIB_A)
 	$(call say,TEST)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
 $(FUZZ): $(O)/test/fuzz/%: $(O)/obj/test/fuzz/%.o $(O)/obj/test/fuzz/replay.o $(LIB_A)
 	$(call say,TEST)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
 $(BENCH_BIN): $(O)/test/bench/%: $(O)/obj/test/bench/%.o $(LIB_A)
 	$(call say,BENCH)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
 $(O)/obj/test/mpi/%.o $(O)/obj/test/bench/bench_exchange.o: COMPILER = $(MPICC)
-$(O)/test/bench/bench_exchange: $(YIELD_OBJ)
+$(O)/test/bench/bench_exchange: $(PROGRAM_OBJ)
 $(O)/test/plugins/%.so: $$(wildcard test/plugins/$$*/*.c test/plugins/$$*/*.libs) test/plugins/stub.h include/alchemist/plugin.h $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
 	  -L$(@D) -o $@ $(wildcard test/plugins/$*/*.c) $(if $(wildcard test/plugins/$*/$*.libs),$(shell cat test/plugins/$*/$*.libs 2>/dev/null))
@@ -167,7 +167,7 @@ PC = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@VERSION@|$(VERSI
 install: all ## install to $(DESTDIR)$(PREFIX)
 	$(Q)install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/include/alchemist $(LIBDIR)/pkgconfig $(LIBDIR)/alchemist/plugins \
 	  $(PREFIX)/share/man/man1 $(PREFIX)/share/man/man7 $(PREFIX)/share/man/man8)
-	$(Q)$(MPICC) $(SANFLAGS) -pthread -rdynamic -o $(DESTDIR)$(PREFIX)/bin/alchemistd $(O)/obj/bin/alchemistd.o $(YIELD_OBJ) \
+	$(Q)$(MPICC) $(SANFLAGS) -pthread -rdynamic -o $(DESTDIR)$(PREFIX)/bin/alchemistd $(O)/obj/bin/alchemistd.o $(PROGRAM_OBJ) \
 	  -L$(O)/lib -lalchemist -Wl,-rpath,$(LIBDIR) -Wl,-rpath-link,$(O)/lib
 	$(Q)install -m644 include/alchemist/*.h $(DESTDIR)$(PREFIX)/include/alchemist
 	$(Q)for l in libalchemist libalchemist-client; do install -m755 $(O)/lib/$$l.so $(DESTDIR)$(LIBDIR)/$$l.so.$(SO).$(VERSION) && \

@@ -12,9 +12,6 @@
 #define MAP_MIN ((size_t)256 << 10) /* below this a mapping of its own costs more than it gives */
 #define HUGE_MIN ((size_t)4 << 20)  /* worth huge pages */
 #define BLOCKS 64
-/* OpenBLAS 0.3.21 reads as much beyond a vector in zgemv and cgemv (its issue 4013, seen on AMD EPYC): where that would
- * be the next page, it need not exist. */
-#define BEYOND 16
 #define SLACK 8 /* a kept block serves a part that leaves at most one in SLACK of its bytes unused */
 
 typedef struct {
@@ -33,7 +30,7 @@ static struct {
 static size_t
 whole_pages(size_t bytes)
 {
-    return (bytes + BEYOND + 4095) & ~(size_t)4095;
+    return (bytes + 4095) & ~(size_t)4095;
 }
 
 /* With the mutex held. */
@@ -85,12 +82,11 @@ reuse(size_t bytes)
 static void *
 map(size_t bytes)
 {
-    size_t pages = whole_pages(bytes);
-    void *memory = mmap(NULL, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (memory == MAP_FAILED) {
         alchi_mem_trim(0);
-        memory = mmap(NULL, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     }
     if (memory == MAP_FAILED)
         return NULL;
@@ -107,7 +103,7 @@ allocate(size_t bytes, bool zeroed)
     if (bytes == 0 || bytes > SIZE_MAX / 2)
         return NULL;
     if (bytes < MAP_MIN) {
-        size_t rounded = (bytes + BEYOND + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 
         memory = aligned_alloc(ALIGNMENT, rounded);
         return memory ? memset(memory, 0, rounded) : NULL;
@@ -156,7 +152,7 @@ alchi_mem_free(void *memory, size_t bytes)
     }
     pthread_mutex_unlock(&pool.mutex);
     if (memory)
-        munmap(memory, pages);
+        munmap(memory, bytes);
 }
 
 void

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* OpenBLAS 0.3.21 reads 16 bytes beyond a vector in zgemv and cgemv (its issue 4013). */
-#define BEYOND 16
 /* Memory that the exchange of a relayout takes besides the matrices, at most. */
 #define RELAYOUT_BYTES (INT64_C(22) << 20)
 
@@ -293,7 +291,7 @@ linalg_alloc(linalg_t *la, int64_t bytes, void *pointer_p)
         code = linalg_fail(la, ALCH_EINTERNAL, "more than %d buffers", LINALG_BUFFERS);
     if (!code)
         code = la->host->workspace(la->call, la->buffer_bytes + bytes);
-    if (!code && !(memory = calloc((size_t)bytes + BEYOND, 1)))
+    if (!code && !(memory = calloc((size_t)bytes + 1, 1)))
         code = linalg_fail(la, ALCH_ENOMEM, "no memory for %" PRId64 " bytes of workspace", bytes);
     if (memory) {
         la->buffers[la->buffer_count++] = memory;
