@@ -387,13 +387,15 @@ copy_tile(exchange_t *x, const alch_rect_t *tile)
 {
     alch_rect_t share = share_of(x, x->from, tile);
 
-    if (share.m > 0 && share.m == x->from->lld && share.m == x->to->lld && !converts(x)) {
+    if (share.m == 0 || share.n == 0)
+        return;
+    if (share.m == x->from->lld && share.m == x->to->lld && !converts(x)) {
         memcpy((char *)x->to->data + share.j * share.m * x->to_entry,
                (const char *)x->from->data + share.j * share.m * x->from_entry,
                (size_t)(share.m * share.n * x->to_entry));
         return;
     }
-    for (int64_t j = share.j; j < share.j + share.n && share.m > 0; j++) {
+    for (int64_t j = share.j; j < share.j + share.n; j++) {
         const char *in = (const char *)x->from->data + (share.i + j * x->from->lld) * x->from_entry;
         char *out = (char *)x->to->data + (share.i + j * x->to->lld) * x->to_entry;
         int64_t bad = -1;

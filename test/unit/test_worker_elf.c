@@ -271,6 +271,7 @@ unit_suite(Suite *suite)
 {
     TCase *tests = tcase_create("elf");
 
+    tcase_set_timeout(tests, 30); /* a sanitizer on a busy machine */
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, names);
     tcase_add_test(tests, no_shared_object);
