@@ -8,49 +8,11 @@ import scipy.linalg
 
 import alchemist
 from harness import Daemon, wait_for
+from linalg_session import als, daemon, la, rng, send  # noqa: F401
 from linalg_inputs import (DTYPES, LAYOUTS, assert_close, eps, graded, hilbert, orthogonal, positive, random, size,
                            with_values)
 
 N = 83  # blocks of 64, 33, 32, 7 and 5 do not divide it
-
-
-@pytest.fixture(scope="module")
-def daemon():
-    d = Daemon(10)
-    yield d
-    d.stop()
-
-
-@pytest.fixture(scope="module")
-def als(daemon):
-    """One session of three workers for all that does not ask for another number."""
-    with daemon.connect(workers=3) as session:
-        yield session
-    wait_for(daemon.idle, 10, "all slots idle")
-
-
-@pytest.fixture(scope="module")
-def la(als):
-    return als.load_library("linalg")
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
-def send(als):
-    """Sends matrices that are freed at the end of the test."""
-    sent = []
-
-    def run(x, layout=None):
-        sent.append(als.send_matrix(np.asarray(x), layout=None if layout == "default" else layout))
-        return sent[-1]
-
-    yield run
-    for matrix in sent:
-        matrix.free()
 
 
 def fetch(*handles):

@@ -10,46 +10,12 @@ import scipy.linalg
 
 import alchemist
 from harness import Daemon, wait_for
+from linalg_session import als, daemon, la, rng, send  # noqa: F401
 from linalg_inputs import DTYPES, LAYOUTS, eps, graded, hilbert, orthogonal, positive, random, with_values
 
 N = 83  # blocks of 64, 24, 16, 7 and 5 do not divide it
 # Bounds in eps, for matrices of order 100 to 400: rounding errors of n^2 operations add up like sqrt(n) to n.
 VALUES, RESIDUAL, ORTHOGONAL = 60, 300, 150
-
-
-@pytest.fixture(scope="module")
-def daemon():
-    d = Daemon(10)
-    yield d
-    d.stop()
-
-
-@pytest.fixture(scope="module")
-def als(daemon):
-    """One session of three workers for all that does not ask for another number."""
-    with daemon.connect(workers=3) as session:
-        yield session
-    wait_for(daemon.idle, 10, "all slots idle")
-
-
-@pytest.fixture(scope="module")
-def la(als):
-    return als.load_library("linalg")
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
-def send(als):
-    """Sends matrices that are freed at the end of the test, and frees what came of them."""
-    before = {m.id for m in als.list_matrices()}
-    yield lambda x, layout=None: als.send_matrix(np.asarray(x), layout=None if layout == "default" else layout)
-    for matrix in als.list_matrices():
-        if matrix.id not in before:
-            matrix.free()
 
 
 def fetch(*handles):

@@ -1,0 +1,41 @@
+"""What the tests of the library linalg share: a session of three workers, and matrices that go with their test."""
+
+import numpy as np
+import pytest
+
+from harness import Daemon, wait_for
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    d = Daemon(10)
+    yield d
+    d.stop()
+
+
+@pytest.fixture(scope="module")
+def als(daemon):
+    """One session of three workers for all that does not ask for another number."""
+    with daemon.connect(workers=3) as session:
+        yield session
+    wait_for(daemon.idle, 10, "all slots idle")
+
+
+@pytest.fixture(scope="module")
+def la(als):
+    return als.load_library("linalg")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def send(als):
+    """Sends matrices that are freed at the end of the test, and frees what came of them."""
+    before = {m.id for m in als.list_matrices()}
+    yield lambda x, layout=None: als.send_matrix(np.asarray(x), layout=None if layout == "default" else layout)
+    for matrix in als.list_matrices():
+        if matrix.id not in before:
+            matrix.free()
