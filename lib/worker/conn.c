@@ -55,14 +55,26 @@ forget_responder(alchi_conn_t *conn)
     conn->responder = NULL;
 }
 
+alchi_reply_t *
+alchi_reply_create(alchi_conn_t *conn)
+{
+    alchi_reply_t *reply = conn->spare;
+
+    if (!reply)
+        return calloc(1, sizeof *reply);
+    LL_DELETE(conn->spare, reply);
+    memset(reply, 0, sizeof *reply);
+    return reply;
+}
+
 void
-alchi_reply_free(const alchi_conn_t *conn, alchi_reply_t *reply)
+alchi_reply_done(alchi_conn_t *conn, alchi_reply_t *reply)
 {
     if (!reply)
         return;
     alchi_store_release(conn->config->store, reply->part);
     alchi_message_free(reply->regions);
-    free(reply);
+    LL_PREPEND(conn->spare, reply);
 }
 
 void
@@ -73,10 +85,12 @@ alchi_conn_destroy(alchi_conn_t *conn)
     if (!conn)
         return;
     DL_FOREACH_SAFE(conn->small, reply, next)
-    alchi_reply_free(conn, reply);
+    alchi_reply_done(conn, reply);
     DL_FOREACH_SAFE(conn->blocks, reply, next)
-    alchi_reply_free(conn, reply);
-    alchi_reply_free(conn, conn->in.reply);
+    alchi_reply_done(conn, reply);
+    alchi_reply_done(conn, conn->in.reply);
+    LL_FOREACH_SAFE(conn->spare, reply, next)
+    free(reply);
     alchi_store_release(conn->config->store, conn->in.part);
     forget_responder(conn);
     alchi_conn_unshare(conn);

@@ -70,6 +70,7 @@ typedef struct alchi_conn {
     alchi_incoming_t in;
     alchi_outgoing_t out;
     alchi_reply_t *small, *blocks;
+    alchi_reply_t *spare;         /* that have left: the next ones take their place */
     int replies;
     uint8_t *scratch;             /* of the serving thread, ALCHI_CONN_SCRATCH bytes, free between turns */
     alchi_stages_t *stages;       /* of the serving thread */
@@ -136,8 +137,10 @@ void alchi_conn_unshare(alchi_conn_t *conn);
 
 /** Queue an answer. It is taken over. */
 void alchi_conn_answer(alchi_conn_t *conn, alchi_reply_t *reply);
-/** Free an answer, with its reference. */
-void alchi_reply_free(const alchi_conn_t *conn, alchi_reply_t *reply);
+/** An empty answer. NULL: out of memory. */
+alchi_reply_t *alchi_reply_create(alchi_conn_t *conn);
+/** An answer is not needed any more: its reference goes, its memory serves the next one. NULL is allowed. */
+void alchi_reply_done(alchi_conn_t *conn, alchi_reply_t *reply);
 
 static inline bool
 alchi_conn_paused(const alchi_conn_t *conn)

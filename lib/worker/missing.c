@@ -86,7 +86,7 @@ look(const alchi_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch
 int
 alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask)
 {
-    alchi_reply_t *reply = calloc(1, sizeof *reply);
+    alchi_reply_t *reply = alchi_reply_create(conn);
     list_t list;
 
     if (!reply)
@@ -97,7 +97,7 @@ alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__
     if (look(conn, ask, &list, &reply->error))
         reply->type = ALCHI_ERROR;
     else if (!(reply->regions = make_regions(&list))) {
-        alchi_reply_free(conn, reply);
+        alchi_reply_done(conn, reply);
         return ALCH_ENOMEM;
     }
     alchi_conn_answer(conn, reply);

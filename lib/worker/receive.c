@@ -16,7 +16,7 @@
 static alchi_reply_t *
 reply_create(alchi_conn_t *conn, uint64_t id, unsigned type)
 {
-    alchi_reply_t *reply = calloc(1, sizeof *reply);
+    alchi_reply_t *reply = alchi_reply_create(conn);
 
     if (!reply) {
         alchi_log(ALCHI_LOG_ERROR, "data connection from %s closed: out of memory", conn->peer);

@@ -27,7 +27,7 @@ reply_done(alchi_conn_t *conn, alchi_reply_t *reply)
 {
     conn->replies--;
     conn->done++;
-    alchi_reply_free(conn, reply);
+    alchi_reply_done(conn, reply);
 }
 
 static int
