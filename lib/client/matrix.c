@@ -1,6 +1,7 @@
 /* Handles of matrices: create, open, list, free. Transfers are in transfer.c. */
 #include "client/client.h"
 #include "base/error.h"
+#include "wire/layout.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -97,7 +98,7 @@ alch_matrix_create(alch_session_t *session, int64_t rows, int64_t cols, alch_dty
                    const char *name, alch_matrix_t **matrix_p, alch_error_t *err)
 {
     Alchw__CreateMatrix request = ALCHW__CREATE_MATRIX__INIT;
-    Alchw__Layout spec = ALCHW__LAYOUT__INIT;
+    Alchw__Layout spec;
     Alchw__Matrix *reply;
     int code = alchi_session_check(session, err);
 
@@ -111,12 +112,7 @@ alch_matrix_create(alch_session_t *session, int64_t rows, int64_t cols, alch_dty
     request.dtype = dtype;
     request.name = (char *)name;
     if (layout) {
-        spec.has_dist = spec.has_mb = spec.has_nb = spec.has_nprow = spec.has_npcol = true;
-        spec.dist = layout->dist;
-        spec.mb = layout->mb;
-        spec.nb = layout->nb;
-        spec.nprow = (uint32_t)layout->nprow;
-        spec.npcol = (uint32_t)layout->npcol;
+        alchi_wire_layout_out(layout, &spec);
         request.layout = &spec;
     }
     code = alchi_session_request(session, ALCHI_CREATE_MATRIX, &request, ALCHI_MATRIX, 0, &reply, err);

@@ -2,6 +2,7 @@
 #include "client/own.h"
 #include "client/transfer.h"
 #include "base/error.h"
+#include "wire/layout.h"
 
 /* ---- the piece ---- */
 
@@ -87,15 +88,10 @@ alchi_own_init(alchi_own_t *own, const alch_local_t *piece, const alch_matrix_in
 void
 alchi_own_axes(const alchi_own_t *own, Alchw__Axes *axes_p)
 {
-    alchw__axes__init(axes_p);
-    axes_p->has_row_block = axes_p->has_row_period = axes_p->has_row_first = true;
-    axes_p->has_col_block = axes_p->has_col_period = axes_p->has_col_first = true;
-    axes_p->row_block = own->rows.block;
-    axes_p->row_period = own->rows.period;
-    axes_p->row_first = own->rows.first;
-    axes_p->col_block = own->cols.block;
-    axes_p->col_period = own->cols.period;
-    axes_p->col_first = own->cols.first;
+    const alchi_axis_t *rows = &own->rows, *cols = &own->cols;
+
+    alchi_wire_axes_out((int64_t[]){rows->block, rows->period, rows->first},
+                        (int64_t[]){cols->block, cols->period, cols->first}, axes_p);
 }
 
 /* ---- with one rank ---- */

@@ -1,6 +1,7 @@
 /* Matrices from matrices on the workers. */
 #include "client/client.h"
 #include "base/error.h"
+#include "wire/layout.h"
 
 #define KNOWN_FLAGS \
     (ALCH_TRANSFORM_TRANSPOSE | ALCH_TRANSFORM_CONJUGATE | ALCH_TRANSFORM_UNSAFE | ALCH_TRANSFORM_IN_PLACE)
@@ -25,7 +26,7 @@ alch_matrix_transform_submit(alch_matrix_t *matrix, const alch_layout_t *layout,
                              const char *name, alch_task_t **task_p, alch_error_t *err)
 {
     Alchw__Transform request = ALCHW__TRANSFORM__INIT;
-    Alchw__Layout spec = ALCHW__LAYOUT__INIT;
+    Alchw__Layout spec;
     Alchw__Task *reply;
     int code = check(matrix, layout, dtype, flags, task_p, err);
 
@@ -41,12 +42,7 @@ alch_matrix_transform_submit(alch_matrix_t *matrix, const alch_layout_t *layout,
     request.in_place = (flags & ALCH_TRANSFORM_IN_PLACE) != 0;
     request.name = (char *)name;
     if (layout) {
-        spec.has_dist = spec.has_mb = spec.has_nb = spec.has_nprow = spec.has_npcol = true;
-        spec.dist = layout->dist;
-        spec.mb = layout->mb;
-        spec.nb = layout->nb;
-        spec.nprow = (uint32_t)layout->nprow;
-        spec.npcol = (uint32_t)layout->npcol;
+        alchi_wire_layout_out(layout, &spec);
         request.layout = &spec;
     }
     code = alchi_session_request(matrix->session, ALCHI_TRANSFORM, &request, ALCHI_TASK, 0, &reply, err);

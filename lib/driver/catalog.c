@@ -1,35 +1,10 @@
 #include "driver/catalog.h"
 #include "base/error.h"
 #include "base/util.h"
+#include "wire/layout.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void
-alchi_catalog_layout_in(const Alchw__Layout *message, alch_layout_t *layout)
-{
-    *layout = (alch_layout_t)ALCH_LAYOUT_DEFAULT;
-    if (!message)
-        return;
-    /* Values that no layout has are left for the layout's own check to refuse. */
-    layout->dist = (alch_dist_t)(message->dist > INT32_MAX ? INT32_MAX : message->dist);
-    layout->mb = message->mb;
-    layout->nb = message->nb;
-    layout->nprow = message->nprow > INT32_MAX ? INT32_MAX : (int)message->nprow;
-    layout->npcol = message->npcol > INT32_MAX ? INT32_MAX : (int)message->npcol;
-}
-
-void
-alchi_catalog_layout_out(const alch_layout_t *layout, Alchw__Layout *message)
-{
-    alchw__layout__init(message);
-    message->has_dist = message->has_mb = message->has_nb = message->has_nprow = message->has_npcol = 1;
-    message->dist = (uint32_t)layout->dist;
-    message->mb = layout->mb;
-    message->nb = layout->nb;
-    message->nprow = (uint32_t)layout->nprow;
-    message->npcol = (uint32_t)layout->npcol;
-}
 
 static int
 check(uint64_t id, const Alchw__Matrix *description, alch_error_t *err)
@@ -74,7 +49,7 @@ alchi_catalog_add(alchi_catalog_t *catalog, uint64_t id, uint64_t group, int wor
     matrix->workers = workers;
     /* A matrix without entries has nothing to be written. */
     matrix->complete = matrix->rows == 0 || matrix->cols == 0;
-    alchi_catalog_layout_in(description->layout, &matrix->layout);
+    matrix->layout = alchi_wire_layout_in(description->layout);
     snprintf(matrix->name, sizeof(matrix->name), "%s", description->name ? description->name : "");
     HASH_ADD(hh, catalog->matrices, id, sizeof(matrix->id), matrix);
     *matrix_p = matrix;
@@ -169,7 +144,7 @@ alchi_catalog_replace(alchi_matrix_t *matrix, const Alchw__Matrix *description)
     matrix->dtype = (alch_dtype_t)description->dtype;
     matrix->complete = true;
     matrix->version++;
-    alchi_catalog_layout_in(description->layout, &matrix->layout);
+    matrix->layout = alchi_wire_layout_in(description->layout);
     snprintf(matrix->name, sizeof(matrix->name), "%s", description->name ? description->name : "");
 }
 
@@ -220,7 +195,7 @@ void
 alchi_catalog_describe(const alchi_matrix_t *matrix, Alchw__Matrix *message, Alchw__Layout *layout, char busy[128])
 {
     alchw__matrix__init(message);
-    alchi_catalog_layout_out(&matrix->layout, layout);
+    alchi_wire_layout_out(&matrix->layout, layout);
     message->has_id = message->has_rows = message->has_cols = message->has_dtype = message->has_workers = 1;
     message->id = matrix->id;
     message->rows = matrix->rows;

@@ -70,7 +70,4 @@ int alchi_catalog_names(const alchi_catalog_t *catalog, char *text, size_t size)
 void alchi_catalog_describe(const alchi_matrix_t *matrix, Alchw__Matrix *message, Alchw__Layout *layout,
                             char busy[128]);
 
-void alchi_catalog_layout_in(const Alchw__Layout *message, alch_layout_t *layout);
-void alchi_catalog_layout_out(const alch_layout_t *layout, Alchw__Layout *message);
-
 #endif

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "layout/layout.h"
+#include "wire/layout.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,7 +340,7 @@ send_reserve(alchi_move_t *move, const alchi_matrix_t *matrix)
     char busy[128];
 
     alchi_catalog_describe(matrix, &description, &layout, busy);
-    alchi_catalog_layout_out(&move->matrices[move->reserved].layout, &layout);
+    alchi_wire_layout_out(&move->matrices[move->reserved].layout, &layout);
     description.busy = NULL;
     description.workers = (uint32_t)move->count;
     description.group = move->to->id;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/util.h"
 #include "layout/layout.h"
+#include "wire/layout.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,10 +112,10 @@ add_matrix(alchi_session_t *session, const alchi_group_t *group, const Alchw__Cr
     if (create->rows < 0 || create->cols < 0)
         return alchi_error_set(err, ALCH_EINVAL, "a matrix of %lld x %lld: sizes must not be negative",
                                (long long)create->rows, (long long)create->cols);
-    alchi_catalog_layout_in(create->layout, &spec);
+    spec = alchi_wire_layout_in(create->layout);
     if ((code = alchi_layout_init(&layout, create->rows, create->cols, group->size, &spec, err)))
         return code;
-    alchi_catalog_layout_out(&layout.spec, &resolved);
+    alchi_wire_layout_out(&layout.spec, &resolved);
     alchi_layout_fini(&layout);
     description.rows = create->rows;
     description.cols = create->cols;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "layout/layout.h"
 #include "pack/convert.h"
+#include "wire/layout.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,10 +51,10 @@ describe(const Alchw__Transform *ask, const alchi_matrix_t *matrix, result_t *re
     if (code)
         return code;
     if (ask->layout)
-        alchi_catalog_layout_in(ask->layout, &spec);
+        spec = alchi_wire_layout_in(ask->layout);
     if ((code = alchi_layout_init(&layout, description->rows, description->cols, matrix->workers, &spec, err)))
         return code;
-    alchi_catalog_layout_out(&layout.spec, &result->layout);
+    alchi_wire_layout_out(&layout.spec, &result->layout);
     alchi_layout_fini(&layout);
     return ALCH_OK;
 }

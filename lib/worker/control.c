@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "wire/layout.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -98,7 +99,7 @@ static int
 do_reserve(alchi_control_t *control, const Alchw__WorkerReserve *reserve, alch_error_t *err)
 {
     const Alchw__Matrix *matrix = reserve->matrix;
-    alch_layout_t layout = ALCH_LAYOUT_DEFAULT;
+    alch_layout_t layout;
     alchi_part_t *part = NULL;
     int rc;
 
@@ -107,11 +108,7 @@ do_reserve(alchi_control_t *control, const Alchw__WorkerReserve *reserve, alch_e
     if (matrix->workers != (uint32_t)control->env.size)
         return alchi_error_set(err, ALCH_EPROTO, "matrix %llu is laid out for %u workers, the group has %d",
                                (unsigned long long)matrix->id, matrix->workers, control->env.size);
-    layout.dist = (alch_dist_t)matrix->layout->dist;
-    layout.mb = matrix->layout->mb;
-    layout.nb = matrix->layout->nb;
-    layout.nprow = (int)matrix->layout->nprow;
-    layout.npcol = (int)matrix->layout->npcol;
+    layout = alchi_wire_layout_in(matrix->layout);
     rc = alchi_store_reserve(control->env.store, matrix->id, matrix->rows, matrix->cols, (alch_dtype_t)matrix->dtype,
                              &layout, matrix->name, NULL, err);
     if (rc || !matrix->version)

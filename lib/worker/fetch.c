@@ -6,6 +6,7 @@
 #include "net/address.h"
 #include "net/auth.h"
 #include "pack/cross.h"
+#include "wire/layout.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,15 +158,10 @@ connect_to(fetch_t *f, alch_error_t *err)
 static void
 to_axes(const alchi_part_t *part, Alchw__Axes *axes)
 {
-    alchw__axes__init(axes);
-    axes->has_row_block = axes->has_row_period = axes->has_row_first = true;
-    axes->has_col_block = axes->has_col_period = axes->has_col_first = true;
-    axes->row_block = part->rows.block;
-    axes->row_period = part->rows.period;
-    axes->row_first = part->rows.first;
-    axes->col_block = part->cols.block;
-    axes->col_period = part->cols.period;
-    axes->col_first = part->cols.first;
+    const alchi_axis_t *rows = &part->rows, *cols = &part->cols;
+
+    alchi_wire_axes_out((int64_t[]){rows->block, rows->period, rows->first},
+                        (int64_t[]){cols->block, cols->period, cols->first}, axes);
 }
 
 static int
@@ -478,8 +474,7 @@ prepare(fetch_t *f, alch_error_t *err)
 
     if (!matrix || !matrix->layout || matrix->workers < 1 || matrix->workers != f->ask->n_sources)
         return alchi_error_set(err, ALCH_EPROTO, "a matrix to be read needs a layout and its workers");
-    spec = (alch_layout_t){(alch_dist_t)matrix->layout->dist, matrix->layout->mb, matrix->layout->nb,
-                           (int)matrix->layout->nprow, (int)matrix->layout->npcol};
+    spec = alchi_wire_layout_in(matrix->layout);
     if ((code = alchi_store_acquire(f->env->store, matrix->id, &f->part, err)))
         return code;
     if (matrix->rows != f->part->layout.m || matrix->cols != f->part->layout.n ||

@@ -1,6 +1,7 @@
 /* Results: converted to the declared type as they are set, bound to ids when the operation has succeeded. */
 #include "base/error.h"
 #include "base/util.h"
+#include "wire/layout.h"
 #include "wire/value.h"
 #include "worker/host.h"
 
@@ -202,15 +203,10 @@ Alchw__Matrix *
 alchi_part_message(const alchi_part_t *part, uint64_t id)
 {
     const alchi_layout_t *layout = &part->layout;
-    Alchw__Layout spec = ALCHW__LAYOUT__INIT;
+    Alchw__Layout spec;
     Alchw__Matrix matrix = ALCHW__MATRIX__INIT;
 
-    spec.has_dist = spec.has_mb = spec.has_nb = spec.has_nprow = spec.has_npcol = 1;
-    spec.dist = layout->spec.dist;
-    spec.mb = layout->spec.mb;
-    spec.nb = layout->spec.nb;
-    spec.nprow = (uint32_t)layout->spec.nprow;
-    spec.npcol = (uint32_t)layout->spec.npcol;
+    alchi_wire_layout_out(&layout->spec, &spec);
     matrix.has_id = matrix.has_rows = matrix.has_cols = matrix.has_dtype = matrix.has_workers = 1;
     matrix.id = id;
     matrix.rows = layout->m;

@@ -1,6 +1,7 @@
 /* Matrices from matrices, as tasks: what a client asks for without a library. */
 #include "base/error.h"
 #include "pack/convert.h"
+#include "wire/layout.h"
 #include "wire/value.h"
 #include "worker/exchange.h"
 #include "worker/host.h"
@@ -30,8 +31,7 @@ static int
 prepare(transform_t *t, alch_error_t *err)
 {
     const Alchw__Matrix *result = t->ask->result;
-    const alch_layout_t layout = {(alch_dist_t)result->layout->dist, result->layout->mb, result->layout->nb,
-                                  (int)result->layout->nprow, (int)result->layout->npcol};
+    const alch_layout_t layout = alchi_wire_layout_in(result->layout);
     alchi_store_t *store = t->plugins->env.store;
     int code = alchi_store_acquire(store, t->ask->matrix, &t->from, err);
     int64_t m, n;

@@ -132,19 +132,6 @@ START_TEST(names_are_cut)
 }
 END_TEST
 
-START_TEST(layouts_travel)
-{
-    alch_layout_t layout = {ALCH_MC_MR, 1, 2, 3, 4}, back;
-    Alchw__Layout message;
-
-    alchi_catalog_layout_out(&layout, &message);
-    alchi_catalog_layout_in(&message, &back);
-    ck_assert(back.dist == ALCH_MC_MR && back.mb == 1 && back.nb == 2 && back.nprow == 3 && back.npcol == 4);
-    alchi_catalog_layout_in(NULL, &back);
-    ck_assert(back.dist == ALCH_BLOCK_CYCLIC && back.mb == 0 && back.nprow == 0);
-}
-END_TEST
-
 void
 unit_suite(Suite *suite)
 {
@@ -157,6 +144,5 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, readers_keep_it);
     tcase_add_test(tcase, lost_ones_say_why);
     tcase_add_test(tcase, names_are_cut);
-    tcase_add_test(tcase, layouts_travel);
     suite_add_tcase(suite, tcase);
 }
