@@ -73,6 +73,18 @@ close_quietly(int fd)
     errno = saved;
 }
 
+/* The addresses of both ends of a connection, zero behind what is theirs. false: they are not of one family. */
+static bool
+both_ends(int fd, struct sockaddr_storage *here, struct sockaddr_storage *there)
+{
+    socklen_t here_size = sizeof *here, there_size = sizeof *there;
+
+    memset(here, 0, sizeof *here);
+    memset(there, 0, sizeof *there);
+    return getsockname(fd, (struct sockaddr *)here, &here_size) == 0 &&
+           getpeername(fd, (struct sockaddr *)there, &there_size) == 0 && here->ss_family == there->ss_family;
+}
+
 /* ---- bulk ---- */
 
 /* More on its way between two processes of one host has left the processor's caches before it is read. */
@@ -93,13 +105,10 @@ static bool
 is_same_host(int fd)
 {
     struct sockaddr_storage here, there;
-    socklen_t here_size = sizeof here, there_size = sizeof there;
     const void *a, *b;
     size_t size;
 
-    if (getsockname(fd, (struct sockaddr *)&here, &here_size) != 0 ||
-        getpeername(fd, (struct sockaddr *)&there, &there_size) != 0 || here.ss_family != there.ss_family ||
-        (here.ss_family != AF_INET && here.ss_family != AF_INET6))
+    if (!both_ends(fd, &here, &there) || (here.ss_family != AF_INET && here.ss_family != AF_INET6))
         return false;
     size = host_bytes(&here, &a);
     host_bytes(&there, &b);
@@ -120,13 +129,8 @@ static bool
 is_self_connected(int fd)
 {
     struct sockaddr_storage here, there;
-    socklen_t here_size = sizeof here, there_size = sizeof there;
 
-    memset(&here, 0, sizeof here);
-    memset(&there, 0, sizeof there);
-    return getsockname(fd, (struct sockaddr *)&here, &here_size) == 0 &&
-           getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 && here_size == there_size &&
-           memcmp(&here, &there, here_size) == 0;
+    return both_ends(fd, &here, &there) && memcmp(&here, &there, sizeof here) == 0;
 }
 
 /* Returns 0 or an errno value; ETIMEDOUT when the deadline has passed. */
