@@ -69,7 +69,4 @@ int alchi_descriptor_check(const alchi_layout_t *layout, alch_error_t *err);
 int alchi_descriptor(alchi_blacs_t *blacs, const alchi_layout_t *layout, int64_t lld, int desc[ALCHI_DLEN_],
                      alch_error_t *err);
 
-/** Turn a routine's INFO into an error. @return ALCH_OK; ALCH_EINTERNAL an argument was wrong; ALCH_ENUMERIC */
-int alchi_scalapack_info(const char *routine, int info, alch_error_t *err);
-
 #endif

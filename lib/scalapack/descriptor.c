@@ -54,17 +54,3 @@ alchi_descriptor(alchi_blacs_t *blacs, const alchi_layout_t *layout, int64_t lld
     desc[ALCHI_LLD_] = (int)lld;
     return ALCH_OK;
 }
-
-int
-alchi_scalapack_info(const char *routine, int info, alch_error_t *err)
-{
-    if (info == 0)
-        return ALCH_OK;
-    if (info > 0)
-        return alchi_error_set(err, ALCH_ENUMERIC, "%s did not succeed: INFO is %d", routine, info);
-    /* Entry j of an array argument i is reported as -(100 i + j). */
-    if (info <= -100)
-        return alchi_error_set(err, ALCH_EINTERNAL, "%s: entry %d of argument %d is not valid", routine, -info % 100,
-                               -info / 100);
-    return alchi_error_set(err, ALCH_EINTERNAL, "%s: argument %d is not valid", routine, -info);
-}

@@ -49,30 +49,6 @@ job_unlock(alchi_queue_t *queue, alchi_job_t *job)
 }
 
 static void
-jobs_free(alchi_queue_t *queue, alchi_job_t *jobs)
-{
-    alchi_job_t *job, *next;
-
-    DL_FOREACH_SAFE(jobs, job, next)
-    {
-        job_unlock(queue, job);
-        job_free(job);
-    }
-}
-
-void
-alchi_queue_destroy(alchi_queue_t *queue)
-{
-    if (!queue)
-        return;
-    jobs_free(queue, queue->waiting);
-    jobs_free(queue, queue->runnable);
-    pthread_cond_destroy(&queue->changed);
-    pthread_mutex_destroy(&queue->mutex);
-    free(queue);
-}
-
-static void
 put(alchi_queue_t *queue, alchi_job_t *job, bool start)
 {
     pthread_mutex_lock(&queue->mutex);

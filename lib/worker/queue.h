@@ -27,8 +27,8 @@ typedef struct alchi_job {
 
 typedef struct alchi_queue alchi_queue_t;
 
+/** It lasts as long as the rank. */
 alchi_queue_t *alchi_queue_create(alchi_store_t *store);
-void alchi_queue_destroy(alchi_queue_t *queue);
 
 /** Takes the message over, also on failure. */
 int alchi_queue_load(alchi_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load, alch_error_t *err);

@@ -99,18 +99,6 @@ test_descriptors(void)
     }
 }
 
-static void
-test_info(void)
-{
-    CHECK_CODE(alchi_scalapack_info("PDGESVD", 0, &h.error), ALCH_OK);
-    CHECK_CODE(alchi_scalapack_info("PDGESVD", 3, &h.error), ALCH_ENUMERIC);
-    CHECK_TEXT("PDGESVD did not succeed: INFO is 3");
-    CHECK_CODE(alchi_scalapack_info("PDGESVD", -5, &h.error), ALCH_EINTERNAL);
-    CHECK_TEXT("argument 5");
-    CHECK_CODE(alchi_scalapack_info("PDGESVD", -807, &h.error), ALCH_EINTERNAL);
-    CHECK_TEXT("entry 7 of argument 8");
-}
-
 static double
 ramp(int64_t i, int64_t j, const void *context)
 {
@@ -214,7 +202,6 @@ main(int argc, char **argv)
     blacs = alchi_blacs_create(MPI_COMM_WORLD);
     test_contexts();
     test_descriptors();
-    test_info();
     test_relayout(41, 67, (alch_layout_t){ALCH_BLOCK_CYCLIC, 3, 5, h.size, 1},
                   (alch_layout_t){ALCH_BLOCK_CYCLIC, 7, 2, 1, h.size});
     test_relayout(3, 200, (alch_layout_t){ALCH_CIRC_CIRC, 0, 0, 0, 0}, (alch_layout_t){ALCH_MC_MR, 0, 0, 0, 0});
