@@ -170,7 +170,7 @@ on_error(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
 
     (void)frame;
     snprintf(text, sizeof text, "the driver refused the agent: %s", error->text ? error->text : "no reason given");
-    fail(agent, error->code ? (int)error->code : ALCH_EPROTO, text);
+    fail(agent, alchi_message_code(error), text);
 }
 
 static const struct {

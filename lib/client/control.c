@@ -80,10 +80,9 @@ alchi_control_fd(const alchi_control_t *control)
 int
 alchi_control_error(const Alchw__Error *message, alch_error_t *err)
 {
-    int code = message && message->code > 0 && message->code < 256 ? (int)message->code : ALCH_EPROTO;
     const char *text = message && message->text ? message->text : "an error without a text";
 
-    return alchi_error_rank(err, code, message ? message->rank : -1, "%s", text);
+    return alchi_error_rank(err, alchi_message_code(message), message ? message->rank : -1, "%s", text);
 }
 
 static struct timespec

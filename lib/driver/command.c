@@ -112,8 +112,7 @@ note_failure(alchi_command_t *command, int rank, const Alchw__Error *message)
 {
     if (command->failed++)
         return;
-    alchi_error_rank(&command->error,
-                     message && message->code > 0 && message->code < 256 ? (int)message->code : ALCH_EPROTO, rank, "%s",
+    alchi_error_rank(&command->error, alchi_message_code(message), rank, "%s",
                      message && message->text ? message->text : "the worker gave no reason");
     if (is_long(command))
         alchi_timer_start(&command->group->driver->timers, &command->timer,

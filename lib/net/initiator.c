@@ -23,11 +23,11 @@ typedef struct {
     alch_error_t *err;
 } handshake_t;
 
-/* The text of an error that the peer answered with; its code is believed as far as it is one. */
+/* The peer answered with an error. */
 static int
 refused(handshake_t *handshake, const Alchw__Error *error)
 {
-    int code = error->code > ALCH_OK && error->code <= ALCH_EPORT ? (int)error->code : ALCH_EPROTO;
+    int code = alchi_message_code(error);
     const char *text = error->text && error->text[0] ? error->text : alch_strerror(code);
 
     return alchi_error_set(handshake->err, code, "the server at %s refused the connection: %s", handshake->peer, text);

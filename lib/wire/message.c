@@ -83,3 +83,9 @@ alchi_message_free(void *message)
     if (message)
         protobuf_c_message_free_unpacked(message, NULL);
 }
+
+int
+alchi_message_code(const Alchw__Error *message)
+{
+    return message && message->code > 0 && message->code < 256 ? (int)message->code : ALCH_EPROTO;
+}

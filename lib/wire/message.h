@@ -104,4 +104,7 @@ int alchi_message_decode(unsigned type, const void *bytes, size_t size, Protobuf
 /** Free what alchi_message_decode() made. NULL is allowed. */
 void alchi_message_free(void *message);
 
+/** What an ERROR message says: its code if that is one (1..255), else ALCH_EPROTO, also without a message. */
+int alchi_message_code(const Alchw__Error *message);
+
 #endif

@@ -276,8 +276,8 @@ check_frame(const fetch_t *f, const alchi_frame_t *frame, const void *message, b
     const Alchw__Error *error = message;
 
     if (frame->type == ALCHI_ERROR)
-        return alchi_error_set(err, error && error->code > 0 && error->code < 256 ? (int)error->code : ALCH_EPROTO,
-                               "%s: %s", f->where, error && error->text ? error->text : "no reason was given");
+        return alchi_error_set(err, alchi_message_code(error), "%s: %s", f->where,
+                               error && error->text ? error->text : "no reason was given");
     if (frame->type != ALCHI_DATA_BLOCK || frame->id != f->flights[f->first].id || (message == NULL) != begun ||
         frame->payload == 0 || frame->payload > f->left ||
         !(frame->flags & ALCHI_FRAME_MORE) != (frame->payload == f->left))

@@ -220,6 +220,24 @@ START_TEST(dense_lists_fit)
 }
 END_TEST
 
+/* Codes of a newer peer are kept; what is no code is a fault of the peer's. */
+START_TEST(codes_of_errors)
+{
+    Alchw__Error error = ALCHW__ERROR__INIT;
+    static const struct {
+        uint32_t sent;
+        int code;
+    } rows[] = {{ALCH_OK, ALCH_EPROTO}, {ALCH_EINVAL, ALCH_EINVAL}, {ALCH_EDAMAGED, ALCH_EDAMAGED},
+                {255, 255},             {256, ALCH_EPROTO},         {UINT32_MAX, ALCH_EPROTO}};
+
+    unit_code(alchi_message_code(NULL), ALCH_EPROTO);
+    for (size_t k = 0; k < ALCHI_COUNT(rows); k++) {
+        error.code = rows[k].sent;
+        unit_code(alchi_message_code(&error), rows[k].code);
+    }
+}
+END_TEST
+
 START_TEST(impossible_size)
 {
     unit_code(alchi_message_decode(ALCHI_EMPTY, "", SIZE_MAX, &message), ALCH_EPROTO);
@@ -239,6 +257,7 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, unknown_fields_are_skipped);
     tcase_add_test(tcase, memory_is_bounded);
     tcase_add_test(tcase, dense_lists_fit);
+    tcase_add_test(tcase, codes_of_errors);
     tcase_add_test(tcase, impossible_size);
     suite_add_tcase(suite, tcase);
 }
