@@ -2,6 +2,7 @@
  * storage order, else chunk by chunk into a buffer and from there. */
 #include "client/transfer.h"
 #include "base/error.h"
+#include "wire/layout.h"
 
 /* Columns of fewer bytes are unpacked from a buffer: a system call for each costs more than a copy. */
 #define COLUMN_MIN ((size_t)32 << 10)
@@ -45,7 +46,7 @@ static int
 ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     Alchw__DataRead request = ALCHW__DATA_READ__INIT;
-    Alchw__Rect rect = ALCHW__RECT__INIT;
+    Alchw__Rect rect;
     Alchw__Axes axes;
     alchi_flight_t *flight;
     int code = ALCH_OK;
@@ -59,12 +60,8 @@ ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
         alchi_own_axes(lane->transfer->own, &axes);
         request.axes = &axes;
     }
-    rect.has_i = rect.has_j = rect.has_m = rect.has_n = true;
     while (code == ALCH_OK && alchi_lane_begin(lane, &flight)) {
-        rect.i = flight->piece.local.i;
-        rect.j = flight->piece.local.j;
-        rect.m = flight->piece.local.m;
-        rect.n = flight->piece.local.n;
+        alchi_wire_rect_out(&flight->piece.local, &rect);
         request.again = flight->tries;
         code = alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, flight->id, &request);
         *moved_p = true;

@@ -2,7 +2,7 @@
 #include "client/missing.h"
 #include "client/transfer.h"
 #include "base/error.h"
-#include "layout/plan.h"
+#include "wire/layout.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,7 @@ take(const inquiry_t *inquiry, const alch_rect_t *asked, Alchw__Rect **rects, si
      alch_error_t *err)
 {
     for (size_t k = 0; k < count; k++) {
-        const alch_rect_t rect = {rects[k]->i, rects[k]->j, rects[k]->m, rects[k]->n};
+        const alch_rect_t rect = alchi_wire_rect_in(rects[k]);
         const alch_rect_t within = {rect.i - asked->i, rect.j - asked->j, rect.m, rect.n};
 
         if (rect.i < 0 || rect.j < 0 || rect.m < 1 || rect.n < 1 || !alchi_rect_within(&within, asked->m, asked->n))
@@ -64,14 +64,10 @@ static int
 send_question(const inquiry_t *inquiry, const alch_rect_t *rect, alchi_deadline_t deadline)
 {
     Alchw__DataMissing ask = ALCHW__DATA_MISSING__INIT;
-    Alchw__Rect part = ALCHW__RECT__INIT;
+    Alchw__Rect part;
     int code;
 
-    part.has_i = part.has_j = part.has_m = part.has_n = true;
-    part.i = rect->i;
-    part.j = rect->j;
-    part.m = rect->m;
-    part.n = rect->n;
+    alchi_wire_rect_out(rect, &part);
     ask.has_matrix = ask.has_max = ask.has_version = true;
     ask.matrix = inquiry->matrix->facts.id;
     ask.version = inquiry->matrix->version;

@@ -1,6 +1,7 @@
 /* Writing: cut messages into chunks, pack those that do not lie in storage order, send, collect acknowledgements. */
 #include "client/transfer.h"
 #include "base/error.h"
+#include "wire/layout.h"
 
 /* Columns of fewer bytes are packed: the kernel takes a list of them more slowly than a copy takes. */
 #define COLUMN_MIN ((size_t)8 << 10)
@@ -38,12 +39,7 @@ static void
 announce(alchi_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *local, bool own)
 {
     alchw__data_write__init(&out->message);
-    alchw__rect__init(&out->rect);
-    out->rect.has_i = out->rect.has_j = out->rect.has_m = out->rect.has_n = true;
-    out->rect.i = local->i;
-    out->rect.j = local->j;
-    out->rect.m = local->m;
-    out->rect.n = local->n;
+    alchi_wire_rect_out(local, &out->rect);
     out->message.has_matrix = out->message.has_version = true;
     out->message.matrix = matrix->facts.id;
     out->message.version = matrix->version;

@@ -40,3 +40,20 @@ alchi_wire_axes_out(const int64_t rows[3], const int64_t cols[3], Alchw__Axes *m
     message->col_period = cols[1];
     message->col_first = cols[2];
 }
+
+alch_rect_t
+alchi_wire_rect_in(const Alchw__Rect *message)
+{
+    return (alch_rect_t){message->i, message->j, message->m, message->n};
+}
+
+void
+alchi_wire_rect_out(const alch_rect_t *rect, Alchw__Rect *message)
+{
+    alchw__rect__init(message);
+    message->has_i = message->has_j = message->has_m = message->has_n = true;
+    message->i = rect->i;
+    message->j = rect->j;
+    message->m = rect->m;
+    message->n = rect->n;
+}

@@ -1,6 +1,6 @@
 /**
  * @file wire/layout.h
- * Layouts and axes in messages and out of them.
+ * Layouts, axes and rectangles in messages and out of them.
  */
 #ifndef ALCHI_WIRE_LAYOUT_H
 #define ALCHI_WIRE_LAYOUT_H
@@ -16,5 +16,10 @@ void alchi_wire_layout_out(const alch_layout_t *layout, Alchw__Layout *message);
 
 /** Initializes the message. Each axis as {block, period, first}. */
 void alchi_wire_axes_out(const int64_t rows[3], const int64_t cols[3], Alchw__Axes *message);
+
+/** Any numbers: to be checked with alchi_rect_within(). */
+alch_rect_t alchi_wire_rect_in(const Alchw__Rect *message);
+/** Initializes the message. */
+void alchi_wire_rect_out(const alch_rect_t *rect, Alchw__Rect *message);
 
 #endif

@@ -168,15 +168,11 @@ static int
 ask_one(fetch_t *f, const alchi_common_t *common)
 {
     Alchw__DataRead request = ALCHW__DATA_READ__INIT;
-    Alchw__Rect rect = ALCHW__RECT__INIT;
+    Alchw__Rect rect;
     Alchw__Axes axes;
 
     to_axes(f->part, &axes);
-    rect.has_i = rect.has_j = rect.has_m = rect.has_n = true;
-    rect.i = common->local.i;
-    rect.j = common->local.j;
-    rect.m = common->local.m;
-    rect.n = common->local.n;
+    alchi_wire_rect_out(&common->local, &rect);
     request.has_matrix = request.has_version = request.has_written = true;
     request.matrix = f->part->id;
     request.version = f->part->version;

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/util.h"
+#include "wire/layout.h"
 
 #include <stdlib.h>
 
@@ -24,12 +25,7 @@ to_message(const alch_rect_t *rects, size_t count, size_t *made_p)
 
         if (!rect)
             break;
-        alchw__rect__init(rect);
-        rect->has_i = rect->has_j = rect->has_m = rect->has_n = true;
-        rect->i = rects[k].i;
-        rect->j = rects[k].j;
-        rect->m = rects[k].m;
-        rect->n = rects[k].n;
+        alchi_wire_rect_out(&rects[k], rect);
         list[k] = rect;
         *made_p = k + 1;
     }
@@ -64,7 +60,7 @@ look(const alchi_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch
 
     if (!ask->rect)
         return alchi_error_set(err, ALCH_EPROTO, "the request names no rectangle");
-    rect = (alch_rect_t){ask->rect->i, ask->rect->j, ask->rect->m, ask->rect->n};
+    rect = alchi_wire_rect_in(ask->rect);
     rc = alchi_conn_find(conn, ask->matrix, ask->version, &part, err);
     if (rc)
         return rc;

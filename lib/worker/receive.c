@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "wire/layout.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,7 @@ find_rect(const alchi_conn_t *conn, uint64_t matrix, uint32_t version, const Alc
 
     if (!from)
         return alchi_error_set(err, ALCH_EPROTO, "the request names no rectangle");
-    rect = (alch_rect_t){from->i, from->j, from->m, from->n};
+    rect = alchi_wire_rect_in(from);
     rc = alchi_conn_find(conn, matrix, version, &part, err);
     if (rc)
         return rc;

@@ -38,6 +38,19 @@ START_TEST(axes_travel)
 }
 END_TEST
 
+START_TEST(rectangles_travel)
+{
+    alch_rect_t rect = {1, 2, 3, 4}, back;
+    Alchw__Rect message;
+
+    alchi_wire_rect_out(&rect, &message);
+    ck_assert(message.has_i && message.has_j && message.has_m && message.has_n);
+    ck_assert(message.i == 1 && message.j == 2 && message.m == 3 && message.n == 4);
+    back = alchi_wire_rect_in(&message);
+    ck_assert(back.i == 1 && back.j == 2 && back.m == 3 && back.n == 4);
+}
+END_TEST
+
 void
 unit_suite(Suite *suite)
 {
@@ -46,5 +59,6 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, layouts_travel);
     tcase_add_test(tcase, what_no_layout_has_stays_so);
     tcase_add_test(tcase, axes_travel);
+    tcase_add_test(tcase, rectangles_travel);
     suite_add_tcase(suite, tcase);
 }
