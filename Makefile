@@ -92,7 +92,7 @@ $(LIB_A): $(LIB_OBJ) $(O)/files
 
 # A folder in plugins/ is a library; its own needs are in NAME.cflags and NAME.libs, if any, as the shell reads them.
 .SECONDEXPANSION:
-$(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.cflags plugins/$$*/*.libs) include/alchemist/plugin.h $(O)/flags
+$(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.cflags plugins/$$*/*.libs) $$(wildcard include/alchemist/*.h) $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
 	  $(if $(wildcard plugins/$*/$*.cflags),$(shell cat plugins/$*/$*.cflags 2>/dev/null)) \
 	  -o $@ $(wildcard plugins/$*/*.c) $(if $(wildcard plugins/$*/$*.libs),$(shell cat plugins/$*/$*.libs 2>/dev/null))
@@ -137,7 +137,7 @@ $(BENCH_BIN): $(O)/test/bench/%: $(O)/obj/test/bench/%.o $(LIB_A)
 	$(call say,BENCH)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -o $@ $(filter %.o,$^) $(LIB_A) $(TESTLIBS)
 $(O)/obj/test/mpi/%.o $(O)/obj/test/bench/bench_exchange.o: COMPILER = $(MPICC)
 $(O)/test/bench/bench_exchange: $(PROGRAM_OBJ)
-$(O)/test/plugins/%.so: $$(wildcard test/plugins/$$*/*.c test/plugins/$$*/*.libs) test/plugins/stub.h include/alchemist/plugin.h $(O)/flags
+$(O)/test/plugins/%.so: $$(wildcard test/plugins/$$*/*.c test/plugins/$$*/*.libs) test/plugins/stub.h $$(wildcard include/alchemist/*.h) $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
 	  -L$(@D) -o $@ $(wildcard test/plugins/$*/*.c) $(if $(wildcard test/plugins/$*/$*.libs),$(shell cat test/plugins/$*/$*.libs 2>/dev/null))
 $(O)/test/plugins/openmpi2.so: $(O)/test/plugins/openmpi_middle.so
