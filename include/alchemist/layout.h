@@ -22,7 +22,8 @@
 extern "C" {
 #endif
 
-#define ALCH_DEFAULT_BLOCK 64
+/** Rows and columns of a block: what ScaLAPACK's routines, taken together, are fastest with; transfers do not care. */
+#define ALCH_DEFAULT_BLOCK 32
 
 /** Named distributions. The values travel over the wire. */
 typedef enum {

@@ -5,7 +5,7 @@ import numpy as np
 DTYPES = ["float64", "float32", "complex128", "complex64"]
 # What a session of several workers may have: the default, a grid with idle workers, blocks that do not divide, and
 # what ScaLAPACK cannot use as it is.
-LAYOUTS = ["default", "block_cyclic(32,32,1,1)", "block_cyclic(33,33,2,1)", "block_cyclic(7,5)", "VC_STAR", "STAR_STAR",
+LAYOUTS = ["default", "block_cyclic(64,64,1,1)", "block_cyclic(33,33,2,1)", "block_cyclic(7,5)", "VC_STAR", "STAR_STAR",
            "MC_MR", "CIRC_CIRC"]
 
 

@@ -359,7 +359,7 @@ def test_relayout_is_told_and_its_absence_too(la, send, rng):
     a = random(rng, 70, 70)
     task = la.inv.submit(send(a, "VC_STAR"))
     task.result()
-    assert task.notes == ["linalg.inv: a: relaid out from VC_STAR to block_cyclic(64,64,1,3)"]
+    assert task.notes == ["linalg.inv: a: relaid out from VC_STAR to block_cyclic(32,32,1,3)"]
     for layout in ("default", "block_cyclic(32,32,1,2)"):
         task = la.inv.submit(send(a, layout))
         result = task.result()

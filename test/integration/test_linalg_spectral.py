@@ -13,7 +13,7 @@ from harness import Daemon, wait_for
 from linalg_session import als, daemon, la, rng, send  # noqa: F401
 from linalg_inputs import DTYPES, LAYOUTS, eps, graded, hilbert, orthogonal, positive, random, with_values
 
-N = 83  # blocks of 64, 24, 16, 7 and 5 do not divide it
+N = 83  # blocks of 32, 24, 16, 7 and 5 do not divide it
 # Bounds in eps, for matrices of order 100 to 400: rounding errors of n^2 operations add up like sqrt(n) to n.
 VALUES, RESIDUAL, ORTHOGONAL = 60, 300, 150
 

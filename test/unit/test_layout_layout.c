@@ -87,12 +87,12 @@ resolves(int p, alch_layout_t spec, int64_t mb, int64_t nb, int nprow, int npcol
 
 START_TEST(test_resolved)
 {
-    resolves(6, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 64, 64, 2, 3, 1);
-    resolves(7, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 64, 64, 1, 7, 1);
-    resolves(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 5, 0, 0, 0}, 5, 64, 2, 3, 1);
-    resolves(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 9, 3, 0}, 64, 9, 3, 2, 1);
-    resolves(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 2}, 64, 64, 3, 2, 1);
-    resolves(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 2, 2}, 64, 64, 2, 2, 1);
+    resolves(6, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 32, 32, 2, 3, 1);
+    resolves(7, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 32, 32, 1, 7, 1);
+    resolves(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 5, 0, 0, 0}, 5, 32, 2, 3, 1);
+    resolves(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 9, 3, 0}, 32, 9, 3, 2, 1);
+    resolves(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 2}, 32, 32, 3, 2, 1);
+    resolves(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 2, 2}, 32, 32, 2, 2, 1);
     resolves(6, (alch_layout_t){ALCH_MC_MR, 64, 9, 77, -1}, 1, 1, 2, 3, 1);
     resolves(6, (alch_layout_t){ALCH_MR_MC, 0, 0, 0, 0}, 1, 1, 3, 2, 1);
     resolves(6, (alch_layout_t){ALCH_MC_STAR, 0, 0, 0, 0}, 1, 1, 2, 1, 3);

@@ -2,7 +2,7 @@
 
 A layout is given by its name ("VC_STAR", any of Elemental's 14), as
 ``block_cyclic(mb, nb, nprow, npcol)`` for ScaLAPACK's, or as None for the
-default, ScaLAPACK's with blocks of 64 on the squarest grid.
+default, ScaLAPACK's with blocks of 32 on the squarest grid.
 """
 
 import ctypes as C
