@@ -38,6 +38,8 @@
 #define ALCHI_PAYLOAD_MAX (1u << 20)
 #define ALCHI_META_MAX (1u << 20)
 #define ALCHI_META_MAX_UNAUTHENTICATED 4096u
+/** In a DATA_BLOCK that says which of its entries are written: whoever may get one asks for no more. */
+#define ALCHI_MASK_ENTRIES (INT64_C(1) << 18)
 
 #define ALCHI_FRAME_MORE 1u  /* payload goes on in the next frame */
 #define ALCHI_FRAME_REPLY 2u /* answers a request */

@@ -15,7 +15,6 @@
 #define ALCHI_CONN_REPLIES 24 /* requests that wait for their answers to leave; then no more are read */
 #define ALCHI_CONN_SCRATCH ((size_t)256 << 10)
 #define ALCHI_CONN_RUNS 240   /* columns in one payload frame */
-#define ALCHI_MASK_ENTRIES (INT64_C(1) << 18) /* in a message that says which of them are written */
 
 typedef enum { ALCHI_CONN_HANDSHAKE, ALCHI_CONN_OPEN, ALCHI_CONN_CLOSING } alchi_conn_state_t;
 

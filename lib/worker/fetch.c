@@ -12,16 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLIGHTS 4                          /* messages that are asked for ahead */
-#define MESSAGE_ENTRIES (INT64_C(1) << 18) /* and as many as a worker says of whether they are written */
-#define DIRECT_MIN ((size_t)32 << 10)      /* shorter runs are cheaper received together and copied */
+#define FLIGHTS 4                     /* messages that are asked for ahead */
+#define DIRECT_MIN ((size_t)32 << 10) /* shorter runs are cheaper received together and copied */
 #define CONNECT_MS 10000
 #define LOOK_MS 200 /* how soon a cancel is seen */
-
-typedef struct {
-    uint64_t id;
-    alchi_common_t common; /* side a: this part */
-} flight_t;
 
 typedef struct {
     const alchi_fetch_env_t *env;
@@ -38,9 +32,9 @@ typedef struct {
     alchi_deadline_t deadline;
     alchi_common_cutter_t cutter;
     bool exhausted;
-    flight_t flights[FLIGHTS]; /* a ring: answers come in the order of the requests */
+    alchi_common_t flights[FLIGHTS]; /* side a: this part; a ring: answers come in the order of the requests */
     int first, count;
-    uint64_t last_id;
+    uint64_t last_id; /* ids are consecutive */
     /* with the message that arrives */
     alchi_cross_t cross;
     size_t left;  /* bytes of it */
@@ -179,8 +173,8 @@ ask_one(fetch_t *f, const alchi_common_t *common)
     request.written = !f->ask->complete;
     request.rect = &rect;
     request.axes = &axes;
-    f->flights[(f->first + f->count++) % FLIGHTS] = (flight_t){++f->last_id, *common};
-    return alchi_channel_send(f->channel, ALCHI_DATA_READ, 0, f->last_id, &request);
+    f->flights[(f->first + f->count++) % FLIGHTS] = *common;
+    return alchi_channel_send(f->channel, ALCHI_DATA_READ, 0, ++f->last_id, &request);
 }
 
 static int
@@ -274,8 +268,8 @@ check_frame(const fetch_t *f, const alchi_frame_t *frame, const void *message, b
     if (frame->type == ALCHI_ERROR)
         return alchi_error_set(err, alchi_message_code(error), "%s: %s", f->where,
                                error && error->text ? error->text : "no reason was given");
-    if (frame->type != ALCHI_DATA_BLOCK || frame->id != f->flights[f->first].id || (message == NULL) != begun ||
-        frame->payload == 0 || frame->payload > f->left ||
+    if (frame->type != ALCHI_DATA_BLOCK || frame->id != f->last_id - (uint64_t)f->count + 1 ||
+        (message == NULL) != begun || frame->payload == 0 || frame->payload > f->left ||
         !(frame->flags & ALCHI_FRAME_MORE) != (frame->payload == f->left))
         return alchi_error_set(err, ALCH_EPROTO, "%s sent a %s that was not asked for", f->where,
                                alchi_message_name(frame->type));
@@ -375,7 +369,7 @@ begin_message(fetch_t *f, const alchi_common_t *common)
 static int
 take_message(fetch_t *f, alch_error_t *err)
 {
-    const alchi_common_t *common = &f->flights[f->first].common;
+    const alchi_common_t *common = &f->flights[f->first];
     ProtobufCMessage *block = NULL;
     int code = ALCH_OK;
 
@@ -409,7 +403,7 @@ take_message(fetch_t *f, alch_error_t *err)
 static bool
 meet(fetch_t *f)
 {
-    int64_t m = f->from.m, n = f->from.n, limit = MESSAGE_ENTRIES;
+    int64_t m = f->from.m, n = f->from.n, limit = ALCHI_MASK_ENTRIES;
     alchi_intersect_t rows, cols;
     alchi_axis_t row_axis, col_axis;
     int replica, row, col;
