@@ -6,6 +6,7 @@
 #include "driver/token.h"
 #include "driver/watch.h"
 #include "net/connfile.h"
+#include <alchemist/session.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +126,7 @@ start(guest_t *guest, alch_error_t *err)
     char text[300];
     int code;
 
-    if ((code = alchi_address_parse(options->join, 24960, &address, err)) ||
+    if ((code = alchi_address_parse(options->join, ALCH_DEFAULT_PORT, &address, err)) ||
         (code = alchi_watch_start(&guest->watch, &guest->loop, (int)options->owner_pid, err)) ||
         (code = authenticate(options, &address, &channel, err)))
         return code;

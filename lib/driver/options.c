@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "net/address.h"
+#include <alchemist/session.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +13,13 @@
 
 #define MIB (INT64_C(1) << 20)
 #define AT(member) offsetof(alchi_options_t, member)
+#define TEXT(number) #number
+#define TEXT_OF(macro) TEXT(macro)
 
 /* name, type, value, default, unit, text, member, lowest, highest */
 static const alchi_option_t table[] = {
     {"workers", ALCHI_OPTION_INT, "N", "3", "slots", "worker slots of this host", AT(workers), 1, 4096},
-    {"port", ALCHI_OPTION_INT, "P", "24960", NULL,
+    {"port", ALCHI_OPTION_INT, "P", TEXT_OF(ALCH_DEFAULT_PORT), NULL,
      "port of the driver; slot i has port P+i; 0: any free ports (for an agent, slot i has port P+i of its own host)",
      AT(port), 0, 65534},
     {"bind", ALCHI_OPTION_TEXT, "ADDR", "127.0.0.1", NULL, "address to listen at; beyond loopback only with --insecure",
@@ -120,7 +123,7 @@ check(const alchi_options_t *options, alch_error_t *err)
                                "bind to 127.0.0.1, or add --insecure on a trusted network",
                                options->bind);
     if (options->join) {
-        if ((code = alchi_address_parse(options->join, 24960, &address, err)))
+        if ((code = alchi_address_parse(options->join, ALCH_DEFAULT_PORT, &address, err)))
             return code;
         if (!stays_here(address.host) && !options->insecure)
             return alchi_error_set(err, ALCH_EPERM,

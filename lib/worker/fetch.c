@@ -8,6 +8,7 @@
 #include "pack/cross.h"
 #include "wire/layout.h"
 
+#include <alchemist/session.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,7 +90,7 @@ broken(const fetch_t *f, int code, alch_error_t *err)
 static int
 check_source(const fetch_t *f, const Alchw__Source *source, alchi_address_t *address, alch_error_t *err)
 {
-    int code = alchi_address_parse(f->env->driver_address, 24960, address, err);
+    int code = alchi_address_parse(f->env->driver_address, ALCH_DEFAULT_PORT, address, err);
 
     if (code)
         return code;

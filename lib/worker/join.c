@@ -5,6 +5,7 @@
 #include "net/address.h"
 #include "net/auth.h"
 
+#include <alchemist/session.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +105,7 @@ alchi_join_driver(const Alchw__WorkerConfig *config, alchi_channel_t **channel_p
     char name[32];
     int fd, rc;
 
-    rc = alchi_address_parse(config->driver_address, 24960, &address, err);
+    rc = alchi_address_parse(config->driver_address, ALCH_DEFAULT_PORT, &address, err);
     if (!rc)
         rc = alchi_connect(&address, deadline, &fd, err);
     if (rc)
