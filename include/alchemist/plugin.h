@@ -32,6 +32,7 @@ extern "C" {
 #endif
 
 #define ALCH_PLUGIN_ABI 1
+#define ALCH_DATA_NAME_MAX 256 /**< bytes of a file's name, with its NUL */
 #define ALCH_PLUGIN_SYMBOL "alch_plugin"
 
 /** A distributed matrix as a library sees it. */
@@ -183,15 +184,18 @@ struct alch_host {
     int (*layout_parse)(alch_call_t *call, const char *text, alch_layout_t *layout_p);
     char *(*layout_format)(const alch_layout_t *layout, char *text, size_t size);
     /**
-     * The file that a client names, if the operator lets clients reach it (alchemistd --data-dir). A library opens no
-     * other. Relative paths are relative to the first of these directories. Links and ".." are followed before it is
-     * decided where the file lies. Not collective: agree() on the result.
-     * @param for_writing    the file may be missing, its directory may not
-     * @param[out] resolved  the absolute path, without links; written on success only
+     * The file that a client names, if the operator lets clients reach it (alchemistd --data-dir): the directory that it
+     * lies in, open, and its name there. A library opens no other file, and this one by openat(dir, name, O_NOFOLLOW)
+     * or through a descriptor that it got so ("/proc/self/fd/N"): then nobody who changes names or links meanwhile
+     * leads it elsewhere. Relative paths are relative to the first of the directories; links and ".." are followed
+     * before it is decided where the file lies. Not collective: agree() on the result.
+     * @param for_writing  the file may be missing, its directory may not
+     * @param[out] dir_p   descriptor of the directory (O_PATH), to be closed; written on success only
+     * @param[out] name    without slashes, ALCH_DATA_NAME_MAX bytes
      * @return ALCH_OK; ALCH_EPERM outside, or no directory is allowed; ALCH_ENOENT; ALCH_EINVAL no regular file;
-     *         ALCH_ELIMIT longer than `size`
+     *         ALCH_ESYSTEM no descriptor
      */
-    int (*data_path)(alch_call_t *call, const char *path, bool for_writing, char *resolved, size_t size);
+    int (*data_file)(alch_call_t *call, const char *path, bool for_writing, int *dir_p, char *name);
     /**
      * A remark or a warning that goes to the client with the results: alch_task_note(). Rank 0's count, on the others
      * it does nothing; so do more than ALCH_NOTES_MAX. A failed task has its error alone. Not collective.
@@ -202,6 +206,23 @@ struct alch_host {
      *  @collective yes */
     int (*matrix_create_unset)(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
                                alch_dmatrix_t **matrix_p);
+    /**
+     * Which entries of a rectangle a rank has: they are one rectangle of its block, maybe an empty one. The block may
+     * be another rank's: of it only the layout, dtype, myrow and mycol count. Not collective, MT-Safe, as the next two.
+     * @param[out] share_p  first local row and column, rows, columns
+     */
+    void (*block_share)(const alch_block_t *block, const alch_rect_t *rect, alch_rect_t *share_p);
+    /**
+     * Copy these entries from a buffer with the whole rectangle into column-major memory: a message, or the block itself.
+     * @param buffer  entry (rect->i + i, rect->j + j) is at i * row_stride + j * col_stride, in entries
+     * @param packed  where the first entry of the share goes
+     * @param ld      entries between its columns
+     */
+    void (*block_pack)(const alch_block_t *block, const alch_rect_t *rect, const void *buffer, int64_t row_stride,
+                       int64_t col_stride, void *packed, int64_t ld);
+    /** The other way: entries of the rectangle that others have are left alone. */
+    void (*block_unpack)(const alch_block_t *block, const alch_rect_t *rect, const void *packed, int64_t ld,
+                         void *buffer, int64_t row_stride, int64_t col_stride);
 };
 
 /** One operation. */
@@ -248,10 +269,14 @@ typedef struct {
     {(uint32_t)sizeof(size_t), (uint32_t)sizeof(MPI_Comm), (uint32_t)sizeof(MPI_Status), MPI_VERSION,      \
      ALCH_MPI_FAMILY}
 
+/** Visible in spite of -fvisibility=hidden. */
+#define ALCH_PLUGIN_EXPORT __attribute__((visibility("default")))
+
 typedef const alch_plugin_t *alch_plugin_f(void);
 
-/** Declares what a library exports: put `__attribute__((visibility("default")))` on the definition. */
-#define ALCH_PLUGIN_EXPORT __attribute__((visibility("default")))
+/** What a library defines, and all that it need export: returns its description, which stays where it is. In C++ this
+ *  declaration gives the definition its C name. */
+ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
 
 #ifdef __cplusplus
 }

@@ -69,8 +69,9 @@ refuse_openmpi(const walk_t *walk, int parent, const char *name, alch_error_t *e
     char chain[ALCH_ERROR_TEXT_MAX / 2];
 
     describe_chain(walk, parent, chain, sizeof(chain));
-    return alchi_error_set(err, ALCH_EPLUGIN, "%s needs Open MPI (%s)%s: this worker runs MPICH", walk->nodes[0].path,
-                           name, chain);
+    return alchi_error_set(err, ALCH_EPLUGIN,
+                           "%s needs Open MPI (%s)%s: this worker runs MPICH; compile it with mpicc.mpich",
+                           walk->nodes[0].path, name, chain);
 }
 
 static bool

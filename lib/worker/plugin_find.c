@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Append to a text that may be cut. */
 static void append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -76,19 +77,32 @@ within(const char *real, const char *dir)
     bool inside;
 
     /* The root directory's own name ends in the slash that others lack. */
-    inside = length && strncmp(real, real_dir, length) == 0 && (real[length] == '/' || length == 1);
+    inside = length && strncmp(real, real_dir, length) == 0 && (real[length] == '/' || !real[length] || length == 1);
     free(real_dir);
     return inside;
 }
 
+/* What everybody may write is everybody's code. */
 static int
-check_listed(char *const *dirs, size_t dir_count, const char *asked, const char *real, alch_error_t *err)
+check_mode(const char *real, alch_error_t *err)
+{
+    struct stat facts;
+
+    if (stat(real, &facts) == 0 && S_ISREG(facts.st_mode) && (facts.st_mode & S_IWOTH))
+        return alchi_error_set(err, ALCH_EPERM,
+                               "library %s may be written by everybody (mode %04o): chmod o-w it first", real,
+                               (unsigned)facts.st_mode & 07777);
+    return ALCH_OK;
+}
+
+static int
+check_allowed(char *const *dirs, size_t dir_count, const char *asked, const char *real, alch_error_t *err)
 {
     char listed[ALCH_ERROR_TEXT_MAX / 2];
 
     for (size_t k = 0; k < dir_count; k++)
         if (within(real, dirs[k]))
-            return ALCH_OK;
+            return check_mode(real, err);
     describe_dirs(listed, sizeof(listed), dirs, dir_count, false);
     return alchi_error_set(err, ALCH_EPERM,
                            "library %s lies at %s, which is in none of the listed directories: %s "
@@ -137,7 +151,7 @@ find_by_name(char *const *dirs, size_t dir_count, const char *name, char **real_
         describe_dirs(held, sizeof(held), dirs, dir_count, true);
         return alchi_error_set(err, ALCH_ENOENT, "no library '%s': %s (--plugin-dir)", name, held);
     }
-    code = check_listed(dirs, dir_count, name, real, err);
+    code = check_allowed(dirs, dir_count, name, real, err);
     if (code)
         free(real);
     else
@@ -156,9 +170,9 @@ alchi_plugin_find(char *const *dirs, size_t dir_count, const char *name, const c
         return find_by_name(dirs, dir_count, name, real_p, err);
     real = realpath(path, NULL);
     if (!real)
-        return alchi_error_set(err, errno == ENOMEM ? ALCH_ENOMEM : ALCH_ENOENT, "no library at %s: %s", path,
-                               strerror(errno));
-    code = check_listed(dirs, dir_count, path, real, err);
+        return alchi_error_set(err, errno == ENOMEM ? ALCH_ENOMEM : ALCH_ENOENT, "no library at %s: %s%s", path,
+                               strerror(errno), path[0] == '/' ? "" : "; give an absolute path on the workers' host");
+    code = check_allowed(dirs, dir_count, path, real, err);
     if (code)
         free(real);
     else

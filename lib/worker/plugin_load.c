@@ -18,7 +18,9 @@ static int
 check_sizes(const char *path, const alch_plugin_t *plugin, alch_error_t *err)
 {
     if (plugin->abi != ALCH_PLUGIN_ABI)
-        return alchi_error_set(err, ALCH_EPLUGIN, "%s was built for plugin ABI %" PRIu32 ": this worker has ABI %d",
+        return alchi_error_set(err, ALCH_EPLUGIN,
+                               "%s was built for plugin ABI %" PRIu32 ": this worker has ABI %d; "
+                               "compile it with this server's <alchemist/plugin.h>",
                                path, plugin->abi, ALCH_PLUGIN_ABI);
     if (plugin->struct_size != sizeof(*plugin))
         return alchi_error_set(err, ALCH_EPLUGIN, "%s describes itself in %zu bytes: this worker expects %zu", path,
@@ -110,6 +112,22 @@ describe(const char *path, alchi_module_t *module, alch_error_t *err)
     return code;
 }
 
+/* What the dynamic linker said, without the path that it begins with, and what to do about it. */
+static int
+refuse_object(const char *real, const char *why, alch_error_t *err)
+{
+    size_t length = strlen(real);
+    const char *hint = "";
+
+    if (strncmp(why, real, length) == 0 && strncmp(why + length, ": ", 2) == 0)
+        why += length + 2;
+    if (strstr(why, "undefined symbol"))
+        hint = "; link the library that defines it";
+    else if (strstr(why, "cannot open shared object file"))
+        hint = "; link with -Wl,-rpath,DIR to say where it lies";
+    return alchi_error_set(err, ALCH_EPLUGIN, "%s cannot be loaded: %s%s", real, why, hint);
+}
+
 static int
 open_object(const char *real, alchi_module_t *module, alch_error_t *err)
 {
@@ -118,10 +136,11 @@ open_object(const char *real, alchi_module_t *module, alch_error_t *err)
 
     module->object = dlopen(real, RTLD_NOW | RTLD_LOCAL);
     if (!module->object)
-        return alchi_error_set(err, ALCH_EPLUGIN, "%s cannot be loaded: %s", real, dlerror());
+        return refuse_object(real, dlerror(), err);
     symbol = dlsym(module->object, ALCH_PLUGIN_SYMBOL);
     if (!symbol)
-        return alchi_error_set(err, ALCH_EPLUGIN, "%s does not export %s()", real, ALCH_PLUGIN_SYMBOL);
+        return alchi_error_set(err, ALCH_EPLUGIN, "%s does not export %s(), as <alchemist/plugin.h> declares it", real,
+                               ALCH_PLUGIN_SYMBOL);
     /* ISO C has no conversion from object to function pointers; POSIX has. */
     memcpy(&entry, &symbol, sizeof(entry));
     module->plugin = entry();

@@ -10,7 +10,8 @@
  *
  * @param path    "" or NULL: by name
  * @param[out] real_p  real path, owned by the caller
- * @return ALCH_OK, ALCH_EINVAL (no name), ALCH_ENOENT (lists directories and what they hold), ALCH_EPERM
+ * @return ALCH_OK, ALCH_EINVAL (no name), ALCH_ENOENT (lists directories and what they hold), ALCH_EPERM (in none of the
+ *         directories, or a file that everybody may write)
  */
 int alchi_plugin_find(char *const *dirs, size_t dir_count, const char *name, const char *path, char **real_p,
                       alch_error_t *err);

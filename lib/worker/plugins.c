@@ -83,6 +83,7 @@ check_same(const alchi_plugins_t *plugins, const alchi_module_t *module, alch_er
 static int
 run_init(alchi_plugins_t *plugins, alchi_module_t *module, alch_error_t *err)
 {
+    alch_error_t why = {ALCH_OK, -1, ""};
     alchi_call_t call;
     int code;
 
@@ -91,9 +92,9 @@ run_init(alchi_plugins_t *plugins, alchi_module_t *module, alch_error_t *err)
     code = alchi_call_init(&call, plugins, module, NULL, NULL, NULL, err);
     if (code)
         return code;
-    code = alchi_call_verdict(&call, module->plugin->init(&call.call), err);
+    code = alchi_call_verdict(&call, module->plugin->init(&call.call), &why);
     alchi_call_fini(&call);
-    return code;
+    return code ? alchi_error_rank(err, code, why.rank, "%s: init: %s", module->path, why.text) : ALCH_OK;
 }
 
 /* The steps after each rank has the object in hand; all of them are collective. */

@@ -93,8 +93,6 @@ static const alch_plugin_t plugin = {
     .fini = fini,
 };
 
-ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
-
 const alch_plugin_t *
 alch_plugin(void)
 {

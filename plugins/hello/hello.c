@@ -61,9 +61,7 @@ static const alch_plugin_t plugin = {
     .operation_count = sizeof(operations) / sizeof(*operations),
 };
 
-/* The one symbol that a library exports. */
-ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
-
+/* The one symbol that a library exports: plugin.h declares it. */
 const alch_plugin_t *
 alch_plugin(void)
 {

@@ -12,8 +12,6 @@ static const linalg_area_t *const areas[] = {
     &linalg_randomized,    &linalg_components, &linalg_exponential,   &linalg_absent,
 };
 
-ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
-
 const alch_plugin_t *
 alch_plugin(void)
 {

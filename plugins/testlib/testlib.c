@@ -29,8 +29,6 @@ static const alch_plugin_t plugin = {
     .operation_count = sizeof(operations) / sizeof(*operations),
 };
 
-ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
-
 const alch_plugin_t *
 alch_plugin(void)
 {

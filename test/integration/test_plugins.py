@@ -2,8 +2,10 @@
 
 import inspect
 import os
+import pathlib
 import pydoc
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,17 +13,18 @@ import pytest
 import alchemist
 from harness import BUILD
 
+TOP = pathlib.Path(__file__).parents[2]
 PLUGINS = BUILD / "plugins"
 TEST = BUILD / "test" / "plugins"
 
 
 @pytest.mark.parametrize("name, text", [
-    ("wrongabi", r"ABI"),
+    ("wrongabi", r"ABI.*compile it with this server's <alchemist/plugin.h>"),
     ("wrongsize", r"size"),
     ("wrongmpi", r"MPICH.*Open MPI|Open MPI.*MPICH"),
     ("nosymbol", r"alch_plugin"),
     ("badsignature", r"signature|expected"),
-    ("openmpi1", r"Open MPI"),
+    ("openmpi1", r"Open MPI.*mpicc\.mpich"),
     ("openmpi2", r"Open MPI"),
     ("misnamed", r"misnamed"),
 ])
@@ -47,6 +50,43 @@ def test_paths(als, tmp_path):
     for name in ("", "../testlib", "a/b", "x" * 5000, "nul\0"[:3]):
         with pytest.raises(alchemist.AlchemistError):
             als.load_library(name)
+
+
+def compiled(directory, name, change, *flags):
+    """plugins/hello with another name and a change: a library that somebody has just written."""
+    source = (TOP / "plugins" / "hello" / "hello.c").read_text().replace('.name = "hello"', f'.name = "{name}"')
+    (directory / f"{name}.c").write_text(change(source))
+    subprocess.run(["mpicc.mpich", "-shared", "-fPIC", f"-I{TOP / 'include'}", "-o", directory / f"{name}.so",
+                    directory / f"{name}.c", *flags], check=True)
+
+
+def test_refusals_say_what_to_do(own_daemon, tmp_path):
+    missing = tmp_path / "missing"
+    missing.mkdir()
+    (tmp_path / "other.c").write_text("int other(void) { return 1; }")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", missing / "libother.so", tmp_path / "other.c"], check=True)
+    calls_other = lambda text: text.replace("int one = 1", "extern int other(void); int one = other()")
+    fails = ("static int start(alch_call_t *call) { return call->rank == 1 ? call->host->fail(call, ALCH_ENOENT, "
+             '"no licence") : ALCH_OK; }\nstatic const alch_plugin_t plugin = {.init = start,')
+    compiled(tmp_path, "undefined", calls_other)
+    compiled(tmp_path, "unfound", calls_other, f"-L{missing}", "-lother")
+    compiled(tmp_path, "found", calls_other, f"-L{missing}", "-lother", f"-Wl,-rpath,{missing}")
+    compiled(tmp_path, "unstarted", lambda text: text.replace("static const alch_plugin_t plugin = {", fails))
+    compiled(tmp_path, "shared", lambda text: text)
+    (tmp_path / "shared.so").chmod(0o757)
+    daemon = own_daemon(2, "--plugin-dir", str(tmp_path))
+    with daemon.connect(workers=2) as als:
+        for name, text in (("undefined", "undefined symbol: other; link the library that defines it"),
+                           ("unfound", r"libother\.so: cannot open.*-Wl,-rpath"),
+                           ("unstarted", r"unstarted\.so: init: no licence"),
+                           ("shared", r"written by everybody \(mode 0757\): chmod o-w")):
+            with pytest.raises(alchemist.AlchemistError, match=text):
+                als.load_library(name)
+        with pytest.raises(alchemist.PluginError, match="is not a file"):
+            als.load_library("found", tmp_path)
+        with pytest.raises(alchemist.NotFoundError, match="absolute path on the workers' host"):
+            als.load_library("found", "found.so")
+        assert "2 workers" in als.load_library("found").hello("there")
 
 
 def test_a_file_that_is_no_library(own_daemon, tmp_path):

@@ -21,8 +21,6 @@ static const alch_plugin_t plugin = {
     .operation_count = 1,
 };
 
-ALCH_PLUGIN_EXPORT const alch_plugin_t *alch_plugin(void);
-
 const alch_plugin_t *
 alch_plugin(void)
 {
