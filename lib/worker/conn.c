@@ -56,14 +56,18 @@ forget_responder(alchi_conn_t *conn)
 }
 
 alchi_reply_t *
-alchi_reply_create(alchi_conn_t *conn)
+alchi_reply_create(alchi_conn_t *conn, uint64_t id, unsigned type)
 {
     alchi_reply_t *reply = conn->spare;
 
-    if (!reply)
-        return calloc(1, sizeof *reply);
-    LL_DELETE(conn->spare, reply);
-    memset(reply, 0, sizeof *reply);
+    if (reply)
+        LL_DELETE(conn->spare, reply);
+    else
+        reply = malloc(sizeof *reply);
+    if (reply)
+        *reply = (alchi_reply_t){.id = id, .type = type, .error.rank = -1};
+    else
+        alchi_log(ALCHI_LOG_ERROR, "data connection from %s closed: out of memory", conn->peer);
     return reply;
 }
 

@@ -136,8 +136,8 @@ void alchi_conn_unshare(alchi_conn_t *conn);
 
 /** Queue an answer. It is taken over. */
 void alchi_conn_answer(alchi_conn_t *conn, alchi_reply_t *reply);
-/** An empty answer. NULL: out of memory. */
-alchi_reply_t *alchi_reply_create(alchi_conn_t *conn);
+/** An empty answer to the request `id`. NULL: out of memory, logged: the connection is of no more use. */
+alchi_reply_t *alchi_reply_create(alchi_conn_t *conn, uint64_t id, unsigned type);
 /** An answer is not needed any more: its reference goes, its memory serves the next one. NULL is allowed. */
 void alchi_reply_done(alchi_conn_t *conn, alchi_reply_t *reply);
 

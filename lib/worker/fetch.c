@@ -448,11 +448,8 @@ read_all(fetch_t *f, alch_error_t *err)
         if (meet(f))
             code = read_source(f, err);
     }
-    if (!code && f->ask->complete) {
-        pthread_mutex_lock(&f->part->mutex);
-        alchi_region_fill(f->part->region);
-        pthread_mutex_unlock(&f->part->mutex);
-    }
+    if (!code && f->ask->complete)
+        alchi_part_fill(f->part);
     return code;
 }
 

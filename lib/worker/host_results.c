@@ -226,9 +226,7 @@ bind_matrix(alchi_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDone *d
 
     if (!description)
         return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", call->call.function);
-    pthread_mutex_lock(&matrix->part->mutex);
-    alchi_region_fill(matrix->part->region);
-    pthread_mutex_unlock(&matrix->part->mutex);
+    alchi_part_fill(matrix->part);
     code = alchi_store_name(call->plugins->env.store, matrix->part, matrix->result, err);
     if (code)
         alchi_message_free(description);

@@ -82,14 +82,11 @@ look(const alchi_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch
 int
 alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask)
 {
-    alchi_reply_t *reply = alchi_reply_create(conn);
+    alchi_reply_t *reply = alchi_reply_create(conn, frame->id, ALCHI_DATA_REGIONS);
     list_t list;
 
     if (!reply)
         return ALCH_ENOMEM;
-    reply->id = frame->id;
-    reply->type = ALCHI_DATA_REGIONS;
-    reply->error.rank = -1;
     if (look(conn, ask, &list, &reply->error))
         reply->type = ALCHI_ERROR;
     else if (!(reply->regions = make_regions(&list))) {

@@ -2,7 +2,6 @@
 #include "worker/conn.h"
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/util.h"
 #include "wire/layout.h"
 
@@ -13,21 +12,6 @@
 #define DIRECT_MIN ((size_t)2 << 10) /* shorter columns are cheaper received together and copied */
 #define SHARED_STEP ((size_t)64 << 10) /* then the client may write there again */
 #define RUNS 128 /* columns that are received at once */
-
-static alchi_reply_t *
-reply_create(alchi_conn_t *conn, uint64_t id, unsigned type)
-{
-    alchi_reply_t *reply = alchi_reply_create(conn);
-
-    if (!reply) {
-        alchi_log(ALCHI_LOG_ERROR, "data connection from %s closed: out of memory", conn->peer);
-        return NULL;
-    }
-    reply->id = id;
-    reply->type = type;
-    reply->error.rank = -1;
-    return reply;
-}
 
 int
 alchi_conn_find(const alchi_conn_t *conn, uint64_t matrix, uint32_t version, alchi_part_t **part_p, alch_error_t *err)
@@ -121,7 +105,7 @@ begin_write(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataWri
     alchi_incoming_t *in = &conn->in;
     int rc;
 
-    in->reply = reply_create(conn, frame->id, ALCHI_DATA_ACK);
+    in->reply = alchi_reply_create(conn, frame->id, ALCHI_DATA_ACK);
     if (!in->reply)
         return ALCH_ENOMEM;
     in->active = true;
@@ -179,7 +163,7 @@ begin_read(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataRead
 
     if (frame->payload > 0 || frame->flags & ALCHI_FRAME_MORE)
         return alchi_conn_refuse(conn, ALCH_EPROTO, "a DATA_READ with payload");
-    reply = reply_create(conn, frame->id, ALCHI_DATA_BLOCK);
+    reply = alchi_reply_create(conn, frame->id, ALCHI_DATA_BLOCK);
     if (!reply)
         return ALCH_ENOMEM;
     rc = find_rect(conn, read->matrix, read->version, read->rect, read->axes, &reply->part, &rect, &set, &reply->error);
@@ -204,7 +188,7 @@ begin_read(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataRead
 static int
 begin_ping(alchi_conn_t *conn, const alchi_frame_t *frame)
 {
-    alchi_reply_t *reply = reply_create(conn, frame->id, ALCHI_EMPTY);
+    alchi_reply_t *reply = alchi_reply_create(conn, frame->id, ALCHI_EMPTY);
 
     if (!reply)
         return ALCH_ENOMEM;

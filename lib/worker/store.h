@@ -91,6 +91,8 @@ int alchi_store_covered(alchi_store_t *store, alchi_part_t *part, const alch_rec
 /** Count a rectangle of the part as written, if that may still be.
  *  @return ALCH_OK, ALCH_ENOMEM, or as alchi_store_may_write() */
 int alchi_store_written(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err);
+/** All of a part is written: of one that nobody else writes. */
+void alchi_part_fill(alchi_part_t *part);
 
 /** How errors name this rank: "worker 3 (rank 1)"; before that "worker rank 1". Before other threads exist. */
 void alchi_store_set_slot(alchi_store_t *store, int slot);

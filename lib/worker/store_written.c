@@ -23,6 +23,14 @@ alchi_store_written(alchi_store_t *store, alchi_part_t *part, const alch_rect_t 
     return alchi_store_may_write(store, part, err);
 }
 
+void
+alchi_part_fill(alchi_part_t *part)
+{
+    pthread_mutex_lock(&part->mutex);
+    alchi_region_fill(part->region);
+    pthread_mutex_unlock(&part->mutex);
+}
+
 /* "rows 50..99 of column 0": the first run of a missing local rectangle that is contiguous in the matrix. */
 static char *
 describe_missing(const alchi_part_t *part, const alch_rect_t *missing, char *text, size_t size)

@@ -80,9 +80,7 @@ publish(const transform_t *t, alch_error_t *err)
 {
     alchi_store_t *store = t->plugins->env.store;
 
-    pthread_mutex_lock(&t->to->mutex);
-    alchi_region_fill(t->to->region);
-    pthread_mutex_unlock(&t->to->mutex);
+    alchi_part_fill(t->to);
     return t->ask->in_place ? alchi_store_replace(store, t->from, t->to, err)
                             : alchi_store_name(store, t->to, t->ask->result->id, err);
 }
