@@ -332,5 +332,8 @@ const alch_host_t alchi_host = {
     .matrix_name = alchi_matrix_name,
     .layout_parse = alchi_layout_parse,
     .layout_format = alch_layout_format,
-    .data_path = alchi_data_path,
+    .data_file = alchi_data_file,
+    .block_share = alchi_block_share,
+    .block_pack = alchi_block_pack,
+    .block_unpack = alchi_block_unpack,
 };

@@ -131,7 +131,14 @@ void alchi_matrix_name(alch_call_t *call, alch_dmatrix_t *matrix, const char *na
 int alchi_layout_parse(alch_call_t *call, const char *text, alch_layout_t *layout_p);
 
 /* host_path.c */
-int alchi_data_path(alch_call_t *call, const char *asked, bool for_writing, char *resolved, size_t size);
+int alchi_data_file(alch_call_t *call, const char *asked, bool for_writing, int *dir_p, char *name);
+
+/* host_block.c */
+void alchi_block_share(const alch_block_t *block, const alch_rect_t *rect, alch_rect_t *share_p);
+void alchi_block_pack(const alch_block_t *block, const alch_rect_t *rect, const void *buffer, int64_t row_stride,
+                      int64_t col_stride, void *packed, int64_t ld);
+void alchi_block_unpack(const alch_block_t *block, const alch_rect_t *rect, const void *packed, int64_t ld, void *buffer,
+                        int64_t row_stride, int64_t col_stride);
 
 /** Attach a matrix to a call. @return NULL: out of memory, and the part's reference is the caller's */
 alch_dmatrix_t *alchi_matrix_attach(alchi_call_t *call, alchi_part_t *part, bool argument);

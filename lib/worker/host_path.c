@@ -3,12 +3,14 @@
 #include "worker/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool
 within(const char *real, const char *dir)
@@ -19,13 +21,14 @@ within(const char *real, const char *dir)
     return strncmp(real, dir, length) == 0 && (real[length] == '/' || real[length] == '\0' || length == 1);
 }
 
-static bool
-is_allowed(const alchi_plugins_env_t *env, const char *real)
+/* The directory of the operator's that a path lies in. @return NULL: in none */
+static const char *
+base_of(const alchi_plugins_env_t *env, const char *real)
 {
     for (size_t k = 0; k < env->data_dir_count; k++)
         if (within(real, env->data_dirs[k]))
-            return true;
-    return false;
+            return env->data_dirs[k];
+    return NULL;
 }
 
 /* "/a, /b" */
@@ -52,7 +55,7 @@ leads_inside(const alchi_plugins_env_t *env, const char *path)
     while ((slash = strrchr(parent, '/'))) {
         slash[slash == parent] = '\0';
         if (realpath(parent, real))
-            return is_allowed(env, real);
+            return base_of(env, real) != NULL;
         if (slash == parent)
             break;
     }
@@ -114,7 +117,7 @@ find_path(const alchi_plugins_env_t *env, const char *asked, const char *path, b
     char dirs[ALCH_ERROR_TEXT_MAX / 2];
     int error = resolve(path, for_writing, resolved);
 
-    if (error ? !leads_inside(env, path) : !is_allowed(env, resolved))
+    if (error ? !leads_inside(env, path) : !base_of(env, resolved))
         return alchi_error_set(err, ALCH_EPERM, "file '%.200s' is in none of the directories for data: %s (--data-dir)",
                                asked, list_dirs(env, dirs, sizeof(dirs)));
     if (error == ENOENT || error == ENOTDIR)
@@ -129,29 +132,66 @@ find_path(const alchi_plugins_env_t *env, const char *asked, const char *path, b
     return ALCH_OK;
 }
 
-int
-alchi_data_path(alch_call_t *base, const char *asked, bool for_writing, char *resolved, size_t size)
+/* The directory of a path that had no links, name by name from the operator's directory on: whatever became a link
+ * meanwhile ends it. `path` loses its slashes. @return a descriptor; -1: errno says why */
+static int
+open_parent(const char *base, char *path)
 {
-    alchi_call_t *call = alchi_call_of(base);
-    const alchi_plugins_env_t *env = &call->plugins->env;
-    char path[PATH_MAX], real[PATH_MAX];
-    int length, code;
+    int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, dir = open(base, flags);
+    char *name = path + strlen(base), *slash;
+
+    for (name += *name == '/'; dir >= 0 && (slash = strchr(name, '/')); name = slash + 1) {
+        int parent = dir;
+
+        *slash = '\0';
+        dir = openat(parent, name, flags);
+        close(parent);
+    }
+    return dir;
+}
+
+/* Where a client's path leads to, as far as it can be told by its text. */
+static int
+absolute(alch_call_t *base, const char *asked, char path[PATH_MAX])
+{
+    const alchi_plugins_env_t *env = &alchi_call_of(base)->plugins->env;
+    int length;
 
     if (!env->data_dir_count)
         return base->host->fail(base, ALCH_EPERM,
                                 "file '%.200s': this server lets clients reach no file; alchemistd --data-dir DIR "
                                 "allows those below DIR",
                                 asked);
-    length = asked[0] == '/' ? snprintf(path, sizeof(path), "%s", asked)
-                             : snprintf(path, sizeof(path), "%s/%s", env->data_dirs[0], asked);
-    if (!asked[0] || length >= (int)sizeof(path))
-        return base->host->fail(base, ALCH_EINVAL, "'%.200s' is not the name of a file", asked);
+    length = asked[0] == '/' ? snprintf(path, PATH_MAX, "%s", asked)
+                             : snprintf(path, PATH_MAX, "%s/%s", env->data_dirs[0], asked);
+    if (!asked[0])
+        return base->host->fail(base, ALCH_EINVAL, "'' is not the name of a file");
+    if (length >= PATH_MAX)
+        return base->host->fail(base, ALCH_EINVAL, "file '%.100s...': its path has %d bytes, the limit is %d", asked,
+                                length, PATH_MAX - 1);
+    return ALCH_OK;
+}
+
+int
+alchi_data_file(alch_call_t *base, const char *asked, bool for_writing, int *dir_p, char *name)
+{
+    alchi_call_t *call = alchi_call_of(base);
+    const alchi_plugins_env_t *env = &call->plugins->env;
+    char path[PATH_MAX], real[PATH_MAX], last[ALCH_DATA_NAME_MAX];
+    int code = absolute(base, asked, path), dir;
+
+    if (code)
+        return code;
     if ((code = find_path(env, asked, path, for_writing, real, &call->error))) {
         call->error.rank = base->rank;
         return code;
     }
-    if (strlen(real) >= size)
-        return base->host->fail(base, ALCH_ELIMIT, "the path of file '%.200s' is too long", asked);
-    memcpy(resolved, real, strlen(real) + 1);
+    snprintf(last, sizeof(last), "%s", strrchr(real, '/') + 1);
+    if ((dir = open_parent(base_of(env, real), real)) < 0)
+        return base->host->fail(base, errno == EACCES ? ALCH_EPERM : ALCH_ESYSTEM,
+                                "file '%.200s': its directory cannot be opened: %s", asked,
+                                errno == ENOTDIR || errno == ELOOP ? "it was changed meanwhile" : strerror(errno));
+    memcpy(name, last, sizeof(last));
+    *dir_p = dir;
     return ALCH_OK;
 }

@@ -1,11 +1,11 @@
-/* Files: resolved, locked, opened by all ranks, and made beside the one whose place they take. */
+/* Files: found, locked, opened by all ranks, and made beside the one whose place they take. Nothing is opened by its path:
+ * the host has opened the directory, and HDF5 opens anew what this process has open already. */
 #define _GNU_SOURCE /* renameat2() */
 #include "h5.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,30 +23,47 @@ hdf5_file_init(hdf5_file_t *file, alch_call_t *call, const char *asked)
     memset(file, 0, sizeof(*file));
     file->call = call;
     file->asked = asked;
-    file->lock = -1;
+    file->dir = file->fd = -1;
     file->id = H5I_INVALID_HID;
-    file->fd = -1;
 }
 
 static int
-resolve(hdf5_file_t *file, bool for_writing)
+system_code(int error)
 {
-    const alch_host_t *host = file->call->host;
+    return error == EACCES || error == EPERM || error == EROFS ? ALCH_EPERM : ALCH_ESYSTEM;
+}
 
-    return host->agree(file->call, host->data_path(file->call, file->asked, for_writing, file->path, PATH_MAX), NULL);
+/* A missing one is no error when it may be made. */
+static int
+open_file(hdf5_file_t *file, bool for_writing)
+{
+    alch_call_t *call = file->call;
+    struct stat status;
+    int code = call->host->data_file(call, file->asked, for_writing, &file->dir, file->name);
+
+    if (code)
+        return code;
+    /* What became a pipe meanwhile shall not make a rank wait. */
+    file->fd =
+        openat(file->dir, file->name, (for_writing ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file->fd < 0 && errno == ENOENT && for_writing)
+        return ALCH_OK;
+    if (file->fd < 0)
+        return call->host->fail(call, system_code(errno), "file '%s' cannot be opened for %s: %s", file->asked,
+                                for_writing ? "writing" : "reading", strerror(errno));
+    if (fstat(file->fd, &status) || !S_ISREG(status.st_mode))
+        return call->host->fail(call, ALCH_EINVAL, "file '%s': it is no regular file", file->asked);
+    return ALCH_OK;
 }
 
 /* Rank 0 speaks for all. File systems without locks do without. */
 static int
-take_lock(hdf5_file_t *file, bool exclusive)
+take_lock(const hdf5_file_t *file, bool exclusive)
 {
     alch_call_t *call = file->call;
 
-    if ((file->lock = open(file->path, (exclusive ? O_RDWR : O_RDONLY) | O_CLOEXEC)) < 0)
-        return call->host->fail(call, errno == EACCES || errno == EROFS ? ALCH_EPERM : ALCH_ESYSTEM,
-                                "file '%s' cannot be opened for %s: %s", file->asked, exclusive ? "writing" : "reading",
-                                strerror(errno));
-    if (flock(file->lock, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) && errno == EWOULDBLOCK)
+    if (call->rank == 0 && file->fd >= 0 && flock(file->fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) &&
+        errno == EWOULDBLOCK)
         return call->host->fail(call, ALCH_EBUSY, "file '%s' is being %s by somebody else", file->asked,
                                 exclusive ? "used" : "written");
     return ALCH_OK;
@@ -54,14 +71,12 @@ take_lock(hdf5_file_t *file, bool exclusive)
 
 /* On other hosts the same path may mean another file. */
 static int
-check_same(hdf5_file_t *file)
+check_same(const hdf5_file_t *file)
 {
     struct stat mine = {0};
-    int64_t facts[2];
-    bool there = stat(file->path, &mine) == 0;
+    bool there = file->fd >= 0 && fstat(file->fd, &mine) == 0;
+    int64_t facts[2] = {(int64_t)mine.st_ino, there};
 
-    facts[0] = (int64_t)mine.st_ino;
-    facts[1] = there;
     MPI_Bcast(facts, 2, MPI_INT64_T, 0, file->call->comm);
     if (there != (facts[1] != 0) || (there && facts[0] != (int64_t)mine.st_ino))
         return file->call->host->fail(file->call, ALCH_ENOENT,
@@ -71,15 +86,22 @@ check_same(hdf5_file_t *file)
     return ALCH_OK;
 }
 
+static int
+find(hdf5_file_t *file, bool for_writing)
+{
+    const alch_host_t *host = file->call->host;
+    int code;
+
+    if ((code = host->agree(file->call, open_file(file, for_writing), NULL)) ||
+        (code = host->agree(file->call, check_same(file), NULL)))
+        return code;
+    return host->agree(file->call, take_lock(file, for_writing), NULL);
+}
+
 int
 hdf5_file_find(hdf5_file_t *file)
 {
-    alch_call_t *call = file->call;
-    int code = resolve(file, false);
-
-    if (code || (code = call->host->agree(call, check_same(file), NULL)))
-        return code;
-    return call->host->agree(call, call->rank == 0 ? take_lock(file, false) : ALCH_OK, NULL);
+    return find(file, false);
 }
 
 int
@@ -102,26 +124,49 @@ hdf5_file_inspect(hdf5_file_t *file, const char *dataset, hdf5_facts_t *facts)
 int
 hdf5_file_claim(hdf5_file_t *file, bool *there_p)
 {
-    alch_call_t *call = file->call;
-    int code = resolve(file, true);
+    int code = find(file, true);
 
-    if (code || (code = call->host->agree(call, check_same(file), NULL)))
-        return code;
-    *there_p = access(file->path, F_OK) == 0;
-    if (call->rank == 0 && *there_p)
-        code = take_lock(file, true);
-    return hdf5_share(call, code, there_p, sizeof(*there_p));
+    *there_p = file->fd >= 0;
+    return code;
+}
+
+/* For HDF5, which knows files by their paths. */
+static void
+own_path(const hdf5_file_t *file, char path[32])
+{
+    snprintf(path, 32, "/proc/self/fd/%d", file->fd);
+}
+
+bool
+hdf5_file_foreign(const hdf5_file_t *file)
+{
+    char path[32];
+
+    own_path(file, path);
+    return H5Fis_hdf5(path) == 0;
+}
+
+hid_t
+hdf5_file_open(const hdf5_file_t *file, unsigned flags)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), id;
+    char path[32];
+
+    own_path(file, path);
+    /* Rank 0 has locked the file for all. */
+    H5Pset_file_locking(access, false, true);
+    id = flags & H5F_ACC_TRUNC ? H5Fcreate(path, flags, H5P_DEFAULT, access) : H5Fopen(path, flags, access);
+    H5Pclose(access);
+    return id;
 }
 
 int
 hdf5_file_room(const hdf5_file_t *file, int64_t bytes)
 {
-    char directory[PATH_MAX];
     struct statvfs room;
     double free_bytes;
 
-    snprintf(directory, sizeof(directory), "%s", file->path);
-    if (statvfs(dirname(directory), &room))
+    if (fstatvfs(file->dir, &room))
         return ALCH_OK;
     free_bytes = (double)room.f_bavail * (double)room.f_frsize;
     if ((double)bytes <= free_bytes)
@@ -133,19 +178,17 @@ hdf5_file_room(const hdf5_file_t *file, int64_t bytes)
 
 /* ".data.h5.alchemist-": hidden, and in the same directory, so that it can be renamed. */
 static void
-made_prefix(const hdf5_file_t *file, char *directory, char *prefix)
+made_prefix(const hdf5_file_t *file, char prefix[ALCH_DATA_NAME_MAX])
 {
-    const char *slash = strrchr(file->path, '/');
-
-    snprintf(directory, PATH_MAX, "%.*s", (int)(slash - file->path), file->path);
-    snprintf(prefix, PATH_MAX, ".%.200s.alchemist-", slash + 1);
+    snprintf(prefix, ALCH_DATA_NAME_MAX, ".%.200s.alchemist-", file->name);
 }
 
 /* Files that nobody has locked, although their makers keep a lock while they live. */
 static void
-remove_stale(const char *directory, const char *prefix)
+remove_stale(const hdf5_file_t *file, const char *prefix)
 {
-    DIR *entries = opendir(*directory ? directory : "/");
+    int list = openat(file->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = list < 0 ? NULL : fdopendir(list);
     struct dirent *entry;
 
     while (entries && (entry = readdir(entries))) {
@@ -153,14 +196,16 @@ remove_stale(const char *directory, const char *prefix)
         int fd;
 
         if (strncmp(entry->d_name, prefix, strlen(prefix)) ||
-            (fd = openat(dirfd(entries), entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+            (fd = openat(list, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)) < 0)
             continue;
         if (fstat(fd, &status) == 0 && status.st_mtime + STALE_S < time(NULL) && flock(fd, LOCK_EX | LOCK_NB) == 0)
-            unlinkat(dirfd(entries), entry->d_name, 0);
+            unlinkat(list, entry->d_name, 0);
         close(fd);
     }
     if (entries)
         closedir(entries);
+    else if (list >= 0)
+        close(list);
 }
 
 /* The permissions of the file that it replaces, or those that a new file gets. */
@@ -171,43 +216,31 @@ set_permissions(const hdf5_file_t *file, int fd)
     mode_t mask = umask(0);
 
     umask(mask);
-    (void)!fchmod(fd, stat(file->path, &status) == 0 ? status.st_mode & 0777 : 0666 & ~mask);
+    (void)!fchmod(fd, file->fd >= 0 && fstat(file->fd, &status) == 0 ? status.st_mode & 0777 : 0666 & ~mask);
 }
 
 static int
 make_beside(hdf5_file_t *file)
 {
     alch_call_t *call = file->call;
-    char directory[PATH_MAX], prefix[PATH_MAX];
+    char prefix[ALCH_DATA_NAME_MAX], path[ALCH_DATA_NAME_MAX + 32];
     int fd;
 
-    made_prefix(file, directory, prefix);
-    remove_stale(directory, prefix);
-    if (snprintf(file->made, PATH_MAX, "%s/%.230sXXXXXX", directory, prefix) >= PATH_MAX ||
-        (fd = mkstemp(file->made)) < 0) {
-        int code = call->host->fail(call, errno == EACCES || errno == EROFS ? ALCH_EPERM : ALCH_ESYSTEM,
-                                    "no file can be made in the directory of '%s': %s", file->asked, strerror(errno));
-        file->made[0] = '\0';
-        return code;
-    }
+    made_prefix(file, prefix);
+    remove_stale(file, prefix);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d/%.240sXXXXXX", file->dir, prefix);
+    if ((fd = mkostemp(path, O_CLOEXEC)) < 0)
+        return call->host->fail(call, system_code(errno), "no file can be made in the directory of '%s': %s",
+                                file->asked, strerror(errno));
+    snprintf(file->made, sizeof(file->made), "%.255s", strrchr(path, '/') + 1);
     set_permissions(file, fd);
-    if (file->lock >= 0)
-        close(file->lock);
-    file->lock = fd;
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = fd;
     flock(fd, LOCK_EX | LOCK_NB);
+    if ((file->id = hdf5_file_open(file, H5F_ACC_TRUNC)) < 0)
+        return hdf5_fail(call, ALCH_ESYSTEM, "file '%s' cannot be made", file->asked);
     return ALCH_OK;
-}
-
-static int
-create_alone(hdf5_file_t *file)
-{
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-
-    /* Ours is on it already. */
-    H5Pset_file_locking(access, false, true);
-    file->id = H5Fcreate(file->made, H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    H5Pclose(access);
-    return file->id < 0 ? hdf5_fail(file->call, ALCH_ESYSTEM, "file '%s' cannot be made", file->asked) : ALCH_OK;
 }
 
 int
@@ -215,8 +248,8 @@ hdf5_file_create(hdf5_file_t *file, int64_t bytes)
 {
     int code = ALCH_OK;
 
-    if (file->call->rank == 0 && !(code = hdf5_file_room(file, bytes)) && !(code = make_beside(file)))
-        code = create_alone(file);
+    if (file->call->rank == 0 && !(code = hdf5_file_room(file, bytes)))
+        code = make_beside(file);
     return hdf5_share(file->call, code, file->made, sizeof(file->made));
 }
 
@@ -239,9 +272,14 @@ hdf5_file_settle(hdf5_file_t *file)
 
     if (code)
         return code;
-    file->fd = open(file->made[0] ? file->made : file->path, O_WRONLY | O_CLOEXEC);
-    if (file->fd < 0)
-        code = call->host->fail(call, ALCH_ESYSTEM, "file '%s' cannot be opened: %s", file->asked, strerror(errno));
+    if (file->made[0] && call->rank != 0) {
+        if (file->fd >= 0)
+            close(file->fd);
+        file->fd = openat(file->dir, file->made, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (file->fd < 0)
+            code = call->host->fail(call, system_code(errno), "file '%s' cannot be opened: %s", file->asked,
+                                    strerror(errno));
+    }
     return call->host->agree(call, code, NULL);
 }
 
@@ -249,15 +287,11 @@ int
 hdf5_file_sync(hdf5_file_t *file)
 {
     alch_call_t *call = file->call;
-    int failed = fsync(file->fd), error = errno, code = ALCH_OK;
+    int code = ALCH_OK;
 
-    /* Some file systems report here what went wrong long before. */
-    if (close(file->fd) && !failed)
-        failed = -1, error = errno;
-    file->fd = -1;
-    if (failed)
+    if (fsync(file->fd))
         code = call->host->fail(call, ALCH_ESYSTEM, "file '%s' was not written to its end: %s", file->asked,
-                                strerror(error));
+                                strerror(errno));
     return call->host->agree(call, code, NULL);
 }
 
@@ -265,11 +299,13 @@ static int
 put_in_place(hdf5_file_t *file, bool replace)
 {
     alch_call_t *call = file->call;
-    int failed = replace ? rename(file->made, file->path)
-                         : renameat2(AT_FDCWD, file->made, AT_FDCWD, file->path, RENAME_NOREPLACE);
+    int dir = file->dir, failed = replace ? renameat(dir, file->made, dir, file->name)
+                                          : renameat2(dir, file->made, dir, file->name, RENAME_NOREPLACE);
+
     /* Not every file system knows how to rename like that. */
-    if (failed && !replace && (errno == EINVAL || errno == ENOSYS) && !(failed = link(file->made, file->path)))
-        unlink(file->made);
+    if (failed && !replace && (errno == EINVAL || errno == ENOSYS) &&
+        !(failed = linkat(dir, file->made, dir, file->name, 0)))
+        unlinkat(dir, file->made, 0);
     if (failed && errno == EEXIST)
         return call->host->fail(call, ALCH_ESTATE, "file '%s' was made by somebody else meanwhile", file->asked);
     if (failed)
@@ -291,13 +327,12 @@ void
 hdf5_file_close(hdf5_file_t *file)
 {
     (void)end_hdf5(file);
+    if (file->call->rank == 0 && file->made[0])
+        unlinkat(file->dir, file->made, 0);
+    file->made[0] = '\0';
     if (file->fd >= 0)
         close(file->fd);
-    file->fd = -1;
-    if (file->call->rank == 0 && file->made[0])
-        unlink(file->made);
-    file->made[0] = '\0';
-    if (file->lock >= 0)
-        close(file->lock);
-    file->lock = -1;
+    if (file->dir >= 0)
+        close(file->dir);
+    file->fd = file->dir = -1;
 }

@@ -4,7 +4,6 @@
 
 #include <alchemist/plugin.h>
 #include <hdf5.h>
-#include <limits.h>
 
 /* What a data set holds, as far as matrices are concerned. */
 typedef enum { HDF5_OTHER, HDF5_INTEGER, HDF5_REAL, HDF5_COMPLEX } hdf5_kind_t;
@@ -27,12 +26,12 @@ typedef struct {
 /* A file in use. Rank 0 holds a lock on it, so that nobody writes what somebody reads. */
 typedef struct {
     alch_call_t *call;
-    const char *asked;   /* as the client called it */
-    char path[PATH_MAX]; /* the file itself */
-    char made[PATH_MAX]; /* the one that will take its place; empty: none */
-    int lock;            /* rank 0: descriptor; -1: none */
-    hid_t id;            /* HDF5's; when writing, rank 0 alone has it. H5I_INVALID_HID: not open */
-    int fd;              /* when writing: for the entries; -1: not open */
+    const char *asked;              /* as the client called it */
+    int dir;                        /* the directory that it lies in; -1: not open */
+    char name[ALCH_DATA_NAME_MAX];  /* its name there */
+    char made[ALCH_DATA_NAME_MAX];  /* the one that will take its place; empty: none */
+    int fd;                         /* the file, or the one made; rank 0's has the lock; -1: not open */
+    hid_t id;                       /* HDF5's; when writing, rank 0 alone has it. H5I_INVALID_HID: not open */
 } hdf5_file_t;
 
 /* How rank 0 may fail: all ranks agree on it, and have what it found. @collective yes */
@@ -60,12 +59,16 @@ size_t hdf5_dtype_size(alch_dtype_t dtype);
 
 void hdf5_file_init(hdf5_file_t *file, alch_call_t *call, const char *asked);
 
-/* Resolve the path of a file that is there, and lock it against writers. @collective yes */
+/* Open a file that is there, and lock it against writers. @collective yes */
 int hdf5_file_find(hdf5_file_t *file);
 /* The same, and let rank 0 look at a data set. @collective yes */
 int hdf5_file_inspect(hdf5_file_t *file, const char *dataset, hdf5_facts_t *facts);
-/* Resolve a path for writing, and lock what is there; `there_p` says whether it is. @collective yes */
+/* Open a file for writing, and lock it, if it is there: `there_p` says so. @collective yes */
 int hdf5_file_claim(hdf5_file_t *file, bool *there_p);
+/* Whether it is no HDF5 file. */
+bool hdf5_file_foreign(const hdf5_file_t *file);
+/* Let HDF5 open what is open, for this process alone. @return negative: error of HDF5 */
+hid_t hdf5_file_open(const hdf5_file_t *file, unsigned flags);
 /* Make a new file beside it, which hdf5_file_commit() puts in its place; `bytes` must fit. @collective yes */
 int hdf5_file_create(hdf5_file_t *file, int64_t bytes);
 /* Rank 0: whether `bytes` more fit beside the file. */

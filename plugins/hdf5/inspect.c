@@ -9,19 +9,12 @@
 int
 hdf5_open_alone(const hdf5_file_t *file, bool for_writing, hid_t *id_p)
 {
-    alch_call_t *call = file->call;
-    htri_t is_hdf5 = H5Fis_hdf5(file->path);
-    hid_t access, id;
+    hid_t id;
 
-    if (is_hdf5 == 0)
-        return call->host->fail(call, ALCH_EINVAL, "file '%s' is no HDF5 file", file->asked);
-    access = H5Pcreate(H5P_FILE_ACCESS);
-    /* Rank 0 has locked the file for all. */
-    H5Pset_file_locking(access, false, true);
-    id = is_hdf5 > 0 ? H5Fopen(file->path, for_writing ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
-    H5Pclose(access);
-    if (id < 0)
-        return hdf5_fail(call, ALCH_ESYSTEM, "file '%s' cannot be opened", file->asked);
+    if (hdf5_file_foreign(file))
+        return file->call->host->fail(file->call, ALCH_EINVAL, "file '%s' is no HDF5 file", file->asked);
+    if ((id = hdf5_file_open(file, for_writing ? H5F_ACC_RDWR : H5F_ACC_RDONLY)) < 0)
+        return hdf5_fail(file->call, ALCH_ESYSTEM, "file '%s' cannot be opened", file->asked);
     *id_p = id;
     return ALCH_OK;
 }

@@ -172,11 +172,8 @@ end_adding(hdf5_file_t *file, const char *dataset)
 static void
 drop_unfinished(const hdf5_file_t *file)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), id;
+    hid_t id = hdf5_file_open(file, H5F_ACC_RDWR);
 
-    H5Pset_file_locking(access, false, true);
-    id = H5Fopen(file->path, H5F_ACC_RDWR, access);
-    H5Pclose(access);
     if (id < 0)
         return;
     remove_unfinished(id);
