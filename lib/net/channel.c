@@ -18,7 +18,7 @@
 #define READ_STEP ((size_t)64 << 10)
 #define BACKLOG_DEFAULT ((size_t)64 << 20)
 #define IOV_STEP 256
-#define MADE_HEAD ((size_t)1 << 10 | ALCHI_FRAME_HEADER)
+#define MADE_HEAD (((size_t)1 << 10) + ALCHI_FRAME_HEADER)
 
 struct alchi_channel {
     alchi_stream_t *stream;

@@ -136,10 +136,12 @@ shm_read(alchi_stream_t *stream, void *bytes, size_t size)
 static const void *
 shm_peek(alchi_stream_t *stream, size_t *size_p)
 {
-    const alchi_rings_t *rings = shared_of(stream)->rings;
-    size_t filled = readable(stream);
+    const shared_t *shared = shared_of(stream);
+    const alchi_rings_t *rings = shared->rings;
+    size_t filled = alchi_ring_filled(&rings->in, rings->size);
 
-    if (filled == 0 || filled == SIZE_MAX)
+    /* Bells are left to the read that follows when there is nothing. */
+    if (filled == 0 || filled == SIZE_MAX || shared->broken)
         return NULL;
     *size_p = filled;
     return alchi_ring_here(&rings->in, rings->size);
@@ -219,6 +221,12 @@ shm_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
     return (ssize_t)done;
 }
 
+static size_t
+shm_reserve_max(const alchi_stream_t *stream)
+{
+    return ROOM(shared_of(stream)->rings->size);
+}
+
 static void *
 shm_reserve(alchi_stream_t *stream, size_t size)
 {
@@ -283,8 +291,16 @@ shm_close(alchi_stream_t *stream)
     free(shared);
 }
 
-static const alchi_stream_ops_t shm_ops = {shm_read,    shm_writev, shm_poll_events, shm_idle, shm_close,
-                                           shm_reserve, shm_commit, shm_peek,        release};
+static const alchi_stream_ops_t shm_ops = {.read = shm_read,
+                                           .writev = shm_writev,
+                                           .poll_events = shm_poll_events,
+                                           .idle = shm_idle,
+                                           .close = shm_close,
+                                           .reserve_max = shm_reserve_max,
+                                           .reserve = shm_reserve,
+                                           .commit = shm_commit,
+                                           .peek = shm_peek,
+                                           .consume = release};
 
 int
 alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings)
@@ -298,16 +314,4 @@ alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings)
     shared->rings = rings;
     alchi_stream_become(stream, &shm_ops, shared);
     return ALCH_OK;
-}
-
-bool
-alchi_stream_shared(const alchi_stream_t *stream)
-{
-    return stream->ops == &shm_ops;
-}
-
-size_t
-alchi_stream_reserve_max(const alchi_stream_t *stream)
-{
-    return alchi_stream_shared(stream) ? ROOM(shared_of(stream)->rings->size) : 0;
 }

@@ -22,8 +22,6 @@
 
 /** Go on through rings, which are taken over. One thread uses such a stream at a time, for both directions. */
 int alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings);
-/** Whether it goes through rings. */
-bool alchi_stream_shared(const alchi_stream_t *stream);
 
 /* ---- agreeing on it, over an authenticated connection on which nothing is under way ---- */
 

@@ -11,6 +11,18 @@ would_block(void)
     return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
+/* What a system call that received `n` bytes means. */
+static ssize_t
+received(ssize_t n)
+{
+    if (n > 0)
+        return n;
+    if (n < 0)
+        return would_block() ? 0 : -1;
+    errno = 0;
+    return -1;
+}
+
 static ssize_t
 socket_read(alchi_stream_t *stream, void *bytes, size_t size)
 {
@@ -19,12 +31,19 @@ socket_read(alchi_stream_t *stream, void *bytes, size_t size)
     do
         n = recv(stream->fd, bytes, size, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    if (n > 0)
-        return n;
-    if (n < 0)
-        return would_block() ? 0 : -1;
-    errno = 0;
-    return -1;
+    return received(n);
+}
+
+static ssize_t
+socket_readv(alchi_stream_t *stream, const struct iovec *iov, int count)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    ssize_t n;
+
+    do
+        n = recvmsg(stream->fd, &message, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return received(n);
 }
 
 static ssize_t
@@ -64,6 +83,7 @@ socket_close(alchi_stream_t *stream)
 }
 
 static const alchi_stream_ops_t socket_ops = {.read = socket_read,
+                                              .readv = socket_readv,
                                               .writev = socket_writev,
                                               .poll_events = socket_poll_events,
                                               .idle = socket_idle,
@@ -110,26 +130,21 @@ alchi_stream_read(alchi_stream_t *stream, void *bytes, size_t size)
 ssize_t
 alchi_stream_readv(alchi_stream_t *stream, const struct iovec *iov, int count)
 {
-    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
-    ssize_t n;
-
-    if (count < 2 || stream->ops != &socket_ops)
-        return count > 0 ? alchi_stream_read(stream, iov[0].iov_base, iov[0].iov_len) : 0;
-    do
-        n = recvmsg(stream->fd, &message, MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
-    if (n > 0)
-        return n;
-    if (n < 0)
-        return would_block() ? 0 : -1;
-    errno = 0;
-    return -1;
+    if (count > 1 && stream->ops->readv)
+        return stream->ops->readv(stream, iov, count);
+    return count > 0 ? alchi_stream_read(stream, iov[0].iov_base, iov[0].iov_len) : 0;
 }
 
 ssize_t
 alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
 {
     return count > 0 ? stream->ops->writev(stream, iov, count) : 0;
+}
+
+size_t
+alchi_stream_reserve_max(const alchi_stream_t *stream)
+{
+    return stream->ops->reserve_max ? stream->ops->reserve_max(stream) : 0;
 }
 
 void *

@@ -13,7 +13,9 @@ typedef struct {
     short (*poll_events)(alchi_stream_t *stream, short wanted);
     bool (*idle)(alchi_stream_t *stream);
     void (*close)(alchi_stream_t *stream);
+    ssize_t (*readv)(alchi_stream_t *stream, const struct iovec *iov, int count); /* NULL: the first piece only */
     /* of a kind with memory of its own; else NULL */
+    size_t (*reserve_max)(const alchi_stream_t *stream);
     void *(*reserve)(alchi_stream_t *stream, size_t size);
     void (*commit)(alchi_stream_t *stream, size_t size);
     const void *(*peek)(alchi_stream_t *stream, size_t *size_p);

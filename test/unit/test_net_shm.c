@@ -196,6 +196,21 @@ START_TEST(many_bytes_in_order)
 }
 END_TEST
 
+/* Only the first piece, whatever has come. */
+START_TEST(pieces_one_after_the_other)
+{
+    char bytes[8] = "........";
+    struct iovec iov[] = {{bytes, 2}, {bytes + 3, 4}};
+
+    open_ends(RING);
+    ck_assert_int_eq(alchi_stream_readv(end[1], iov, 2), 0);
+    ck_assert_int_eq(pair_send(end[0], "hello", 5), 5);
+    ck_assert_int_eq(alchi_stream_readv(end[1], iov, 2), 2);
+    ck_assert_int_eq(alchi_stream_readv(end[1], iov + 1, 1), 3);
+    ck_assert_mem_eq(bytes, "he.llo..", 8);
+}
+END_TEST
+
 static bool
 fires(alchi_stream_t *stream, short wanted)
 {
@@ -564,12 +579,12 @@ START_TEST(ask_and_grant)
         channel[i] = pair_channel(fd[i]);
         alchi_channel_set_limits(channel[i], ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     }
-    ck_assert(!alchi_stream_shared(alchi_channel_stream(channel[0])));
+    ck_assert_uint_eq(alchi_stream_reserve_max(alchi_channel_stream(channel[0])), 0);
     ck_assert_int_eq(pthread_create(&thread, NULL, grant, channel[1]), 0);
     unit_code(alchi_shm_ask(channel[0], 1, alchi_deadline_in_ms(1500), &err), ALCH_OK);
     pthread_join(thread, NULL);
     for (int i = 0; i < 2; i++) {
-        ck_assert(alchi_stream_shared(alchi_channel_stream(channel[i])));
+        ck_assert_uint_gt(alchi_stream_reserve_max(alchi_channel_stream(channel[i])), 0);
         unit_code(alchi_channel_send(channel[i], ALCHI_PING, 0, 3, NULL), ALCH_OK);
         unit_code(alchi_channel_receive_by(channel[!i], alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
         ck_assert_uint_eq(frame.id, 3);
@@ -738,6 +753,7 @@ unit_suite(Suite *suite)
     suite_add_tcase(suite, memory);
     tcase_add_checked_fixture(bytes, NULL, teardown);
     tcase_add_loop_test(bytes, many_bytes_in_order, 0, 3);
+    tcase_add_test(bytes, pieces_one_after_the_other);
     tcase_add_test(bytes, no_wake_up_is_lost);
     tcase_add_test(bytes, no_system_call_for_who_does_not_wait);
     tcase_add_test(bytes, end_comes_after_what_was_sent);

@@ -55,15 +55,37 @@ START_TEST(reads_what_is_there)
 }
 END_TEST
 
+START_TEST(reads_into_pieces)
+{
+    char bytes[8] = "........";
+    struct iovec iov[] = {{bytes, 2}, {bytes + 3, 1}, {bytes + 5, 3}};
+
+    open_pair(_i);
+    ck_assert_int_eq(alchi_stream_readv(stream, iov, 3), 0);
+    ck_assert_int_eq(write(peer, "hello", 5), 5);
+    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
+    ck_assert_int_eq(alchi_stream_readv(stream, iov, 0), 0);
+    ck_assert_int_eq(alchi_stream_readv(stream, iov, 1), 2);
+    ck_assert_mem_eq(bytes, "he......", 8);
+    ck_assert_int_eq(alchi_stream_readv(stream, iov + 1, 2), 3);
+    ck_assert_mem_eq(bytes, "he.l.lo.", 8);
+    ck_assert_int_eq(alchi_stream_readv(stream, iov, 3), 0);
+}
+END_TEST
+
 START_TEST(end_has_errno_0)
 {
-    char byte;
+    char bytes[2];
+    struct iovec iov[] = {{bytes, 1}, {bytes + 1, 1}};
 
     open_pair(_i);
     close(peer);
     unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
     errno = 77;
-    ck_assert_int_eq(alchi_stream_read(stream, &byte, 1), -1);
+    ck_assert_int_eq(alchi_stream_read(stream, bytes, 1), -1);
+    ck_assert_int_eq(errno, 0);
+    errno = 77;
+    ck_assert_int_eq(alchi_stream_readv(stream, iov, 2), -1);
     ck_assert_int_eq(errno, 0);
 }
 END_TEST
@@ -138,6 +160,7 @@ unit_suite(Suite *suite)
     tcase_add_checked_fixture(tcase, NULL, teardown);
     tcase_add_test(tcase, destroy_null);
     tcase_add_loop_test(tcase, reads_what_is_there, 0, 2);
+    tcase_add_loop_test(tcase, reads_into_pieces, 0, 2);
     tcase_add_loop_test(tcase, end_has_errno_0, 0, 2);
     tcase_add_loop_test(tcase, writes_pieces_until_full, 0, 2);
     tcase_add_loop_test(tcase, no_signal_when_peer_is_gone, 0, 2);
