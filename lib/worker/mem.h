@@ -6,7 +6,6 @@
 #ifndef ALCHI_MEM_H
 #define ALCHI_MEM_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /** Zeroed bytes, aligned to 64 or more; pages are made when first touched. NULL: out of memory, or no bytes. */

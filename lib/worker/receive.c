@@ -5,7 +5,6 @@
 #include "base/util.h"
 #include "wire/layout.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define FRAME_COST ((size_t)256)      /* of a turn's budget, so that empty frames have an end too */
@@ -250,10 +249,9 @@ take_columns(alchi_conn_t *conn, size_t size)
 
 /* From shared memory to where it belongs, without a buffer between; nothing is done if there is none. */
 static size_t
-take_shared(alchi_conn_t *conn, size_t size)
+take_shared(alchi_conn_t *conn, size_t size, int64_t start)
 {
     alchi_incoming_t *in = &conn->in;
-    int64_t start = alchi_now_ns();
     size_t bytes = 0;
     const uint8_t *here = in->refused ? NULL : alchi_channel_peek_payload(conn->channel, &bytes);
 
@@ -281,7 +279,7 @@ take(alchi_conn_t *conn, size_t size)
 
     if (!in->refused && size > alchi_span_left(&in->span))
         size = alchi_span_left(&in->span);
-    if ((n = (ssize_t)take_shared(conn, size)) > 0)
+    if ((n = (ssize_t)take_shared(conn, size, start)) > 0)
         return n;
     if (staged)
         n = alchi_channel_read_payload(conn->channel, conn->scratch,

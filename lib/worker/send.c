@@ -91,7 +91,6 @@ begin_frame(alchi_conn_t *conn, alchi_reply_t *reply)
 
     choose_bytes(conn, &reply->span, &bytes);
     out->frame = (alchi_frame_t){
-        .version = ALCHI_WIRE_VERSION,
         .type = ALCHI_DATA_BLOCK,
         .flags = ALCHI_FRAME_REPLY | (alchi_span_left(&reply->span) > 0 ? ALCHI_FRAME_MORE : 0),
         .id = reply->id,

@@ -28,8 +28,9 @@ alchi_span_init_set(alchi_span_t *span, const alchi_part_t *part, const alchi_se
     alchi_cross_init(cross, &set->rows, &set->cols, ALCHI_SIDE_B, part->data, part->lld, part->entry);
 }
 
-uint8_t *
-alchi_span_here(const alchi_span_t *span, size_t *bytes_p)
+/* The contiguous bytes at the position. Not for periodic sets. */
+static uint8_t *
+here_of(const alchi_span_t *span, size_t *bytes_p)
 {
     size_t column, offset;
 
@@ -53,7 +54,7 @@ alchi_span_put(alchi_span_t *span, const uint8_t *bytes, size_t size)
     }
     while (size > 0) {
         size_t run;
-        uint8_t *here = alchi_span_here(span, &run);
+        uint8_t *here = here_of(span, &run);
 
         if (run > size)
             run = size;
@@ -74,7 +75,7 @@ alchi_span_get(alchi_span_t *span, uint8_t *bytes, size_t size)
     }
     while (size > 0) {
         size_t run;
-        const uint8_t *here = alchi_span_here(span, &run);
+        const uint8_t *here = here_of(span, &run);
 
         if (run > size)
             run = size;
@@ -93,7 +94,7 @@ alchi_span_gather(alchi_span_t *span, struct iovec *iov, int count, size_t size,
 
     while (used < count && sum < size && span->at < span->bytes) {
         size_t run;
-        uint8_t *here = span->cross ? alchi_cross_step(span->cross, size - sum, &run) : alchi_span_here(span, &run);
+        uint8_t *here = span->cross ? alchi_cross_step(span->cross, size - sum, &run) : here_of(span, &run);
 
         if (run > size - sum)
             run = size - sum;

@@ -24,9 +24,6 @@ void alchi_span_init(alchi_span_t *span, const alchi_part_t *part, const alch_re
 /** The same for a periodic set: its runs are never received in place. `cross` is used as long as the span is. */
 void alchi_span_init_set(alchi_span_t *span, const alchi_part_t *part, const alchi_set_t *set, alchi_cross_t *cross);
 
-/** The contiguous bytes at the position. Not for periodic sets. */
-uint8_t *alchi_span_here(const alchi_span_t *span, size_t *bytes_p);
-
 static inline size_t
 alchi_span_left(const alchi_span_t *span)
 {

@@ -1,6 +1,7 @@
 #include "unit.h"
 #include "worker/mem.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
