@@ -223,10 +223,9 @@ def test_pca(la, send, rng, dtype, offset):
 
 def check_eigh(la, send, a, b=None, lower=True, **subset):
     half = np.tril if lower else np.triu
-    # Robust representations are orthogonal to some hundreds of eps, where divide and conquer is to some tens.
-    orthogonal_to = 10 * ORTHOGONAL if subset else ORTHOGONAL
-    task = la.eigh.submit(send(half(a)), None if b is None else send(half(b)), lower=lower, **subset)
-    w, v = task.result()
+    # What inverse iteration leaves where values are 0.001 of the largest apart: some hundreds of eps.
+    orthogonal_to = 4 * ORTHOGONAL if "subset_by_index" in subset else ORTHOGONAL
+    w, v = la.eigh(send(half(a)), None if b is None else send(half(b)), lower=lower, **subset)
     w, v = values_of(w), fetch(v)
     expected = scipy.linalg.eigh(wide(a), None if b is None else wide(b), eigvals_only=True, **subset)
     also = values_of(la.eigvalsh(send(half(a)), None if b is None else send(half(b)), lower=lower, **subset))
@@ -266,8 +265,21 @@ def test_eigh_of_subsets(la, send, rng, dtype):
         check_eigh(la, send, a, subset_by_index=subset)
     check_eigh(la, send, a, subset_by_value=[-1.5, 3.25])
     check_eigh(la, send, a, subset_by_value=[1e5, 2e5])
-    check_eigh(la, send, np.eye(N, dtype=dtype), subset_by_index=[5, 25])
-    check_eigh(la, send, hilbert(N, dtype), lower=False, subset_by_index=[70, N - 1])
+    for end in (14, 25):  # by inverse iteration, and cut from all
+        check_eigh(la, send, np.eye(N, dtype=dtype), subset_by_index=[5, end])
+    check_eigh(la, send, hilbert(N, dtype), lower=False, subset_by_index=[75, N - 1])
+
+
+@pytest.mark.parametrize("glue", [0, 1e-14, 1e-11, 1e-8, 1e-4])
+def test_eigh_of_subsets_in_tight_clusters(la, send, glue):
+    """Glued Wilkinson matrices: twenty values each that agree to eps, where robust representations (DSTEMR) fail."""
+    d = np.tile(np.abs(np.arange(21.0) - 10), 20)
+    e = np.ones(419)
+    e[20::21] = glue
+    a = np.diag(d) + np.diag(e, 1) + np.diag(e, -1)
+    for subset in ([0, 51], [200, 240], [400, 419], [0, 104]):
+        check_eigh(la, send, a, subset_by_index=subset)
+    check_eigh(la, send, a, subset_by_value=[9.5, 12])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -276,6 +288,22 @@ def test_generalized_eigh(la, send, rng, dtype):
     check_eigh(la, send, a, b)
     check_eigh(la, send, a, b, lower=False)
     check_eigh(la, send, a, b, subset_by_index=[2, 9])
+    check_eigh(la, send, a, b, subset_by_value=[-0.5, 3])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_types_of_generalized_eigh(la, send, rng, dtype):
+    a, b = hermitian(rng, N, dtype), positive(rng, N, dtype, 50)
+    for kind in (2, 3):
+        w, v = fetch(*la.eigh(send(a), send(b), type=kind))
+        expected, _ = scipy.linalg.eigh(wide(a), wide(b), type=kind)
+        also = values_of(la.eigvalsh(send(a), send(b), type=kind))
+        unit = eps(a) * norm(a) * norm(b)
+        assert np.abs(w.ravel() - expected).max() <= VALUES * unit and np.abs(also - expected).max() <= VALUES * unit
+        first, second = (wide(a), wide(b)) if kind == 2 else (wide(b), wide(a))
+        assert np.abs(first @ (second @ v) - v * w.ravel()).max() <= RESIDUAL * unit * np.linalg.cond(wide(b))
+        metric = wide(b) if kind == 2 else np.linalg.inv(wide(b))
+        assert np.abs(v.conj().T @ metric @ v - np.eye(N)).max() <= ORTHOGONAL * eps(a) * np.linalg.cond(wide(b))
 
 
 def test_eigh_refuses(la, send, rng):
@@ -290,6 +318,8 @@ def test_eigh_refuses(la, send, rng):
         la.eigh(send(a), subset_by_index=[3, 20])
     with pytest.raises(ValueError, match="cannot both"):
         la.eigvalsh(send(a), subset_by_index=[3, 4], subset_by_value=[0, 1])
+    with pytest.raises(alchemist.RangeError, match="type is 4"):
+        la.eigh(send(a), send(a), type=4)
 
 
 # ---- qr ----
