@@ -273,7 +273,6 @@ alchi_peer_accept(alchi_peers_t *peers, int fd)
     alchi_peer_t *peer;
     char host[64];
 
-    alchi_socket_prepare(fd);
     alchi_socket_keepalive(fd, (int)options->client_timeout_ms);
     alchi_peer_host(fd, host, sizeof(host));
     if (peers->strangers >= ALCHI_STRANGERS_MAX)

@@ -146,13 +146,14 @@ static void
 on_incoming(uv_poll_t *poll, int status, int events)
 {
     server_t *server = poll->data;
-    int fd;
+    alch_error_t error;
+    int fd, code;
 
     (void)status, (void)events;
-    while ((fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+    while ((code = alchi_accept(server->listen_fd, &fd, &error)) == ALCH_OK)
         alchi_peer_accept(&server->peers, fd);
-    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-        alchi_log(ALCHI_LOG_ERROR, "cannot accept a connection: %s", strerror(errno));
+    if (code == ALCH_ESYSTEM) {
+        alchi_log(ALCHI_LOG_ERROR, "%s", error.text);
         uv_poll_stop(&server->listener);
         alchi_timer_start(&server->driver->timers, &server->pause, ACCEPT_PAUSE_MS, on_pause_end);
     }

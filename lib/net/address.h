@@ -60,8 +60,11 @@ void alchi_peer_host(int fd, char *host, size_t size);
 /** "host:port" of the peer for messages, "a local socket" for a unix socket. Returns text. */
 char *alchi_peer_text(int fd, char *text, size_t size);
 
-/** Prepare an accepted or inherited socket as above: a silent peer is given up after 60 s. */
+/** Prepare an inherited socket as above: a silent peer is given up after 60 s. */
 void alchi_socket_prepare(int fd);
+
+/** The port that a socket is bound to; 0: none. */
+int alchi_socket_port(int fd);
 
 /** Prepare a connected socket for bulk data. */
 void alchi_socket_bulk(int fd);

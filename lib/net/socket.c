@@ -222,17 +222,22 @@ alchi_connect(const alchi_address_t *address, alchi_deadline_t deadline, int *fd
 
 /* ---- listening ---- */
 
+/* In a socket address; 0: it has none. */
 static int
-port_of(int fd)
+port_in(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
+    return address->ss_family == AF_INET ? ntohs(((const struct sockaddr_in *)address)->sin_port) : 0;
+}
+
+int
+alchi_socket_port(int fd)
 {
     struct sockaddr_storage address;
     socklen_t size = sizeof address;
 
-    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-        return 0;
-    if (address.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-    return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    return getsockname(fd, (struct sockaddr *)&address, &size) == 0 ? port_in(&address) : 0;
 }
 
 static void
@@ -291,7 +296,7 @@ bind_any(alchi_sockaddr_t *address)
         fd = bind_socket(address, false);
         if (fd < 0)
             return -1;
-        port = port_of(fd);
+        port = alchi_socket_port(fd);
         close(fd);
         set_port(address, port);
         fd = bind_fixed(address);
@@ -332,7 +337,7 @@ alchi_bind(alchi_address_t *address, int *fd_p, alch_error_t *err)
     fd = address->port ? bind_fixed(&list[0]) : bind_any(&list[0]);
     if (fd < 0)
         return bind_failed(address, &list[0], errno, err);
-    address->port = port_of(fd);
+    address->port = alchi_socket_port(fd);
     *fd_p = fd;
     return ALCH_OK;
 }
@@ -350,8 +355,8 @@ alchi_listen(int fd, int backlog, alch_error_t *err)
         return ALCH_OK;
     number = errno;
     if (number != EADDRINUSE || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-        return alchi_error_errno(err, number, "cannot listen on port %d", port_of(fd));
-    return alchi_error_set(err, ALCH_EPORT, "port %d is in use by %s", port_of(fd),
+        return alchi_error_errno(err, number, "cannot listen on port %d", alchi_socket_port(fd));
+    return alchi_error_set(err, ALCH_EPORT, "port %d is in use by %s", alchi_socket_port(fd),
                            alchi_port_owner((struct sockaddr *)&address, owner, sizeof owner));
 }
 
@@ -385,7 +390,7 @@ alchi_accept(int listen_fd, int *fd_p, alch_error_t *err)
     case EBADF:
     case EINVAL:
     case ENOTSOCK:
-        return alchi_error_errno(err, errno, "cannot accept a connection on port %d", port_of(listen_fd));
+        return alchi_error_errno(err, errno, "cannot accept a connection");
     default: /* none, or one that failed before it was accepted */
         return ALCH_EAGAIN;
     }
@@ -427,8 +432,7 @@ peer_of(int fd, alchi_address_t *address_p)
     if (getnameinfo((struct sockaddr *)&address, size, address_p->host, sizeof address_p->host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return -1;
-    address_p->port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                          : ((struct sockaddr_in *)&address)->sin_port);
+    address_p->port = port_in(&address);
     return address.ss_family;
 }
 

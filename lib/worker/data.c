@@ -8,14 +8,12 @@
 #include "worker/conn.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -301,26 +299,19 @@ watch_listeners(server_t *server)
 }
 
 static void
-accept_failed(server_t *server, int number)
-{
-    if (number == EAGAIN || number == EINTR || number == ECONNABORTED)
-        return;
-    alchi_log(ALCHI_LOG_WARNING, "cannot accept a data connection: %s", strerror(number));
-    pause_accepting(server, ACCEPT_PAUSE_MS);
-}
-
-static void
 accept_all(server_t *server, int listen_fd)
 {
     for (int k = 0; k < STRANGERS_MAX && make_room(server); k++) {
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        alch_error_t err = {ALCH_OK, -1, ""};
         alchi_conn_t *conn;
+        int fd, code = alchi_accept(listen_fd, &fd, &err);
 
-        if (fd < 0) {
-            accept_failed(server, errno);
-            return;
+        if (code == ALCH_ESYSTEM) {
+            alchi_log(ALCHI_LOG_WARNING, "no data connections for now: %s", err.text);
+            pause_accepting(server, ACCEPT_PAUSE_MS);
         }
-        alchi_socket_prepare(fd);
+        if (code)
+            return;
         alchi_socket_bulk(fd);
         conn = alchi_conn_create(&server->data->config, fd);
         if (!conn) {
@@ -479,18 +470,12 @@ data_create(const alchi_data_config_t *config)
 static int
 start_listening(int fd, int *port_p, alch_error_t *err)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
     int code;
 
     alchi_socket_prepare(fd);
-    if ((code = alchi_listen(fd, BACKLOG, err)))
-        return code;
-    if (getsockname(fd, (struct sockaddr *)&address, &size))
-        return alchi_error_errno(err, errno, "no address of descriptor %d", fd);
-    *port_p = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                  : ((struct sockaddr_in *)&address)->sin_port);
-    return ALCH_OK;
+    code = alchi_listen(fd, BACKLOG, err);
+    *port_p = alchi_socket_port(fd);
+    return code;
 }
 
 static void
