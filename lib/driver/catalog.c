@@ -6,6 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+int
+alchi_catalog_check_name(const char *name, alch_error_t *err)
+{
+    const size_t most = sizeof(((alchi_matrix_t *)0)->name) - 1;
+
+    if (!name || strlen(name) <= most)
+        return ALCH_OK;
+    return alchi_error_set(err, ALCH_EINVAL, "the name \"%.20s...\" of a matrix has %zu bytes, the limit is %zu", name,
+                           strlen(name), most);
+}
+
 static int
 check(uint64_t id, const Alchw__Matrix *description, alch_error_t *err)
 {
@@ -23,10 +34,7 @@ check(uint64_t id, const Alchw__Matrix *description, alch_error_t *err)
         return alchi_error_set(err, ALCH_ERANGE, "matrix %llu (%lld x %lld, %s): its bytes exceed 64 bits",
                                (unsigned long long)id, (long long)description->rows, (long long)description->cols,
                                alch_dtype_name((alch_dtype_t)description->dtype));
-    if (description->name && strlen(description->name) > 63)
-        return alchi_error_set(err, ALCH_EINVAL, "matrix %llu: its name has %zu bytes, the limit is 63",
-                               (unsigned long long)id, strlen(description->name));
-    return ALCH_OK;
+    return alchi_catalog_check_name(description->name, err);
 }
 
 int

@@ -43,6 +43,8 @@ typedef struct {
  *  @return ALCH_OK; ALCH_EINVAL; ALCH_ERANGE: too large to count its bytes; ALCH_ENOMEM */
 int alchi_catalog_add(alchi_catalog_t *catalog, uint64_t id, uint64_t group, int workers,
                       const Alchw__Matrix *description, alchi_matrix_t **matrix_p, alch_error_t *err);
+/** Whether a matrix may have this name; NULL: none. @return ALCH_OK, ALCH_EINVAL */
+int alchi_catalog_check_name(const char *name, alch_error_t *err);
 void alchi_catalog_remove(alchi_catalog_t *catalog, alchi_matrix_t *matrix);
 void alchi_catalog_fini(alchi_catalog_t *catalog);
 

@@ -5,7 +5,6 @@
 #include "pack/convert.h"
 #include "wire/layout.h"
 #include <stdlib.h>
-#include <string.h>
 
 /* What the result will be. */
 typedef struct {
@@ -44,8 +43,8 @@ describe(const Alchw__Transform *ask, const alchi_matrix_t *matrix, result_t *re
     description->name = ask->name;
     if (ask->in_place && !(ask->name && *ask->name))
         description->name = (char *)matrix->name;
-    if (ask->name && strlen(ask->name) > 63)
-        return alchi_error_set(err, ALCH_EINVAL, "the name has %zu bytes, the limit is 63", strlen(ask->name));
+    if ((code = alchi_catalog_check_name(ask->name, err)))
+        return code;
     code = alchi_convert_allowed(matrix->dtype, description->dtype > INT32_MAX ? 0 : (alch_dtype_t)description->dtype,
                                  ask->unsafe, err);
     if (code)
