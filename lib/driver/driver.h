@@ -160,7 +160,6 @@ void alchi_wants_serve(alchi_driver_t *driver);
 /* ---- moves: a session's matrices go to a second group beside its own, which they then replace (move.c) ---- */
 
 typedef struct {
-    uint64_t id;
     alch_layout_t layout; /* there */
     int64_t bytes;        /* without copies */
 } alchi_moving_t;
@@ -172,8 +171,8 @@ struct alchi_move {
     alchi_group_t *to; /* NULL: waits for slots */
     bool holding;      /* the present group's ranks were told to refuse writes */
     alchi_moving_t *matrices;
+    uint64_t *ids; /* of the same */
     size_t matrix_count;
-    uint64_t *ids;
     size_t reserved, moved; /* matrices so far */
     double *fractions;      /* of the one under way, by rank of the new group */
     uint8_t (*keys)[ALCHI_KEY_SIZE]; /* while they are sent: of the old ranks, wrapped for one new rank */

@@ -46,8 +46,7 @@ resolve(const alchi_matrix_t *matrix, int workers, alchi_moving_t *moving, alch_
     spec.nprow = spec.npcol = 0;
     if ((code = alchi_layout_init(&layout, matrix->rows, matrix->cols, workers, &spec, err)))
         return code;
-    *moving = (alchi_moving_t){matrix->id, layout.spec,
-                               matrix->rows * matrix->cols * (int64_t)alch_dtype_size(matrix->dtype)};
+    *moving = (alchi_moving_t){layout.spec, matrix->rows * matrix->cols * (int64_t)alch_dtype_size(matrix->dtype)};
     alchi_layout_fini(&layout);
     return ALCH_OK;
 }
@@ -440,8 +439,6 @@ checked(alchi_command_t *command)
         fail_soon(move, &command->error);
         return;
     }
-    if (!matrix)
-        return;
     matrix->complete = !command->failed;
     send_fetch(move, matrix);
 }
