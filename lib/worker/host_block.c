@@ -8,9 +8,10 @@ alchi_block_share(const alch_block_t *block, const alch_rect_t *rect, alch_rect_
     const alch_layout_t *spec = &block->layout;
     alchi_layout_t layout = {.mb = spec->mb, .nb = spec->nb, .nprow = spec->nprow, .npcol = spec->npcol};
 
-    *share_p = (alch_rect_t){0, 0, 0, 0};
     if (block->myrow >= 0)
         alchi_layout_share(&layout, block->myrow, block->mycol, rect, share_p);
+    else
+        *share_p = (alch_rect_t){0, 0, 0, 0};
 }
 
 static alchi_pack_t

@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
     int64_t m, n; /* as a matrix: one dimension is a column */
     hdf5_type_t type;
+    int64_t chunk_m, chunk_n; /* of what is stored together; 1 x 1 if it lies in one piece */
     char label[64]; /* the name of the matrix that it was saved from, or empty */
 } hdf5_facts_t;
 
@@ -100,6 +101,11 @@ typedef struct {
     int64_t begin, step, count;
 } hdf5_range_t;
 
+/* What is stored together and read as a whole, and where in one of these the first row is. */
+typedef struct {
+    int64_t rows, cols, lead;
+} hdf5_grain_t;
+
 /* Entries between a data set and a matrix. */
 typedef struct {
     alch_call_t *call;
@@ -109,6 +115,7 @@ typedef struct {
     int64_t offset;             /* and where in it the entries are, in C order */
     alch_block_t block;         /* has the columns once or, when reading, several times */
     hdf5_range_t rows, cols;
+    hdf5_grain_t grain;
     bool write;
     const hdf5_type_t *type; /* of the data set, when reading */
     double done, share;      /* of the whole operation: before this transfer, and of this transfer */

@@ -99,12 +99,18 @@ read_label(hid_t dataset, char *label, size_t size)
 }
 
 static int
-check_storage(alch_call_t *call, hid_t dataset, const char *asked, const char *name)
+read_storage(alch_call_t *call, hid_t dataset, const char *asked, const char *name, hdf5_facts_t *facts)
 {
     hid_t plan = H5Dget_create_plist(dataset);
-    bool elsewhere = H5Pget_layout(plan) == H5D_VIRTUAL || H5Pget_external_count(plan) > 0;
+    H5D_layout_t layout = H5Pget_layout(plan);
+    bool elsewhere = layout == H5D_VIRTUAL || H5Pget_external_count(plan) > 0;
+    hsize_t chunk[H5S_MAX_RANK] = {1, 1};
 
+    if (layout == H5D_CHUNKED)
+        H5Pget_chunk(plan, H5S_MAX_RANK, chunk);
     H5Pclose(plan);
+    facts->chunk_m = (int64_t)chunk[0];
+    facts->chunk_n = (int64_t)chunk[1];
     return elsewhere ? call->host->fail(call, ALCH_EPERM,
                                         "the entries of data set '%s' of file '%s' lie in other files: these are not "
                                         "read",
@@ -140,7 +146,7 @@ read_facts(alch_call_t *call, hid_t dataset, const char *asked, const char *name
     if (facts->type.kind == HDF5_OTHER)
         return call->host->fail(call, ALCH_ETYPE, "data set '%s' of file '%s' has entries of type %s: no numbers", name,
                                 asked, facts->type.name);
-    if ((code = read_shape(call, dataset, asked, name, facts)) || (code = check_storage(call, dataset, asked, name)))
+    if ((code = read_shape(call, dataset, asked, name, facts)) || (code = read_storage(call, dataset, asked, name, facts)))
         return code;
     read_label(dataset, facts->label, sizeof(facts->label));
     return ALCH_OK;

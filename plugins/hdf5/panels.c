@@ -1,8 +1,10 @@
 #include "panels.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define STRIP_BYTES (INT64_C(8) << 20)
+#define LINES_BYTES (INT64_C(256) << 10) /* what stays in a core's second cache */
 
 static int64_t
 smaller(int64_t a, int64_t b)
@@ -16,143 +18,199 @@ larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* At least one of them. */
+static int64_t
+whole(int64_t count, int64_t of)
+{
+    return larger(of, count / of * of);
+}
+
 /* What the owner of a strip sends for each entry of it. */
 static int64_t
 fan_out(const hdf5_panels_t *panels)
 {
-    return panels->write ? 1 : panels->block.replicas * (panels->cols.size / larger(panels->width, 1));
+    return panels->write ? 1 : panels->blocks[0].replicas * panels->copies;
 }
 
-/* Entries of the panels that one rank's block may have in one panel. */
+/* Entries of the strips of one panel that one rank's block may have: most where a panel begins with the block. */
 static int64_t
 inner_entries(const hdf5_panels_t *panels)
 {
-    return hdf5_axis_most(&panels->rows, panels->strip_rows * panels->call->size) *
-           hdf5_axis_most(&panels->cols, panels->most_cols);
+    alch_block_t first = panels->blocks[0];
+    alch_rect_t panel = {0, 0, panels->strip_rows * panels->call->size, panels->strip_cols}, share;
+
+    first.myrow = first.mycol = 0;
+    panels->call->host->block_share(&first, &panel, &share);
+    return share.m * share.n * panels->copies;
 }
 
-/* Strips of about 8 MiB on both sides of the exchange. Rows that are longer are cut, unless they are repeated. */
+/* Strips of about 8 MiB on both sides of the exchange, of whole chunks unless these are much larger. */
 static void
-choose_sizes(hdf5_panels_t *panels)
+choose_sizes(hdf5_panels_t *panels, const hdf5_grain_t *grain)
 {
-    int64_t entries = larger(1, STRIP_BYTES / (int64_t)panels->entry), ranks = panels->call->size;
+    int64_t entries = larger(1, STRIP_BYTES / (int64_t)panels->entry), most = larger(1, entries / fan_out(panels));
+    int64_t rows = grain->rows, cols = grain->cols, ranks = panels->call->size;
 
-    panels->most_cols = larger(panels->cols.size, 1);
-    if (panels->most_cols * fan_out(panels) > entries && panels->cols.size == panels->width)
-        panels->most_cols = smaller(panels->most_cols, larger(1, entries / fan_out(panels)));
-    panels->strip_rows = entries / larger(1, smaller(panels->most_cols, panels->width) * fan_out(panels));
-    panels->strip_rows = larger(1, smaller(panels->strip_rows, (panels->rows.size + ranks - 1) / ranks));
-    while (panels->strip_rows > 1 && inner_entries(panels) > 4 * entries)
-        panels->strip_rows /= 2;
+    if (rows * cols > 4 * most)
+        rows = cols = 1;
+    panels->lead = grain->lead % rows;
+    panels->strip_cols = smaller(whole(most / rows, cols), larger(panels->width, 1));
+    panels->strip_rows = whole(most / panels->strip_cols, rows);
+    panels->strip_rows = smaller(panels->strip_rows, whole((panels->m + panels->lead) / ranks + rows, rows));
+    while (panels->strip_rows > rows && inner_entries(panels) > 4 * entries)
+        panels->strip_rows = whole(panels->strip_rows / 2, rows);
+    panels->line_rows = whole(LINES_BYTES / (int64_t)panels->entry / panels->strip_cols, rows);
+    panels->line_rows = smaller(panels->line_rows, panels->strip_rows);
 }
 
 static int
 find_places(hdf5_panels_t *panels)
 {
-    hdf5_place_t mine = {panels->block.replica, panels->block.myrow, panels->block.mycol};
+    alch_call_t *call = panels->call;
+    alch_block_t mine = panels->blocks[call->rank];
+    int place[3] = {mine.replica, mine.myrow, mine.mycol}, *places = malloc((size_t)call->size * sizeof(place));
+    int code = call->host->agree(call, places ? ALCH_OK : ALCH_ENOMEM, "no memory for the workers' places");
 
-    if (MPI_Allgather(&mine, sizeof(mine), MPI_BYTE, panels->places, sizeof(mine), MPI_BYTE, panels->call->comm) !=
-        MPI_SUCCESS)
-        return panels->call->host->fail(panels->call, ALCH_EINTERNAL, "MPI_Allgather failed");
-    return ALCH_OK;
+    if (!code && MPI_Allgather(place, 3, MPI_INT, places, 3, MPI_INT, call->comm) != MPI_SUCCESS)
+        code = call->host->fail(call, ALCH_EINTERNAL, "MPI_Allgather failed");
+    for (int k = 0; !code && k < call->size; k++) {
+        panels->blocks[k] = mine;
+        panels->blocks[k].replica = places[3 * k];
+        panels->blocks[k].myrow = places[3 * k + 1];
+        panels->blocks[k].mycol = places[3 * k + 2];
+    }
+    free(places);
+    return code;
 }
 
 static int
 get_memory(hdf5_panels_t *panels)
 {
     alch_call_t *call = panels->call;
-    size_t ranks = (size_t)call->size, grid = (size_t)panels->cols.places + 1;
-    int64_t strip = panels->strip_rows * smaller(panels->most_cols, larger(panels->width, 1));
-    int64_t inner = inner_entries(panels), outer = strip * fan_out(panels);
-    int64_t bytes = (strip + outer + inner) * (int64_t)panels->entry + panels->most_cols * (int64_t)sizeof(int64_t);
-    int code = call->host->workspace(call, bytes);
+    size_t lines = (size_t)(panels->line_rows * panels->strip_cols) * panels->entry;
+    size_t outer = (size_t)(panels->strip_rows * panels->strip_cols * fan_out(panels)) * panels->entry;
+    size_t inner = (size_t)inner_entries(panels) * panels->entry;
+    int code;
 
-    if (code)
+    if (call->size == 1)
+        outer = inner = 0;
+    if ((code = call->host->workspace(call, (int64_t)(lines + outer + inner))))
         return code;
-    panels->strip = malloc((size_t)strip * panels->entry + 1);
-    panels->outer = malloc((size_t)outer * panels->entry + 1);
-    panels->inner = malloc((size_t)inner * panels->entry + 1);
-    panels->picks = malloc((size_t)panels->most_cols * sizeof(*panels->picks));
-    panels->pick_start = malloc(grid * sizeof(*panels->pick_start));
-    panels->places = malloc(ranks * sizeof(*panels->places));
-    panels->outer_counts = calloc(4 * ranks, sizeof(int));
-    if (!panels->strip || !panels->outer || !panels->inner || !panels->picks || !panels->pick_start ||
-        !panels->places || !panels->outer_counts)
-        return call->host->fail(call, ALCH_ENOMEM, "no memory for buffers of %lld bytes", (long long)bytes);
-    panels->outer_starts = panels->outer_counts + ranks;
-    panels->inner_counts = panels->outer_starts + ranks;
-    panels->inner_starts = panels->inner_counts + ranks;
+    panels->lines = malloc(lines + 1);
+    panels->outer = malloc(outer + 1);
+    panels->inner = malloc(inner + 1);
+    panels->outer_counts = calloc(4 * (size_t)call->size, sizeof(int));
+    if (!panels->lines || !panels->outer || !panels->inner || !panels->outer_counts)
+        return call->host->fail(call, ALCH_ENOMEM, "no memory for buffers of %zu bytes", lines + outer + inner);
+    panels->outer_starts = panels->outer_counts + call->size;
+    panels->inner_counts = panels->outer_starts + call->size;
+    panels->inner_starts = panels->inner_counts + call->size;
     return ALCH_OK;
-}
-
-static hdf5_move_t
-choose_move(size_t in, size_t out)
-{
-    if (in != out)
-        return in == 4 ? HDF5_WIDEN4 : HDF5_WIDEN8;
-    return in == 4 ? HDF5_COPY4 : in == 8 ? HDF5_COPY8 : HDF5_COPY16;
 }
 
 int
 hdf5_panels_init(hdf5_panels_t *panels, alch_call_t *call, const alch_block_t *block, bool write, int64_t width,
-                 size_t entry)
+                 const hdf5_grain_t *grain)
 {
     int code;
 
     *panels = (hdf5_panels_t){.call = call,
-                              .block = *block,
                               .write = write,
-                              .rows = {block->m, block->layout.mb, block->layout.nprow},
-                              .cols = {block->n, block->layout.nb, block->layout.npcol},
+                              .m = block->m,
                               .width = width,
-                              .entry = entry,
-                              .move = choose_move(entry, hdf5_dtype_size(block->dtype))};
-    MPI_Type_contiguous((int)entry, MPI_BYTE, &panels->type);
+                              .copies = width ? block->n / width : 1,
+                              .blocks = malloc((size_t)call->size * sizeof(*block))};
+    panels->entry = hdf5_dtype_size(block->dtype);
+    MPI_Type_contiguous((int)panels->entry, MPI_BYTE, &panels->type);
     MPI_Type_commit(&panels->type);
-    choose_sizes(panels);
-    if ((code = call->host->agree(call, get_memory(panels), NULL)))
+    code = panels->blocks ? ALCH_OK : ALCH_ENOMEM;
+    if ((code = call->host->agree(call, code, "no memory for the workers' places")))
         return code;
-    return call->host->agree(call, find_places(panels), NULL);
+    panels->blocks[call->rank] = *block;
+    if ((code = find_places(panels)))
+        return code;
+    choose_sizes(panels, grain);
+    return call->host->agree(call, get_memory(panels), NULL);
 }
 
 void
 hdf5_panels_fini(hdf5_panels_t *panels)
 {
     MPI_Type_free(&panels->type);
-    free(panels->strip);
+    free(panels->blocks);
+    free(panels->lines);
     free(panels->outer);
     free(panels->inner);
-    free(panels->picks);
-    free(panels->pick_start);
-    free(panels->places);
     free(panels->outer_counts);
     (void)panels->call->host->workspace(panels->call, 0);
+}
+
+/* The first row that is read lies behind `lead` others, which count. */
+static int64_t
+panel_rows(const hdf5_panels_t *panels)
+{
+    return panels->strip_rows * panels->call->size;
 }
 
 int64_t
 hdf5_panels_count(const hdf5_panels_t *panels)
 {
-    int64_t rows = panels->strip_rows * panels->call->size;
+    int64_t rows = panel_rows(panels);
 
-    return (panels->rows.size + rows - 1) / rows * ((panels->cols.size + panels->most_cols - 1) / panels->most_cols);
+    return (panels->m + panels->lead + rows - 1) / rows *
+           ((panels->width + panels->strip_cols - 1) / panels->strip_cols);
 }
 
-/* For each column of the grid: which columns of the strip its ranks have, in the order in which they have them. */
-static void
-find_picks(hdf5_panels_t *panels)
+/* A rank's strip of the panel: rows and columns of the data set. */
+static alch_rect_t
+strip_of(const hdf5_panels_t *panels, int rank)
 {
-    const hdf5_axis_t *cols = &panels->cols;
-    /* Only a panel with all columns has them more than once. */
-    int64_t first = panels->col, width = larger(panels->width, 1), used = 0;
+    int64_t begin = panels->row + rank * panels->strip_rows;
+    int64_t end = larger(0, smaller(begin + panels->strip_rows, panels->row_end));
 
-    for (int64_t place = 0; place < cols->places; place++) {
-        int64_t end = hdf5_axis_count(cols, place, panels->col_end);
+    begin = larger(0, smaller(begin, end));
+    return (alch_rect_t){begin, panels->col, end - begin, panels->col_end - panels->col};
+}
 
-        panels->pick_start[place] = used;
-        for (int64_t j = hdf5_axis_count(cols, place, panels->col); j < end; j++)
-            panels->picks[used++] = hdf5_axis_global(cols, place, j) % width - first;
+static alch_rect_t
+in_matrix(const hdf5_panels_t *panels, const alch_rect_t *part, int64_t copy)
+{
+    return (alch_rect_t){part->i, copy * panels->width + part->j, part->m, part->n};
+}
+
+/* Whether a rank's block takes part: of a matrix that is written, one copy is enough. */
+static bool
+takes_part(const hdf5_panels_t *panels, int rank)
+{
+    return panels->write ? panels->blocks[rank].replica == 0 : panels->blocks[rank].replica >= 0;
+}
+
+/* What a rank's block has of another rank's strip. */
+static int
+common(const hdf5_panels_t *panels, int owner, int rank)
+{
+    alch_rect_t strip = strip_of(panels, owner), rect, share;
+    int64_t entries = 0;
+
+    for (int64_t copy = 0; owner != rank && takes_part(panels, rank) && copy < panels->copies; copy++) {
+        rect = in_matrix(panels, &strip, copy);
+        panels->call->host->block_share(&panels->blocks[rank], &rect, &share);
+        entries += share.m * share.n;
     }
-    panels->pick_start[cols->places] = used;
+    return (int)entries;
+}
+
+static void
+count_all(hdf5_panels_t *panels)
+{
+    int me = panels->call->rank, outer = 0, inner = 0;
+
+    for (int k = 0; k < panels->call->size; k++) {
+        panels->outer_starts[k] = outer;
+        panels->inner_starts[k] = inner;
+        outer += panels->outer_counts[k] = common(panels, me, k);
+        inner += panels->inner_counts[k] = common(panels, k, me);
+    }
 }
 
 bool
@@ -160,154 +218,119 @@ hdf5_panels_next(hdf5_panels_t *panels)
 {
     bool first = panels->col_end == 0;
 
-    if (panels->rows.size == 0 || panels->cols.size == 0)
+    if (panels->m == 0 || panels->width == 0)
         return false;
-    panels->row = first ? 0 : panels->row_end;
-    if (panels->row == panels->rows.size) {
-        panels->row = 0;
+    panels->row = first ? -panels->lead : panels->row_end;
+    if (panels->row == panels->m) {
+        panels->row = -panels->lead;
         panels->col = panels->col_end;
-        if (panels->col == panels->cols.size)
+        if (panels->col == panels->width)
             return false;
     }
-    panels->row_end = smaller(panels->row + panels->strip_rows * panels->call->size, panels->rows.size);
-    panels->col_end = smaller(panels->col + panels->most_cols, panels->cols.size);
-    if (panels->row == 0)
-        find_picks(panels);
+    panels->row_end = smaller(panels->row + panel_rows(panels), panels->m);
+    panels->col_end = smaller(panels->col + panels->strip_cols, panels->width);
+    count_all(panels);
     return true;
 }
 
-int64_t
-hdf5_panels_strip(const hdf5_panels_t *panels, int rank, int64_t *row_p)
+bool
+hdf5_panels_lines(const hdf5_panels_t *panels, alch_rect_t *lines)
 {
-    *row_p = smaller(panels->row + rank * panels->strip_rows, panels->row_end);
-    return smaller(*row_p + panels->strip_rows, panels->row_end);
+    alch_rect_t strip = strip_of(panels, panels->call->rank);
+    int64_t begin = lines->m ? lines->i + lines->m : strip.i, end;
+
+    /* Chunks are not parted. */
+    end = begin + panels->line_rows - (begin + panels->lead) % panels->line_rows;
+    *lines = (alch_rect_t){begin, strip.j, smaller(end, strip.i + strip.m) - begin, strip.n};
+    return lines->m > 0;
 }
 
-/* Whether a rank's block takes part: of a matrix that is written, one copy is enough. */
-static bool
-takes_part(const hdf5_panels_t *panels, const hdf5_place_t *place)
+/* Where entries of one copy are that a rank's block has of my strip: in the block, if it is mine, else among those that
+ * are exchanged. Moves `outer_p` behind them. */
+static char *
+place_of(const hdf5_panels_t *panels, int rank, const alch_rect_t *lines, int64_t copy, char **outer_p, int64_t *ld_p)
 {
-    return panels->write ? place->replica == 0 : place->replica >= 0;
+    const alch_block_t *block = &panels->blocks[rank];
+    alch_rect_t strip = strip_of(panels, panels->call->rank), all = in_matrix(panels, &strip, copy);
+    alch_rect_t rect = in_matrix(panels, lines, copy), share;
+    char *outer = *outer_p;
+
+    panels->call->host->block_share(block, &rect, &share);
+    if (rank == panels->call->rank) {
+        *ld_p = block->lld;
+        return (char *)block->data + (size_t)(share.i + share.j * block->lld) * panels->entry;
+    }
+    panels->call->host->block_share(block, &all, &all);
+    *outer_p += (size_t)(all.m * all.n) * panels->entry;
+    *ld_p = all.m;
+    return outer + (size_t)(share.i - all.i) * panels->entry;
 }
 
-/* Entries of a strip that a rank's block has. */
-static int64_t
-common(const hdf5_panels_t *panels, int strip, const hdf5_place_t *place)
+void
+hdf5_panels_move(hdf5_panels_t *panels, const alch_rect_t *lines)
 {
-    int64_t row, row_end = hdf5_panels_strip(panels, strip, &row);
+    const alch_host_t *host = panels->call->host;
 
-    if (!takes_part(panels, place))
-        return 0;
-    return (hdf5_axis_count(&panels->rows, place->row, row_end) - hdf5_axis_count(&panels->rows, place->row, row)) *
-           (panels->pick_start[place->col + 1] - panels->pick_start[place->col]);
-}
+    for (int rank = 0; rank < panels->call->size; rank++) {
+        char *outer = panels->outer + (size_t)panels->outer_starts[rank] * panels->entry;
 
-static void
-count_all(hdf5_panels_t *panels)
-{
-    const hdf5_place_t *mine = &panels->places[panels->call->rank];
-    int outer = 0, inner = 0;
+        for (int64_t copy = 0; takes_part(panels, rank) && copy < panels->copies; copy++) {
+            alch_rect_t rect = in_matrix(panels, lines, copy);
+            int64_t ld;
+            char *place = place_of(panels, rank, lines, copy, &outer, &ld);
 
-    for (int k = 0; k < panels->call->size; k++) {
-        panels->outer_starts[k] = outer;
-        panels->inner_starts[k] = inner;
-        outer += panels->outer_counts[k] = (int)common(panels, panels->call->rank, &panels->places[k]);
-        inner += panels->inner_counts[k] = (int)common(panels, k, mine);
+            if (panels->write)
+                host->block_unpack(&panels->blocks[rank], &rect, place, ld, panels->lines, lines->n, 1);
+            else
+                host->block_pack(&panels->blocks[rank], &rect, panels->lines, lines->n, 1, place, ld);
+        }
     }
 }
 
-#define PICK(name, entry_t)                                                           \
-    static void name(const void *row, const int64_t *picks, int64_t count, void *out) \
-    {                                                                                 \
-        for (int64_t k = 0; k < count; k++)                                           \
-            ((entry_t *)out)[k] = ((const entry_t *)row)[picks[k]];                   \
-    }
-#define PLACE(name, entry_t)                                                         \
-    static void name(const void *in, const int64_t *picks, int64_t count, void *row) \
-    {                                                                                \
-        for (int64_t k = 0; k < count; k++)                                          \
-            ((entry_t *)row)[picks[k]] = ((const entry_t *)in)[k];                   \
-    }
-
-typedef struct {
-    double re, im;
-} sixteen_t;
-
-PICK(pick4, uint32_t)
-PICK(pick8, uint64_t)
-PICK(pick16, sixteen_t)
-PLACE(place4, uint32_t)
-PLACE(place8, uint64_t)
-PLACE(place16, sixteen_t)
-
-/* Between my strip and what is exchanged for one rank's block, row by row of what both have. */
-static void
-move_strip(hdf5_panels_t *panels, int rank)
-{
-    const hdf5_place_t *place = &panels->places[rank];
-    const int64_t *picks = panels->picks + panels->pick_start[place->col];
-    int64_t count = panels->pick_start[place->col + 1] - panels->pick_start[place->col];
-    int64_t first, end = hdf5_panels_strip(panels, panels->call->rank, &first);
-    int64_t width = smaller(panels->col_end - panels->col, panels->width);
-    char *at = panels->outer + (size_t)panels->outer_starts[rank] * panels->entry;
-
-    end = hdf5_axis_count(&panels->rows, place->row, end);
-    for (int64_t i = hdf5_axis_count(&panels->rows, place->row, first); i < end; i++) {
-        char *row =
-            panels->strip + (size_t)((hdf5_axis_global(&panels->rows, place->row, i) - first) * width) * panels->entry;
-
-        if (panels->write)
-            (panels->entry == 4 ? place4 : panels->entry == 8 ? place8 : place16)(at, picks, count, row);
-        else
-            (panels->entry == 4 ? pick4 : panels->entry == 8 ? pick8 : pick16)(row, picks, count, at);
-        at += (size_t)count * panels->entry;
-    }
-}
-
-/* Between what is exchanged and my block: the pieces of all strips, one behind the other, are one piece in C order. */
+/* Between the strips of others, as they are exchanged, and my block: column by column. */
 static void
 move_block(hdf5_panels_t *panels)
 {
-    const alch_block_t *block = &panels->block;
-    const hdf5_place_t *place = &panels->places[panels->call->rank];
-    int64_t i, j, m, n;
-    char *at;
+    alch_call_t *call = panels->call;
+    const alch_block_t *mine = &panels->blocks[call->rank];
+    char *inner = panels->inner;
 
-    if (!takes_part(panels, place))
-        return;
-    i = hdf5_axis_count(&panels->rows, place->row, panels->row);
-    j = hdf5_axis_count(&panels->cols, place->col, panels->col);
-    m = hdf5_axis_count(&panels->rows, place->row, panels->row_end) - i;
-    n = hdf5_axis_count(&panels->cols, place->col, panels->col_end) - j;
-    if (m == 0 || n == 0)
-        return;
-    at = (char *)block->data + (size_t)(i + j * block->lld) * hdf5_dtype_size(block->dtype);
+    for (int rank = 0; rank < call->size; rank++) {
+        alch_rect_t strip = strip_of(panels, rank);
+
+        for (int64_t copy = 0; panels->inner_counts[rank] && copy < panels->copies; copy++) {
+            alch_rect_t rect = in_matrix(panels, &strip, copy), share;
+            size_t bytes;
+
+            call->host->block_share(mine, &rect, &share);
+            bytes = (size_t)share.m * panels->entry;
+            for (int64_t j = share.j; j < share.j + share.n; j++, inner += bytes) {
+                char *column = (char *)mine->data + (size_t)(share.i + j * mine->lld) * panels->entry;
+
+                memcpy(panels->write ? inner : column, panels->write ? column : inner, bytes);
+            }
+        }
+    }
+}
+
+int
+hdf5_panels_exchange(hdf5_panels_t *panels)
+{
+    alch_call_t *call = panels->call;
+    int error = MPI_SUCCESS;
+
     if (panels->write)
-        hdf5_columns_to_rows(panels->move, at, block->lld, m, n, panels->inner);
-    else
-        hdf5_rows_to_columns(panels->move, panels->inner, m, n, at, block->lld);
-}
-
-void
-hdf5_panels_spread(hdf5_panels_t *panels)
-{
-    count_all(panels);
-    for (int rank = 0; rank < panels->call->size; rank++)
-        if (panels->outer_counts[rank])
-            move_strip(panels, rank);
-    MPI_Alltoallv(panels->outer, panels->outer_counts, panels->outer_starts, panels->type, panels->inner,
-                  panels->inner_counts, panels->inner_starts, panels->type, panels->call->comm);
-    move_block(panels);
-}
-
-void
-hdf5_panels_gather(hdf5_panels_t *panels)
-{
-    count_all(panels);
-    move_block(panels);
-    MPI_Alltoallv(panels->inner, panels->inner_counts, panels->inner_starts, panels->type, panels->outer,
-                  panels->outer_counts, panels->outer_starts, panels->type, panels->call->comm);
-    for (int rank = 0; rank < panels->call->size; rank++)
-        if (panels->outer_counts[rank])
-            move_strip(panels, rank);
+        move_block(panels);
+    if (call->size > 1)
+        error = panels->write
+                    ? MPI_Alltoallv(panels->inner, panels->inner_counts, panels->inner_starts, panels->type,
+                                    panels->outer, panels->outer_counts, panels->outer_starts, panels->type, call->comm)
+                    : MPI_Alltoallv(panels->outer, panels->outer_counts, panels->outer_starts, panels->type,
+                                    panels->inner, panels->inner_counts, panels->inner_starts, panels->type,
+                                    call->comm);
+    if (error != MPI_SUCCESS)
+        return call->host->fail(call, ALCH_EINTERNAL, "MPI_Alltoallv failed");
+    if (!panels->write)
+        move_block(panels);
+    return ALCH_OK;
 }

@@ -81,6 +81,16 @@ read_arguments(read_t *read)
     return ALCH_OK;
 }
 
+/* Of the rows that are read. With steps chunks need not begin with one of them, so that this is about right. */
+static hdf5_grain_t
+grain_of(const read_t *read)
+{
+    int64_t rows = read->facts.chunk_m / read->rows.step, cols = read->facts.chunk_n / read->cols.step;
+
+    return (hdf5_grain_t){rows ? rows : 1, cols ? cols : 1,
+                          read->rows.step == 1 ? read->rows.begin % read->facts.chunk_m : 0};
+}
+
 static int
 read_entries(read_t *read, hdf5_file_t *file, const alch_dmatrix_t *matrix)
 {
@@ -101,6 +111,7 @@ read_entries(read_t *read, hdf5_file_t *file, const alch_dmatrix_t *matrix)
     call->host->matrix_block(matrix, &transfer.block);
     transfer.rows = read->rows;
     transfer.cols = read->cols;
+    transfer.grain = grain_of(read);
     code = hdf5_transfer(&transfer);
     H5Dclose(transfer.id);
     return code;
@@ -132,8 +143,8 @@ read_matrix(read_t *read, hdf5_file_t *file)
     int code = read_arguments(read);
 
     if (!code)
-        code = call->host->matrix_create(call, read->rows.count, read->cols.count * read->copies, read->dtype,
-                                         read->has_layout ? &read->layout : NULL, &matrix);
+        code = call->host->matrix_create_unset(call, read->rows.count, read->cols.count * read->copies,
+                                               read->dtype, read->has_layout ? &read->layout : NULL, &matrix);
     if (!code)
         code = read_entries(read, file, matrix);
     if (code)

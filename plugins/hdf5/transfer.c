@@ -23,44 +23,49 @@ note_unfit(H5T_conv_except_t what, hid_t from, hid_t to, void *in, void *out, vo
     return H5T_CONV_UNHANDLED;
 }
 
-/* Real numbers become complex ones when they are put in place. */
-static alch_dtype_t
-dtype_on_the_way(const hdf5_transfer_t *transfer)
+/* Real numbers become complex ones after they are read. */
+static bool
+widens(const hdf5_transfer_t *transfer)
 {
-    alch_dtype_t dtype = transfer->block.dtype;
-
-    if (transfer->write || transfer->type->kind == HDF5_COMPLEX || !hdf5_dtype_complex(dtype))
-        return dtype;
-    return dtype == ALCH_COMPLEX64 ? ALCH_FLOAT32 : ALCH_FLOAT64;
+    return !transfer->write && transfer->type->kind != HDF5_COMPLEX && hdf5_dtype_complex(transfer->block.dtype);
 }
 
-static hid_t
-select_strip(const moving_t *moving, int64_t row, int64_t rows)
+/* In place, from the last on. */
+static void
+widen(alch_dtype_t dtype, void *entries, int64_t count)
 {
-    const hdf5_transfer_t *of = moving->of;
-    const hdf5_panels_t *panels = &moving->panels;
-    int64_t cols = panels->col_end - panels->col < of->cols.count ? panels->col_end - panels->col : of->cols.count;
-    hid_t space = H5Dget_space(of->id);
-    /* A data set of one dimension looks at the first of each alone. */
-    hsize_t start[2] = {(hsize_t)(of->rows.begin + row * of->rows.step),
-                        (hsize_t)(of->cols.begin + panels->col * of->cols.step)};
-    hsize_t stride[2] = {(hsize_t)of->rows.step, (hsize_t)of->cols.step};
-    hsize_t count[2] = {(hsize_t)rows, (hsize_t)cols};
+    if (dtype == ALCH_COMPLEX64)
+        for (float *x = entries; count-- > 0;)
+            x[2 * count] = x[count], x[2 * count + 1] = 0;
+    else
+        for (double *x = entries; count-- > 0;)
+            x[2 * count] = x[count], x[2 * count + 1] = 0;
+}
 
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, stride, count, NULL);
-    return space;
+/* In the file, and the same shape in memory: HDF5 is slow where they differ. */
+static void
+select_lines(const hdf5_transfer_t *of, const alch_rect_t *lines, hid_t *file_p, hid_t *memory_p)
+{
+    /* A data set of one dimension looks at the first of each alone. */
+    hsize_t start[2] = {(hsize_t)(of->rows.begin + lines->i * of->rows.step),
+                        (hsize_t)(of->cols.begin + lines->j * of->cols.step)};
+    hsize_t stride[2] = {(hsize_t)of->rows.step, (hsize_t)of->cols.step};
+    hsize_t count[2] = {(hsize_t)lines->m, (hsize_t)lines->n};
+
+    *file_p = H5Dget_space(of->id);
+    H5Sselect_hyperslab(*file_p, H5S_SELECT_SET, start, stride, count, NULL);
+    *memory_p = H5Screate_simple(H5Sget_simple_extent_ndims(*file_p), count, NULL);
 }
 
 static int
-read_strip(moving_t *moving, int64_t row, int64_t end)
+read_lines(moving_t *moving, const alch_rect_t *lines)
 {
     hdf5_transfer_t *of = moving->of;
-    hid_t file_space = select_strip(moving, row, end - row), memory_space;
-    hsize_t entries = (hsize_t)H5Sget_select_npoints(file_space);
+    hid_t file_space, memory_space;
     herr_t bad;
 
-    memory_space = H5Screate_simple(1, &entries, NULL);
-    bad = H5Dread(of->id, moving->memory, memory_space, file_space, moving->plan, moving->panels.strip);
+    select_lines(of, lines, &file_space, &memory_space);
+    bad = H5Dread(of->id, moving->memory, memory_space, file_space, moving->plan, moving->panels.lines);
     H5Sclose(memory_space);
     H5Sclose(file_space);
     if (bad < 0)
@@ -69,20 +74,21 @@ read_strip(moving_t *moving, int64_t row, int64_t end)
         return of->call->host->fail(
             of->call, ALCH_ERANGE,
             "data set '%s' of file '%s' (%s): %lld values in rows %lld to %lld do not fit into %s", of->dataset,
-            of->file, of->type->name, (long long)moving->unfit, (long long)(of->rows.begin + row * of->rows.step),
-            (long long)(of->rows.begin + (end - 1) * of->rows.step), hdf5_dtype_name(of->block.dtype));
+            of->file, of->type->name, (long long)moving->unfit, (long long)(of->rows.begin + lines->i * of->rows.step),
+            (long long)(of->rows.begin + (lines->i + lines->m - 1) * of->rows.step), hdf5_dtype_name(of->block.dtype));
+    if (widens(of))
+        widen(of->block.dtype, moving->panels.lines, lines->m * lines->n);
     return ALCH_OK;
 }
 
-/* The strip is one piece of the file: rows are cut only where a strip is one row. */
+/* Lines are one piece of the file: rows are cut only where lines are one row. */
 static int
-write_strip(moving_t *moving, int64_t row, int64_t end)
+write_lines(moving_t *moving, const alch_rect_t *lines)
 {
     hdf5_transfer_t *of = moving->of;
-    const hdf5_panels_t *panels = &moving->panels;
-    int64_t cols = panels->col_end - panels->col, entry = (int64_t)panels->entry;
-    int64_t at = of->offset + (row * of->block.n + panels->col) * entry, bytes = (end - row) * cols * entry;
-    const char *from = panels->strip;
+    int64_t entry = (int64_t)moving->panels.entry, bytes = lines->m * lines->n * entry;
+    int64_t at = of->offset + (lines->i * of->block.n + lines->j) * entry;
+    const char *from = moving->panels.lines;
 
     while (bytes > 0) {
         ssize_t written = pwrite(of->fd, from, (size_t)bytes, (off_t)at);
@@ -101,25 +107,29 @@ write_strip(moving_t *moving, int64_t row, int64_t end)
 static int
 move_strip(moving_t *moving)
 {
-    int64_t row, end = hdf5_panels_strip(&moving->panels, moving->of->call->rank, &row);
+    alch_rect_t lines = {0, 0, 0, 0};
+    int code = ALCH_OK;
 
-    if (row == end)
-        return ALCH_OK;
-    return moving->of->write ? write_strip(moving, row, end) : read_strip(moving, row, end);
+    while (!code && hdf5_panels_lines(&moving->panels, &lines)) {
+        if (moving->of->write)
+            hdf5_panels_move(&moving->panels, &lines);
+        code = moving->of->write ? write_lines(moving, &lines) : read_lines(moving, &lines);
+        if (!code && !moving->of->write)
+            hdf5_panels_move(&moving->panels, &lines);
+    }
+    return code;
 }
 
 static int
 move_panel(moving_t *moving)
 {
     const alch_host_t *host = moving->of->call->host;
-    int code;
+    int code = moving->of->write ? hdf5_panels_exchange(&moving->panels) : ALCH_OK;
 
-    if (moving->of->write)
-        hdf5_panels_gather(&moving->panels);
-    code = host->agree(moving->of->call, move_strip(moving), NULL);
-    if (!code && !moving->of->write)
-        hdf5_panels_spread(&moving->panels);
-    return code;
+    if (!code)
+        code = move_strip(moving);
+    code = host->agree(moving->of->call, code, NULL);
+    return code || moving->of->write ? code : hdf5_panels_exchange(&moving->panels);
 }
 
 static int
@@ -144,20 +154,33 @@ move_all(moving_t *moving)
     return ALCH_OK;
 }
 
+/* Of HDF5's buffers: the matrix' type, or that of its real parts. */
+static hid_t
+type_in_memory(const hdf5_transfer_t *transfer)
+{
+    const hdf5_type_t *type = transfer->type;
+    alch_dtype_t dtype = transfer->block.dtype;
+
+    if (widens(transfer))
+        dtype = dtype == ALCH_COMPLEX64 ? ALCH_FLOAT32 : ALCH_FLOAT64;
+    return hdf5_type_memory(dtype, type->re, type->im);
+}
+
 int
 hdf5_transfer(hdf5_transfer_t *transfer)
 {
-    alch_dtype_t dtype = dtype_on_the_way(transfer);
-    bool named = !transfer->write && transfer->type->kind == HDF5_COMPLEX;
     moving_t moving = {.of = transfer};
     int code = hdf5_panels_init(&moving.panels, transfer->call, &transfer->block, transfer->write, transfer->cols.count,
-                                hdf5_dtype_size(dtype));
+                                &transfer->grain);
 
-    if (!code) {
-        moving.memory = hdf5_type_memory(dtype, named ? transfer->type->re : "r", named ? transfer->type->im : "i");
+    if (!code && !transfer->write) {
+        moving.memory = type_in_memory(transfer);
         moving.plan = H5Pcreate(H5P_DATASET_XFER);
         H5Pset_type_conv_cb(moving.plan, note_unfit, &moving.unfit);
+    }
+    if (!code)
         code = move_all(&moving);
+    if (moving.plan) {
         H5Pclose(moving.plan);
         H5Tclose(moving.memory);
     }

@@ -90,6 +90,7 @@ hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, i
                                 .id = H5I_INVALID_HID,
                                 .fd = file->fd,
                                 .offset = offset,
+                                .grain = {1, 1, 0},
                                 .write = true,
                                 .done = done,
                                 .share = share};
