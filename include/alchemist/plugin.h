@@ -209,7 +209,7 @@ struct alch_host {
     /**
      * Which entries of a rectangle a rank has: they are one rectangle of its block, maybe an empty one. The block may
      * be another rank's: of it only the layout, dtype, myrow and mycol count. Not collective, MT-Safe, as the next two.
-     * @param[out] share_p  first local row and column, rows, columns
+     * @param[out] share_p  first local row and column, rows, columns; may be `rect`
      */
     void (*block_share)(const alch_block_t *block, const alch_rect_t *rect, alch_rect_t *share_p);
     /**
