@@ -1,4 +1,4 @@
-"""The documentation of a library's function, as help() shows it."""
+"""The documentation of a library and of its functions, as help() shows it."""
 
 import textwrap
 
@@ -16,6 +16,14 @@ def describe(call, summary, parameters, results, doc):
     parts = [call, summary, _section("Parameters", parameters), _section("Returns", results),
              "\n".join(textwrap.fill(line, WIDTH) for line in _sentences(rest)).strip()]
     return "\n\n".join(part for part in parts if part)
+
+
+def listing(title, functions):
+    """One text of what a library has: `functions` are tuples (call, summary)."""
+    lines = [title, "", "Functions; help() of one of them says more:", ""]
+    for call, summary in functions:
+        lines += [textwrap.fill(call, WIDTH, initial_indent="    ", subsequent_indent="            "), f"        {summary}"]
+    return "\n".join(lines)
 
 
 def _sentences(lines):

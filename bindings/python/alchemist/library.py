@@ -9,7 +9,7 @@ import numbers
 import numpy as np
 
 from . import _ffi
-from .describe import describe
+from .describe import describe, listing
 from .errors import WrongTypeError
 from .matrix import MatrixHandle
 from .task import Task
@@ -36,9 +36,8 @@ class Library:
                 self._functions[function.name] = function
         finally:
             lib.library_destroy(pointer)
-        lines = [f"{self._name} {self._version}: {summary}", ""]
-        lines += [f"    {f.name}{f.__signature__}\n        {f.summary}" for f in self._functions.values()]
-        self.__doc__ = "\n".join(lines)
+        self.__doc__ = listing(f"{self._name} {self._version}: {summary}",
+                               [(f._call, f.summary) for f in self._functions.values()])
 
     @property
     def name(self):
@@ -85,7 +84,9 @@ class Function:
             self.name + "_result", [r.name for r in self._results], rename=True) if len(self._results) > 1 else None
         self.__signature__ = inspect.Signature([p.inspected() for p in self._parameters])
         returns = ", ".join(r.name for r in self._results)
-        self.__doc__ = describe(f"{self.name}{self.__signature__}" + (f" -> {returns}" if returns else ""), self.summary,
+        self._call = f"{self.name}{self.__signature__}".replace(MatrixHandle.__module__ + ".", "")
+        self._call += f" -> {returns}" if returns else ""
+        self.__doc__ = describe(self._call, self.summary,
                                 [p.described() for p in self._parameters], [r.described() for r in self._results],
                                 c.doc.decode())
 

@@ -196,7 +196,7 @@ class AlchemistSession(Files):
         return _ffi.repeat("session_request_workers", self._handle(), count, None, timeout_ms=2, timeout=timeout)
 
     def _move(self, count, timeout, progress):
-        shown, close = transfer.bar("moving") if progress is None else (progress, lambda: None)
+        shown, close = transfer.bar("moving", progress)
         end = None if timeout is None else time.monotonic() + timeout
         try:
             while True:
@@ -338,7 +338,7 @@ class AlchemistSession(Files):
         handle = into if into is not None else self._announce(array.shape, wanted, layout, name)
         begun = self._begin_data(array.dtype, wanted)
         start = "matrix_write_missing_start" if resume else "matrix_write_start"
-        shown, close = transfer.bar("sending") if progress is None else (progress, lambda: None)
+        shown, close = transfer.bar("sending", progress)
         try:
             timings = handle._put(start, array, 0, 0, dtype, shown)
         except BaseException:
@@ -359,7 +359,7 @@ class AlchemistSession(Files):
         dtype = None if dtype is None else np.dtype(dtype)
         if dtype is not None:
             transfer.dtype_number(dtype)
-        shown, close = transfer.bar("sending") if progress is None else (progress, lambda: None)
+        shown, close = transfer.bar("sending", progress)
 
         def writer(given):
             if into is not None and given != into.dtype:
@@ -411,7 +411,7 @@ class AlchemistSession(Files):
         """Fetch a whole matrix as an array; parts are fetched by slicing the handle."""
         title = handle.name or f"matrix {handle.id}"
         begun = self._console.begin(f"Fetching data for array {title} from Alchemist ...")
-        shown, close = transfer.bar("fetching") if progress is None else (progress, lambda: None)
+        shown, close = transfer.bar("fetching", progress)
         try:
             array, timings = handle._read(None, out, shown)
         finally:
@@ -542,10 +542,9 @@ def _options(address, token, connection_file, options):
     for name, value in (("address", address), ("token", token), ("connection_file", connection_file)):
         if value is not None:
             setattr(c, name, os.fspath(value).encode())
+    numbers = [n for n, kind in _ffi.SessionOptions._fields_ if kind in (C.c_int, C.c_int64)]
     for name, value in options.items():
-        if name not in dict(_ffi.SessionOptions._fields_):
-            raise TypeError(f"unknown option {name!r}: "
-                            + ", ".join(n for n, _ in _ffi.SessionOptions._fields_ if n.endswith(("_ms", "_bytes",
-                                                                                              "_flight", "_threads"))))
+        if name not in numbers:
+            raise TypeError(f"unknown option {name!r}: " + ", ".join(numbers))
         setattr(c, name, value)
     return c

@@ -85,13 +85,13 @@ def _wait(transfer, progress):
         progress(done.value, total.value)
 
 
-def bar(text):
-    """A progress function that shows a tqdm bar on transfers that last over a second.
+def bar(text, progress=None):
+    """The caller's progress function, or one that shows a tqdm bar on transfers that last over a second; and its end.
 
-    Only where somebody looks: on a terminal or in a notebook, if tqdm is installed.
+    A bar only where somebody looks: on a terminal or in a notebook, if tqdm is installed.
     """
-    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
-        return None, lambda: None
+    if progress is not None or not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        return progress, lambda: None
     state = {"bar": None, "start": time.monotonic()}
 
     def progress(done, total):

@@ -27,7 +27,7 @@ class Transforms:
 
         Integers become integers, floats or complex; floats become floats or complex; complex become complex.
         Floats become integers only with ``casting="unsafe"``, which cuts fractions off; complex never become real.
-        A value that the new dtype cannot hold is an RangeError with its place: nothing overflows silently.
+        A value that the new dtype cannot hold is a RangeError with its place: nothing overflows silently.
         """
         return self.submit_transform(dtype=dtype, casting=casting, in_place=in_place, name=name).result()
 
