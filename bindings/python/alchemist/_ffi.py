@@ -12,7 +12,7 @@ import threading
 
 from . import errors
 
-OK, EAGAIN, ENOENT, EGROUP = 0, 23, 5, 14
+OK, EAGAIN = 0, 23
 SONAME = "libalchemist-client.so.0"
 SLICE_MS = 100  # how long one C call may wait before Python looks for Ctrl-C
 
@@ -181,7 +181,6 @@ _PROTOTYPES = {
     "matrix_refresh": (_I, [_P, _E]),
     "matrix_transform_submit": (_I, [_P, _R(Layout), _I, C.c_uint, _S, _PP, _E]),
     "matrix_open_all": (_I, [_P, _R(_R(_P)), _R(_Z), _E]),
-    "matrix_list": (_I, [_P, _R(_R(MatrixInfo)), _R(_Z), _E]),
     "matrix_grow": (_I, [_P, _L, _E]),
     "matrix_missing": (_I, [_P, _R(Rect), _Z, _R(_Z), _E]),
     "matrix_write_missing_start": (_I, [_P, _R(Rect), _P, _L, _L, _PP, _E]),
@@ -192,7 +191,6 @@ _PROTOTYPES = {
     "transfer_wait": (_I, [_P, _I, _E]),
     "transfer_progress": (None, [_P, _R(_L), _R(_L)]),
     "transfer_resent": (_L, [_P]),
-    "transfer_cancel": (None, [_P]),
     "transfer_timings": (_Z, [_P, _R(Timing), _Z]),
     "transfer_destroy": (None, [_P]),
     "type_name": (_S, [_I]),
