@@ -1,6 +1,8 @@
-"""The manual pages that are made from what the libraries say of themselves."""
+"""The manual pages: those that are made from what the libraries say of themselves, and what all refer to."""
 
 import os
+import pathlib
+import re
 import shutil
 import subprocess
 
@@ -9,6 +11,7 @@ import pytest
 from harness import BUILD
 
 PAGES = sorted((BUILD / "man").glob("*.7"))
+WRITTEN = sorted((pathlib.Path(__file__).parents[2] / "man").glob("*.[178]"))
 
 
 def test_there_are_pages():
@@ -21,6 +24,14 @@ def test_pages_are_sound_roff(page):
     run = subprocess.run(["groff", "-man", "-ww", "-Tutf8", str(page)], capture_output=True, timeout=60,
                          env={**os.environ, "LD_PRELOAD": ""})  # a sanitizer is not for groff
     assert run.returncode == 0 and run.stderr == b"", run.stderr.decode()
+
+
+def test_pages_refer_to_pages_there_are():
+    """By .Xr (mdoc) or .BR (man): other pages than Alchemist's own would need a machine that has them."""
+    there = {page.name for page in PAGES + WRITTEN}
+    for page in PAGES + WRITTEN:
+        for name, section in re.findall(r"^(?:\.Xr|\.BR) +(alchemist\S*) +\(?(\d)\)?", page.read_text().replace("\\-", "-"), re.M):
+            assert f"{name}.{section}" in there, f"{page.name} refers to {name}({section})"
 
 
 def test_every_function_is_on_its_page(daemon):
