@@ -20,7 +20,7 @@ def local(workers=2, *, plugin_dirs=(), options=(), verbose=False, timeout=30):
 
     Args:
         workers: worker processes.
-        plugin_dirs: directories that libraries may be loaded from, besides the daemon's own.
+        plugin_dirs: directories that libraries may be loaded from, instead of the daemon's own.
         options: further options for alchemistd, ``["--memory-limit", "1G"]`` for example.
         timeout: seconds until the daemon must be ready.
     """
