@@ -46,13 +46,20 @@ gesvd_entries(const linalg_t *la, int64_t n)
     return 2 * n * (n / procs + 2 * nb) + 12 * n + 6 * nb * nb + 2 * nb * (n / la->nprow + n / la->npcol + 2 * nb);
 }
 
+/* Columns of U for m >= n. */
+static int64_t
+left_columns(int64_t m, int64_t n, linalg_vectors_t vectors)
+{
+    return vectors == LINALG_FULL ? m : n;
+}
+
 /* Of the square or nearly square matrix. */
 static void
-expect_core(linalg_t *la, int64_t m, int64_t n, bool vectors)
+expect_core(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
 {
     int64_t nb = la->layout.nb;
 
-    linalg_qr_expect(la, m, n, n);
+    linalg_qr_expect(la, m, n, left_columns(m, n, vectors));
     linalg_expect_bytes(la, 4 * (n + nb) * 8 + 4 * n * 8);
     if (!vectors)
         linalg_expect_bytes(la, 8 * 8 * n);
@@ -61,56 +68,60 @@ expect_core(linalg_t *la, int64_t m, int64_t n, bool vectors)
     else
         linalg_expect_bytes(la, gesvd_entries(la, n) * (int64_t)la->k->entry);
     if (vectors) {
-        linalg_expect_matrix(la, m, n);
+        linalg_expect_matrix(la, m, left_columns(m, n, vectors));
         linalg_expect_matrix(la, n, n);
     }
 }
 
-/* QR first if there are so many more rows than columns: measured. */
+/* QR first if there are so many more rows than columns (measured), or if PxGESVD, which finds no more than n columns of
+ * U, is to be followed by others. */
 static bool
-is_tall(int64_t m, int64_t n)
+is_tall(int64_t m, int64_t n, linalg_vectors_t vectors)
 {
-    return 2 * m > 3 * n;
+    return 2 * m > 3 * n || (vectors == LINALG_FULL && m > n && n > ORDER_MOST);
 }
 
 void
-linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, bool vectors)
+linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
 {
     int64_t rows = m < n ? n : m, cols = m < n ? m : n;
 
+    int64_t left = left_columns(rows, cols, vectors);
+
     if (m < n) {
         linalg_expect_matrix(la, rows, cols);
-        linalg_expect_exchange(la, m, n);
+        linalg_expect_exchange(la, rows, left);
     }
     if (m < n && vectors) {
         linalg_expect_matrix(la, m, m);
-        linalg_expect_matrix(la, m, n);
+        linalg_expect_matrix(la, left, n);
     }
-    if (!is_tall(rows, cols)) {
+    if (!is_tall(rows, cols, vectors)) {
         expect_core(la, rows, cols, vectors);
         return;
     }
-    linalg_qr_expect(la, rows, cols, cols);
+    linalg_qr_expect(la, rows, cols, left);
     linalg_expect_matrix(la, cols, cols);
     if (vectors)
-        linalg_expect_matrix(la, rows, cols);
-    expect_core(la, cols, cols, vectors);
+        linalg_expect_matrix(la, rows, left);
+    expect_core(la, cols, cols, vectors ? LINALG_THIN : LINALG_VALUES);
 }
 
 /* ---- bidiagonal form ---- */
 
 static int64_t
-query_reduction(linalg_t *la, const bidiagonal_t *bi)
+query_reduction(linalg_t *la, const bidiagonal_t *bi, int64_t left)
 {
     const linalg_factorizations_t *f = linalg_factorizations(la);
     linalg_matrix_t *A = bi->A;
-    int info, desc[9];
+    int info, desc[9], columns = (int)left;
     double _Complex answer = 0;
     int64_t most, asked;
 
     f->gebrd(&A->m, &A->n, A->data, &one, &one, A->desc, bi->d, bi->e, bi->tauq, bi->taup, &answer, &ask, &info);
     most = linalg_queried(la, &answer);
-    f->ormbr("Q", "L", "N", &A->m, &A->n, &A->n, A->data, &one, &one, A->desc, bi->tauq, A->data, &one, &one, A->desc,
+    linalg_descriptor(la, A->m, left, desc);
+    f->ormbr("Q", "L", "N", &A->m, &columns, &A->n, A->data, &one, &one, A->desc, bi->tauq, A->data, &one, &one, desc,
              &answer, &ask, &info);
     most = (asked = linalg_queried(la, &answer)) > most ? asked : most;
     linalg_descriptor(la, A->n, A->n, desc);
@@ -120,7 +131,7 @@ query_reduction(linalg_t *la, const bidiagonal_t *bi)
 }
 
 static int
-reduce(linalg_t *la, linalg_matrix_t *A, bidiagonal_t *bi)
+reduce(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, bidiagonal_t *bi)
 {
     int64_t entry = (int64_t)la->k->entry, entries = 1, length = A->block.local_m + A->block.local_n + la->layout.nb;
     int code, info = 0;
@@ -133,7 +144,7 @@ reduce(linalg_t *la, linalg_matrix_t *A, bidiagonal_t *bi)
     bi->taup = linalg_at(la->k, bi->tauq, 1, length, 0);
     bi->e = bi->d + A->n;
     if (la->here)
-        entries = query_reduction(la, bi);
+        entries = query_reduction(la, bi, left_columns(A->m, A->n, vectors));
     if ((code = linalg_alloc(la, entries * entry, &bi->work)))
         return code;
     bi->lwork = (int)entries;
@@ -149,7 +160,7 @@ reduce(linalg_t *la, linalg_matrix_t *A, bidiagonal_t *bi)
 
 /* Rank 0 decomposes the bidiagonal matrix. *memory_p: both sides' vectors, n x n each */
 static int
-divide_and_conquer(linalg_t *la, bidiagonal_t *bi, bool vectors, double **memory_p)
+divide_and_conquer(linalg_t *la, bidiagonal_t *bi, linalg_vectors_t vectors, double **memory_p)
 {
     int64_t n = bi->A->n, square = vectors ? n * n : 0, work = vectors ? 3 * square + 4 * n : 4 * n;
     bool mine = la->call->rank == 0;
@@ -170,9 +181,20 @@ divide_and_conquer(linalg_t *la, bidiagonal_t *bi, bool vectors, double **memory
     return ALCH_OK;
 }
 
-/* U := Q [vectors; 0], Vh := vectors P^H. */
+/* Ones on the diagonal of U from column n on. */
+static void
+set_units(linalg_t *la, linalg_matrix_t *U, int64_t n)
+{
+    int64_t at;
+
+    for (int64_t i = n; i < U->n; i++)
+        if (linalg_entry_here(la, U, i, i, &at))
+            linalg_set(la->dtype, U->data, at, 1);
+}
+
+/* U := Q [vectors; 0], or Q [vectors 0; 0 1] with m columns, Vh := vectors P^H. */
 static int
-multiply_back(linalg_t *la, const bidiagonal_t *bi, const double *vectors, linalg_svd_t *svd)
+multiply_back(linalg_t *la, const bidiagonal_t *bi, const double *vectors, int64_t left, linalg_svd_t *svd)
 {
     const linalg_factorizations_t *f = linalg_factorizations(la);
     linalg_matrix_t *A = bi->A, *U = &svd->U, *Vh = &svd->Vh;
@@ -180,13 +202,14 @@ multiply_back(linalg_t *la, const bidiagonal_t *bi, const double *vectors, linal
     int code, info = 0;
     double *panel;
 
-    if ((code = linalg_alloc(la, n * la->layout.nb * 8, &panel)) || (code = linalg_create(la, A->m, n, U)) ||
+    if ((code = linalg_alloc(la, n * la->layout.nb * 8, &panel)) || (code = linalg_create(la, A->m, left, U)) ||
         (code = linalg_create(la, n, n, Vh)))
         return code;
     linalg_spread(la, vectors, n, n, panel, U);
+    set_units(la, U, n);
     linalg_spread(la, vectors + n * n, n, n, panel, Vh);
     if (la->here)
-        f->ormbr("Q", "L", "N", &A->m, &A->n, &A->n, A->data, &one, &one, A->desc, bi->tauq, U->data, &one, &one,
+        f->ormbr("Q", "L", "N", &A->m, &U->n, &A->n, A->data, &one, &one, A->desc, bi->tauq, U->data, &one, &one,
                  U->desc, bi->work, &bi->lwork, &info);
     if ((code = linalg_info(la, "ORMBR", &info)))
         return code;
@@ -197,13 +220,13 @@ multiply_back(linalg_t *la, const bidiagonal_t *bi, const double *vectors, linal
 }
 
 static int
-by_bidiagonal(linalg_t *la, linalg_matrix_t *A, bool vectors, linalg_svd_t *svd)
+by_bidiagonal(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
     double *small = NULL;
     bidiagonal_t bi;
     int code;
 
-    if ((code = linalg_stage(la, 0.2, "reduction to bidiagonal form")) || (code = reduce(la, A, &bi)) ||
+    if ((code = linalg_stage(la, 0.2, "reduction to bidiagonal form")) || (code = reduce(la, A, vectors, &bi)) ||
         (code = linalg_stage(la, 0.6, "singular values of the bidiagonal matrix")) ||
         (code = divide_and_conquer(la, &bi, vectors, &small)))
         return code;
@@ -212,7 +235,7 @@ by_bidiagonal(linalg_t *la, linalg_matrix_t *A, bool vectors, linalg_svd_t *svd)
         return ALCH_OK;
     if ((code = linalg_stage(la, 0.7, "singular vectors")))
         return code;
-    return multiply_back(la, &bi, small, svd);
+    return multiply_back(la, &bi, small, left_columns(A->m, A->n, vectors), svd);
 }
 
 /* ---- PxGESVD ---- */
@@ -284,29 +307,31 @@ by_gesvd(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd)
 /* ---- any shape ---- */
 
 static int
-core(linalg_t *la, linalg_matrix_t *A, bool vectors, linalg_svd_t *svd)
+core(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
     return vectors && A->n > ORDER_MOST ? by_gesvd(la, A, svd) : by_bidiagonal(la, A, vectors, svd);
 }
 
-/* A = Q R, R = U diag(s) Vh, and U := Q [U; 0]. */
+/* A = Q R, R = U diag(s) Vh, and U := Q [U; 0], or Q [U 0; 0 1]. */
 static int
-tall(linalg_t *la, linalg_matrix_t *A, bool vectors, linalg_svd_t *svd)
+tall(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
+    int64_t left = left_columns(A->m, A->n, vectors);
     linalg_matrix_t R, U;
     linalg_qr_t qr;
     int code;
 
-    if ((code = linalg_stage(la, 0.05, "QR factorization")) || (code = linalg_qr_factor(la, A, A->n, &qr)) ||
-        (code = linalg_qr_upper(la, &qr, &R)) || (code = core(la, &R, vectors, svd)))
+    if ((code = linalg_stage(la, 0.05, "QR factorization")) || (code = linalg_qr_factor(la, A, left, &qr)) ||
+        (code = linalg_qr_upper(la, &qr, &R)) || (code = core(la, &R, vectors ? LINALG_THIN : LINALG_VALUES, svd)))
         return code;
     linalg_free(la, &R);
     if (!vectors)
         return ALCH_OK;
-    if ((code = linalg_create(la, A->m, A->n, &U)))
+    if ((code = linalg_create(la, A->m, left, &U)))
         return code;
     if (la->here)
         la->k->lacpy("A", &A->n, &A->n, svd->U.data, &one, &one, svd->U.desc, U.data, &one, &one, U.desc);
+    set_units(la, &U, A->n);
     linalg_free(la, &svd->U);
     svd->U = U;
     return linalg_qr_apply(la, &qr, false, &svd->U);
@@ -327,26 +352,39 @@ turn(linalg_t *la, linalg_matrix_t *M)
 }
 
 static int
-at_least_square(linalg_t *la, linalg_matrix_t *A, bool vectors, linalg_svd_t *svd)
+at_least_square(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
-    return is_tall(A->m, A->n) ? tall(la, A, vectors, svd) : core(la, A, vectors, svd);
+    return is_tall(A->m, A->n, vectors) ? tall(la, A, vectors, svd) : core(la, A, vectors, svd);
+}
+
+/* Nothing to decompose: factors with an empty side, or units. */
+static int
+empty(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
+{
+    bool full = vectors == LINALG_FULL;
+    int code = linalg_alloc(la, 0, &svd->s);
+
+    if (code || !vectors)
+        return code;
+    if ((code = linalg_create(la, A->m, full ? A->m : 0, &svd->U)) ||
+        (code = linalg_create(la, full ? A->n : 0, A->n, &svd->Vh)))
+        return code;
+    set_units(la, &svd->U, 0);
+    if (full)
+        set_units(la, &svd->Vh, 0);
+    return ALCH_OK;
 }
 
 int
-linalg_svd(linalg_t *la, linalg_matrix_t *A, bool vectors, linalg_svd_t *svd)
+linalg_svd(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
     bool wide = A->m < A->n;
     linalg_matrix_t swap;
     int code;
 
     memset(svd, 0, sizeof(*svd));
-    if (A->m == 0 || A->n == 0) {
-        /* Nothing to decompose: factors with an empty side. */
-        code = linalg_alloc(la, 0, &svd->s);
-        if (!code && vectors && !(code = linalg_create(la, A->m, 0, &svd->U)))
-            code = linalg_create(la, 0, A->n, &svd->Vh);
-        return code;
-    }
+    if (A->m == 0 || A->n == 0)
+        return empty(la, A, vectors, svd);
     if (wide && (code = turn(la, A)))
         return code;
     code = at_least_square(la, A, vectors, svd);

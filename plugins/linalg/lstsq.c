@@ -110,7 +110,7 @@ solve(linalg_t *la, problem_t *p, linalg_matrix_t *X)
     linalg_matrix_t Y;
     int code;
 
-    if ((code = linalg_svd(la, &p->A, true, &p->svd)))
+    if ((code = linalg_svd(la, &p->A, LINALG_THIN, &p->svd)))
         return code;
     p->rank = rank_of(la, p->svd.s, p->least, la->host->arg_real(la->call, "rcond"), p->m, p->n);
     if ((code = linalg_create(la, p->least, p->columns, &Y)) || (code = linalg_create(la, p->n, p->columns, X)))
@@ -149,7 +149,7 @@ expect(linalg_t *la, const problem_t *p)
         linalg_qr_expect(la, p->m, p->n, p->columns);
         linalg_expect_matrix(la, p->n, p->n);
     }
-    linalg_svd_expect(la, tall ? p->n : p->m, p->n, true);
+    linalg_svd_expect(la, tall ? p->n : p->m, p->n, LINALG_THIN);
     linalg_expect_matrix(la, p->least, p->columns);
     linalg_expect_matrix(la, p->n, p->columns);
 }
@@ -215,11 +215,11 @@ pinv(linalg_t *la)
     least = a.m < a.n ? a.m : a.n;
     k = (int)least;
     linalg_expect(la, "a", LINALG_COPY);
-    linalg_svd_expect(la, a.m, a.n, true);
+    linalg_svd_expect(la, a.m, a.n, LINALG_THIN);
     linalg_expect_matrix(la, a.n, a.m);
     if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
-        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) || (code = linalg_svd(la, &A, true, &svd)) ||
-        (code = linalg_create(la, a.n, a.m, &B)))
+        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
+        (code = linalg_svd(la, &A, LINALG_THIN, &svd)) || (code = linalg_create(la, a.n, a.m, &B)))
         return code;
     divide_rows(la, &svd.Vh, svd.s, rank_of(la, svd.s, least, la->host->arg_real(la->call, "rcond"), a.m, a.n));
     if (la->here && k > 0)

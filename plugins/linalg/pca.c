@@ -191,7 +191,7 @@ by_copy(pca_t *p)
     linalg_t *la = p->la;
     linalg_matrix_t V;
     linalg_svd_t svd;
-    int code = linalg_svd(la, &p->copy, true, &svd), k = (int)p->k;
+    int code = linalg_svd(la, &p->copy, LINALG_THIN, &svd), k = (int)p->k;
 
     if (code)
         return code;
@@ -218,7 +218,7 @@ expect(pca_t *p, const alch_block_t *x, bool iterate)
     }
     linalg_operator_expect(la, x->m, x->n, p->width, p->depth);
     linalg_expect_matrix(la, x->m, x->n);
-    linalg_svd_expect(la, x->m, x->n, true);
+    linalg_svd_expect(la, x->m, x->n, LINALG_THIN);
     linalg_expect_matrix(la, p->k, x->n);
 }
 

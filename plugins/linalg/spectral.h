@@ -47,6 +47,7 @@ void linalg_spread(linalg_t *la, const double *from, int64_t m, int64_t n, doubl
 /** A matrix factored by PxGEQRF: R above the diagonal, reflectors below. */
 typedef struct {
     linalg_matrix_t *A;
+    int k;                 /**< min(m, n): how many reflectors there are */
     void *tau, *work;
     int lwork;
 } linalg_qr_t;
@@ -57,19 +58,26 @@ void linalg_qr_expect(linalg_t *la, int64_t m, int64_t n, int64_t columns);
 int linalg_qr_factor(linalg_t *la, linalg_matrix_t *A, int64_t columns, linalg_qr_t *qr);
 /** C := Q C or Q^H C, C of m rows. */
 int linalg_qr_apply(linalg_t *la, const linalg_qr_t *qr, bool adjoint, linalg_matrix_t *C);
-/** A's first min(m, n) columns become Q. */
-int linalg_qr_form(linalg_t *la, const linalg_qr_t *qr);
+/** From reflectors to Q's first Q->n columns, k or more. Q: A itself or a matrix that begins with A's first k columns,
+ *  if Q->n columns were asked for when A was factored. */
+int linalg_qr_form(linalg_t *la, const linalg_qr_t *qr, linalg_matrix_t *Q);
+/** A new rows x n matrix R, zero below row k. */
+int linalg_qr_trapezoid(linalg_t *la, const linalg_qr_t *qr, int64_t rows, linalg_matrix_t *R);
 /** A new min(m, n) x n matrix R. */
 int linalg_qr_upper(linalg_t *la, const linalg_qr_t *qr, linalg_matrix_t *R);
+
+/** Which vectors a decomposition has: none; min(m, n) on both sides; or those of the null spaces too, so that U is m x m
+ *  and Vh n x n. */
+typedef enum { LINALG_VALUES, LINALG_THIN, LINALG_FULL } linalg_vectors_t;
 
 /** The whole decomposition of a matrix. */
 typedef struct {
     double *s;             /**< [min(m, n)], falling, the same on all ranks; of linalg_alloc() */
-    linalg_matrix_t U, Vh; /**< m x min, min x n; none if only values were wanted */
+    linalg_matrix_t U, Vh; /**< none if only values were wanted */
 } linalg_svd_t;
 
 /** Memory of linalg_svd() on an m x n matrix that is there already. */
-void linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, bool vectors);
+void linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors);
 /**
  * A = U diag(s) Vh, destroying A (a copy, freed on the way).
  *
@@ -78,7 +86,7 @@ void linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, bool vectors);
  * order 4096 rank 0 would need too much memory: PxGESVD then.
  * @return ALCH_OK; ALCH_ENUMERIC no convergence; memory
  */
-int linalg_svd(linalg_t *la, linalg_matrix_t *A, bool vectors, linalg_svd_t *svd);
+int linalg_svd(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd);
 
 /** The singular values alone of a matrix parameter, all min(m, n) of them; checks, memory and all. */
 int linalg_values_of(linalg_t *la, const char *name, double **s_p, int64_t *count_p);

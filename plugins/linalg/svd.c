@@ -9,7 +9,8 @@
 /* ---- svd ---- */
 
 static const char svd_doc[] =
-    "The singular value decomposition a = U diag(s) Vh, thin; with k, the k largest values alone.\n\n"
+    "The singular value decomposition a = U diag(s) Vh; with k, the k largest values alone. Unlike NumPy's it is thin "
+    "unless full_matrices=True is said.\n\n"
     "Method, whole: QR factorization first if m > 1.5 n (of the adjoint if wide), reduction to bidiagonal form by "
     "PxGEBRD, its decomposition by divide and conquer (LAPACK DBDSDC, Gu and Eisenstat 1995) on one worker, PxORMBR; "
     "beyond min(m, n) = 4096 PxGESVD. Values are accurate to a few eps times the largest.\n"
@@ -17,68 +18,81 @@ static const char svd_doc[] =
     "Overton 1981; Baglama, Reichel 2006). a is never squared: values are accurate to a few eps times the largest, "
     "not to sqrt(eps). Where there is no room for the iteration (k near min(m, n)) the whole is computed and cut.\n"
     "A value with more copies than vectors in a block (4 to 10) is looked for once more at the end.\n"
-    "Memory, whole: a copy of a, U, Vh, twice min(m, n)^2, and on one worker 40 bytes min(m, n)^2.\n"
+    "Memory, whole: a copy of a, U, Vh, twice min(m, n)^2, and on one worker 40 bytes min(m, n)^2; with full_matrices "
+    "and m unlike n, U or Vh is a matrix of max(m, n)^2, and made twice if a is wide.\n"
     "Memory, k: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers, b of 4 to 10.\n"
     "A note says how many steps were made and what the largest residual is; no convergence is an error.\n"
     "Cancel: after each block step with k; between the stages of the whole.\n\n"
     "a: m x n\n"
-    "full_matrices: only false is offered: U and Vh with min(m, n) columns and rows\n"
+    "full_matrices: true: U of m x m and Vh of n x n, with orthonormal bases of the null spaces; false: min(m, n) "
+    "columns and rows\n"
+    "compute_uv: false: s alone\n"
     "k: how many of the largest values; 0: all\n"
     "tol: with k: the largest |a^H u - s v| allowed, relative to s[0]; 0: 16 eps\n"
     "maxiter: with k: block steps; 0: 300 + 20 k\n"
-    "U: m x min(m, n) or m x k, orthonormal columns\n"
+    "U: m x min(m, n), m x m or m x k, orthonormal columns; missing with compute_uv=false\n"
     "s: falling\n"
-    "Vh: min(m, n) x n or k x n, orthonormal rows\n";
+    "Vh: min(m, n) x n, n x n or k x n, orthonormal rows; missing with compute_uv=false\n";
+
+/* Rows and columns of U, or Vh, that count. */
+static int
+hand_over_part(linalg_t *la, const char *name, linalg_matrix_t *M, int64_t rows, int64_t columns)
+{
+    static const int one = 1;
+    int m = (int)rows, n = (int)columns, code;
+    linalg_matrix_t cut;
+
+    if (m == M->m && n == M->n)
+        return linalg_return(la, name, M);
+    if ((code = linalg_create(la, m, n, &cut)))
+        return code;
+    if (la->here)
+        la->k->lacpy("A", &m, &n, M->data, &one, &one, M->desc, cut.data, &one, &one, cut.desc);
+    linalg_free(la, M);
+    return linalg_return(la, name, &cut);
+}
 
 /* Hand over a whole decomposition, or the first k of it. */
 static int
-hand_over(linalg_t *la, linalg_svd_t *svd, int64_t k)
+hand_over(linalg_t *la, linalg_svd_t *svd, int64_t k, linalg_vectors_t vectors)
 {
-    static const int one = 1;
-    linalg_matrix_t *parts[2] = {&svd->U, &svd->Vh};
+    bool thin = vectors == LINALG_THIN;
     int code = linalg_return_reals(la, "s", svd->s, k);
 
-    for (int p = 0; p < 2 && !code; p++) {
-        linalg_matrix_t *M = parts[p], cut;
-        int m = p ? (int)k : M->m, n = p ? M->n : (int)k;
-
-        if (m == M->m && n == M->n) {
-            code = linalg_return(la, p ? "Vh" : "U", M);
-            continue;
-        }
-        if ((code = linalg_create(la, m, n, &cut)))
-            return code;
-        if (la->here)
-            la->k->lacpy("A", &m, &n, M->data, &one, &one, M->desc, cut.data, &one, &one, cut.desc);
-        linalg_free(la, M);
-        code = linalg_return(la, p ? "Vh" : "U", &cut);
-    }
-    return code;
+    if (code || vectors == LINALG_VALUES)
+        return code;
+    code = hand_over_part(la, "U", &svd->U, svd->U.m, thin ? k : svd->U.n);
+    return code ? code : hand_over_part(la, "Vh", &svd->Vh, thin ? k : svd->Vh.m, svd->Vh.n);
 }
 
 static int
-whole(linalg_t *la, const alch_block_t *a, int64_t k)
+whole(linalg_t *la, const alch_block_t *a, int64_t k, linalg_vectors_t vectors)
 {
     linalg_matrix_t A;
     linalg_svd_t svd;
     int code;
 
     linalg_expect(la, "a", LINALG_COPY);
-    linalg_svd_expect(la, a->m, a->n, true);
+    linalg_svd_expect(la, a->m, a->n, vectors);
+    if (vectors == LINALG_THIN && k < (a->m < a->n ? a->m : a->n)) {
+        linalg_expect_matrix(la, a->m, k);
+        linalg_expect_matrix(la, k, a->n);
+    }
+    linalg_expect_bytes(la, linalg_bytes(la, k, 1, sizeof(double)));
     if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
-        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) || (code = linalg_svd(la, &A, true, &svd)))
+        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) || (code = linalg_svd(la, &A, vectors, &svd)))
         return code;
-    return hand_over(la, &svd, k);
+    return hand_over(la, &svd, k, vectors);
 }
 
 static int
-deliver(linalg_operator_t *op, const linalg_leading_t *leading)
+deliver(linalg_operator_t *op, const linalg_leading_t *leading, linalg_vectors_t vectors)
 {
-    int code = linalg_deliver_left(op, "U", leading->U, leading->k);
+    int code = vectors ? linalg_deliver_left(op, "U", leading->U, leading->k) : ALCH_OK;
 
     if (!code)
         code = linalg_return_reals(op->la, "s", leading->values, leading->k);
-    if (!code)
+    if (!code && vectors)
         code = linalg_deliver_right(op, "Vh", leading->V, leading->k);
     if (!code)
         linalg_note(op->la,
@@ -89,7 +103,7 @@ deliver(linalg_operator_t *op, const linalg_leading_t *leading)
 }
 
 static int
-truncated(linalg_t *la, const alch_block_t *a, int64_t k)
+truncated(linalg_t *la, const alch_block_t *a, int64_t k, linalg_vectors_t vectors)
 {
     linalg_leading_t leading = {
         .k = k, .tol = la->host->arg_real(la->call, "tol"), .limit = la->host->arg_int(la->call, "maxiter")};
@@ -107,35 +121,54 @@ truncated(linalg_t *la, const alch_block_t *a, int64_t k)
     if (!code)
         code = linalg_leading(&op, &leading);
     if (!code)
-        code = deliver(&op, &leading);
+        code = deliver(&op, &leading, vectors);
     linalg_operator_close(&op);
     return code;
 }
 
 static int
-svd(linalg_t *la)
+check(linalg_t *la, const alch_block_t *a, int64_t k, bool full)
 {
-    int64_t k = la->host->arg_int(la->call, "k"), least, width, depth;
+    int64_t least = a->m < a->n ? a->m : a->n, maxiter = la->host->arg_int(la->call, "maxiter");
     double tol = la->host->arg_real(la->call, "tol");
-    alch_block_t a;
 
-    linalg_shape(la, "a", &a);
-    least = a.m < a.n ? a.m : a.n;
-    if (la->host->arg_bool(la->call, "full_matrices") && a.m != a.n)
-        return linalg_fail(la, ALCH_EUNSUPPORTED,
-                           "full_matrices: U and Vh have min(m, n) columns and rows here: "
-                           "pass full_matrices=False");
     if (k < 0 || k > least)
         return linalg_fail(la, ALCH_ERANGE,
                            "k is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64 ", 0 means all",
-                           k, least, a.m, a.n);
-    if (!(tol >= 0) || la->host->arg_int(la->call, "maxiter") < 0)
-        return linalg_fail(la, ALCH_ERANGE, "tol and maxiter cannot be negative");
+                           k, least, a->m, a->n);
+    if (k > 0 && full)
+        return linalg_fail(la, ALCH_EINVAL,
+                           "k = %" PRId64 " with full_matrices=True: of the largest values there are k vectors only",
+                           k);
+    if (!(tol >= 0 && tol < 1))
+        return linalg_fail(la, ALCH_ERANGE, "tol is %g: from 0 up to, but not 1 is expected", tol);
+    if (maxiter < 0)
+        return linalg_fail(la, ALCH_ERANGE, "maxiter is %" PRId64 ": it cannot be negative", maxiter);
+    if (k == 0 && (tol > 0 || maxiter > 0))
+        return linalg_fail(la, ALCH_EINVAL, "%s goes with k, which was not given", tol > 0 ? "tol" : "maxiter");
+    return ALCH_OK;
+}
+
+static int
+svd(linalg_t *la)
+{
+    bool full = la->host->arg_bool(la->call, "full_matrices");
+    linalg_vectors_t vectors = !la->host->arg_bool(la->call, "compute_uv") ? LINALG_VALUES
+                               : full                                      ? LINALG_FULL
+                                                                           : LINALG_THIN;
+    int64_t k = la->host->arg_int(la->call, "k"), least, width, depth;
+    alch_block_t a;
+    int code;
+
+    linalg_shape(la, "a", &a);
+    if ((code = check(la, &a, k, full)))
+        return code;
+    least = a.m < a.n ? a.m : a.n;
     if (k > 0 && linalg_leading_sizes(a.m, a.n, k, &width, &depth))
-        return truncated(la, &a, k);
+        return truncated(la, &a, k, vectors);
     if (k > 0 && k < least)
         linalg_note(la, "k = %" PRId64 " of %" PRId64 ": no room for an iteration, all values were computed", k, least);
-    return whole(la, &a, k > 0 ? k : least);
+    return whole(la, &a, k > 0 ? k : least, vectors);
 }
 
 static int
@@ -162,9 +195,10 @@ linalg_values_of(linalg_t *la, const char *name, double **s_p, int64_t *count_p)
     linalg_shape(la, name, &a);
     *count_p = a.m < a.n ? a.m : a.n;
     linalg_expect(la, name, LINALG_COPY);
-    linalg_svd_expect(la, a.m, a.n, false);
+    linalg_svd_expect(la, a.m, a.n, LINALG_VALUES);
     if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
-        (code = linalg_operand(la, name, LINALG_COPY | LINALG_FINITE, &A)) || (code = linalg_svd(la, &A, false, &svd)))
+        (code = linalg_operand(la, name, LINALG_COPY | LINALG_FINITE, &A)) ||
+        (code = linalg_svd(la, &A, LINALG_VALUES, &svd)))
         return code;
     *s_p = svd.s;
     return ALCH_OK;
@@ -249,7 +283,8 @@ linalg_matrix_rank(alch_call_t *call)
 
 static const alch_operation_t operations[] = {
     {"svd", "Singular value decomposition, whole and thin or of the k largest values.",
-     "a:matrix, full_matrices:bool=false, k:int64=0, tol:float64=0, maxiter:int64=0 -> U:matrix, s:vector, Vh:matrix",
+     "a:matrix, full_matrices:bool=false, compute_uv:bool=true, k:int64=0, tol:float64=0, maxiter:int64=0 -> U:matrix, "
+     "s:vector, Vh:matrix",
      svd_doc, 0, linalg_svd_operation},
     {"svdvals", "All singular values.", "a:matrix -> s:vector", svdvals_doc, 0, linalg_svdvals},
     {"cond", "Condition number in the 2-norm.", "x:matrix -> c:float64", cond_doc, 0, linalg_cond},

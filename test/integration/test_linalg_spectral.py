@@ -41,13 +41,18 @@ def check_orthonormal(q, what):
     assert worst <= ORTHOGONAL * eps(q), f"{what}: columns are orthonormal to {worst / eps(q):.0f} eps only"
 
 
-def check_svd(a, results, k=None):
+def check_svd(a, results, k=None, full=False):
     """Everything that a decomposition, whole or truncated, has to be."""
     u, s, vh = (np.asarray(h) for h in results)
     s, least = s.ravel(), min(a.shape)
     k = least if k is None else k
-    assert u.shape == (a.shape[0], k) and s.shape == (k,) and vh.shape == (k, a.shape[1])
     assert u.dtype == vh.dtype == a.dtype and s.dtype == a.real.dtype
+    if full:
+        assert u.shape == (a.shape[0],) * 2 and vh.shape == (a.shape[1],) * 2
+        check_orthonormal(u, "full U")
+        check_orthonormal(vh.conj().T, "full V")
+        u, vh = u[:, :k], vh[:k]
+    assert u.shape == (a.shape[0], k) and s.shape == (k,) and vh.shape == (k, a.shape[1])
     if not k:
         return
     expected = np.linalg.svd(wide(a), compute_uv=False)
@@ -95,10 +100,27 @@ def test_svd_of_edge_shapes(la, send, rng, shape):
         check_svd(a, la.svd(send(a), k=1), 1)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(N, N), (N + 9, N), (N, N + 9), (3 * N, N), (40, 170), (1, 9), (9, 1), (0, 3), (3, 0)])
+def test_svd_with_full_matrices(la, send, rng, dtype, shape):
+    a = random(rng, *shape, dtype)
+    check_svd(a, la.svd(send(a), full_matrices=True), full=True)
+    a[:, : shape[1] // 2] = 0
+    check_svd(a, la.svd(send(a), True), full=True)
+
+
+def test_svd_without_vectors(la, send, rng):
+    a = random(rng, 220, 190)
+    expected = np.linalg.svd(a, compute_uv=False)
+    for options, count in (({}, 190), ({"full_matrices": True}, 190), ({"k": 3}, 3), ({"k": 189}, 189)):
+        s = values_of(la.svd(send(a), compute_uv=False, **options))
+        np.testing.assert_allclose(s, expected[:count], atol=VALUES * eps(a) * expected[0])
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_svd_in_every_layout(la, send, rng, layout):
     a = random(rng, 150, N, "complex64")
-    check_svd(a, la.svd(send(a, layout)))
+    check_svd(a, la.svd(send(a, layout), full_matrices=True), full=True)
     a = random(rng, 170, 190)
     check_svd(a, la.svd(send(a, layout), k=4), 4)
 
@@ -143,10 +165,15 @@ def test_svd_refuses(la, send, rng):
     a = send(random(rng, 30, 20))
     with pytest.raises(alchemist.RangeError, match="k is 21: 1 to 20 is possible for 30 x 20"):
         la.svd(a, k=21)
-    with pytest.raises(alchemist.RangeError, match="negative"):
-        la.svd(a, k=2, tol=-1)
-    with pytest.raises(alchemist.UnsupportedError, match="full_matrices"):
-        la.svd(a, full_matrices=True)
+    for tol in (-1, 1, np.nan, np.inf):
+        with pytest.raises(alchemist.RangeError, match=f"tol is -?{abs(tol)}: from 0"):
+            la.svd(a, k=2, tol=tol)
+    with pytest.raises(alchemist.RangeError, match="maxiter is -3"):
+        la.svd(a, k=2, maxiter=-3)
+    with pytest.raises(ValueError, match="k = 2 with full_matrices=True"):
+        la.svd(a, full_matrices=True, k=2)
+    with pytest.raises(ValueError, match="maxiter goes with k"):
+        la.svd(a, maxiter=10)
     bad = random(rng, 200, 190)
     bad[11, 3] = np.nan
     for call in (lambda h: la.svd(h), lambda h: la.svd(h, k=2), la.svdvals, lambda h: la.rsvd(h, 2), la.pca, la.qr,
