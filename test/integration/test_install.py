@@ -80,10 +80,12 @@ def test_a_c_program_against_the_installed_tree(root, tmp_path, monkeypatch):
         daemon.stop()
 
 
-def test_a_plugin_against_the_installed_tree(root, tmp_path, monkeypatch):
-    """plugins/hello is a template: it builds outside the tree."""
+@pytest.mark.parametrize("compiler", [["mpicc.mpich"], pytest.param(["mpicxx.mpich", "-x", "c++"], marks=pytest.mark.skipif(
+    shutil.which("g++") is None, reason="g++ is not installed"))], ids=["C", "C++"])
+def test_a_plugin_against_the_installed_tree(root, tmp_path, compiler):
+    """plugins/hello is a template: it builds outside the tree, as C++ too."""
     (tmp_path / "plugins").mkdir()
-    subprocess.run(["mpicc.mpich", "-shared", "-fPIC", "-o", tmp_path / "plugins" / "hello.so",
+    subprocess.run([*compiler, "-shared", "-fPIC", "-o", tmp_path / "plugins" / "hello.so",
                     *(TOP / "plugins" / "hello").glob("*.c"), *pkg_config(root, "--cflags", "alchemist")], check=True)
     daemon = alchemist.Daemon(2, [tmp_path / "plugins"])
     try:
