@@ -29,11 +29,4 @@ void alchi_common_cutter_init(alchi_common_cutter_t *cutter, const alchi_interse
 /** Bands of rows, as long as a column of a message may be; in each, columns as many as fit. @return false: no more */
 bool alchi_common_cutter_next(alchi_common_cutter_t *cutter, alchi_common_t *common_p);
 
-/** The same indices, seen from the other side: a becomes b. */
-static inline alchi_intersect_t
-alchi_intersect_swapped(const alchi_intersect_t *set)
-{
-    return (alchi_intersect_t){.a = set->b, .b = set->a, .begin = set->begin, .end = set->end, .lcm = set->lcm};
-}
-
 #endif

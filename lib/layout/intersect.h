@@ -49,6 +49,13 @@ int64_t alchi_intersect_count(const alchi_intersect_t *set);
  *  @return how many these are; 0: there is none, the bounds are empty */
 int64_t alchi_intersect_take(alchi_intersect_t *set, int64_t max);
 
+/** The same indices, seen from the other side: a becomes b. */
+static inline alchi_intersect_t
+alchi_intersect_swapped(const alchi_intersect_t *set)
+{
+    return (alchi_intersect_t){.a = set->b, .b = set->a, .begin = set->begin, .end = set->end, .lcm = set->lcm};
+}
+
 /** The storage index on an axis of an index that it holds. */
 int64_t alchi_axis_local(const alchi_axis_t *axis, int64_t index);
 

@@ -204,15 +204,6 @@ alchi_layout_place(const alchi_layout_t *layout, int rank, int *replica_p, int *
     return true;
 }
 
-int
-alchi_layout_owner(const alchi_layout_t *layout, int replica, int64_t i, int64_t j)
-{
-    int row = (int)(i / layout->mb % layout->nprow);
-    int col = (int)(j / layout->nb % layout->npcol);
-
-    return layout->ranks[replica * layout->nprow * layout->npcol + row + col * layout->nprow];
-}
-
 void
 alchi_layout_local(const alchi_layout_t *layout, int rank, int64_t *local_m_p, int64_t *local_n_p)
 {

@@ -38,9 +38,6 @@ void alchi_layout_fini(alchi_layout_t *layout);
 /** Where a rank stands. @return false: it holds nothing */
 bool alchi_layout_place(const alchi_layout_t *layout, int rank, int *replica_p, int *row_p, int *col_p);
 
-/** The rank that holds entry (i, j) in a replica. */
-int alchi_layout_owner(const alchi_layout_t *layout, int replica, int64_t i, int64_t j);
-
 /** Local rows and columns of a rank (0, 0 if it holds nothing). */
 void alchi_layout_local(const alchi_layout_t *layout, int rank, int64_t *local_m_p, int64_t *local_n_p);
 

@@ -34,6 +34,29 @@ model_deal(model_axis_t *axis, int64_t count, int64_t block, int procs)
     }
 }
 
+static inline bool
+model_holds(const alchi_axis_t *axis, int64_t index)
+{
+    return index >= axis->first && (index - axis->first) % axis->period < axis->block;
+}
+
+/** The rank that holds entry (i, j) in a replica; -1: none. */
+static inline int
+model_owner(const alchi_layout_t *layout, int replica, int64_t i, int64_t j)
+{
+    for (int rank = 0; rank < layout->workers; rank++) {
+        alchi_axis_t rows, cols;
+        int here, row, col;
+
+        if (!alchi_layout_place(layout, rank, &here, &row, &col) || here != replica)
+            continue;
+        alchi_layout_axes(layout, row, col, &rows, &cols);
+        if (model_holds(&rows, i) && model_holds(&cols, j))
+            return rank;
+    }
+    return -1;
+}
+
 static inline uint64_t
 model_random(uint64_t *state)
 {

@@ -87,30 +87,11 @@ START_TEST(every_entry_once)
 }
 END_TEST
 
-START_TEST(from_the_other_side)
-{
-    const alchi_axis_t a = {3, 6, 3}, b = {2, 4, 0};
-    alchi_intersect_t set, other;
-    alchi_comb_t one, two;
-
-    alchi_intersect_init(&set, &a, &b, 0, 50);
-    other = alchi_intersect_swapped(&set);
-    ck_assert_int_eq(alchi_intersect_count(&other), alchi_intersect_count(&set));
-    for (int64_t at = 0; alchi_intersect_next(&set, at, &one); at = alchi_comb_end(&one)) {
-        ck_assert(alchi_intersect_next(&other, at, &two));
-        ck_assert_int_eq(one.a, two.b);
-        ck_assert_int_eq(one.b, two.a);
-        ck_assert_int_eq(alchi_comb_end(&one), alchi_comb_end(&two));
-    }
-}
-END_TEST
-
 void
 unit_suite(Suite *suite)
 {
     TCase *common = tcase_create("common");
 
     tcase_add_loop_test(common, every_entry_once, 0, 4);
-    tcase_add_test(common, from_the_other_side);
     suite_add_tcase(suite, common);
 }

@@ -169,6 +169,24 @@ START_TEST(huge_indices)
 }
 END_TEST
 
+START_TEST(from_the_other_side)
+{
+    const alchi_axis_t a = {3, 6, 3}, b = {2, 4, 0};
+    alchi_intersect_t set, other;
+    alchi_comb_t one, two;
+
+    alchi_intersect_init(&set, &a, &b, 0, 50);
+    other = alchi_intersect_swapped(&set);
+    ck_assert_int_eq(alchi_intersect_count(&other), alchi_intersect_count(&set));
+    for (int64_t at = 0; alchi_intersect_next(&set, at, &one); at = alchi_comb_end(&one)) {
+        ck_assert(alchi_intersect_next(&other, at, &two));
+        ck_assert_int_eq(one.a, two.b);
+        ck_assert_int_eq(one.b, two.a);
+        ck_assert_int_eq(alchi_comb_end(&one), alchi_comb_end(&two));
+    }
+}
+END_TEST
+
 void
 unit_suite(Suite *suite)
 {
@@ -179,5 +197,6 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, regular_sets_are_few_combs);
     tcase_add_test(tcase, taken_in_parts);
     tcase_add_test(tcase, huge_indices);
+    tcase_add_test(tcase, from_the_other_side);
     suite_add_tcase(suite, tcase);
 }

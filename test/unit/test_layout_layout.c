@@ -185,7 +185,7 @@ check_owner(const alchi_layout_t *layout, uint64_t *random)
         for (int64_t i = 0; i < layout->m; i++)
             for (int64_t j = 0; j < layout->n; j++) {
                 int got = -1, row = -1, col = -1;
-                bool placed = alchi_layout_place(layout, alchi_layout_owner(layout, replica, i, j), &got, &row, &col);
+                bool placed = alchi_layout_place(layout, model_owner(layout, replica, i, j), &got, &row, &col);
 
                 if (!placed || got != replica || row != rows.place[i] || col != cols.place[j])
                     ck_abort_msg("entry (%d, %d) of replica %d: place %d, %d in replica %d", (int)i, (int)j, replica,

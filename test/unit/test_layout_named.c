@@ -1,6 +1,7 @@
 /* Named distributions against Elemental itself and against the paper's example. */
 #include "layout/layout.h"
 #include "layout/named.h"
+#include "layout_model.h"
 #include "unit.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ owners(const alchi_layout_t *layout, int64_t i, int64_t j)
     unsigned long mask = 0;
 
     for (int replica = 0; replica < layout->replicas; replica++)
-        mask |= 1ul << alchi_layout_owner(layout, replica, i, j);
+        mask |= 1ul << model_owner(layout, replica, i, j);
     return mask;
 }
 
@@ -93,7 +94,7 @@ check_paper(alch_dist_t dist, int64_t row_step, int64_t row_period, int64_t col_
     ck_assert_int_eq(layout.replicas, 1);
     for (int64_t i = 0; i < 7; i++)
         for (int64_t j = 0; j < 7; j++)
-            ck_assert_int_eq(alchi_layout_owner(&layout, 0, i, j) + 1,
+            ck_assert_int_eq(model_owner(&layout, 0, i, j) + 1,
                              1 + i % row_period * row_step + j % col_period * col_step);
     alchi_layout_fini(&layout);
 }
@@ -116,11 +117,11 @@ START_TEST(test_orders)
 
     unit_code(alchi_layout_init(&layout, 6, 6, 6, &by_vr, NULL), ALCH_OK);
     for (int i = 0; i < 6; i++)
-        ck_assert_int_eq(alchi_layout_owner(&layout, 0, i, 5), vr[i]);
+        ck_assert_int_eq(model_owner(&layout, 0, i, 5), vr[i]);
     alchi_layout_fini(&layout);
     unit_code(alchi_layout_init(&layout, 6, 6, 6, &by_md, NULL), ALCH_OK);
     for (int j = 0; j < 6; j++)
-        ck_assert_int_eq(alchi_layout_owner(&layout, 0, 5, j), md[j]);
+        ck_assert_int_eq(model_owner(&layout, 0, 5, j), md[j]);
     alchi_layout_fini(&layout);
 }
 END_TEST

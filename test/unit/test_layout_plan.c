@@ -21,7 +21,7 @@ note_piece(const alchi_layout_t *layout, const alchi_piece_t *piece)
             int64_t gi = alchi_axis_global(&piece->rows, i), gj = alchi_axis_global(&piece->cols, j);
 
             if (gi < 0 || gi >= layout->m || gj < 0 || gj >= layout->n ||
-                alchi_layout_owner(layout, replica, gi, gj) != piece->rank)
+                model_owner(layout, replica, gi, gj) != piece->rank)
                 ck_abort_msg("rank %d has no entry (%d, %d)", piece->rank, (int)gi, (int)gj);
             seen[replica][gi + gj * layout->m]++;
         }
