@@ -16,7 +16,6 @@
 #define READ_AHEAD_BULK ((size_t)256)
 /* A message that is larger than the read-ahead grows the buffer as it arrives, not as it is announced. */
 #define READ_STEP ((size_t)64 << 10)
-#define BACKLOG_DEFAULT ((size_t)64 << 20)
 #define IOV_STEP 256
 #define MADE_HEAD (((size_t)1 << 10) + ALCHI_FRAME_HEADER)
 
@@ -25,7 +24,6 @@ struct alchi_channel {
 
     /* sending */
     alchi_buf_t out;
-    size_t backlog;
     size_t payload_head; /* header and message of the payload frame under way; 0: there is none */
     size_t out_first;    /* while one is under way: what of `out` goes before its payload */
     int send_code, send_errno;
@@ -55,7 +53,6 @@ alchi_channel_create(alchi_stream_t *stream)
         return NULL;
     }
     channel->stream = stream;
-    channel->backlog = BACKLOG_DEFAULT;
     channel->meta_max = ALCHI_META_MAX_UNAUTHENTICATED;
     alchi_buf_init(&channel->out);
     alchi_buf_init(&channel->in);
@@ -93,12 +90,6 @@ alchi_channel_set_limits(alchi_channel_t *channel, uint32_t meta_max, uint32_t p
 {
     channel->meta_max = meta_max;
     channel->payload_max = payload_max;
-}
-
-void
-alchi_channel_set_backlog(alchi_channel_t *channel, size_t bytes)
-{
-    channel->backlog = bytes;
 }
 
 /* ---- sending ---- */
@@ -143,13 +134,13 @@ queue_frame(alchi_channel_t *channel, alchi_frame_t frame, const ProtobufCMessag
 
     if (meta > ALCHI_META_MAX)
         return ALCH_ERANGE;
-    if (waiting > 0 && waiting + size > channel->backlog) {
+    if (waiting > 0 && waiting + size > ALCHI_CHANNEL_BACKLOG) {
         int code = write_out(channel);
 
         if (code != ALCH_OK && code != ALCH_EAGAIN)
             return code;
         waiting = alchi_buf_size(&channel->out);
-        if (waiting > 0 && waiting + size > channel->backlog)
+        if (waiting > 0 && waiting + size > ALCHI_CHANNEL_BACKLOG)
             return send_broken(channel, ALCH_ELIMIT, 0);
     }
     bytes = alchi_buf_reserve(&channel->out, size);

@@ -26,8 +26,8 @@ int alchi_channel_fd(const alchi_channel_t *channel);
 /** Lift the limits after authentication. Payload only where bulk data travels. */
 void alchi_channel_set_limits(alchi_channel_t *channel, uint32_t meta_max, uint32_t payload_max);
 
-/** Bytes that may wait to be sent before a send fails with ALCH_ELIMIT (default 64 MiB): a peer that does not read. */
-void alchi_channel_set_backlog(alchi_channel_t *channel, size_t bytes);
+/** Bytes that may wait to be sent before a send fails with ALCH_ELIMIT: a peer that does not read. */
+#define ALCHI_CHANNEL_BACKLOG ((size_t)64 << 20)
 
 /* ---- sending ---- */
 

@@ -392,17 +392,18 @@ START_TEST(backlog_is_bounded)
     alchi_frame_t frame;
     ProtobufCMessage *received;
     uint8_t bytes[64];
-    int code = ALCH_OK, sent = 0;
+    const size_t size = (size_t)1 << 19;
+    size_t sent = 0;
+    int code = ALCH_OK;
 
     open_raw(_i);
-    alchi_channel_set_backlog(channel, 100000);
-    message.text = calloc(1, 10001);
-    memset(message.text, 'x', 10000);
-    for (; code == ALCH_OK && sent < 1000; sent++)
+    message.text = calloc(1, size + 1);
+    memset(message.text, 'x', size);
+    for (; code == ALCH_OK && sent < 2 * ALCHI_CHANNEL_BACKLOG; sent += size)
         code = alchi_channel_send(channel, ALCHI_TEST_STRING, 0, 7, &message);
     free(message.text);
     unit_code(code, ALCH_ELIMIT);
-    ck_assert_int_gt(sent, 10);
+    ck_assert_uint_gt(sent, ALCHI_CHANNEL_BACKLOG);
     unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 8, NULL), ALCH_ELIMIT);
     unit_code(alchi_channel_flush(channel), ALCH_ELIMIT);
     /* The other direction is not concerned. */
