@@ -29,9 +29,9 @@ const char *alch_task_state_name(alch_task_state_t state);
 typedef struct {
     uint64_t id;
     alch_task_state_t state;
-    double fraction;   /**< 0..1 as the function reports it, -1 if it does not */
-    double seconds;    /**< running time so far, on the workers */
-    char text[256];    /**< what it does now, "iteration 12, residual 3e-7" */
+    double fraction; /**< 0..1 as the function reports it, -1 if it does not */
+    double seconds;  /**< running time so far, on the workers */
+    char text[256];  /**< what it does now, "iteration 12, residual 3e-7" */
 } alch_task_progress_t;
 
 /**
@@ -49,8 +49,8 @@ typedef struct {
  * @return ALCH_EBUSY       a matrix is in conflicting use: the text names the task
  * @return ALCH_ESTATE      no workers; ALCH_EGROUP the group is gone
  */
-int alch_task_submit(alch_session_t *session, const char *library, const char *function,
-                     const alch_values_t *args, int wait_ms, alch_task_t **task_p, alch_error_t *err);
+int alch_task_submit(alch_session_t *session, const char *library, const char *function, const alch_values_t *args,
+                     int wait_ms, alch_task_t **task_p, alch_error_t *err);
 
 /**
  * Wait for the end of a task.
@@ -79,6 +79,21 @@ uint64_t alch_task_id(const alch_task_t *task);
 
 /** Results of a task that is done, in the order of the signature; NULL before. Lives as long as the handle. */
 const alch_values_t *alch_task_results(const alch_task_t *task);
+
+/**
+ * A handle of a matrix among the results of a task that is done, as the matrix was when its end became known here.
+ *
+ * As alch_matrix_open() with the id that the results have, mostly without asking the driver.
+ *
+ * @threads              MT-Safe
+ * @param[in]  name      of the result
+ * @param[in]  index     within a list; 0 for a single matrix
+ * @param[out] matrix_p  owned by the caller
+ * @return ALCH_ESTATE the task is not done; ALCH_ENOENT or ALCH_ETYPE as alch_values_get_matrix();
+ *         otherwise as alch_matrix_open()
+ */
+int alch_task_matrix(const alch_task_t *task, const char *name, size_t index, alch_matrix_t **matrix_p,
+                     alch_error_t *err);
 
 /**
  * What the function of a task that is done had to say: note `index`, in the order in which they were made.

@@ -29,18 +29,25 @@ struct alch_session {
 
 struct alch_matrix {
     alch_session_t *session;
+    pthread_mutex_t mutex; /* held while what follows changes, and while a transfer is planned by it. Transfers that run
+                            * read id, rows, columns and version: only grow and refresh change these, as asked */
     alch_matrix_info_t facts;
     alchi_layout_t layout;
-    size_t entry; /* bytes */
-    uint32_t version;      /* how often it was replaced in place */
-    uint64_t group;        /* whose ranks the layout is of; 0: not known */
-    pthread_mutex_t mutex; /* held while the layout changes, and while a transfer is planned by it */
+    size_t entry;     /* bytes */
+    uint32_t version; /* how often it was replaced in place */
+    uint64_t group;   /* whose ranks the layout is of; 0: not known */
 };
+
+/** A handle of what the driver described. @param message borrowed @param matrix_p owned by the caller */
+int alchi_matrix_make(alch_session_t *session, const Alchw__Matrix *message, alch_matrix_t **matrix_p,
+                      alch_error_t *err);
 
 /** If the session has another group by now and the matrix came along: lay the handle out for that one. What a handle
  *  knows of rows stays. With the matrix's mutex held.
  *  @return ALCH_OK, also if nothing is known; ALCH_ESTATE: it was replaced in place; what requests return */
 int alchi_matrix_follow(alch_matrix_t *matrix, alch_error_t *err);
+/** Do so after a failure, and say whether that explains it: it was laid out anew. */
+bool alchi_matrix_moved(alch_matrix_t *matrix);
 
 /** @return ALCH_OK, ALCH_EINVAL (NULL), ALCH_EFORKED */
 int alchi_session_check(const alch_session_t *session, alch_error_t *err);

@@ -49,31 +49,35 @@ read_matrix(const Alchw__Matrix *message, alch_matrix_info_t *info, alchi_layout
     return ALCH_OK;
 }
 
-/* Turn a MATRIX reply into a handle; the message is freed. */
-static int
-make_handle(alch_session_t *session, Alchw__Matrix *message, alch_matrix_t **matrix_p, alch_error_t *err)
+int
+alchi_matrix_make(alch_session_t *session, const Alchw__Matrix *message, alch_matrix_t **matrix_p, alch_error_t *err)
 {
     alch_matrix_t *matrix = calloc(1, sizeof(*matrix));
     int code;
 
-    if (matrix)
-        code = read_matrix(message, &matrix->facts, &matrix->layout, err);
-    else
-        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a matrix handle");
-    if (code == ALCH_OK) {
-        matrix->version = message->version;
-        matrix->group = message->group;
-    }
-    alchi_message_free(message);
-    if (code != ALCH_OK) {
+    if (!matrix)
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a matrix handle");
+    if ((code = read_matrix(message, &matrix->facts, &matrix->layout, err)) != ALCH_OK) {
         free(matrix);
         return code;
     }
+    matrix->version = message->version;
+    matrix->group = message->group;
     pthread_mutex_init(&matrix->mutex, NULL);
     matrix->session = session;
     matrix->entry = alch_dtype_size(matrix->facts.dtype);
     *matrix_p = matrix;
     return ALCH_OK;
+}
+
+/* Turn a MATRIX reply into a handle; the message is freed. */
+static int
+make_handle(alch_session_t *session, Alchw__Matrix *message, alch_matrix_t **matrix_p, alch_error_t *err)
+{
+    int code = alchi_matrix_make(session, message, matrix_p, err);
+
+    alchi_message_free(message);
+    return code;
 }
 
 static int
@@ -231,7 +235,6 @@ is_same(const alch_matrix_t *matrix, const Alchw__Matrix *message)
 static int
 take_place(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
 {
-    const alch_matrix_info_t known = matrix->facts;
     alch_matrix_info_t facts;
     alchi_layout_t layout;
     int code;
@@ -239,14 +242,15 @@ take_place(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *er
     if (!is_same(matrix, message))
         return alchi_error_set(err, ALCH_ESTATE,
                                "matrix %llu was replaced in place since this handle learned of it: refresh it",
-                               (unsigned long long)known.id);
+                               (unsigned long long)matrix->facts.id);
     if ((code = read_matrix(message, &facts, &layout, err)) != ALCH_OK)
         return code;
-    facts.rows = layout.m = known.rows;
-    facts.bytes = known.bytes;
+    layout.m = matrix->facts.rows;
     alchi_layout_fini(&matrix->layout);
     matrix->layout = layout;
-    matrix->facts = facts;
+    matrix->facts.layout = facts.layout;
+    matrix->facts.workers = facts.workers;
+    matrix->facts.replicas = facts.replicas;
     matrix->group = message->group;
     return ALCH_OK;
 }
@@ -271,6 +275,14 @@ alchi_matrix_follow(alch_matrix_t *matrix, alch_error_t *err)
     code = take_place(matrix, reply, err);
     alchi_message_free(reply);
     return code;
+}
+
+bool
+alchi_matrix_moved(alch_matrix_t *matrix)
+{
+    uint64_t before = matrix->group;
+
+    return alchi_matrix_follow(matrix, NULL) == ALCH_OK && matrix->group != before;
 }
 
 /* A page of the list, with higher ids than `after`. */

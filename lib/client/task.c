@@ -18,6 +18,8 @@ struct alch_task {
     alch_values_t *results; /* DONE */
     Alchw__Note **notes;    /* DONE */
     size_t note_count;
+    Alchw__Matrix **matrices; /* DONE: of results */
+    size_t matrix_count;
     alch_error_t error;     /* FAILED, CANCELED */
 };
 
@@ -77,6 +79,10 @@ take_results(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
     task->note_count = message->n_notes;
     message->notes = NULL;
     message->n_notes = 0;
+    task->matrices = message->matrices;
+    task->matrix_count = message->n_matrices;
+    message->matrices = NULL;
+    message->n_matrices = 0;
     return task->results ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "out of memory for the results of a task");
 }
 
@@ -271,6 +277,30 @@ alch_task_results(const alch_task_t *task)
     return results;
 }
 
+int
+alch_task_matrix(const alch_task_t *task, const char *name, size_t index, alch_matrix_t **matrix_p, alch_error_t *err)
+{
+    const alch_values_t *results = task ? alch_task_results(task) : NULL;
+    uint64_t id = 0;
+    int code;
+
+    if (!task || !matrix_p)
+        return alchi_error_set(err, ALCH_EINVAL, "the task or matrix_p is NULL");
+    if ((code = alchi_session_check(task->session, err)) != ALCH_OK)
+        return code;
+    if (!results)
+        return alchi_error_set(err, ALCH_ESTATE, "task %llu has no results", (unsigned long long)task->id);
+    if ((code = alch_values_get_matrix(results, name, index, &id)) != ALCH_OK)
+        return alchi_error_set(err, code, "task %llu has no matrix \"%s\"[%zu] among its results",
+                               (unsigned long long)task->id, name ? name : "", index);
+    /* They came with the results, and nothing changes them any more. */
+    for (size_t k = 0; k < task->matrix_count; k++) {
+        if (task->matrices[k]->id == id)
+            return alchi_matrix_make(task->session, task->matrices[k], matrix_p, err);
+    }
+    return alch_matrix_open(task->session, id, matrix_p, err);
+}
+
 const char *
 alch_task_note(const alch_task_t *task, size_t index, alch_note_kind_t *kind_p)
 {
@@ -297,6 +327,9 @@ alch_task_destroy(alch_task_t *task)
     for (size_t k = 0; k < task->note_count; k++)
         alchi_message_free(task->notes[k]);
     free(task->notes);
+    for (size_t k = 0; k < task->matrix_count; k++)
+        alchi_message_free(task->matrices[k]);
+    free(task->matrices);
     pthread_mutex_destroy(&task->mutex);
     free(task);
 }

@@ -200,22 +200,25 @@ alchi_catalog_names(const alchi_catalog_t *catalog, char *text, size_t size)
 }
 
 void
-alchi_catalog_describe(const alchi_matrix_t *matrix, Alchw__Matrix *message, Alchw__Layout *layout, char busy[128])
+alchi_catalog_describe(const alchi_matrix_t *matrix, alchi_described_t *described)
 {
+    Alchw__Matrix *message = &described->message;
+
     alchw__matrix__init(message);
-    alchi_wire_layout_out(&matrix->layout, layout);
+    alchi_wire_layout_out(&matrix->layout, &described->layout);
     message->has_id = message->has_rows = message->has_cols = message->has_dtype = message->has_workers = 1;
     message->id = matrix->id;
     message->rows = matrix->rows;
     message->cols = matrix->cols;
     message->dtype = (uint32_t)matrix->dtype;
-    message->layout = layout;
+    message->layout = &described->layout;
     message->workers = (uint32_t)matrix->workers;
     message->has_version = 1;
     message->version = matrix->version;
     message->has_group = 1;
     message->group = matrix->group;
     message->name = (char *)matrix->name;
-    snprintf(busy, 128, matrix->readers ? "read by %s" : "%s", matrix->readers ? matrix->reader : "");
-    message->busy = busy;
+    snprintf(described->busy, sizeof(described->busy), matrix->readers ? "read by %s" : "%s",
+             matrix->readers ? matrix->reader : "");
+    message->busy = described->busy;
 }

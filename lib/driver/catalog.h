@@ -50,7 +50,8 @@ void alchi_catalog_fini(alchi_catalog_t *catalog);
 
 /** A matrix in any state, or NULL. */
 alchi_matrix_t *alchi_catalog_get(const alchi_catalog_t *catalog, uint64_t id);
-/** A matrix that can be used. @return ALCH_OK; ALCH_ENOENT; ALCH_EGROUP: lost, with the reason; ALCH_EBUSY: growing or changing */
+/** A matrix that can be used. @return ALCH_OK; ALCH_ENOENT; ALCH_EGROUP: lost, with the reason; ALCH_EBUSY: growing or
+ * changing */
 int alchi_catalog_find(const alchi_catalog_t *catalog, uint64_t id, alchi_matrix_t **matrix_p, alch_error_t *err);
 
 /** ALCH_OK if it can be freed now: ALCH_EBUSY names the task. */
@@ -68,8 +69,13 @@ void alchi_catalog_replace(alchi_matrix_t *matrix, const Alchw__Matrix *descript
 /** How many would go with the group, and their names: "matrix 7 (3 x 4, float64), matrix 8 ..." cut to size. */
 int alchi_catalog_names(const alchi_catalog_t *catalog, char *text, size_t size);
 
-/** A description for the wire; strings and layout are borrowed from both. */
-void alchi_catalog_describe(const alchi_matrix_t *matrix, Alchw__Matrix *message, Alchw__Layout *layout,
-                            char busy[128]);
+/** A matrix as it is told to others; the message points into the rest, and to the matrix's name. */
+typedef struct {
+    Alchw__Matrix message;
+    Alchw__Layout layout;
+    char busy[128];
+} alchi_described_t;
+
+void alchi_catalog_describe(const alchi_matrix_t *matrix, alchi_described_t *described);
 
 #endif

@@ -326,6 +326,8 @@ alchi_task_t *alchi_task_find(alchi_session_t *session, uint64_t id);
 bool alchi_task_ended(const alchi_task_t *task);
 /** Answer with the state as it is now; request->object is the task. */
 void alchi_task_reply(alchi_request_t *request);
+/** Answer with what the matrix is now. */
+void alchi_matrix_reply(alchi_request_t *request, const alchi_matrix_t *matrix);
 
 /* ---- the driver ---- */
 

@@ -334,16 +334,14 @@ send_reserve(alchi_move_t *move, const alchi_matrix_t *matrix)
 {
     alchi_command_t model = {.done = reserved, .context = move};
     Alchw__WorkerReserve message = ALCHW__WORKER_RESERVE__INIT;
-    Alchw__Matrix description;
-    Alchw__Layout layout;
-    char busy[128];
+    alchi_described_t described;
 
-    alchi_catalog_describe(matrix, &description, &layout, busy);
-    alchi_wire_layout_out(&move->matrices[move->reserved].layout, &layout);
-    description.busy = NULL;
-    description.workers = (uint32_t)move->count;
-    description.group = move->to->id;
-    message.matrix = &description;
+    alchi_catalog_describe(matrix, &described);
+    alchi_wire_layout_out(&move->matrices[move->reserved].layout, &described.layout);
+    described.message.busy = NULL;
+    described.message.workers = (uint32_t)move->count;
+    described.message.group = move->to->id;
+    message.matrix = &described.message;
     sent(move, alchi_command_send(move->to, ALCHI_WORKER_RESERVE, &message, NULL, &model, &move->command));
 }
 
@@ -395,16 +393,14 @@ send_fetch_from(alchi_move_t *move, const alchi_matrix_t *matrix, Alchw__Source 
 {
     alchi_command_t model = {.fit = wrap_keys, .done = fetched, .refused = refused, .context = move};
     Alchw__WorkerFetch message = ALCHW__WORKER_FETCH__INIT;
-    Alchw__Matrix description;
-    Alchw__Layout layout;
-    char busy[128];
+    alchi_described_t described;
 
-    alchi_catalog_describe(matrix, &description, &layout, busy);
-    description.busy = NULL;
+    alchi_catalog_describe(matrix, &described);
+    described.message.busy = NULL;
     fill_sources(move, sources, list);
     message.has_task = message.has_complete = 1;
     message.task = move->task;
-    message.matrix = &description;
+    message.matrix = &described.message;
     message.complete = matrix->complete;
     message.n_sources = (size_t)move->session->group->size;
     message.sources = list;

@@ -15,17 +15,6 @@ typedef struct {
     alch_error_t error; /* why what some ranks did is undone */
 } growth_t;
 
-static void
-reply_matrix(alchi_request_t *request, const alchi_matrix_t *matrix)
-{
-    Alchw__Matrix message;
-    Alchw__Layout layout;
-    char busy[128];
-
-    alchi_catalog_describe(matrix, &message, &layout, busy);
-    alchi_request_reply(request, ALCHI_MATRIX, &message);
-}
-
 /* The matrix that was to grow, which is free for others again; NULL: it went with its group. */
 static alchi_matrix_t *
 settle(const growth_t *growth)
@@ -92,7 +81,7 @@ grown(alchi_command_t *command)
         if ((matrix = settle(growth))) {
             matrix->rows = growth->rows;
             matrix->complete = matrix->complete && matrix->cols == 0;
-            reply_matrix(growth->request, matrix);
+            alchi_matrix_reply(growth->request, matrix);
         } else {
             alchi_error_set(&growth->error, ALCH_ENOENT, "matrix %llu is gone", (unsigned long long)growth->id);
             alchi_request_fail(growth->request, &growth->error);
@@ -164,7 +153,7 @@ ALCHI_HANDLER(alchi_on_grow_matrix)
     if (!(request = alchi_request_create(driver, link, frame->id)))
         return;
     if (ask->rows == 0)
-        reply_matrix(request, matrix);
+        alchi_matrix_reply(request, matrix);
     else if (start(request, link->session, matrix, rows, &error))
         alchi_request_fail(request, &error);
 }

@@ -32,15 +32,13 @@ pending_create(alchi_driver_t *driver, alchi_link_t *link, uint64_t request_id, 
     return pending;
 }
 
-static void
-reply_matrix(alchi_request_t *request, const alchi_matrix_t *matrix)
+void
+alchi_matrix_reply(alchi_request_t *request, const alchi_matrix_t *matrix)
 {
-    Alchw__Matrix message;
-    Alchw__Layout layout;
-    char busy[128];
+    alchi_described_t described;
 
-    alchi_catalog_describe(matrix, &message, &layout, busy);
-    alchi_request_reply(request, ALCHI_MATRIX, &message);
+    alchi_catalog_describe(matrix, &described);
+    alchi_request_reply(request, ALCHI_MATRIX, &described.message);
 }
 
 /* ---- create ---- */
@@ -76,7 +74,7 @@ reserved(alchi_command_t *command)
         alchi_request_fail(pending->request, &command->error);
     } else {
         matrix->state = ALCHI_MATRIX_LIVE;
-        reply_matrix(pending->request, matrix);
+        alchi_matrix_reply(pending->request, matrix);
     }
     free(pending);
 }
@@ -86,13 +84,11 @@ send_reserve(pending_t *pending, alchi_group_t *group, const alchi_matrix_t *mat
 {
     alchi_command_t model = {.done = reserved, .context = pending};
     Alchw__WorkerReserve message = ALCHW__WORKER_RESERVE__INIT;
-    Alchw__Matrix description;
-    Alchw__Layout layout;
-    char busy[128];
+    alchi_described_t described;
 
-    alchi_catalog_describe(matrix, &description, &layout, busy);
-    description.busy = NULL;
-    message.matrix = &description;
+    alchi_catalog_describe(matrix, &described);
+    described.message.busy = NULL;
+    message.matrix = &described.message;
     if (alchi_command_send(group, ALCHI_WORKER_RESERVE, &message, NULL, &model, NULL))
         return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
     return ALCH_OK;
@@ -233,17 +229,12 @@ ALCHI_HANDLER(alchi_on_get_matrix)
     alch_error_t error;
 
     /* While it grows it is still what it was. */
-    if (!(matrix && (matrix->growing || matrix->changing)) && alchi_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
+    if (!(matrix && (matrix->growing || matrix->changing)) &&
+        alchi_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
         alchi_link_fail(link, frame->id, &error);
     else if ((request = alchi_request_create(driver, link, frame->id)))
-        reply_matrix(request, matrix);
+        alchi_matrix_reply(request, matrix);
 }
-
-typedef struct {
-    Alchw__Matrix message;
-    Alchw__Layout layout;
-    char busy[128];
-} described_t;
 
 /* In one answer: with the longest names they take well under ALCHI_META_MAX. */
 #define LIST_MAX 1000
@@ -278,7 +269,7 @@ ALCHI_HANDLER(alchi_on_list_matrices)
     Alchw__MatrixList list = ALCHW__MATRIX_LIST__INIT;
     size_t count;
     const alchi_matrix_t **found = list_after(&link->session->catalog, ask->after, &count);
-    described_t *described = calloc(LIST_MAX, sizeof(*described));
+    alchi_described_t *described = calloc(LIST_MAX, sizeof(*described));
     alch_error_t error;
 
     (void)driver;
@@ -288,7 +279,7 @@ ALCHI_HANDLER(alchi_on_list_matrices)
         list.n_matrices = count > LIST_MAX ? LIST_MAX : count;
         for (size_t k = 0; k < list.n_matrices; k++) {
             list.matrices[k] = &described[k].message;
-            alchi_catalog_describe(found[k], &described[k].message, &described[k].layout, described[k].busy);
+            alchi_catalog_describe(found[k], &described[k]);
         }
         alchi_link_reply(link, frame->id, ALCHI_MATRIX_LIST, &list);
     } else {

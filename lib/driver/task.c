@@ -22,12 +22,35 @@ alchi_task_find(alchi_session_t *session, uint64_t id)
     return task && !task->submit ? task : NULL;
 }
 
+/* What a client makes handles of results from. Those that have gone meanwhile are left out, and without memory all:
+ * it can ask for each. @return to be freed after the message was sent */
+static alchi_described_t *
+describe_results(const alchi_task_t *task, Alchw__Task *message)
+{
+    size_t count = task->done->n_matrices;
+    alchi_described_t *described = count ? calloc(count, sizeof(*described) + sizeof(*message->matrices)) : NULL;
+
+    if (!described)
+        return NULL;
+    message->matrices = (Alchw__Matrix **)(described + count);
+    for (size_t k = 0; k < count; k++) {
+        const alchi_matrix_t *matrix = alchi_catalog_get(&task->session->catalog, task->done->matrices[k]->id);
+
+        if (!matrix || matrix->state != ALCHI_MATRIX_LIVE)
+            continue;
+        alchi_catalog_describe(matrix, &described[k]);
+        message->matrices[message->n_matrices++] = &described[k].message;
+    }
+    return described;
+}
+
 void
 alchi_task_reply(alchi_request_t *request)
 {
     const alchi_task_t *task = request->object;
     Alchw__Task message = ALCHW__TASK__INIT;
     Alchw__Error error = ALCHW__ERROR__INIT;
+    alchi_described_t *described = NULL;
 
     message.has_id = message.has_state = message.has_fraction = message.has_seconds = 1;
     message.id = task->id;
@@ -42,6 +65,7 @@ alchi_task_reply(alchi_request_t *request)
         message.results = task->done->results;
         message.n_notes = task->done->n_notes;
         message.notes = task->done->notes;
+        described = describe_results(task, &message);
     } else if (alchi_task_ended(task)) {
         error.has_code = error.has_rank = 1;
         error.code = (uint32_t)task->error.code;
@@ -50,6 +74,7 @@ alchi_task_reply(alchi_request_t *request)
         message.error = &error;
     }
     alchi_request_reply(request, ALCHI_TASK, &message);
+    free(described);
 }
 
 /* task->error says why unless it is done. The reply goes out before anything else is started. */

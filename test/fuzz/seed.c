@@ -472,6 +472,7 @@ golden(const char *dir)
                  {ALCHI_GROUP, "GROUP-moving"},
                  {ALCHI_MATRIX, "MATRIX-group"},
                  {ALCHI_TASK, "TASK-notes"},
+                 {ALCHI_TASK, "TASK-matrices"},
                  {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"},
                  {ALCHI_DATA_READ, "DATA_READ-check"}};
 

@@ -40,7 +40,6 @@ main(void)
     alch_matrix_t *matrix, *result;
     alch_values_t *args = alch_values_create();
     alch_task_t *task;
-    uint64_t id;
 
     check(a && args ? ALCH_OK : ALCH_ENOMEM, "memory");
     check(alch_session_open(NULL, &session, &err), "connect");
@@ -53,8 +52,7 @@ main(void)
     check(alch_values_set_int(args, "rank", RANK), "argument rank");
     check(alch_task_submit(session, alch_library_name(library), "truncated_svd", args, 0, &task, &err), "submit");
     check(alch_task_wait(task, 60000, &err), "truncated_svd");
-    check(alch_values_get_matrix(alch_task_results(task), "S", 0, &id), "result S");
-    check(alch_matrix_open(session, id, &result, &err), "open S");
+    check(alch_task_matrix(task, "S", 0, &result, &err), "result S");
     check(alch_matrix_read(result, NULL, s, 1, RANK, &err), "fetch");
 
     for (int k = 0; k < RANK; k++) { /* ascending */

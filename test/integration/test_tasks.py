@@ -163,6 +163,20 @@ def test_queue_busy_and_results(als, faults):
     a.free()
 
 
+def test_handles_of_results_are_what_the_driver_has(als):
+    testlib = als.load_library("testlib")
+    a = als.send_matrix(np.diag(np.arange(1.0, 31.0)), layout="MC_MR")
+    task = testlib.truncated_svd.submit(a, 4)
+    for handle in task.result(timeout=20 * PATIENCE):
+        facts = als.matrix(handle.id)
+        assert (handle.shape, handle.dtype, handle.layout, handle.name) == \
+               (facts.shape, facts.dtype, facts.layout, facts.name)
+        facts.free()
+        with pytest.raises(alchemist.NotFoundError):
+            np.asarray(handle)
+    a.free()
+
+
 def test_cancel(als, faults):
     running = faults.busy.submit(60.0)
     queued = faults.busy.submit(60.0)

@@ -38,6 +38,9 @@ START_TEST(task_done)
     task = fake_message(&client, ALCHI_TASK);
     ck_assert_int_eq(task->state, ALCH_TASK_DONE);
     ck_assert_double_eq(task->seconds, 0.5);
+    ck_assert_uint_eq(task->n_matrices, 1);
+    ck_assert_uint_eq(task->matrices[0]->id, made);
+    ck_assert_int_eq(task->matrices[0]->rows, 2);
     ask.id = made;
     fake_say(driver, &client, ALCHI_GET_MATRIX, 0, 45, &ask);
     ck_assert_int_eq(((const Alchw__Matrix *)fake_message(&client, ALCHI_MATRIX))->rows, 2);

@@ -219,7 +219,6 @@ _PROTOTYPES = {
     "values_get_real": (_I, [_P, _S, _Z, _R(_D)]),
     "values_get_complex": (_I, [_P, _S, _Z, _R(_D), _R(_D)]),
     "values_get_string": (_I, [_P, _S, _Z, _R(_S)]),
-    "values_get_matrix": (_I, [_P, _S, _Z, _R(_U)]),
     "library_load": (_I, [_P, _S, _S, _I, _PP, _E]),
     "library_destroy": (None, [_P]),
     "library_name": (_S, [_P]),
@@ -236,6 +235,7 @@ _PROTOTYPES = {
     "task_cancel": (_I, [_P, _B, _E]),
     "task_id": (_U, [_P]),
     "task_results": (_P, [_P]),
+    "task_matrix": (_I, [_P, _S, _Z, _PP, _E]),
     "task_note": (_S, [_P, _Z, _R(_I)]),
     "task_destroy": (None, [_P]),
 }

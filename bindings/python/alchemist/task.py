@@ -16,6 +16,7 @@ Progress.__doc__ = """How far a task is: its state ("queued", "running", "cancel
 _UNSIGNED = (6, 7, 8, 9)
 _REAL = (10, 11)
 _COMPLEX = (12, 13)
+_MATRIX = 15
 _WARNING = 2
 
 
@@ -105,10 +106,25 @@ class Task:
     def _unpack(self):
         values = _ffi.lib.task_results(self._handle())
         names = [_ffi.lib.values_name(values, k) for k in range(_ffi.lib.values_count(values))]
-        results = [_value(self._session, values, name) for name in names]
+        results = [self._value(values, name) for name in names]
         if len(results) <= 1:
             return results[0] if results else None
-        return self._function._result_type(*results)
+        return self._function._tuple_of(names)(*results)
+
+    def _value(self, values, name):
+        """One result as a Python object."""
+        kind, is_list, count = C.c_int(), C.c_bool(), C.c_size_t()
+        _ffi.lib.values_describe(values, name, C.byref(kind), C.byref(is_list), C.byref(count))
+        if kind.value == _MATRIX:
+            entries = [self._matrix(name, k) for k in range(count.value)]
+        else:
+            entries = [_entry(values, name, k, kind.value) for k in range(count.value)]
+        return entries if is_list.value else entries[0]
+
+    def _matrix(self, name, index):
+        pointer = C.c_void_p()
+        _ffi.call("task_matrix", self._handle(), name, index, C.byref(pointer))
+        return MatrixHandle(self._session, pointer)
 
     def _handle(self):
         if not self._pointer:
@@ -136,15 +152,7 @@ def _notes(pointer):
         index += 1
 
 
-def _value(session, values, name):
-    """One result as a Python object."""
-    kind, is_list, count = C.c_int(), C.c_bool(), C.c_size_t()
-    _ffi.lib.values_describe(values, name, C.byref(kind), C.byref(is_list), C.byref(count))
-    entries = [_entry(session, values, name, k, kind.value) for k in range(count.value)]
-    return entries if is_list.value else entries[0]
-
-
-def _entry(session, values, name, index, kind):
+def _entry(values, name, index, kind):
     lib = _ffi.lib
     if kind == 1:
         x = C.c_bool()
@@ -163,11 +171,6 @@ def _entry(session, values, name, index, kind):
         x = C.c_char_p()
         lib.values_get_string(values, name, index, C.byref(x))
         return x.value.decode("utf-8")
-    elif kind == 15:
-        x, pointer = C.c_uint64(), C.c_void_p()
-        lib.values_get_matrix(values, name, index, C.byref(x))
-        _ffi.patient("matrix_open", session._handle(), x, C.byref(pointer))
-        return MatrixHandle(session, pointer)
     else:
         x = C.c_int64()
         lib.values_get_int(values, name, index, C.byref(x))
