@@ -63,7 +63,7 @@ int alch_matrix_free(alch_matrix_t *matrix, alch_error_t *err);
 /** Free the handle alone. NULL is allowed. */
 void alch_matrix_destroy(alch_matrix_t *matrix);
 
-/** @threads MT-Safe */
+/** Never changes. @threads MT-Safe */
 uint64_t alch_matrix_id(const alch_matrix_t *matrix);
 
 /**
@@ -88,7 +88,14 @@ int alch_matrix_grow(alch_matrix_t *matrix, int64_t rows, alch_error_t *err);
 /** What the driver knows of the matrix now. @return ALCH_ENOENT freed */
 int alch_matrix_info(const alch_matrix_t *matrix, alch_matrix_info_t *info_p, alch_error_t *err);
 
-/** What was known when the handle was made: no round trip. @threads MT-Safe */
+/**
+ * What the handle knows of the matrix: no round trip. That is what was true when it was made, until alch_matrix_grow()
+ * or alch_matrix_refresh() of this handle, or the start of a transfer or alch_matrix_missing() that find the matrix on
+ * other workers (alch_session_move_workers()), learn more: then the same struct changes.
+ *
+ * @threads  MT-Safe but beside those: while one of them runs, copy nothing out of it
+ * @return the handle's own, never NULL
+ */
 const alch_matrix_info_t *alch_matrix_facts(const alch_matrix_t *matrix);
 
 /**

@@ -58,7 +58,9 @@ alch_matrix_grow(alch_matrix_t *matrix, int64_t rows, alch_error_t *err)
     code = alchi_session_request(matrix->session, ALCHI_GROW_MATRIX, &request, ALCHI_MATRIX, 0, &reply, err);
     if (code != ALCH_OK)
         return code;
+    pthread_mutex_lock(&matrix->mutex);
     code = follow(matrix, reply, err);
+    pthread_mutex_unlock(&matrix->mutex);
     alchi_message_free(reply);
     return code;
 }

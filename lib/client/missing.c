@@ -380,11 +380,10 @@ static int
 ask_where_it_is(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_gaps_t **gaps_p, alch_error_t *err)
 {
     int code = alchi_matrix_follow(matrix, err);
-    uint64_t group = matrix->group;
 
     if (code == ALCH_OK)
         code = alchi_gaps_ask(matrix, rect, gaps_p, err);
-    if (code != ALCH_OK && alchi_matrix_follow(matrix, NULL) == ALCH_OK && matrix->group != group)
+    if (code != ALCH_OK && alchi_matrix_moved(matrix))
         code = alchi_gaps_ask(matrix, rect, gaps_p, err);
     return code;
 }

@@ -281,12 +281,10 @@ try_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, boo
 static bool
 has_moved(alch_matrix_t *matrix)
 {
-    uint64_t before;
     bool moved;
 
     pthread_mutex_lock(&matrix->mutex);
-    before = matrix->group;
-    moved = alchi_matrix_follow(matrix, NULL) == ALCH_OK && matrix->group != before;
+    moved = alchi_matrix_moved(matrix);
     pthread_mutex_unlock(&matrix->mutex);
     return moved;
 }
