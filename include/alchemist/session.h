@@ -46,7 +46,7 @@ typedef struct {
     int transfer_threads;      /**< 0: one per worker, at most as many as cores or 8 */
     int shared_memory;         /**< 1: reach workers of the same host through shared memory; 0: by TCP only */
     int idle_timeout_ms;       /**< 30000: an idle connection to a worker is closed after it when any is used; 0: at once */
-    int checksum;              /**< CRC32C of the payload of transfers: 1: on; 0: off; -1: the default, off for now */
+    int checksum;              /**< CRC32C of the payload of transfers: 1: on; 0: off; -1: the default, which is off */
 } alch_session_options_t;
 
 /** Fill in the defaults. @threads MT-Safe */
