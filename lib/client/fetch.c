@@ -86,7 +86,6 @@ next_own(alchi_lane_t *lane)
                          memory->col_stride, memory->entry);
     lane->chunk_bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
     lane->chunk_done = 0;
-    lane->direct = ALCHI_DIRECT_NO;
     lane->chunk_at = lane->link->buffers[0];
 }
 
@@ -96,15 +95,28 @@ next_chunk(alchi_lane_t *lane)
 {
     const alchi_memory_t *memory = &lane->transfer->memory;
     alchi_flight_t *flight = lane->arriving;
-    alchi_direct_t direct = alchi_piece_direct(memory, &flight->piece, COLUMN_MIN);
 
     lane->chunk_done = 0;
     lane->chunk_bytes =
-        alchi_chunk(&flight->piece, memory->entry, flight->done, direct ? flight->bytes : lane->link->buffer_size,
-                    direct == ALCHI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->chunk);
-    lane->direct = direct;
-    lane->chunk_at =
-        direct ? alchi_memory_at(memory, &flight->piece, lane->chunk.i, lane->chunk.j) : lane->link->buffers[0];
+        alchi_chunk(&flight->piece, memory->entry, flight->done, lane->direct ? flight->bytes : lane->link->buffer_size,
+                    lane->direct == ALCHI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->chunk);
+    lane->chunk_at = lane->direct ? alchi_memory_at(memory, &flight->piece, lane->chunk.i, lane->chunk.j)
+                                  : lane->link->buffers[0];
+}
+
+/* From the buffer to where it belongs. */
+static void
+unpack_chunk(alchi_lane_t *lane)
+{
+    int64_t started = alchi_now_ns();
+
+    if (lane->transfer->own) {
+        alchi_cross_put(&lane->cross, lane->link->buffers[0], lane->chunk_bytes);
+    } else {
+        alchi_pack_t shape = alchi_lane_shape(lane, &lane->arriving->piece, &lane->chunk);
+        alchi_unpack(&shape, lane->link->buffers[0], lane->chunk.m, lane->transfer->memory.data);
+    }
+    lane->timing.deserialize += (double)(alchi_now_ns() - started) * 1e-9;
 }
 
 static void
@@ -112,15 +124,8 @@ end_chunk(alchi_lane_t *lane)
 {
     alchi_flight_t *flight = lane->arriving;
 
-    if (!lane->direct) {
-        alchi_pack_t shape = alchi_lane_shape(lane, &flight->piece, &lane->chunk);
-        int64_t started = alchi_now_ns();
-        if (lane->transfer->own)
-            alchi_cross_put(&lane->cross, lane->link->buffers[0], lane->chunk_bytes);
-        else
-            alchi_unpack(&shape, lane->link->buffers[0], lane->chunk.m, lane->transfer->memory.data);
-        lane->timing.deserialize += (double)(alchi_now_ns() - started) * 1e-9;
-    }
+    if (!lane->direct)
+        unpack_chunk(lane);
     flight->done += lane->chunk_bytes;
     lane->chunk_bytes = lane->chunk_done = 0;
     if (flight->done == flight->bytes)
@@ -142,6 +147,9 @@ begin_block(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessa
     }
     if (!flight || (lane->arriving && lane->arriving != flight))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block that was not asked for", lane->where);
+    if (!lane->arriving)
+        lane->direct = lane->transfer->own ? ALCHI_DIRECT_NO
+                                           : alchi_piece_direct(&lane->transfer->memory, &flight->piece, COLUMN_MIN);
     lane->arriving = flight;
     left = flight->bytes - flight->done - lane->chunk_done;
     if (frame->payload > left || frame->payload == 0 ||

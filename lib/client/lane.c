@@ -71,6 +71,25 @@ alchi_lane_find(alchi_lane_t *lane, uint64_t id)
     return NULL;
 }
 
+static bool
+cut_piece(alchi_lane_t *lane, alchi_flight_t *flight)
+{
+    if (!alchi_cutter_next(&lane->cutter, &flight->piece))
+        return false;
+    flight->bytes = alchi_piece_bytes(&flight->piece, lane->transfer->memory.entry);
+    return true;
+}
+
+static bool
+cut_own(alchi_lane_t *lane, alchi_flight_t *flight)
+{
+    if (!alchi_common_cutter_next(&lane->own_cutter, &flight->own))
+        return false;
+    flight->piece.local = flight->own.local;
+    flight->bytes = (size_t)flight->own.entries * lane->transfer->memory.entry;
+    return true;
+}
+
 /* The next message off the cutter into a free place. */
 static alchi_flight_t *
 cut(alchi_lane_t *lane)
@@ -79,15 +98,9 @@ cut(alchi_lane_t *lane)
 
     if (!flight)
         return NULL;
-    if (lane->transfer->own ? !alchi_common_cutter_next(&lane->own_cutter, &flight->own)
-                            : !alchi_cutter_next(&lane->cutter, &flight->piece)) {
-        lane->exhausted = true;
+    lane->exhausted = lane->transfer->own ? !cut_own(lane, flight) : !cut_piece(lane, flight);
+    if (lane->exhausted)
         return NULL;
-    }
-    if (lane->transfer->own)
-        flight->piece.local = flight->own.local;
-    flight->bytes = lane->transfer->own ? (size_t)flight->own.entries * lane->transfer->memory.entry
-                                        : alchi_piece_bytes(&flight->piece, lane->transfer->memory.entry);
     flight->tries = 0;
     return flight;
 }

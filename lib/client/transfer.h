@@ -50,6 +50,7 @@ typedef struct {
     alchi_cutter_t cutter;
     alchi_common_cutter_t own_cutter; /* instead, of a process's own piece */
     alchi_cross_t cross;           /* and the place in its message that is being cut, or that arrives */
+    alchi_direct_t direct;         /* how the message that is being cut, or that arrives, lies */
     bool exhausted;                /* the cutter has no more */
     alchi_flight_t *flights;
     int in_flight, again; /* those that wait to be moved once more are not in flight */
@@ -58,7 +59,6 @@ typedef struct {
 
     /* writing */
     alchi_flight_t current; /* id 0: none; `done` counts what was cut into chunks */
-    alchi_direct_t direct;
     alchi_outgoing_t outgoing[ALCHI_LINK_BUFFERS];
     int head, ready;
     bool full; /* the worker must read before the next chunk can be made where it reads */
