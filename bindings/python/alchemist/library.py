@@ -80,8 +80,7 @@ class Function:
         self.summary = c.summary.decode()
         self._parameters = [_Parameter(c.parameters[k]) for k in range(c.parameter_count)]
         self._results = [_Parameter(c.results[k]) for k in range(c.result_count)]
-        self._result_type = collections.namedtuple(
-            self.name + "_result", [r.name for r in self._results], rename=True) if len(self._results) > 1 else None
+        self._tuples = {}
         self.__signature__ = inspect.Signature([p.inspected() for p in self._parameters])
         returns = ", ".join(r.name for r in self._results)
         self._call = f"{self.name}{self.__signature__}".replace(MatrixHandle.__module__ + ".", "")
@@ -120,6 +119,13 @@ class Function:
         return collections.OrderedDict((k, _as_text(x) if k in optional and optional[k].type == 14 else x)
                                        for k, x in bound.items() if x is not None or k not in optional)
 
+    def _tuple_of(self, names):
+        """The type of these results together: a call may leave out what was not asked for."""
+        names = tuple(name.decode() for name in names)
+        if names not in self._tuples:
+            self._tuples[names] = collections.namedtuple(self.name + "_result", names, rename=True)
+        return self._tuples[names]
+
     def _submit(self, bound, wait_ms):
         values = _ffi.lib.values_create()
         pointer = C.c_void_p()
@@ -138,7 +144,9 @@ class Function:
 
 def _as_text(x):
     """A number given for an option that is text goes as text: norm(A, 1), norm(A, np.inf)."""
-    return f"{x:g}" if isinstance(x, numbers.Real) and not isinstance(x, (bool, np.bool_)) else x
+    if not isinstance(x, numbers.Real) or isinstance(x, (bool, np.bool_)):
+        return x
+    return f"{x:g}" if float(f"{x:g}") == x else repr(float(x))
 
 
 class _Parameter:
