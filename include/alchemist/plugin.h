@@ -123,8 +123,8 @@ struct alch_host {
      */
     int (*matrix_descriptor)(alch_call_t *call, const alch_dmatrix_t *matrix, int desc[9]);
     /**
-     * Copy a matrix into another layout (a new work matrix). On each worker at most 2 buffers of 2 MiB are needed
-     * beyond the two matrices.
+     * Copy a matrix into another layout (a new work matrix). What that takes beyond the two matrices:
+     * matrix_exchange_bytes().
      * @collective  yes
      */
     int (*matrix_relayout)(alch_call_t *call, const alch_dmatrix_t *matrix, const alch_layout_t *layout,
@@ -223,6 +223,12 @@ struct alch_host {
     /** The other way: entries of the rectangle that others have are left alone. */
     void (*block_unpack)(const alch_block_t *block, const alch_rect_t *rect, const void *packed, int64_t ld,
                          void *buffer, int64_t row_stride, int64_t col_stride);
+    /**
+     * Bytes that matrix_relayout(), matrix_transpose() and matrix_convert() take on each worker while they run, besides
+     * the two matrices: of an m x n source, into a layout that replicates nothing. Not collective.
+     * @param dtype  the wider one of the two
+     */
+    int64_t (*matrix_exchange_bytes)(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype);
 };
 
 /** One operation. */

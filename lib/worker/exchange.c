@@ -486,15 +486,16 @@ larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Tiles as near to square as the matrix and the limits allow: a rank may owe its whole share of one to every copy of
- * the target. @return the bytes of one buffer */
+/* Tiles of an m x n source as near to square as it and the limits allow: a rank may owe its whole share of one to every
+ * copy of the target. @return the bytes of one buffer */
 static int64_t
-cut(exchange_t *x)
+cut(exchange_t *x, int64_t m, int64_t n, int64_t copies)
 {
-    int64_t m = larger(1, x->from->layout.m), n = larger(1, x->from->layout.n), side = 1;
     int64_t bytes = x->how->tile_bytes ? x->how->tile_bytes : ALCHI_EXCHANGE_BYTES;
-    int64_t entries = larger(1, bytes / (x->wide * larger(1, x->to->layout.replicas)));
+    int64_t entries = larger(1, bytes / (x->wide * copies)), side = 1;
 
+    m = larger(1, m);
+    n = larger(1, n);
     if (x->alike) { /* whole columns, which take neither buffers nor lists */
         x->height = m;
         x->width = smaller(n, larger(1, entries / m));
@@ -507,7 +508,7 @@ cut(exchange_t *x)
     x->height = smaller(smaller(m, entries / x->width), ALCHI_EXCHANGE_SIDE);
     x->width = smaller(smaller(n, entries / x->height), ALCHI_EXCHANGE_SIDE);
     x->tiles = ((m - 1) / x->height + 1) * ((n - 1) / x->width + 1);
-    return x->height * x->width * larger(1, x->to->layout.replicas) * x->wide;
+    return x->height * x->width * copies * x->wide;
 }
 
 static void
@@ -526,6 +527,16 @@ static int64_t
 lists_bytes(const exchange_t *x, int64_t places)
 {
     return (int64_t)sizeof(int64_t) * ((x->height + x->width) * 5 / 2 + 2 + 4 * places + 2);
+}
+
+int64_t
+alchi_exchange_bytes(int ranks, int64_t m, int64_t n, size_t entry)
+{
+    static const alchi_exchange_t as_it_is = {0};
+    exchange_t x = {.how = &as_it_is, .wide = (int64_t)entry};
+    int64_t bytes = cut(&x, m, n, 1);
+
+    return 2 * bytes + lists_bytes(&x, ranks);
 }
 
 static int
@@ -561,7 +572,8 @@ release(exchange_t *x)
 static int
 run(exchange_t *x, alchi_store_t *store, alch_error_t *err)
 {
-    int64_t places = x->size, bytes = cut(x), account;
+    int64_t places = x->size, copies = larger(1, x->to->layout.replicas), account;
+    int64_t bytes = cut(x, x->from->layout.m, x->from->layout.n, copies);
     int code;
 
     if (x->alike)

@@ -10,7 +10,7 @@
  *
  * Extra memory, whatever the matrices and the number of workers: on each worker two buffers of at most
  * ALCHI_EXCHANGE_BYTES, which still stay in a processor's cache, and lists of at most ALCHI_EXCHANGE_SIDE rows and
- * columns of a tile (6 MiB).
+ * columns of a tile (1.3 MiB).
  */
 #ifndef ALCHI_EXCHANGE_H
 #define ALCHI_EXCHANGE_H
@@ -40,5 +40,10 @@ typedef struct {
  */
 int alchi_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_part_t *from, alchi_part_t *to,
                    const alchi_exchange_t *how, alch_error_t *err);
+
+/** What alchi_exchange() takes on each worker besides the matrices, for an m x n source on so many ranks, a target
+ *  without copies, and entries of which the wider ones have `entry` bytes. If every rank holds the same entries of both,
+ *  it takes nothing. */
+int64_t alchi_exchange_bytes(int ranks, int64_t m, int64_t n, size_t entry);
 
 #endif

@@ -336,4 +336,5 @@ const alch_host_t alchi_host = {
     .block_share = alchi_block_share,
     .block_pack = alchi_block_pack,
     .block_unpack = alchi_block_unpack,
+    .matrix_exchange_bytes = alchi_matrix_exchange_bytes,
 };

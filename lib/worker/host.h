@@ -127,6 +127,7 @@ int alchi_matrix_transpose(alch_call_t *call, const alch_dmatrix_t *matrix, bool
                            alch_dmatrix_t **matrix_p);
 int alchi_matrix_convert(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype_t dtype,
                          const alch_layout_t *layout, alch_dmatrix_t **matrix_p);
+int64_t alchi_matrix_exchange_bytes(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype);
 void alchi_matrix_name(alch_call_t *call, alch_dmatrix_t *matrix, const char *name);
 int alchi_layout_parse(alch_call_t *call, const char *text, alch_layout_t *layout_p);
 

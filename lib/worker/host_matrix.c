@@ -186,6 +186,12 @@ alchi_matrix_convert(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype
     return derive(call, matrix, dtype, layout, &how, matrix_p);
 }
 
+int64_t
+alchi_matrix_exchange_bytes(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype)
+{
+    return alchi_exchange_bytes(call->size, m, n, alch_dtype_size(dtype));
+}
+
 void
 alchi_matrix_name(alch_call_t *call, alch_dmatrix_t *matrix, const char *name)
 {

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Memory that the exchange of a relayout takes besides the matrices, at most. */
-#define RELAYOUT_BYTES (INT64_C(22) << 20)
-
 int
 linalg_fail(linalg_t *la, int code, const char *format, ...)
 {
@@ -245,9 +242,7 @@ linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n)
 void
 linalg_expect_exchange(linalg_t *la, int64_t m, int64_t n)
 {
-    int64_t bytes = linalg_bytes(la, m, n, la->k->entry);
-
-    linalg_expect_bytes(la, bytes < RELAYOUT_BYTES ? bytes : RELAYOUT_BYTES);
+    linalg_expect_bytes(la, la->host->matrix_exchange_bytes(la->call, m, n, la->dtype));
 }
 
 void
