@@ -35,56 +35,68 @@ put_upper(const char *text)
         putchar(toupper((unsigned char)*text++));
 }
 
-/* Whether a signature has a parameter or result of that name. */
-static bool
-has_name(const char *signature, const char *name, size_t size)
+/* What one operation's documentation is being written for. */
+typedef struct {
+    const char *signature;
+    const char *list; /* heading of the list that was begun last, NULL: none */
+    bool item;        /* lines go on with a parameter or result */
+} doc_t;
+
+/* The heading under which a parameter or result of that name stands; NULL: the signature has none. */
+static const char *
+list_of(const char *signature, const char *name, size_t size)
 {
+    const char *arrow = strstr(signature, "->");
+
     for (const char *at = signature; size && (at = strchr(at, ':')); at++) {
         const char *start = at;
 
         while (start > signature && (isalnum((unsigned char)start[-1]) || start[-1] == '_'))
             start--;
         if ((size_t)(at - start) == size && !memcmp(start, name, size))
-            return true;
+            return arrow && start > arrow ? "Results" : "Parameters";
     }
-    return false;
+    return NULL;
 }
 
 /* A line "name: text" documents a parameter or result; those after it go on with it until a line is empty. */
 static void
-put_line(const char *signature, const char *line, size_t size, bool *parameter)
+put_line(doc_t *doc, const char *line, size_t size)
 {
-    const char *colon = memchr(line, ':', size);
+    const char *colon = memchr(line, ':', size), *list;
     size_t name = colon ? (size_t)(colon - line) : 0;
 
     if (!size) {
         puts(".PP");
-        *parameter = false;
+        doc->item = false;
         return;
     }
-    if (has_name(signature, line, name)) {
+    if ((list = list_of(doc->signature, line, name))) {
+        if (!doc->list || strcmp(doc->list, list) != 0)
+            printf(".PP\n.B %s\n", list);
         printf(".TP\n.I ");
         put(line, name, false);
         putchar('\n');
-        *parameter = true;
+        doc->list = list;
+        doc->item = true;
         line = colon + 1 + strspn(colon + 1, " ");
         size -= (size_t)(line - (colon - name));
     }
     put(line, size, true);
     putchar('\n');
-    if (!*parameter && size && strchr(".:", line[size - 1]))
+    if (!doc->item && size && strchr(".:", line[size - 1]))
         puts(".br");
 }
 
 static void
 put_doc(const alch_operation_t *operation)
 {
-    bool parameter = false;
+    doc_t doc = {.signature = operation->signature};
 
     for (const char *line = operation->doc; *line;) {
         size_t size = strcspn(line, "\n");
 
-        put_line(operation->signature, line, size, &parameter);
+        put_line(&doc, line, size);
         line += size + (line[size] == '\n');
     }
 }
@@ -123,10 +135,13 @@ put_file(const char *path)
 static void
 put_head(const alch_plugin_t *plugin, const char *version)
 {
+    size_t size = strlen(plugin->summary);
+
     printf(".\\\" Made by man/library-man.c from the library itself.\n.TH ALCHEMIST\\-");
     put_upper(plugin->name);
     printf(" 7 \"\" \"Alchemist %s\" \"Alchemist\"\n.SH NAME\nalchemist\\-%s \\- ", version, plugin->name);
-    put(plugin->summary, strlen(plugin->summary), false);
+    /* In the index of pages it is no sentence. */
+    put(plugin->summary, size - (size && plugin->summary[size - 1] == '.'), false);
     printf("\n.SH SYNOPSIS\n.nf\nlibrary = session.load_library(\"%s\")\n.fi\n", plugin->name);
     puts(".SH DESCRIPTION\nParameters stand before the arrow in each signature, results behind it; what has a default "
          "may be "
