@@ -78,15 +78,15 @@ linalg_qr_factor(linalg_t *la, linalg_matrix_t *A, int64_t columns, linalg_qr_t 
     int64_t entry = (int64_t)la->k->entry, entries = 1;
     int code, info = 0;
 
-    *qr = (linalg_qr_t){.A = A};
+    *qr = (linalg_qr_t){.A = A, .k = A->m < A->n ? A->m : A->n};
     if ((code = linalg_alloc(la, (A->block.local_n + la->layout.nb) * entry, &qr->tau)))
         return code;
-    if (la->here)
+    if (la->here && (qr->k || columns))
         entries = query(la, A, columns, qr->tau);
     if ((code = linalg_alloc(la, entries * entry, &qr->work)))
         return code;
     qr->lwork = (int)entries;
-    if (la->here)
+    if (la->here && qr->k)
         linalg_factorizations(la)->geqrf(&A->m, &A->n, A->data, &one, &one, A->desc, qr->tau, qr->work, &qr->lwork,
                                          &info);
     return linalg_info(la, "GEQRF", &info);
@@ -95,33 +95,38 @@ linalg_qr_factor(linalg_t *la, linalg_matrix_t *A, int64_t columns, linalg_qr_t 
 int
 linalg_qr_apply(linalg_t *la, const linalg_qr_t *qr, bool adjoint, linalg_matrix_t *C)
 {
-    int info = 0, k = qr->A->m < qr->A->n ? qr->A->m : qr->A->n;
+    int info = 0;
 
     if (la->here && C->n > 0)
-        linalg_factorizations(la)->ormqr("L", adjoint ? la->k->adjoint : "N", &C->m, &C->n, &k, qr->A->data, &one, &one,
-                                         qr->A->desc, qr->tau, C->data, &one, &one, C->desc, qr->work, &qr->lwork,
+        linalg_factorizations(la)->ormqr("L", adjoint ? la->k->adjoint : "N", &C->m, &C->n, &qr->k, qr->A->data, &one,
+                                         &one, qr->A->desc, qr->tau, C->data, &one, &one, C->desc, qr->work, &qr->lwork,
                                          &info);
     return linalg_info(la, "ORMQR", &info);
 }
 
 int
-linalg_qr_form(linalg_t *la, const linalg_qr_t *qr)
+linalg_qr_form(linalg_t *la, const linalg_qr_t *qr, linalg_matrix_t *Q)
 {
-    int info = 0, k = qr->A->m < qr->A->n ? qr->A->m : qr->A->n;
+    int info = 0;
 
-    if (la->here)
-        linalg_factorizations(la)->orgqr(&qr->A->m, &k, &k, qr->A->data, &one, &one, qr->A->desc, qr->tau, qr->work,
+    if (la->here && Q->n > 0)
+        linalg_factorizations(la)->orgqr(&Q->m, &Q->n, &qr->k, Q->data, &one, &one, Q->desc, qr->tau, qr->work,
                                          &qr->lwork, &info);
     return linalg_info(la, "ORGQR", &info);
 }
 
 int
+linalg_qr_trapezoid(linalg_t *la, const linalg_qr_t *qr, int64_t rows, linalg_matrix_t *R)
+{
+    int code = linalg_create(la, rows, qr->A->n, R);
+
+    if (!code && la->here && qr->k)
+        la->k->lacpy("U", &qr->k, &qr->A->n, qr->A->data, &one, &one, qr->A->desc, R->data, &one, &one, R->desc);
+    return code;
+}
+
+int
 linalg_qr_upper(linalg_t *la, const linalg_qr_t *qr, linalg_matrix_t *R)
 {
-    int k = qr->A->m < qr->A->n ? qr->A->m : qr->A->n;
-    int code = linalg_create(la, k, qr->A->n, R);
-
-    if (!code && la->here)
-        la->k->lacpy("U", &k, &qr->A->n, qr->A->data, &one, &one, qr->A->desc, R->data, &one, &one, R->desc);
-    return code;
+    return linalg_qr_trapezoid(la, qr, qr->k, R);
 }

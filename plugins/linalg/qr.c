@@ -1,23 +1,30 @@
 /* QR factorization: Householder on the grid, or TSQR for tall and skinny matrices. */
 #include "spectral.h"
 
+#include <complex.h>
 #include <inttypes.h>
 #include <string.h>
 
 static const char qr_doc[] =
     "The QR factorization a = Q R, Q with orthonormal columns, R upper triangular.\n\n"
-    "Method: Householder reflections (PxGEQRF, PxORGQR, PxUNGQR). A tall and skinny matrix (at most 512 columns, and "
-    "on "
-    "each worker 4 times as many rows as columns) by TSQR: each worker factors its rows, then all factor the stack of "
-    "the triangles (Demmel, Grigori, Hoemmen, Langou 2012); a note says so. Both are stable for every matrix, "
-    "singular "
-    "ones included: |Q^H Q - 1| and |a - Q R| / |a| are a few eps.\n"
-    "Memory: a copy of a, which becomes Q, R, and for TSQR the rows once more and 2 n^2 entries times the workers.\n"
-    "Cancel: between the stages.\n\n"
-    "a: m x n\n"
-    "mode: reduced: Q of m x min(m, n) and R of min(m, n) x n; r: R alone\n"
-    "Q: missing with mode r\n"
-    "R: upper triangular or trapezoidal; its diagonal may be negative\n";
+    "Method: Householder reflections (PxGEQRF, PxORGQR, PxUNGQR). Modes reduced and r of a tall and skinny matrix (at\n"
+    "most 512 columns, and on each worker 4 times as many rows as columns) by TSQR: each worker factors its rows, "
+    "then\n"
+    "all factor the stack of the triangles; a note says so. Both are stable for every matrix, singular ones included:\n"
+    "|Q^H Q - 1| and |a - Q R| / |a| are a few eps.\n"
+    "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.2; TSQR: Demmel, Grigori, Hoemmen, Langou,\n"
+    "Communication-optimal parallel and sequential QR and LU factorizations (2012).\n"
+    "Memory: a copy of a, R, a workspace of a few columns of blocks, and Q; the copy becomes Q if both are as large.\n"
+    "With raw: twice a. With TSQR: a copy of a by rows, Q, R, 2 n^2 entries for each worker and 2^18 more.\n"
+    "Cancel: between the stages.\n"
+    "Errors: NaN or infinite entries (NumericError naming the first), an unknown mode (InvalidError), no memory or\n"
+    "beyond 32-bit indices (LimitError).\n\n"
+    "a: m x n; k is the smaller of the two\n"
+    "mode: as in NumPy; reduced: Q and R; complete: a square Q, and R with rows of zeros; r: R alone; raw: h and tau\n"
+    "Q: m x k, with complete m x m; not with r or raw\n"
+    "R: k x n, with complete m x n; upper triangular or trapezoidal, the diagonal may be negative; not with raw\n"
+    "h: raw: n x m, the transpose of what xGEQRF makes of a: R and below it the reflectors\n"
+    "tau: raw: k x 1, the factors of the reflectors\n";
 
 /* Of more columns the triangles of all ranks cost more than they save. */
 #define TSQR_COLUMNS 512
@@ -50,21 +57,32 @@ typedef struct {
     void *work, *chunk;
 } tsqr_t;
 
-static void
-expect_tsqr(linalg_t *la, const alch_block_t *a)
+static int64_t
+work_bytes(const linalg_t *la, int64_t rows, int64_t n)
 {
-    int64_t size = la->call->size, n = a->n, rows = (a->m + size - 1) / size;
+    return linalg_local_qr_entries(rows + la->call->size * n, n) * (int64_t)la->k->entry;
+}
 
-    linalg_expect_bytes(
-        la, (rows * n + 2 * size * n * n + n * n + linalg_local_qr_entries(rows + size * n, n) + CHUNK_ENTRIES + n) *
-                (int64_t)la->k->entry);
-    linalg_expect_exchange(la, a->m, n);
-    linalg_expect_matrix(la, a->m, n);
-    linalg_expect_matrix(la, n, n);
+/* What there is at once at the end, when R is there and the rows are relaid out; without Q that may be less than what
+ * the first relayout takes. */
+static void
+expect_tsqr(linalg_t *la, const alch_block_t *a, bool vectors)
+{
+    int64_t size = la->call->size, n = a->n, rows = (a->m + size - 1) / size, entry = (int64_t)la->k->entry;
+    int64_t exchange = la->host->matrix_exchange_bytes(la->call, a->m, n, la->dtype);
+    int64_t later = (2 * size * n * n + n * n) * entry + work_bytes(la, rows, n) + linalg_bytes(la, n, n, la->k->entry);
+
+    linalg_expect_bytes(la, rows * n * entry);
+    if (vectors) {
+        linalg_expect_matrix(la, a->m, n);
+        linalg_expect_bytes(la, (CHUNK_ENTRIES + n) * entry + later + exchange);
+    } else {
+        linalg_expect_bytes(la, later > exchange ? later : exchange);
+    }
 }
 
 static int
-take_rows(tsqr_t *t, const alch_block_t *a)
+take_rows(tsqr_t *t, const alch_block_t *a, bool vectors)
 {
     linalg_t *la = t->la;
     alch_layout_t layout = row_layout(la, a);
@@ -83,9 +101,9 @@ take_rows(tsqr_t *t, const alch_block_t *a)
     t->own = t->block.local_m < n ? t->block.local_m : n;
     if ((code = linalg_alloc(la, n * n * entry, &t->R)) || (code = linalg_alloc(la, size * n * n * entry, &t->each)) ||
         (code = linalg_alloc(la, size * n * n * entry, &t->stack)) ||
-        (code = linalg_alloc(la, (CHUNK_ENTRIES + n) * entry, &t->chunk)))
+        (code = linalg_alloc(la, vectors ? (CHUNK_ENTRIES + n) * entry : 0, &t->chunk)))
         return code;
-    return linalg_alloc(la, linalg_local_qr_entries(t->block.local_m + size * n, n) * entry, &t->work);
+    return linalg_alloc(la, work_bytes(la, t->block.local_m, n), &t->work);
 }
 
 /* Q and R; the rows become Q. */
@@ -136,81 +154,130 @@ tsqr(linalg_t *la, const alch_block_t *a, bool vectors)
     alch_dmatrix_t *Q;
     int code;
 
-    expect_tsqr(la, a);
+    expect_tsqr(la, a, vectors);
     if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "factorization of each worker's rows")) ||
-        (code = take_rows(&t, a)))
+        (code = take_rows(&t, a, vectors)))
         return code;
     if ((code = linalg_finite(la, "a", &(linalg_matrix_t){.source = t.rows, .block = t.block, .data = t.block.data})))
         return code;
     factor_rows(&t, vectors);
     linalg_note(la, "TSQR: each of %d workers factored %" PRId64 " rows", la->call->size,
                 (a->m + la->call->size - 1) / la->call->size);
-    if (vectors) {
-        if ((code = la->host->matrix_relayout(la->call, t.rows, &la->layout, &Q)) ||
-            (code = la->host->ret_matrix(la->call, "Q", Q)))
-            return code;
-    }
-    return return_small(&t);
+    if ((code = return_small(&t)) || !vectors)
+        return code;
+    code = la->host->matrix_relayout(la->call, t.rows, &la->layout, &Q);
+    return code ? code : la->host->ret_matrix(la->call, "Q", Q);
 }
 
 /* ---- Householder ---- */
 
+typedef enum { REDUCED, COMPLETE, R_ALONE, RAW, MODES } qr_mode_t;
+
+static void
+expect_householder(linalg_t *la, qr_mode_t mode, int64_t m, int64_t n)
+{
+    int64_t k = m < n ? m : n, columns = mode == COMPLETE ? m : k;
+
+    linalg_expect(la, "a", LINALG_COPY);
+    linalg_qr_expect(la, m, n, columns);
+    if (mode == RAW) {
+        linalg_expect_matrix(la, n, m);
+        linalg_expect_exchange(la, m, n);
+        linalg_expect_bytes(la, k * (int64_t)sizeof(double _Complex));
+        linalg_expect_matrix(la, k, 1);
+        return;
+    }
+    linalg_expect_matrix(la, columns, n);
+    if (mode != R_ALONE && columns != n)
+        linalg_expect_matrix(la, m, columns);
+}
+
+/* The reflectors become the first `columns` columns of Q, in place if there are as many. */
 static int
-return_columns(linalg_t *la, linalg_matrix_t *A, int k)
+return_columns(linalg_t *la, linalg_qr_t *qr, int columns)
 {
     static const int one = 1;
-    linalg_matrix_t Q;
+    linalg_matrix_t *A = qr->A, Q = *A;
+    int code = linalg_stage(la, 0.5, "forming Q");
+
+    if (!code && columns != A->n && !(code = linalg_create(la, A->m, columns, &Q))) {
+        if (la->here && qr->k)
+            la->k->lacpy("A", &A->m, &qr->k, A->data, &one, &one, A->desc, Q.data, &one, &one, Q.desc);
+        linalg_free(la, A);
+    }
+    if (!code)
+        code = linalg_qr_form(la, qr, &Q);
+    return code ? code : linalg_return(la, "Q", &Q);
+}
+
+/* Each column of the grid has the factors of its columns of a. */
+static int
+return_factors(linalg_t *la, const linalg_qr_t *qr)
+{
+    const alch_block_t *block = &qr->A->block;
+    double _Complex *factors;
+    linalg_matrix_t tau;
+    int64_t k = qr->k;
     int code;
 
-    if (k == A->n)
-        return linalg_return(la, "Q", A);
-    if ((code = linalg_create(la, A->m, k, &Q)))
+    if ((code = linalg_alloc(la, k * (int64_t)sizeof(*factors), &factors)) || (code = linalg_create(la, k, 1, &tau)))
         return code;
-    if (la->here)
-        la->k->lacpy("A", &A->m, &k, A->data, &one, &one, A->desc, Q.data, &one, &one, Q.desc);
-    linalg_free(la, A);
-    return linalg_return(la, "Q", &Q);
+    for (int64_t j = 0; la->here && la->myrow == 0 && j < block->local_n; j++)
+        if (linalg_col(block, j) < k)
+            factors[linalg_col(block, j)] = linalg_get(la->dtype, qr->tau, j);
+    MPI_Allreduce(MPI_IN_PLACE, factors, (int)k, MPI_C_DOUBLE_COMPLEX, MPI_SUM, la->call->comm);
+    for (int64_t i = 0; tau.data && i < tau.block.local_m; i++)
+        linalg_set(la->dtype, tau.data, i, factors[linalg_row(&tau.block, i)]);
+    return linalg_return(la, "tau", &tau);
 }
 
 static int
-householder(linalg_t *la, const alch_block_t *a, bool vectors)
+return_raw(linalg_t *la, const linalg_qr_t *qr)
 {
-    int64_t k = a->m < a->n ? a->m : a->n;
+    alch_dmatrix_t *h;
+    int code = la->host->matrix_transpose(la->call, qr->A->source, false, &la->layout, &h);
+
+    if (!code)
+        code = la->host->ret_matrix(la->call, "h", h);
+    return code ? code : return_factors(la, qr);
+}
+
+static int
+householder(linalg_t *la, const alch_block_t *a, qr_mode_t mode)
+{
+    int64_t columns = mode == COMPLETE || a->m < a->n ? a->m : a->n;
     linalg_matrix_t A, R;
     linalg_qr_t qr;
     int code;
 
-    linalg_expect(la, "a", LINALG_COPY);
-    linalg_qr_expect(la, a->m, a->n, k);
-    linalg_expect_matrix(la, k, a->n);
-    if (vectors && k < a->n)
-        linalg_expect_matrix(la, a->m, k);
+    expect_householder(la, mode, a->m, a->n);
     if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "factorization")) ||
-        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)))
+        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
+        (code = linalg_qr_factor(la, &A, columns, &qr)))
         return code;
-    if (k == 0)
-        code = linalg_create(la, k, a->n, &R);
-    else if (!(code = linalg_qr_factor(la, &A, k, &qr)))
-        code = linalg_qr_upper(la, &qr, &R);
-    if (!code && vectors && k > 0 && !(code = linalg_stage(la, 0.5, "forming Q")))
-        code = linalg_qr_form(la, &qr);
-    if (!code && vectors)
-        code = return_columns(la, &A, (int)k);
-    return code ? code : linalg_return(la, "R", &R);
+    if (mode == RAW)
+        return return_raw(la, &qr);
+    if ((code = linalg_qr_trapezoid(la, &qr, columns, &R)) || (code = linalg_return(la, "R", &R)) || mode == R_ALONE)
+        return code;
+    return return_columns(la, &qr, (int)columns);
 }
 
 static int
 qr(linalg_t *la)
 {
-    const char *mode = la->host->arg_string(la->call, "mode");
-    bool vectors = !strcmp(mode, "reduced");
+    static const char *const names[] = {"reduced", "complete", "r", "raw"};
+    const char *text = la->host->arg_string(la->call, "mode");
+    qr_mode_t mode = 0;
     alch_block_t a;
 
-    if (!vectors && strcmp(mode, "r"))
-        return linalg_fail(la, strcmp(mode, "complete") && strcmp(mode, "raw") ? ALCH_EINVAL : ALCH_EUNSUPPORTED,
-                           "mode is '%s': reduced or r is offered", mode);
+    while (mode < MODES && strcmp(text, names[mode]))
+        mode++;
+    if (mode == MODES)
+        return linalg_fail(la, ALCH_EINVAL, "mode is '%s': reduced, complete, r or raw is expected", text);
     linalg_shape(la, "a", &a);
-    return is_skinny(la, &a) ? tsqr(la, &a, vectors) : householder(la, &a, vectors);
+    if ((mode == REDUCED || mode == R_ALONE) && is_skinny(la, &a))
+        return tsqr(la, &a, mode == REDUCED);
+    return householder(la, &a, mode);
 }
 
 static int
@@ -225,8 +292,8 @@ linalg_qr_operation(alch_call_t *call)
 }
 
 static const alch_operation_t operations[] = {
-    {"qr", "QR factorization.", "a:matrix, mode:string=\"reduced\" -> Q:matrix, R:matrix", qr_doc, 0,
-     linalg_qr_operation},
+    {"qr", "QR factorization.", "a:matrix, mode:string=\"reduced\" -> Q:matrix, R:matrix, h:matrix, tau:vector", qr_doc,
+     0, linalg_qr_operation},
 };
 
 LINALG_AREA(linalg_qr_area, operations);
