@@ -278,7 +278,7 @@ static const char eigh_doc[] =
     "subset_by_index: [first, last], counted from 0, both included\n"
     "subset_by_value: [low, high]: eigenvalues in (low, high]\n"
     "type: with b: 1 a v = b v w, 2 a b v = v w, 3 b a v = v w\n"
-    "w: rising\n"
+    "w: in ascending order\n"
     "v: column i belongs to w[i]; orthonormal\n";
 
 static int
@@ -328,7 +328,7 @@ static const char eigvalsh_doc[] =
     "subset_by_index: [first, last], counted from 0, both included\n"
     "subset_by_value: [low, high]: eigenvalues in (low, high]\n"
     "type: with b: 1 a v = b v w, 2 a b v = v w, 3 b a v = v w\n"
-    "w: rising\n";
+    "w: in ascending order\n";
 
 static int
 linalg_eigvalsh(alch_call_t *call)

@@ -11,9 +11,9 @@ static const int one = 1;
 static const char expm_doc[] =
     "The matrix exponential, I + a + a^2 / 2 + a^3 / 6 + ...\n\n"
     "Method: scaling and squaring with Pade approximants of degree 3, 5, 7, 9 or 13 (PxGEMM, PxGETRF, PxGETRS).\n"
-    "Source: Higham, The scaling and squaring method for the matrix exponential revisited, SIAM J. Matrix Anal. Appl.\n"
-    "26 (2005), algorithm 2.3. Unlike the method of 2009 that SciPy uses it may scale more than is needed where the\n"
-    "norm of a is large only off the diagonal.\n"
+    "Source: Higham, The scaling and squaring method for the matrix exponential revisited, SIAM\n"
+    "J. Matrix Anal. Appl. 26 (2005), algorithm 2.3. Unlike the method of 2009 that SciPy uses it may scale more than\n"
+    "is needed where the norm of a is large only off the diagonal.\n"
     "Memory: nine matrices of the size of a.\n"
     "Accuracy: backward error of a rounding in the approximant; squaring may lose digits where a is far from normal.\n"
     "Progress is reported after each product; a cancel is seen there.\n"

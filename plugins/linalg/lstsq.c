@@ -19,7 +19,7 @@ static const char lstsq_doc[] =
     "x: n x k\n"
     "residuals: sums of squares of the columns of b - a x; empty if rank < n or m <= n, as in NumPy\n"
     "rank: how many singular values are above rcond s[0]\n"
-    "s: singular values of a, falling\n";
+    "s: singular values of a, in descending order\n";
 
 /* How many values count. */
 static int64_t

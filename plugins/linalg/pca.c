@@ -25,7 +25,7 @@ static const char pca_doc[] =
     "components: k x n, orthonormal rows\n"
     "explained_variance: singular_values^2 / (m - 1)\n"
     "explained_variance_ratio: the same in parts of the variance of all features\n"
-    "singular_values: of the centered matrix, falling\n"
+    "singular_values: of the centered matrix, in descending order\n"
     "mean: n x 1, of each feature\n";
 
 /* Above this, products with X lose more than 3 digits to its means. */

@@ -25,7 +25,7 @@ static const char rsvd_doc[] =
     "power_iterations: more make values that fall slowly more accurate\n"
     "seed: of the random vectors, which depend on nothing else\n"
     "U: m x k, orthonormal columns\n"
-    "s: falling\n"
+    "s: the values, in descending order\n"
     "Vh: k x n, orthonormal rows\n"
     "error: bound of |a - U diag(s) Vh|\n";
 

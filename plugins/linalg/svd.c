@@ -31,7 +31,7 @@ static const char svd_doc[] =
     "tol: with k: the largest |a^H u - s v| allowed, relative to s[0]; 0: 16 eps\n"
     "maxiter: with k: block steps; 0: 300 + 20 k\n"
     "U: m x min(m, n), m x m or m x k, orthonormal columns; missing with compute_uv=false\n"
-    "s: falling\n"
+    "s: the values, in descending order\n"
     "Vh: min(m, n) x n, n x n or k x n, orthonormal rows; missing with compute_uv=false\n";
 
 /* Rows and columns of U, or Vh, that count. */
@@ -211,7 +211,7 @@ static const char svdvals_doc[] = "All singular values, without vectors: as svd,
                                   "Memory: a copy of a, and min(m, n)^2 if it is tall or wide.\n"
                                   "Cancel: between the stages.\n\n"
                                   "a: m x n\n"
-                                  "s: min(m, n) values, falling\n";
+                                  "s: min(m, n) values, in descending order\n";
 
 static int
 linalg_svdvals(alch_call_t *call)
