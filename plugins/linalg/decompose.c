@@ -181,17 +181,6 @@ divide_and_conquer(linalg_t *la, bidiagonal_t *bi, linalg_vectors_t vectors, dou
     return ALCH_OK;
 }
 
-/* Ones on the diagonal of U from column n on. */
-static void
-set_units(linalg_t *la, linalg_matrix_t *U, int64_t n)
-{
-    int64_t at;
-
-    for (int64_t i = n; i < U->n; i++)
-        if (linalg_entry_here(la, U, i, i, &at))
-            linalg_set(la->dtype, U->data, at, 1);
-}
-
 /* U := Q [vectors; 0], or Q [vectors 0; 0 1] with m columns, Vh := vectors P^H. */
 static int
 multiply_back(linalg_t *la, const bidiagonal_t *bi, const double *vectors, int64_t left, linalg_svd_t *svd)
@@ -206,7 +195,7 @@ multiply_back(linalg_t *la, const bidiagonal_t *bi, const double *vectors, int64
         (code = linalg_create(la, n, n, Vh)))
         return code;
     linalg_spread(la, vectors, n, n, panel, U);
-    set_units(la, U, n);
+    linalg_set_units(la, U, n);
     linalg_spread(la, vectors + n * n, n, n, panel, Vh);
     if (la->here)
         f->ormbr("Q", "L", "N", &A->m, &U->n, &A->n, A->data, &one, &one, A->desc, bi->tauq, U->data, &one, &one,
@@ -331,7 +320,7 @@ tall(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *s
         return code;
     if (la->here)
         la->k->lacpy("A", &A->n, &A->n, svd->U.data, &one, &one, svd->U.desc, U.data, &one, &one, U.desc);
-    set_units(la, &U, A->n);
+    linalg_set_units(la, &U, A->n);
     linalg_free(la, &svd->U);
     svd->U = U;
     return linalg_qr_apply(la, &qr, false, &svd->U);
@@ -369,9 +358,9 @@ empty(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *
     if ((code = linalg_create(la, A->m, full ? A->m : 0, &svd->U)) ||
         (code = linalg_create(la, full ? A->n : 0, A->n, &svd->Vh)))
         return code;
-    set_units(la, &svd->U, 0);
+    linalg_set_units(la, &svd->U, 0);
     if (full)
-        set_units(la, &svd->Vh, 0);
+        linalg_set_units(la, &svd->Vh, 0);
     return ALCH_OK;
 }
 

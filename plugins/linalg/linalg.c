@@ -7,9 +7,9 @@
 
 /* In the order in which the documentation has them. */
 static const linalg_area_t *const areas[] = {
-    &linalg_products,      &linalg_sums,       &linalg_norms,         &linalg_solvers,    &linalg_inverses,
-    &linalg_cholesky_area, &linalg_qr_area,    &linalg_least_squares, &linalg_eigen_area, &linalg_svd_area,
-    &linalg_randomized,    &linalg_components, &linalg_exponential,   &linalg_absent,
+    &linalg_products,      &linalg_sums,       &linalg_norms,         &linalg_solvers,     &linalg_inverses,
+    &linalg_cholesky_area, &linalg_qr_area,    &linalg_least_squares, &linalg_eigen_area,  &linalg_svd_area,
+    &linalg_condition,     &linalg_randomized, &linalg_components,    &linalg_exponential, &linalg_absent,
 };
 
 const alch_plugin_t *

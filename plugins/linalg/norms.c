@@ -1,5 +1,5 @@
 /* Norms by passes over the entries, in any layout; those that need singular values by their decomposition. */
-#include "linalg.h"
+#include "norms.h"
 #include "spectral.h"
 
 #include <ctype.h>
@@ -7,9 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Sums of so many rows or columns are added up at a time. */
-#define CHUNK (1 << 16)
 
 static const char norm_doc[] =
     "A norm of a matrix; of a vector, which is a matrix of one column, too.\n\n"
@@ -24,8 +21,6 @@ static const char norm_doc[] =
     "\"nuc\"\n"
     "their sum\n"
     "norm: a number; 0 for empty matrices\n";
-
-typedef enum { FRO, MAX, COLUMNS, ROWS, SPECTRAL, NUCLEAR, UNKNOWN } kind_t;
 
 /* Absolute values of the `count` entries at x, as doubles. */
 static void
@@ -173,16 +168,15 @@ add_chunk(const alch_block_t *a, bool rows, int64_t first, int64_t count, double
     }
 }
 
-/* The largest, or smallest, sum of absolute values of a row or column. */
-static int
-extreme_sum(linalg_t *la, const alch_block_t *a, bool rows, bool smallest, double *norm_p)
+int
+linalg_extreme_sum(linalg_t *la, const alch_block_t *a, bool rows, bool smallest, double *norm_p)
 {
     int64_t total = rows ? a->m : a->n;
     double *sums, extreme = smallest ? INFINITY : 0;
-    int code = linalg_alloc(la, (total < CHUNK ? total : CHUNK) * (int64_t)sizeof(*sums), &sums);
+    int code = linalg_alloc(la, (total < LINALG_SUM_CHUNK ? total : LINALG_SUM_CHUNK) * (int64_t)sizeof(*sums), &sums);
 
-    for (int64_t first = 0; !code && first < total; first += CHUNK) {
-        int count = (int)(total - first < CHUNK ? total - first : CHUNK);
+    for (int64_t first = 0; !code && first < total; first += LINALG_SUM_CHUNK) {
+        int count = (int)(total - first < LINALG_SUM_CHUNK ? total - first : LINALG_SUM_CHUNK);
 
         add_chunk(a, rows, first, count, sums);
         MPI_Allreduce(MPI_IN_PLACE, sums, count, MPI_DOUBLE, MPI_SUM, la->call->comm);
@@ -196,30 +190,30 @@ extreme_sum(linalg_t *la, const alch_block_t *a, bool rows, bool smallest, doubl
 int
 linalg_norm1(linalg_t *la, const linalg_matrix_t *A, double *norm_p)
 {
-    return extreme_sum(la, &A->block, false, false, norm_p);
+    return linalg_extreme_sum(la, &A->block, false, false, norm_p);
 }
 
-static kind_t
-parse(const char *text, bool *smallest_p)
+linalg_norm_t
+linalg_norm_parse(const char *text, bool *smallest_p)
 {
     char *end;
     double number = strtod(text, &end);
 
     *smallest_p = number < 0;
     if (!strcasecmp(text, "fro") || !strcasecmp(text, "f"))
-        return FRO;
+        return LINALG_FRO;
     if (!strcasecmp(text, "max"))
-        return MAX;
+        return LINALG_MAX;
     if (!strcasecmp(text, "nuc"))
-        return NUCLEAR;
+        return LINALG_NUCLEAR;
     if (end == text || *end)
-        return UNKNOWN;
+        return LINALG_UNKNOWN;
     number = fabs(number);
-    return number == 1 ? COLUMNS : number == 2 ? SPECTRAL : isinf(number) ? ROWS : UNKNOWN;
+    return number == 1 ? LINALG_COLUMNS : number == 2 ? LINALG_SPECTRAL : isinf(number) ? LINALG_ROWS : LINALG_UNKNOWN;
 }
 
 static int
-spectral(linalg_t *la, kind_t kind, bool smallest, double *norm_p)
+spectral(linalg_t *la, linalg_norm_t kind, bool smallest, double *norm_p)
 {
     double *s;
     int64_t count;
@@ -228,7 +222,7 @@ spectral(linalg_t *la, kind_t kind, bool smallest, double *norm_p)
     *norm_p = 0;
     if (!code && count)
         *norm_p = smallest ? s[count - 1] : s[0];
-    for (int64_t k = 1; !code && kind == NUCLEAR && k < count; k++)
+    for (int64_t k = 1; !code && kind == LINALG_NUCLEAR && k < count; k++)
         *norm_p += s[k];
     return code;
 }
@@ -239,21 +233,21 @@ norm(linalg_t *la)
     const char *ord = la->host->arg_string(la->call, "ord");
     double value = 0;
     bool smallest;
-    kind_t kind = parse(ord, &smallest);
+    linalg_norm_t kind = linalg_norm_parse(ord, &smallest);
     alch_block_t a;
     int code = ALCH_OK;
 
     linalg_shape(la, "a", &a);
-    if (kind == UNKNOWN)
+    if (kind == LINALG_UNKNOWN)
         return linalg_fail(la, ALCH_EINVAL, "ord is '%s': fro, max, nuc, 1, -1, 2, -2, inf or -inf is expected", ord);
     if (a.m == 0 || a.n == 0)
-        kind = MAX;
-    if (kind == FRO)
+        kind = LINALG_MAX;
+    if (kind == LINALG_FRO)
         value = frobenius(la, &a);
-    else if (kind == MAX)
+    else if (kind == LINALG_MAX)
         value = largest_of_all(la, pass(&a).largest);
-    else if (kind == COLUMNS || kind == ROWS)
-        code = extreme_sum(la, &a, kind == ROWS, smallest, &value);
+    else if (kind == LINALG_COLUMNS || kind == LINALG_ROWS)
+        code = linalg_extreme_sum(la, &a, kind == LINALG_ROWS, smallest, &value);
     else
         code = spectral(la, kind, smallest, &value);
     return code ? code : la->host->ret_real(la->call, "norm", value);

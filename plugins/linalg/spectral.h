@@ -41,13 +41,16 @@ int64_t linalg_queried(const linalg_t *la, const void *answer);
 bool linalg_entry_here(const linalg_t *la, const linalg_matrix_t *M, int64_t i, int64_t j, int64_t *at_p);
 /** The real parts of entries (di + k, dj + k), k < count, on all ranks. */
 void linalg_diagonal(linalg_t *la, const linalg_matrix_t *M, int64_t di, int64_t dj, int64_t count, double *x);
-/** An m x n array of rank 0 to the owners of the first rows and columns of a matrix. @param panel  m nb doubles, scratch */
+/** Ones on the diagonal, from entry (first, first) on. */
+void linalg_set_units(linalg_t *la, linalg_matrix_t *M, int64_t first);
+/** An m x n array of rank 0 to the owners of the first rows and columns of a matrix. @param panel  m nb doubles,
+ * scratch */
 void linalg_spread(linalg_t *la, const double *from, int64_t m, int64_t n, double *panel, linalg_matrix_t *to);
 
 /** A matrix factored by PxGEQRF: R above the diagonal, reflectors below. */
 typedef struct {
     linalg_matrix_t *A;
-    int k;                 /**< min(m, n): how many reflectors there are */
+    int k; /**< min(m, n): how many reflectors there are */
     void *tau, *work;
     int lwork;
 } linalg_qr_t;
@@ -66,8 +69,8 @@ int linalg_qr_trapezoid(linalg_t *la, const linalg_qr_t *qr, int64_t rows, linal
 /** A new min(m, n) x n matrix R. */
 int linalg_qr_upper(linalg_t *la, const linalg_qr_t *qr, linalg_matrix_t *R);
 
-/** Which vectors a decomposition has: none; min(m, n) on both sides; or those of the null spaces too, so that U is m x m
- *  and Vh n x n. */
+/** Which vectors a decomposition has: none; min(m, n) on both sides; or those of the null spaces too, so that U is m x
+ * m and Vh n x n. */
 typedef enum { LINALG_VALUES, LINALG_THIN, LINALG_FULL } linalg_vectors_t;
 
 /** The whole decomposition of a matrix. */
@@ -91,6 +94,7 @@ int linalg_svd(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linal
 /** The singular values alone of a matrix parameter, all min(m, n) of them; checks, memory and all. */
 int linalg_values_of(linalg_t *la, const char *name, double **s_p, int64_t *count_p);
 
-extern const linalg_area_t linalg_svd_area, linalg_qr_area, linalg_eigen_area, linalg_least_squares, linalg_randomized, linalg_components;
+extern const linalg_area_t linalg_svd_area, linalg_qr_area, linalg_eigen_area, linalg_least_squares, linalg_randomized,
+    linalg_components, linalg_condition;
 
 #endif

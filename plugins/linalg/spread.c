@@ -27,6 +27,16 @@ linalg_diagonal(linalg_t *la, const linalg_matrix_t *M, int64_t di, int64_t dj, 
 }
 
 void
+linalg_set_units(linalg_t *la, linalg_matrix_t *M, int64_t first)
+{
+    int64_t at;
+
+    for (int64_t i = first; i < M->n && i < M->m; i++)
+        if (linalg_entry_here(la, M, i, i, &at))
+            linalg_set(la->dtype, M->data, at, 1);
+}
+
+void
 linalg_spread(linalg_t *la, const double *from, int64_t m, int64_t n, double *panel, linalg_matrix_t *to)
 {
     int64_t nb = la->layout.nb, at;

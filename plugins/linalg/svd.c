@@ -228,29 +228,6 @@ linalg_svdvals(alch_call_t *call)
     return linalg_end(&la, code);
 }
 
-static const char cond_doc[] =
-    "The condition number in the 2-norm: the largest singular value over the smallest, as numpy.linalg.cond(x).\n\n"
-    "Method and memory: svdvals. A singular matrix gives inf.\n\n"
-    "x: m x n, not empty\n"
-    "c: the condition number\n";
-
-static int
-linalg_cond(alch_call_t *call)
-{
-    linalg_t la;
-    double *s;
-    int64_t count;
-    int code = linalg_begin(&la, call, "x", NULL);
-
-    if (!code)
-        code = linalg_values_of(&la, "x", &s, &count);
-    if (!code && count == 0)
-        code = linalg_fail(&la, ALCH_EINVAL, "x is empty: it has no condition number");
-    if (!code)
-        code = call->host->ret_real(call, "c", s[count - 1] > 0 ? s[0] / s[count - 1] : INFINITY);
-    return linalg_end(&la, code);
-}
-
 static const char rank_doc[] =
     "The numerical rank: how many singular values are above a threshold, as numpy.linalg.matrix_rank.\n\n"
     "Method and memory: svdvals.\n\n"
@@ -287,7 +264,6 @@ static const alch_operation_t operations[] = {
      "s:vector, Vh:matrix",
      svd_doc, 0, linalg_svd_operation},
     {"svdvals", "All singular values.", "a:matrix -> s:vector", svdvals_doc, 0, linalg_svdvals},
-    {"cond", "Condition number in the 2-norm.", "x:matrix -> c:float64", cond_doc, 0, linalg_cond},
     {"matrix_rank", "Numerical rank.", "A:matrix, tol:float64=-1, rtol:float64=-1 -> rank:int64", rank_doc, 0,
      linalg_matrix_rank},
 };

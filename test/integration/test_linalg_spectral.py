@@ -200,6 +200,29 @@ def test_cond_and_rank(la, send, rng, dtype):
     assert la.matrix_rank(send(np.zeros((0, 3), dtype))) == 0
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_condition_numbers_of_all_kinds(la, send, rng, dtype):
+    for a in (with_values(rng, N, N, np.geomspace(1, 1e-2, N), dtype), random(rng, 1, 1, dtype), 1e20 * np.eye(4, dtype=dtype)):
+        for p in (None, 2, -2, 1, -1, np.inf, -np.inf, "fro", "nuc"):
+            assert la.cond(send(a), p) == pytest.approx(np.linalg.cond(wide(a), p), rel=1e4 * eps(a)), p
+    singular = np.zeros((3, 3), dtype)
+    for p in (2, -2, 1, -1, np.inf, -np.inf, "fro", "nuc"):
+        assert la.cond(send(singular), p) == np.inf
+    singular[0, 0] = 1
+    assert la.cond(send(singular), 1) == la.cond(send(singular), "fro") == np.inf and la.cond(send(singular), -2) == 0
+
+
+def test_cond_refuses(la, send, rng):
+    tall = send(random(rng, 5, 3))
+    assert la.cond(tall) > 1
+    with pytest.raises(ValueError, match="5 x 3: p = '1' needs a square matrix"):
+        la.cond(tall, 1)
+    with pytest.raises(ValueError, match="p is '3'"):
+        la.cond(tall, 3)
+    with pytest.raises(ValueError, match="0 x 3: an empty matrix"):
+        la.cond(send(np.zeros((0, 3))))
+
+
 # ---- randomized ----
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,0 +1,134 @@
+/* Condition numbers. */
+#include "norms.h"
+#include "spectral.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+static const int one = 1;
+
+static const char cond_doc[] =
+    "The condition number |x| |inverse of x|, as numpy.linalg.cond.\n\n"
+    "Method: 2, -2, \"fro\" and \"nuc\" from the singular values (see svdvals), of which 2 and -2 need no square "
+    "matrix. "
+    "1, -1, inf and -inf: the inverse, by LU factorization (PxGETRF, PxGETRS).\n"
+    "Memory: that of svdvals; for 1, -1, inf and -inf a copy of x and the inverse.\n"
+    "Singular matrices give inf (0 with -2, unless x is zero). Unlike NumPy's it refuses NaN and Inf.\n"
+    "Errors: an unknown p, an empty matrix, not square where that is needed (InvalidError); NaN or infinite entries "
+    "(NumericError naming the first); no memory (LimitError).\n"
+    "Cancel: between the stages.\n\n"
+    "x: m x n, not empty\n"
+    "p: of the norm: 2, -2, 1, -1, inf, -inf, \"fro\" or \"nuc\"\n"
+    "c: the condition number\n";
+
+/* 0 / 0 is inf, as NumPy has it. */
+static double
+over(double a, double b)
+{
+    return b > 0 ? a / b : INFINITY;
+}
+
+static int
+by_values(linalg_t *la, linalg_norm_t kind, bool smallest, double *c_p)
+{
+    double *s, sum = 0, inverses = 0;
+    int64_t count;
+    int code = linalg_values_of(la, "x", &s, &count);
+
+    if (code)
+        return code;
+    if (kind == LINALG_SPECTRAL) {
+        *c_p = smallest ? over(s[count - 1], s[0]) : over(s[0], s[count - 1]);
+        return ALCH_OK;
+    }
+    /* In parts of the first value: squares stay in range. */
+    for (int64_t i = 0; i < count; i++) {
+        double part = s[0] > 0 ? s[i] / s[0] : 0;
+
+        sum += kind == LINALG_NUCLEAR ? part : part * part;
+        inverses += kind == LINALG_NUCLEAR ? over(1, part) : over(1, part) * over(1, part);
+    }
+    *c_p = sum == 0 ? INFINITY : kind == LINALG_NUCLEAR ? sum * inverses : sqrt(sum) * sqrt(inverses);
+    return ALCH_OK;
+}
+
+/* X := inverse of A, which is destroyed. *info_p > 0: there is none. */
+static int
+invert(linalg_t *la, linalg_matrix_t *A, linalg_matrix_t *X, int *info_p)
+{
+    int *pivots, code;
+
+    if ((code = linalg_alloc(la, linalg_pivot_bytes(la, A->m), &pivots)) || (code = linalg_create(la, A->m, A->n, X)) ||
+        (code = linalg_factor(la, A, pivots, info_p)) || *info_p > 0)
+        return code;
+    linalg_set_units(la, X, 0);
+    if (la->here)
+        la->k->getrs("N", &A->n, &X->n, A->data, &one, &one, A->desc, pivots, X->data, &one, &one, X->desc, info_p);
+    return linalg_info(la, "GETRS", info_p);
+}
+
+static int
+by_inverse(linalg_t *la, const alch_block_t *x, bool rows, bool smallest, double *c_p)
+{
+    linalg_matrix_t A, X;
+    double norm, inverse;
+    int code, info = 0;
+
+    linalg_expect(la, "x", LINALG_COPY);
+    linalg_expect_matrix(la, x->m, x->n);
+    linalg_expect_bytes(la, linalg_pivot_bytes(la, x->m) + 2 * LINALG_SUM_CHUNK * (int64_t)sizeof(double));
+    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
+        (code = linalg_operand(la, "x", LINALG_COPY | LINALG_FINITE, &A)) ||
+        (code = linalg_extreme_sum(la, &A.block, rows, smallest, &norm)) ||
+        (code = linalg_stage(la, 0.1, "LU factorization and inverse")) || (code = invert(la, &A, &X, &info)))
+        return code;
+    *c_p = INFINITY;
+    if (info > 0)
+        return ALCH_OK;
+    code = linalg_extreme_sum(la, &X.block, rows, smallest, &inverse);
+    *c_p = isnan(norm * inverse) ? INFINITY : norm * inverse;
+    return code;
+}
+
+static int
+cond(linalg_t *la)
+{
+    const char *p = la->host->arg_string(la->call, "p");
+    bool smallest;
+    linalg_norm_t kind = linalg_norm_parse(p, &smallest);
+    double c = 0;
+    alch_block_t x;
+    int code;
+
+    linalg_shape(la, "x", &x);
+    if (kind == LINALG_UNKNOWN || kind == LINALG_MAX)
+        return linalg_fail(la, ALCH_EINVAL, "p is '%s': 2, -2, 1, -1, inf, -inf, fro or nuc is expected", p);
+    if (x.m == 0 || x.n == 0)
+        return linalg_fail(la, ALCH_EINVAL, "x is %" PRId64 " x %" PRId64 ": an empty matrix has no condition number",
+                           x.m, x.n);
+    if (kind != LINALG_SPECTRAL && x.m != x.n)
+        return linalg_fail(la, ALCH_EINVAL, "x is %" PRId64 " x %" PRId64 ": p = '%s' needs a square matrix", x.m, x.n,
+                           p);
+    if (kind == LINALG_COLUMNS || kind == LINALG_ROWS)
+        code = by_inverse(la, &x, kind == LINALG_ROWS, smallest, &c);
+    else
+        code = by_values(la, kind, smallest, &c);
+    return code ? code : la->host->ret_real(la->call, "c", c);
+}
+
+static int
+linalg_cond(alch_call_t *call)
+{
+    linalg_t la;
+    int code = linalg_begin(&la, call, "x", NULL);
+
+    if (!code)
+        code = cond(&la);
+    return linalg_end(&la, code);
+}
+
+static const alch_operation_t operations[] = {
+    {"cond", "Condition number.", "x:matrix, p:string=\"2\" -> c:float64", cond_doc, 0, linalg_cond},
+};
+
+LINALG_AREA(linalg_condition, operations);
