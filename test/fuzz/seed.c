@@ -474,7 +474,10 @@ golden(const char *dir)
                  {ALCHI_TASK, "TASK-notes"},
                  {ALCHI_TASK, "TASK-matrices"},
                  {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"},
-                 {ALCHI_DATA_READ, "DATA_READ-check"}};
+                 {ALCHI_DATA_READ, "DATA_READ-check"},
+                 {ALCHI_LIST_MATRICES, "LIST_MATRICES-after"},
+                 {ALCHI_MATRIX_LIST, "MATRIX_LIST-more"},
+                 {ALCHI_DATA_MISSING, "DATA_MISSING-version"}};
 
     for (size_t k = 0; k < ALCHI_COUNT(types); k++)
         golden_one(dir, types[k], alchi_message_name(types[k]));

@@ -26,6 +26,9 @@ static const struct {
     {ALCHI_TASK, "TASK-matrices"},
     {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"},
     {ALCHI_DATA_READ, "DATA_READ-check"},
+    {ALCHI_LIST_MATRICES, "LIST_MATRICES-after"},
+    {ALCHI_MATRIX_LIST, "MATRIX_LIST-more"},
+    {ALCHI_DATA_MISSING, "DATA_MISSING-version"},
 };
 
 /* With a NUL behind it. */
