@@ -146,8 +146,24 @@ alchi_task_register(alchi_session_t *session, alchi_task_t *task)
     HASH_ADD(hh, session->tasks, id, sizeof(task->id), task);
 }
 
+alchi_task_t *
+alchi_task_create(alchi_session_t *session, alch_error_t *err)
+{
+    alchi_task_t *task = calloc(1, sizeof(*task));
+
+    if (task) {
+        task->session = session;
+        task->fraction = -1;
+        task->state = ALCH_TASK_QUEUED;
+    } else {
+        out_of_memory(err);
+    }
+    return task;
+}
+
 int
-alchi_task_create(alchi_session_t *session, const Alchw__SubmitTask *call, alchi_task_t **task_p, alch_error_t *err)
+alchi_task_create_call(alchi_session_t *session, const Alchw__SubmitTask *call, alchi_task_t **task_p,
+                       alch_error_t *err)
 {
     const Alchw__Function *function;
     alchi_loaded_t *loaded;
@@ -158,11 +174,8 @@ alchi_task_create(alchi_session_t *session, const Alchw__SubmitTask *call, alchi
     if ((code = alchi_session_ready(session, &group, err)) ||
         (code = alchi_library_lookup(session, call->library, call->function, &loaded, &function, err)))
         return code;
-    if (!(task = calloc(1, sizeof(*task))))
-        return out_of_memory(err);
-    task->session = session;
-    task->fraction = -1;
-    task->state = ALCH_TASK_QUEUED;
+    if (!(task = alchi_task_create(session, err)))
+        return ALCH_ENOMEM;
     if ((code = fill(task, loaded, function, call, err))) {
         alchi_task_free(task);
         return code;

@@ -312,10 +312,12 @@ struct alchi_task {
 
 #define ALCHI_TASKS_KEPT 1000
 
+/** A task that has no names and no inputs yet. @return NULL: ALCH_ENOMEM */
+alchi_task_t *alchi_task_create(alchi_session_t *session, alch_error_t *err);
 /** A task from a call, with its arguments checked and its inputs locked; not queued yet.
  *  @return ALCH_OK; ALCH_ESTATE, ALCH_EGROUP, ALCH_ENOENT, ALCH_ETYPE, ALCH_ELIMIT, ALCH_ENOMEM */
-int alchi_task_create(alchi_session_t *session, const Alchw__SubmitTask *call, alchi_task_t **task_p,
-                      alch_error_t *err);
+int alchi_task_create_call(alchi_session_t *session, const Alchw__SubmitTask *call, alchi_task_t **task_p,
+                           alch_error_t *err);
 /** A task with inputs and names gets its number, locks its inputs and is the session's. */
 void alchi_task_register(alchi_session_t *session, alchi_task_t *task);
 void alchi_task_free(alchi_task_t *task);

@@ -15,7 +15,7 @@ ALCHI_HANDLER(alchi_on_submit_task)
 
     if (!request)
         return;
-    if (alchi_task_create(session, call, &task, &error))
+    if (alchi_task_create_call(session, call, &task, &error))
         alchi_request_fail(request, &error);
     else
         alchi_task_queue(task, session->group, request, call->wait_ms);

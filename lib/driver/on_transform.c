@@ -96,11 +96,8 @@ create(alchi_session_t *session, const Alchw__Transform *ask, alchi_task_t **tas
         (code = alchi_catalog_find(&session->catalog, ask->matrix, &matrix, err)) ||
         (ask->in_place && (code = alchi_catalog_may_free(matrix, err))) || (code = describe(ask, matrix, &result, err)))
         return code;
-    if (!(task = calloc(1, sizeof(*task))))
-        return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
-    task->session = session;
-    task->fraction = -1;
-    task->state = ALCH_TASK_QUEUED;
+    if (!(task = alchi_task_create(session, err)))
+        return ALCH_ENOMEM;
     if ((code = fill(task, ask, matrix, &result, err))) {
         alchi_task_free(task);
         return code;
