@@ -8,38 +8,21 @@
  * pairs, the first of a pair by turns. Prints `name value unit` rows: medians over the pairs, and the ratio's median
  * with its spread.
  */
-#include "bench_raw.h"
+#include "bench_session.h"
+
 #include "base/crc32c.h"
 
-#include <alchemist/alchemist.h>
-
 #define WORKERS 3
-#define COLS 1000
 #define IN_CACHE ((size_t)256 << 10)
 #define ROUNDS 200
+#define AIM 0.95 /* of the rate without checks, for them to be on by default */
 
 typedef struct {
     alch_session_t *session;
     alch_matrix_t *matrix;
 } side_t;
 
-typedef struct {
-    double *out, *in;
-    int64_t rows;
-    size_t bytes;
-} buffers_t;
-
-static alch_error_t err;
 static int pairs = 15;
-
-static void
-check(int code, const char *what)
-{
-    if (code == ALCH_OK)
-        return;
-    fprintf(stderr, "bench_check: %s: %s: %s\n", what, alch_errname(code), err.text);
-    exit(code);
-}
 
 /* ---- the sum alone ---- */
 
@@ -79,19 +62,20 @@ bench_sums(void)
 /* ---- transfers ---- */
 
 static double
-time_one(const side_t *side, const buffers_t *buffers, bool writing)
+time_one(const side_t *side, const bench_buffers_t *buffers, bool writing)
 {
     double started = bench_now();
 
     if (writing)
-        check(alch_matrix_write(side->matrix, NULL, buffers->out, COLS, 1, &err), "send");
+        bench_check(alch_matrix_write(side->matrix, NULL, buffers->out, BENCH_COLS, 1, &bench_err), "send");
     else
-        check(alch_matrix_read(side->matrix, NULL, buffers->in, COLS, 1, &err), "fetch");
+        bench_check(alch_matrix_read(side->matrix, NULL, buffers->in, BENCH_COLS, 1, &bench_err), "fetch");
     return bench_now() - started;
 }
 
 static void
-bench_direction(const side_t sides[2], const buffers_t *buffers, bool writing, const char *path, const char *layout)
+bench_direction(const side_t sides[2], const bench_buffers_t *buffers, bool writing, const char *path,
+                const char *layout)
 {
     bench_pairs_t result = bench_pairs(pairs);
     char name[64];
@@ -105,32 +89,30 @@ bench_direction(const side_t sides[2], const buffers_t *buffers, bool writing, c
             bench_pair(&result, seconds[1], seconds[0]);
     }
     snprintf(name, sizeof(name), "checked_%s_%s_%s", writing ? "send" : "fetch", path, layout);
-    bench_print(&result, name, "unchecked", (double)buffers->bytes * 1e-6, "MB/s", true);
+    bench_print_aim(&result, name, "unchecked", (double)buffers->bytes * 1e-6, "MB/s", true, AIM);
 }
 
 static void
-bench_layout(side_t sides[2], const buffers_t *buffers, const char *path, const char *text)
+bench_layout(side_t sides[2], const bench_buffers_t *buffers, const char *path, const char *text)
 {
     alch_layout_t layout;
 
-    check(alch_layout_parse(text, &layout, &err), "layout");
-    check(
-        alch_matrix_create(sides[0].session, buffers->rows, COLS, ALCH_FLOAT64, &layout, NULL, &sides[0].matrix, &err),
-        "create");
-    check(alch_matrix_open(sides[1].session, alch_matrix_id(sides[0].matrix), &sides[1].matrix, &err), "open");
+    bench_check(alch_layout_parse(text, &layout, &bench_err), "layout");
+    bench_check(alch_matrix_create(sides[0].session, buffers->rows, BENCH_COLS, ALCH_FLOAT64, &layout, NULL,
+                                   &sides[0].matrix, &bench_err),
+                "create");
+    bench_check(alch_matrix_open(sides[1].session, alch_matrix_id(sides[0].matrix), &sides[1].matrix, &bench_err),
+                "open");
     bench_direction(sides, buffers, true, path, text);
     bench_direction(sides, buffers, false, path, text);
-    if (memcmp(buffers->in, buffers->out, buffers->bytes) != 0) {
-        fprintf(stderr, "bench_check: %s: what was fetched is not what was sent\n", text);
-        exit(1);
-    }
-    check(alch_matrix_free(sides[0].matrix, &err), "free");
+    bench_verify(buffers, text);
+    bench_check(alch_matrix_free(sides[0].matrix, &bench_err), "free");
     alch_matrix_destroy(sides[1].matrix);
     alch_matrix_destroy(sides[0].matrix);
 }
 
 static void
-bench_path(const buffers_t *buffers, const char *path, bool shared_memory)
+bench_path(const bench_buffers_t *buffers, const char *path, bool shared_memory)
 {
     static const char *const layouts[] = {"VC_STAR", "MC_MR", "block_cyclic"};
     alch_session_options_t options;
@@ -140,15 +122,16 @@ bench_path(const buffers_t *buffers, const char *path, bool shared_memory)
     alch_session_options_init(&options);
     options.shared_memory = shared_memory;
     options.checksum = 0;
-    check(alch_session_open(&options, &sides[0].session, &err), "connect");
-    check(alch_session_request_workers(sides[0].session, WORKERS, 30000, &err), "request workers");
+    bench_check(alch_session_open(&options, &sides[0].session, &bench_err), "connect");
+    bench_check(alch_session_request_workers(sides[0].session, WORKERS, 30000, &bench_err), "request workers");
     alch_session_key(sides[0].session, key);
     options.checksum = 1;
-    check(alch_session_attach(&options, alch_session_id(sides[0].session), key, &sides[1].session, &err), "attach");
+    bench_check(alch_session_attach(&options, alch_session_id(sides[0].session), key, &sides[1].session, &bench_err),
+                "attach");
     for (size_t k = 0; k < sizeof(layouts) / sizeof(*layouts); k++)
         bench_layout(sides, buffers, path, layouts[k]);
     alch_session_destroy(sides[1].session);
-    check(alch_session_close(sides[0].session, &err), "close");
+    bench_check(alch_session_close(sides[0].session, &bench_err), "close");
     alch_session_destroy(sides[0].session);
 }
 
@@ -156,7 +139,7 @@ int
 main(int argc, char **argv)
 {
     int megabytes = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1000;
-    buffers_t buffers = {.rows = (int64_t)megabytes * 1000000 / (8 * COLS)};
+    bench_buffers_t buffers;
 
     pairs = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 15;
     if (megabytes < 1 || pairs < 1) {
@@ -165,19 +148,9 @@ main(int argc, char **argv)
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     bench_sums();
-    buffers.bytes = (size_t)buffers.rows * COLS * 8;
-    buffers.out = malloc(buffers.bytes);
-    buffers.in = malloc(buffers.bytes);
-    if (!buffers.out || !buffers.in) {
-        fprintf(stderr, "bench_check: no memory for 2 x %d MB\n", megabytes);
-        return 1;
-    }
-    for (int64_t k = 0; k < buffers.rows * COLS; k++)
-        buffers.out[k] = (double)k;
-    memset(buffers.in, 0, buffers.bytes);
+    buffers = bench_buffers_open(megabytes);
     bench_path(&buffers, "tcp", false);
     bench_path(&buffers, "shm", true);
-    free(buffers.in);
-    free(buffers.out);
+    bench_buffers_close(&buffers);
     return 0;
 }

@@ -8,28 +8,15 @@
  * into memory that was mapped for this repetition alone, by the raw socket too; the daemon must run with
  * --keep-memory 0. Prints `name value unit` rows: medians over the pairs, and the ratio's median with its quartiles.
  */
-#include "bench_raw.h"
-
-#include <alchemist/alchemist.h>
+#include "bench_session.h"
 
 #define WORKERS 3
 #define TRIPS 500
-#define COLS 1000
 #define AIM_WARM 0.75 /* of the raw socket's rate */
 #define AIM_FRESH 0.85
 #define AIM_DEAREST 1.5 /* times as long as the cheapest layout */
 
-static alch_error_t err;
 static int pairs = 15;
-
-static void
-check(int code, const char *what)
-{
-    if (code == ALCH_OK)
-        return;
-    fprintf(stderr, "bench_client: %s: %s: %s\n", what, alch_errname(code), err.text);
-    exit(code);
-}
 
 static alch_session_t *
 connect_session(int workers)
@@ -39,8 +26,8 @@ connect_session(int workers)
 
     alch_session_options_init(&options);
     options.shared_memory = 0; /* beside sockets; bench_shm has the other way */
-    check(alch_session_open(&options, &session, &err), "connect");
-    check(alch_session_request_workers(session, workers, 30000, &err), "request workers");
+    bench_check(alch_session_open(&options, &session, &bench_err), "connect");
+    bench_check(alch_session_request_workers(session, workers, 30000, &bench_err), "request workers");
     return session;
 }
 
@@ -53,8 +40,8 @@ time_tasks(alch_session_t *session, const char *library, const char *function)
 
     for (int k = 0; k < TRIPS; k++) {
         alch_task_t *task;
-        check(alch_task_submit(session, library, function, NULL, 10000, &task, &err), "submit");
-        check(alch_task_wait(task, 10000, &err), "wait");
+        bench_check(alch_task_submit(session, library, function, NULL, 10000, &task, &bench_err), "submit");
+        bench_check(alch_task_wait(task, 10000, &bench_err), "wait");
         alch_task_destroy(task);
     }
     return (bench_now() - started) / TRIPS;
@@ -68,9 +55,9 @@ load_cheapest(alch_session_t *session, const char **function_p)
     const char *name = "faults";
 
     *function_p = "nothing";
-    if (alch_library_load(session, "faults", NULL, 30000, &library, &err) != ALCH_OK) {
+    if (alch_library_load(session, "faults", NULL, 30000, &library, &bench_err) != ALCH_OK) {
         *function_p = "hello";
-        check(alch_library_load(session, name = "hello", NULL, 30000, &library, &err), "load hello");
+        bench_check(alch_library_load(session, name = "hello", NULL, 30000, &library, &bench_err), "load hello");
     }
     alch_library_destroy(library);
     return name;
@@ -93,7 +80,7 @@ bench_tasks(int workers)
     snprintf(name, sizeof(name), "task_%s_%d_workers", function, workers);
     bench_print(&result, name, "tcp_round_trip", 1e6, "us", false);
     bench_raw_close(&raw);
-    check(alch_session_close(session, &err), "close");
+    bench_check(alch_session_close(session, &bench_err), "close");
     alch_session_destroy(session);
 }
 
@@ -106,7 +93,7 @@ bench_connect(void)
         double started = bench_now(), ready;
         alch_session_t *session = connect_session(WORKERS);
         ready = bench_now();
-        check(alch_session_close(session, &err), "close");
+        bench_check(alch_session_close(session, &bench_err), "close");
         alch_session_destroy(session);
         bench_pair(&result, ready - started, bench_now() - ready);
     }
@@ -115,51 +102,46 @@ bench_connect(void)
 
 /* ---- transfers ---- */
 
-typedef struct {
-    double *out, *in;
-    int64_t rows;
-    size_t bytes;
-    bool fresh; /* `in`, and what the workers and the raw socket's receivers have, are mapped anew each time */
-} buffers_t;
-
 static alch_matrix_t *
-create(alch_session_t *session, const buffers_t *buffers, const char *text)
+create(alch_session_t *session, const bench_buffers_t *buffers, const char *text)
 {
     alch_layout_t layout;
     alch_matrix_t *matrix;
 
-    check(alch_layout_parse(strcmp(text, "default") ? text : "block_cyclic", &layout, &err), "layout");
-    check(alch_matrix_create(session, buffers->rows, COLS, ALCH_FLOAT64, &layout, NULL, &matrix, &err), "create");
+    bench_check(alch_layout_parse(strcmp(text, "default") ? text : "block_cyclic", &layout, &bench_err), "layout");
+    bench_check(
+        alch_matrix_create(session, buffers->rows, BENCH_COLS, ALCH_FLOAT64, &layout, NULL, &matrix, &bench_err),
+        "create");
     return matrix;
 }
 
 static void
 release(alch_matrix_t *matrix)
 {
-    check(alch_matrix_free(matrix, &err), "free");
+    bench_check(alch_matrix_free(matrix, &bench_err), "free");
     alch_matrix_destroy(matrix);
 }
 
 static double
-time_write(alch_matrix_t *matrix, const buffers_t *buffers)
+time_write(alch_matrix_t *matrix, const bench_buffers_t *buffers)
 {
     double started = bench_now();
 
-    check(alch_matrix_write(matrix, NULL, buffers->out, COLS, 1, &err), "send");
+    bench_check(alch_matrix_write(matrix, NULL, buffers->out, BENCH_COLS, 1, &bench_err), "send");
     return bench_now() - started;
 }
 
 static double
-time_read(alch_matrix_t *matrix, const buffers_t *buffers)
+time_read(alch_matrix_t *matrix, const bench_buffers_t *buffers)
 {
     double started = bench_now();
 
-    check(alch_matrix_read(matrix, NULL, buffers->in, COLS, 1, &err), "fetch");
+    bench_check(alch_matrix_read(matrix, NULL, buffers->in, BENCH_COLS, 1, &bench_err), "fetch");
     return bench_now() - started;
 }
 
 static void
-renew(buffers_t *buffers)
+renew(bench_buffers_t *buffers)
 {
     if (buffers->fresh) {
         munmap(buffers->in, buffers->bytes);
@@ -169,7 +151,7 @@ renew(buffers_t *buffers)
 
 /* Into fresh memory the matrix is made within the time: its pages may be touched from then on. */
 static double
-time_send(alch_session_t *session, alch_matrix_t **matrix_p, const buffers_t *buffers, const char *text)
+time_send(alch_session_t *session, alch_matrix_t **matrix_p, const bench_buffers_t *buffers, const char *text)
 {
     double started;
 
@@ -183,31 +165,21 @@ time_send(alch_session_t *session, alch_matrix_t **matrix_p, const buffers_t *bu
 }
 
 static double
-time_fetch(alch_matrix_t *matrix, buffers_t *buffers)
+time_fetch(alch_matrix_t *matrix, bench_buffers_t *buffers)
 {
     renew(buffers);
     return time_read(matrix, buffers);
 }
 
 static double
-time_raw_fetch(bench_raw_t *raw, buffers_t *buffers)
+time_raw_fetch(bench_raw_t *raw, bench_buffers_t *buffers)
 {
     renew(buffers);
     return bench_raw_fetch(raw, buffers->in);
 }
 
 static void
-verify(alch_matrix_t *matrix, const buffers_t *buffers, const char *text)
-{
-    check(alch_matrix_read(matrix, NULL, buffers->in, COLS, 1, &err), "fetch");
-    if (memcmp(buffers->in, buffers->out, buffers->bytes) == 0)
-        return;
-    fprintf(stderr, "bench_client: %s: what was fetched is not what was sent\n", text);
-    exit(1);
-}
-
-static void
-print_transfer(bench_pairs_t *result, const buffers_t *buffers, const char *verb, const char *text)
+print_transfer(bench_pairs_t *result, const bench_buffers_t *buffers, const char *verb, const char *text)
 {
     char name[64];
 
@@ -218,7 +190,7 @@ print_transfer(bench_pairs_t *result, const buffers_t *buffers, const char *verb
 
 /* Who goes first takes turns. */
 static void
-bench_layout(alch_session_t *session, buffers_t *buffers, const char *text)
+bench_layout(alch_session_t *session, bench_buffers_t *buffers, const char *text)
 {
     bench_raw_t raw = bench_raw_open(WORKERS, buffers->bytes);
     bench_pairs_t send = bench_pairs(pairs), fetch = bench_pairs(pairs);
@@ -243,7 +215,8 @@ bench_layout(alch_session_t *session, buffers_t *buffers, const char *text)
         if (k >= 0)
             bench_pair(&fetch, ours, limit);
     }
-    verify(matrix, buffers, text);
+    time_read(matrix, buffers);
+    bench_verify(buffers, text);
     print_transfer(&send, buffers, "send", text);
     print_transfer(&fetch, buffers, "fetch", text);
     release(matrix);
@@ -252,7 +225,7 @@ bench_layout(alch_session_t *session, buffers_t *buffers, const char *text)
 
 /* The layout that is dearest to pack beside the cheapest. */
 static void
-bench_dearest(alch_session_t *session, const buffers_t *buffers)
+bench_dearest(alch_session_t *session, const bench_buffers_t *buffers)
 {
     bench_pairs_t send = bench_pairs(pairs), fetch = bench_pairs(pairs);
     alch_matrix_t *dearest = create(session, buffers, "STAR_VC"), *cheapest = create(session, buffers, "VC_STAR");
@@ -278,23 +251,18 @@ static void
 bench_transfers(int megabytes, bool fresh, char **layouts)
 {
     static char *all[] = {"VC_STAR", "MC_MR", "default", "STAR_VC", NULL};
-    buffers_t buffers = {.rows = (int64_t)megabytes * 1000000 / (8 * COLS), .fresh = fresh};
+    bench_buffers_t buffers = bench_buffers_open(megabytes);
     alch_session_t *session = connect_session(WORKERS);
 
-    buffers.bytes = (size_t)buffers.rows * COLS * 8;
-    buffers.out = bench_map(buffers.bytes);
-    buffers.in = bench_map_warm(buffers.bytes);
-    for (int64_t k = 0; k < buffers.rows * COLS; k++)
-        buffers.out[k] = (double)k;
+    buffers.fresh = fresh;
     printf("transfer_size %.0f MB\n", (double)buffers.bytes * 1e-6);
     for (char **layout = *layouts ? layouts : all; *layout; layout++)
         bench_layout(session, &buffers, *layout);
     if (!fresh && !*layouts)
         bench_dearest(session, &buffers);
-    check(alch_session_close(session, &err), "close");
+    bench_check(alch_session_close(session, &bench_err), "close");
     alch_session_destroy(session);
-    munmap(buffers.in, buffers.bytes);
-    munmap(buffers.out, buffers.bytes);
+    bench_buffers_close(&buffers);
 }
 
 int

@@ -7,25 +7,15 @@
  * One and two workers; rows in C order, which are packed on the way, and columns in Fortran order, which are not. Each
  * figure is measured in interleaved pairs with both limits, into and out of memory that was used before.
  */
-#include "bench_raw.h"
+#include "bench_session.h"
 
 #include "net/shm.h"
-#include <alchemist/alchemist.h>
 
-#define COLS 1000
 #define WAIT_MS 60000
+#define AIM_TCP 2.0   /* times our own TCP, or */
+#define AIM_COPY 0.70 /* of a copy through the ring: one of the two is enough */
 
-static alch_error_t err;
 static int pairs = 15;
-
-static void
-check(int code, const char *what)
-{
-    if (code == ALCH_OK)
-        return;
-    fprintf(stderr, "bench_shm: %s: %s: %s\n", what, alch_errname(code), err.text);
-    exit(code);
-}
 
 /* ---- a plain copy through rings ---- */
 
@@ -72,21 +62,21 @@ open_copy(uint8_t *memory, size_t bytes)
     alchi_rings_t *rings;
     int fd[2], rings_fd;
 
-    check(alchi_rings_create(ALCHI_SHM_RING, &rings, &rings_fd, &err), "rings");
+    bench_check(alchi_rings_create(ALCHI_SHM_RING, &rings, &rings_fd, &bench_err), "rings");
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) != 0)
         exit(1);
     copy.pid = fork();
     if (copy.pid == 0) {
         close(fd[0]);
-        check(alchi_rings_map(rings_fd, ALCHI_SHM_RING, &rings, &err), "map");
+        bench_check(alchi_rings_map(rings_fd, ALCHI_SHM_RING, &rings, &bench_err), "map");
         copy.stream = alchi_stream_create(fd[1]);
-        check(alchi_stream_share(copy.stream, rings), "share");
+        bench_check(alchi_stream_share(copy.stream, rings), "share");
         serve(copy.stream, bytes);
     }
     close(fd[1]);
     close(rings_fd);
     copy.stream = alchi_stream_create(fd[0]);
-    check(alchi_stream_share(copy.stream, rings), "share");
+    bench_check(alchi_stream_share(copy.stream, rings), "share");
     return copy;
 }
 
@@ -124,14 +114,8 @@ typedef struct {
     alch_matrix_t *matrix;
 } way_t;
 
-typedef struct {
-    double *out, *in;
-    int64_t rows;
-    size_t bytes;
-} buffers_t;
-
 static way_t
-open_shm(int workers, const buffers_t *buffers)
+open_shm(int workers, const bench_buffers_t *buffers)
 {
     alch_session_options_t options;
     alch_layout_t layout;
@@ -139,11 +123,12 @@ open_shm(int workers, const buffers_t *buffers)
 
     alch_session_options_init(&options);
     options.shared_memory = 1;
-    check(alch_session_open(&options, &way.session, &err), "connect");
-    check(alch_session_request_workers(way.session, workers, 30000, &err), "request workers");
-    check(alch_layout_parse("block_cyclic", &layout, &err), "layout");
-    check(alch_matrix_create(way.session, buffers->rows, COLS, ALCH_FLOAT64, &layout, NULL, &way.matrix, &err),
-          "create");
+    bench_check(alch_session_open(&options, &way.session, &bench_err), "connect");
+    bench_check(alch_session_request_workers(way.session, workers, 30000, &bench_err), "request workers");
+    bench_check(alch_layout_parse("block_cyclic", &layout, &bench_err), "layout");
+    bench_check(alch_matrix_create(way.session, buffers->rows, BENCH_COLS, ALCH_FLOAT64, &layout, NULL, &way.matrix,
+                                   &bench_err),
+                "create");
     return way;
 }
 
@@ -159,9 +144,9 @@ open_tcp(const way_t *shm)
     alch_session_options_init(&options);
     options.shared_memory = 0;
     alch_session_key(shm->session, key);
-    check(alch_session_attach(&options, alch_session_id(shm->session), key, &way.session, &err), "attach");
-    check(alch_matrix_info(shm->matrix, &info, &err), "matrix");
-    check(alch_matrix_open(way.session, info.id, &way.matrix, &err), "matrix");
+    bench_check(alch_session_attach(&options, alch_session_id(shm->session), key, &way.session, &bench_err), "attach");
+    bench_check(alch_matrix_info(shm->matrix, &info, &bench_err), "matrix");
+    bench_check(alch_matrix_open(way.session, info.id, &way.matrix, &bench_err), "matrix");
     return way;
 }
 
@@ -169,35 +154,36 @@ static void
 close_way(way_t *way)
 {
     alch_matrix_destroy(way->matrix);
-    check(alch_session_close(way->session, &err), "close");
+    bench_check(alch_session_close(way->session, &bench_err), "close");
     alch_session_destroy(way->session);
 }
 
 static double
-time_way(const way_t *way, const buffers_t *buffers, bool fortran, bool sending)
+time_way(const way_t *way, const bench_buffers_t *buffers, bool fortran, bool sending)
 {
-    int64_t row_stride = fortran ? 1 : COLS, col_stride = fortran ? buffers->rows : 1;
+    int64_t row_stride = fortran ? 1 : BENCH_COLS, col_stride = fortran ? buffers->rows : 1;
     double started = bench_now();
 
     if (sending)
-        check(alch_matrix_write(way->matrix, NULL, buffers->out, row_stride, col_stride, &err), "send");
+        bench_check(alch_matrix_write(way->matrix, NULL, buffers->out, row_stride, col_stride, &bench_err), "send");
     else
-        check(alch_matrix_read(way->matrix, NULL, buffers->in, row_stride, col_stride, &err), "fetch");
+        bench_check(alch_matrix_read(way->matrix, NULL, buffers->in, row_stride, col_stride, &bench_err), "fetch");
     return bench_now() - started;
 }
 
 static void
-print(bench_pairs_t *pairs_p, bool fortran, bool sending, int workers, const char *limit, size_t bytes)
+print(bench_pairs_t *pairs_p, bool fortran, bool sending, int workers, const char *limit, double aim, size_t bytes)
 {
     char name[64];
 
     snprintf(name, sizeof name, "shm_%s_%s_order_%d_worker%s_%s", sending ? "send" : "fetch", fortran ? "F" : "C",
              workers, workers > 1 ? "s" : "", limit);
-    bench_print(pairs_p, name, limit, (double)bytes * 1e-6, "MB/s", true);
+    bench_print_aim(pairs_p, name, limit, (double)bytes * 1e-6, "MB/s", true, aim);
 }
 
 static void
-bench_order_of(int workers, const way_t *shm, const way_t *tcp, copy_t *copies, const buffers_t *buffers, bool fortran)
+bench_order_of(int workers, const way_t *shm, const way_t *tcp, copy_t *copies, const bench_buffers_t *buffers,
+               bool fortran)
 {
     bench_pairs_t beside_tcp[2], beside_copy[2];
 
@@ -217,18 +203,15 @@ bench_order_of(int workers, const way_t *shm, const way_t *tcp, copy_t *copies, 
         }
     }
     time_way(shm, buffers, fortran, false);
-    if (memcmp(buffers->in, buffers->out, buffers->bytes) != 0) {
-        fprintf(stderr, "bench_shm: what was fetched is not what was sent\n");
-        exit(1);
-    }
+    bench_verify(buffers, fortran ? "Fortran order" : "C order");
     for (int k = 0; k < 2; k++) {
-        print(&beside_tcp[k], fortran, k == 0, workers, "own_tcp", buffers->bytes);
-        print(&beside_copy[k], fortran, k == 0, workers, "ring_copy", buffers->bytes);
+        print(&beside_tcp[k], fortran, k == 0, workers, "own_tcp", AIM_TCP, buffers->bytes);
+        print(&beside_copy[k], fortran, k == 0, workers, "ring_copy", AIM_COPY, buffers->bytes);
     }
 }
 
 static void
-bench_workers(int workers, const buffers_t *buffers)
+bench_workers(int workers, const bench_buffers_t *buffers)
 {
     size_t share = buffers->bytes / (size_t)workers;
     copy_t copies[2];
@@ -252,7 +235,7 @@ int
 main(int argc, char **argv)
 {
     int megabytes = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1000;
-    buffers_t buffers = {.rows = (int64_t)megabytes * 1000000 / (8 * COLS)};
+    bench_buffers_t buffers;
 
     pairs = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 15;
     if (megabytes < 1 || pairs < 1) {
@@ -260,18 +243,10 @@ main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    buffers.bytes = (size_t)buffers.rows * COLS * 8;
-    buffers.out = malloc(buffers.bytes);
-    buffers.in = malloc(buffers.bytes);
-    if (!buffers.out || !buffers.in)
-        return 1;
-    for (int64_t k = 0; k < buffers.rows * COLS; k++)
-        buffers.out[k] = (double)k;
-    memset(buffers.in, 0, buffers.bytes);
+    buffers = bench_buffers_open(megabytes);
     printf("ring %zu KiB, of each direction and connection\n", ALCHI_SHM_RING >> 10);
     for (int workers = 1; workers <= 2; workers++)
         bench_workers(workers, &buffers);
-    free(buffers.in);
-    free(buffers.out);
+    bench_buffers_close(&buffers);
     return 0;
 }
