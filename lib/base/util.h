@@ -36,6 +36,18 @@ char *alchi_format_matrix(uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
 /** strdup of a printf; NULL: out of memory. */
 char *alchi_asprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+static inline int64_t
+alchi_least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t
+alchi_greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /** a * b, false on overflow of int64 or negative factors. */
 bool alchi_mul_int64(int64_t a, int64_t b, int64_t *product_p);
 

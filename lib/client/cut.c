@@ -1,5 +1,6 @@
 /* Shapes of messages and chunks. */
 #include "client/cut.h"
+#include "base/util.h"
 
 /* Messages from memory whose rows are denser than its columns are few rows of many columns: their chunks then use whole
  * cache lines and few pages at a time. But the columns must be long enough for the worker to take them one by one, and
@@ -7,12 +8,6 @@
 #define COLUMN_BYTES (((int64_t)4 << 10) + 64)
 #define MESSAGE_BYTES ((int64_t)1 << 20)
 #define LINE_BYTES 64
-
-static int64_t
-least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 static int64_t
 within(int64_t x, int64_t lo, int64_t hi)
@@ -39,10 +34,10 @@ shape(alchi_cutter_t *cutter)
     if (cutter->across) {
         rows = MESSAGE_BYTES / entry / whole->n;
         rows = rows < COLUMN_BYTES / entry ? COLUMN_BYTES / entry : rows;
-        cutter->m = within(rows, 1, least(whole->m, cutter->entries));
+        cutter->m = within(rows, 1, alchi_least(whole->m, cutter->entries));
         cutter->n = within(cutter->entries / cutter->m, 1, whole->n);
     } else {
-        cutter->m = least(whole->m, cutter->entries);
+        cutter->m = alchi_least(whole->m, cutter->entries);
         cutter->n = within(cutter->entries / cutter->m, 1, whole->n);
     }
 }
@@ -103,8 +98,8 @@ alchi_cutter_next(alchi_cutter_t *cutter, alchi_piece_t *message_p)
     *message_p = cutter->piece;
     message_p->local.i += cutter->i;
     message_p->local.j += cutter->j;
-    message_p->local.m = least(cutter->m, whole->m - cutter->i);
-    message_p->local.n = least(cutter->n, whole->n - cutter->j);
+    message_p->local.m = alchi_least(cutter->m, whole->m - cutter->i);
+    message_p->local.n = alchi_least(cutter->n, whole->n - cutter->j);
     advance(cutter);
     return true;
 }
@@ -150,9 +145,9 @@ alchi_chunk(const alchi_piece_t *piece, size_t entry, size_t offset, size_t limi
 
     *local_p = (alch_rect_t){whole->i + i, whole->j + j, whole->m - i, 1};
     if (i > 0 || whole->m > fits)
-        local_p->m = least(local_p->m, fits);
+        local_p->m = alchi_least(local_p->m, fits);
     else
-        local_p->n = least(least(fits / whole->m, columns_max), whole->n - j);
+        local_p->n = alchi_least(alchi_least(fits / whole->m, columns_max), whole->n - j);
     return (size_t)local_p->m * (size_t)local_p->n * entry;
 }
 

@@ -2,6 +2,7 @@
 #include "client/missing.h"
 #include "client/transfer.h"
 #include "base/error.h"
+#include "base/util.h"
 #include "wire/layout.h"
 
 #include <stdio.h>
@@ -225,18 +226,6 @@ typedef struct {
     int64_t i, j, i_end, j_end;
 } extent_t;
 
-static int64_t
-least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t
-greatest(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Take in what a rank lacks of its share. @return entries */
 static int64_t
 enclose(const alchi_gaps_t *gaps, const alch_rect_t *share, const alchi_axis_t *rows, const alchi_axis_t *cols,
@@ -246,17 +235,17 @@ enclose(const alchi_gaps_t *gaps, const alch_rect_t *share, const alchi_axis_t *
 
     for (size_t k = 0; k < gaps->count; k++) {
         const alch_rect_t *gap = &gaps->rects[k];
-        int64_t i = greatest(gap->i, share->i), i_end = least(gap->i + gap->m, share->i + share->m);
-        int64_t j = greatest(gap->j, share->j), j_end = least(gap->j + gap->n, share->j + share->n);
+        int64_t i = alchi_greatest(gap->i, share->i), i_end = alchi_least(gap->i + gap->m, share->i + share->m);
+        int64_t j = alchi_greatest(gap->j, share->j), j_end = alchi_least(gap->j + gap->n, share->j + share->n);
 
         if (i >= i_end || j >= j_end)
             continue;
         entries += (i_end - i) * (j_end - j);
         extent->any = true;
-        extent->i = least(extent->i, alchi_axis_global(rows, i));
-        extent->j = least(extent->j, alchi_axis_global(cols, j));
-        extent->i_end = greatest(extent->i_end, alchi_axis_global(rows, i_end - 1) + 1);
-        extent->j_end = greatest(extent->j_end, alchi_axis_global(cols, j_end - 1) + 1);
+        extent->i = alchi_least(extent->i, alchi_axis_global(rows, i));
+        extent->j = alchi_least(extent->j, alchi_axis_global(cols, j));
+        extent->i_end = alchi_greatest(extent->i_end, alchi_axis_global(rows, i_end - 1) + 1);
+        extent->j_end = alchi_greatest(extent->j_end, alchi_axis_global(cols, j_end - 1) + 1);
     }
     return entries;
 }

@@ -1,17 +1,6 @@
 /* Common indices of two block-cyclic sets: see intersect.h. */
 #include "layout/intersect.h"
-
-static int64_t
-least(int64_t x, int64_t y)
-{
-    return x < y ? x : y;
-}
-
-static int64_t
-greatest(int64_t x, int64_t y)
-{
-    return x > y ? x : y;
-}
+#include "base/util.h"
 
 static int64_t
 gcd(int64_t x, int64_t y)
@@ -33,9 +22,9 @@ clamp(const alchi_axis_t *axis, int64_t end)
 
     if (new.block == new.period)
         new.block = new.period = end + 1;
-    new.block = least(new.block, end + 1);
-    new.period = least(new.period, end + 1);
-    new.first = least(new.first, end);
+    new.block = alchi_least(new.block, end + 1);
+    new.period = alchi_least(new.period, end + 1);
+    new.first = alchi_least(new.first, end);
     return new;
 }
 
@@ -63,13 +52,13 @@ alchi_axis_local(const alchi_axis_t *axis, int64_t index)
 static bool
 find_run(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *to_p, int64_t *a_p, int64_t *b_p)
 {
-    int64_t from = greatest(index, set->begin);
+    int64_t from = alchi_greatest(index, set->begin);
     int64_t a = block_start(&set->a, from), b = block_start(&set->b, from);
 
     for (;;) {
-        int64_t to = least(least(a + set->a.block, b + set->b.block), set->end);
+        int64_t to = alchi_least(alchi_least(a + set->a.block, b + set->b.block), set->end);
 
-        from = greatest(from, greatest(a, b));
+        from = alchi_greatest(from, alchi_greatest(a, b));
         if (from >= set->end)
             return false;
         if (from < to) {
@@ -91,7 +80,7 @@ find_run(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *
 static int64_t
 single_tooth(const alchi_intersect_t *set)
 {
-    int64_t start = greatest(set->a.first, set->b.first), from, to, a, b;
+    int64_t start = alchi_greatest(set->a.first, set->b.first), from, to, a, b;
     alchi_intersect_t probe = *set;
     int64_t factor = set->b.period / gcd(set->a.period, set->b.period);
 
@@ -136,12 +125,12 @@ alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_comb_t *
     *comb_p = (alchi_comb_t){
         .length = to - from, .count = 1, .index = from, .a = alchi_axis_local(a, from), .b = alchi_axis_local(b, from)};
     /* The first and the last tooth may be cut by the bounds. */
-    if (set->lcm && from == greatest(a_at, b_at) && to == least(a_at + a->block, b_at + b->block))
+    if (set->lcm && from == alchi_greatest(a_at, b_at) && to == alchi_least(a_at + a->block, b_at + b->block))
         extend(comb_p, set->lcm, set->end, set->lcm / a->period * a->block, set->lcm / b->period * b->block);
     if (from == a_at && comb_p->length == a->block && a->period < b->block)
-        extend(comb_p, a->period, least(b_at + b->block, set->end), a->block, a->period);
+        extend(comb_p, a->period, alchi_least(b_at + b->block, set->end), a->block, a->period);
     if (from == b_at && comb_p->length == b->block && b->period < a->block)
-        extend(comb_p, b->period, least(a_at + a->block, set->end), b->period, b->block);
+        extend(comb_p, b->period, alchi_least(a_at + a->block, set->end), b->period, b->block);
     return true;
 }
 

@@ -1,11 +1,6 @@
 /* The planner: a rank's share of a rectangle, cut into pieces. */
 #include "layout/plan.h"
-
-static int64_t
-least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+#include "base/util.h"
 
 /* Narrow *first and *count to part `index` of `parts` nearly equal ones. */
 static void
@@ -13,7 +8,7 @@ take_part(int64_t *first, int64_t *count, int index, int parts)
 {
     int64_t size = *count / parts, extra = *count % parts;
 
-    *first += size * index + least(index, extra);
+    *first += size * index + alchi_least(index, extra);
     *count = size + (index < extra);
 }
 
@@ -88,10 +83,10 @@ alchi_cursor_next(alchi_cursor_t *cursor, alchi_piece_t *piece_p)
         return false;
     *local = (alch_rect_t){cursor->i, cursor->j, share->m, 1};
     if (share->m <= cursor->plan->entries) {
-        local->n = least(cursor->plan->entries / share->m, j_end - cursor->j);
+        local->n = alchi_least(cursor->plan->entries / share->m, j_end - cursor->j);
         cursor->j += local->n;
     } else {
-        local->m = least(cursor->plan->entries, i_end - cursor->i);
+        local->m = alchi_least(cursor->plan->entries, i_end - cursor->i);
         cursor->i += local->m;
         if (cursor->i == i_end) {
             cursor->i = share->i;

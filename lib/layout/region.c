@@ -5,6 +5,7 @@
  * is complete.
  */
 #include "layout/region.h"
+#include "base/util.h"
 #include "layout/bitmap.h"
 #include <stdlib.h>
 #include <string.h>
@@ -26,23 +27,11 @@ typedef struct {
     alch_rect_t rects[RECTS_ROOM];
 } list_t;
 
-static int64_t
-least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t
-greatest(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static alch_rect_t
 intersection(const alch_rect_t *a, const alch_rect_t *b)
 {
-    int64_t i = greatest(a->i, b->i), j = greatest(a->j, b->j);
-    int64_t m = least(a->i + a->m, b->i + b->m) - i, n = least(a->j + a->n, b->j + b->n) - j;
+    int64_t i = alchi_greatest(a->i, b->i), j = alchi_greatest(a->j, b->j);
+    int64_t m = alchi_least(a->i + a->m, b->i + b->m) - i, n = alchi_least(a->j + a->n, b->j + b->n) - j;
 
     return m > 0 && n > 0 ? (alch_rect_t){i, j, m, n} : (alch_rect_t){i, j, 0, 0};
 }
@@ -77,12 +66,12 @@ static bool
 merge(alch_rect_t *a, const alch_rect_t *b)
 {
     if (a->i == b->i && a->m == b->m && (a->j + a->n == b->j || b->j + b->n == a->j)) {
-        a->j = least(a->j, b->j);
+        a->j = alchi_least(a->j, b->j);
         a->n += b->n;
         return true;
     }
     if (a->j == b->j && a->n == b->n && (a->i + a->m == b->i || b->i + b->m == a->i)) {
-        a->i = least(a->i, b->i);
+        a->i = alchi_least(a->i, b->i);
         a->m += b->m;
         return true;
     }
@@ -242,12 +231,12 @@ find_missing(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, in
 
         if (rect->j <= j && j < rect->j + rect->n && rect->i <= i && i < rect->i + rect->m) {
             i = rect->i + rect->m;
-            same = least(same, rect->j + rect->n);
+            same = alchi_least(same, rect->j + rect->n);
             k = 0;
         }
     }
     *same_p = same;
-    return least(i, end);
+    return alchi_least(i, end);
 }
 
 /* Column j, rows i..end-1, i missing: where the missing run ends. */
@@ -260,7 +249,7 @@ find_held(const alchi_region_t *region, int64_t i, int64_t end, int64_t j)
         const alch_rect_t *rect = &region->rects[k];
 
         if (rect->j <= j && j < rect->j + rect->n && rect->i > i)
-            end = least(end, rect->i);
+            end = alchi_least(end, rect->i);
     }
     return end;
 }
@@ -281,7 +270,7 @@ missing_width(const alchi_region_t *region, int64_t i, int64_t i_end, int64_t j,
         const alch_rect_t *rect = &region->rects[k];
 
         if (rect->j > j && rect->i < i_end && rect->i + rect->m > i)
-            width_end = least(width_end, rect->j);
+            width_end = alchi_least(width_end, rect->j);
     }
     return width_end;
 }
@@ -311,7 +300,7 @@ alchi_region_missing(const alchi_region_t *region, const alch_rect_t *within, al
 static void
 copy_bits(alchi_region_t *region, const alchi_region_t *from)
 {
-    int64_t rows = least(region->m, from->m);
+    int64_t rows = alchi_least(region->m, from->m);
 
     for (int64_t j = 0; j < from->n; j++) {
         const int64_t first = j * from->m, end = first + rows;
@@ -467,8 +456,8 @@ count_within(const alchi_intersect_t *set, int64_t first, int64_t count)
 {
     alchi_intersect_t part = *set;
 
-    part.begin = greatest(part.begin, alchi_axis_global(&set->b, first));
-    part.end = least(part.end, alchi_axis_global(&set->b, first + count - 1) + 1);
+    part.begin = alchi_greatest(part.begin, alchi_axis_global(&set->b, first));
+    part.end = alchi_least(part.end, alchi_axis_global(&set->b, first + count - 1) + 1);
     return alchi_intersect_count(&part);
 }
 

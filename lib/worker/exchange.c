@@ -474,39 +474,27 @@ move_all(exchange_t *x, alch_error_t *err)
     return code;
 }
 
-static int64_t
-smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t
-larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Tiles of an m x n source as near to square as it and the limits allow: a rank may owe its whole share of one to every
  * copy of the target. @return the bytes of one buffer */
 static int64_t
 cut(exchange_t *x, int64_t m, int64_t n, int64_t copies)
 {
     int64_t bytes = x->how->tile_bytes ? x->how->tile_bytes : ALCHI_EXCHANGE_BYTES;
-    int64_t entries = larger(1, bytes / (x->wide * copies)), side = 1;
+    int64_t entries = alchi_greatest(1, bytes / (x->wide * copies)), side = 1;
 
-    m = larger(1, m);
-    n = larger(1, n);
+    m = alchi_greatest(1, m);
+    n = alchi_greatest(1, n);
     if (x->alike) { /* whole columns, which take neither buffers nor lists */
         x->height = m;
-        x->width = smaller(n, larger(1, entries / m));
+        x->width = alchi_least(n, alchi_greatest(1, entries / m));
         x->tiles = (n - 1) / x->width + 1;
         return 0;
     }
     while ((side + 1) * (side + 1) <= entries)
         side++;
-    x->width = smaller(n, side);
-    x->height = smaller(smaller(m, entries / x->width), ALCHI_EXCHANGE_SIDE);
-    x->width = smaller(smaller(n, entries / x->height), ALCHI_EXCHANGE_SIDE);
+    x->width = alchi_least(n, side);
+    x->height = alchi_least(alchi_least(m, entries / x->width), ALCHI_EXCHANGE_SIDE);
+    x->width = alchi_least(alchi_least(n, entries / x->height), ALCHI_EXCHANGE_SIDE);
     x->tiles = ((m - 1) / x->height + 1) * ((n - 1) / x->width + 1);
     return x->height * x->width * copies * x->wide;
 }
@@ -572,7 +560,7 @@ release(exchange_t *x)
 static int
 run(exchange_t *x, alchi_store_t *store, alch_error_t *err)
 {
-    int64_t places = x->size, copies = larger(1, x->to->layout.replicas), account;
+    int64_t places = x->size, copies = alchi_greatest(1, x->to->layout.replicas), account;
     int64_t bytes = cut(x, x->from->layout.m, x->from->layout.n, copies);
     int code;
 
@@ -605,7 +593,7 @@ alchi_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_part_t *from, al
     MPI_Comm_size(comm, &x.size);
     x.from_entry = (int64_t)from->entry;
     x.to_entry = (int64_t)to->entry;
-    x.wide = larger(x.from_entry, x.to_entry);
+    x.wide = alchi_greatest(x.from_entry, x.to_entry);
     x.alike = !x.how->transpose && same_placement(&from->layout, &to->layout);
     code = run(&x, store, &error);
     if (code && err)
