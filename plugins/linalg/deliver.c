@@ -68,7 +68,7 @@ unpack(const linalg_kernels_t *k, const linalg_side_t *side, int64_t own, const 
 }
 
 static int
-deliver(linalg_operator_t *op, const char *name, const linalg_side_t *side, const void *X, int64_t k_vectors)
+collect(linalg_operator_t *op, const linalg_side_t *side, const void *X, int64_t k_vectors, linalg_matrix_t *M)
 {
     linalg_t *la = op->la;
     const linalg_kernels_t *k = la->k;
@@ -77,9 +77,8 @@ deliver(linalg_operator_t *op, const char *name, const linalg_side_t *side, cons
     int64_t own = la->here ? linalg_numroc(k_vectors, owners.nb, side->part, owners.procs) : 0;
     int *counts, parts = linalg_mpi_parts(k), code;
     void *out, *in;
-    linalg_matrix_t M;
 
-    if ((code = linalg_create(la, right ? k_vectors : op->A->m, right ? op->A->n : k_vectors, &M)) ||
+    if ((code = linalg_create(la, right ? k_vectors : op->A->m, right ? op->A->n : k_vectors, M)) ||
         (code = linalg_alloc(la, side->mine * k_vectors * (int64_t)k->entry, &out)) ||
         (code = linalg_alloc(la, side->count * own * (int64_t)k->entry, &in)) ||
         (code = linalg_alloc(la, 4 * side->parts * (int64_t)sizeof(int), &counts)))
@@ -95,18 +94,30 @@ deliver(linalg_operator_t *op, const char *name, const linalg_side_t *side, cons
                       side->comm);
     }
     if (la->here)
-        unpack(k, side, own, in, right, &M.block);
-    return linalg_return(la, name, &M);
+        unpack(k, side, own, in, right, &M->block);
+    return ALCH_OK;
+}
+
+int
+linalg_collect_right(linalg_operator_t *op, const void *X, int64_t k, linalg_matrix_t *M)
+{
+    return collect(op, &op->right, X, k, M);
 }
 
 int
 linalg_deliver_left(linalg_operator_t *op, const char *name, const void *X, int64_t k)
 {
-    return deliver(op, name, &op->left, X, k);
+    linalg_matrix_t M;
+    int code = collect(op, &op->left, X, k, &M);
+
+    return code ? code : linalg_return(op->la, name, &M);
 }
 
 int
 linalg_deliver_right(linalg_operator_t *op, const char *name, const void *X, int64_t k)
 {
-    return deliver(op, name, &op->right, X, k);
+    linalg_matrix_t M;
+    int code = collect(op, &op->right, X, k, &M);
+
+    return code ? code : linalg_return(op->la, name, &M);
 }

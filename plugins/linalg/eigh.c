@@ -67,7 +67,8 @@ take_subset(linalg_t *la, problem_t *p)
     if (indices && values)
         return linalg_fail(la, ALCH_EINVAL, "subset_by_index and subset_by_value cannot both be given");
     if ((indices && indices != 2) || (values && values != 2))
-        return linalg_fail(la, ALCH_EINVAL, "a subset is given by two numbers, its ends");
+        return linalg_fail(la, ALCH_EINVAL, "%s has length %zu: two numbers, its ends, are expected",
+                           indices ? "subset_by_index" : "subset_by_value", indices ? indices : values);
     if (indices) {
         p->from = host->arg_int_at(la->call, "subset_by_index", 0);
         p->to = host->arg_int_at(la->call, "subset_by_index", 1);

@@ -34,6 +34,21 @@ typedef struct {
     int64_t check_at;
 } gk_t;
 
+int
+linalg_leading_options(linalg_t *la, const char *count, bool given, linalg_leading_t *leading)
+{
+    double tol = leading->tol = la->host->arg_real(la->call, "tol");
+    int64_t limit = leading->limit = la->host->arg_int(la->call, "maxiter");
+
+    if (!(tol >= 0 && tol < 1))
+        return linalg_fail(la, ALCH_ERANGE, "tol is %g: from 0 up to, but not 1 is expected", tol);
+    if (limit < 0)
+        return linalg_fail(la, ALCH_ERANGE, "maxiter is %" PRId64 ": it cannot be negative", limit);
+    if (!given && (tol > 0 || limit > 0))
+        return linalg_fail(la, ALCH_EINVAL, "%s goes with %s, which was not given", tol > 0 ? "tol" : "maxiter", count);
+    return ALCH_OK;
+}
+
 bool
 linalg_leading_sizes(int64_t m, int64_t n, int64_t k, int64_t *width_p, int64_t *depth_p)
 {
@@ -336,4 +351,13 @@ linalg_leading(linalg_operator_t *op, linalg_leading_t *leading)
     leading->U = gk.U;
     leading->V = gk.V;
     return ALCH_OK;
+}
+
+void
+linalg_leading_note(linalg_operator_t *op, const linalg_leading_t *leading)
+{
+    linalg_note(op->la,
+                "%" PRId64 " block steps of %" PRId64 " vectors, %" PRId64 " restarts, largest residual %.2g of the "
+                "largest value",
+                leading->steps, op->width, leading->restarts, leading->residual);
 }

@@ -11,13 +11,16 @@
 typedef struct {
     int64_t k;      /**< how many */
     double tol;     /**< largest |A^H u - s v| allowed, relative to the largest value; 0: working precision */
-    int64_t limit;  /**< block steps; 0: chosen by k */
+    int64_t limit;  /**< block steps; 0: 300 + 20 k */
     double *values; /**< [k], falling, of A itself */
     void *U, *V;    /**< slices of k left and right vectors */
     int64_t steps, restarts;
     double residual; /**< largest |A^H u - s v| / values[0], as the recurrence gives it */
 } linalg_leading_t;
 
+/** Take tol and maxiter, which go with the parameter `count` ("k"); given: whether that was.
+ *  @return ALCH_OK; ALCH_ERANGE; ALCH_EINVAL one of them without it */
+int linalg_leading_options(linalg_t *la, const char *count, bool given, linalg_leading_t *leading);
 /** Vectors in a block and in a basis for k values of an m x n matrix. @return whether there is room for the method:
  *  else a dense decomposition is the better way */
 bool linalg_leading_sizes(int64_t m, int64_t n, int64_t k, int64_t *width_p, int64_t *depth_p);
@@ -31,5 +34,7 @@ void linalg_leading_expect(linalg_t *la, int64_t m, int64_t n, int64_t k);
  * @return ALCH_OK; ALCH_ENUMERIC not converged, with count and residual; ALCH_ECANCELED; memory
  */
 int linalg_leading(linalg_operator_t *op, linalg_leading_t *leading);
+/** Tell the client how it went. */
+void linalg_leading_note(linalg_operator_t *op, const linalg_leading_t *leading);
 
 #endif

@@ -197,14 +197,31 @@ static const char pinv_doc[] =
     "The pseudo-inverse (Moore, Penrose) of a matrix.\n\n"
     "Method: singular value decomposition (see svd); values up to rcond s[0] count as zero.\n"
     "Memory: what svd needs, and the result.\n"
+    "Errors: NaN or infinite entries, no convergence (NumericError); no memory (LimitError).\n"
     "Cancel: between the stages.\n\n"
     "a: m x n\n"
     "rcond: negative: max(m, n) eps, as scipy.linalg.pinv\n"
+    "rtol: another name of rcond\n"
     "B: n x m\n";
+
+/* NumPy 2 and SciPy call it rtol. */
+static int
+take_rcond(linalg_t *la, double *rcond_p)
+{
+    double rcond = la->host->arg_real(la->call, "rcond"), rtol = la->host->arg_real(la->call, "rtol");
+
+    if (isnan(rcond) || isnan(rtol))
+        return linalg_fail(la, ALCH_ERANGE, "%s is nan", isnan(rcond) ? "rcond" : "rtol");
+    if (rcond >= 0 && rtol >= 0)
+        return linalg_fail(la, ALCH_EINVAL, "rcond and rtol are the same: give one of them");
+    *rcond_p = rcond >= 0 ? rcond : rtol;
+    return ALCH_OK;
+}
 
 static int
 pinv(linalg_t *la)
 {
+    double rcond = -1;
     linalg_matrix_t A, B;
     linalg_svd_t svd;
     alch_block_t a;
@@ -212,6 +229,8 @@ pinv(linalg_t *la)
     int code, k;
 
     linalg_shape(la, "a", &a);
+    if ((code = take_rcond(la, &rcond)))
+        return code;
     least = a.m < a.n ? a.m : a.n;
     k = (int)least;
     linalg_expect(la, "a", LINALG_COPY);
@@ -221,7 +240,7 @@ pinv(linalg_t *la)
         (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
         (code = linalg_svd(la, &A, LINALG_THIN, &svd)) || (code = linalg_create(la, a.n, a.m, &B)))
         return code;
-    divide_rows(la, &svd.Vh, svd.s, rank_of(la, svd.s, least, la->host->arg_real(la->call, "rcond"), a.m, a.n));
+    divide_rows(la, &svd.Vh, svd.s, rank_of(la, svd.s, least, rcond, a.m, a.n));
     if (la->here && k > 0)
         la->k->gemm(la->k->adjoint, la->k->adjoint, &B.m, &B.n, &k, la->k->one, svd.Vh.data, &one, &one, svd.Vh.desc,
                     svd.U.data, &one, &one, svd.U.desc, la->k->zero, B.data, &one, &one, B.desc);
@@ -243,7 +262,7 @@ static const alch_operation_t operations[] = {
     {"lstsq", "Least squares, of any rank.",
      "a:matrix, b:matrix, rcond:float64=-1 -> x:matrix, residuals:vector, rank:int64, s:vector", lstsq_doc, 0,
      linalg_lstsq},
-    {"pinv", "Pseudo-inverse.", "a:matrix, rcond:float64=-1 -> B:matrix", pinv_doc, 0, linalg_pinv},
+    {"pinv", "Pseudo-inverse.", "a:matrix, rcond:float64=-1, rtol:float64=-1 -> B:matrix", pinv_doc, 0, linalg_pinv},
 };
 
 LINALG_AREA(linalg_least_squares, operations);

@@ -86,6 +86,8 @@ int linalg_orthonormalize(linalg_operator_t *op, const linalg_side_t *side, cons
 int linalg_rotate(linalg_operator_t *op, const linalg_side_t *side, void *X, int64_t p, int64_t keep, const void *W,
                   int64_t ldw, bool adjoint);
 
+/** The adjoint of k right vectors as a matrix (k x n) in the layout of the call. */
+int linalg_collect_right(linalg_operator_t *op, const void *X, int64_t k, linalg_matrix_t *M);
 /** Make a result of k left vectors (m x k) or of the adjoint of k right vectors (k x n), in the layout of the call. */
 int linalg_deliver_left(linalg_operator_t *op, const char *name, const void *X, int64_t k);
 int linalg_deliver_right(linalg_operator_t *op, const char *name, const void *X, int64_t k);

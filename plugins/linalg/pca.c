@@ -2,13 +2,15 @@
 #include "leading.h"
 #include "spectral.h"
 
+#include <complex.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 static const char pca_doc[] =
     "Principal components of the rows of X: the singular value decomposition of X with the mean of each column taken "
-    "away, as sklearn.decomposition.PCA has it. The sign of a component is arbitrary.\n\n"
+    "away, as sklearn.decomposition.PCA has it. Signs as there: the entry of a component that is largest in absolute "
+    "value is positive.\n\n"
     "Method: block Golub-Kahan bidiagonalization as in svd(k=), with products (X - 1 mean) v = X v - 1 (mean v), so "
     "that "
     "the centered matrix is never stored. That loses as many digits as the means are larger than the variation: where "
@@ -36,6 +38,7 @@ typedef struct {
     linalg_operator_t op;
     linalg_matrix_t X, copy;
     int64_t k, least, width, depth;
+    linalg_leading_t leading;
     double total;   /* sum of squares of the centered entries, times scale^2 */
     void *means[2]; /* slices: see linalg_operator_t.mean */
 } pca_t;
@@ -166,22 +169,81 @@ return_values(pca_t *p, const double *s)
     return return_mean(p);
 }
 
+/* What MPI_DOUBLE_INT means. */
+typedef struct {
+    double size;
+    int column;
+} largest_t;
+
+/* The entry of largest absolute value of each row, on all ranks; the first of those that are equal. @param entries  [2
+ * k]
+ */
+static void
+find_largest(pca_t *p, const linalg_matrix_t *M, largest_t *largest, double *entries)
+{
+    linalg_t *la = p->la;
+    int count = (int)p->k;
+
+    for (int64_t j = 0; j < M->block.local_n; j++)
+        for (int64_t i = 0; i < M->block.local_m; i++) {
+            double size = cabs(linalg_get(la->dtype, M->data, i + j * M->block.lld));
+            largest_t *row = &largest[linalg_row(&M->block, i)];
+
+            if (size > row->size)
+                *row = (largest_t){size, (int)linalg_col(&M->block, j)};
+        }
+    MPI_Allreduce(MPI_IN_PLACE, largest, count, MPI_DOUBLE_INT, MPI_MAXLOC, la->call->comm);
+    for (int64_t i = 0; i < p->k; i++) {
+        int64_t at;
+
+        if (!linalg_entry_here(la, M, i, largest[i].column, &at))
+            continue;
+        entries[2 * i] = creal(linalg_get(la->dtype, M->data, at));
+        entries[2 * i + 1] = cimag(linalg_get(la->dtype, M->data, at));
+    }
+    MPI_Allreduce(MPI_IN_PLACE, entries, 2 * count, MPI_DOUBLE, MPI_SUM, la->call->comm);
+}
+
+/* Signs as scikit-learn has them: the largest entry of each component is positive. */
+static int
+return_components(pca_t *p, linalg_matrix_t *M)
+{
+    linalg_t *la = p->la;
+    largest_t *largest;
+    double *entries;
+    int code;
+
+    if ((code = linalg_alloc(la, p->k * (int64_t)sizeof(*largest), &largest)) ||
+        (code = linalg_alloc(la, 2 * p->k * (int64_t)sizeof(double), &entries)))
+        return code;
+    find_largest(p, M, largest, entries);
+    for (int64_t i = 0; i < M->block.local_m; i++) {
+        const double *x = entries + 2 * linalg_row(&M->block, i);
+        double size = hypot(x[0], x[1]);
+        double _Complex turn = size > 0 ? CMPLX(x[0] / size, -x[1] / size) : 1;
+
+        for (int64_t j = 0; j < M->block.local_n; j++) {
+            int64_t at = i + j * M->block.lld;
+
+            linalg_set(la->dtype, M->data, at, turn * linalg_get(la->dtype, M->data, at));
+        }
+    }
+    return linalg_return(la, "components", M);
+}
+
 static int
 by_iteration(pca_t *p)
 {
-    linalg_t *la = p->la;
-    linalg_leading_t leading = {
-        .k = p->k, .tol = la->host->arg_real(la->call, "tol"), .limit = la->host->arg_int(la->call, "maxiter")};
+    linalg_leading_t *leading = &p->leading;
+    linalg_matrix_t V;
     int code;
 
-    if ((code = linalg_leading(&p->op, &leading)) ||
-        (code = linalg_deliver_right(&p->op, "components", leading.V, p->k)))
+    leading->k = p->k;
+    if ((code = linalg_leading(&p->op, leading)) || (code = linalg_collect_right(&p->op, leading->V, p->k, &V)) ||
+        (code = return_components(p, &V)))
         return code;
-    linalg_note(la,
-                "%" PRId64 " block steps of %" PRId64 " vectors, %" PRId64 " restarts, largest residual %.2g of the "
-                "largest value",
-                leading.steps, p->op.width, leading.restarts, leading.residual);
-    return return_values(p, leading.values);
+    linalg_leading_note(&p->op, leading);
+    return return_values(p, leading->values);
 }
 
 static int
@@ -199,7 +261,7 @@ by_copy(pca_t *p)
         return code;
     if (la->here)
         la->k->lacpy("A", &k, &V.n, svd.Vh.data, &one, &one, svd.Vh.desc, V.data, &one, &one, V.desc);
-    code = linalg_return(la, "components", &V);
+    code = return_components(p, &V);
     return code ? code : return_values(p, svd.s);
 }
 
@@ -212,6 +274,7 @@ expect(pca_t *p, const alch_block_t *x, bool iterate)
 
     linalg_expect(la, "X", 0);
     linalg_expect_bytes(la, 6 * (x->m + x->n) * 16);
+    linalg_expect_bytes(la, p->k * (int64_t)(sizeof(largest_t) + 2 * sizeof(double)));
     if (iterate) {
         linalg_leading_expect(la, x->m, x->n, p->k);
         return;
@@ -261,6 +324,8 @@ pca(linalg_t *la)
                            "n_components is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64
                            ", 0 means all",
                            p.k, p.least, x.m, x.n);
+    if ((code = linalg_leading_options(la, "n_components", p.k > 0, &p.leading)))
+        return code;
     p.k = p.k ? p.k : p.least;
     iterate = linalg_leading_sizes(x.m, x.n, p.k, &p.width, &p.depth);
     if (!iterate)

@@ -8,6 +8,8 @@
 
 /* Vectors that the error is estimated with; it holds with probability 1 - 10^-PROBES. */
 #define PROBES 10
+/* So that products can be counted. */
+#define POWERS_MOST 1000000
 
 static const char rsvd_doc[] =
     "About the k largest singular values and their vectors, by random projection: a is multiplied with "
@@ -190,10 +192,11 @@ check(linalg_t *la, const alch_block_t *a, rsvd_t *r)
     if (r->k < 1 || r->k > least)
         return linalg_fail(la, ALCH_ERANGE, "k is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64,
                            r->k, least, a->m, a->n);
-    if (oversamples < 0 || r->powers < 0 || r->powers > 1000000)
-        return linalg_fail(la, ALCH_ERANGE,
-                           "oversamples and power_iterations cannot be negative, nor the latter above "
-                           "a million");
+    if (oversamples < 0)
+        return linalg_fail(la, ALCH_ERANGE, "oversamples is %" PRId64 ": it cannot be negative", oversamples);
+    if (r->powers < 0 || r->powers > POWERS_MOST)
+        return linalg_fail(la, ALCH_ERANGE, "power_iterations is %" PRId64 ": 0 to %d is possible", r->powers,
+                           POWERS_MOST);
     r->l = oversamples > least - r->k ? least : r->k + oversamples;
     return ALCH_OK;
 }

@@ -95,33 +95,28 @@ deliver(linalg_operator_t *op, const linalg_leading_t *leading, linalg_vectors_t
     if (!code && vectors)
         code = linalg_deliver_right(op, "Vh", leading->V, leading->k);
     if (!code)
-        linalg_note(op->la,
-                    "%" PRId64 " block steps of %" PRId64 " vectors, %" PRId64 " restarts, largest residual "
-                    "%.2g of the largest value",
-                    leading->steps, op->width, leading->restarts, leading->residual);
+        linalg_leading_note(op, leading);
     return code;
 }
 
 static int
-truncated(linalg_t *la, const alch_block_t *a, int64_t k, linalg_vectors_t vectors)
+truncated(linalg_t *la, const alch_block_t *a, linalg_leading_t *leading, linalg_vectors_t vectors)
 {
-    linalg_leading_t leading = {
-        .k = k, .tol = la->host->arg_real(la->call, "tol"), .limit = la->host->arg_int(la->call, "maxiter")};
     linalg_operator_t op = {.la = NULL};
     int64_t width, depth;
     linalg_matrix_t A;
     int code;
 
-    linalg_leading_sizes(a->m, a->n, k, &width, &depth);
+    linalg_leading_sizes(a->m, a->n, leading->k, &width, &depth);
     linalg_expect(la, "a", 0);
-    linalg_leading_expect(la, a->m, a->n, k);
+    linalg_leading_expect(la, a->m, a->n, leading->k);
     if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", 0, &A)))
         return code;
     code = linalg_operator_open(&op, la, "a", &A, width, depth);
     if (!code)
-        code = linalg_leading(&op, &leading);
+        code = linalg_leading(&op, leading);
     if (!code)
-        code = deliver(&op, &leading, vectors);
+        code = deliver(&op, leading, vectors);
     linalg_operator_close(&op);
     return code;
 }
@@ -129,8 +124,7 @@ truncated(linalg_t *la, const alch_block_t *a, int64_t k, linalg_vectors_t vecto
 static int
 check(linalg_t *la, const alch_block_t *a, int64_t k, bool full)
 {
-    int64_t least = a->m < a->n ? a->m : a->n, maxiter = la->host->arg_int(la->call, "maxiter");
-    double tol = la->host->arg_real(la->call, "tol");
+    int64_t least = a->m < a->n ? a->m : a->n;
 
     if (k < 0 || k > least)
         return linalg_fail(la, ALCH_ERANGE,
@@ -140,12 +134,6 @@ check(linalg_t *la, const alch_block_t *a, int64_t k, bool full)
         return linalg_fail(la, ALCH_EINVAL,
                            "k = %" PRId64 " with full_matrices=True: of the largest values there are k vectors only",
                            k);
-    if (!(tol >= 0 && tol < 1))
-        return linalg_fail(la, ALCH_ERANGE, "tol is %g: from 0 up to, but not 1 is expected", tol);
-    if (maxiter < 0)
-        return linalg_fail(la, ALCH_ERANGE, "maxiter is %" PRId64 ": it cannot be negative", maxiter);
-    if (k == 0 && (tol > 0 || maxiter > 0))
-        return linalg_fail(la, ALCH_EINVAL, "%s goes with k, which was not given", tol > 0 ? "tol" : "maxiter");
     return ALCH_OK;
 }
 
@@ -157,15 +145,16 @@ svd(linalg_t *la)
                                : full                                      ? LINALG_FULL
                                                                            : LINALG_THIN;
     int64_t k = la->host->arg_int(la->call, "k"), least, width, depth;
+    linalg_leading_t leading = {.k = k};
     alch_block_t a;
     int code;
 
     linalg_shape(la, "a", &a);
-    if ((code = check(la, &a, k, full)))
+    if ((code = check(la, &a, k, full)) || (code = linalg_leading_options(la, "k", k > 0, &leading)))
         return code;
     least = a.m < a.n ? a.m : a.n;
     if (k > 0 && linalg_leading_sizes(a.m, a.n, k, &width, &depth))
-        return truncated(la, &a, k, vectors);
+        return truncated(la, &a, &leading, vectors);
     if (k > 0 && k < least)
         linalg_note(la, "k = %" PRId64 " of %" PRId64 ": no room for an iteration, all values were computed", k, least);
     return whole(la, &a, k > 0 ? k : least, vectors);
@@ -230,7 +219,7 @@ linalg_svdvals(alch_call_t *call)
 
 static const char rank_doc[] =
     "The numerical rank: how many singular values are above a threshold, as numpy.linalg.matrix_rank.\n\n"
-    "Method and memory: svdvals.\n\n"
+    "Method, memory, errors and cancel: svdvals.\n\n"
     "A: m x n\n"
     "tol: values up to this count as zero; negative: s[0] max(m, n) eps, or that of rtol\n"
     "rtol: the same relative to s[0]; negative: max(m, n) eps\n"
@@ -245,6 +234,8 @@ linalg_matrix_rank(alch_call_t *call)
     int64_t count, rank = 0;
     int code = linalg_begin(&la, call, "A", NULL);
 
+    if (!code && (isnan(tol) || isnan(rtol)))
+        code = linalg_fail(&la, ALCH_ERANGE, "%s is nan", isnan(tol) ? "tol" : "rtol");
     if (!code)
         code = linalg_values_of(&la, "A", &s, &count);
     if (!code) {

@@ -239,8 +239,9 @@ def test_rsvd(la, send, rng, dtype):
         assert np.abs(s.ravel() - values[:k]).max() <= 100 * eps(a)
     again = values_of(la.rsvd(send(a, "block_cyclic(24,24,2,1)"), 8).s)
     np.testing.assert_allclose(again, values[:8], atol=100 * eps(a))
-    with pytest.raises(alchemist.RangeError, match="k is 0"):
-        la.rsvd(send(a), 0)
+    for arguments, reason in (((0,), "k is 0"), ((1, -2), "oversamples is -2"), ((1, 0, -3), "power_iterations is -3")):
+        with pytest.raises(alchemist.RangeError, match=reason):
+            la.rsvd(send(a), *arguments)
 
 
 # ---- pca ----
@@ -264,9 +265,36 @@ def test_pca(la, send, rng, dtype, offset):
         np.testing.assert_allclose(values_of(got.explained_variance), s[:count]**2 / 399, atol=slack)
         np.testing.assert_allclose(values_of(got.explained_variance_ratio), s[:count]**2 / (s**2).sum(), atol=slack)
         check_orthonormal(fetch(got.components).conj().T, "components")
+        peaks = components[np.arange(count), np.abs(components).argmax(axis=1)]
+        assert np.all(peaks.real > 0) and np.abs(peaks.imag).max() <= 10 * eps(x)
         if offset < 10:
             along = np.abs(np.sum(components[:3] * vh[:3].conj(), axis=1))
             np.testing.assert_allclose(along, 1, atol=1e4 * eps(x))
+
+
+def test_pca_is_that_of_scikit_learn(la, send, rng):
+    """Its formulas: signs by svd_flip(u_based_decision=False), variances with m - 1."""
+    x = with_values(rng, 300, 190, 0.9 ** np.arange(190)) + 5 * random(rng, 1, 190)
+    _, s, vh = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    vh *= np.sign(vh[np.arange(190), np.abs(vh).argmax(axis=1)])[:, None]
+    for k in (5, None):
+        got = la.pca(send(x), k)
+        np.testing.assert_allclose(fetch(got.components)[:5], vh[:5], atol=1e-10)
+        np.testing.assert_allclose(values_of(got.explained_variance)[:5], s[:5] ** 2 / 299, rtol=1e-10)
+
+
+def test_pca_refuses(la, send, rng):
+    x = send(random(rng, 30, 20))
+    with pytest.raises(alchemist.RangeError, match="tol is 5"):
+        la.pca(x, 2, tol=5)
+    with pytest.raises(alchemist.RangeError, match="maxiter is -1"):
+        la.pca(x, 2, maxiter=-1)
+    with pytest.raises(ValueError, match="tol goes with n_components"):
+        la.pca(x, tol=0.1)
+    with pytest.raises(alchemist.RangeError, match="n_components is 21: 1 to 20 is possible for 30 x 20"):
+        la.pca(x, 21)
+    with pytest.raises(ValueError, match="1 x 4: two samples"):
+        la.pca(send(np.ones((1, 4))))
 
 
 # ---- eigh ----
@@ -366,6 +394,8 @@ def test_eigh_refuses(la, send, rng):
         la.eigh(send(np.ones((3, 4))))
     with pytest.raises(alchemist.RangeError, match="first <= last < 20"):
         la.eigh(send(a), subset_by_index=[3, 20])
+    with pytest.raises(ValueError, match="subset_by_value has length 3"):
+        la.eigh(send(a), subset_by_value=[3, 4, 5])
     with pytest.raises(ValueError, match="cannot both"):
         la.eigvalsh(send(a), subset_by_index=[3, 4], subset_by_value=[0, 1])
     with pytest.raises(alchemist.RangeError, match="type is 4"):
@@ -432,6 +462,19 @@ def test_lstsq_and_pinv(la, send, rng, dtype, m, n, rank, k):
         assert np.abs(wide(p) - np.linalg.pinv(wide(a), rcond=1e-4)).max() <= 10 * RESIDUAL * eps(a)
     else:
         assert not p.any()
+
+
+def test_pinv_takes_rcond_and_rtol(la, send, rng):
+    a = with_values(rng, 60, 10, np.geomspace(1, 1e-8, 10))
+    for options in ({"rcond": 1e-5}, {"rtol": 1e-5}):
+        assert norm(fetch(la.pinv(send(a), **options)) - np.linalg.pinv(a, 1e-5)) <= 1e-8 * 1e5
+    with pytest.raises(ValueError, match="give one of them"):
+        la.pinv(send(a), 1e-5, 1e-5)
+    for name in ("rcond", "rtol"):
+        with pytest.raises(alchemist.RangeError, match=f"{name} is nan"):
+            la.pinv(send(a), **{name: np.nan})
+    with pytest.raises(alchemist.RangeError, match="tol is nan"):
+        la.matrix_rank(send(a), np.nan)
 
 
 def test_lstsq_takes_rcond(la, send, rng):
