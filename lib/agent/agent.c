@@ -378,9 +378,3 @@ alchi_agent_destroy(alchi_agent_t *agent)
     free(agent->exe);
     free(agent);
 }
-
-int
-alchi_agent_port(const alchi_agent_t *agent, int slot)
-{
-    return agent->slots[slot].port;
-}

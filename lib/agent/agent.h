@@ -61,7 +61,4 @@ void alchi_agent_stop(alchi_agent_t *agent, int grace_ms, alchi_agent_stopped_f 
  */
 void alchi_agent_destroy(alchi_agent_t *agent);
 
-/** The port of a slot, counted from 0. */
-int alchi_agent_port(const alchi_agent_t *agent, int slot);
-
 #endif

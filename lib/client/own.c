@@ -62,8 +62,9 @@ check(const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *
     return ALCH_OK;
 }
 
-int
-alchi_own_init(alchi_own_t *own, const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *err)
+/* @return ALCH_OK; ALCH_EINVAL, ALCH_ERANGE: the text says what of the piece cannot be */
+static int
+init(alchi_own_t *own, const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *err)
 {
     int code = check(piece, facts, err);
     int64_t rows;
@@ -147,7 +148,7 @@ start(alch_matrix_t *matrix, bool writing, const alch_local_t *piece, const void
         return alchi_error_set(err, ALCH_EINVAL, "matrix, piece or transfer_p is NULL");
     if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
         return code;
-    if ((code = alchi_own_init(&own, piece, &matrix->facts, err)) != ALCH_OK)
+    if ((code = init(&own, piece, &matrix->facts, err)) != ALCH_OK)
         return code;
     if (!local && own.rect.m && own.rect.n && own.rows.first < own.rect.i + own.rect.m &&
         own.cols.first < own.rect.j + own.rect.n)

@@ -15,9 +15,6 @@ typedef struct {
     int64_t replica;         /* to read, modulo how many there are: spread over the processes */
 } alchi_own_t;
 
-/** @return ALCH_OK; ALCH_EINVAL, ALCH_ERANGE: the text says what of the piece cannot be */
-int alchi_own_init(alchi_own_t *own, const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *err);
-
 /** Entries to write to a rank, or to read from it. */
 int64_t alchi_own_entries(const alchi_own_t *own, const alchi_layout_t *layout, int rank, bool writing);
 

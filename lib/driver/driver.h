@@ -138,8 +138,6 @@ int alchi_session_ready(alchi_session_t *session, alchi_group_t **group_p, alch_
 
 /** Act on an event: everything that follows from it. The group may be gone afterwards. */
 void alchi_group_apply(alchi_group_t *group, const alchi_event_t *event);
-/** Start a group of session->wanted workers, for which there are idle slots. Failure is told to those who wait. */
-void alchi_group_start(alchi_session_t *session);
 /** Send the agents what they need to start the ranks. @return ALCH_OK, ALCH_ENOMEM */
 int alchi_group_spawn(alchi_group_t *group, const uint8_t session_key[ALCHI_KEY_SIZE]);
 /** Part it from its session and let it end; what runs on it fails with `why`. */
@@ -406,10 +404,6 @@ ALCHI_HANDLER(alchi_on_group_ended);
 ALCHI_HANDLER(alchi_on_pmi_barrier);
 void alchi_node_gone(alchi_driver_t *driver, alchi_link_t *link);
 
-/** Reply GROUP with the session's workers in rank order. */
-void alchi_reply_group(alchi_request_t *request);
-/** The same, but not ready while matrices are being moved to the next one, or the one before still ends. */
-void alchi_reply_moving(alchi_request_t *request);
 void alchi_reply_assigned(alchi_request_t *request);
 
 #endif

@@ -252,8 +252,9 @@ make_group(alchi_session_t *session)
     return group;
 }
 
-void
-alchi_group_start(alchi_session_t *session)
+/* A group of session->wanted workers, for which there are idle slots. Failure is told to those who wait. */
+static void
+start(alchi_session_t *session)
 {
     alchi_driver_t *driver = session->driver;
     alchi_group_t *group = make_group(session);
@@ -358,7 +359,7 @@ alchi_wants_serve(alchi_driver_t *driver)
         DL_DELETE2(driver->wants, session, want_prev, want_next);
         session->wants = false;
         if (session->wanted <= idle) {
-            alchi_group_start(session);
+            start(session);
             continue;
         }
         no_slots(session, session->wanted, 0, &error);

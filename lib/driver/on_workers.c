@@ -184,14 +184,15 @@ reply_group(alchi_request_t *request, bool moving)
     list_fini(&list);
 }
 
-void
-alchi_reply_group(alchi_request_t *request)
+static void
+reply_present(alchi_request_t *request)
 {
     reply_group(request, false);
 }
 
-void
-alchi_reply_moving(alchi_request_t *request)
+/* Not ready while matrices are being moved to the next group, or the one before still ends. */
+static void
+reply_moving(alchi_request_t *request)
 {
     reply_group(request, request->session->move || request->session->left);
 }
@@ -205,7 +206,7 @@ ALCHI_HANDLER(alchi_on_get_group)
     if (!session->group && !session->wants && session->lost.code)
         alchi_link_fail(link, frame->id, &session->lost);
     else if ((request = alchi_request_create(driver, link, frame->id)))
-        alchi_reply_group(request);
+        reply_present(request);
 }
 
 /* ---- asking for workers and giving them back ---- */
@@ -332,13 +333,13 @@ ALCHI_HANDLER(alchi_on_request_workers)
     if (!(request = alchi_request_create(driver, link, frame->id)))
         return;
     if (session->move)
-        alchi_request_wait(request, &session->move->waiters, ask->wait_ms, alchi_reply_moving, session);
+        alchi_request_wait(request, &session->move->waiters, ask->wait_ms, reply_moving, session);
     else if (session->left && ask->move)
-        alchi_request_wait(request, &session->left->releasing, ask->wait_ms, alchi_reply_moving, session);
+        alchi_request_wait(request, &session->left->releasing, ask->wait_ms, reply_moving, session);
     else if (session->group && session->group->state == ALCHI_GROUP_READY)
-        alchi_reply_group(request);
+        reply_present(request);
     else if (session->group || session->wants)
-        alchi_request_wait(request, &session->starting, ask->wait_ms, alchi_reply_group, session);
+        alchi_request_wait(request, &session->starting, ask->wait_ms, reply_present, session);
     else
         alchi_request_fail(request, session->lost.code ? &session->lost : &session->start_failed);
 }

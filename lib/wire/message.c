@@ -30,8 +30,9 @@ alchi_message_name(unsigned type)
     return type < ALCHI_COUNT(messages) && messages[type].name ? messages[type].name : "?";
 }
 
-const ProtobufCMessageDescriptor *
-alchi_message_descriptor(unsigned type)
+/* NULL if unknown. */
+static const ProtobufCMessageDescriptor *
+descriptor_of(unsigned type)
 {
     return type < ALCHI_COUNT(messages) ? messages[type].descriptor : NULL;
 }
@@ -59,7 +60,7 @@ budget_free(void *data, void *pointer)
 int
 alchi_message_decode(unsigned type, const void *bytes, size_t size, ProtobufCMessage **message_p)
 {
-    const ProtobufCMessageDescriptor *descriptor = alchi_message_descriptor(type);
+    const ProtobufCMessageDescriptor *descriptor = descriptor_of(type);
     budget_t budget = {0};
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
     ProtobufCMessage *message;

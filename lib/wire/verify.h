@@ -7,9 +7,6 @@
 
 #include "wire/message.h"
 
-/** The protobuf-c descriptor of a frame type; NULL if unknown. */
-const ProtobufCMessageDescriptor *alchi_message_descriptor(unsigned type);
-
 /**
  * Whether the bytes are what an encoder of this protocol makes of the message: each known field with its own
  * wire type, lists packed exactly if declared so and never packed empty, other fields at most once, numbers
