@@ -172,6 +172,6 @@ main(int argc, char **argv)
     puts(".SH FUNCTIONS");
     for (size_t k = 0; k < plugin->operation_count; k++)
         put_operation(plugin->name, &plugin->operations[k]);
-    puts(".SH SEE ALSO\n.BR alchemistd (8),\n.BR alchemist\\-layout (7)");
+    puts(".SH SEE ALSO\n.BR alchemistd (8),\n.BR alchemist\\-layout (7),\n.BR alchemist\\-plugin (7)");
     return EXIT_SUCCESS;
 }
