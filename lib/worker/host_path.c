@@ -122,7 +122,9 @@ find_path(const alchi_plugins_env_t *env, const char *asked, const char *path, b
                                asked, list_dirs(env, dirs, sizeof(dirs)));
     if (error == ENOENT || error == ENOTDIR)
         return alchi_error_set(err, ALCH_ENOENT, "no file '%.200s'%s; directories for data: %s (--data-dir)", asked,
-                               for_writing ? ": its directory does not exist" : "",
+                               error == ENOTDIR ? ": a part of its path is no directory"
+                               : for_writing    ? ": its directory does not exist"
+                                                : "",
                                list_dirs(env, dirs, sizeof(dirs)));
     if (error)
         return alchi_error_set(err, code_of(error), "file '%.200s': %s", asked,

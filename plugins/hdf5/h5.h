@@ -89,8 +89,23 @@ void hdf5_file_close(hdf5_file_t *file);
 int hdf5_open_alone(const hdf5_file_t *file, bool for_writing, hid_t *id_p);
 /* What a data set is. One whose entries lie in other files is refused: they could lie anywhere. */
 int hdf5_inspect(alch_call_t *call, hid_t file, const char *asked, const char *dataset, hdf5_facts_t *facts);
-/* Whether there is an object of this name. @return 1, 0; negative: error of HDF5 */
-int hdf5_exists(hid_t file, const char *name);
+/* "60000,784": nothing without dimensions. @return how many dimensions */
+#define HDF5_SHAPE_MAX (H5S_MAX_RANK * 22)
+int hdf5_shape(hid_t space, hsize_t dims[H5S_MAX_RANK], char shape[HDF5_SHAPE_MAX]);
+#define HDF5_NAME_MAX 1024 /* bytes of a data set's name, with its NUL */
+/* Whether a data set can have this name at all. */
+int hdf5_check_name(alch_call_t *call, const char *name);
+typedef enum {
+    HDF5_BAD, /* an error of HDF5 */
+    HDF5_MISSING,
+    HDF5_BLOCKED,  /* what should be a group on the way to it is none */
+    HDF5_DANGLING, /* a link that cannot be followed */
+    HDF5_DATASET,
+    HDF5_GROUP,
+    HDF5_TYPE
+} hdf5_found_t;
+/* What has a name in a file. @param[out] blocked  the name, or as much of it as leads to what blocks it */
+hdf5_found_t hdf5_look(hid_t file, const char *name, char blocked[HDF5_NAME_MAX]);
 /* "a, b/c, d and 17 more" */
 char *hdf5_holdings(hid_t file, char *text, size_t size);
 

@@ -7,17 +7,20 @@ static const alch_operation_t operations[] = {
      "copies:int64=1 -> A:matrix",
      "file: path on the workers' hosts, below one of the directories of --data-dir; relative to the first of them\n"
      "dataset: its name, \"group/name\" for example; two dimensions, or one, which becomes a column\n"
-     "rows: [first, end] or [first, end, step] as in a slice; [] all of them\n"
+     "rows: [first, end] or [first, end, step] as in a slice: negative ones count from the end, what lies beyond it is "
+     "cut off; steps are positive; [] all of them\n"
      "columns: the same\n"
      "dtype: of the matrix; without it the smallest that holds all values of the data set: integers of up to 32 bits "
      "become int32, longer ones int64, float16 becomes float32, h5py's bool int32, floats of more than 64 bits are "
      "rounded. A conversion is told in a note; a value that does not fit is an error\n"
      "layout: its name, \"VC_STAR\" or \"block_cyclic(64,64)\" for example; without it the default\n"
-     "copies: put the columns side by side so many times, to study how a computation scales; it is read once\n"
+     "copies: put the columns side by side so many times (1 to 1000000), to study how a computation scales; the file is "
+     "read once\n"
      "A: named after the data set\n\n"
-     "The workers read rows as they lie in the file, each a strip of at most 8 MiB at a time, and exchange entries "
-     "until each has its share in its layout. The buffers, up to 48 MiB on each worker, count towards --memory-limit; "
-     "HDF5 takes a little more that does not. It can be cancelled after each strip.",
+     "The workers read rows as they lie in the file, each a strip of 2 MiB, or of whole chunks, at a time, and exchange "
+     "entries until each has its share in its layout. A chunk of up to 128 MiB is unpacked once, by one worker; the rows "
+     "of a larger one again and again, which is slow. The buffers, up to 12 MiB on each worker or some chunks, count "
+     "towards --memory-limit; HDF5 takes a little more that does not. It can be cancelled after each strip.",
      0, hdf5_read},
     {"write", "A matrix as a data set.",
      "A:matrix, file:string, dataset:string, mode:string=\"a\", overwrite:bool=false",

@@ -52,26 +52,71 @@ hdf5_holdings(hid_t file, char *text, size_t size)
 }
 
 int
-hdf5_exists(hid_t file, const char *name)
+hdf5_check_name(alch_call_t *call, const char *name)
 {
-    char part[1024];
-    const char *end = name;
-    htri_t there = 1;
+    size_t length = strlen(name);
+
+    if (length >= HDF5_NAME_MAX)
+        return call->host->fail(call, ALCH_EINVAL, "data set '%.40s...': its name has %zu bytes, the limit is %d", name,
+                                length, HDF5_NAME_MAX - 1);
+    if (!name[strspn(name, "/")])
+        return call->host->fail(call, ALCH_EINVAL, "'%s' is not the name of a data set", name);
+    for (const char *part = name; *part; part += strspn(part, "/")) {
+        length = strcspn(part, "/");
+        if ((length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
+            return call->host->fail(call, ALCH_EINVAL, "'%s' is not the name of a data set: '.' and '..' are no groups",
+                                    name);
+        part += length;
+    }
+    return ALCH_OK;
+}
+
+static hdf5_found_t
+kind_of(hid_t file, const char *name)
+{
+    H5O_info_t info;
+
+    /* It fails where a link leads through what is missing, in a circle, or out of the file. */
+    if (H5Oexists_by_name(file, name, H5P_DEFAULT) <= 0)
+        return HDF5_DANGLING;
+    if (H5Oget_info_by_name2(file, name, &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0)
+        return HDF5_BAD;
+    return info.type == H5O_TYPE_DATASET ? HDF5_DATASET : info.type == H5O_TYPE_GROUP ? HDF5_GROUP : HDF5_TYPE;
+}
+
+hdf5_found_t
+hdf5_look(hid_t file, const char *name, char blocked[HDF5_NAME_MAX])
+{
+    hdf5_found_t found = HDF5_GROUP;
+    size_t end = 0, length = strlen(name);
 
     /* H5Lexists() fails where a group on the way is missing, so that each is asked for. */
-    for (; there > 0 && *end; end++) {
-        size_t length = (size_t)(end - name) + strcspn(end, "/");
+    for (; end < length; end += strspn(name + end, "/")) {
+        htri_t there;
 
-        end = name + length;
-        if (length >= sizeof(part))
-            return 0;
-        snprintf(part, sizeof(part), "%.*s", (int)length, name);
-        if (length)
-            there = H5Lexists(file, part, H5P_DEFAULT);
-        if (!*end)
-            break;
+        if (found != HDF5_GROUP)
+            return HDF5_BLOCKED;
+        end += strspn(name + end, "/");
+        end += strcspn(name + end, "/");
+        snprintf(blocked, HDF5_NAME_MAX, "%.*s", (int)end, name);
+        if ((there = H5Lexists(file, blocked, H5P_DEFAULT)) <= 0)
+            return there < 0 ? HDF5_BAD : HDF5_MISSING;
+        found = kind_of(file, blocked);
     }
-    return there > 0 ? H5Oexists_by_name(file, name, H5P_DEFAULT) : there;
+    return found;
+}
+
+int
+hdf5_shape(hid_t space, hsize_t dims[H5S_MAX_RANK], char shape[HDF5_SHAPE_MAX])
+{
+    int rank = H5Sget_simple_extent_type(space) == H5S_SIMPLE ? H5Sget_simple_extent_dims(space, dims, NULL) : 0;
+    size_t length = 0;
+
+    shape[0] = '\0';
+    for (int k = 0; k < rank; k++)
+        length += (size_t)snprintf(shape + length, HDF5_SHAPE_MAX - length, "%s%llu", k ? "," : "",
+                                   (unsigned long long)dims[k]);
+    return rank < 0 ? 0 : rank;
 }
 
 /* A text attribute of fixed or variable length, as save() and h5py write them. */
@@ -123,15 +168,19 @@ read_shape(alch_call_t *call, hid_t dataset, const char *asked, const char *name
 {
     hid_t space = H5Dget_space(dataset);
     hsize_t dims[H5S_MAX_RANK] = {0};
-    int rank = H5Sget_simple_extent_type(space) == H5S_SIMPLE ? H5Sget_simple_extent_dims(space, dims, NULL) : 0;
+    char shape[HDF5_SHAPE_MAX];
+    int rank = hdf5_shape(space, dims, shape);
 
     H5Sclose(space);
     if (rank != 1 && rank != 2)
         return call->host->fail(call, ALCH_EINVAL,
-                                "data set '%s' of file '%s' has %d dimensions: a matrix has 2, a column 1", name, asked,
-                                rank < 0 ? 0 : rank);
+                                "data set '%s' of file '%s' has shape (%s), %d dimensions: a matrix has 2, a column 1",
+                                name, asked, shape, rank);
     facts->m = (int64_t)dims[0];
     facts->n = rank == 2 ? (int64_t)dims[1] : 1;
+    if (facts->m < 0 || facts->n < 0)
+        return call->host->fail(call, ALCH_ELIMIT, "data set '%s' of file '%s' has shape (%s): the limit is 2^63 - 1",
+                                name, asked, shape);
     return ALCH_OK;
 }
 
@@ -155,22 +204,24 @@ read_facts(alch_call_t *call, hid_t dataset, const char *asked, const char *name
 int
 hdf5_inspect(alch_call_t *call, hid_t file, const char *asked, const char *name, hdf5_facts_t *facts)
 {
-    char held[ALCH_ERROR_TEXT_MAX / 2];
-    int there = hdf5_exists(file, name), code;
-    hid_t object;
+    char held[ALCH_ERROR_TEXT_MAX / 2], blocked[HDF5_NAME_MAX];
+    hdf5_found_t found = hdf5_look(file, name, blocked);
+    hid_t dataset;
+    int code;
 
     memset(facts, 0, sizeof(*facts));
-    if (there < 0)
-        return hdf5_fail(call, ALCH_ENOENT, "file '%s' has no data set '%s'", asked, name);
-    if (!there)
-        return call->host->fail(call, ALCH_ENOENT, "file '%s' has no data set '%s'; it holds %s", asked, name,
+    if (found == HDF5_BAD)
+        return hdf5_fail(call, ALCH_EINVAL, "'%s' of file '%s' cannot be opened", name, asked);
+    if (found == HDF5_GROUP || found == HDF5_TYPE)
+        return call->host->fail(call, ALCH_EINVAL, "'%s' of file '%s' is no data set; the file holds %s", name, asked,
                                 hdf5_holdings(file, held, sizeof(held)));
-    if ((object = H5Oopen(file, name, H5P_DEFAULT)) < 0)
+    if (found != HDF5_DATASET)
+        return call->host->fail(call, ALCH_ENOENT, "file '%s' has no data set '%s'%s; it holds %s", asked, name,
+                                found == HDF5_DANGLING ? ", only a link that cannot be followed" : "",
+                                hdf5_holdings(file, held, sizeof(held)));
+    if ((dataset = H5Dopen2(file, name, H5P_DEFAULT)) < 0)
         return hdf5_fail(call, ALCH_EINVAL, "data set '%s' of file '%s' cannot be opened", name, asked);
-    code = H5Iget_type(object) == H5I_DATASET
-               ? read_facts(call, object, asked, name, facts)
-               : call->host->fail(call, ALCH_EINVAL, "'%s' of file '%s' is no data set; the file holds %s", name, asked,
-                                  hdf5_holdings(file, held, sizeof(held)));
-    H5Oclose(object);
+    code = read_facts(call, dataset, asked, name, facts);
+    H5Dclose(dataset);
     return code;
 }

@@ -18,13 +18,9 @@ add_shape(list_t *list, hid_t dataset)
 {
     hid_t space = H5Dget_space(dataset);
     hsize_t dims[H5S_MAX_RANK];
-    int rank = H5Sget_simple_extent_type(space) == H5S_SIMPLE ? H5Sget_simple_extent_dims(space, dims, NULL) : 0;
-    char text[H5S_MAX_RANK * 22] = "";
-    size_t length = 0;
+    char text[HDF5_SHAPE_MAX];
 
-    for (int k = 0; k < rank; k++)
-        length +=
-            (size_t)snprintf(text + length, sizeof(text) - length, "%s%llu", k ? "," : "", (unsigned long long)dims[k]);
+    hdf5_shape(space, dims, text);
     hdf5_texts_add(&list->shapes, text);
     H5Sclose(space);
 }
@@ -180,21 +176,22 @@ hdf5_list(alch_call_t *call)
 }
 
 static int
-remove_dataset(hdf5_file_t *file, const char *dataset)
+remove_object(hdf5_file_t *file, const char *name)
 {
     alch_call_t *call = file->call;
-    char held[ALCH_ERROR_TEXT_MAX / 2];
+    char held[ALCH_ERROR_TEXT_MAX / 2], blocked[HDF5_NAME_MAX];
+    hdf5_found_t found;
     hid_t id;
-    int there, code = hdf5_open_alone(file, true, &id);
+    int code = hdf5_open_alone(file, true, &id);
 
     if (code)
         return code;
-    there = hdf5_exists(id, dataset);
-    if (there == 0)
-        code = call->host->fail(call, ALCH_ENOENT, "file '%s' has no data set '%s'; it holds %s", file->asked, dataset,
+    found = hdf5_look(id, name, blocked);
+    if (found == HDF5_MISSING || found == HDF5_BLOCKED)
+        code = call->host->fail(call, ALCH_ENOENT, "file '%s' has no data set '%s'; it holds %s", file->asked, name,
                                 hdf5_holdings(id, held, sizeof(held)));
-    else if (there < 0 || H5Ldelete(id, dataset, H5P_DEFAULT) < 0)
-        code = hdf5_fail(call, ALCH_ESYSTEM, "'%s' of file '%s' cannot be deleted", dataset, file->asked);
+    else if (H5Ldelete(id, name, H5P_DEFAULT) < 0)
+        code = hdf5_fail(call, ALCH_ESYSTEM, "'%s' of file '%s' cannot be deleted", name, file->asked);
     if (H5Fclose(id) < 0 && !code)
         code = hdf5_fail(call, ALCH_ESYSTEM, "file '%s' was not written to its end", file->asked);
     return code;
@@ -203,17 +200,20 @@ remove_dataset(hdf5_file_t *file, const char *dataset)
 int
 hdf5_delete(alch_call_t *call)
 {
+    const char *dataset = call->host->arg_string(call, "dataset");
     hdf5_file_t file;
     bool there = false;
-    int code;
+    int code = hdf5_check_name(call, dataset);
 
+    if (code)
+        return code;
     hdf5_file_init(&file, call, call->host->arg_string(call, "file"));
     code = hdf5_file_claim(&file, &there);
     if (!code && !there)
         code = call->host->fail(call, ALCH_ENOENT, "no file '%s'", file.asked);
     if (!code) {
         if (call->rank == 0)
-            code = remove_dataset(&file, call->host->arg_string(call, "dataset"));
+            code = remove_object(&file, dataset);
         code = call->host->agree(call, code, NULL);
     }
     hdf5_file_close(&file);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COPIES_MAX 1000000
+
 typedef struct {
     alch_call_t *call;
     const char *asked, *dataset;
@@ -15,7 +17,15 @@ typedef struct {
     bool has_layout;
 } read_t;
 
-/* [], [begin, end] or [begin, end, step] */
+/* As in a slice: negative ones count from the end, and what lies beyond either end is cut off. */
+static int64_t
+clip(int64_t index, int64_t size)
+{
+    index = index < 0 ? index + size : index;
+    return index < 0 ? 0 : index > size ? size : index;
+}
+
+/* [], [first, end] or [first, end, step] */
 static int
 read_range(read_t *read, const char *name, int64_t size, hdf5_range_t *range)
 {
@@ -27,17 +37,16 @@ read_range(read_t *read, const char *name, int64_t size, hdf5_range_t *range)
     if (given == 0)
         return ALCH_OK;
     if (given != 2 && given != 3)
-        return call->host->fail(call, ALCH_EINVAL, "%s: [first, end] or [first, end, step] expected", name);
-    range->begin = call->host->arg_int_at(call, name, 0);
-    end = call->host->arg_int_at(call, name, 1);
+        return call->host->fail(call, ALCH_EINVAL, "%s: [first, end] or [first, end, step] expected, not %zu numbers",
+                                name, given);
+    range->begin = clip(call->host->arg_int_at(call, name, 0), size);
+    end = clip(call->host->arg_int_at(call, name, 1), size);
     range->step = given == 3 ? call->host->arg_int_at(call, name, 2) : 1;
-    if (range->begin < 0 || end < range->begin || end > size || range->step < 1)
+    if (range->step < 1)
         return call->host->fail(call, ALCH_ERANGE,
-                                "%s [%lld, %lld, %lld] of data set '%s' of file '%s', which has %lld x %lld entries: "
-                                "0 <= first <= end <= %lld and step > 0 expected",
-                                name, (long long)range->begin, (long long)end, (long long)range->step, read->dataset,
-                                read->asked, (long long)read->facts.m, (long long)read->facts.n, (long long)size);
-    range->count = (end - range->begin + range->step - 1) / range->step;
+                                "%s of data set '%s' of file '%s': the step is %lld, it must be positive", name,
+                                read->dataset, read->asked, (long long)range->step);
+    range->count = end > range->begin ? (end - range->begin - 1) / range->step + 1 : 0;
     return ALCH_OK;
 }
 
@@ -76,8 +85,9 @@ read_arguments(read_t *read)
     if ((code = read_range(read, "rows", read->facts.m, &read->rows)) ||
         (code = read_range(read, "columns", read->facts.n, &read->cols)) || (code = read_dtype(read)))
         return code;
-    if (read->copies < 1 || (read->cols.count && read->copies > INT64_MAX / read->cols.count))
-        return call->host->fail(call, ALCH_EINVAL, "copies: %lld is not a number of copies", (long long)read->copies);
+    if (read->copies < 1 || read->copies > COPIES_MAX || read->copies > INT64_MAX / (read->cols.count + 1))
+        return call->host->fail(call, ALCH_EINVAL, "copies: %lld, 1 to %d expected", (long long)read->copies,
+                                COPIES_MAX);
     return ALCH_OK;
 }
 
@@ -161,8 +171,10 @@ hdf5_read(alch_call_t *call)
                    .asked = call->host->arg_string(call, "file"),
                    .dataset = call->host->arg_string(call, "dataset")};
     hdf5_file_t file;
-    int code;
+    int code = hdf5_check_name(call, read.dataset);
 
+    if (code)
+        return code;
     hdf5_file_init(&file, call, read.asked);
     code = hdf5_file_inspect(&file, read.dataset, &read.facts);
     if (!code)

@@ -61,6 +61,7 @@ static int
 read_lines(moving_t *moving, const alch_rect_t *lines)
 {
     hdf5_transfer_t *of = moving->of;
+    int64_t row = of->rows.begin + lines->i * of->rows.step, last = row + (lines->m - 1) * of->rows.step;
     hid_t file_space, memory_space;
     herr_t bad;
 
@@ -69,13 +70,14 @@ read_lines(moving_t *moving, const alch_rect_t *lines)
     H5Sclose(memory_space);
     H5Sclose(file_space);
     if (bad < 0)
-        return hdf5_fail(of->call, ALCH_ESYSTEM, "data set '%s' of file '%s' cannot be read", of->dataset, of->file);
+        return hdf5_fail(of->call, ALCH_ESYSTEM, "rows %lld to %lld of data set '%s' of file '%s' cannot be read",
+                         (long long)row, (long long)last, of->dataset, of->file);
     if (moving->unfit)
         return of->call->host->fail(
             of->call, ALCH_ERANGE,
             "data set '%s' of file '%s' (%s): %lld values in rows %lld to %lld do not fit into %s", of->dataset,
-            of->file, of->type->name, (long long)moving->unfit, (long long)(of->rows.begin + lines->i * of->rows.step),
-            (long long)(of->rows.begin + (lines->i + lines->m - 1) * of->rows.step), hdf5_dtype_name(of->block.dtype));
+            of->file, of->type->name, (long long)moving->unfit, (long long)row, (long long)last,
+            hdf5_dtype_name(of->block.dtype));
     if (widens(of))
         widen(of->block.dtype, moving->panels.lines, lines->m * lines->n);
     return ALCH_OK;

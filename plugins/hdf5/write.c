@@ -101,22 +101,30 @@ hdf5_put(hdf5_file_t *file, const alch_dmatrix_t *matrix, const char *dataset, i
     return hdf5_transfer(&transfer);
 }
 
-/* Rank 0: whether a data set may be put into a file that is there. */
+/* Rank 0: whether a data set may be put into a file that is there. Groups are not replaced: they hold others. */
 static int
 check_place(const hdf5_file_t *file, const char *dataset, bool overwrite, int64_t bytes)
 {
     alch_call_t *call = file->call;
+    char blocked[HDF5_NAME_MAX];
+    hdf5_found_t found;
     hid_t id;
-    int there, code = hdf5_file_room(file, bytes);
+    int code = hdf5_file_room(file, bytes);
 
     if (code || (code = hdf5_open_alone(file, false, &id)))
         return code;
-    there = hdf5_exists(id, dataset);
-    if (there < 0)
+    found = hdf5_look(id, dataset, blocked);
+    if (found == HDF5_BAD)
         code = hdf5_fail(call, ALCH_EINVAL, "'%s' cannot be a data set of file '%s'", dataset, file->asked);
-    else if (there && !overwrite)
-        code = call->host->fail(call, ALCH_ESTATE, "file '%s' has a data set '%s' already: overwrite=true replaces it",
-                                file->asked, dataset);
+    else if (found == HDF5_BLOCKED)
+        code = call->host->fail(call, ALCH_EINVAL, "'%s' cannot be a data set of file '%s': '%s' is no group", dataset,
+                                file->asked, blocked);
+    else if (found == HDF5_GROUP || found == HDF5_TYPE)
+        code = call->host->fail(call, ALCH_ESTATE, "'%s' of file '%s' is no data set: it is not replaced", dataset,
+                                file->asked);
+    else if (found != HDF5_MISSING && !overwrite)
+        code = call->host->fail(call, ALCH_ESTATE, "file '%s' has a %s '%s' already: overwrite=true replaces it",
+                                file->asked, found == HDF5_DATASET ? "data set" : "link", dataset);
     H5Fclose(id);
     return code;
 }
@@ -146,6 +154,7 @@ static int
 end_adding(hdf5_file_t *file, const char *dataset)
 {
     alch_call_t *call = file->call;
+    char blocked[HDF5_NAME_MAX];
     hid_t id, link;
     herr_t bad = 0;
     int code = hdf5_open_alone(file, true, &id);
@@ -155,7 +164,7 @@ end_adding(hdf5_file_t *file, const char *dataset)
     link = H5Pcreate(H5P_LINK_CREATE);
     H5Pset_create_intermediate_group(link, 1);
     H5Pset_char_encoding(link, H5T_CSET_UTF8);
-    if (hdf5_exists(id, dataset) > 0)
+    if (hdf5_look(id, dataset, blocked) != HDF5_MISSING)
         bad = H5Ldelete(id, dataset, H5P_DEFAULT);
     if (bad >= 0)
         bad = H5Lmove(id, UNFINISHED, id, dataset, link, H5P_DEFAULT);
@@ -258,8 +267,8 @@ hdf5_write(alch_call_t *call)
     if (strcmp(mode, "a") && strcmp(mode, "w") && strcmp(mode, "x"))
         return host->fail(call, ALCH_EINVAL, "mode '%.20s': a (add), x (new file) or w (replace the file) expected",
                           mode);
-    if (!dataset[strspn(dataset, "/")])
-        return host->fail(call, ALCH_EINVAL, "'%s' is not the name of a data set", dataset);
+    if ((code = hdf5_check_name(call, dataset)))
+        return code;
     hdf5_file_init(&file, call, host->arg_string(call, "file"));
     code = write_matrix(&file, host->arg_matrix(call, "A"), dataset, host->arg_bool(call, "overwrite"));
     hdf5_file_close(&file);

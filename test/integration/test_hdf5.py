@@ -144,6 +144,8 @@ def test_many_panels(als, data):
             with h5py.File(data / "panels-out.h5") as file:
                 assert np.array_equal(file[name][()], a)
             A.free()
+    twice = als.load_from_hdf5("panels.h5", "wide", rows=slice(1, 3), layout="MC_MR", copies=2)
+    assert np.array_equal(np.asarray(twice), np.hstack(2 * [wide[1:3]]))
 
 
 def test_how_data_sets_are_stored(als, data):
@@ -160,24 +162,68 @@ def test_how_data_sets_are_stored(als, data):
     assert np.array_equal(np.asarray(column), a[10:20, :1])
 
 
+@pytest.mark.parametrize("name", ["a", "link", "hard", "g//a", "/g/a", "a/"])
+def test_ranges_of_what_has_several_names(als, data, name):
+    a = entries((30, 10))
+    with h5py.File(data / "names.h5", "w") as file:
+        file["a"] = file["g/a"] = a
+        file["link"], file["hard"] = h5py.SoftLink("/g/a"), file["a"]
+    part = als.load_from_hdf5("names.h5", name, rows=slice(10, 20), columns=slice(1, None, 3))
+    assert np.array_equal(np.asarray(part), a[10:20, 1::3])
+
+
 def test_ranges(als, data):
     a = entries((20, 10))
     put(data, "ranges.h5", a=a)
+    for rows in (slice(-5, None), slice(None, -18), slice(15, 100), slice(9, 3), slice(1, None, 7), slice(-100, 3),
+                 slice(10**30, None), slice(np.int64(2), np.int32(4)), slice(None), slice(0, 20, 2**62)):
+        part = als.load_from_hdf5("ranges.h5", "a", rows=rows, columns=slice(2))
+        assert np.array_equal(np.asarray(part), a[rows, :2]), rows
     library = als.load_library("hdf5")
-    assert np.array_equal(np.asarray(als.load_from_hdf5("ranges.h5", "a", rows=slice(-5, None), columns=slice(2))),
-                          a[-5:, :2])
-    assert als.load_from_hdf5("ranges.h5", "a", rows=slice(9, 3)).shape == (0, 10)
-    for rows in ([0, 21], [-1, 3], [5, 4], [0, 5, 0]):
-        with pytest.raises(alchemist.RangeError, match="20 x 10"):
-            library.read("ranges.h5", "a", rows=rows)
-    with pytest.raises(alchemist.InvalidError, match="columns"):
+    assert library.read("ranges.h5", "a", rows=[-3, -1]).shape == (2, 10)
+    for step in (0, -1):
+        with pytest.raises(alchemist.RangeError, match=f"'a' of file 'ranges.h5': the step is {step}"):
+            als.load_from_hdf5("ranges.h5", "a", rows=slice(5, 1, step))
+    with pytest.raises(alchemist.InvalidError, match="columns: .* not 1 numbers"):
         library.read("ranges.h5", "a", columns=[1])
-    with pytest.raises(alchemist.InvalidError, match="copies"):
-        library.read("ranges.h5", "a", copies=0)
-    with pytest.raises(ValueError, match="positive"):
-        als.load_from_hdf5("ranges.h5", "a", rows=slice(5, 1, -1))
+    for rows in (5, [1, 2], (0, 5), Ellipsis):
+        with pytest.raises(TypeError, match="rows: a slice expected"):
+            als.load_from_hdf5("ranges.h5", "a", rows=rows)
+    for rows in (slice(1.5, 2), slice("a")):
+        with pytest.raises(TypeError, match="integer"):
+            als.load_from_hdf5("ranges.h5", "a", rows=rows)
+
+
+def test_arguments(als, data):
+    put(data, "arguments.h5", a=entries((3, 3)))
+    for copies in (0, -1, 1000001, 2**62):
+        with pytest.raises(alchemist.InvalidError, match=f"copies: {copies}, 1 to 1000000 expected"):
+            als.load_from_hdf5("arguments.h5", "a", copies=copies)
     with pytest.raises(alchemist.InvalidError, match="VC_STAR"):
-        als.load_from_hdf5("ranges.h5", "a", layout=None, dtype=None) and library.read("ranges.h5", "a", layout="XY")
+        als.load_from_hdf5("arguments.h5", "a", layout="XY")
+    with pytest.raises(alchemist.InvalidError, match="'float16': float64"):
+        als.load_from_hdf5("arguments.h5", "a", dtype="float16")
+    for file in (None, 5):
+        with pytest.raises(TypeError, match="PathLike"):
+            als.load_from_hdf5(file, "a")
+    assert als.load_from_hdf5(data / "arguments.h5", "a").shape == (3, 3)
+
+
+CHUNKS = [(7, 9), (64, 67), (1, 67), (131, 5), (100, 100), (200, 200)]
+
+
+@pytest.mark.parametrize("chunks", CHUNKS, ids=str)
+def test_chunks(als, data, chunks):
+    """Strips begin with chunks, wherever the rows begin that are asked for."""
+    a = entries((701, 67))
+    with h5py.File(data / "chunks.h5", "w") as file:
+        file.create_dataset("a", data=a, chunks=chunks, maxshape=(None, None), compression="gzip")
+    for rows, columns in ((slice(None), slice(None)), (slice(5, 699), slice(3, 66)), (slice(64, 640), slice(None)),
+                          (slice(100, 103), slice(9, 18)), (slice(3, None, 5), slice(1, None, 2)), (slice(0, None, 300), slice(1))):
+        for layout in (None, "STAR_VR"):
+            part = als.load_from_hdf5("chunks.h5", "a", rows=rows, columns=columns, layout=layout, copies=2)
+            assert np.array_equal(np.asarray(part), np.hstack(2 * [a[rows, columns]])), (rows, columns, layout)
+            part.free()
 
 
 def test_lists(als, data):
@@ -202,14 +248,33 @@ def test_nothing_is_overwritten_unasked(als, data):
     als.save_to_hdf5(B, "mine.h5", "a", overwrite=True)
     with h5py.File(data / "mine.h5") as file:
         assert sorted(file) == ["a", "b"] and np.array_equal(file["a"][()], b) and np.array_equal(file["b"][()], b)
-    als.load_library("hdf5").delete("mine.h5", "a")
-    with pytest.raises(alchemist.NotFoundError, match="holds b"):
+    als.save_to_hdf5(A, "mine.h5", "group/c")
+    with h5py.File(data / "mine.h5", "a") as file:
+        file["nowhere"] = h5py.SoftLink("/not/there")
+    for overwrite in (False, True):
+        with pytest.raises(alchemist.StateError, match="'group' of file 'mine.h5' is no data set"):
+            als.save_to_hdf5(A, "mine.h5", "group", overwrite=overwrite)
+        with pytest.raises(alchemist.InvalidError, match="'b/x' .* 'b' is no group"):
+            als.save_to_hdf5(A, "mine.h5", "b/x", overwrite=overwrite)
+    with pytest.raises(alchemist.StateError, match="a link 'nowhere' already"):
+        als.save_to_hdf5(A, "mine.h5", "nowhere")
+    als.save_to_hdf5(B, "mine.h5", "nowhere", overwrite=True)
+    assert np.array_equal(np.asarray(als.load_from_hdf5("mine.h5", "group/c")), a), "what the group holds is still there"
+    for name in ("group", "nowhere", "a"):
+        als.load_library("hdf5").delete("mine.h5", name)
+    with pytest.raises(alchemist.NotFoundError, match="holds b$"):
         als.load_library("hdf5").delete("mine.h5", "a")
     als.save_to_hdf5(A, "mine.h5", "only", mode="w")
     with h5py.File(data / "mine.h5") as file:
         assert list(file) == ["only"]
-    with pytest.raises(alchemist.InvalidError, match="mode"):
+    with pytest.raises(alchemist.InvalidError, match="mode 'r'"):
         als.save_to_hdf5(A, "mine.h5", "x", mode="r")
+    for name, text in (("", "not the name"), ("/", "not the name"), ("..", "no groups"), ("g/./x", "no groups"),
+                       ("x" * 1024, "1024 bytes, the limit is 1023")):
+        with pytest.raises(alchemist.InvalidError, match=text):
+            als.save_to_hdf5(A, "mine.h5", name)
+        with pytest.raises(alchemist.InvalidError, match=text):
+            als.load_library("hdf5").delete("mine.h5", name)
     assert not [name for name in os.listdir(data) if "alchemist-" in name]
 
 
@@ -249,8 +314,14 @@ def test_save_refuses(als, data):
         als.load_library("hdf5").save([A, A], ["x", "x"], ["", ""], "kept.h5", True)
     assert (data / "kept.h5").read_bytes() == before
     half.free()
+    for matrices, error, text in (([], ValueError, "nothing to save"), ({"a/b": A}, ValueError, "a/b"),
+                                  ({"": A}, ValueError, "names: ''"), ([np.ones(3)], TypeError, "send_matrix")):
+        with pytest.raises(error, match=text):
+            als.save("kept.h5", matrices, overwrite=True)
+    assert (data / "kept.h5").read_bytes() == before
     same = als.save("same.h5", {"one": A, "two": A})
     assert list(same) == ["one", "two"]
+    assert list(als.save("one.h5", A)) == ["done"]
     put(data, "plain.h5", a=entries((3, 3)))
     with pytest.raises(alchemist.NotFoundError, match="load_from_hdf5"):
         als.restore("plain.h5")

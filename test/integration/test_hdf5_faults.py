@@ -1,9 +1,11 @@
 """HDF5 files that are missing, damaged, forbidden or full, and what dies while it writes them."""
 
+import contextlib
 import fcntl
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -50,6 +52,10 @@ def test_files_that_are_none(als, data, daemon):
     put(data, "refers.h5", a=np.ones(3))
     with h5py.File(data / "refers.h5", "a") as file:
         file.create_dataset("r", (1,), h5py.ref_dtype)
+        file.create_dataset("colour", data=[0, 1], dtype=h5py.enum_dtype({"RED": 0, "BLUE": 1}))
+        file["pair"] = np.zeros(3, [("x", "f8"), ("y", "i4")])
+        file["group/a"] = np.ones(3)
+        file["dangling"], file["circle"] = h5py.SoftLink("/nowhere"), h5py.SoftLink("/circle")
     (data / "text.h5").write_text("this is no HDF5 file\n" * 100)
     (data / "empty.h5").write_bytes(b"")
     whole = (data / "good.h5").read_bytes()
@@ -65,10 +71,19 @@ def test_files_that_are_none(als, data, daemon):
     refused(als, alchemist.InvalidError, "no regular file", "pipe")
     refused(als, alchemist.NotFoundError, "no data set 'x'; it holds a, b, e, s", "good.h5", "x")
     refused(als, alchemist.NotFoundError, "no data set 'a/b/c'", "good.h5", "a/b/c")
-    refused(als, alchemist.InvalidError, "'b' of file 'good.h5' has 3 dimensions", "good.h5", "b")
+    refused(als, alchemist.InvalidError, r"'b' of file 'good.h5' has shape \(2,2,2\), 3 dimensions", "good.h5", "b")
     refused(als, alchemist.InvalidError, "0 dimensions", "good.h5", "e")
     refused(als, alchemist.WrongTypeError, "'s' of file 'good.h5' .* string", "good.h5", "s")
-    refused(als, alchemist.WrongTypeError, "reference", "refers.h5", "r")
+    for name, kind in (("r", "reference"), ("colour", "enumeration"), ("pair", "compound")):
+        refused(als, alchemist.WrongTypeError, f"'{name}' of file 'refers.h5' .* {kind}: no numbers", "refers.h5", name)
+    refused(als, alchemist.InvalidError, "'group' of file 'refers.h5' is no data set.*group/a", "refers.h5", "group")
+    for name in ("dangling", "circle"):
+        refused(als, alchemist.NotFoundError, f"'{name}', only a link that cannot be followed", "refers.h5", name)
+    for name in ("", "/", ".."):
+        refused(als, alchemist.InvalidError, "is not the name of a data set", "refers.h5", name)
+    refused(als, alchemist.NotFoundError, "'good.h5/': a part of its path is no directory", "good.h5/")
+    with pytest.raises(alchemist.InvalidError, match="'text.h5' is no HDF5 file"):
+        als.restore("text.h5")
     assert als.load_from_hdf5("good.h5", "a").shape == (300, 300), "the group lives on"
     assert "HDF5-DIAG" not in daemon.log(), "HDF5 prints nothing itself"
 
@@ -104,10 +119,49 @@ def test_other_files_through_a_file(als, data, tmp_path):
         layout = h5py.VirtualLayout((4, 4), "f8")
         layout[:] = h5py.VirtualSource(str(tmp_path / "outside.h5"), "a", shape=(4, 4))
         file.create_virtual_dataset("virtual", layout)
-    with pytest.raises(alchemist.AlchemistError, match="'link'"):
-        als.load_from_hdf5("points.h5", "link")
+    refused(als, alchemist.NotFoundError, "'link', only a link that cannot be followed", "points.h5", "link")
     for name in ("raw", "virtual"):
         refused(als, alchemist.NotPermittedError, "lie in other files", "points.h5", name)
+
+
+def test_damaged_entries(als, data):
+    """One chunk's bytes are others than were written; the chunks around it are read."""
+    a = np.random.default_rng(0).standard_normal((300, 50))
+    with h5py.File(data / "damaged.h5", "w") as file:
+        file.create_dataset("gzip", data=a, chunks=(100, 50), compression="gzip")
+        file.create_dataset("sum", data=a, chunks=(100, 50), fletcher32=True)
+        places = {name: file[name].id.get_chunk_info(1).byte_offset for name in file}
+    with open(data / "damaged.h5", "r+b") as file:
+        for place in places.values():
+            file.seek(place + 100)
+            file.write(b"not what it was")
+    refused(als, alchemist.SystemCallError, "of data set 'gzip' of file 'damaged.h5' .*inflate", "damaged.h5", "gzip")
+    refused(als, alchemist.SystemCallError, "of data set 'sum' of file 'damaged.h5' .*Fletcher32", "damaged.h5", "sum")
+    part = als.load_from_hdf5("damaged.h5", "gzip", rows=slice(0, 100))
+    assert np.array_equal(np.asarray(part), a[:100])
+
+
+def test_links_that_change_meanwhile(als, data, tmp_path):
+    """Somebody swaps a directory for a link that leads out, again and again: nothing outside is read or written."""
+    put(tmp_path, "x.h5", secret=np.full((2, 2), 42.0))
+    (data / "swap").mkdir()
+    put(data, "swap/x.h5", a=np.ones((2, 2)))
+    (data / "link").symlink_to(tmp_path)
+    script = ("import ctypes, sys\nswap = ctypes.CDLL(None).renameat2\n"
+              "while True: swap(-100, sys.argv[1].encode(), -100, sys.argv[2].encode(), 2)")
+    A, before = als.send_matrix(np.ones((2, 2))), (tmp_path / "x.h5").read_bytes()
+    swapper = subprocess.Popen([sys.executable, "-c", script, data / "swap", data / "link"])
+    try:
+        for _ in range(60):
+            for use in (lambda: als.load_from_hdf5("swap/x.h5", "secret"), lambda: als.save("swap/y.h5", [A], overwrite=True)):
+                try:
+                    assert not isinstance(use(), alchemist.MatrixHandle), "the other file was read"
+                except alchemist.AlchemistError as error:
+                    assert "swap/" in str(error), error
+    finally:
+        swapper.kill()
+        swapper.wait()
+    assert os.listdir(tmp_path) == ["x.h5"] and (tmp_path / "x.h5").read_bytes() == before
 
 
 def test_no_directory_is_allowed(own_daemon):
@@ -157,7 +211,7 @@ def test_file_system_fills_up_meanwhile(own_daemon, tmp_path, add):
         size = (tmp_path / "kept.h5").stat().st_size
         while not stop and (tmp_path / "kept.h5").stat().st_size == size and len(os.listdir(tmp_path)) < 2:
             pass
-        with open(tmp_path / "filler", "wb") as file:
+        with open(tmp_path / "filler", "wb") as file, contextlib.suppress(OSError):
             os.posix_fallocate(file.fileno(), 0, 100_000_000)
 
     try:
@@ -233,38 +287,52 @@ def big(als):
     return als.send_matrix(np.ones((3000, 3000)), name="big")
 
 
+def kill_while_saving(daemon, data, handle_of, delay):
+    """Save over old.h5, kill a worker after `delay` s. Returns whether the new file had taken the old one's place."""
+    with daemon.connect(workers=2) as als:
+        handle = handle_of(als)
+        pids = [w.pid for w in als.workers]
+        task = als.load_library("hdf5").save.submit([handle], ["big"], ["big"], "old.h5", True)
+        time.sleep(delay)
+        os.kill(pids[1], signal.SIGKILL)
+        wait_for(lambda: not any(alive(p) for p in pids), 20, "the end of the group")
+        with contextlib.suppress(alchemist.GroupLostError):
+            task.result(20)
+        with h5py.File(data / "old.h5") as file:
+            assert list(file) in (["old"], ["big"])
+            if "big" in file:
+                assert np.array_equal(file["big"][()], np.ones((3000, 3000)))
+            new = "big" in file
+    wait_for(daemon.idle, 20, "all slots idle")
+    return new
+
+
 def test_killed_while_saving(daemon, data):
     """Whenever a worker dies, the file is the old one or the new one, and nothing is left of the attempt in the end."""
-    with daemon.connect(workers=2) as als:
-        als.save("old.h5", [als.send_matrix(np.zeros((10, 10)), name="old")])
-    for delay in (0.005, 0.02, 0.06):
+    def save_old():
         with daemon.connect(workers=2) as als:
-            handle = big(als)
-            als.load_library("hdf5")
-            pids = [w.pid for w in als.workers]
-            task = als.libraries["hdf5"].save.submit([handle], ["big"], ["big"], "old.h5", True)
-            time.sleep(delay)
-            os.kill(pids[1], signal.SIGKILL)
-            wait_for(lambda: not any(alive(p) for p in pids), 20, "the end of the group")
-            with h5py.File(data / "old.h5") as file:
-                assert list(file) in (["old"], ["big"])
-                if "big" in file:
-                    assert np.array_equal(file["big"][()], np.ones((3000, 3000)))
-            del task
+            als.save("old.h5", [als.send_matrix(np.zeros((10, 10)), name="old")], overwrite=True)
         wait_for(daemon.idle, 20, "all slots idle")
-    for name in os.listdir(data):
-        if name.startswith(".old.h5.alchemist-"):
-            os.utime(data / name, (1, 1))
+
+    save_old()
+    # Sooner and sooner, until a kill has come before the end.
+    for delay in (0.08, 0.04, 0.02, 0.01, 0.005, 0):
+        if not kill_while_saving(daemon, data, big, delay):
+            break
+        save_old()
+    else:
+        pytest.fail("no worker was killed before the file was complete")
+    left = [name for name in os.listdir(data) if name.startswith(".old.h5.alchemist-")]
     (data / ".old.h5.alchemist-zzzzzz").write_text("left behind")
-    os.utime(data / ".old.h5.alchemist-zzzzzz", (1, 1))
-    with daemon.connect(workers=2) as als:
-        als.save("old.h5", [als.send_matrix(np.zeros((10, 10)), name="old")], overwrite=True)
-    assert not [name for name in os.listdir(data) if name.startswith(".old.h5")]
+    (data / ".old.h5.alchemist-fresh0").write_text("somebody may be about to lock it")
+    for name in (*left, ".old.h5.alchemist-zzzzzz"):
+        os.utime(data / name, (1, 1))
+    save_old()
+    assert [name for name in os.listdir(data) if name.startswith(".old.h5")] == [".old.h5.alchemist-fresh0"]
 
 
 def test_cancel(als, data):
     put(data, "keep.h5", a=np.ones((3, 3)))
-    before = (data / "keep.h5").read_bytes()
     handle = big(als)
     library = als.load_library("hdf5")
     for submit in (lambda: library.save.submit([handle], ["big"], ["big"], "keep.h5", True),
@@ -282,11 +350,10 @@ def test_cancel(als, data):
                 with h5py.File(data / "keep.h5") as file:
                     assert list(file) == ["a"] and np.array_equal(file["a"][()], np.ones((3, 3)))
         assert "canceled" in ended
-    assert before and not [name for name in os.listdir(data) if name.startswith(".keep.h5")]
+    assert not [name for name in os.listdir(data) if name.startswith(".keep.h5")]
     assert np.array_equal(np.asarray(als.load_from_hdf5("keep.h5", "a")), np.ones((3, 3))), "the session goes on"
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not os.path.exists("/usr/bin/chattr"), reason="root may write anywhere")
 def test_directory_without_permission(own_daemon, tmp_path):
     (tmp_path / "sub").mkdir()
     mounted = os.geteuid() == 0

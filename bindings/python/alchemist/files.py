@@ -2,16 +2,20 @@
 
 import collections
 import json
+import operator
+import os
 
 import numpy as np
 
 from .errors import NotFoundError
 from .layout import Layout, block_cyclic
+from .matrix import MatrixHandle
 
 DataSet = collections.namedtuple("DataSet", "shape dtype attributes")
 DataSet.__doc__ = """What an HDF5 file says of a data set: its shape, its type as NumPy calls it, its attributes."""
 
-_NAME, _LAYOUT, _WORKERS = "alchemist_name", "alchemist_layout", "alchemist_workers"
+_END = 2**63 - 1  # whatever lies beyond the last one is cut off
+_LAYOUT, _WORKERS = "alchemist_layout", "alchemist_workers"
 
 
 class Files:
@@ -32,12 +36,9 @@ class Files:
             layout: a name, a Layout, or None for the default.
             copies: put the columns side by side so many times, for studies of scaling.
         """
-        library = self._hdf5()
-        if rows is not None or columns is not None:
-            shape = self._shape(file, dataset)
-            rows, columns = _range(rows, shape[0], "rows"), _range(columns, shape[1], "columns")
-        return library.read(str(file), dataset, rows or [], columns or [], "" if dtype is None else np.dtype(dtype).name,
-                            "" if layout is None else str(layout), int(copies))
+        return self._hdf5().read(os.fsdecode(file), dataset, _range(rows, "rows"), _range(columns, "columns"),
+                                 "" if dtype is None else np.dtype(dtype).name, "" if layout is None else str(layout),
+                                 operator.index(copies))
 
     def save_to_hdf5(self, matrix, file, dataset, mode="a", overwrite=False):
         """Write a matrix as a data set, all workers at once, as h5py would.
@@ -47,11 +48,11 @@ class Files:
                 "w" makes a new file in the place of one that may exist.
             overwrite: with mode "a": replace a data set of this name, which is an error otherwise.
         """
-        self._hdf5().write(matrix, str(file), dataset, mode, overwrite)
+        self._hdf5().write(matrix, os.fsdecode(file), dataset, mode, overwrite)
 
     def list_hdf5(self, file):
         """What an HDF5 file holds: a dict of DataSet by name."""
-        found = self._hdf5().list(str(file))
+        found = self._hdf5().list(os.fsdecode(file))
         return {name: DataSet(tuple(int(x) for x in shape.split(",") if x), dtype, json.loads(attributes))
                 for name, dtype, shape, attributes in zip(*found)}
 
@@ -61,14 +62,15 @@ class Files:
         The file appears when it is complete; until then, and if saving fails, one that was there stays as it was.
 
         Args:
-            matrices: handles; or a dict of them by the names of their data sets; None: all of the session.
+            matrices: handles, or one; or a dict of them by the names of their data sets; None: all of the session.
             overwrite: replace a file that exists, which is an error otherwise.
 
         Returns a dict of the handles by the names of their data sets.
         """
-        handles = self.list_matrices() if matrices is None else matrices
-        named = dict(handles) if isinstance(handles, dict) else _names(handles)
-        self._hdf5().save(list(named.values()), list(named), [h.name for h in named.values()], str(file), overwrite)
+        named = _named(self.list_matrices() if matrices is None else matrices)
+        if not named:
+            raise ValueError("nothing to save: " + ("the session has no matrices" if matrices is None else "no matrices given"))
+        self._hdf5().save(list(named.values()), list(named), [h.name for h in named.values()], os.fsdecode(file), overwrite)
         return named
 
     def restore(self, file):
@@ -92,12 +94,6 @@ class Files:
     def _hdf5(self):
         return self.libraries.get("hdf5") or self.load_library("hdf5")
 
-    def _shape(self, file, dataset):
-        listed = self.list_hdf5(file)
-        # What is missing or no matrix is refused by the library, with the reason.
-        shape = listed[dataset.strip("/")].shape if dataset.strip("/") in listed else ()
-        return (shape + (1, 1))[:2] if shape else (0, 0)
-
     def _fitting(self, attributes):
         layout = Layout(attributes[_LAYOUT])
         if layout.name == "BLOCK_CYCLIC" and attributes.get(_WORKERS) != str(len(self.workers)):
@@ -105,21 +101,27 @@ class Files:
         return layout
 
 
-def _range(part, size, what):
-    """A slice as the library takes it: first, end, step."""
+def _range(part, what):
+    """A slice as the library takes it: first, end, step. Only the library knows how many there are."""
     if part is None:
         return []
     if not isinstance(part, slice):
-        raise TypeError(f"{what}: a slice expected, not {part!r}")
-    first, end, step = part.indices(size)
-    if step < 0:
-        raise ValueError(f"{what}: steps are positive, not {step}")
-    return [first, max(first, end), step]
+        raise TypeError(f"{what}: a slice expected, slice(100, 200) for example, not {part!r}")
+    numbers = (default if x is None else operator.index(x)
+               for x, default in ((part.start, 0), (part.stop, _END), (part.step, 1)))
+    return [max(-_END, min(x, _END)) for x in numbers]
 
 
-def _names(handles):
-    """Names of data sets for matrices: their own, if they have one that nobody else has."""
-    named = {}
+def _named(matrices):
+    """Matrices by the names of their data sets: their own, if they have one that nobody else has."""
+    handles = [matrices] if isinstance(matrices, MatrixHandle) else matrices
+    named = dict(handles) if isinstance(handles, dict) else {}
+    handles = list(named.values() if named else handles)
+    for h in handles:
+        if not isinstance(h, MatrixHandle):
+            raise TypeError(f"a matrix handle expected, not {type(h).__name__}: send_matrix() makes one")
+    if named:
+        return named
     for h in handles:
         name = h.name.replace("/", "_") or f"matrix_{h.id}"
         named[name if name not in named and name not in (".", "..") else f"{name}_{h.id}"] = h
