@@ -14,7 +14,7 @@ import time
 import pytest
 
 import alchemist
-from harness import DAEMON, Daemon, PATIENCE, TOP, alive, shared_memory, wait_for
+from harness import DAEMON, PATIENCE, TOP, alive, shared_memory, wait_for
 
 
 def run(*arguments, timeout=30, **environment):

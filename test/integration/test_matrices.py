@@ -98,7 +98,7 @@ def test_a_rectangle_outside_is_refused(als):
 def test_reading_what_was_never_written(als):
     handle = als.create_matrix((50, 40))
     handle.write(sample((50, 30)))
-    with pytest.raises(alchemist.IncompleteError, match=f"matrix {handle.id}"):
+    with pytest.raises(alchemist.IncompleteError, match=rf"matrix {handle.id} .*not written, first rows? "):
         np.asarray(handle)
     assert handle[:, :30].shape == (50, 30)
     handle.write(sample((50, 10)), 0, 30)

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import socket
 import struct
 import subprocess
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 import alchemist
-from harness import Daemon, PATIENCE, alive, wait_for
+from harness import alive, wait_for
 
 
 def test_wrong_token(daemon):

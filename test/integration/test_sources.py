@@ -460,37 +460,6 @@ def test_what_a_killed_client_left_is_completed_by_another(daemon):
         assert np.array_equal(np.asarray(handle), a)
 
 
-def test_two_writers_of_one_rectangle(daemon):
-    with daemon.connect(workers=3) as als:
-        handle = als.create_matrix((600, 500), layout="VC_STAR")
-        failures = []
-
-        def write(value):
-            try:
-                with alchemist.attach(als.ticket, message_bytes=1 << 16) as mine:
-                    matrix = mine.matrix(handle.id)
-                    for _ in range(5):
-                        matrix.write(np.full((600, 500), value))
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=write, args=(float(k + 1),)) for k in range(3)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join(60)
-        assert not failures and handle.complete
-        assert set(np.unique(np.asarray(handle))) <= {1.0, 2.0, 3.0}
-
-
-def test_reading_what_was_never_written(als):
-    handle = als.create_matrix((10, 4))
-    handle.write(np.ones((5, 4)))
-    assert handle[:5].sum() == 20
-    with pytest.raises(alchemist.AlchemistError, match="not written, first rows? "):
-        handle[4:6]
-
-
 # -- buffers, order and progress --
 
 
