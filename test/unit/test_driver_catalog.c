@@ -81,24 +81,22 @@ START_TEST(readers_keep_it)
 {
     uint64_t ids[] = {1, 1, 99};
     alchi_matrix_t *matrix = live(1);
-    Alchw__Matrix message;
-    Alchw__Layout layout;
+    alchi_described_t described;
     alch_error_t error;
-    char busy[128];
 
     unit_code(alchi_catalog_may_free(matrix, &error), ALCH_OK);
     alchi_catalog_lock(&catalog, ids, 3, "task 7 (L.f)");
     unit_code(alchi_catalog_may_free(matrix, &error), ALCH_EBUSY);
     ck_assert_str_eq(error.text, "matrix 1 (3 x 4, float64) is read by task 7 (L.f)");
-    alchi_catalog_describe(matrix, &message, &layout, busy);
-    ck_assert_str_eq(message.busy, "read by task 7 (L.f)");
+    alchi_catalog_describe(matrix, &described);
+    ck_assert_str_eq(described.message.busy, "read by task 7 (L.f)");
     alchi_catalog_unlock(&catalog, ids, 1);
     unit_code(alchi_catalog_may_free(matrix, &error), ALCH_EBUSY);
     alchi_catalog_unlock(&catalog, ids, 1);
     alchi_catalog_unlock(&catalog, ids, 1);
     unit_code(alchi_catalog_may_free(matrix, &error), ALCH_OK);
-    alchi_catalog_describe(matrix, &message, &layout, busy);
-    ck_assert_str_eq(message.busy, "");
+    alchi_catalog_describe(matrix, &described);
+    ck_assert_str_eq(described.message.busy, "");
 }
 END_TEST
 
