@@ -1,6 +1,6 @@
 """Functions of the library linalg beside the bare ScaLAPACK routine on the same workers, in interleaved pairs.
 
-usage: bench_linalg.py [ignored] PAIRS [blocks]
+usage: bench_linalg.py [ignored] PAIRS [blocks | ROW ...]
 
 What a function costs is the time of the call as its user sees it, with all that Alchemist does; what the routine
 costs is its own time on matrices and workspace that are there already. Two workers, matrices already on them.
@@ -23,8 +23,10 @@ ROWS = [
     ("cholesky", lambda la, A: [la.cholesky(A)], "potrf", 2000, 1),
     ("cholesky_4000", lambda la, A: [la.cholesky(A)], "potrf", 4000, 2),
     ("qr", lambda la, A: list(la.qr(A)), "geqrf", 2000, 1),
-    ("eigh", lambda la, A: list(la.eigh(A)), "syevd", 1000, 2),
-    ("svd", lambda la, A: list(la.svd(A)), "gesvd", 800, 3),
+    ("eigh", lambda la, A: list(la.eigh(A)), "syevd", 1000, 1),
+    ("eigh_2000", lambda la, A: list(la.eigh(A)), "syevd", 2000, 1),
+    ("svd", lambda la, A: list(la.svd(A)), "gesvd", 800, 1),
+    ("svd_2000", lambda la, A: list(la.svd(A)), "gesvd", 2000, 3),
 ]
 
 
@@ -86,7 +88,7 @@ def main():
         if "blocks" in sys.argv:
             return blocks(als, bare, pairs)
         print(f"# linalg on 2 workers beside the bare routine; {pairs} pairs, fewer of those that take long")
-        for name, call, routine, n, share in ROWS:
+        for name, call, routine, n, share in (row for row in ROWS if row[0] in (sys.argv[3:] or row)):
             compare(als, la, bare, name, call, routine, n, max(5, pairs // share))
 
 
