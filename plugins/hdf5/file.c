@@ -33,7 +33,7 @@ system_code(int error)
     return error == EACCES || error == EPERM || error == EROFS ? ALCH_EPERM : ALCH_ESYSTEM;
 }
 
-/* A missing one is no error when it may be made. */
+/* A missing one is no error when it may be made. What is written rank 0 opens alone, until it is there. */
 static int
 open_file(hdf5_file_t *file, bool for_writing)
 {
@@ -41,7 +41,7 @@ open_file(hdf5_file_t *file, bool for_writing)
     struct stat status;
     int code = call->host->data_file(call, file->asked, for_writing, &file->dir, file->name);
 
-    if (code)
+    if (code || (for_writing && call->rank != 0))
         return code;
     /* What became a pipe meanwhile shall not make a rank wait. */
     file->fd =
@@ -69,20 +69,26 @@ take_lock(const hdf5_file_t *file, bool exclusive)
     return ALCH_OK;
 }
 
-/* On other hosts the same path may mean another file. */
+/* On other hosts the same path may mean another file; and somebody may replace it while the ranks open it. */
 static int
 check_same(const hdf5_file_t *file)
 {
-    struct stat mine = {0};
-    bool there = file->fd >= 0 && fstat(file->fd, &mine) == 0;
-    int64_t facts[2] = {(int64_t)mine.st_ino, there};
+    alch_call_t *call = file->call;
+    struct stat dir = {0}, status = {0};
+    int64_t facts[2];
 
-    MPI_Bcast(facts, 2, MPI_INT64_T, 0, file->call->comm);
-    if (there != (facts[1] != 0) || (there && facts[0] != (int64_t)mine.st_ino))
-        return file->call->host->fail(file->call, ALCH_ENOENT,
-                                      "file '%s' is not the same on all workers' hosts: it must be on a shared file "
-                                      "system",
-                                      file->asked);
+    (void)!fstat(file->dir, &dir);
+    if (file->fd >= 0)
+        (void)!fstat(file->fd, &status);
+    facts[0] = (int64_t)dir.st_ino;
+    facts[1] = (int64_t)status.st_ino;
+    MPI_Bcast(facts, 2, MPI_INT64_T, 0, call->comm);
+    if (facts[0] != (int64_t)dir.st_ino)
+        return call->host->fail(call, ALCH_ENOENT,
+                                "file '%s' is not the same on all workers' hosts: it must be on a shared file system",
+                                file->asked);
+    if (file->fd >= 0 && facts[1] != (int64_t)status.st_ino)
+        return call->host->fail(call, ALCH_EBUSY, "file '%s' is being replaced by somebody else", file->asked);
     return ALCH_OK;
 }
 
@@ -127,7 +133,7 @@ hdf5_file_claim(hdf5_file_t *file, bool *there_p)
     int code = find(file, true);
 
     *there_p = file->fd >= 0;
-    return code;
+    return code ? code : hdf5_share(file->call, ALCH_OK, there_p, sizeof(*there_p));
 }
 
 /* For HDF5, which knows files by their paths. */
@@ -272,15 +278,15 @@ hdf5_file_settle(hdf5_file_t *file)
 
     if (code)
         return code;
-    if (file->made[0] && call->rank != 0) {
-        if (file->fd >= 0)
-            close(file->fd);
-        file->fd = openat(file->dir, file->made, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (call->rank != 0) {
+        file->fd = openat(file->dir, file->made[0] ? file->made : file->name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
         if (file->fd < 0)
             code = call->host->fail(call, system_code(errno), "file '%s' cannot be opened: %s", file->asked,
                                     strerror(errno));
     }
-    return call->host->agree(call, code, NULL);
+    if ((code = call->host->agree(call, code, NULL)))
+        return code;
+    return call->host->agree(call, check_same(file), NULL);
 }
 
 int
