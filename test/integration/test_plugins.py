@@ -129,3 +129,17 @@ def test_help_shows_what_a_library_says(als):
     assert 'hello(name: str = "world") -> greeting' in text
     assert "name (string): whom to greet" in text
     assert "greeting (string): says how many workers there are" in text
+
+
+@pytest.mark.parametrize("arguments, named, text", [
+    ((), {}, "'A' is missing"),
+    ((1, 2), {}, "2 arguments given, at most 1 expected: A:matrix"),
+    ((), {"B": 1}, "no parameter 'B': A:matrix"),
+    ((1,), {"A": 1}, "'A' is given twice"),
+    (("x",), {}, "matrix expected, got string"),
+    ((np.eye(2),), {}, "send_matrix"),
+])
+def test_wrong_calls_are_type_errors(als, arguments, named, text):
+    """As of every Python function, and with the name of the one that was called."""
+    with pytest.raises(TypeError, match=f"hello.total: .*{text}"):
+        als.load_library("hello").total(*arguments, **named)

@@ -111,7 +111,7 @@ def test_unknown_names(als, testlib):
         testlib.no_such_function
     with pytest.raises(alchemist.NotFoundError, match="no_such_library.*TestLib|no_such_library.*testlib"):
         als.load_library("no_such_library")
-    with pytest.raises(alchemist.NotFoundError, match="'?colour'?.*rank"):
+    with pytest.raises(alchemist.WrongTypeError, match="'?colour'?.*rank"):
         testlib.truncated_svd(a, 1, colour="red")
     gone = als.send_matrix(np.ones((2, 2)))
     other = als.matrix(gone.id)

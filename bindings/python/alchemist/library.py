@@ -105,7 +105,7 @@ class Function:
         return result
 
     def _bind(self, args, kwargs):
-        """Arguments by name; the driver checks names, types and what is missing."""
+        """Arguments by name; the driver checks types and what is missing."""
         if len(args) > len(self._parameters):
             raise WrongTypeError(f"{self.__qualname__}: {len(args)} arguments given, at most {len(self._parameters)} "
                                  f"expected: {self.signature}")
@@ -114,6 +114,8 @@ class Function:
             name = name[:-1] if name.endswith("_") and keyword.iskeyword(name[:-1]) else name
             if name in bound:
                 raise WrongTypeError(f"{self.__qualname__}: argument {name!r} is given twice")
+            if name not in (p.name for p in self._parameters):
+                raise WrongTypeError(f"{self.__qualname__}: no parameter {name!r}: {self.signature}")
             bound[name] = x
         optional = {p.name: p for p in self._parameters if p.default is not None}
         return collections.OrderedDict((k, _as_text(x) if k in optional and optional[k].type == 14 else x)
