@@ -12,7 +12,7 @@ static const alch_operation_t operations[] = {
      "columns: the same\n"
      "dtype: of the matrix; without it the smallest that holds all values of the data set: integers of up to 32 bits "
      "become int32, longer ones int64, float16 becomes float32, h5py's bool int32, floats of more than 64 bits are "
-     "rounded. A conversion is told in a note; a value that does not fit is an error\n"
+     "rounded. A note tells of a conversion; a value that does not fit is an error\n"
      "layout: its name, \"VC_STAR\" or \"block_cyclic(64,64)\" for example; without it the default\n"
      "copies: put the columns side by side so many times (1 to 1000000), to study how a computation scales; the file is "
      "read once\n"
