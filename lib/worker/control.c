@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -18,13 +19,21 @@
 #define TERM_MS 200  /* how long an order to quit may come after the signal */
 #define QUIT_MS 1000 /* how long an orderly end may take */
 
+/* The latest word about a task. */
+typedef struct {
+    uint64_t task;
+    double fraction;
+    char text[256];
+} progress_t;
+
 struct alchi_control {
     alchi_control_env_t env;
     pthread_mutex_t sending; /* guards the sending side of the channel and what follows */
-    uint64_t progress_task;
-    int64_t progress_ns;
-    int wake_fd; /* tells the thread that something is left to send */
-    int term_fd; /* SIGTERM */
+    progress_t progress;
+    bool progress_waits; /* it came too soon after the one before */
+    int64_t progress_ns; /* when one was sent last */
+    int wake_fd;         /* tells the thread that something is left to send */
+    int term_fd;         /* SIGTERM */
 };
 
 /* Without its driver a rank has no purpose, and its main thread may be anywhere. */
@@ -74,25 +83,61 @@ alchi_control_send_error(alchi_control_t *control, uint64_t id, const alch_error
     sent(control, alchi_channel_send_error(control->env.channel, id, &mine));
 }
 
+/* Under the mutex, which it unlocks. */
+static void
+send_progress(alchi_control_t *control)
+{
+    Alchw__WorkerProgress progress = ALCHW__WORKER_PROGRESS__INIT;
+
+    control->progress_waits = false;
+    control->progress_ns = alchi_now_ns();
+    progress.has_task = progress.has_fraction = true;
+    progress.task = control->progress.task;
+    progress.fraction = control->progress.fraction;
+    progress.text = control->progress.text;
+    sent(control, alchi_channel_send(control->env.channel, ALCHI_WORKER_PROGRESS, 0, 0, &progress));
+}
+
 void
 alchi_control_progress(alchi_control_t *control, uint64_t task, double fraction, const char *text)
 {
-    Alchw__WorkerProgress progress = ALCHW__WORKER_PROGRESS__INIT;
-    int64_t now = alchi_now_ns();
+    uint64_t one = 1;
+    bool same, first;
 
     pthread_mutex_lock(&control->sending);
-    if ((control->progress_task == task && now - control->progress_ns < PROGRESS_INTERVAL_NS) ||
-        alchi_channel_wants_write(control->env.channel)) {
-        pthread_mutex_unlock(&control->sending);
+    same = control->progress.task == task;
+    control->progress.task = task;
+    control->progress.fraction = fraction;
+    snprintf(control->progress.text, sizeof(control->progress.text), "%s", text ? text : "");
+    if (!(same && alchi_now_ns() - control->progress_ns < PROGRESS_INTERVAL_NS) &&
+        !alchi_channel_wants_write(control->env.channel)) {
+        send_progress(control);
         return;
     }
-    control->progress_task = task;
-    control->progress_ns = now;
-    progress.has_task = progress.has_fraction = true;
-    progress.task = task;
-    progress.fraction = fraction;
-    progress.text = (char *)(text ? text : "");
-    sent(control, alchi_channel_send(control->env.channel, ALCHI_WORKER_PROGRESS, 0, 0, &progress));
+    first = !control->progress_waits;
+    control->progress_waits = true;
+    pthread_mutex_unlock(&control->sending);
+    if (first && write(control->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        driver_gone(control, ALCH_ESYSTEM);
+}
+
+/* What a task said last is sent when its time has come: the task may say nothing more for minutes.
+ * @return milliseconds until then; -1: nothing waits */
+static int
+send_waiting_progress(alchi_control_t *control)
+{
+    int64_t left;
+
+    pthread_mutex_lock(&control->sending);
+    left = control->progress_ns + PROGRESS_INTERVAL_NS - alchi_now_ns();
+    if (control->progress_waits && left <= 0 && !alchi_channel_wants_write(control->env.channel)) {
+        send_progress(control);
+        return -1;
+    }
+    if (!control->progress_waits || left <= 0)
+        left = -1; /* a channel that is full wakes the thread when it is not */
+    pthread_mutex_unlock(&control->sending);
+    return left < 0 ? -1 : (int)(left / 1000000) + 1;
 }
 
 static int
@@ -334,7 +379,7 @@ run(void *argument)
         };
         uint64_t ignored;
 
-        if (poll(fds, 3, -1) < 0 && errno != EINTR)
+        if (poll(fds, 3, send_waiting_progress(control)) < 0 && errno != EINTR)
             driver_gone(control, ALCH_ESYSTEM);
         if (fds[1].revents && read(control->wake_fd, &ignored, sizeof ignored) < 0 && errno != EAGAIN)
             driver_gone(control, ALCH_ESYSTEM);

@@ -32,8 +32,8 @@ int alchi_control_send(alchi_control_t *control, unsigned type, uint64_t id, con
 /** Send an ERROR; a rank of -1 becomes this one. MT-Safe. */
 void alchi_control_send_error(alchi_control_t *control, uint64_t id, const alch_error_t *error);
 
-/** Report progress of a task, at most about 20 times a second; what comes faster, or finds a driver that does not
- *  read, is left out. MT-Safe. */
+/** Report progress of a task, at most about 20 times a second; of what comes faster, or finds a driver that does not
+ *  read, the last is sent when it is time. MT-Safe. */
 void alchi_control_progress(alchi_control_t *control, uint64_t task, double fraction, const char *text);
 
 #endif

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <utlist.h>
 
-#define PROGRESS_INTERVAL_NS 50000000
-
 int
 alchi_agree(MPI_Comm comm, int code, alch_error_t *err)
 {
@@ -193,14 +191,11 @@ static void
 host_progress(alch_call_t *base, double fraction, const char *format, ...)
 {
     alchi_call_t *call = alchi_call_of(base);
-    int64_t now = alchi_now_ns();
     char text[256] = "";
     va_list args;
 
-    if (!call->task || !call->plugins->env.progress ||
-        (call->progress_ns && now - call->progress_ns < PROGRESS_INTERVAL_NS))
+    if (!call->task || !call->plugins->env.progress)
         return;
-    call->progress_ns = now;
     if (format) {
         va_start(args, format);
         vsnprintf(text, sizeof(text), format, args);

@@ -51,7 +51,6 @@ typedef struct {
     alch_error_t error;     /* what fail() or agree() noted last */
     alch_error_t misuse;    /* the library asked for what its signature does not have: fails the call */
     int64_t workspace;
-    int64_t progress_ns; /* when progress was last passed on; 0: never */
     Alchw__Note *notes[ALCH_NOTES_MAX];
     size_t note_count;
 } alchi_call_t;

@@ -323,6 +323,17 @@ START_TEST(progress_is_throttled)
     } while (true);
     ck_assert(progress->fraction == -1);
     alchi_message_free(message);
+    /* The last word comes, though nothing follows. */
+    for (int k = 0; k < 100; k++)
+        alchi_control_progress(rank.control, 7, 0.25, k < 99 ? "soon" : "now for a long time");
+    do {
+        unit_code(answered(&rank, 0, ALCHI_WORKER_PROGRESS, &message), ALCH_OK);
+        progress = (Alchw__WorkerProgress *)message;
+        if (!strcmp(progress->text, "now for a long time"))
+            break;
+        alchi_message_free(message);
+    } while (true);
+    alchi_message_free(message);
     settle(&rank);
 }
 END_TEST
