@@ -91,11 +91,12 @@ $(LIB_A): $(LIB_OBJ) $(O)/files
 	$(call say,AR)rm -f $@ && ar rcs $@ $(LIB_OBJ)
 
 # A folder in plugins/ is a library; its own needs are in NAME.cflags and NAME.libs, if any, as the shell reads them.
+# What everybody may write is not loaded, whatever the umask here.
 .SECONDEXPANSION:
 $(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.cflags plugins/$$*/*.libs) $$(wildcard include/alchemist/*.h) $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
 	  $(if $(wildcard plugins/$*/$*.cflags),$(shell cat plugins/$*/$*.cflags 2>/dev/null)) \
-	  -o $@ $(wildcard plugins/$*/*.c) $(if $(wildcard plugins/$*/$*.libs),$(shell cat plugins/$*/$*.libs 2>/dev/null))
+	  -o $@ $(wildcard plugins/$*/*.c) $(if $(wildcard plugins/$*/$*.libs),$(shell cat plugins/$*/$*.libs 2>/dev/null)) && chmod o-w $@
 
 # The manual pages of the libraries are made from what the libraries say of themselves.
 $(O)/man/library-man: man/library-man.c include/alchemist/plugin.h $(O)/flags
@@ -139,7 +140,7 @@ $(O)/obj/test/mpi/%.o $(O)/obj/test/bench/bench_exchange.o: COMPILER = $(MPICC)
 $(O)/test/bench/bench_exchange: $(PROGRAM_OBJ)
 $(O)/test/plugins/%.so: $$(wildcard test/plugins/$$*/*.c test/plugins/$$*/*.libs) test/plugins/stub.h $$(wildcard include/alchemist/*.h) $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
-	  -L$(@D) -o $@ $(wildcard test/plugins/$*/*.c) $(if $(wildcard test/plugins/$*/$*.libs),$(shell cat test/plugins/$*/$*.libs 2>/dev/null))
+	  -L$(@D) -o $@ $(wildcard test/plugins/$*/*.c) $(if $(wildcard test/plugins/$*/$*.libs),$(shell cat test/plugins/$*/$*.libs 2>/dev/null)) && chmod o-w $@
 $(O)/test/plugins/openmpi2.so: $(O)/test/plugins/openmpi_middle.so
 
 TESTS_BUILT = all python $(UNIT) $(MPITEST) $(FUZZ) $(TESTPLUGIN_SO)
