@@ -19,7 +19,7 @@ typedef struct {
     size_t dir_count;
     char **data_dirs;        /* directories whose files libraries may use, borrowed */
     size_t data_dir_count;
-    /** Called from the main thread, at most about 20 times a second. */
+    /** Called from the main thread, as often as the library says how far it is. */
     void (*progress)(void *context, uint64_t task, double fraction, const char *text);
     void *context;
 } alchi_plugins_env_t;

@@ -170,7 +170,7 @@ test_cancel_and_progress(void)
 
     h.progress_calls = 0;
     CHECK_CODE(call("faults", "busy", &done, arg_d("seconds", 0.3)), ALCH_OK);
-    CHECK(h.progress_calls >= 1 && h.progress_calls <= 7, "%d progress calls in 0.3 s", h.progress_calls);
+    CHECK(h.progress_calls >= 1, "%d progress calls in 0.3 s", h.progress_calls);
     CHECK(strstr(h.progress_text, "of 0.3 s"), "%s", h.progress_text);
     alchi_message_free(done);
     /* One rank's flag is enough: they agree. */
