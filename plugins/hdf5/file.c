@@ -1,5 +1,5 @@
-/* Files: found, locked, opened by all ranks, and made beside the one whose place they take. Nothing is opened by its path:
- * the host has opened the directory, and HDF5 opens anew what this process has open already. */
+/* Files: found, locked, opened by all ranks, and made beside the one whose place they take. Nothing is opened by its
+ * path: the host has opened the directory, and HDF5 opens anew what this process has open already. */
 #define _GNU_SOURCE /* renameat2() */
 #include "h5.h"
 
@@ -44,8 +44,7 @@ open_file(hdf5_file_t *file, bool for_writing)
     if (code || (for_writing && call->rank != 0))
         return code;
     /* What became a pipe meanwhile shall not make a rank wait. */
-    file->fd =
-        openat(file->dir, file->name, (for_writing ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    file->fd = openat(file->dir, file->name, (for_writing ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (file->fd < 0 && errno == ENOENT && for_writing)
         return ALCH_OK;
     if (file->fd < 0)

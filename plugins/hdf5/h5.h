@@ -21,18 +21,18 @@ typedef struct {
     int64_t m, n; /* as a matrix: one dimension is a column */
     hdf5_type_t type;
     int64_t chunk_m, chunk_n; /* of what is stored together; 1 x 1 if it lies in one piece */
-    char label[64]; /* the name of the matrix that it was saved from, or empty */
+    char label[64];           /* the name of the matrix that it was saved from, or empty */
 } hdf5_facts_t;
 
 /* A file in use. Rank 0 holds a lock on it, so that nobody writes what somebody reads. */
 typedef struct {
     alch_call_t *call;
-    const char *asked;              /* as the client called it */
-    int dir;                        /* the directory that it lies in; -1: not open */
-    char name[ALCH_DATA_NAME_MAX];  /* its name there */
-    char made[ALCH_DATA_NAME_MAX];  /* the one that will take its place; empty: none */
-    int fd;                         /* the file, or the one made; rank 0's has the lock; -1: not open */
-    hid_t id;                       /* HDF5's; when writing, rank 0 alone has it. H5I_INVALID_HID: not open */
+    const char *asked;             /* as the client called it */
+    int dir;                       /* the directory that it lies in; -1: not open */
+    char name[ALCH_DATA_NAME_MAX]; /* its name there */
+    char made[ALCH_DATA_NAME_MAX]; /* the one that will take its place; empty: none */
+    int fd;                        /* the file, or the one made; rank 0's has the lock; -1: not open */
+    hid_t id;                      /* HDF5's; when writing, rank 0 alone has it. H5I_INVALID_HID: not open */
 } hdf5_file_t;
 
 /* How rank 0 may fail: all ranks agree on it, and have what it found. @collective yes */

@@ -14,11 +14,14 @@ static const alch_operation_t operations[] = {
      "become int32, longer ones int64, float16 becomes float32, h5py's bool int32, floats of more than 64 bits are "
      "rounded. A note tells of a conversion; a value that does not fit is an error\n"
      "layout: its name, \"VC_STAR\" or \"block_cyclic(64,64)\" for example; without it the default\n"
-     "copies: put the columns side by side so many times (1 to 1000000), to study how a computation scales; the file is "
+     "copies: put the columns side by side so many times (1 to 1000000), to study how a computation scales; the file "
+     "is "
      "read once\n"
      "A: named after the data set\n\n"
-     "The workers read rows as they lie in the file, each a strip of 2 MiB, or of whole chunks, at a time, and exchange "
-     "entries until each has its share in its layout. A chunk of up to 128 MiB is unpacked once, by one worker; the rows "
+     "The workers read rows as they lie in the file, each a strip of 2 MiB, or of whole chunks, at a time, and "
+     "exchange "
+     "entries until each has its share in its layout. A chunk of up to 128 MiB is unpacked once, by one worker; the "
+     "rows "
      "of a larger one again and again, which is slow. The buffers, up to 12 MiB on each worker or some chunks, count "
      "towards --memory-limit; HDF5 takes a little more that does not. It can be cancelled after each strip.",
      0, hdf5_read},

@@ -195,7 +195,8 @@ read_facts(alch_call_t *call, hid_t dataset, const char *asked, const char *name
     if (facts->type.kind == HDF5_OTHER)
         return call->host->fail(call, ALCH_ETYPE, "data set '%s' of file '%s' has entries of type %s: no numbers", name,
                                 asked, facts->type.name);
-    if ((code = read_shape(call, dataset, asked, name, facts)) || (code = read_storage(call, dataset, asked, name, facts)))
+    if ((code = read_shape(call, dataset, asked, name, facts)) ||
+        (code = read_storage(call, dataset, asked, name, facts)))
         return code;
     read_label(dataset, facts->label, sizeof(facts->label));
     return ALCH_OK;

@@ -325,12 +325,12 @@ hdf5_panels_exchange(hdf5_panels_t *panels)
     if (panels->write)
         move_block(panels);
     if (call->size > 1)
-        error = panels->write
-                    ? MPI_Alltoallv(panels->inner, panels->inner_counts, panels->inner_starts, panels->type,
-                                    panels->outer, panels->outer_counts, panels->outer_starts, panels->type, call->comm)
-                    : MPI_Alltoallv(panels->outer, panels->outer_counts, panels->outer_starts, panels->type,
-                                    panels->inner, panels->inner_counts, panels->inner_starts, panels->type,
-                                    call->comm);
+        error =
+            panels->write
+                ? MPI_Alltoallv(panels->inner, panels->inner_counts, panels->inner_starts, panels->type, panels->outer,
+                                panels->outer_counts, panels->outer_starts, panels->type, call->comm)
+                : MPI_Alltoallv(panels->outer, panels->outer_counts, panels->outer_starts, panels->type, panels->inner,
+                                panels->inner_counts, panels->inner_starts, panels->type, call->comm);
     if (error != MPI_SUCCESS)
         return call->host->fail(call, ALCH_EINTERNAL, "MPI_Alltoallv failed");
     if (!panels->write)

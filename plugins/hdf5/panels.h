@@ -15,9 +15,9 @@ typedef struct {
     int64_t m, width, copies; /* rows and columns of the data set; how often the matrix has them side by side */
     size_t entry;             /* bytes of one */
     MPI_Datatype type;
-    int64_t lead;                             /* rows of the first chunk that nobody asked for */
+    int64_t lead;                              /* rows of the first chunk that nobody asked for */
     int64_t strip_rows, strip_cols, line_rows; /* at most */
-    char *lines, *outer, *inner; /* in the file's order; what strips exchange; what blocks exchange */
+    char *lines, *outer, *inner;               /* in the file's order; what strips exchange; what blocks exchange */
     int *outer_counts, *outer_starts, *inner_counts, *inner_starts;
     int64_t row, row_end, col, col_end; /* the panel in hand, in the data set */
 } hdf5_panels_t;

@@ -153,8 +153,8 @@ read_matrix(read_t *read, hdf5_file_t *file)
     int code = read_arguments(read);
 
     if (!code)
-        code = call->host->matrix_create_unset(call, read->rows.count, read->cols.count * read->copies,
-                                               read->dtype, read->has_layout ? &read->layout : NULL, &matrix);
+        code = call->host->matrix_create_unset(call, read->rows.count, read->cols.count * read->copies, read->dtype,
+                                               read->has_layout ? &read->layout : NULL, &matrix);
     if (!code)
         code = read_entries(read, file, matrix);
     if (code)

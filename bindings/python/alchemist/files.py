@@ -21,8 +21,9 @@ _LAYOUT, _WORKERS = "alchemist_layout", "alchemist_workers"
 class Files:
     """What a session does with files that its workers reach: see alchemistd --data-dir.
 
-    Paths are those of the workers' host; relative ones begin in the first of the server's data directories.
-    All of it is done by the library "hdf5", which is loaded when it is first needed.
+    Paths are those of the workers' host; relative ones begin in the first of the server's data directories, which no
+    path or link may leave. All of it is done by the library "hdf5", which is loaded when it is first needed and whose
+    functions (als.load_library("hdf5")) can be submitted, watched and cancelled; delete() is there alone.
     """
 
     def load_from_hdf5(self, file, dataset, rows=None, columns=None, dtype=None, layout=None, copies=1):
@@ -30,28 +31,32 @@ class Files:
 
         Args:
             file: its path on the workers' host.
-            dataset: its name in the file; with one dimension it becomes a column.
-            rows, columns: slices, or None for all; steps are positive.
-            dtype: of the matrix; None: the smallest that holds the data set's values.
+            dataset: its name in the file, "group/name" for example; two dimensions, or one, which becomes a column.
+            rows, columns: slices as of an array, or None for all; steps are positive.
+            dtype: of the matrix; None: the smallest that holds the data set's values. A value that does not fit is an
+                error; where digits are rounded away a note says so.
             layout: a name, a Layout, or None for the default.
             copies: put the columns side by side so many times, for studies of scaling.
+
+        The matrix is named after the data set, or as it was when save() wrote it.
         """
         return self._hdf5().read(os.fsdecode(file), dataset, _range(rows, "rows"), _range(columns, "columns"),
                                  "" if dtype is None else np.dtype(dtype).name, "" if layout is None else str(layout),
                                  operator.index(copies))
 
     def save_to_hdf5(self, matrix, file, dataset, mode="a", overwrite=False):
-        """Write a matrix as a data set, all workers at once, as h5py would.
+        """Write a matrix as a data set, all workers at once, as h5py would: contiguous, in C order.
 
         Args:
+            dataset: its name; missing groups are made.
             mode: "a" adds to the file, which is made if it is missing; "x" makes a new file, which must not exist;
                 "w" makes a new file in the place of one that may exist.
-            overwrite: with mode "a": replace a data set of this name, which is an error otherwise.
+            overwrite: with mode "a": replace a data set of this name, which is an error otherwise; never a group.
         """
         self._hdf5().write(matrix, os.fsdecode(file), dataset, mode, overwrite)
 
     def list_hdf5(self, file):
-        """What an HDF5 file holds: a dict of DataSet by name."""
+        """What an HDF5 file holds: a dict of DataSet (shape, dtype, attributes) by name; links are not listed."""
         found = self._hdf5().list(os.fsdecode(file))
         return {name: DataSet(tuple(int(x) for x in shape.split(",") if x), dtype, json.loads(attributes))
                 for name, dtype, shape, attributes in zip(*found)}
@@ -59,7 +64,8 @@ class Files:
     def save(self, file, matrices=None, overwrite=False):
         """Save matrices with their names and layouts in one HDF5 file; restore() makes them anew.
 
-        The file appears when it is complete; until then, and if saving fails, one that was there stays as it was.
+        Functions that are running end first. The file appears when it is complete; until then, and if saving fails, one
+        that was there stays as it was. A matrix that is not written completely is an error.
 
         Args:
             matrices: handles, or one; or a dict of them by the names of their data sets; None: all of the session.
@@ -69,18 +75,20 @@ class Files:
         """
         named = _named(self.list_matrices() if matrices is None else matrices)
         if not named:
-            raise ValueError("nothing to save: " + ("the session has no matrices" if matrices is None else "no matrices given"))
-        self._hdf5().save(list(named.values()), list(named), [h.name for h in named.values()], os.fsdecode(file), overwrite)
+            raise ValueError("nothing to save: no matrices " + ("in this session" if matrices is None else "given"))
+        labels = [handle.name for handle in named.values()]
+        self._hdf5().save(list(named.values()), list(named), labels, os.fsdecode(file), overwrite)
         return named
 
     def restore(self, file):
         """Make the matrices that save() wrote anew. Returns a dict of handles by the names of their data sets.
 
-        The number of workers may be another one: the blocks stay, and the grid of workers is chosen anew.
+        The number of workers may be another one: the blocks stay, and the grid of workers is chosen anew. What the
+        session has stays: names of matrices may be there twice. When one cannot be made, none is.
         """
         saved = {name: d for name, d in self.list_hdf5(file).items() if _LAYOUT in d.attributes}
         if not saved:
-            raise NotFoundError(f"file {str(file)!r} holds no matrix that save() wrote; load_from_hdf5() reads others")
+            raise NotFoundError(f"file {os.fsdecode(file)!r} holds no matrix that save() wrote; load_from_hdf5() reads others")
         made = {}
         try:
             for name, d in saved.items():
