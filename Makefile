@@ -158,7 +158,7 @@ bench: all python $(BENCH_BIN) $(TESTPLUGIN_SO) ## print every figure beside its
 	$(Q)$(RUN_ENV) test/tools/run-bench $(O)
 bench-transfer: all python ## the transfer study of the paper: CSV and plots in build/bench (NETNS=1: over a slow link)
 	$(Q)$(RUN_ENV) PYTHONPATH=bindings/python $(VPY) test/bench/bench_transfer.py $(O)/bench
-test-large: all python $(TESTPLUGIN_SO) ## send and fetch more than 2^31 entries (needs 11 GB of memory)
+test-large: all python $(TESTPLUGIN_SO) ## send and fetch more than 2^31 entries, relay more than 2 GiB (needs 11 GB of memory)
 	$(Q)$(RUN_ENV) $(VPY) test/integration/large.py
 format: ## format the C sources
 	clang-format -i $$(git ls-files '*.c' '*.h')
