@@ -232,11 +232,17 @@ linalg_expect_bytes(linalg_t *la, int64_t bytes)
 }
 
 void
-linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n)
+linalg_expect_matrix_as(linalg_t *la, int64_t m, int64_t n, size_t entry)
 {
-    linalg_expect_bytes(la, linalg_bytes(la, m, n, la->k->entry));
+    linalg_expect_bytes(la, linalg_bytes(la, m, n, entry));
     if (la->too_large == ALCH_OK)
         la->too_large = check_indices(la, "the result", m, n);
+}
+
+void
+linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n)
+{
+    linalg_expect_matrix_as(la, m, n, la->k->entry);
 }
 
 void
@@ -270,7 +276,7 @@ linalg_need(linalg_t *la)
     int code = la->too_large;
 
     if (!code)
-        code = la->host->workspace(la->call, la->need);
+        code = la->host->workspace(la->call, la->buffer_bytes + la->need);
     if (!code)
         code = la->host->workspace(la->call, la->buffer_bytes);
     return linalg_agree(la, code);

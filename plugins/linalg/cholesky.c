@@ -8,7 +8,8 @@ static const int one = 1;
 static const char cholesky_doc[] =
     "The factor of a symmetric (Hermitian) positive definite matrix: a = l l^H, or with upper=True a = u^H u.\n\n"
     "Method: PxPOTRF. As in NumPy only the lower triangle of a is read, with upper=True the upper one.\n"
-    "Memory: the result.\n"
+    "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
+    "Memory: the result, and a copy of a if it must be relaid out.\n"
     "Errors: a leading minor that is not positive definite, with its order (NumericError, which is a LinAlgError); "
     "NaN\n"
     "or infinite entries in the triangle (NumericError naming the first); not square (InvalidError); no memory or\n"
@@ -18,7 +19,7 @@ static const char cholesky_doc[] =
     "factor: n x n, triangular with a positive diagonal; zeros elsewhere; block-cyclic\n";
 
 static const char cho_solve_doc[] =
-    "The x with a x = b, from the Cholesky factor of a.\n\n"
+    "The x with a x = b, from the Cholesky factor of a. What SciPy takes as a pair, (c, lower), are two arguments.\n\n"
     "Method: PxPOTRS. Only the triangle of c that `lower` says is read.\n"
     "Memory: a copy of b, and of c if it must be relaid out.\n"
     "Errors: NaN or infinite entries (NumericError naming the first); a zero on the diagonal (NumericError: "

@@ -1,6 +1,7 @@
 /* The matrix exponential, by scaling and squaring. */
 #include "linalg.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -14,11 +15,12 @@ static const char expm_doc[] =
     "Source: Higham, The scaling and squaring method for the matrix exponential revisited, SIAM\n"
     "J. Matrix Anal. Appl. 26 (2005), algorithm 2.3. Unlike the method of 2009 that SciPy uses it may scale more than\n"
     "is needed where the norm of a is large only off the diagonal.\n"
-    "Memory: nine matrices of the size of a.\n"
+    "Memory: five to eight matrices of the size of a, depending on the degree; seven where a is scaled.\n"
     "Accuracy: backward error of a rounding in the approximant; squaring may lose digits where a is far from normal.\n"
     "Progress is reported after each product; a cancel is seen there.\n"
     "Errors: NaN or infinite entries (NumericError naming the first); not square (InvalidError); no memory or beyond\n"
-    "32-bit indices (LimitError). A result with infinite entries is given with a warning.\n\n"
+    "32-bit indices (LimitError). A result with infinite entries is given with a warning, and so is one of a matrix\n"
+    "whose norm is beyond 1/eps: rounding may then have taken every digit.\n\n"
     "a: n x n\n"
     "exponential: n x n, block-cyclic\n";
 
@@ -137,17 +139,17 @@ choose(const linalg_t *la, double norm, int *squarings_p)
     for (int k = 0; k < last; k++)
         if (norm <= (single ? pade[k].theta_single : pade[k].theta))
             return k;
+    /* The norm of finite entries may overflow. */
     if (norm > most)
-        *squarings_p = (int)fmax(0, ceil(log2(norm / most)));
+        *squarings_p = (int)ceil(log2(fmin(norm, DBL_MAX) / most));
     return last;
 }
 
 static int
-allocate(expm_t *e, int64_t n, int degree)
+allocate(expm_t *e, int64_t n)
 {
     int code;
 
-    e->powers = degree == 13 ? 3 : degree / 2;
     for (int k = 0; k < e->powers; k++)
         if ((code = linalg_create(e->la, n, n, &e->power[k])))
             return code;
@@ -177,27 +179,39 @@ square(expm_t *e, int squarings)
     return linalg_return(e->la, "exponential", from);
 }
 
+/* What the norm decides: degree, scaling, and so the memory. @return the row of pade[] */
+static int
+plan(expm_t *e, int64_t n, double norm, int *squarings_p)
+{
+    int k = choose(e->la, norm, squarings_p), degree = pade[k].degree;
+
+    e->powers = degree == 13 ? 3 : degree / 2;
+    e->expected = e->powers + (degree == 13 ? 3 : 1) + *squarings_p;
+    linalg_expect(e->la, "a", LINALG_COPY);
+    for (int i = 0; i < e->powers + 3; i++)
+        linalg_expect_matrix(e->la, n, n);
+    linalg_expect_bytes(e->la, linalg_pivot_bytes(e->la, n));
+    return k;
+}
+
 static int
 expm(expm_t *e)
 {
     linalg_t *la = e->la;
+    linalg_matrix_t given = {.matrix = NULL};
     int code, k, squarings;
     double norm;
     int64_t n;
 
-    if ((code = linalg_square(la, "a", &n)))
+    linalg_shape(la, "a", &given.block);
+    if ((code = linalg_square(la, "a", &n)) || (code = linalg_norm1(la, &given, &norm)))
         return code;
-    linalg_expect(la, "a", LINALG_COPY);
-    for (int i = 0; i < POWERS + 3; i++)
-        linalg_expect_matrix(la, n, n);
-    linalg_expect_bytes(la, linalg_pivot_bytes(la, n) + (INT64_C(1) << 20));
+    k = plan(e, n, norm, &squarings);
     if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &e->A)) ||
-        (code = linalg_norm1(la, &e->A, &norm)))
+        (code = allocate(e, n)))
         return code;
-    k = choose(la, norm, &squarings);
-    e->expected = 8 + squarings;
-    if ((code = allocate(e, n, pade[k].degree)))
-        return code;
+    if (norm * la->k->eps >= 1)
+        linalg_warn(la, "the norm of a, %.3g, is beyond 1/eps: the exponential may have no correct digit", norm);
     linalg_scale_part(ldexp(1, -squarings), &e->A);
     for (int i = 0; i < e->powers; i++)
         if ((code = multiply(e, i ? &e->power[i - 1] : &e->A, i ? &e->power[0] : &e->A, &e->power[i])))

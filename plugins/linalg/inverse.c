@@ -22,7 +22,7 @@ static const char det_doc[] =
     "The determinant of a square matrix.\n\n"
     "Method: the product of the pivots of its LU factorization (PxGETRF). Beyond the range of double precision it is\n"
     "0 or infinite: see slogdet.\n"
-    "Memory: a copy of a.\n"
+    "Memory: a copy of a, and 4 bytes for each row.\n"
     "Errors: NaN or infinite entries (NumericError naming the first); not square (InvalidError); no memory or beyond\n"
     "32-bit indices (LimitError).\n\n"
     "a: n x n\n"
@@ -31,7 +31,7 @@ static const char det_doc[] =
 static const char slogdet_doc[] =
     "Sign and logarithm of the absolute value of the determinant: det = sign exp(logabsdet).\n\n"
     "Method: the pivots of the LU factorization (PxGETRF).\n"
-    "Memory: a copy of a.\n"
+    "Memory: a copy of a, and 4 bytes for each row.\n"
     "Errors: as det.\n\n"
     "a: n x n\n"
     "sign: 1, -1, or 0 for a singular matrix; of a complex one a number of absolute value 1\n"

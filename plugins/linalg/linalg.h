@@ -104,9 +104,11 @@ const char *linalg_dtype_name(alch_dtype_t dtype);
 
 /* ---- memory ---- */
 
-/** Add to what will be needed: a matrix in la->layout, of its type; or plain bytes on the fullest rank.
+/** Add to what will be needed: a matrix in la->layout, of its type or with entries of
+ *  so many bytes; or plain bytes on the fullest rank.
  *  Too large for 32-bit indices: noted, and linalg_need() says so. */
 void linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n);
+void linalg_expect_matrix_as(linalg_t *la, int64_t m, int64_t n, size_t entry);
 void linalg_expect_bytes(linalg_t *la, int64_t bytes);
 /** What a relayout or transposition of an m x n matrix takes besides the two matrices. */
 void linalg_expect_exchange(linalg_t *la, int64_t m, int64_t n);
@@ -194,7 +196,8 @@ int linalg_return_scalar(linalg_t *la, const char *name, double _Complex x);
 int64_t linalg_pivot_bytes(const linalg_t *la, int64_t m);
 /** LU factorization in place. *info_p > 0: that pivot is exactly zero. */
 int linalg_factor(linalg_t *la, linalg_matrix_t *A, int *pivots, int *info_p);
-/** max over columns of the sum of absolute values, of a matrix in the layout of the call; NaN if there is one. */
+/** max over columns of the sum of absolute values, of a matrix in any layout; NaN if there is one. Of M only the block
+ *  counts. */
 int linalg_norm1(linalg_t *la, const linalg_matrix_t *A, double *norm_p);
 /** NumPy's message for a zero pivot, with its place. */
 int linalg_singular(linalg_t *la, const char *name, int info);

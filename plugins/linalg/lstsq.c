@@ -9,13 +9,17 @@ static const int one = 1;
 
 static const char lstsq_doc[] =
     "The x of least norm that minimizes |b - a x|, for every column of b, whatever the rank of a.\n\n"
-    "Method: a = Q R (PxGEQRF) if m >= n, then the singular value decomposition of R, or of a itself if m < n (see "
+    "Method: a = Q R (PxGEQRF) if m >= n, then the singular value decomposition of R, or of a itself if m < n (see\n"
     "svd); values up to rcond s[0] count as zero (Golub, Kahan 1965). |a^H (b - a x)| is a few eps |a| |b|.\n"
+    "The rank is that of a in its own type: float32 is computed in float32, with its eps. NumPy computes float32 in\n"
+    "double precision and with that eps, so it counts also what rounding to float32 made of zeros.\n"
     "Memory: copies of a and b, x, and what svd needs for min(m, n) x min(m, n) (m >= n) or for a.\n"
-    "Cancel: between the stages.\n\n"
+    "Cancel: between the stages.\n"
+    "Errors: NaN or infinite entries (NumericError naming the first); shapes (InvalidError); rcond is NaN\n"
+    "(RangeError); no memory or beyond 32-bit indices (LimitError).\n\n"
     "a: m x n\n"
     "b: m x k\n"
-    "rcond: negative: max(m, n) eps, as numpy.linalg.lstsq\n"
+    "rcond: negative: max(m, n) eps, which is NumPy's None; what NumPy means by -1 is eps\n"
     "x: n x k\n"
     "residuals: sums of squares of the columns of b - a x; empty if rank < n or m <= n, as in NumPy\n"
     "rank: how many singular values are above rcond s[0]\n"
@@ -27,7 +31,7 @@ rank_of(const linalg_t *la, const double *s, int64_t count, double rcond, int64_
 {
     int64_t rank = 0;
 
-    if (!(rcond >= 0))
+    if (rcond < 0)
         rcond = la->k->eps * (double)(m > n ? m : n);
     while (rank < count && s[rank] > rcond * s[0])
         rank++;
@@ -84,6 +88,7 @@ square_sums(linalg_t *la, const linalg_matrix_t *B, int64_t first, double **sums
 
 typedef struct {
     int64_t m, n, columns, least, rank;
+    double rcond;
     linalg_matrix_t A, B;
     linalg_svd_t svd;
 } problem_t;
@@ -112,7 +117,7 @@ solve(linalg_t *la, problem_t *p, linalg_matrix_t *X)
 
     if ((code = linalg_svd(la, &p->A, LINALG_THIN, &p->svd)))
         return code;
-    p->rank = rank_of(la, p->svd.s, p->least, la->host->arg_real(la->call, "rcond"), p->m, p->n);
+    p->rank = rank_of(la, p->svd.s, p->least, p->rcond, p->m, p->n);
     if ((code = linalg_create(la, p->least, p->columns, &Y)) || (code = linalg_create(la, p->n, p->columns, X)))
         return code;
     multiply_adjoint(la, &p->svd.U, &p->B, (int)p->least, &Y);
@@ -166,6 +171,9 @@ lstsq(linalg_t *la)
     linalg_shape(la, "b", &b);
     if (a.m != b.m)
         return linalg_fail(la, ALCH_EINVAL, "a is %" PRId64 " x %" PRId64 ", b has %" PRId64 " rows", a.m, a.n, b.m);
+    p.rcond = la->host->arg_real(la->call, "rcond");
+    if (isnan(p.rcond))
+        return linalg_fail(la, ALCH_ERANGE, "rcond is nan");
     p.m = a.m;
     p.n = a.n;
     p.columns = b.n;

@@ -22,7 +22,7 @@ static const char matmul_doc[] =
     "transpose_a: \"N\", \"T\" or \"C\" (conjugated)\n"
     "transpose_b: the same for b\n"
     "alpha: factor of the product; an imaginary part makes the result complex\n"
-    "beta: factor of c\n"
+    "beta: factor of c, and only given with it\n"
     "c: m x n, added to the product; it stays as it is\n"
     "product: m x n, block-cyclic\n";
 
@@ -40,7 +40,7 @@ static const char gram_doc[] =
 static const char transpose_doc[] =
     "The transpose, or with conjugate=True the conjugate transpose.\n\n"
     "Method: the workers exchange pieces; entries stay what they are, bit by bit. Integers stay integers.\n"
-    "Memory: the result, and at most two buffers of 2 MiB.\n"
+    "Memory: the result, and the buffers of a relayout.\n"
     "Errors: no memory (LimitError).\n\n"
     "a: m x n, any type and layout\n"
     "conjugate: complex entries are conjugated as well\n"
@@ -83,6 +83,9 @@ check_product(linalg_t *la, shapes_t *s)
                            "%" PRId64 " x %" PRId64 " cannot be multiplied by %" PRId64 " x %" PRId64 ": %" PRId64
                            " is not %" PRId64,
                            s->m, s->k, inner, s->n, s->k, inner);
+    if (!linalg_given(la, "c") && linalg_complex(la, "beta") != 1)
+        return linalg_fail(la, ALCH_EINVAL, "beta is %g%+gi, but there is no c that it could be the factor of",
+                           creal(linalg_complex(la, "beta")), cimag(linalg_complex(la, "beta")));
     if (linalg_given(la, "c") && (c.m != s->m || c.n != s->n))
         return linalg_fail(la, ALCH_EINVAL, "c is %" PRId64 " x %" PRId64 ", the product %" PRId64 " x %" PRId64, c.m,
                            c.n, s->m, s->n);
@@ -194,14 +197,33 @@ linalg_gram(alch_call_t *call)
     return linalg_end(&la, code);
 }
 
+/* The type stays what it is, also an integer one. */
+static int
+transpose(linalg_t *la)
+{
+    const alch_dmatrix_t *a = la->host->arg_matrix(la->call, "a");
+    alch_dmatrix_t *transposed;
+    alch_block_t block;
+    int code;
+
+    linalg_shape(la, "a", &block);
+    linalg_expect_bytes(la, linalg_bytes(la, block.n, block.m, block.dtype == ALCH_INT32 ? 4 : la->k->entry));
+    linalg_expect_exchange(la, block.m, block.n);
+    if ((code = linalg_need(la)))
+        return code;
+    code = la->host->matrix_transpose(la->call, a, la->host->arg_bool(la->call, "conjugate"), &la->layout, &transposed);
+    return code ? code : la->host->ret_matrix(la->call, "transposed", transposed);
+}
+
 static int
 linalg_transpose(alch_call_t *call)
 {
-    const alch_dmatrix_t *a = call->host->arg_matrix(call, "a");
-    alch_dmatrix_t *transposed;
-    int code = call->host->matrix_transpose(call, a, call->host->arg_bool(call, "conjugate"), NULL, &transposed);
+    linalg_t la;
+    int code = linalg_begin(&la, call, "a", NULL);
 
-    return code ? code : call->host->ret_matrix(call, "transposed", transposed);
+    if (!code)
+        code = transpose(&la);
+    return linalg_end(&la, code);
 }
 
 static const alch_operation_t operations[] = {

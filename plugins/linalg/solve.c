@@ -5,13 +5,19 @@
 #include <complex.h>
 #include <inttypes.h>
 
+typedef void lapiv_f(const char *direc, const char *rowcol, const char *pivroc, const int *m, const int *n, void *a,
+                     const int *ia, const int *ja, const int *desca, const int *ipiv, const int *ip, const int *jp,
+                     const int *descip, int *iwork);
+
+lapiv_f pslapiv_, pdlapiv_, pclapiv_, pzlapiv_;
+
 static const int one = 1;
 
 static const char solve_doc[] =
     "The x with a x = b, for a square a and any number of right-hand sides.\n\n"
     "Method: LU factorization with partial pivoting, PxGETRF and PxGETRS.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
-    "Memory: copies of a and b.\n"
+    "Memory: copies of a and b, and 4 bytes for each row.\n"
     "Accuracy: backward stable but for rare growth of the pivots: |a x - b| <= c(n) eps |a| |x|.\n"
     "Errors: a pivot that is exactly zero (NumericError, which is a LinAlgError: \"Singular matrix\"); NaN or "
     "infinite\n"
@@ -21,16 +27,20 @@ static const char solve_doc[] =
     "b: n x k; a vector is n x 1\n"
     "x: n x k, block-cyclic\n";
 
-static const char lu_doc[] = "Factors of a = p l u, with partial pivoting.\n\n"
-                             "Method: PxGETRF. A singular matrix has factors too, with zeros on the diagonal of u.\n"
-                             "Memory: a copy of a, the factors, and 4 bytes for each row.\n"
-                             "Errors: NaN or infinite entries (NumericError naming the first), no memory or beyond "
-                             "32-bit indices (LimitError).\n\n"
-                             "a: m x n; k is the smaller of the two\n"
-                             "p_indices: p as a vector of row numbers, with a = l[p] u\n"
-                             "p: m x m, a permutation matrix; with p_indices m x 1, int64\n"
-                             "l: m x k, lower triangular with a diagonal of ones\n"
-                             "u: k x n, upper triangular\n";
+static const char lu_doc[] =
+    "Factors of a = p l u, with partial pivoting.\n\n"
+    "Method: PxGETRF. A singular matrix has factors too, with zeros on the diagonal of u.\n"
+    "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
+    "Memory: a copy of a, l, u, p (which is large unless p_indices or permute_l is given), and 12 bytes for each row.\n"
+    "Errors: NaN or infinite entries (NumericError naming the first), no memory or beyond 32-bit indices "
+    "(LimitError).\n"
+    "\n"
+    "a: m x n; k is the smaller of the two\n"
+    "permute_l: give p l and u alone, with which p_indices means nothing; as in SciPy\n"
+    "p_indices: p as a vector of row numbers, with a = l[p] u\n"
+    "p: m x m, a permutation matrix; with p_indices m x 1, int64; not with permute_l\n"
+    "l: m x k, lower triangular with a diagonal of ones; with permute_l its rows are those of a\n"
+    "u: k x n, upper triangular\n";
 
 int64_t
 linalg_pivot_bytes(const linalg_t *la, int64_t m)
@@ -161,8 +171,27 @@ return_permutation(linalg_t *la, const int *order, int64_t m)
     return linalg_return(la, "p", &P);
 }
 
+/* l := p l: the interchanges once more, from the last to the first. Pivots lie beside the rows, in every column of the
+ * grid; rows below the last one stay (PxLAPIV does nothing if it is to look at one row alone). */
+static void
+restore_rows(linalg_t *la, linalg_matrix_t *L, int *pivots)
+{
+    lapiv_f *lapiv = la->k->letter == 'd'   ? pdlapiv_
+                     : la->k->letter == 's' ? pslapiv_
+                     : la->k->letter == 'z' ? pzlapiv_
+                                            : pclapiv_;
+    int mb = (int)la->layout.mb, unused;
+    int desc[9] = {1, la->context, L->m + mb * la->nprow, 1, mb, 1, 0, la->mycol, L->desc[8] + mb};
+
+    for (int64_t i = 0; i < L->block.local_m; i++)
+        if (linalg_row(&L->block, i) >= L->n)
+            pivots[i] = (int)linalg_row(&L->block, i) + 1;
+    if (la->here && L->n)
+        lapiv("B", "R", "C", &L->m, &L->n, L->data, &one, &one, L->desc, pivots, &one, &one, desc, &unused);
+}
+
 static int
-return_factors(linalg_t *la, const linalg_matrix_t *A)
+return_factors(linalg_t *la, const linalg_matrix_t *A, int *pivots)
 {
     linalg_matrix_t L, U;
     int k = A->m < A->n ? A->m : A->n, code;
@@ -179,33 +208,47 @@ return_factors(linalg_t *la, const linalg_matrix_t *A)
         if (at >= 0)
             linalg_set(la->dtype, L.data, at, 1);
     }
+    if (la->host->arg_bool(la->call, "permute_l"))
+        restore_rows(la, &L, pivots);
     code = linalg_return(la, "l", &L);
     return code ? code : linalg_return(la, "u", &U);
+}
+
+static void
+expect_factors(linalg_t *la, int64_t m, int64_t n, bool permuted)
+{
+    int64_t k = m < n ? m : n, int_bytes = (int64_t)sizeof(int);
+    bool indices = la->host->arg_bool(la->call, "p_indices");
+
+    linalg_expect(la, "a", LINALG_COPY);
+    linalg_expect_matrix(la, m, k);
+    linalg_expect_matrix(la, k, n);
+    linalg_expect_bytes(la, linalg_pivot_bytes(la, m));
+    if (permuted)
+        return;
+    linalg_expect_bytes(la, (k + m) * int_bytes);
+    linalg_expect_matrix_as(la, m, indices ? 1 : m, indices ? sizeof(int64_t) : la->k->part);
 }
 
 static int
 lu(linalg_t *la)
 {
+    bool permuted = la->host->arg_bool(la->call, "permute_l");
     linalg_matrix_t A;
     int *pivots, *order, code, info;
     alch_block_t a;
-    int64_t k;
 
     linalg_shape(la, "a", &a);
-    k = a.m < a.n ? a.m : a.n;
-    linalg_expect(la, "a", LINALG_COPY);
-    linalg_expect_matrix(la, a.m, k);
-    linalg_expect_matrix(la, k, a.n);
-    linalg_expect_matrix(la, a.m, la->host->arg_bool(la->call, "p_indices") ? 1 : a.m);
-    linalg_expect_bytes(la, linalg_pivot_bytes(la, a.m) + 2 * a.m * (int64_t)sizeof(int));
+    expect_factors(la, a.m, a.n, permuted);
     if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "LU factorization")) ||
         (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
         (code = linalg_alloc(la, linalg_pivot_bytes(la, a.m), &pivots)) ||
-        (code = linalg_factor(la, &A, pivots, &info)) ||
-        (code = linalg_alloc(la, a.m * (int64_t)sizeof(int), &order)) || (code = permutation(la, &A, pivots, order)) ||
-        (code = return_permutation(la, order, a.m)))
+        (code = linalg_factor(la, &A, pivots, &info)))
         return code;
-    return return_factors(la, &A);
+    if (!permuted && ((code = linalg_alloc(la, a.m * (int64_t)sizeof(int), &order)) ||
+                      (code = permutation(la, &A, pivots, order)) || (code = return_permutation(la, order, a.m))))
+        return code;
+    return return_factors(la, &A, pivots);
 }
 
 static int
@@ -222,8 +265,8 @@ linalg_lu(alch_call_t *call)
 static const alch_operation_t operations[] = {
     {"solve", "The solution of a system of linear equations.", "a:matrix, b:matrix -> x:matrix", solve_doc, 0,
      linalg_solve},
-    {"lu", "The LU factorization of a matrix.", "a:matrix, p_indices:bool=false -> p:matrix, l:matrix, u:matrix",
-     lu_doc, 0, linalg_lu},
+    {"lu", "The LU factorization of a matrix.",
+     "a:matrix, permute_l:bool=false, p_indices:bool=false -> p:matrix, l:matrix, u:matrix", lu_doc, 0, linalg_lu},
 };
 
 LINALG_AREA(linalg_solvers, operations);

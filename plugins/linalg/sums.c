@@ -9,7 +9,8 @@ static const char add_doc[] =
     "Method: entry by entry, in the type that NumPy would compute in; integers become float64.\n"
     "Memory: the result, and copies of what must be relaid out or converted.\n"
     "NaN and infinite entries pass through.\n"
-    "Errors: shapes that differ (InvalidError), no memory (LimitError).\n\n"
+    "Errors: shapes that differ (InvalidError); no memory or, if the layouts differ, beyond 32-bit indices\n"
+    "(LimitError).\n\n"
     "a: m x n\n"
     "b: m x n\n"
     "alpha: factor of a; an imaginary part makes the result complex\n"
@@ -43,18 +44,20 @@ add(linalg_t *la)
 {
     alch_block_t a, b;
     linalg_matrix_t A, B;
+    unsigned any;
     int code;
 
     linalg_shape(la, "a", &a);
     linalg_shape(la, "b", &b);
+    any = same_layout(&a.layout, &b.layout) ? LINALG_ANY : 0;
     if (a.m != b.m || a.n != b.n)
         return linalg_fail(la, ALCH_EINVAL,
                            "a is %" PRId64 " x %" PRId64 ", b %" PRId64 " x %" PRId64 ": they cannot be added", a.m,
                            a.n, b.m, b.n);
-    if (same_layout(&a.layout, &b.layout))
+    if (any)
         la->layout = a.layout;
-    linalg_expect(la, "a", LINALG_ANY);
-    linalg_expect(la, "b", LINALG_COPY | LINALG_ANY);
+    linalg_expect(la, "a", any);
+    linalg_expect(la, "b", LINALG_COPY | any);
     if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", 0, &A)) ||
         (code = linalg_operand(la, "b", LINALG_COPY, &B)))
         return code;
