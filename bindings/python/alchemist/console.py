@@ -1,5 +1,6 @@
 """What a session that talks prints: the lines and tables of the paper's Figure 3."""
 
+import contextlib
 import time
 
 _KINDS = {"matrix": "MATRIX ID", "int": "INT", "uint": "UINT", "real": "FLOAT", "complex": "COMPLEX", "bool": "BOOL",
@@ -9,36 +10,36 @@ _KINDS = {"matrix": "MATRIX ID", "int": "INT", "uint": "UINT", "real": "FLOAT", 
 class Quiet:
     """Prints nothing."""
 
-    def begin(self, text):
-        return None
-
-    def end(self, begun, text=None):
-        pass
+    def stage(self, text, done=None):
+        """A context for work: its line begins with `text` and ends with `done` or the time it took, or how it failed."""
+        return contextlib.nullcontext()
 
     def line(self, text):
         pass
 
-    def task_started(self, function, arguments):
-        return None
-
-    def task_done(self, begun):
-        pass
+    def task(self, function, arguments):
+        """The context of a call."""
+        return contextlib.nullcontext()
 
 
 class Console(Quiet):
     """Prints progress lines; each begins when work starts and ends with its time."""
 
-    def begin(self, text):
+    @contextlib.contextmanager
+    def stage(self, text, done=None):
         print(text, end="", flush=True)
-        return time.perf_counter()
-
-    def end(self, begun, text=None):
-        print(text if text is not None else f" done ({time.perf_counter() - begun:.4e}s)", flush=True)
+        begun = time.perf_counter()
+        try:
+            yield
+        except BaseException as error:
+            print(" failed" if isinstance(error, Exception) else " interrupted", flush=True)
+            raise
+        print(done if done is not None else f" done ({time.perf_counter() - begun:.4e}s)", flush=True)
 
     def line(self, text):
         print(text, flush=True)
 
-    def task_started(self, function, arguments):
+    def task(self, function, arguments):
         from .library import _scalar
 
         self.line("List of input parameters:")
@@ -46,10 +47,7 @@ class Console(Quiet):
             entry = _scalar(x)
             kind = entry[0] if entry else None
             self.line(f"{name} ({_KINDS[kind]}) = {entry[1][0] if kind == 'matrix' else x}")
-        return self.begin(f"Alchemist started task '{function.name}' ...")
-
-    def task_done(self, begun):
-        self.end(begun)
+        return self.stage(f"Alchemist started task '{function.name}' ...")
 
 
 def print_timings(title, workers, timings):

@@ -59,7 +59,7 @@ _TABLE = [
     (22, "ALCH_ESYSTEM", "SystemCallError", OSError),
     (23, "ALCH_EAGAIN", "NotFinishedError", None),
     (24, "ALCH_EINTERNAL", "InternalError", None),
-    (25, "ALCH_EUNSUPPORTED", "UnsupportedError", None),
+    (25, "ALCH_EUNSUPPORTED", "UnsupportedError", NotImplementedError),
     (26, "ALCH_EPERM", "NotPermittedError", PermissionError),
     (27, "ALCH_EPORT", "PortError", None),
     (28, "ALCH_EDAMAGED", "DamagedError", None),

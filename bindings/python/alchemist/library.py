@@ -96,10 +96,9 @@ class Function:
     def __call__(self, *args, **kwargs):
         """Run the call and return its results: one, or a named tuple in the order of the signature."""
         values = self._bind(args, kwargs)
-        shown = self._session._console.task_started(self, values)
-        task = self._submit(values, _ffi.SLICE_MS)
-        result = task.result()
-        self._session._console.task_done(shown)
+        with self._session._console.task(self, values):
+            task = self._submit(values, _ffi.SLICE_MS)
+            result = task.result()
         for note in task.notes:
             self._session._console.line(note)
         return result

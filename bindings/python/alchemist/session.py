@@ -46,8 +46,7 @@ class AlchemistSession(Files):
         self._on_close = None
         self.worker_count = 0
         self.libraries = {}
-        begun = self._console.begin("Starting Alchemist session ...")
-        self._console.end(begun, " ready")
+        self._console.line("Starting Alchemist session ... ready")
 
     # -- connection --
 
@@ -64,12 +63,12 @@ class AlchemistSession(Files):
                 payload checked by CRC32C.
         """
         where = _join(address, port)
-        begun = self._console.begin(f"Connecting to Alchemist at {where or 'the local server'} ...")
-        c = _options(where, token, connection_file, options)
-        pointer = C.c_void_p()
-        _ffi.patient("session_open", C.byref(c), C.byref(pointer))
-        self._opened(pointer)
-        self._console.end(begun, "Connected to Alchemist!")
+        with self._console.stage(f"Connecting to Alchemist at {where or 'the local server'} ...",
+                                 "Connected to Alchemist!"):
+            c = _options(where, token, connection_file, options)
+            pointer = C.c_void_p()
+            _ffi.patient("session_open", C.byref(c), C.byref(pointer))
+            self._opened(pointer)
         return self
 
     connect = connect_to_alchemist
@@ -336,18 +335,17 @@ class AlchemistSession(Files):
         if into is not None and array.shape != into.shape:
             raise ValueError(f"the array has shape {array.shape}, matrix {into.id} {into.shape}")
         handle = into if into is not None else self._announce(array.shape, wanted, layout, name)
-        begun = self._begin_data(array.dtype, wanted)
         start = "matrix_write_missing_start" if resume else "matrix_write_start"
-        shown, close = transfer.bar("sending", progress)
-        try:
-            timings = handle._put(start, array, 0, 0, dtype, shown)
-        except BaseException:
-            if into is None:
-                self._discard(handle)
-            raise
-        finally:
-            close()
-        self._console.end(begun)
+        with self._sending(array.dtype, wanted):
+            shown, close = transfer.bar("sending", progress)
+            try:
+                timings = handle._put(start, array, 0, 0, dtype, shown)
+            except BaseException:
+                if into is None:
+                    self._discard(handle)
+                raise
+            finally:
+                close()
         return handle, timings
 
     def _send_blocks(self, blocks, shape, dtype, layout, name, progress, into, resume):
@@ -372,31 +370,28 @@ class AlchemistSession(Files):
             return self.create_matrix((rows, columns), given, layout, name)
 
         state = sources.Rows(writer, make, rows, cols, dtype)
-        begun = self._begin_data("blocks", "blocks" if dtype is None else dtype)
-        try:
-            for block in blocks:
-                state.add(block)
-            timings = state.finish()
-        except BaseException:
-            handle = state.abort()
-            if into is None and handle is not None:
-                self._discard(handle)
-            raise
-        finally:
-            close()
-        self._console.end(begun)
+        with self._sending("blocks", "blocks" if dtype is None else dtype):
+            try:
+                for block in blocks:
+                    state.add(block)
+                timings = state.finish()
+            except BaseException:
+                handle = state.abort()
+                if into is None and handle is not None:
+                    self._discard(handle)
+                raise
+            finally:
+                close()
         return state.writer.handle, timings
 
     def _announce(self, shape, dtype, layout, name):
-        begun = self._console.begin("Sending array info to Alchemist ...")
-        handle = self.create_matrix(shape, dtype, layout, name)
-        self._console.end(begun)
-        return handle
+        with self._console.stage("Sending array info to Alchemist ..."):
+            return self.create_matrix(shape, dtype, layout, name)
 
-    def _begin_data(self, given, wanted):
+    def _sending(self, given, wanted):
         if given != wanted:
             self._console.line(f"Converting {given} to {wanted} on the way")
-        return self._console.begin("Sending array data to Alchemist ...")
+        return self._console.stage("Sending array data to Alchemist ...")
 
     def create_matrix(self, shape, dtype=np.float64, layout=None, name=None):
         """Create a matrix whose entries are not written yet: see MatrixHandle.write()."""
@@ -410,13 +405,12 @@ class AlchemistSession(Files):
     def fetch_matrix(self, handle, print_times=False, out=None, progress=None):
         """Fetch a whole matrix as an array; parts are fetched by slicing the handle."""
         title = handle.name or f"matrix {handle.id}"
-        begun = self._console.begin(f"Fetching data for array {title} from Alchemist ...")
-        shown, close = transfer.bar("fetching", progress)
-        try:
-            array, timings = handle._read(None, out, shown)
-        finally:
-            close()
-        self._console.end(begun)
+        with self._console.stage(f"Fetching data for array {title} from Alchemist ..."):
+            shown, close = transfer.bar("fetching", progress)
+            try:
+                array, timings = handle._read(None, out, shown)
+            finally:
+                close()
         if print_times:
             print_timings(f"\nData transfer times breakdown for array {title}", self.workers, timings)
         return array

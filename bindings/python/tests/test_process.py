@@ -196,6 +196,19 @@ def test_progress_of_a_transfer(als):
     h.free()
 
 
+def test_lines_say_what_failed(daemon, capsys):
+    with daemon.connect(workers=1, verbose=True) as als:
+        hello = als.load_library("hello")
+        capsys.readouterr()
+        with pytest.raises(alchemist.WrongTypeError):
+            hello.total(3)
+        assert capsys.readouterr().out.endswith("Alchemist started task 'total' ... failed\n")
+        with pytest.raises(ValueError):
+            als.send_matrix(np.ones((3, 3)), into=als.create_matrix((2, 2)))
+        hello.total(als.send_matrix(np.ones((2, 2))))
+        assert capsys.readouterr().out.splitlines()[-1].startswith("Alchemist started task 'total' ... done (")
+
+
 def test_figure_3(daemon, capsys, monkeypatch):
     """The paper's listing, word for word but for the port, and what it prints."""
     import re
