@@ -237,6 +237,10 @@ def test_rsvd(la, send, rng, dtype):
         left = norm(wide(a) - wide(u) * s.ravel() @ wide(vh))
         assert left <= error <= 100 * max(left, 30 * eps(a))
         assert np.abs(s.ravel() - values[:k]).max() <= 100 * eps(a)
+    flat = random(rng, 120, 60, dtype)  # all values alike: what is missed is nearly everything
+    u, s, vh, error = la.rsvd(send(flat), 5)
+    left = norm(wide(flat) - wide(fetch(u)) * values_of(s) @ wide(fetch(vh)))
+    assert left <= error <= 10 * left
     again = values_of(la.rsvd(send(a, "block_cyclic(24,24,2,1)"), 8).s)
     np.testing.assert_allclose(again, values[:8], atol=100 * eps(a))
     for arguments, reason in (((0,), "k is 0"), ((1, -2), "oversamples is -2"), ((1, 0, -3), "power_iterations is -3")):
