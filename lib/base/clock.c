@@ -38,3 +38,14 @@ alchi_deadline_left_ms(alchi_deadline_t deadline)
         return HOUR_MS;
     return (int)((left + NS_PER_MS - 1) / NS_PER_MS);
 }
+
+bool
+alchi_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, alchi_deadline_t deadline)
+{
+    const int64_t second = 1000000000;
+    const struct timespec until = {(time_t)(deadline / second), (long)(deadline % second)};
+
+    if (deadline == ALCHI_NEVER)
+        return pthread_cond_wait(cond, mutex) == 0;
+    return pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &until) == 0;
+}

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <utlist.h>
 
 /* A request that waits for its reply; lives on the stack of its thread. */
@@ -33,17 +32,6 @@ struct alchi_control {
     char farewell[ALCH_ERROR_TEXT_MAX / 2];
 };
 
-static void
-init_cond(pthread_cond_t *cond)
-{
-    pthread_condattr_t attributes;
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 alchi_control_t *
 alchi_control_create(alchi_channel_t *channel, const char *peer)
 {
@@ -56,7 +44,7 @@ alchi_control_create(alchi_channel_t *channel, const char *peer)
     control->channel = channel;
     snprintf(control->peer, sizeof(control->peer), "%s", peer);
     pthread_mutex_init(&control->mutex, NULL);
-    init_cond(&control->sent);
+    pthread_cond_init(&control->sent, NULL);
     return control;
 }
 
@@ -83,19 +71,6 @@ alchi_control_error(const Alchw__Error *message, alch_error_t *err)
     const char *text = message && message->text ? message->text : "an error without a text";
 
     return alchi_error_rank(err, alchi_message_code(message), message ? message->rank : -1, "%s", text);
-}
-
-static struct timespec
-to_timespec(alchi_deadline_t deadline)
-{
-    const int64_t second = 1000000000;
-    struct timespec when;
-
-    if (deadline == ALCHI_NEVER)
-        deadline = alchi_now_ns() + 3600 * second; /* the caller looks again */
-    when.tv_sec = (time_t)(deadline / second);
-    when.tv_nsec = (long)(deadline % second);
-    return when;
 }
 
 /* With the mutex held: note why the connection is unusable (the first reason stays) and wake everybody. */
@@ -213,12 +188,10 @@ await(alchi_control_t *control, slot_t *slot, alchi_deadline_t deadline)
     while (!slot->done && !control->broken) {
         if (alchi_deadline_left_ms(deadline) == 0)
             return ALCH_ETIMEDOUT;
-        if (!control->leading) {
+        if (control->leading)
+            alchi_cond_wait(&slot->cond, &control->mutex, deadline);
+        else
             lead(control, slot, deadline);
-        } else {
-            struct timespec when = to_timespec(deadline);
-            pthread_cond_timedwait(&slot->cond, &control->mutex, &when);
-        }
     }
     return slot->done ? ALCH_OK : control->broken;
 }
@@ -237,13 +210,12 @@ lose(alchi_control_t *control)
 static int
 transmit(alchi_control_t *control, unsigned type, uint64_t id, const void *message, alchi_deadline_t deadline)
 {
-    struct timespec when = to_timespec(deadline);
     int code;
 
     while (control->sending) {
         if (alchi_deadline_left_ms(deadline) == 0)
             return ALCH_ETIMEDOUT;
-        pthread_cond_timedwait(&control->sent, &control->mutex, &when);
+        alchi_cond_wait(&control->sent, &control->mutex, deadline);
     }
     control->sending = true;
     pthread_mutex_unlock(&control->mutex);
@@ -264,7 +236,7 @@ enlist(alchi_control_t *control, slot_t *slot)
         drain(control);
     if (control->broken)
         return control->broken;
-    init_cond(&slot->cond);
+    pthread_cond_init(&slot->cond, NULL);
     slot->id = ++control->last_id;
     DL_APPEND(control->slots, slot);
     return ALCH_OK;

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -44,17 +43,13 @@ static registry_t *
 make_registry(registry_t *parent)
 {
     registry_t *mine = calloc(1, sizeof(*mine));
-    pthread_condattr_t attributes;
 
     if (!mine)
         return NULL;
     mine->pid = getpid();
     mine->parent = parent;
     pthread_mutex_init(&mine->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&mine->released, &attributes);
-    pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&mine->released, NULL);
     return mine;
 }
 
@@ -283,19 +278,15 @@ find_place(hub_t *hub)
 static alchi_link_t *
 await_idle(registry_t *shared, const alch_session_t *session, uint64_t group, int rank, alchi_deadline_t deadline)
 {
-    const int64_t second = 1000000000;
     const hub_t *hub = session->pool->hub;
     alchi_deadline_t soon = alchi_deadline_in_ms(SHARED_WAIT_MS);
-    struct timespec when;
     alchi_link_t *link;
 
     if (soon > deadline)
         soon = deadline;
-    when.tv_sec = (time_t)(soon / second);
-    when.tv_nsec = (long)(soon % second);
     while (!(link = find_idle(hub, session, group, rank)) && count(hub, group, rank, true) >= SHARED_PER_RANK &&
            alchi_deadline_left_ms(soon) > 0)
-        pthread_cond_timedwait(&shared->released, &shared->mutex, &when);
+        alchi_cond_wait(&shared->released, &shared->mutex, soon);
     return link;
 }
 

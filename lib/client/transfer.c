@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A transfer that fails to connect usually does so at once: start() then says so itself. */
@@ -39,21 +38,6 @@ bool
 alchi_transfer_stopping(const alch_transfer_t *transfer)
 {
     return __atomic_load_n(&transfer->stop, __ATOMIC_ACQUIRE);
-}
-
-/* With the mutex held: wait for a change until the deadline. */
-static void
-wait_change(alch_transfer_t *transfer, alchi_deadline_t deadline)
-{
-    const int64_t second = 1000000000;
-    int64_t now = alchi_now_ns();
-    struct timespec when;
-
-    if (deadline == ALCHI_NEVER || deadline - now > 3600 * second)
-        deadline = now + 3600 * second;
-    when.tv_sec = (time_t)(deadline / second);
-    when.tv_nsec = (long)(deadline % second);
-    pthread_cond_timedwait(&transfer->changed, &transfer->mutex, &when);
 }
 
 /* ---- making one ---- */
@@ -168,16 +152,12 @@ make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory,
 {
     alch_transfer_t *transfer = calloc(1, sizeof(*transfer));
     int checksum = matrix->session->options.checksum;
-    pthread_condattr_t attributes;
     int code;
 
     if (!transfer)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
     pthread_mutex_init(&transfer->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&transfer->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&transfer->changed, NULL);
     transfer->matrix = matrix;
     transfer->session = matrix->session;
     transfer->writing = writing;
@@ -246,7 +226,7 @@ await_start(alch_transfer_t *transfer, alch_error_t *err)
 
     pthread_mutex_lock(&transfer->mutex);
     while (transfer->closed && transfer->running && !transfer->error.code && alchi_deadline_left_ms(deadline) != 0)
-        wait_change(transfer, deadline);
+        alchi_cond_wait(&transfer->changed, &transfer->mutex, deadline);
     if (transfer->closed && transfer->error.code) {
         code = transfer->error.code;
         if (err)
@@ -373,7 +353,7 @@ alch_transfer_wait(alch_transfer_t *transfer, int timeout_ms, alch_error_t *err)
         return code;
     pthread_mutex_lock(&transfer->mutex);
     while (transfer->running && alchi_deadline_left_ms(deadline) != 0)
-        wait_change(transfer, deadline);
+        alchi_cond_wait(&transfer->changed, &transfer->mutex, deadline);
     code = transfer->running ? ALCH_EAGAIN : outcome(transfer, err);
     pthread_mutex_unlock(&transfer->mutex);
     return code == ALCH_EAGAIN ? alchi_error_set(err, code, "the transfer goes on") : code;

@@ -3,7 +3,6 @@
 #include "base/error.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 /* A look-up, shared by its thread and the one that waits; the last to leave frees it. */
 typedef struct {
@@ -89,14 +87,8 @@ lookup_start(const char *host)
 static void
 wait_done(lookup_t *lookup, alchi_deadline_t deadline)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
-
-    while (!lookup->done) {
-        if (deadline == ALCHI_NEVER)
-            pthread_cond_wait(&lookup->done_cond, &lookup->lock);
-        else if (pthread_cond_clockwait(&lookup->done_cond, &lookup->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
-            return;
-    }
+    while (!lookup->done && alchi_cond_wait(&lookup->done_cond, &lookup->lock, deadline))
+        ;
 }
 
 static void

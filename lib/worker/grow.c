@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define PATIENCE_MS 1000 /* a transfer that has been answered still has its reference for a moment */
 
@@ -24,8 +23,7 @@ typedef struct {
 static int
 claim(alchi_store_t *store, uint64_t id, alchi_entry_t **entry_p, alch_error_t *err)
 {
-    const int64_t deadline = alchi_deadline_in_ms(PATIENCE_MS), second = 1000000000;
-    const struct timespec when = {(time_t)(deadline / second), (long)(deadline % second)};
+    const alchi_deadline_t deadline = alchi_deadline_in_ms(PATIENCE_MS);
     char what[128];
     bool late = false;
 
@@ -44,7 +42,7 @@ claim(alchi_store_t *store, uint64_t id, alchi_entry_t **entry_p, alch_error_t *
         if (late)
             return alchi_error_rank(err, ALCH_EBUSY, store->rank, "%s is used by a transfer on %s",
                                     alchi_part_describe(&entry->part, what, sizeof what), store->label);
-        late = pthread_cond_timedwait(&store->changed, &store->mutex, &when) != 0;
+        late = !alchi_cond_wait(&store->changed, &store->mutex, deadline);
     }
 }
 

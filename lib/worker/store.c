@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 char *
 alchi_part_describe(const alchi_part_t *part, char *text, size_t size)
@@ -30,15 +29,11 @@ alchi_store_t *
 alchi_store_create(int rank, int size, int64_t memory_limit)
 {
     alchi_store_t *store = calloc(1, sizeof *store);
-    pthread_condattr_t attributes;
 
     if (!store)
         return NULL;
     pthread_mutex_init(&store->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&store->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&store->changed, NULL);
     store->rank = rank;
     store->size = size;
     store->limit = memory_limit;
