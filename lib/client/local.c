@@ -20,13 +20,12 @@ alchi_channel_t *
 alchi_local_open(const alch_session_t *session, const alchi_claim_t *claim, const uint8_t *key,
                  alchi_deadline_t deadline)
 {
-    alchi_stream_t *stream;
     alchi_channel_t *channel;
     int fd = session->options.shared_memory ? alchi_local_connect(key, claim) : -1;
 
-    if (fd < 0 || !(stream = alchi_stream_create(fd)))
+    if (fd < 0)
         return NULL;
-    channel = alchi_channel_create(stream);
+    channel = alchi_channel_create(alchi_stream_create(fd));
     if (channel && agree(channel, claim, key, session->name, deadline))
         return channel;
     alchi_channel_destroy(channel);

@@ -118,7 +118,6 @@ alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, c
                    alchi_granted_t *granted_p, alch_error_t *err)
 {
     alchi_granted_t granted = {0};
-    alchi_stream_t *stream;
     alchi_channel_t *channel;
     int fd, code;
 
@@ -126,12 +125,9 @@ alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, c
         return code;
     if (payload_max > 0)
         alchi_socket_bulk(fd);
-    stream = alchi_stream_create(fd);
-    channel = stream ? alchi_channel_create(stream) : NULL;
-    if (!channel) {
-        alchi_stream_destroy(stream);
+    channel = alchi_channel_create(alchi_stream_create(fd));
+    if (!channel)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a connection");
-    }
     code = alchi_authenticate(channel, claim, key, name, payload_max, deadline, &granted, err);
     if (code != ALCH_OK) {
         alchi_channel_destroy(channel);

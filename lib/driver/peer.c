@@ -224,8 +224,7 @@ on_poll(uv_poll_t *poll, int status, int events)
 static alchi_peer_t *
 peer_create(alchi_peers_t *peers, int fd)
 {
-    alchi_stream_t *stream = alchi_stream_create(fd);
-    alchi_channel_t *channel = stream ? alchi_channel_create(stream) : NULL;
+    alchi_channel_t *channel = alchi_channel_create(alchi_stream_create(fd));
     alchi_peer_t *peer = channel ? calloc(1, sizeof(*peer)) : NULL;
 
     if (!peer) {

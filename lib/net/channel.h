@@ -17,7 +17,8 @@
 
 typedef struct alchi_channel alchi_channel_t;
 
-/** Takes the stream over. Starts with the limits of an unauthenticated peer: ALCHI_META_MAX_UNAUTHENTICATED, no payload. */
+/** Takes the stream over, also on failure. NULL: out of memory, or no stream. Starts with the limits of an
+ * unauthenticated peer: ALCHI_META_MAX_UNAUTHENTICATED, no payload. */
 alchi_channel_t *alchi_channel_create(alchi_stream_t *stream);
 void alchi_channel_destroy(alchi_channel_t *channel);
 alchi_stream_t *alchi_channel_stream(alchi_channel_t *channel);
@@ -81,8 +82,8 @@ size_t alchi_channel_make_max(const alchi_channel_t *channel);
  * The next frame, if it is there completely up to its payload.
  *
  * @param[out] frame_p    its header
- * @param[out] message_p  its decoded message, to be freed with alchi_message_free(); NULL only for a frame that goes on with the payload of the one before it (meta 0, payload > 0);
- *                        an empty message is a struct of defaults
+ * @param[out] message_p  its decoded message, to be freed with alchi_message_free(); NULL only for a frame that goes on
+ * with the payload of the one before it (meta 0, payload > 0); an empty message is a struct of defaults
  * @return ALCH_OK; then exactly frame_p->payload bytes must be taken with alchi_channel_read_payload()
  *         before the next call
  * @return ALCH_EAGAIN    not yet
