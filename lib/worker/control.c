@@ -234,7 +234,7 @@ handle_request(alchi_control_t *control, const alchi_frame_t *frame, const void 
         rc = do_hold(control, message, &err);
         break;
     case ALCHI_WORKER_UNHOLD:
-        alchi_store_unlock(control->env.store, ((const Alchw__WorkerUnhold *)message)->task, NULL, 0);
+        alchi_store_unlock(control->env.store, ((const Alchw__WorkerUnhold *)message)->task);
         break;
     case ALCHI_WORKER_CHECK:
         rc = do_check(control, message, &err);

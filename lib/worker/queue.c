@@ -37,7 +37,6 @@ job_free(alchi_job_t *job)
     alchi_message_free(job->task);
     alchi_message_free(job->transform);
     alchi_message_free(job->fetch);
-    free(job->matrices);
     free(job);
 }
 
@@ -45,7 +44,7 @@ static void
 job_unlock(alchi_queue_t *queue, alchi_job_t *job)
 {
     if (job->id)
-        alchi_store_unlock(queue->store, job->id, job->matrices, job->matrix_count);
+        alchi_store_unlock(queue->store, job->id);
 }
 
 static void
@@ -116,19 +115,18 @@ static int
 job_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
 {
     const Alchw__WorkerTask *task = job->task;
+    uint64_t *ids;
     char name[64];
+    int rc;
 
     if (!task->task || !task->library || !task->function)
         return alchi_error_set(err, ALCH_EINVAL, "a task needs an id, a library and a function");
-    job->matrix_count = matrices_of(task, NULL);
-    if (job->matrix_count > 0) {
-        job->matrices = calloc(job->matrix_count, sizeof *job->matrices);
-        if (!job->matrices)
-            return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
-        matrices_of(task, job->matrices);
-    }
+    if (!(ids = calloc(matrices_of(task, NULL) + 1, sizeof *ids)))
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     snprintf(name, sizeof name, "%s.%s", task->library, task->function);
-    return alchi_store_lock(queue->store, task->task, name, job->matrices, job->matrix_count, err);
+    rc = alchi_store_lock(queue->store, task->task, name, ids, matrices_of(task, ids), err);
+    free(ids);
+    return rc;
 }
 
 int
@@ -160,10 +158,7 @@ transform_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
 
     if (!job->id || !transform->matrix || !transform->result || !transform->result->layout)
         return alchi_error_set(err, ALCH_EINVAL, "a transform needs an id, a matrix and what becomes of it");
-    if (!(job->matrices = calloc(1, sizeof *job->matrices)))
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
-    job->matrices[job->matrix_count++] = transform->matrix;
-    return alchi_store_lock(queue->store, job->id, "matrix.transform", job->matrices, job->matrix_count, err);
+    return alchi_store_lock(queue->store, job->id, "matrix.transform", &transform->matrix, 1, err);
 }
 
 int

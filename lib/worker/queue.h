@@ -19,8 +19,6 @@ typedef struct alchi_job {
     Alchw__WorkerTask *task;
     Alchw__WorkerTransform *transform;
     Alchw__WorkerFetch *fetch;
-    uint64_t *matrices;        /* what the task reads */
-    size_t matrix_count;
     atomic_bool cancel;
     struct alchi_job *prev, *next;
 } alchi_job_t;

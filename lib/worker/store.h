@@ -75,7 +75,8 @@ void alchi_store_release(alchi_store_t *store, alchi_part_t *part);
 /** A task reads these: writes are refused until it unlocks. References are held meanwhile. */
 int alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, const uint64_t *ids, size_t count,
                      alch_error_t *err);
-void alchi_store_unlock(alchi_store_t *store, uint64_t task, const uint64_t *ids, size_t count);
+/** All that it locked, whatever became of their ids. */
+void alchi_store_unlock(alchi_store_t *store, uint64_t task);
 
 /** Whether data may be written now. @return ALCH_OK; ALCH_EBUSY naming the task; ALCH_ENOENT: freed meanwhile */
 int alchi_store_may_write(alchi_store_t *store, const alchi_part_t *part, alch_error_t *err);

@@ -75,12 +75,10 @@ holder(alchi_store_t *store, const alchi_entry_t *entry)
 }
 
 void
-alchi_store_unlock(alchi_store_t *store, uint64_t task, const uint64_t *ids, size_t count)
+alchi_store_unlock(alchi_store_t *store, uint64_t task)
 {
     alchi_hold_t *hold;
 
-    (void)ids; /* the hold knows its matrices, which the ids may no longer find */
-    (void)count;
     pthread_mutex_lock(&store->mutex);
     DL_SEARCH_SCALAR(store->holds, hold, task, task);
     if (!hold) {

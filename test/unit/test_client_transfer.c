@@ -296,7 +296,7 @@ START_TEST(a_busy_matrix_is_not_written)
     ck_assert_ptr_nonnull(strstr(err.text, "svd"));
     ck_assert_int_eq(err.rank, 1);
     unit_code(alch_matrix_read(world.handle, NULL, data, 1, 300, &err), ALCH_OK);
-    alchi_store_unlock(world.stores[1], 9, &(uint64_t){1}, 1);
+    alchi_store_unlock(world.stores[1], 9);
     unit_code(alch_matrix_write(world.handle, NULL, data, 1, 300, &err), ALCH_OK);
     free(data);
     world_stop(&world);

@@ -106,7 +106,7 @@ START_TEST(refused_writes_leave_the_connection)
     unit_code(write_rect(channel, 8, 4, columns, bytes, 1600000), ALCH_EBUSY);
     ck_assert_str_eq(err.text, "matrix 4 (1000 x 600, float64) is read by task 9 (svd)");
     ck_assert_int_eq(alchi_region_count(part->region), 0);
-    alchi_store_unlock(server.store, 9, &id, 1);
+    alchi_store_unlock(server.store, 9);
     unit_code(write_rect(channel, 9, 4, columns, bytes, 1600000), ALCH_OK);
     ck_assert(memcmp(part->data, bytes, 1600000) == 0);
     free(bytes);
@@ -143,7 +143,7 @@ START_TEST(taken_in_the_middle_of_a_write)
         frame.flags = 0;
         unit_code(send_frame(channel, &frame, NULL, bytes), ALCH_OK);
         unit_code(receive_answer(channel, 1, ALCHI_DATA_ACK), k == 0 ? ALCH_EBUSY : ALCH_ENOENT);
-        alchi_store_unlock(server.store, 9, &id, 1);
+        alchi_store_unlock(server.store, 9);
         memset(part->data, 0xee, 16000);
     }
     ck_assert_int_eq(alchi_region_count(part->region), 0);

@@ -174,17 +174,17 @@ START_TEST(locks)
     unit_code(alchi_store_free(store, 2, &err), ALCH_EBUSY);
     unit_code(alchi_store_lock(store, 10, "qr", twice, 2, &err), ALCH_OK);
     ck_assert_int_eq(part->readers, 3);
-    alchi_store_unlock(store, 10, twice, 2);
+    alchi_store_unlock(store, 10);
     unit_code(alchi_store_may_write(store, part, &err), ALCH_EBUSY);
     ck_text("task 9 (svd)");
-    alchi_store_unlock(store, 55, both, 2);
-    alchi_store_unlock(store, 9, both, 2);
+    alchi_store_unlock(store, 55);
+    alchi_store_unlock(store, 9);
     unit_code(alchi_store_may_write(store, part, &err), ALCH_OK);
     ck_assert_uint_eq(part->task, 0);
     unit_code(alchi_store_free(store, 2, &err), ALCH_OK);
     alchi_store_release(store, part);
     unit_code(alchi_store_lock(store, 11, "none", NULL, 0, &err), ALCH_OK);
-    alchi_store_unlock(store, 11, NULL, 0);
+    alchi_store_unlock(store, 11);
     alchi_store_destroy(store);
 }
 END_TEST
@@ -246,7 +246,7 @@ churn(void *store)
             alchi_store_acquire(store, id, &part, NULL) || alchi_store_written(store, part, &all, NULL) ||
             alchi_store_lock(store, id, "t", &id, 1, NULL) || alchi_store_free(store, id, NULL) != ALCH_EBUSY)
             return store;
-        alchi_store_unlock(store, id, &id, 1);
+        alchi_store_unlock(store, id);
         if (alchi_store_check(store, id, NULL) || alchi_store_free(store, id, NULL))
             return store;
         alchi_store_release(store, part);
