@@ -266,7 +266,7 @@ static const char eigh_doc[] =
     "orthogonality is checked).\n"
     "Generalized: Cholesky factorization of b, PxSYGST. v^H b v = 1; with type 3 v^H inv(b) v = 1.\n"
     "Values are accurate to a few eps times the largest one, times cond(b) if there is a b.\n"
-    "Memory: copies of a and b, v, and three real n x n matrices (one of which is v where that is real and whole); up "
+    "Memory: copies of a and b, v, and four real n x n matrices (one of which is v where that is real and whole); up "
     "to n / 8 by index: copies, v, and on one worker 8 bytes times n times the number of vectors. By value the need is "
     "that of all, as nobody knows how many there will be.\n"
     "Errors: not square, sizes that do not fit (InvalidError); NaN or infinite entries, no convergence, b not positive "

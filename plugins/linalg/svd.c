@@ -18,10 +18,14 @@ static const char svd_doc[] =
     "Overton 1981; Baglama, Reichel 2006). a is never squared: values are accurate to a few eps times the largest, "
     "not to sqrt(eps). Where there is no room for the iteration (k near min(m, n)) the whole is computed and cut.\n"
     "A value with more copies than vectors in a block (4 to 10) is looked for once more at the end.\n"
-    "Memory, whole: a copy of a, U, Vh, twice min(m, n)^2, and on one worker 40 bytes min(m, n)^2; with full_matrices "
-    "and m unlike n, U or Vh is a matrix of max(m, n)^2, and made twice if a is wide.\n"
+    "Memory, whole: a copy of a, U, Vh, and on one worker 40 bytes min(m, n)^2 (beyond 4096 instead about twice "
+    "min(m, n)^2 over all); if m > 1.5 n two matrices of n^2 more; if wide that of the adjoint, which is a copy, and U "
+    "and Vh once more. With full_matrices U or Vh is a matrix of max(m, n)^2.\n"
     "Memory, k: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers, b of 4 to 10.\n"
     "A note says how many steps were made and what the largest residual is; no convergence is an error.\n"
+    "Errors: NaN or infinite entries (NumericError naming the first), no convergence (NumericError with steps and "
+    "residual); k, tol or maxiter out of range (RangeError); no memory or "
+    "beyond 32-bit indices (LimitError).\n"
     "Cancel: after each block step with k; between the stages of the whole.\n\n"
     "a: m x n\n"
     "full_matrices: true: U of m x m and Vh of n x n, with orthonormal bases of the null spaces; false: min(m, n) "
@@ -193,14 +197,17 @@ linalg_values_of(linalg_t *la, const char *name, double **s_p, int64_t *count_p)
     return ALCH_OK;
 }
 
-static const char svdvals_doc[] = "All singular values, without vectors: as svd, at about a third of the cost.\n\n"
-                                  "Method: QR factorization first if m > 1.5 n, PxGEBRD, then the dqds algorithm "
-                                  "(LAPACK DBDSDC, Fernando and Parlett\n"
-                                  "1994) on one worker. Values are accurate to a few eps times the largest.\n"
-                                  "Memory: a copy of a, and min(m, n)^2 if it is tall or wide.\n"
-                                  "Cancel: between the stages.\n\n"
-                                  "a: m x n\n"
-                                  "s: min(m, n) values, in descending order\n";
+static const char svdvals_doc[] =
+    "All singular values, without vectors: as svd, at about a third of the cost.\n\n"
+    "Method: QR factorization first if m > 1.5 n, PxGEBRD, then the dqds algorithm "
+    "(LAPACK DBDSDC, Fernando and Parlett\n"
+    "1994) on one worker. Values are accurate to a few eps times the largest.\n"
+    "Memory: a copy of a, another if it is wide, and min(m, n)^2 if m > 1.5 n or n > 1.5 m.\n"
+    "Errors: NaN or infinite entries (NumericError naming the first), no convergence (NumericError); no memory or "
+    "beyond 32-bit indices (LimitError).\n"
+    "Cancel: between the stages.\n\n"
+    "a: m x n\n"
+    "s: min(m, n) values, in descending order\n";
 
 static int
 linalg_svdvals(alch_call_t *call)
