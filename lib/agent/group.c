@@ -9,7 +9,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 
 #define SHARED_MEMORY "/dev/shm"

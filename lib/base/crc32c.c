@@ -1,7 +1,6 @@
 #include "base/crc32c.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <string.h>
 
 #define POLYNOMIAL 0x82f63b78u /* bit-reversed: bit i stands for x^(31-i) */

@@ -2,7 +2,6 @@
 #include "client/client.h"
 #include "net/shm.h"
 
-#include <unistd.h>
 
 #define SHARE_ID 1
 

@@ -3,10 +3,8 @@
 #include "client/drive.h"
 #include "base/error.h"
 
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include <stdlib.h>
-#include <string.h>
 
 ALCHI_HANDLER(alchi_on_worker_join)
 {

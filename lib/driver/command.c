@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/util.h"
 #include <stdlib.h>
-#include <string.h>
 
 void
 alchi_group_send(alchi_group_t *group, unsigned type, const void *message)

@@ -1,7 +1,6 @@
 /* Requests about matrices. */
 #include "driver/driver.h"
 #include "base/error.h"
-#include "base/util.h"
 #include "layout/layout.h"
 #include "wire/layout.h"
 #include <stdlib.h>

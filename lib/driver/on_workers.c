@@ -1,7 +1,6 @@
 /* Requests about the session and its workers. */
 #include "driver/driver.h"
 #include "base/error.h"
-#include "base/log.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
 #include "driver/slots.h"
-#include "base/util.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

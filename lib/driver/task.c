@@ -2,9 +2,7 @@
 #include "driver/driver.h"
 #include "base/error.h"
 #include "base/log.h"
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 bool
 alchi_task_ended(const alchi_task_t *task)

@@ -2,7 +2,6 @@
 #include "layout/layout.h"
 #include "layout/named.h"
 #include "base/error.h"
-#include "base/util.h"
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>

@@ -14,7 +14,6 @@
  * emptied the ring. A flag that is left over from a sleep that ended otherwise costs one needless byte. */
 #include "net/shm.h"
 
-#include "base/error.h"
 #include "net/stream_ops.h"
 
 #include <errno.h>

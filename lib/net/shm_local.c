@@ -1,7 +1,6 @@
 /* Where a rank listens for clients of its own host: a name that only those can compute who know its data key. */
 #include "net/shm.h"
 
-#include "base/error.h"
 #include "base/util.h"
 #include "net/connfile.h"
 #include "net/connpath.h"

@@ -1,6 +1,5 @@
 #include "wire/value.h"
 #include "base/error.h"
-#include "base/util.h"
 
 #include <stdio.h>
 #include <stdlib.h>

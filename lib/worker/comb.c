@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "worker/store_impl.h"
 
-#include <stdio.h>
 
 static bool
 to_axis(int64_t block, int64_t period, int64_t first, alchi_axis_t *axis_p)

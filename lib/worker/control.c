@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/util.h"
 #include "wire/layout.h"
 
 #include <errno.h>

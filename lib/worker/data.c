@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/util.h"
 #include "net/address.h"
 #include "net/shm.h"
 #include "worker/conn.h"

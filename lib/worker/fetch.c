@@ -1,7 +1,6 @@
 #include "worker/fetch.h"
 
 #include "base/error.h"
-#include "base/util.h"
 #include "layout/common.h"
 #include "net/address.h"
 #include "net/auth.h"

@@ -1,5 +1,4 @@
 #include "worker/host.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/util.h"

@@ -5,7 +5,6 @@
 #include "wire/value.h"
 #include "worker/host.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

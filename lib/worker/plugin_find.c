@@ -1,5 +1,4 @@
 #include "base/error.h"
-#include "base/util.h"
 #include "worker/plugin_load.h"
 
 #include <ctype.h>

@@ -6,7 +6,6 @@
 #include "worker/host.h"
 #include "worker/plugin_load.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static const alchi_environment_t own = {.rank = 2, .size = 5, .pmi_fd = 11, .config_fd = 12, .threads = 4};
 

@@ -5,7 +5,6 @@
 #include "agent/lines.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static alchi_lines_t lines;

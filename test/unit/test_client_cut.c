@@ -3,7 +3,6 @@
 #include "unit.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static const alch_layout_t layouts[] = {
     ALCH_LAYOUT_DEFAULT,          {ALCH_VC_STAR, 0, 0, 0, 0},   {ALCH_STAR_VC, 0, 0, 0, 0},

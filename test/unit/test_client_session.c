@@ -5,7 +5,6 @@
 
 #include <poll.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 static const char token[] = "0101010101010101010101010101010101010101010101010101010101010101";

@@ -1,7 +1,6 @@
 /* Transfers to data servers in this process, and to peers that misbehave. The driver is a few lines (client_peer.h). */
 #include "client_peer.h"
 #include "base/log.h"
-#include "base/util.h"
 #include "client/transfer.h"
 #include "net/address.h"
 #include "worker/data.h"

@@ -1,6 +1,5 @@
 #include "unit.h"
 #include "driver/catalog.h"
-#include <string.h>
 
 static alchi_catalog_t catalog;
 

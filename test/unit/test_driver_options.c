@@ -1,8 +1,6 @@
 #include "unit.h"
-#include "base/util.h"
 #include "driver/options.h"
 #include "driver/token.h"
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

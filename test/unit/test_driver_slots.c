@@ -1,7 +1,6 @@
 #include "unit.h"
 #include "driver/slots.h"
 #include <stdlib.h>
-#include <string.h>
 
 static alchi_slots_t slots;
 static int anything;

@@ -1,7 +1,6 @@
 /* Runs of bits against one bit at a time. */
 #include "layout/bitmap.h"
 #include "unit.h"
-#include <string.h>
 
 #define BITS 200
 #define WORDS 4

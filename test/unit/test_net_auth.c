@@ -4,7 +4,6 @@
 #include "net/auth.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 #define WAIT_MS 1000

@@ -1,12 +1,9 @@
 #include "net_pair.h"
 
 #include "base/crc32c.h"
-#include "base/error.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
