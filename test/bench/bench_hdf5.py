@@ -7,42 +7,22 @@ that is there already. Memory that a worker was given before serves again (--kee
 """
 
 import os
-import statistics
 import sys
-import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 import alchemist
+from pairs import measure, show
 
 LAYOUTS = ("default", "VC_STAR")
 
 
-def seconds(call):
-    begun = time.perf_counter()
-    result = call()
-    taken = time.perf_counter() - begun
-    if isinstance(result, alchemist.MatrixHandle):
-        result.free()
-    return taken
-
-
 def compare(name, mb, pairs, ours, **theirs):
-    """Rates, and the median ratio of the pairs with its quartiles: above 1 we are faster."""
-    times = {key: [] for key in ("ours", *theirs)}
-    for k in range(pairs + 1):
-        for key, call in {"ours": ours, **theirs}.items():
-            taken = seconds(call)
-            if k:  # the first pair warms up
-                times[key].append(taken)
-    print(f"hdf5_{name:30s} {mb / 1000 / statistics.median(times['ours']):8.2f} GB/s")
-    for key in theirs:
-        ratios = sorted(b / a for a, b in zip(times["ours"], times[key]))
-        low, middle, high = (ratios[int(q * (len(ratios) - 1))] for q in (0.25, 0.5, 0.75))
-        print(f"{key + '_' + name:35s} {mb / 1000 / statistics.median(times[key]):8.2f} GB/s")
-        print(f"{name + '_over_' + key:35s} {middle:8.2f} [{low:.2f} .. {high:.2f}]", flush=True)
+    times = measure(pairs, ours, *theirs.values())
+    for key, taken in zip(theirs, times[1:]):
+        show(f"hdf5_{name}", times[0], key, taken, mb, "MB/s")
 
 
 def make(path, mb):

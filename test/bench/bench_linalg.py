@@ -9,32 +9,26 @@ With `blocks`, the bare routines for several block sizes instead: the default is
 
 import statistics
 import sys
-import time
 
 import numpy as np
 
 import alchemist
+from pairs import measure, show
 
+AIM = 1.05  # of the bare routine's time
 BLOCKS = (16, 24, 32, 48, 64, 96, 128)
 ROUTINES = (("gemm", 2000), ("potrf", 2000), ("getrf", 1000), ("getrf", 2000), ("geqrf", 2000), ("syevd", 1000))
 # Function, how it is called, the routine, rows and columns. Pairs that take long are fewer.
 ROWS = [
-    ("matmul", lambda la, A: [la.matmul(A, A)], "gemm", 2000, 1),
-    ("cholesky", lambda la, A: [la.cholesky(A)], "potrf", 2000, 1),
-    ("cholesky_4000", lambda la, A: [la.cholesky(A)], "potrf", 4000, 2),
-    ("qr", lambda la, A: list(la.qr(A)), "geqrf", 2000, 1),
-    ("eigh", lambda la, A: list(la.eigh(A)), "syevd", 1000, 1),
-    ("eigh_2000", lambda la, A: list(la.eigh(A)), "syevd", 2000, 1),
-    ("svd", lambda la, A: list(la.svd(A)), "gesvd", 800, 1),
-    ("svd_2000", lambda la, A: list(la.svd(A)), "gesvd", 2000, 3),
+    ("matmul", lambda la, A: la.matmul(A, A), "gemm", 2000, 1),
+    ("cholesky", lambda la, A: la.cholesky(A), "potrf", 2000, 1),
+    ("cholesky", lambda la, A: la.cholesky(A), "potrf", 4000, 2),
+    ("qr", lambda la, A: la.qr(A), "geqrf", 2000, 1),
+    ("eigh", lambda la, A: la.eigh(A), "syevd", 1000, 1),
+    ("eigh", lambda la, A: la.eigh(A), "syevd", 2000, 1),
+    ("svd", lambda la, A: la.svd(A), "gesvd", 800, 1),
+    ("svd", lambda la, A: la.svd(A), "gesvd", 2000, 3),
 ]
-
-
-def interval(values):
-    """Median with the 95 % interval of its order statistics."""
-    values, n = sorted(values), len(values)
-    half = max(0, int(np.floor(n / 2 - 0.98 * np.sqrt(n))))
-    return f"{statistics.median(values):10.4f} [{values[half]:.4f} .. {values[n - 1 - half]:.4f}]"
 
 
 def positive(n):
@@ -44,26 +38,10 @@ def positive(n):
 
 
 def compare(als, la, bare, name, call, routine, n, pairs):
-    if name.split("_")[0] not in la.functions:
-        print(f"{name}: not in this build")
-        return
     A = als.send_matrix(positive(n))
-    ours, theirs = [], []
-    for k in range(pairs + 1):
-        begun = time.perf_counter()
-        results = call(la, A)
-        taken = time.perf_counter() - begun
-        for handle in results:
-            handle.free()
-        seconds = bare.run(routine, A)
-        if k:  # the first pair warms up
-            ours.append(taken)
-            theirs.append(seconds)
+    ours, theirs = measure(pairs, lambda: call(la, A), lambda: bare.run(routine, A))
     A.free()
-    print(f"linalg_{name:24s} {interval(ours)} s      n = {n}")
-    print(f"bare_p{'d' + routine:25s} {interval(theirs)} s")
-    print(f"linalg_{name}_over_bare".ljust(31), interval([a / b for a, b in zip(ours, theirs)]),
-          "        limit 1.05", flush=True)
+    show(f"linalg_{name}_{n}", ours, f"pd{routine}", theirs, aim=AIM)
 
 
 def blocks(als, bare, pairs):

@@ -8,13 +8,12 @@ reaches of a raw socket is in bench_client.
 
 import ctypes
 import os
-import statistics
 import sys
-import time
 
 import numpy as np
 
 import alchemist
+from pairs import measure, show
 
 WORKERS = 3
 LAYOUTS = ("VC_STAR", "MC_MR", None, "STAR_VC")
@@ -43,26 +42,9 @@ class Plain:
         self._call(self.functions[1], array)
 
 
-def seconds(act, *arguments):
-    begun = time.perf_counter()
-    act(*arguments)
-    return time.perf_counter() - begun
-
-
 def compare(name, size, pairs, ours, plain):
-    """Who goes first takes turns; the first pair warms up."""
-    times = []
-    for k in range(-1, pairs):
-        order = (ours, plain) if k % 2 else (plain, ours)
-        first, second = seconds(order[0]), seconds(order[1])
-        if k >= 0:
-            times.append((first, second) if k % 2 else (second, first))
-    ratios = sorted(c / p for p, c in times)
-    low, middle, high = (ratios[round(q * (pairs - 1))] for q in (0.25, 0.5, 0.75))
-    print(f"{name} {size / 1e6 / statistics.median(p for p, _ in times):.4g} MB/s")
-    print(f"{name}_beside_c {size / 1e6 / statistics.median(c for _, c in times):.4g} MB/s")
-    print(f"{name}_ratio {middle:.3f} x (quartiles {low:.3f}..{high:.3f} of {pairs} pairs; aim at least {AIM}: "
-          f"{'met' if high >= AIM else 'missed'})", flush=True)
+    times = measure(pairs, ours, plain)
+    show(name, times[0], "c", times[1], size / 1e6, "MB/s", AIM)
 
 
 def main():

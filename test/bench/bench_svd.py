@@ -9,27 +9,21 @@ NumPy's full SVD takes long: it runs in at most 3 of the pairs.
 """
 
 import gzip
-import statistics
 import sys
-import time
 
 import numpy as np
 from scipy.sparse.linalg import svds
 
 import alchemist
+from pairs import seconds, show
 
 IMAGES = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"
 RANK = 20
 
 
-def row(name, values, unit):
-    print(f"{name:44s} {statistics.median(values):10.3f} {unit:6s} [{min(values):.3f} .. {max(values):.3f}]", flush=True)
-
-
 def timed(times, function):
-    begun = time.perf_counter()
-    result = function()
-    times.append(time.perf_counter() - begun)
+    taken, result = seconds(function)
+    times.append(taken)
     return result
 
 
@@ -63,17 +57,14 @@ def main():
             u2, s2, vh2 = timed(sparse, lambda: svds(A, k=RANK))
             if k < 3:
                 exact = timed(full, lambda: np.linalg.svd(A, full_matrices=False)[1][:RANK])
-        row("send_fashion_mnist", sent, "s")
-        row("linalg_svd_k_2_workers", ours, "s")
-        row("testlib_truncated_svd_2_workers", squared, "s")
-        row("scipy_svds", sparse, "s")
-        row("numpy_linalg_svd", full, "s")
-        row("linalg_svd_k_over_svds", [a / b for a, b in zip(ours, sparse)], "")
-        row("linalg_svd_k_over_numpy", [a / b for a, b in zip(ours, full)], "")
+        print(f"send_fashion_mnist {sent[0]:.4g} s")
+        show("linalg_svd_k_20", ours, "scipy_svds", sparse, aim=1)
+        show("linalg_svd_k_20", ours, "numpy_svd", full, aim=1)
+        show("testlib_truncated_svd", squared, "scipy_svds", sparse)
         s = s.ravel()
-        row("largest_relative_difference_to_numpy", [np.max(np.abs(s - exact) / exact)], "")
-        print(f"{'residual_linalg_svd_k':44s} {residual(A, u, s, vh):10.1e}")
-        print(f"{'residual_scipy_svds':44s} {residual(A, u2, s2, vh2):10.1e}")
+        print(f"largest_relative_difference_to_numpy {np.max(np.abs(s - exact) / exact):.1e}")
+        print(f"residual_linalg_svd_k_20 {residual(A, u, s, vh):.1e}")
+        print(f"residual_scipy_svds {residual(A, u2, s2, vh2):.1e}")
 
 
 if __name__ == "__main__":
