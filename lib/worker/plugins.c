@@ -1,5 +1,4 @@
 #include "worker/plugins.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "wire/value.h"
@@ -216,12 +215,8 @@ find_operation(const alchi_plugins_t *plugins, const Alchw__WorkerTask *task, al
 static int
 run_operation(alchi_call_t *call, const alch_operation_t *operation, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {
-    int64_t start = alchi_now_ns();
     int code = alchi_call_verdict(call, operation->function(&call->call), err);
 
-    done->has_task = done->has_seconds = 1;
-    done->task = call->task->task;
-    done->seconds = (double)(alchi_now_ns() - start) * 1e-9;
     return code ? code : alchi_call_results(call, done, err);
 }
 

@@ -44,7 +44,8 @@ int alchi_plugins_load(alchi_plugins_t *plugins, const char *name, const char *p
  * no result matrix remains.
  *
  * @collective  yes
- * @param cancel  set by the control thread
+ * @param      cancel  set by the control thread
+ * @param[out] done_p  results, matrices and notes
  * @return ALCH_OK, or the operation's error with this rank's text
  */
 int alchi_plugins_call(alchi_plugins_t *plugins, const Alchw__WorkerTask *task, const atomic_bool *cancel,
