@@ -34,7 +34,8 @@ bool alchi_address_is_any(const char *host);
 /** Connect, trying every resolved address until the deadline. @return ALCH_OK, ALCH_ECONNECT, ALCH_ETIMEDOUT */
 int alchi_connect(const alchi_address_t *address, alchi_deadline_t deadline, int *fd_p, alch_error_t *err);
 
-/** Bind (host "" or "*": every interface; port 0: any); not listening yet. Nobody else can have the port. address->port is set to the port.
+/** Bind (host "" or "*": every interface; port 0: any); not listening yet. Nobody else can have the port.
+ *  address->port is set to the port.
  *  @return ALCH_OK, ALCH_EPORT naming the process that has it if it can be seen, ALCH_EINVAL, ALCH_ESYSTEM */
 int alchi_bind(alchi_address_t *address, int *fd_p, alch_error_t *err);
 

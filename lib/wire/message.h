@@ -92,8 +92,8 @@ const char *alchi_message_name(unsigned type);
 /**
  * Decode the message of a frame.
  *
- * Memory is bounded by a multiple of `size`. Strings are checked to be UTF-8 without control of length beyond
- * the frame's.
+ * The bytes are looked at first (wire/verify.h): strings are UTF-8 without NUL. Memory is bounded by a multiple of
+ * `size`.
  *
  * @param[out] message_p  the struct of the type (Alchw__SubmitTask for ALCHI_SUBMIT_TASK), to be freed with
  *                        alchi_message_free()

@@ -14,7 +14,7 @@
 
 typedef struct alchi_job {
     uint64_t request;          /* id of the driver's request */
-    uint64_t id;               /* of the task; 0: a load */
+    uint64_t id;               /* of the task; 0: none, a load or a fetch */
     Alchw__WorkerLoad *load;   /* one of the four; owned */
     Alchw__WorkerTask *task;
     Alchw__WorkerTransform *transform;
