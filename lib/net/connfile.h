@@ -20,7 +20,8 @@ typedef struct {
     char path[4096];
 } alchi_connfile_t;
 
-/** The standard directory, created 0700 if `create`. @return ALCH_OK, ALCH_ENOENT (no HOME), ALCH_ESYSTEM, ALCH_EPERM (not ours, or open to others) */
+/** The standard directory, created 0700 if `create`.
+ *  @return ALCH_OK, ALCH_ENOENT (no HOME), ALCH_ESYSTEM, ALCH_EPERM (not ours, or open to others) */
 int alchi_connfile_dir(bool create, char *path, size_t size, alch_error_t *err);
 
 /** Write the file (path "": by name in the standard directory; pid 0: this process; both are filled in)
