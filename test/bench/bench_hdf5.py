@@ -1,6 +1,6 @@
 """Data sets read and written by the workers beside h5py in one process, in interleaved pairs.
 
-usage: bench_hdf5.py MB PAIRS [rows]      $BENCH_DATA: a directory in memory, the daemon's --data-dir
+usage: bench_hdf5.py MB PAIRS      $BENCH_DATA: a directory in memory, the daemon's --data-dir
 
 Two workers. What is read is in the page cache, and both write into memory; h5py reads into a new array, and into one
 that is there already. Memory that a worker was given before serves again (--keep-memory).
