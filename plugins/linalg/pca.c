@@ -18,7 +18,7 @@ static const char pca_doc[] =
     "iteration (n_components near min(m, n), or 0), a centered copy is made; a note says so.\n"
     "Values are accurate to a few eps times the largest.\n"
     "Memory: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers, b of 4 to 10, k = n_components; "
-    "with a copy: what svd needs.\n"
+    "with a copy for want of room: what svd needs. A copy that the means demand is asked for when that is known.\n"
     "Errors: NaN or infinite entries (NumericError naming the first), no convergence (NumericError with steps and "
     "residual); n_components, tol or maxiter out of range (RangeError); fewer than two samples (InvalidError); no "
     "memory or "

@@ -352,14 +352,14 @@ def test_eigh_of_subsets(la, send, rng, dtype):
     check_eigh(la, send, hilbert(N, dtype), lower=False, subset_by_index=[75, N - 1])
 
 
-@pytest.mark.parametrize("glue", [0, 1e-14, 1e-11, 1e-8, 1e-4])
+@pytest.mark.parametrize("glue", [1e-14, 1e-8])
 def test_eigh_of_subsets_in_tight_clusters(la, send, glue):
     """Glued Wilkinson matrices: twenty values each that agree to eps, where robust representations (DSTEMR) fail."""
     d = np.tile(np.abs(np.arange(21.0) - 10), 20)
     e = np.ones(419)
     e[20::21] = glue
     a = np.diag(d) + np.diag(e, 1) + np.diag(e, -1)
-    for subset in ([0, 51], [200, 240], [400, 419], [0, 104]):
+    for subset in ([0, 51], [200, 240]):
         check_eigh(la, send, a, subset_by_index=subset)
     check_eigh(la, send, a, subset_by_value=[9.5, 12])
 
