@@ -283,6 +283,15 @@ def free(pointer):
     _free(pointer)
 
 
+def text(x):
+    """A string as C takes it; None stays None."""
+    if x is None:
+        return None
+    if "\0" in x:
+        raise ValueError(f"{x!r} holds a NUL character, which no name or text can have")
+    return x.encode("utf-8")
+
+
 def check(code, error):
     """Raise the exception of a failed call."""
     if code != OK:

@@ -17,7 +17,7 @@ class Layout:
 
     def __init__(self, text):
         self._c = _ffi.Layout()
-        _ffi.call("layout_parse", str(text).encode(), C.byref(self._c))
+        _ffi.call("layout_parse", _ffi.text(str(text)), C.byref(self._c))
 
     @classmethod
     def _from_c(cls, c):

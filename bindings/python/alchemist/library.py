@@ -211,7 +211,7 @@ def _scalar(x):
     if isinstance(x, numbers.Complex):
         return "complex", (complex(x).real, complex(x).imag)
     if isinstance(x, str):
-        return "string", (x.encode("utf-8"),)
+        return "string", (_ffi.text(x),)
     return None
 
 

@@ -76,7 +76,7 @@ class AlchemistSession(Files):
     def _attach(self, ticket, options):
         c = _options(ticket.address, None, None, options)
         pointer = C.c_void_p()
-        _ffi.patient("session_attach", C.byref(c), C.c_uint64(ticket.id), ticket.key.encode(), C.byref(pointer))
+        _ffi.patient("session_attach", C.byref(c), C.c_uint64(ticket.id), _ffi.text(ticket.key), C.byref(pointer))
         self._opened(pointer)
         self.worker_count = len(self._workers("assigned"))
         return self
@@ -399,7 +399,7 @@ class AlchemistSession(Files):
         number = transfer.dtype_number(dtype)
         pointer = C.c_void_p()
         _ffi.patient("matrix_create", self._handle(), int(rows), int(cols), number, C.byref(as_layout(layout)._c),
-                     None if name is None else name.encode(), C.byref(pointer))
+                     _ffi.text(name), C.byref(pointer))
         return MatrixHandle(self, pointer)
 
     def fetch_matrix(self, handle, print_times=False, out=None, progress=None):
@@ -448,8 +448,8 @@ class AlchemistSession(Files):
             path: a path on the workers' host that lies in one of these directories; None: by name.
         """
         pointer = C.c_void_p()
-        path = None if path is None else os.fspath(path).encode()
-        if not _ffi.repeat("library_load", self._handle(), name.encode(), path, None, C.byref(pointer),
+        path = None if path is None else _ffi.text(os.fspath(path))
+        if not _ffi.repeat("library_load", self._handle(), _ffi.text(name), path, None, C.byref(pointer),
                            timeout_ms=3, timeout=timeout):
             raise TimeoutError(f"library {name!r} was not loaded within {timeout} s")
         library = Library(self, pointer)
@@ -535,7 +535,7 @@ def _options(address, token, connection_file, options):
     c.name = b"python"
     for name, value in (("address", address), ("token", token), ("connection_file", connection_file)):
         if value is not None:
-            setattr(c, name, os.fspath(value).encode())
+            setattr(c, name, _ffi.text(os.fspath(value)))
     numbers = [n for n, kind in _ffi.SessionOptions._fields_ if kind in (C.c_int, C.c_int64)]
     for name, value in options.items():
         if name not in numbers:

@@ -50,7 +50,7 @@ class Transforms:
         number = 0 if dtype is None else transfer.dtype_number(np.dtype(dtype))
         pointer = C.c_void_p()
         _ffi.patient("matrix_transform_submit", self._handle(), None if layout is None else C.byref(as_layout(layout)._c),
-                     C.c_int(number), C.c_uint(flags), None if name is None else name.encode(), C.byref(pointer))
+                     C.c_int(number), C.c_uint(flags), _ffi.text(name), C.byref(pointer))
         return _task(self, pointer, in_place)
 
     def _follow(self):

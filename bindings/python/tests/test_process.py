@@ -196,6 +196,16 @@ def test_progress_of_a_transfer(als):
     h.free()
 
 
+def test_text_with_nul_is_refused(daemon):
+    """C would see what stands before it."""
+    with daemon.connect(workers=1) as als:
+        for call in (lambda: als.create_matrix((2, 2), name="a\0b"), lambda: als.create_matrix((2, 2), layout="MC_MR\0"),
+                     lambda: als.load_library("hello\0"), lambda: als.load_library("hello").total("x\0y")):
+            with pytest.raises(ValueError, match="NUL"):
+                call()
+        assert als.list_matrices() == []
+
+
 def test_lines_say_what_failed(daemon, capsys):
     with daemon.connect(workers=1, verbose=True) as als:
         hello = als.load_library("hello")
