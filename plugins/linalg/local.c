@@ -1,15 +1,20 @@
 /* Work within one rank. */
 #include "local.h"
+#include "linalg.h"
 
 #include <alchemist/error.h>
 #include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef void geqrf_f(const int *m, const int *n, void *a, const int *lda, void *tau, void *work, const int *lwork,
-                     int *info);
-typedef void orgqr_f(const int *m, const int *n, const int *k, void *a, const int *lda, const void *tau, void *work,
-                     const int *lwork, int *info);
+typedef void geqrt_f(const int *m, const int *n, const int *nb, void *a, const int *lda, void *t, const int *ldt,
+                     void *work, int *info);
+typedef void larfb_f(const char *side, const char *trans, const char *direct, const char *storev, const int *m,
+                     const int *n, const int *k, const void *v, const int *ldv, const void *t, const int *ldt, void *c,
+                     const int *ldc, void *work, const int *ldwork, size_t, size_t, size_t, size_t);
+typedef void trmm_f(const char *side, const char *uplo, const char *trans, const char *diag, const int *m, const int *n,
+                    const void *alpha, const void *a, const int *lda, void *b, const int *ldb, size_t, size_t, size_t,
+                    size_t);
 typedef void gesdd_f(const char *jobz, const int *m, const int *n, void *a, const int *lda, void *s, void *u,
                      const int *ldu, void *vt, const int *ldvt, void *work, const int *lwork, int *iwork, int *info,
                      size_t length);
@@ -17,8 +22,9 @@ typedef void gesdd_complex_f(const char *jobz, const int *m, const int *n, void 
                              const int *ldu, void *vt, const int *ldvt, void *work, const int *lwork, void *rwork,
                              int *iwork, int *info, size_t length);
 
-geqrf_f sgeqrf_, dgeqrf_, cgeqrf_, zgeqrf_;
-orgqr_f sorgqr_, dorgqr_, cungqr_, zungqr_;
+geqrt_f sgeqrt_, dgeqrt_, cgeqrt_, zgeqrt_;
+larfb_f slarfb_, dlarfb_, clarfb_, zlarfb_;
+trmm_f strmm_, dtrmm_, ctrmm_, ztrmm_;
 gesdd_f sgesdd_, dgesdd_;
 gesdd_complex_f cgesdd_, zgesdd_;
 
@@ -59,42 +65,116 @@ linalg_local_copy(const linalg_kernels_t *kernels, int64_t count, int64_t n, con
         memmove(linalg_at(kernels, b, ldb, 0, j), linalg_at(kernels, a, lda, 0, j), (size_t)count * kernels->entry);
 }
 
-/* Work entries for each column: blocks of 64 suit LAPACK. */
-#define QR_BLOCK 64
+/* ---- QR ---- */
+
+/* Reflectors that are applied together. */
+#define QR_BLOCK 32
+
+typedef struct {
+    char letter;
+    geqrt_f *geqrt;
+    larfb_f *larfb;
+    trmm_f *trmm;
+} qr_routines_t;
+
+static const qr_routines_t *
+qr_routines(const linalg_kernels_t *kernels)
+{
+    static const qr_routines_t table[] = {{'d', dgeqrt_, dlarfb_, dtrmm_},
+                                          {'s', sgeqrt_, slarfb_, strmm_},
+                                          {'z', zgeqrt_, zlarfb_, ztrmm_},
+                                          {'c', cgeqrt_, clarfb_, ctrmm_}};
+    size_t k = 0;
+
+    while (table[k].letter != kernels->letter)
+        k++;
+    return &table[k];
+}
 
 int64_t
 linalg_local_qr_entries(int64_t m, int64_t n)
 {
     int64_t k = m < n ? m : n;
 
-    return k + (n > 0 ? n : 1) * QR_BLOCK;
+    return QR_BLOCK * (k + n + 2 * QR_BLOCK);
+}
+
+/* Columns j to j + count of A, below row j, from reflectors V to the first columns of 1 - V T V^H:
+ * with V's upper part V1 and W = T V1^H, which is triangular, they are 1 - V1 W and, below, -V2 W, in place. */
+static void
+form_block(const linalg_kernels_t *k, int rows, int count, void *V, int ld, const void *T, int ldt, void *work)
+{
+    const qr_routines_t *f = qr_routines(k);
+    void *W = work, *top = linalg_at(k, work, count, 0, count);
+    int below = rows - count;
+
+    memset(W, 0, (size_t)(count * count) * k->entry);
+    for (int j = 0; j < count; j++)
+        memcpy(linalg_at(k, W, count, 0, j), linalg_at(k, T, ldt, 0, j), (size_t)(j + 1) * k->entry);
+    f->trmm("R", "L", k->adjoint, "U", &count, &count, k->one, V, &ld, W, &count, 1, 1, 1, 1);
+    linalg_local_copy(k, count, count, W, count, top, count);
+    f->trmm("L", "L", "N", "U", &count, &count, k->minus, V, &ld, top, &count, 1, 1, 1, 1);
+    if (below > 0)
+        f->trmm("R", "U", "N", "N", &below, &count, k->minus, W, &count, linalg_at(k, V, ld, count, 0), &ld, 1, 1, 1,
+                1);
+    for (int j = 0; j < count; j++)
+        linalg_set(k->dtype, top, j + j * count, 1 + linalg_get(k->dtype, top, j + j * count));
+    linalg_local_copy(k, count, count, top, count, V, ld);
+}
+
+/* Q from reflectors, in place: block after block from the last one. Unlike xORGQR it has no block column by column. */
+static void
+form_q(const linalg_kernels_t *k, int m, int n, void *a, int lda, const void *T, int nb, void *work)
+{
+    for (int j = (n - 1) / nb * nb; j >= 0; j -= nb) {
+        int count = n - j < nb ? n - j : nb, rows = m - j, after = n - j - count;
+        void *V = linalg_at(k, a, lda, j, j), *rest = linalg_at(k, a, lda, j, j + count);
+        const void *Tj = linalg_at(k, T, nb, 0, j);
+
+        for (int c = 0; c < after; c++)
+            memset(linalg_at(k, rest, lda, 0, c), 0, (size_t)count * k->entry);
+        if (after > 0)
+            qr_routines(k)->larfb("L", "N", "F", "C", &rows, &after, &count, V, &lda, Tj, &nb, rest, &lda, work, &after,
+                                  1, 1, 1, 1);
+        form_block(k, rows, count, V, lda, Tj, nb, work);
+    }
+}
+
+/* How many reflectors a block has. */
+static int
+block_of(int64_t m, int64_t n)
+{
+    int64_t k = m < n ? m : n;
+
+    return (int)(k < QR_BLOCK ? k : QR_BLOCK);
 }
 
 void
-linalg_local_qr(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
-                void *work)
+linalg_local_r(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
+               void *work)
 {
-    geqrf_f *geqrf = kernels->letter == 'd'   ? dgeqrf_
-                     : kernels->letter == 's' ? sgeqrf_
-                     : kernels->letter == 'z' ? zgeqrf_
-                                              : cgeqrf_;
-    orgqr_f *orgqr = kernels->letter == 'd'   ? dorgqr_
-                     : kernels->letter == 's' ? sorgqr_
-                     : kernels->letter == 'z' ? zungqr_
-                                              : cungqr_;
-    int M = (int)m, N = (int)n, K = M < N ? M : N, LDA = (int)lda, lwork = (N > 0 ? N : 1) * QR_BLOCK, info;
-    void *tau = work, *rest = (char *)work + (size_t)K * kernels->entry;
+    int M = (int)m, N = (int)n, K = M < N ? M : N, LDA = (int)lda, nb = block_of(m, n), info;
 
     if (K == 0)
         return;
-    geqrf(&M, &N, a, &LDA, tau, rest, &lwork, &info);
+    qr_routines(kernels)->geqrt(&M, &N, &nb, a, &LDA, work, &nb, linalg_at(kernels, work, nb, 0, K), &info);
     for (int64_t j = 0; j < n; j++) {
         int64_t upper = j + 1 < K ? j + 1 : K;
 
         memcpy(linalg_at(kernels, r, ldr, 0, j), linalg_at(kernels, a, lda, 0, j), (size_t)upper * kernels->entry);
         memset(linalg_at(kernels, r, ldr, upper, j), 0, (size_t)(K - upper) * kernels->entry);
     }
-    orgqr(&M, &K, &K, a, &LDA, tau, rest, &lwork, &info);
+}
+
+void
+linalg_local_qr(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
+                void *work)
+{
+    int K = (int)(m < n ? m : n), nb = block_of(m, n);
+
+    linalg_local_r(kernels, m, n, a, lda, r, ldr, work);
+    if (K > 0)
+        form_q(kernels, (int)m, K, a, (int)lda, work, nb, linalg_at(kernels, work, nb, 0, K));
 }
 
 /* Entries, reals and integers that xGESDD needs for a square matrix with all vectors. */

@@ -21,6 +21,9 @@ void linalg_local_gemm(const linalg_kernels_t *kernels, bool adjoint_a, bool adj
  *  @param work  linalg_local_qr_entries() entries */
 void linalg_local_qr(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
                      void *work);
+/** R alone; A is destroyed. */
+void linalg_local_r(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
+                    void *work);
 int64_t linalg_local_qr_entries(int64_t m, int64_t n);
 
 /** A = U diag(s) Vh of a square A of order n (destroyed), all with leading dimension ld, by divide and conquer.

@@ -8,16 +8,14 @@
 static const char qr_doc[] =
     "The QR factorization a = Q R, Q with orthonormal columns, R upper triangular.\n\n"
     "Method: Householder reflections (PxGEQRF, PxORGQR, PxUNGQR). Modes reduced and r of a tall and skinny matrix (at\n"
-    "most 512 columns, and on each worker 4 times as many rows as columns) by TSQR: each worker factors its rows, "
-    "then\n"
-    "all factor the stack of the triangles; a note says so. Both are stable for every matrix, also a singular one: "
-    "what\n"
-    "Q^H Q differs from 1, and Q R from a, relative to |a|, are a few eps.\n"
+    "most 512 columns, and on each worker 16 times as many rows as columns, 8 times for r) by TSQR: each worker\n"
+    "factors its rows, then all factor the stack of the triangles; a note says so. Both are stable for every matrix,\n"
+    "also a singular one: what Q^H Q differs from 1, and Q R from a, relative to |a|, are a few eps.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.2; TSQR: Demmel, Grigori, Hoemmen, Langou,\n"
     "Communication-optimal parallel and sequential QR and LU factorizations (2012).\n"
     "Memory: a copy of a, R, a workspace of a few columns of blocks, and Q; the copy becomes Q if both are as large.\n"
     "Mode raw takes twice a and a relayout. TSQR takes a copy of a by rows, Q, R, a relayout, 2 n^2 entries for each\n"
-    "worker and 2^18 more.\n"
+    "worker and 2^16 more.\n"
     "Cancel: between the stages.\n"
     "Errors: NaN or infinite entries (NumericError naming the first), an unknown mode (InvalidError), no memory or\n"
     "beyond 32-bit indices (LimitError).\n\n"
@@ -28,16 +26,19 @@ static const char qr_doc[] =
     "h: raw: n x m, the transpose of what xGEQRF makes of a: R and below it the reflectors\n"
     "tau: raw: k x 1, the factors of the reflectors\n";
 
-/* Of more columns the triangles of all ranks cost more than they save. */
+/* Up to so many columns, and with so many times as many rows on each worker, it is faster than PxGEQRF on 2 workers of
+ * one host (HACKING.md, "Tried for speed"). */
 #define TSQR_COLUMNS 512
-#define TSQR_RATIO 4
+#define TSQR_RATIO 16  /* with Q */
+#define TSQR_RATIO_R 8 /* R alone */
 /* Entries that are multiplied at once on the way to Q. */
-#define CHUNK_ENTRIES (INT64_C(1) << 18)
+#define CHUNK_ENTRIES (INT64_C(1) << 16)
 
 static bool
-is_skinny(const linalg_t *la, const alch_block_t *a)
+is_skinny(const linalg_t *la, const alch_block_t *a, bool vectors)
 {
-    return a->n > 0 && a->n <= TSQR_COLUMNS && la->call->size > 1 && a->m / la->call->size >= TSQR_RATIO * a->n;
+    return a->n > 0 && a->n <= TSQR_COLUMNS && la->call->size > 1 &&
+           a->m / la->call->size >= (vectors ? TSQR_RATIO : TSQR_RATIO_R) * a->n;
 }
 
 /* Rows in one piece on each rank. */
@@ -116,14 +117,16 @@ factor_rows(tsqr_t *t, bool vectors)
     int64_t n = t->n, size = t->la->call->size, rows = t->block.local_m;
     int64_t most = CHUNK_ENTRIES / n > 0 ? CHUNK_ENTRIES / n : 1;
     int numbers = (int)(n * n) * linalg_mpi_parts(k);
+    void (*qr)(const linalg_kernels_t *, int64_t, int64_t, void *, int64_t, void *, int64_t, void *) =
+        vectors ? linalg_local_qr : linalg_local_r;
 
     if (t->own > 0)
-        linalg_local_qr(k, rows, n, t->block.data, t->block.lld, t->R, n, t->work);
+        qr(k, rows, n, t->block.data, t->block.lld, t->R, n, t->work);
     MPI_Allgather(t->R, numbers, linalg_mpi_type(k), t->each, numbers, linalg_mpi_type(k), t->la->call->comm);
     for (int64_t r = 0; r < size; r++)
         linalg_local_copy(k, n, n, linalg_at(k, t->each, 1, r * n * n, 0), n, linalg_at(k, t->stack, 1, r * n, 0),
                           size * n);
-    linalg_local_qr(k, size * n, n, t->stack, size * n, t->R, n, t->work);
+    qr(k, size * n, n, t->stack, size * n, t->R, n, t->work);
     for (int64_t start = 0; vectors && start < rows; start += most) {
         int64_t count = rows - start < most ? rows - start : most;
         void *at = linalg_at(k, t->block.data, 1, start, 0);
@@ -277,7 +280,7 @@ qr(linalg_t *la)
     if (mode == MODES)
         return linalg_fail(la, ALCH_EINVAL, "mode is '%s': reduced, complete, r or raw is expected", text);
     linalg_shape(la, "a", &a);
-    if ((mode == REDUCED || mode == R_ALONE) && is_skinny(la, &a))
+    if ((mode == REDUCED || mode == R_ALONE) && is_skinny(la, &a, mode == REDUCED))
         return tsqr(la, &a, mode == REDUCED);
     return householder(la, &a, mode);
 }
