@@ -28,6 +28,11 @@
 #include "scalapack.h"
 
 #include <alchemist/plugin.h>
+#include <complex.h>
+
+#ifndef CMPLX /* glibc has it for GCC alone */
+#define CMPLX(re, im) __builtin_complex((double)(re), (double)(im))
+#endif
 
 /* ---- operations ---- */
 
@@ -143,6 +148,7 @@ typedef struct {
 void linalg_shape(linalg_t *la, const char *name, alch_block_t *block_p);
 /** Whether an optional matrix ("C:matrix=none") was given. */
 bool linalg_given(linalg_t *la, const char *name);
+bool linalg_same_layout(const alch_layout_t *a, const alch_layout_t *b);
 /** Whether linalg_operand() will copy it. */
 bool linalg_is_copied(linalg_t *la, const char *name, unsigned flags);
 
