@@ -158,7 +158,7 @@ bool linalg_is_copied(linalg_t *la, const char *name, unsigned flags);
  * @return ALCH_OK; ALCH_ENUMERIC (LINALG_FINITE); ALCH_ELIMIT, ALCH_ENOMEM
  */
 int linalg_operand(linalg_t *la, const char *name, unsigned flags, linalg_matrix_t *M);
-/** Refuse NaN and Inf in a matrix: "linalg.solve: a: entry (3, 5) is nan". */
+/** Refuse NaN and Inf in a matrix: "linalg.solve: a: entry (3, 5) is NaN or infinite". */
 int linalg_finite(linalg_t *la, const char *name, const linalg_matrix_t *M);
 
 /** A new matrix of zeros in the layout and type of the call. */

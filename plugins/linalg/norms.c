@@ -15,7 +15,7 @@ static const char norm_doc[] =
     "Memory: half a MiB at most; with 2, -2 and \"nuc\" that of svdvals.\n"
     "NaN anywhere makes the norm NaN, as in NumPy; 2, -2 and \"nuc\" refuse NaN and Inf (NumericError).\n"
     "Errors: an unknown ord (InvalidError).\n\n"
-    "a: m x n, any type and layout\n"
+    "x: m x n, any type and layout\n"
     "ord: \"fro\" root of the sum of squares; 1 largest sum of absolute values of a column, -1 the smallest; inf of a\n"
     "row, -inf the smallest; \"max\" the largest absolute value; 2 the largest singular value, -2 the smallest; "
     "\"nuc\"\n"
@@ -217,7 +217,7 @@ spectral(linalg_t *la, linalg_norm_t kind, bool smallest, double *norm_p)
 {
     double *s;
     int64_t count;
-    int code = linalg_values_of(la, "a", &s, &count);
+    int code = linalg_values_of(la, "x", &s, &count);
 
     *norm_p = 0;
     if (!code && count)
@@ -237,7 +237,7 @@ norm(linalg_t *la)
     alch_block_t a;
     int code = ALCH_OK;
 
-    linalg_shape(la, "a", &a);
+    linalg_shape(la, "x", &a);
     if (kind == LINALG_UNKNOWN)
         return linalg_fail(la, ALCH_EINVAL, "ord is '%s': fro, max, nuc, 1, -1, 2, -2, inf or -inf is expected", ord);
     if (a.m == 0 || a.n == 0)
@@ -257,7 +257,7 @@ static int
 linalg_norm(alch_call_t *call)
 {
     linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
+    int code = linalg_begin(&la, call, "x", NULL);
 
     if (!code)
         code = norm(&la);
@@ -265,7 +265,7 @@ linalg_norm(alch_call_t *call)
 }
 
 static const alch_operation_t operations[] = {
-    {"norm", "A norm of a matrix.", "a:matrix, ord:string=\"fro\" -> norm:float64", norm_doc, 0, linalg_norm},
+    {"norm", "A norm of a matrix.", "x:matrix, ord:string=\"fro\" -> norm:float64", norm_doc, 0, linalg_norm},
 };
 
 LINALG_AREA(linalg_norms, operations);

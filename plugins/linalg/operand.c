@@ -3,7 +3,6 @@
 
 #include <complex.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 const char *
@@ -12,22 +11,6 @@ linalg_dtype_name(alch_dtype_t dtype)
     static const char *const names[] = {"", "float64", "float32", "complex128", "complex64", "int64", "int32"};
 
     return (size_t)dtype < sizeof(names) / sizeof(*names) ? names[dtype] : "";
-}
-
-/* As alch_layout_parse() reads it. */
-static const char *
-layout_text(const alch_layout_t *layout, char *text, size_t size)
-{
-    static const char *const names[] = {"",        "MC_MR",   "MC_STAR", "MD_STAR", "MR_MC",
-                                        "MR_STAR", "STAR_MC", "STAR_MD", "STAR_MR", "STAR_STAR",
-                                        "STAR_VC", "STAR_VR", "VC_STAR", "VR_STAR", "CIRC_CIRC"};
-
-    if (layout->dist == ALCH_BLOCK_CYCLIC)
-        snprintf(text, size, "block_cyclic(%" PRId64 ",%" PRId64 ",%d,%d)", layout->mb, layout->nb, layout->nprow,
-                 layout->npcol);
-    else
-        snprintf(text, size, "%s", (size_t)layout->dist < sizeof(names) / sizeof(*names) ? names[layout->dist] : "");
-    return text;
 }
 
 bool
@@ -42,8 +25,8 @@ linalg_shape(linalg_t *la, const char *name, alch_block_t *block_p)
     la->host->matrix_block(la->host->arg_matrix(la->call, name), block_p);
 }
 
-static bool
-same_layout(const alch_layout_t *a, const alch_layout_t *b)
+bool
+linalg_same_layout(const alch_layout_t *a, const alch_layout_t *b)
 {
     return a->dist == b->dist && a->mb == b->mb && a->nb == b->nb && a->nprow == b->nprow && a->npcol == b->npcol;
 }
@@ -55,7 +38,7 @@ linalg_is_copied(linalg_t *la, const char *name, unsigned flags)
 
     linalg_shape(la, name, &block);
     return (flags & LINALG_COPY) || block.dtype != la->dtype ||
-           (!(flags & LINALG_ANY) && !same_layout(&block.layout, &la->layout));
+           (!(flags & LINALG_ANY) && !linalg_same_layout(&block.layout, &la->layout));
 }
 
 /* Fill in what follows from the matrix. */
@@ -67,7 +50,7 @@ describe(linalg_t *la, const alch_dmatrix_t *source, unsigned flags, linalg_matr
     M->data = M->block.data;
     M->m = (int)M->block.m;
     M->n = (int)M->block.n;
-    if (!(flags & LINALG_ANY) || same_layout(&M->block.layout, &la->layout)) {
+    if (!(flags & LINALG_ANY) || linalg_same_layout(&M->block.layout, &la->layout)) {
         linalg_descriptor(la, M->block.m, M->block.n, M->desc);
         M->desc[8] = (int)M->block.lld;
     }
@@ -84,9 +67,10 @@ bring(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *give
     la->host->matrix_block(given, &block);
     if ((flags & LINALG_ANY) && !(flags & LINALG_COPY))
         layout = &block.layout;
-    if (!same_layout(layout, &block.layout))
-        linalg_note(la, "%s: relaid out from %s to %s", name, layout_text(&block.layout, from, sizeof(from)),
-                    layout_text(layout, to, sizeof(to)));
+    if (!linalg_same_layout(layout, &block.layout))
+        linalg_note(la, "%s: relaid out from %s to %s", name,
+                    la->host->layout_format(&block.layout, from, sizeof(from)),
+                    la->host->layout_format(layout, to, sizeof(to)));
     if (block.dtype == la->dtype)
         return la->host->matrix_relayout(la->call, given, layout, copy_p);
     linalg_note(la, "%s: converted from %s to %s", name, linalg_dtype_name(block.dtype), linalg_dtype_name(la->dtype));

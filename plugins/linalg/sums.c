@@ -33,12 +33,6 @@ static const char trace_doc[] = "The sum along a diagonal: of a[i, i + offset].\
                                 "offset: which diagonal; positive ones lie above the main diagonal\n"
                                 "sum: a number, complex if a is\n";
 
-static bool
-same_layout(const alch_layout_t *a, const alch_layout_t *b)
-{
-    return a->dist == b->dist && a->mb == b->mb && a->nb == b->nb && a->nprow == b->nprow && a->npcol == b->npcol;
-}
-
 static int
 add(linalg_t *la)
 {
@@ -49,7 +43,7 @@ add(linalg_t *la)
 
     linalg_shape(la, "a", &a);
     linalg_shape(la, "b", &b);
-    any = same_layout(&a.layout, &b.layout) ? LINALG_ANY : 0;
+    any = linalg_same_layout(&a.layout, &b.layout) ? LINALG_ANY : 0;
     if (a.m != b.m || a.n != b.n)
         return linalg_fail(la, ALCH_EINVAL,
                            "a is %" PRId64 " x %" PRId64 ", b %" PRId64 " x %" PRId64 ": they cannot be added", a.m,
