@@ -256,6 +256,17 @@ alchi_queue_quit(alchi_queue_t *queue)
     pthread_mutex_unlock(&queue->mutex);
 }
 
+bool
+alchi_queue_pending(alchi_queue_t *queue)
+{
+    bool pending;
+
+    pthread_mutex_lock(&queue->mutex);
+    pending = queue->quit || queue->runnable;
+    pthread_mutex_unlock(&queue->mutex);
+    return pending;
+}
+
 alchi_job_t *
 alchi_queue_next(alchi_queue_t *queue)
 {

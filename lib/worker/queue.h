@@ -50,6 +50,8 @@ bool alchi_queue_cancel(alchi_queue_t *queue, uint64_t task);
 /** alchi_queue_next() returns NULL from now on; the running task's flag is set. */
 void alchi_queue_quit(alchi_queue_t *queue);
 
+/** There is a job to run, or it was told to quit. */
+bool alchi_queue_pending(alchi_queue_t *queue);
 /** Sleep until there is a job, which is the running one until alchi_queue_done(). NULL: quit. Main thread only. */
 alchi_job_t *alchi_queue_next(alchi_queue_t *queue);
 /** Unlock the matrices of the running job and free it. */

@@ -4,6 +4,13 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#include <sched.h>
+#include <time.h>
+
+#define SPIN_NS 1000000 /* mostly all ranks end at once; later it is enough to look now and then */
+#define NAP_NS 1000000
+#define OUT_OF_STEP_NS INT64_C(2000000000) /* what comes next must not wait for ever for a rank that left a job out */
+
 static void
 run_load(const alchi_runner_t *runner, const alchi_job_t *job)
 {
@@ -91,20 +98,51 @@ run_fetch(const alchi_runner_t *runner, const alchi_job_t *job)
         alchi_control_send(runner->control, ALCHI_EMPTY, job->request, NULL);
 }
 
+/* What a library sent without waiting for it, as BLACS does, is on its way only while its sender is in MPI: stay there
+ * until all ranks have ended the job. The driver knows already how it ended here. */
+static void
+settle(const alchi_runner_t *runner)
+{
+    const struct timespec nap = {0, NAP_NS};
+    int64_t begun = alchi_now_ns(), next = 0;
+    MPI_Request request;
+    int done = 0, rc = MPI_Ibarrier(runner->comm, &request);
+
+    while (rc == MPI_SUCCESS && (rc = MPI_Test(&request, &done, MPI_STATUS_IGNORE)) == MPI_SUCCESS && !done) {
+        int64_t now = alchi_now_ns();
+
+        if (now - begun < SPIN_NS) {
+            sched_yield();
+            continue;
+        }
+        nanosleep(&nap, NULL);
+        if (!next && alchi_queue_pending(runner->queue))
+            next = now;
+        if (next && now - next > OUT_OF_STEP_NS) {
+            alchi_log(ALCHI_LOG_WARNING, "another rank has not ended the last job; going on without it");
+            break;
+        }
+    }
+}
+
 void
 alchi_runner_run(const alchi_runner_t *runner)
 {
     alchi_job_t *job;
 
     while ((job = alchi_queue_next(runner->queue)) != NULL) {
+        bool fetches = job->fetch != NULL; /* these alone make no use of MPI */
+
         if (job->task || job->transform) {
             run_task(runner, job);
         } else {
-            if (job->fetch)
+            if (fetches)
                 run_fetch(runner, job);
             else
                 run_load(runner, job);
             alchi_queue_done(runner->queue, job);
         }
+        if (!fetches)
+            settle(runner);
     }
 }

@@ -10,12 +10,14 @@
 #include "worker/plugins.h"
 #include "worker/queue.h"
 
+#include <mpi.h>
+
 typedef struct {
     alchi_queue_t *queue;     /* all borrowed */
     alchi_control_t *control;
     alchi_store_t *store;
     alchi_plugins_t *plugins;
-    int rank;
+    MPI_Comm comm; /* of the group; nothing else goes over it */
     alchi_fetch_env_t fetch;
 } alchi_runner_t;
 

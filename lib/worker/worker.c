@@ -196,7 +196,7 @@ alchi_worker_main(void)
                               .control = rank.control,
                               .store = rank.store,
                               .plugins = rank.plugins,
-                              .rank = (int)rank.config->rank,
+                              .comm = rank.comm,
                               .fetch = fetch_env(&rank, name, sizeof name)};
     alchi_runner_run(&runner);
     leave(&rank);

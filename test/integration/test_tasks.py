@@ -177,6 +177,16 @@ def test_handles_of_results_are_what_the_driver_has(als):
     a.free()
 
 
+def test_a_rank_that_has_ended_still_sends(daemon):
+    """What it sent without waiting arrives, with and without something else to do after it."""
+    with daemon.connect(workers=3) as als:
+        faults = als.load_library("faults")
+        for _ in range(3):
+            task = faults.send_and_leave.submit()
+            next_task = faults.send_and_leave.submit()
+            assert task.result(timeout=10 * PATIENCE) is None and next_task.result(timeout=10 * PATIENCE) is None
+
+
 def test_cancel(als, faults):
     running = faults.busy.submit(60.0)
     queued = faults.busy.submit(60.0)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define EXHAUST_BYTES (256 << 20)
+#define LEFT_COUNT (1 << 17)
 
 /* Whether this is the rank that shall misbehave. */
 static bool
@@ -30,6 +31,27 @@ nothing(alch_call_t *call)
 {
     (void)call;
     return ALCH_OK;
+}
+
+/* As BLACS does it: what is sent is not waited for, and the sender has ended long before it is received. */
+static int
+send_and_leave(alch_call_t *call)
+{
+    static double numbers[LEFT_COUNT];
+    int code = ALCH_OK;
+
+    if (call->rank == 0) {
+        usleep(300000);
+        MPI_Recv(numbers, LEFT_COUNT, MPI_DOUBLE, call->size - 1, 0, call->comm, MPI_STATUS_IGNORE);
+        code = numbers[LEFT_COUNT - 1] == call->size ? ALCH_OK : ALCH_EINTERNAL;
+    } else if (call->rank == call->size - 1) {
+        MPI_Request request;
+
+        numbers[LEFT_COUNT - 1] = call->size;
+        MPI_Isend(numbers, LEFT_COUNT, MPI_DOUBLE, 0, 0, call->comm, &request);
+        MPI_Request_free(&request);
+    }
+    return code;
 }
 
 static int
@@ -256,6 +278,7 @@ count(alch_call_t *call)
 
 static const alch_operation_t operations[] = {
     OPERATION(nothing, "", nothing),
+    OPERATION(send_and_leave, "", send_and_leave),
     OPERATION(segv, "rank:int64=0", crash),
     OPERATION(exit, "rank:int64=0, code:int64=3", leave),
     OPERATION(abort, "rank:int64=0, code:int64=7", abort_mpi),
