@@ -21,6 +21,7 @@ static const char cholesky_doc[] =
 static const char cho_solve_doc[] =
     "The x with a x = b, from the Cholesky factor of a. What SciPy takes as a pair, (c, lower), are two arguments.\n\n"
     "Method: PxPOTRS. Only the triangle of c that `lower` says is read.\n"
+    "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
     "Memory: a copy of b, and of c if it must be relaid out.\n"
     "Errors: NaN or infinite entries (NumericError naming the first); a zero on the diagonal (NumericError: "
     "\"Singular\n"

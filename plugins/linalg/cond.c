@@ -12,6 +12,7 @@ static const char cond_doc[] =
     "Method: 2, -2, \"fro\" and \"nuc\" from the singular values (see svdvals), of which 2 and -2 need no square "
     "matrix. "
     "1, -1, inf and -inf: the inverse, by LU factorization (PxGETRF, PxGETRS).\n"
+    "Source: the definition.\n"
     "Memory: that of svdvals; for 1, -1, inf and -inf a copy of x and the inverse.\n"
     "Singular matrices give inf (0 with -2, unless x is zero). Unlike NumPy's it refuses NaN and Inf.\n"
     "Errors: an unknown p, an empty matrix, not square where that is needed (InvalidError); NaN or infinite entries "

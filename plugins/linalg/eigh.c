@@ -320,6 +320,8 @@ eigvalsh(linalg_t *la)
 static const char eigvalsh_doc[] =
     "Eigenvalues of a Hermitian (symmetric) matrix, or of a v = b v w.\n\n"
     "Method: PxSYTRD, PxHETRD, then Pal-Walker-Kahan QL (LAPACK DSTERF) on one worker; with b as eigh.\n"
+    "Source: Blackford et al., ScaLAPACK Users' Guide (1997); Parlett, The symmetric eigenvalue problem (1998), "
+    "chapter 8.\n"
     "Memory: copies of a and b.\n"
     "Errors: as eigh.\n"
     "Cancel: between the stages.\n\n"

@@ -10,6 +10,7 @@ static const int one = 1;
 static const char inv_doc[] =
     "The inverse of a square matrix. To solve equations use solve, which is faster and more accurate.\n\n"
     "Method: LU factorization with partial pivoting, PxGETRF and PxGETRI.\n"
+    "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
     "Memory: the result, and a workspace of a few columns of blocks.\n"
     "Errors: a pivot that is exactly zero (NumericError, which is a LinAlgError: \"Singular matrix\"); NaN or "
     "infinite\n"
@@ -22,6 +23,7 @@ static const char det_doc[] =
     "The determinant of a square matrix.\n\n"
     "Method: the product of the pivots of its LU factorization (PxGETRF). Beyond the range of double precision it is\n"
     "0 or infinite: see slogdet.\n"
+    "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
     "Memory: a copy of a, and 4 bytes for each row.\n"
     "Errors: NaN or infinite entries (NumericError naming the first); not square (InvalidError); no memory or beyond\n"
     "32-bit indices (LimitError).\n\n"
@@ -31,6 +33,7 @@ static const char det_doc[] =
 static const char slogdet_doc[] =
     "Sign and logarithm of the absolute value of the determinant: det = sign exp(logabsdet).\n\n"
     "Method: the pivots of the LU factorization (PxGETRF).\n"
+    "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
     "Memory: a copy of a, and 4 bytes for each row.\n"
     "Errors: as det.\n\n"
     "a: n x n\n"

@@ -204,6 +204,7 @@ linalg_lstsq(alch_call_t *call)
 static const char pinv_doc[] =
     "The pseudo-inverse (Moore, Penrose) of a matrix.\n\n"
     "Method: singular value decomposition (see svd); values up to rcond s[0] count as zero.\n"
+    "Source: Golub, Kahan, Calculating the singular values and pseudo-inverse of a matrix (1965).\n"
     "Memory: what svd needs, and the result.\n"
     "Errors: NaN or infinite entries, no convergence (NumericError); no memory (LimitError).\n"
     "Cancel: between the stages.\n\n"

@@ -12,6 +12,7 @@ static const char norm_doc[] =
     "A norm of a matrix; of a vector, which is a matrix of one column, too.\n\n"
     "Method: \"fro\", \"max\", 1, -1, inf and -inf are found by passes over the entries in double precision, without\n"
     "overflow; 2, -2 and \"nuc\" from the singular values (see svdvals).\n"
+    "Source: the definitions; squares are of entries divided by the largest one.\n"
     "Memory: half a MiB at most; with 2, -2 and \"nuc\" that of svdvals.\n"
     "NaN anywhere makes the norm NaN, as in NumPy; 2, -2 and \"nuc\" refuse NaN and Inf (NumericError).\n"
     "Errors: an unknown ord (InvalidError).\n\n"

@@ -16,6 +16,7 @@ static const char pca_doc[] =
     "the centered matrix is never stored. That loses as many digits as the means are larger than the variation: where "
     "their part of the sum of squares is above 1e6 times that of the variation, and where there is no room for the "
     "iteration (n_components near min(m, n), or 0), a centered copy is made; a note says so.\n"
+    "Source: that of svd(k=); Jolliffe, Principal component analysis (2002).\n"
     "Values are accurate to a few eps times the largest.\n"
     "Memory: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers, b of 4 to 10, k = n_components; "
     "with a copy for want of room: what svd needs. A copy that the means demand is asked for when that is known.\n"

@@ -30,6 +30,7 @@ static const char gram_doc[] =
     "a^H a, the inner products of the columns; with rows=True a a^H, those of the rows.\n\n"
     "Method: PxSYRK or PxHERK of PBLAS computes one triangle, which is then mirrored: the result is exactly symmetric\n"
     "(Hermitian), at half the work of matmul.\n"
+    "Source: as matmul.\n"
     "Memory: twice the result, and a copy of a if it must be relaid out.\n"
     "NaN and infinite entries pass through.\n"
     "Errors: no memory or beyond 32-bit indices (LimitError).\n\n"
@@ -40,6 +41,7 @@ static const char gram_doc[] =
 static const char transpose_doc[] =
     "The transpose, or with conjugate=True the conjugate transpose.\n\n"
     "Method: the workers exchange pieces; entries stay what they are, bit by bit. Integers stay integers.\n"
+    "Source: the definition; pieces go as in every change of layout (alchemist-layout(7)).\n"
     "Memory: the result, and the buffers of a relayout.\n"
     "Errors: no memory (LimitError).\n\n"
     "a: m x n, any type and layout\n"

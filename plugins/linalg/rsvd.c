@@ -21,6 +21,8 @@ static const char rsvd_doc[] =
     "probability 1 - 1e-10 (ibid., equation 4.3); with the first value that was cut off. It may be 10 times too "
     "large.\n"
     "Memory: 2 (k + oversamples) vectors of m and of n entries over all workers.\n"
+    "Errors: k, oversamples or power_iterations out of range (RangeError); NaN or infinite entries (NumericError naming "
+    "the first); no memory (LimitError).\n"
     "Cancel: after each product.\n\n"
     "a: m x n\n"
     "k: how many values\n"

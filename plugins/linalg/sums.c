@@ -7,6 +7,7 @@
 static const char add_doc[] =
     "alpha a + beta b.\n\n"
     "Method: entry by entry, in the type that NumPy would compute in; integers become float64.\n"
+    "Source: the definition.\n"
     "Memory: the result, and copies of what must be relaid out or converted.\n"
     "NaN and infinite entries pass through.\n"
     "Errors: shapes that differ (InvalidError); no memory or, if the layouts differ, beyond 32-bit indices\n"
@@ -20,6 +21,7 @@ static const char add_doc[] =
 static const char scale_doc[] =
     "alpha a.\n\n"
     "Method: entry by entry, in the type that NumPy would compute in; integers become float64.\n"
+    "Source: the definition.\n"
     "Memory: the result.\n"
     "Errors: no memory (LimitError).\n\n"
     "a: m x n\n"
@@ -28,7 +30,9 @@ static const char scale_doc[] =
 
 static const char trace_doc[] = "The sum along a diagonal: of a[i, i + offset].\n\n"
                                 "Method: each worker adds up what it has, in double precision.\n"
-                                "Memory: none.\n\n"
+                                "Source: the definition.\n"
+                                "Memory: none.\n"
+                                "Errors: none of its own; NaN and infinite entries pass through.\n\n"
                                 "a: m x n, any type and layout\n"
                                 "offset: which diagonal; positive ones lie above the main diagonal\n"
                                 "sum: a number, complex if a is\n";

@@ -226,7 +226,7 @@ linalg_svdvals(alch_call_t *call)
 
 static const char rank_doc[] =
     "The numerical rank: how many singular values are above a threshold, as numpy.linalg.matrix_rank.\n\n"
-    "Method, memory, errors and cancel: svdvals.\n\n"
+    "Method, source, memory, errors and cancel: svdvals.\n\n"
     "A: m x n\n"
     "tol: values up to this count as zero; negative: s[0] max(m, n) eps, or that of rtol\n"
     "rtol: the same relative to s[0]; negative: max(m, n) eps\n"

@@ -1,5 +1,6 @@
 """linalg's direct methods: residuals with a bound for each type on hard inputs, and what SciPy says of the same."""
 
+import re
 import warnings
 
 import numpy as np
@@ -445,7 +446,8 @@ def test_every_function_is_documented(la):
         for parameter in function._parameters + function._results:
             assert parameter.doc, f"{name}: {parameter.name}"
         if "Not offered" not in function.__doc__:
-            assert "emory" in function.__doc__, name
+            for said in ("Method", r"[Ss]ource|\b(19|20)\d\d\b", "[Mm]emory", "[Ee]rror"):
+                assert re.search(said, function.__doc__), (name, said)
 
 
 MEMORY = 16 << 20
