@@ -369,34 +369,39 @@ START_TEST(test_kill_stubborn)
 }
 END_TEST
 
-START_TEST(test_kill_stopped)
-{
-    const Alchw__RankStarted *started;
-
-    spawn(1, 1, "sleep");
-    started = await(ALCHI_RANK_STARTED, 1);
-    ck_assert_int_eq(kill(started->pid, SIGSTOP), 0);
-    kill_group(1, 100);
-    await(ALCHI_GROUP_ENDED, 1);
-    ck_assert_uint_eq(exit_of(0)->signal, SIGKILL);
-}
-END_TEST
-
-/* Gone, or dead and waiting for whoever adopted it. */
-static bool
-is_dead(pid_t pid)
+/* The letter of /proc for what a process does: 'T' is stopped, 'Z' dead and waiting for whoever adopted it; '-' gone. */
+static char
+state_of(pid_t pid)
 {
     char path[64], text[256] = "";
+    const char *behind_name;
     FILE *file;
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     file = fopen(path, "r");
     if (!file)
-        return true;
+        return '-';
     ck_assert(fgets(text, sizeof text, file) || feof(file) || ferror(file));
     fclose(file);
-    return !text[0] || strstr(text, ") Z");
+    behind_name = strrchr(text, ')');
+    return behind_name ? behind_name[2] : '-';
 }
+
+START_TEST(test_kill_stopped)
+{
+    alchi_deadline_t deadline = alchi_deadline_in_ms(5000);
+    const Alchw__RankStarted *started;
+
+    spawn(1, 1, "sleep");
+    started = await(ALCHI_RANK_STARTED, 1);
+    ck_assert_int_eq(kill(started->pid, SIGSTOP), 0);
+    while (state_of(started->pid) != 'T') /* else SIGTERM might overtake it */
+        ck_assert(alchi_deadline_left_ms(deadline) != 0);
+    kill_group(1, 100);
+    await(ALCHI_GROUP_ENDED, 1);
+    ck_assert_uint_eq(exit_of(0)->signal, SIGKILL);
+}
+END_TEST
 
 START_TEST(test_children_of_ranks)
 {
@@ -409,7 +414,7 @@ START_TEST(test_children_of_ranks)
     ck_assert_int_eq(rank_exit->exit_code, 4);
     ck_assert_uint_eq(rank_exit->n_lines, 1);
     ck_assert(alchi_parse_int64(rank_exit->lines[0] + strlen("child "), 2, INT32_MAX, &pid));
-    while (!is_dead((pid_t)pid)) {
+    while (!strchr("Z-", state_of((pid_t)pid))) {
         ck_assert_msg(alchi_deadline_left_ms(deadline) != 0, "a rank's child survived it");
         pump();
     }
