@@ -169,35 +169,40 @@ begin(linalg_t *la, alch_call_t *call, alch_dtype_t dtype, va_list names)
     return join_grid(la);
 }
 
+static int
+run(alch_call_t *call, alch_dtype_t least, linalg_body_f *body, va_list names)
+{
+    linalg_t la;
+    int code = begin(&la, call, least, names);
+
+    if (!code)
+        code = body(&la);
+    while (la.buffer_count > 0)
+        free(la.buffers[--la.buffer_count]);
+    return code;
+}
+
 int
-linalg_begin(linalg_t *la, alch_call_t *call, ...)
+linalg_run(alch_call_t *call, linalg_body_f *body, ...)
 {
     va_list names;
     int code;
 
-    va_start(names, call);
-    code = begin(la, call, 0, names);
+    va_start(names, body);
+    code = run(call, 0, body, names);
     va_end(names);
     return code;
 }
 
 int
-linalg_begin_as(linalg_t *la, alch_call_t *call, alch_dtype_t least, ...)
+linalg_run_as(alch_call_t *call, alch_dtype_t least, linalg_body_f *body, ...)
 {
     va_list names;
     int code;
 
-    va_start(names, least);
-    code = begin(la, call, least, names);
+    va_start(names, body);
+    code = run(call, least, body, names);
     va_end(names);
-    return code;
-}
-
-int
-linalg_end(linalg_t *la, int code)
-{
-    while (la->buffer_count > 0)
-        free(la->buffers[--la->buffer_count]);
     return code;
 }
 

@@ -74,12 +74,7 @@ cholesky(linalg_t *la)
 static int
 linalg_cholesky(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = cholesky(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, cholesky, "a", NULL);
 }
 
 /* A zero on the diagonal would make infinities. The first one, or -1. */
@@ -138,12 +133,7 @@ cho_solve(linalg_t *la)
 static int
 linalg_cho_solve(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "c", "b", NULL);
-
-    if (!code)
-        code = cho_solve(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, cho_solve, "c", "b", NULL);
 }
 
 static const alch_operation_t operations[] = {

@@ -120,12 +120,7 @@ cond(linalg_t *la)
 static int
 linalg_cond(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "x", NULL);
-
-    if (!code)
-        code = cond(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, cond, "x", NULL);
 }
 
 static const alch_operation_t operations[] = {

@@ -285,12 +285,7 @@ static const char eigh_doc[] =
 static int
 linalg_eigh(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", "b", NULL);
-
-    if (!code)
-        code = eigh(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, eigh, "a", "b", NULL);
 }
 
 static int
@@ -336,12 +331,7 @@ static const char eigvalsh_doc[] =
 static int
 linalg_eigvalsh(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", "b", NULL);
-
-    if (!code)
-        code = eigvalsh(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, eigvalsh, "a", "b", NULL);
 }
 
 #define PARAMETERS                                                                                         \

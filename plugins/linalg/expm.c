@@ -222,17 +222,17 @@ expm(expm_t *e)
 }
 
 static int
+exponential(linalg_t *la)
+{
+    expm_t e = {.la = la};
+
+    return expm(&e);
+}
+
+static int
 linalg_expm(alch_call_t *call)
 {
-    linalg_t la;
-    expm_t e;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    memset(&e, 0, sizeof(e));
-    e.la = &la;
-    if (!code)
-        code = expm(&e);
-    return linalg_end(&la, code);
+    return linalg_run(call, exponential, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {

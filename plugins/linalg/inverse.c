@@ -91,12 +91,7 @@ inv(linalg_t *la)
 static int
 linalg_inv(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = inv(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, inv, "a", NULL);
 }
 
 /* ---- determinant ---- */
@@ -201,23 +196,13 @@ slogdet(linalg_t *la)
 static int
 linalg_det(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = det(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, det, "a", NULL);
 }
 
 static int
 linalg_slogdet(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = slogdet(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, slogdet, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {

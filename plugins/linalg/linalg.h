@@ -7,12 +7,7 @@
  *     int
  *     linalg_solve(alch_call_t *call)
  *     {
- *         linalg_t la;
- *         int code = linalg_begin(&la, call, "a", "b", NULL);
- *
- *         if (!code)
- *             code = solve(&la);
- *         return linalg_end(&la, code);
+ *         return linalg_run(call, solve, "a", "b", NULL);
  *     }
  *
  * where solve() checks shapes, says what it will need (linalg_expect...), asks whether that is there (linalg_need),
@@ -72,8 +67,11 @@ typedef struct {
     void *buffers[LINALG_BUFFERS];
 } linalg_t;
 
+/** What an operation does, once type and layout are chosen. @return a code, on all ranks the same */
+typedef int linalg_body_f(linalg_t *la);
+
 /**
- * Begin a call: choose type and layout.
+ * Make a call: choose type and layout, run `body`, free buffers.
  *
  * The type is what NumPy would compute in: integers count as float64 (a note says so), mixed ones are widened, complex
  * wins. The layout is that of the largest matrix among those named that ScaLAPACK can use as it is (unreplicated,
@@ -82,13 +80,10 @@ typedef struct {
  *
  * @param ...  names of matrix parameters, then NULL; optional ones that were not given are passed over. May be none:
  *             then float64
- * In any case linalg_end() is to follow.
  */
-int linalg_begin(linalg_t *la, alch_call_t *call, ...) __attribute__((sentinel));
-/** As linalg_begin(), computing in at least this type, for results that are complex or wider whatever goes in. */
-int linalg_begin_as(linalg_t *la, alch_call_t *call, alch_dtype_t least, ...) __attribute__((sentinel));
-/** Free buffers. @return code */
-int linalg_end(linalg_t *la, int code);
+int linalg_run(alch_call_t *call, linalg_body_f *body, ...) __attribute__((sentinel));
+/** As linalg_run(), computing in at least this type, for results that are complex or wider whatever goes in. */
+int linalg_run_as(alch_call_t *call, alch_dtype_t least, linalg_body_f *body, ...) __attribute__((sentinel));
 
 /** Set this rank's error text, "linalg.solve: ...". @return code, which all ranks must have alike, or agree on then */
 int linalg_fail(linalg_t *la, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -125,7 +120,7 @@ void linalg_expect(linalg_t *la, const char *name, unsigned flags);
 int linalg_need(linalg_t *la);
 
 /** Memory for the rest of the call, zeroed; may differ between ranks, 0 bytes give a pointer all the same.
- *  Freed by linalg_end(). @return ALCH_OK, ALCH_ELIMIT, ALCH_ENOMEM */
+ *  Freed at the end of the call. @return ALCH_OK, ALCH_ELIMIT, ALCH_ENOMEM */
 int linalg_alloc(linalg_t *la, int64_t bytes, void *pointer_p);
 
 /* ---- matrices ---- */
@@ -193,7 +188,7 @@ linalg_scalar_t linalg_scalar(const linalg_t *la, double _Complex x);
 /** A parameter of type complex128. */
 double _Complex linalg_complex(linalg_t *la, const char *name);
 /** Complex if one of the parameters of type complex128 has an imaginary part, else the least type: for
- *  linalg_begin_as(). */
+ *  linalg_run_as(). */
 alch_dtype_t linalg_least(alch_call_t *call, const char *alpha, const char *beta);
 /** Hand over a scalar, as a real one unless the type of the call is complex. */
 int linalg_return_scalar(linalg_t *la, const char *name, double _Complex x);

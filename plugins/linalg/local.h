@@ -2,7 +2,7 @@
  * @file local.h
  * Products and factorizations within one rank, for each type of entries: thin covers of CBLAS and LAPACK.
  *
- * Matrices are column-major. Sizes are checked by the callers: they are parts of what linalg_begin() let pass.
+ * Matrices are column-major. Sizes are checked by the callers: they are parts of what linalg_run() let pass.
  */
 #ifndef LINALG_LOCAL_H
 #define LINALG_LOCAL_H

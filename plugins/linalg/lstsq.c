@@ -191,12 +191,7 @@ lstsq(linalg_t *la)
 static int
 linalg_lstsq(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", "b", NULL);
-
-    if (!code)
-        code = lstsq(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, lstsq, "a", "b", NULL);
 }
 
 /* ---- pinv ---- */
@@ -259,12 +254,7 @@ pinv(linalg_t *la)
 static int
 linalg_pinv(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = pinv(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, pinv, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {

@@ -257,12 +257,7 @@ norm(linalg_t *la)
 static int
 linalg_norm(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "x", NULL);
-
-    if (!code)
-        code = norm(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, norm, "x", NULL);
 }
 
 static const alch_operation_t operations[] = {

@@ -348,12 +348,7 @@ pca(linalg_t *la)
 static int
 linalg_pca(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "X", NULL);
-
-    if (!code)
-        code = pca(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, pca, "X", NULL);
 }
 
 static const alch_operation_t operations[] = {

@@ -132,12 +132,7 @@ matmul(linalg_t *la)
 static int
 linalg_matmul(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin_as(&la, call, linalg_least(call, "alpha", "beta"), "a", "b", "c", NULL);
-
-    if (!code)
-        code = matmul(&la);
-    return linalg_end(&la, code);
+    return linalg_run_as(call, linalg_least(call, "alpha", "beta"), matmul, "a", "b", "c", NULL);
 }
 
 /* The upper triangle from the lower one; the diagonal, added to itself, is halved without rounding. */
@@ -191,12 +186,7 @@ gram(linalg_t *la)
 static int
 linalg_gram(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = gram(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, gram, "a", NULL);
 }
 
 /* The type stays what it is, also an integer one. */
@@ -220,12 +210,7 @@ transpose(linalg_t *la)
 static int
 linalg_transpose(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = transpose(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, transpose, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {

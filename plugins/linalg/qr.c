@@ -288,12 +288,7 @@ qr(linalg_t *la)
 static int
 linalg_qr_operation(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = qr(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, qr, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {

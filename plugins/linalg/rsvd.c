@@ -247,12 +247,7 @@ rsvd(linalg_t *la)
 static int
 linalg_rsvd(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = rsvd(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, rsvd, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {

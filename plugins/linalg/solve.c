@@ -118,12 +118,7 @@ solve(linalg_t *la)
 static int
 linalg_solve(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", "b", NULL);
-
-    if (!code)
-        code = solve(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, solve, "a", "b", NULL);
 }
 
 /* ---- factors ---- */
@@ -254,12 +249,7 @@ lu(linalg_t *la)
 static int
 linalg_lu(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = lu(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, lu, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {

@@ -66,12 +66,7 @@ add(linalg_t *la)
 static int
 linalg_add(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin_as(&la, call, linalg_least(call, "alpha", "beta"), "a", "b", NULL);
-
-    if (!code)
-        code = add(&la);
-    return linalg_end(&la, code);
+    return linalg_run_as(call, linalg_least(call, "alpha", "beta"), add, "a", "b", NULL);
 }
 
 static int
@@ -93,12 +88,7 @@ scale(linalg_t *la)
 static int
 linalg_scale(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin_as(&la, call, linalg_least(call, "alpha", NULL), "a", NULL);
-
-    if (!code)
-        code = scale(&la);
-    return linalg_end(&la, code);
+    return linalg_run_as(call, linalg_least(call, "alpha", NULL), scale, "a", NULL);
 }
 
 static int
@@ -123,12 +113,7 @@ trace(linalg_t *la)
 static int
 linalg_trace(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = trace(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, trace, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {

@@ -167,12 +167,7 @@ svd(linalg_t *la)
 static int
 linalg_svd_operation(alch_call_t *call)
 {
-    linalg_t la;
-    int code = linalg_begin(&la, call, "a", NULL);
-
-    if (!code)
-        code = svd(&la);
-    return linalg_end(&la, code);
+    return linalg_run(call, svd, "a", NULL);
 }
 
 /* ---- values alone ---- */
@@ -210,18 +205,19 @@ static const char svdvals_doc[] =
     "s: min(m, n) values, in descending order\n";
 
 static int
-linalg_svdvals(alch_call_t *call)
+svdvals(linalg_t *la)
 {
-    linalg_t la;
     double *s;
     int64_t count;
-    int code = linalg_begin(&la, call, "a", NULL);
+    int code = linalg_values_of(la, "a", &s, &count);
 
-    if (!code)
-        code = linalg_values_of(&la, "a", &s, &count);
-    if (!code)
-        code = linalg_return_reals(&la, "s", s, count);
-    return linalg_end(&la, code);
+    return code ? code : linalg_return_reals(la, "s", s, count);
+}
+
+static int
+linalg_svdvals(alch_call_t *call)
+{
+    return linalg_run(call, svdvals, "a", NULL);
 }
 
 static const char rank_doc[] =
@@ -233,27 +229,29 @@ static const char rank_doc[] =
     "rank: how many are larger\n";
 
 static int
-linalg_matrix_rank(alch_call_t *call)
+matrix_rank(linalg_t *la)
 {
-    linalg_t la;
-    double *s, tol = call->host->arg_real(call, "tol"), rtol = call->host->arg_real(call, "rtol");
+    double *s, tol = la->host->arg_real(la->call, "tol"), rtol = la->host->arg_real(la->call, "rtol");
     alch_block_t a;
     int64_t count, rank = 0;
-    int code = linalg_begin(&la, call, "A", NULL);
+    int code;
 
-    if (!code && (isnan(tol) || isnan(rtol)))
-        code = linalg_fail(&la, ALCH_ERANGE, "%s is nan", isnan(tol) ? "tol" : "rtol");
-    if (!code)
-        code = linalg_values_of(&la, "A", &s, &count);
-    if (!code) {
-        linalg_shape(&la, "A", &a);
-        rtol = rtol < 0 ? la.k->eps * (double)(a.m > a.n ? a.m : a.n) : rtol;
-        tol = tol < 0 && count > 0 ? s[0] * rtol : tol;
-        while (rank < count && s[rank] > tol)
-            rank++;
-        code = call->host->ret_int(call, "rank", rank);
-    }
-    return linalg_end(&la, code);
+    if (isnan(tol) || isnan(rtol))
+        return linalg_fail(la, ALCH_ERANGE, "%s is nan", isnan(tol) ? "tol" : "rtol");
+    if ((code = linalg_values_of(la, "A", &s, &count)))
+        return code;
+    linalg_shape(la, "A", &a);
+    rtol = rtol < 0 ? la->k->eps * (double)(a.m > a.n ? a.m : a.n) : rtol;
+    tol = tol < 0 && count > 0 ? s[0] * rtol : tol;
+    while (rank < count && s[rank] > tol)
+        rank++;
+    return la->host->ret_int(la->call, "rank", rank);
+}
+
+static int
+linalg_matrix_rank(alch_call_t *call)
+{
+    return linalg_run(call, matrix_rank, "A", NULL);
 }
 
 static const alch_operation_t operations[] = {
