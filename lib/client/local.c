@@ -2,7 +2,6 @@
 #include "client/client.h"
 #include "net/shm.h"
 
-
 #define SHARE_ID 1
 
 static bool
