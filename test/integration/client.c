@@ -20,6 +20,15 @@ check(int code, const char *what)
     exit(code);
 }
 
+static void
+expect(int code, int expected, const char *what)
+{
+    if (code == expected)
+        return;
+    fprintf(stderr, "%s: code %d instead of %d\n", what, code, expected);
+    exit(1);
+}
+
 /* A matrix in C order whose singular values are 1, 2, ..., COLS. */
 static double *
 make_matrix(void)
@@ -51,7 +60,10 @@ main(void)
     check(alch_values_set_matrix(args, "A", alch_matrix_id(matrix)), "argument A");
     check(alch_values_set_int(args, "rank", RANK), "argument rank");
     check(alch_task_submit(session, alch_library_name(library), "truncated_svd", args, 0, &task, &err), "submit");
+    expect(alch_task_matrix(task, "S", 0, &result, &err), ALCH_ESTATE, "a result before the end");
     check(alch_task_wait(task, 60000, &err), "truncated_svd");
+    expect(alch_task_matrix(task, "none", 0, &result, &err), ALCH_ENOENT, "a result of no such name");
+    expect(alch_task_matrix(task, "S", 1, &result, &err), ALCH_ENOENT, "a second entry of a scalar");
     check(alch_task_matrix(task, "S", 0, &result, &err), "result S");
     check(alch_matrix_read(result, NULL, s, 1, RANK, &err), "fetch");
 

@@ -177,6 +177,17 @@ def test_handles_of_results_are_what_the_driver_has(als):
     a.free()
 
 
+def test_a_result_that_was_freed_before_it_was_asked_for(als, faults):
+    a = als.send_matrix(np.ones((4, 4)), name="a")
+    task = faults.copy.submit(a)
+    wait_for(lambda: als.list_matrices()[-1].id > a.id, 5 * PATIENCE, "the result")
+    made = als.list_matrices()[-1]
+    made.free()
+    with pytest.raises(alchemist.NotFoundError, match=f"matrix {made.id}"):
+        task.result(timeout=5 * PATIENCE)
+    a.free()
+
+
 def test_a_rank_that_has_ended_still_sends(daemon):
     """What it sent without waiting arrives, with and without something else to do after it."""
     with daemon.connect(workers=3) as als:

@@ -80,6 +80,7 @@ START_TEST(null_sessions)
     unit_code(alch_library_list(NULL, false, &names, &count, &err), ALCH_EINVAL);
     unit_code(alch_task_submit(NULL, "x", "y", NULL, 0, &task, &err), ALCH_EINVAL);
     unit_code(alch_task_wait(NULL, 0, NULL), ALCH_EINVAL);
+    unit_code(alch_task_matrix(NULL, "x", 0, &matrix, NULL), ALCH_EINVAL);
     alch_matrix_destroy(NULL);
     alch_library_destroy(NULL);
     alch_task_destroy(NULL);
