@@ -457,27 +457,15 @@ golden_one(const char *dir, unsigned type, const char *name)
     free(stream);
 }
 
+#define GROWN_ROW(type, field) {ALCHI_##type, #type "-" field},
+
 static void
 golden(const char *dir)
 {
-    /* With fields that were added later. */
     static const struct {
         unsigned type;
         const char *name;
-    } later[] = {{ALCHI_DATA_WRITE, "DATA_WRITE-axes"},
-                 {ALCHI_DATA_READ, "DATA_READ-axes"},
-                 {ALCHI_DATA_READ, "DATA_READ-written"},
-                 {ALCHI_DATA_BLOCK, "DATA_BLOCK-mask"},
-                 {ALCHI_REQUEST_WORKERS, "REQUEST_WORKERS-move"},
-                 {ALCHI_GROUP, "GROUP-moving"},
-                 {ALCHI_MATRIX, "MATRIX-group"},
-                 {ALCHI_TASK, "TASK-notes"},
-                 {ALCHI_TASK, "TASK-matrices"},
-                 {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"},
-                 {ALCHI_DATA_READ, "DATA_READ-check"},
-                 {ALCHI_LIST_MATRICES, "LIST_MATRICES-after"},
-                 {ALCHI_MATRIX_LIST, "MATRIX_LIST-more"},
-                 {ALCHI_DATA_MISSING, "DATA_MISSING-version"}};
+    } later[] = {MESSAGES_GROWN(GROWN_ROW)};
 
     for (size_t k = 0; k < ALCHI_COUNT(types); k++)
         golden_one(dir, types[k], alchi_message_name(types[k]));

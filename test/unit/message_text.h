@@ -9,6 +9,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/** Messages that got fields later: golden bytes have them once more, under TYPE-FIELD. Only appended to. */
+#define MESSAGES_GROWN(ROW)        \
+    ROW(DATA_WRITE, "axes")        \
+    ROW(DATA_READ, "axes")         \
+    ROW(DATA_READ, "written")      \
+    ROW(DATA_BLOCK, "mask")        \
+    ROW(REQUEST_WORKERS, "move")   \
+    ROW(GROUP, "moving")           \
+    ROW(MATRIX, "group")           \
+    ROW(TASK, "notes")             \
+    ROW(TASK, "matrices")          \
+    ROW(WORKER_TASK_DONE, "notes") \
+    ROW(DATA_READ, "check")        \
+    ROW(LIST_MATRICES, "after")    \
+    ROW(MATRIX_LIST, "more")       \
+    ROW(DATA_MISSING, "version")
+
 static void message_text(FILE *out, const ProtobufCMessage *message, const char *path);
 
 static void

@@ -15,20 +15,9 @@ static const struct {
 #define TYPE_ROW(name, value, message) {value, #name},
     ALCHI_MESSAGE_LIST(TYPE_ROW)
 #undef TYPE_ROW
-        {ALCHI_DATA_WRITE, "DATA_WRITE-axes"},
-    {ALCHI_DATA_READ, "DATA_READ-axes"},
-    {ALCHI_DATA_READ, "DATA_READ-written"},
-    {ALCHI_DATA_BLOCK, "DATA_BLOCK-mask"},
-    {ALCHI_REQUEST_WORKERS, "REQUEST_WORKERS-move"},
-    {ALCHI_GROUP, "GROUP-moving"},
-    {ALCHI_MATRIX, "MATRIX-group"},
-    {ALCHI_TASK, "TASK-notes"},
-    {ALCHI_TASK, "TASK-matrices"},
-    {ALCHI_WORKER_TASK_DONE, "WORKER_TASK_DONE-notes"},
-    {ALCHI_DATA_READ, "DATA_READ-check"},
-    {ALCHI_LIST_MATRICES, "LIST_MATRICES-after"},
-    {ALCHI_MATRIX_LIST, "MATRIX_LIST-more"},
-    {ALCHI_DATA_MISSING, "DATA_MISSING-version"},
+#define GROWN_ROW(type, field) {ALCHI_##type, #type "-" field},
+        MESSAGES_GROWN(GROWN_ROW)
+#undef GROWN_ROW
 };
 
 /* With a NUL behind it. */
