@@ -10,8 +10,8 @@
  * killed when the thread that started them ends). Nobody else in the process may wait for the agent's children:
  * no SIGCHLD handler that waits for any child, no waitpid(-1).
  */
-#ifndef ALCHI_AGENT_H
-#define ALCHI_AGENT_H
+#ifndef ALCHI_AGENT_AGENT_H
+#define ALCHI_AGENT_AGENT_H
 
 #include "net/channel.h"
 

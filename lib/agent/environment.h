@@ -1,6 +1,6 @@
 /** @file environment.h  The environment of a rank: the agent's own without what belongs to other jobs. Pure. */
-#ifndef ALCHI_ENVIRONMENT_H
-#define ALCHI_ENVIRONMENT_H
+#ifndef ALCHI_AGENT_ENVIRONMENT_H
+#define ALCHI_AGENT_ENVIRONMENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

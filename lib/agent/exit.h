@@ -1,6 +1,6 @@
 /** @file exit.h  How a rank ended, in words. Pure. */
-#ifndef ALCHI_EXIT_H
-#define ALCHI_EXIT_H
+#ifndef ALCHI_AGENT_EXIT_H
+#define ALCHI_AGENT_EXIT_H
 
 #include "wire/message.h"
 

@@ -1,6 +1,6 @@
 /** @file lines.h  What a rank prints, cut into lines; the last ones are kept. Pure. */
-#ifndef ALCHI_LINES_H
-#define ALCHI_LINES_H
+#ifndef ALCHI_AGENT_LINES_H
+#define ALCHI_AGENT_LINES_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /** @file local.h  The agent's inside: its groups, their ranks here, and what they share. */
-#ifndef ALCHI_LOCAL_H
-#define ALCHI_LOCAL_H
+#ifndef ALCHI_AGENT_LOCAL_H
+#define ALCHI_AGENT_LOCAL_H
 
 #include "agent/agent.h"
 #include "agent/lines.h"

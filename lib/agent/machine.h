@@ -2,8 +2,8 @@
  * @file machine.h
  * What an agent tells about its host. `root` is "" but in tests, where it is a folder with copies of /proc and /sys.
  */
-#ifndef ALCHI_MACHINE_H
-#define ALCHI_MACHINE_H
+#ifndef ALCHI_AGENT_MACHINE_H
+#define ALCHI_AGENT_MACHINE_H
 
 #include <stddef.h>
 #include <stdint.h>

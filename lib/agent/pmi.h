@@ -5,8 +5,8 @@
  * A space holds the keys of one group as this agent knows them. Puts are answered here, are visible to the agent's
  * own ranks at once and wait, as "fresh", for the next barrier, which takes them to the other agents.
  */
-#ifndef ALCHI_PMI_H
-#define ALCHI_PMI_H
+#ifndef ALCHI_AGENT_PMI_H
+#define ALCHI_AGENT_PMI_H
 
 #include "base/buf.h"
 #include "wire/message.h"

@@ -1,6 +1,6 @@
 /** @file spawn.h  Start a child and take its end. Nothing here waits for it. */
-#ifndef ALCHI_SPAWN_H
-#define ALCHI_SPAWN_H
+#ifndef ALCHI_AGENT_SPAWN_H
+#define ALCHI_AGENT_SPAWN_H
 
 #include <alchemist/error.h>
 #include <stdbool.h>

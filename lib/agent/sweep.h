@@ -8,8 +8,8 @@
  * mapped for writing, which whoever made it does for as long as it lives: the kernel grants a read lease on exactly
  * such files, and this is right across PID namespaces, too.
  */
-#ifndef ALCHI_SWEEP_H
-#define ALCHI_SWEEP_H
+#ifndef ALCHI_AGENT_SWEEP_H
+#define ALCHI_AGENT_SWEEP_H
 
 #include <stddef.h>
 #include <sys/types.h>

@@ -3,8 +3,8 @@
  * Descriptors and timers on a libuv loop, with memory of their own: closing one is final at once, although libuv
  * lets go of its handle only in the next round of the loop.
  */
-#ifndef ALCHI_WATCH_H
-#define ALCHI_WATCH_H
+#ifndef ALCHI_AGENT_WATCH_H
+#define ALCHI_AGENT_WATCH_H
 
 #include <uv.h>
 

@@ -1,6 +1,6 @@
 /** @file buf.h  A growable byte queue: append at the end, consume at the front. */
-#ifndef ALCHI_BUF_H
-#define ALCHI_BUF_H
+#ifndef ALCHI_BASE_BUF_H
+#define ALCHI_BASE_BUF_H
 
 #include <stddef.h>
 #include <stdint.h>

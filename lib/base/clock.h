@@ -1,6 +1,6 @@
 /** @file clock.h  Monotonic time, deadlines, and waiting by them. */
-#ifndef ALCHI_CLOCK_H
-#define ALCHI_CLOCK_H
+#ifndef ALCHI_BASE_CLOCK_H
+#define ALCHI_BASE_CLOCK_H
 
 #include <pthread.h>
 #include <stdbool.h>

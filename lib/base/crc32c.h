@@ -3,8 +3,8 @@
  * CRC-32C (Castagnoli), as in iSCSI and SCTP: checks payload. By the processor's instructions where it has them, by
  * tables elsewhere; the result is the same. Pure memory, MT-Safe.
  */
-#ifndef ALCHI_CRC32C_H
-#define ALCHI_CRC32C_H
+#ifndef ALCHI_BASE_CRC32C_H
+#define ALCHI_BASE_CRC32C_H
 
 #include <stddef.h>
 #include <stdint.h>

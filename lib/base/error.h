@@ -1,6 +1,6 @@
 /** @file base/error.h  Writing error detail. */
-#ifndef ALCHI_ERROR_H
-#define ALCHI_ERROR_H
+#ifndef ALCHI_BASE_ERROR_H
+#define ALCHI_BASE_ERROR_H
 
 #include <alchemist/error.h>
 

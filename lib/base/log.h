@@ -6,8 +6,8 @@
  * standard error in one write each, coloured on a terminal. Never log a token
  * or a key. MT-Safe.
  */
-#ifndef ALCHI_LOG_H
-#define ALCHI_LOG_H
+#ifndef ALCHI_BASE_LOG_H
+#define ALCHI_BASE_LOG_H
 
 typedef enum { ALCHI_LOG_ERROR = 0, ALCHI_LOG_WARNING = 1, ALCHI_LOG_INFO = 2, ALCHI_LOG_DEBUG = 3 } alchi_log_level_t;
 

@@ -6,8 +6,8 @@
  * `--workers N`, `--workers=N` and ALCHEMIST_WORKERS=N are the same; the command
  * line wins over the environment.
  */
-#ifndef ALCHI_OPTION_H
-#define ALCHI_OPTION_H
+#ifndef ALCHI_BASE_OPTION_H
+#define ALCHI_BASE_OPTION_H
 
 #include <alchemist/error.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /** @file util.h  Small things that libc lacks. */
-#ifndef ALCHI_UTIL_H
-#define ALCHI_UTIL_H
+#ifndef ALCHI_BASE_UTIL_H
+#define ALCHI_BASE_UTIL_H
 
 #include <alchemist/types.h>
 #include <stdbool.h>

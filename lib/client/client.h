@@ -1,6 +1,6 @@
 /** @file client.h  What a session consists of. Constant after it was opened but for what its parts guard. */
-#ifndef ALCHI_CLIENT_H
-#define ALCHI_CLIENT_H
+#ifndef ALCHI_CLIENT_CLIENT_H
+#define ALCHI_CLIENT_CLIENT_H
 
 #include "client/control.h"
 #include "client/pool.h"

@@ -5,8 +5,8 @@
  * There is no background thread: of the threads that wait for an answer one reads the connection (it leads), hands
  * every reply to the request it belongs to, and passes the lead on when it has its own.
  */
-#ifndef ALCHI_CONTROL_H
-#define ALCHI_CONTROL_H
+#ifndef ALCHI_CLIENT_CONTROL_H
+#define ALCHI_CLIENT_CONTROL_H
 
 #include "net/channel.h"
 

@@ -5,8 +5,8 @@
  * A message is a local rectangle that is acknowledged as a whole. A chunk is a run of consecutive bytes of a
  * message's payload (some of its columns, or a part of one) that is packed or unpacked while it is in cache.
  */
-#ifndef ALCHI_CUT_H
-#define ALCHI_CUT_H
+#ifndef ALCHI_CLIENT_CUT_H
+#define ALCHI_CLIENT_CUT_H
 
 #include "layout/plan.h"
 #include <stddef.h>

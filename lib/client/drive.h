@@ -1,6 +1,6 @@
 /** @file drive.h  The threads of a transfer. */
-#ifndef ALCHI_DRIVE_H
-#define ALCHI_DRIVE_H
+#ifndef ALCHI_CLIENT_DRIVE_H
+#define ALCHI_CLIENT_DRIVE_H
 
 #include "client/transfer.h"
 

@@ -2,8 +2,8 @@
  * @file missing.h
  * What the workers lack of a matrix.
  */
-#ifndef ALCHI_MISSING_H
-#define ALCHI_MISSING_H
+#ifndef ALCHI_CLIENT_MISSING_H
+#define ALCHI_CLIENT_MISSING_H
 
 #include "client/client.h"
 

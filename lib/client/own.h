@@ -2,8 +2,8 @@
  * @file own.h
  * A process's own piece of a block-cyclic matrix: what of it each rank owns, cut into messages. Pure arithmetic.
  */
-#ifndef ALCHI_OWN_H
-#define ALCHI_OWN_H
+#ifndef ALCHI_CLIENT_OWN_H
+#define ALCHI_CLIENT_OWN_H
 
 #include "layout/common.h"
 #include "wire/message.h"

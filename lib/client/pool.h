@@ -10,8 +10,8 @@
  *
  * All functions but alchi_pool_destroy() are MT-Safe.
  */
-#ifndef ALCHI_POOL_H
-#define ALCHI_POOL_H
+#ifndef ALCHI_CLIENT_POOL_H
+#define ALCHI_CLIENT_POOL_H
 
 #include "net/address.h"
 #include "net/auth.h"

@@ -3,8 +3,8 @@
  * The transfer engine. A transfer has a lane per worker; each of its threads drives some lanes over non-blocking
  * connections: one packs or unpacks while the kernel sends and receives for the others.
  */
-#ifndef ALCHI_TRANSFER_H
-#define ALCHI_TRANSFER_H
+#ifndef ALCHI_CLIENT_TRANSFER_H
+#define ALCHI_CLIENT_TRANSFER_H
 
 #include "client/client.h"
 #include "client/cut.h"

@@ -1,6 +1,6 @@
 /** @file banner.h  What the driver says when it starts. */
-#ifndef ALCHI_BANNER_H
-#define ALCHI_BANNER_H
+#ifndef ALCHI_DRIVER_BANNER_H
+#define ALCHI_DRIVER_BANNER_H
 
 #include "driver/driver.h"
 #include "net/address.h"

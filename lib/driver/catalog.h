@@ -3,8 +3,8 @@
  * The matrices of a session as the driver knows them: what and where, complete or not,
  * who uses them. The entries live on the workers. Pure bookkeeping.
  */
-#ifndef ALCHI_CATALOG_H
-#define ALCHI_CATALOG_H
+#ifndef ALCHI_DRIVER_CATALOG_H
+#define ALCHI_DRIVER_CATALOG_H
 
 #include "wire/message.h"
 #include <alchemist/matrix.h>

@@ -4,8 +4,8 @@
  * links with a table of operations, time comes through the timers, so that all of it runs in tests
  * against recorded links.
  */
-#ifndef ALCHI_DRIVER_H
-#define ALCHI_DRIVER_H
+#ifndef ALCHI_DRIVER_DRIVER_H
+#define ALCHI_DRIVER_DRIVER_H
 
 #include "base/util.h"
 #include "driver/catalog.h"

@@ -9,8 +9,8 @@
  *
  * A session without a group (none yet, lost or released) has none of these: state NONE.
  */
-#ifndef ALCHI_GROUP_H
-#define ALCHI_GROUP_H
+#ifndef ALCHI_DRIVER_GROUP_H
+#define ALCHI_DRIVER_GROUP_H
 
 #include "driver/slots.h"
 #include "driver/timer.h"

@@ -2,8 +2,8 @@
  * @file peer.h
  * Connections on the loop: a channel, its poll handle and the handshake; once authenticated, a link of the driver.
  */
-#ifndef ALCHI_PEER_H
-#define ALCHI_PEER_H
+#ifndef ALCHI_DRIVER_PEER_H
+#define ALCHI_DRIVER_PEER_H
 
 #include "driver/driver.h"
 #include "net/channel.h"

@@ -1,6 +1,6 @@
 /** @file serve.h  The two daemons: a driver, and an agent of another host's driver. */
-#ifndef ALCHI_SERVE_H
-#define ALCHI_SERVE_H
+#ifndef ALCHI_DRIVER_SERVE_H
+#define ALCHI_DRIVER_SERVE_H
 
 #include "driver/options.h"
 

@@ -3,8 +3,8 @@
  * Nodes (agents as the driver sees them), their worker slots, and which slots a group gets.
  * Pure bookkeeping: no I/O.
  */
-#ifndef ALCHI_SLOTS_H
-#define ALCHI_SLOTS_H
+#ifndef ALCHI_DRIVER_SLOTS_H
+#define ALCHI_DRIVER_SLOTS_H
 
 #include "wire/message.h"
 #include <alchemist/session.h>

@@ -3,8 +3,8 @@
  * Deadlines in one list, earliest first: starting and stopping one costs no system
  * call, so that a request which is answered at once pays nothing for its limit.
  */
-#ifndef ALCHI_TIMER_H
-#define ALCHI_TIMER_H
+#ifndef ALCHI_DRIVER_TIMER_H
+#define ALCHI_DRIVER_TIMER_H
 
 #include "base/clock.h"
 

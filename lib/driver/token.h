@@ -1,6 +1,6 @@
 /** @file token.h  The driver's token: from a file, made anew, or as the connection file says. */
-#ifndef ALCHI_TOKEN_H
-#define ALCHI_TOKEN_H
+#ifndef ALCHI_DRIVER_TOKEN_H
+#define ALCHI_DRIVER_TOKEN_H
 
 #include "net/auth.h"
 

@@ -1,6 +1,6 @@
 /** @file watch.h  What tells a daemon to end: signals, and the end of its owner. */
-#ifndef ALCHI_WATCH_H
-#define ALCHI_WATCH_H
+#ifndef ALCHI_DRIVER_WATCH_H
+#define ALCHI_DRIVER_WATCH_H
 
 #include <alchemist/error.h>
 #include <stdbool.h>

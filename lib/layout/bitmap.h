@@ -1,6 +1,6 @@
 /** @file bitmap.h  Runs of bits in an array of words: what region.c falls back to. */
-#ifndef ALCHI_BITMAP_H
-#define ALCHI_BITMAP_H
+#ifndef ALCHI_LAYOUT_BITMAP_H
+#define ALCHI_LAYOUT_BITMAP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * What two places of different block-cyclic grids have in common of a matrix, cut into messages. Pure integer
  * arithmetic, MT-Safe.
  */
-#ifndef ALCHI_COMMON_H
-#define ALCHI_COMMON_H
+#ifndef ALCHI_LAYOUT_COMMON_H
+#define ALCHI_LAYOUT_COMMON_H
 
 #include "layout/intersect.h"
 

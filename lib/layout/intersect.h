@@ -9,8 +9,8 @@
  * one tooth in each least common multiple of the periods. Else a comb is a single tooth, at least as long
  * as the alignment of the blocks makes it. Nothing is stored: pure integer arithmetic, MT-Safe.
  */
-#ifndef ALCHI_INTERSECT_H
-#define ALCHI_INTERSECT_H
+#ifndef ALCHI_LAYOUT_INTERSECT_H
+#define ALCHI_LAYOUT_INTERSECT_H
 
 #include "layout/layout.h"
 

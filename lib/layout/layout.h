@@ -7,8 +7,8 @@
  * table at most once, and may be absent. Storage on a rank is column-major with leading dimension
  * max(1, local rows). Pure integer arithmetic: no I/O, no globals, MT-Safe.
  */
-#ifndef ALCHI_LAYOUT_H
-#define ALCHI_LAYOUT_H
+#ifndef ALCHI_LAYOUT_LAYOUT_H
+#define ALCHI_LAYOUT_LAYOUT_H
 
 #include <alchemist/layout.h>
 #include <stdbool.h>

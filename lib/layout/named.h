@@ -5,8 +5,8 @@
  * Each is a pair of schemes, one for rows and one for columns; a scheme says how many places
  * its dimension has and on which of them a worker stands. Workers on one place are replicas.
  */
-#ifndef ALCHI_NAMED_H
-#define ALCHI_NAMED_H
+#ifndef ALCHI_LAYOUT_NAMED_H
+#define ALCHI_LAYOUT_NAMED_H
 
 #include <alchemist/layout.h>
 

@@ -5,8 +5,8 @@
  * parallel clients and resizing later. Nothing is enumerated ahead: a cursor per
  * rank yields its pieces one by one.
  */
-#ifndef ALCHI_PLAN_H
-#define ALCHI_PLAN_H
+#ifndef ALCHI_LAYOUT_PLAN_H
+#define ALCHI_LAYOUT_PLAN_H
 
 #include "layout/layout.h"
 

@@ -5,8 +5,8 @@
  * Kept as a few merged rectangles; when those fragment, as a bitmap. Both are exact.
  * Not thread-safe: the owner locks.
  */
-#ifndef ALCHI_REGION_H
-#define ALCHI_REGION_H
+#ifndef ALCHI_LAYOUT_REGION_H
+#define ALCHI_LAYOUT_REGION_H
 
 #include "layout/intersect.h"
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * All sockets made here are non-blocking, close-on-exec, with TCP_NODELAY and
  * keepalive; nothing raises SIGPIPE.
  */
-#ifndef ALCHI_ADDRESS_H
-#define ALCHI_ADDRESS_H
+#ifndef ALCHI_NET_ADDRESS_H
+#define ALCHI_NET_ADDRESS_H
 
 #include "base/clock.h"
 #include <alchemist/error.h>

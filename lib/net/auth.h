@@ -19,8 +19,8 @@
  * Keys are 32 bytes; none is ever sent as a client knows it (alchi_key_wrap()). The state machines
  * do no I/O: they turn messages into messages.
  */
-#ifndef ALCHI_AUTH_H
-#define ALCHI_AUTH_H
+#ifndef ALCHI_NET_AUTH_H
+#define ALCHI_NET_AUTH_H
 
 #include "net/channel.h"
 

@@ -7,8 +7,8 @@
  *
  * After the first error a channel stays broken and returns the same code.
  */
-#ifndef ALCHI_CHANNEL_H
-#define ALCHI_CHANNEL_H
+#ifndef ALCHI_NET_CHANNEL_H
+#define ALCHI_NET_CHANNEL_H
 
 #include "net/stream.h"
 #include "wire/frame.h"

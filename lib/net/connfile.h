@@ -7,8 +7,8 @@
  * Its writer holds a lock (flock) on NAME.lock beside it while it lives, so that a
  * stale file is recognised whatever became of the pid.
  */
-#ifndef ALCHI_CONNFILE_H
-#define ALCHI_CONNFILE_H
+#ifndef ALCHI_NET_CONNFILE_H
+#define ALCHI_NET_CONNFILE_H
 
 #include "net/address.h"
 #include "net/auth.h"

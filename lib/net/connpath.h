@@ -2,8 +2,8 @@
  * @file connpath.h
  * Where connection files are and what they are called.
  */
-#ifndef ALCHI_CONNPATH_H
-#define ALCHI_CONNPATH_H
+#ifndef ALCHI_NET_CONNPATH_H
+#define ALCHI_NET_CONNPATH_H
 
 #include "net/address.h"
 

@@ -2,8 +2,8 @@
  * @file portowner.h
  * Which process has a port: for the error that says that it is in use.
  */
-#ifndef ALCHI_PORTOWNER_H
-#define ALCHI_PORTOWNER_H
+#ifndef ALCHI_NET_PORTOWNER_H
+#define ALCHI_NET_PORTOWNER_H
 
 #include <stdbool.h>
 #include <stddef.h>

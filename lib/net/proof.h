@@ -2,8 +2,8 @@
  * @file proof.h
  * What a side of the handshake proves.
  */
-#ifndef ALCHI_PROOF_H
-#define ALCHI_PROOF_H
+#ifndef ALCHI_NET_PROOF_H
+#define ALCHI_NET_PROOF_H
 
 #include "net/auth.h"
 

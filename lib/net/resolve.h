@@ -2,8 +2,8 @@
  * @file resolve.h
  * Names to socket addresses, with a deadline.
  */
-#ifndef ALCHI_RESOLVE_H
-#define ALCHI_RESOLVE_H
+#ifndef ALCHI_NET_RESOLVE_H
+#define ALCHI_NET_RESOLVE_H
 
 #include "net/address.h"
 

@@ -10,8 +10,8 @@
  * abstract namespace (same network namespace), then a socket file in $XDG_RUNTIME_DIR/alchemist or /tmp/alchemist-UID
  * (containers that share the folder).
  */
-#ifndef ALCHI_SHM_H
-#define ALCHI_SHM_H
+#ifndef ALCHI_NET_SHM_H
+#define ALCHI_NET_SHM_H
 
 #include "net/auth.h"
 #include "net/shm_rings.h"

@@ -7,8 +7,8 @@
  *
  * Each ring is mapped twice, one after the other: whatever lies in it, or is free in it, is one run of memory.
  */
-#ifndef ALCHI_SHM_RINGS_H
-#define ALCHI_SHM_RINGS_H
+#ifndef ALCHI_NET_SHM_RINGS_H
+#define ALCHI_NET_SHM_RINGS_H
 
 #include <alchemist/error.h>
 #include <stdatomic.h>

@@ -3,8 +3,8 @@
  * A byte stream over a descriptor: TCP or a unix socket; the place where TLS and
  * the same-host path plug in (a table of operations). Non-blocking.
  */
-#ifndef ALCHI_STREAM_H
-#define ALCHI_STREAM_H
+#ifndef ALCHI_NET_STREAM_H
+#define ALCHI_NET_STREAM_H
 
 #include "base/clock.h"
 #include <alchemist/error.h>

@@ -2,8 +2,8 @@
  * @file stream_ops.h
  * What a kind of stream does: for those who add one. Every call moves what is possible now and never waits.
  */
-#ifndef ALCHI_STREAM_OPS_H
-#define ALCHI_STREAM_OPS_H
+#ifndef ALCHI_NET_STREAM_OPS_H
+#define ALCHI_NET_STREAM_OPS_H
 
 #include "net/stream.h"
 

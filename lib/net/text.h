@@ -2,8 +2,8 @@
  * @file text.h
  * Texts of unknown origin, made fit to be sent and printed.
  */
-#ifndef ALCHI_TEXT_H
-#define ALCHI_TEXT_H
+#ifndef ALCHI_NET_TEXT_H
+#define ALCHI_NET_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * Entries from one type to another. A value that the new type cannot hold is found, never stored as something else;
  * rounding is the processor's, to nearest. Pure memory, MT-Safe.
  */
-#ifndef ALCHI_CONVERT_H
-#define ALCHI_CONVERT_H
+#ifndef ALCHI_PACK_CONVERT_H
+#define ALCHI_PACK_CONVERT_H
 
 #include <alchemist/error.h>
 #include <alchemist/types.h>

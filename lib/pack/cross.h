@@ -6,8 +6,8 @@
  * an entry. The storage is that of one of the two sides of the sets (layout/intersect.h), column-major: local entry
  * (i, j) is at data + (i + j * ld) * entry. Bounds are the caller's. Pure memory, MT-Safe.
  */
-#ifndef ALCHI_CROSS_H
-#define ALCHI_CROSS_H
+#ifndef ALCHI_PACK_CROSS_H
+#define ALCHI_PACK_CROSS_H
 
 #include "layout/intersect.h"
 #include <stddef.h>

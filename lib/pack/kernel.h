@@ -7,8 +7,8 @@
  * Bases need not be aligned; m and n are at least 1. Offsets that happen to be consecutive are found here, group by
  * group: a caller need not know.
  */
-#ifndef ALCHI_KERNEL_H
-#define ALCHI_KERNEL_H
+#ifndef ALCHI_PACK_KERNEL_H
+#define ALCHI_PACK_KERNEL_H
 
 #include "pack/pack.h"
 

@@ -9,8 +9,8 @@
  * strides in entries of `size` bytes (4, 8 or 16), any sign. Bounds are the caller's.
  * Pure memory, MT-Safe.
  */
-#ifndef ALCHI_PACK_H
-#define ALCHI_PACK_H
+#ifndef ALCHI_PACK_PACK_H
+#define ALCHI_PACK_PACK_H
 
 #include "layout/layout.h"
 

@@ -5,8 +5,8 @@
  *
  * All that is inlined gets `size` and `pack` as constants, so that each kernel is a loop of its own.
  */
-#ifndef ALCHI_PANEL_H
-#define ALCHI_PANEL_H
+#ifndef ALCHI_PACK_PANEL_H
+#define ALCHI_PACK_PANEL_H
 
 #include "pack/kernel.h"
 #include <string.h>

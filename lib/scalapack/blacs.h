@@ -5,8 +5,8 @@
  * Contexts are a scarce resource that ends a job when it runs out (about 440 in 2 ranks), so they belong to rank
  * maps, not to matrices, and are cached. Main thread only, inside the sequence of tasks: making one is collective.
  */
-#ifndef ALCHI_BLACS_H
-#define ALCHI_BLACS_H
+#ifndef ALCHI_SCALAPACK_BLACS_H
+#define ALCHI_SCALAPACK_BLACS_H
 
 #include "layout/layout.h"
 #include <mpi.h>

@@ -26,8 +26,8 @@
  * announces, decode. No function here does I/O or allocates by a peer's word
  * beyond the limits given.
  */
-#ifndef ALCHI_FRAME_H
-#define ALCHI_FRAME_H
+#ifndef ALCHI_WIRE_FRAME_H
+#define ALCHI_WIRE_FRAME_H
 
 #include <stddef.h>
 #include <stdint.h>

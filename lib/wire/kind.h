@@ -1,6 +1,6 @@
 /** @file kind.h  What the types of values have in common: how an entry is held, and its range. */
-#ifndef ALCHI_KIND_H
-#define ALCHI_KIND_H
+#ifndef ALCHI_WIRE_KIND_H
+#define ALCHI_WIRE_KIND_H
 
 #include "wire/value.h"
 

@@ -2,8 +2,8 @@
  * @file message.h
  * Frame types and their messages: one table, bytes to structs and back.
  */
-#ifndef ALCHI_MESSAGE_H
-#define ALCHI_MESSAGE_H
+#ifndef ALCHI_WIRE_MESSAGE_H
+#define ALCHI_WIRE_MESSAGE_H
 
 #include "wire/alchemist.pb-c.h"
 

@@ -4,8 +4,8 @@
  * client (sets of values), driver (checking arguments) and worker (signatures).
  * Everything made here is allocated the way alchi_message_free() expects.
  */
-#ifndef ALCHI_VALUE_H
-#define ALCHI_VALUE_H
+#ifndef ALCHI_WIRE_VALUE_H
+#define ALCHI_WIRE_VALUE_H
 
 #include "wire/message.h"
 #include <alchemist/library.h>

@@ -2,8 +2,8 @@
  * @file verify.h
  * A look at the bytes of a message before they are unpacked: no allocation, no trust.
  */
-#ifndef ALCHI_VERIFY_H
-#define ALCHI_VERIFY_H
+#ifndef ALCHI_WIRE_VERIFY_H
+#define ALCHI_WIRE_VERIFY_H
 
 #include "wire/message.h"
 

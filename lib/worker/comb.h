@@ -2,8 +2,8 @@
  * @file worker/comb.h
  * Messages of periodic sets: of a local rectangle only what a place of another block-cyclic grid has too.
  */
-#ifndef ALCHI_COMB_H
-#define ALCHI_COMB_H
+#ifndef ALCHI_WORKER_COMB_H
+#define ALCHI_WORKER_COMB_H
 
 #include "pack/cross.h"
 #include "wire/message.h"

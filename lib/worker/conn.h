@@ -4,8 +4,8 @@
  * waits. Requests are read straight into matrices and answered straight from them, several
  * at once. One thread uses a connection at a time; no MPI.
  */
-#ifndef ALCHI_CONN_H
-#define ALCHI_CONN_H
+#ifndef ALCHI_WORKER_CONN_H
+#define ALCHI_WORKER_CONN_H
 
 #include "net/channel.h"
 #include "worker/data.h"

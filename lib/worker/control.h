@@ -3,8 +3,8 @@
  * The control thread of a rank: answers the driver at any time, also while a task runs.
  * When the driver is gone the process ends at once. No MPI.
  */
-#ifndef ALCHI_CONTROL_H
-#define ALCHI_CONTROL_H
+#ifndef ALCHI_WORKER_CONTROL_H
+#define ALCHI_WORKER_CONTROL_H
 
 #include "net/channel.h"
 #include "worker/queue.h"

@@ -6,8 +6,8 @@
  * runs the handshakes, and hands authenticated connections round. A peer that breaks the
  * protocol is closed with one log line; memory per connection is bounded.
  */
-#ifndef ALCHI_DATA_H
-#define ALCHI_DATA_H
+#ifndef ALCHI_WORKER_DATA_H
+#define ALCHI_WORKER_DATA_H
 
 #include "net/auth.h"
 #include "worker/store.h"

@@ -6,8 +6,8 @@
  * before dlopen() the way the dynamic linker would: DT_RPATH, LD_LIBRARY_PATH, DT_RUNPATH ($ORIGIN included), the
  * linker's cache, the standard directories. Files are read with every offset checked. Not thread-safe with setenv().
  */
-#ifndef ALCHI_ELF_H
-#define ALCHI_ELF_H
+#ifndef ALCHI_WORKER_ELF_H
+#define ALCHI_WORKER_ELF_H
 
 #include <alchemist/error.h>
 #include <stdbool.h>

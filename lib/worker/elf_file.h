@@ -1,6 +1,6 @@
 /** @file worker/elf_file.h  The dynamic section of one ELF file, read with bounds checked. Private to elf*.c. */
-#ifndef ALCHI_ELF_FILE_H
-#define ALCHI_ELF_FILE_H
+#ifndef ALCHI_WORKER_ELF_FILE_H
+#define ALCHI_WORKER_ELF_FILE_H
 
 #include <stddef.h>
 #include <stdint.h>

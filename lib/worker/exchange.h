@@ -12,8 +12,8 @@
  * ALCHI_EXCHANGE_BYTES, which still stay in a processor's cache, and lists of at most ALCHI_EXCHANGE_SIDE rows and
  * columns of a tile (1.3 MiB).
  */
-#ifndef ALCHI_EXCHANGE_H
-#define ALCHI_EXCHANGE_H
+#ifndef ALCHI_WORKER_EXCHANGE_H
+#define ALCHI_WORKER_EXCHANGE_H
 
 #include "worker/store.h"
 #include <mpi.h>

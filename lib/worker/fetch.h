@@ -8,8 +8,8 @@
  * Extra memory, whatever the matrix: ALCHI_FETCH_BYTES, and for a matrix that is not complete what says so of a
  * message.
  */
-#ifndef ALCHI_FETCH_H
-#define ALCHI_FETCH_H
+#ifndef ALCHI_WORKER_FETCH_H
+#define ALCHI_WORKER_FETCH_H
 
 #include "wire/message.h"
 #include "worker/store.h"

@@ -3,8 +3,8 @@
  * What stands behind call->host: one call of one operation, its arguments, results and work matrices.
  * Private to the plugin host. Main thread only.
  */
-#ifndef ALCHI_HOST_H
-#define ALCHI_HOST_H
+#ifndef ALCHI_WORKER_HOST_H
+#define ALCHI_WORKER_HOST_H
 
 #include "scalapack/blacs.h"
 #include "worker/plugins.h"

@@ -2,8 +2,8 @@
  * @file worker/join.h
  * How a rank becomes part of its group: configuration, connection to the driver, MPI.
  */
-#ifndef ALCHI_JOIN_H
-#define ALCHI_JOIN_H
+#ifndef ALCHI_WORKER_JOIN_H
+#define ALCHI_WORKER_JOIN_H
 
 #include "net/channel.h"
 #include <mpi.h>

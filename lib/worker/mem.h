@@ -3,8 +3,8 @@
  * Memory for local parts. Large blocks that are freed are kept for the next part, up to a limit: to make pages anew
  * costs more than to fill them. The kernel may take back what is kept when it needs memory. MT-Safe.
  */
-#ifndef ALCHI_MEM_H
-#define ALCHI_MEM_H
+#ifndef ALCHI_WORKER_MEM_H
+#define ALCHI_WORKER_MEM_H
 
 #include <stddef.h>
 

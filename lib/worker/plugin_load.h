@@ -1,6 +1,6 @@
 /** @file worker/plugin_load.h  From a name to a checked shared object, on one rank. Private to the plugin host. */
-#ifndef ALCHI_PLUGIN_LOAD_H
-#define ALCHI_PLUGIN_LOAD_H
+#ifndef ALCHI_WORKER_PLUGIN_LOAD_H
+#define ALCHI_WORKER_PLUGIN_LOAD_H
 
 #include "worker/host.h"
 

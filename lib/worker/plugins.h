@@ -2,8 +2,8 @@
  * @file worker/plugins.h
  * The plugin host of a rank: load libraries and run their operations. Main thread only.
  */
-#ifndef ALCHI_PLUGINS_H
-#define ALCHI_PLUGINS_H
+#ifndef ALCHI_WORKER_PLUGINS_H
+#define ALCHI_WORKER_PLUGINS_H
 
 #include "wire/message.h"
 #include "worker/store.h"

@@ -5,8 +5,8 @@
  * A task may wait for its start. Jobs run in the order in which they became runnable,
  * which is the order of the driver's commands and so the same on every rank. MT-Safe; no MPI.
  */
-#ifndef ALCHI_QUEUE_H
-#define ALCHI_QUEUE_H
+#ifndef ALCHI_WORKER_QUEUE_H
+#define ALCHI_WORKER_QUEUE_H
 
 #include "wire/message.h"
 #include "worker/store.h"

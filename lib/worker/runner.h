@@ -2,8 +2,8 @@
  * @file worker/runner.h
  * The main thread of a rank: loads libraries, runs tasks and fetches matrices, one after the other.
  */
-#ifndef ALCHI_RUNNER_H
-#define ALCHI_RUNNER_H
+#ifndef ALCHI_WORKER_RUNNER_H
+#define ALCHI_WORKER_RUNNER_H
 
 #include "worker/control.h"
 #include "worker/fetch.h"

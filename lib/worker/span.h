@@ -3,8 +3,8 @@
  * The bytes of a rectangle of a local part, in storage order: one run if it consists of whole
  * columns, else a run per column. Pure memory.
  */
-#ifndef ALCHI_SPAN_H
-#define ALCHI_SPAN_H
+#ifndef ALCHI_WORKER_SPAN_H
+#define ALCHI_WORKER_SPAN_H
 
 #include "worker/comb.h"
 #include <sys/uio.h>

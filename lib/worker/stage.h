@@ -3,8 +3,8 @@
  * Buffers in which a data thread puts short columns together before it sends them. A connection has one only while a
  * frame made in it is under way: however many there are, a thread has ALCHI_STAGES. Used by one thread.
  */
-#ifndef ALCHI_STAGE_H
-#define ALCHI_STAGE_H
+#ifndef ALCHI_WORKER_STAGE_H
+#define ALCHI_WORKER_STAGE_H
 
 #include <stddef.h>
 #include <stdint.h>

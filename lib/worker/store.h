@@ -3,8 +3,8 @@
  * A rank's matrices: local blocks, what of them is written, who uses them, and the
  * memory they take. MT-Safe: main, control and data threads use it together; no MPI.
  */
-#ifndef ALCHI_STORE_H
-#define ALCHI_STORE_H
+#ifndef ALCHI_WORKER_STORE_H
+#define ALCHI_WORKER_STORE_H
 
 #include "layout/layout.h"
 #include "layout/region.h"

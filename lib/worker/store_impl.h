@@ -2,8 +2,8 @@
  * @file worker/store_impl.h
  * What the files of the store share.
  */
-#ifndef ALCHI_STORE_IMPL_H
-#define ALCHI_STORE_IMPL_H
+#ifndef ALCHI_WORKER_STORE_IMPL_H
+#define ALCHI_WORKER_STORE_IMPL_H
 
 #include "base/util.h"
 #include "worker/store.h"

@@ -4,8 +4,8 @@
  * beginning on, while the first bytes for them are still on the way. It exists while there is something to touch.
  * MT-Safe.
  */
-#ifndef ALCHI_TOUCH_H
-#define ALCHI_TOUCH_H
+#ifndef ALCHI_WORKER_TOUCH_H
+#define ALCHI_WORKER_TOUCH_H
 
 #include <stddef.h>
 

@@ -2,8 +2,8 @@
  * @file worker/worker.h
  * One rank of a worker group: what `alchemistd --rank` runs.
  */
-#ifndef ALCHI_WORKER_H
-#define ALCHI_WORKER_H
+#ifndef ALCHI_WORKER_WORKER_H
+#define ALCHI_WORKER_WORKER_H
 
 /**
  * Join the group described by the descriptor in ALCHEMIST_WORKER_FD and serve until told to quit.
