@@ -27,7 +27,7 @@ on_ended(void *context, int events)
     alch_error_t failure = agent->failure;
 
     (void)events;
-    alchi_watch_close(agent->end_timer);
+    alchi_agent_watch_close(agent->end_timer);
     agent->end_timer = NULL;
     agent->ended = true;
     /* The agent may be destroyed in either. */
@@ -38,12 +38,12 @@ on_ended(void *context, int events)
 }
 
 void
-alchi_local_ended(alchi_agent_t *agent)
+alchi_agent_on_group_ended(alchi_agent_t *agent)
 {
     if (agent->groups || agent->end_timer || agent->ended || !(agent->stopping || agent->failure.code))
         return;
     /* From the loop, not from within whatever led here. */
-    agent->end_timer = alchi_watch_timer(agent->loop, 0, on_ended, agent);
+    agent->end_timer = alchi_agent_watch_timer(agent->loop, 0, on_ended, agent);
     if (!agent->end_timer)
         on_ended(agent, 0);
 }
@@ -51,8 +51,8 @@ alchi_local_ended(alchi_agent_t *agent)
 static void
 kill_groups(alchi_agent_t *agent, int64_t grace_ms)
 {
-    for (alchi_local_group_t *group = agent->groups; group; group = group->next)
-        alchi_local_group_kill(group, grace_ms);
+    for (alchi_agent_group_t *group = agent->groups; group; group = group->next)
+        alchi_agent_group_kill(group, grace_ms);
 }
 
 /* Ranks without a driver serve nobody. */
@@ -62,10 +62,10 @@ fail(alchi_agent_t *agent, int code, const char *text)
     if (agent->failure.code)
         return;
     alchi_error_set(&agent->failure, code, "%s", text);
-    alchi_watch_close(agent->watch);
+    alchi_agent_watch_close(agent->watch);
     agent->watch = NULL;
     kill_groups(agent, 0);
-    alchi_local_ended(agent);
+    alchi_agent_on_group_ended(agent);
 }
 
 void
@@ -76,7 +76,7 @@ alchi_agent_stop(alchi_agent_t *agent, int grace_ms, alchi_agent_stopped_f stopp
     agent->stopped = stopped;
     agent->stopped_context = context;
     kill_groups(agent, grace_ms);
-    alchi_local_ended(agent);
+    alchi_agent_on_group_ended(agent);
 }
 
 /* ---- messages ---- */
@@ -85,7 +85,8 @@ static void
 update_watch(alchi_agent_t *agent)
 {
     if (agent->watch &&
-        alchi_watch_set(agent->watch, UV_READABLE | (alchi_channel_wants_write(agent->channel) ? UV_WRITABLE : 0)) != 0)
+        alchi_agent_watch_set(agent->watch,
+                              UV_READABLE | (alchi_channel_wants_write(agent->channel) ? UV_WRITABLE : 0)) != 0)
         fail(agent, ALCH_ESYSTEM, "cannot watch the connection to the driver");
 }
 
@@ -107,7 +108,7 @@ send_frame(alchi_agent_t *agent, unsigned type, unsigned flags, uint64_t id, con
 }
 
 void
-alchi_local_send(alchi_agent_t *agent, unsigned type, const void *message)
+alchi_agent_send(alchi_agent_t *agent, unsigned type, const void *message)
 {
     send_frame(agent, type, 0, 0, message);
 }
@@ -125,7 +126,7 @@ static void
 on_spawn(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
 {
     alch_error_t err;
-    int code = alchi_local_group_start(agent, message, &err);
+    int code = alchi_agent_group_start(agent, message, &err);
 
     (void)frame;
     if (code != ALCH_OK)
@@ -137,22 +138,22 @@ static void
 on_kill(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
 {
     const Alchw__KillGroup *kill_group = message;
-    alchi_local_group_t *group = alchi_local_group_find(agent, kill_group->group);
+    alchi_agent_group_t *group = alchi_agent_group_find(agent, kill_group->group);
 
     (void)frame;
     if (group)
-        alchi_local_group_kill(group, kill_group->grace_ms);
+        alchi_agent_group_kill(group, kill_group->grace_ms);
 }
 
 static void
 on_barrier_out(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
 {
     const Alchw__PmiBarrierOut *out = message;
-    alchi_local_group_t *group = alchi_local_group_find(agent, out->group);
+    alchi_agent_group_t *group = alchi_agent_group_find(agent, out->group);
 
     (void)frame;
     if (group)
-        alchi_local_group_barrier_out(group, out);
+        alchi_agent_group_leave_barrier(group, out);
 }
 
 static void
@@ -253,7 +254,7 @@ bind_slots(alchi_agent_t *agent, const alchi_agent_options_t *options, alch_erro
     if (!agent->slots)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     for (; agent->slot_count < options->slots; agent->slot_count++) {
-        alchi_local_slot_t *slot = &agent->slots[agent->slot_count];
+        alchi_agent_slot_t *slot = &agent->slots[agent->slot_count];
         alchi_address_t address = {.port = options->base_port ? options->base_port + 1 + agent->slot_count : 0};
         int code, fd;
 
@@ -261,7 +262,7 @@ bind_slots(alchi_agent_t *agent, const alchi_agent_options_t *options, alch_erro
         code = alchi_bind(&address, &fd, err);
         if (code != ALCH_OK)
             return code;
-        slot->fd = alchi_above_standard(fd);
+        slot->fd = alchi_agent_move_fd_above_stdio(fd);
         slot->port = address.port;
         if (slot->fd < 0)
             return alchi_error_errno(err, errno, "cannot keep port %d", slot->port);
@@ -281,7 +282,7 @@ send_hello(alchi_agent_t *agent, const char *advertise, alch_error_t *err)
 
     uname(&host);
     alchi_utf8_clean(host.nodename);
-    alchi_utf8_clean(alchi_machine_node(node, sizeof node));
+    alchi_utf8_clean(alchi_agent_machine_node(node, sizeof node));
     for (int i = 0; slots && list && i < agent->slot_count; i++) {
         alchw__agent_slot__init(&slots[i]);
         slots[i].has_port = 1;
@@ -293,7 +294,7 @@ send_hello(alchi_agent_t *agent, const char *advertise, alch_error_t *err)
     hello.slots = list;
     hello.n_slots = (size_t)agent->slot_count;
     hello.has_memory = hello.has_cores = 1;
-    hello.memory = alchi_machine_memory("");
+    hello.memory = alchi_agent_machine_memory("");
     hello.cores = (uint32_t)agent->cores;
     hello.advertise = (char *)(advertise ? advertise : "");
     if (slots && list)
@@ -311,7 +312,7 @@ new_agent(uv_loop_t *loop, const alchi_agent_options_t *options)
     if (!agent)
         return NULL;
     agent->loop = loop;
-    agent->cores = alchi_machine_cores("");
+    agent->cores = alchi_agent_machine_cores("");
     agent->on_end = options->on_end;
     agent->context = options->context;
     agent->driver_address = strdup(options->driver_address);
@@ -337,7 +338,7 @@ alchi_agent_create(uv_loop_t *loop, alchi_channel_t *channel, const alchi_agent_
     code = bind_slots(agent, options, err);
     if (code != ALCH_OK)
         goto destroy;
-    agent->watch = alchi_watch_open(loop, alchi_channel_fd(channel), UV_READABLE, on_channel, agent);
+    agent->watch = alchi_agent_watch_open(loop, alchi_channel_fd(channel), UV_READABLE, on_channel, agent);
     if (!agent->watch) {
         code = alchi_error_set(err, ALCH_ENOMEM, "cannot watch the connection to the driver");
         goto destroy;
@@ -348,8 +349,8 @@ alchi_agent_create(uv_loop_t *loop, alchi_channel_t *channel, const alchi_agent_
     if (code != ALCH_OK)
         goto leave_channel;
     update_watch(agent);
-    alchi_sweep_files("/dev/shm"); /* of a daemon that was killed */
-    alchi_local_sweep();
+    alchi_agent_sweep_files("/dev/shm"); /* of a daemon that was killed */
+    alchi_shm_sweep_sockets();
     *agent_p = agent;
     return ALCH_OK;
 
@@ -365,11 +366,11 @@ alchi_agent_destroy(alchi_agent_t *agent)
 {
     if (!agent)
         return;
-    alchi_watch_close(agent->end_timer);
-    alchi_watch_close(agent->watch);
+    alchi_agent_watch_close(agent->end_timer);
+    alchi_agent_watch_close(agent->watch);
     agent->watch = NULL;
     while (agent->groups)
-        alchi_local_group_destroy(agent->groups);
+        alchi_agent_group_destroy(agent->groups);
     for (int i = 0; i < agent->slot_count; i++)
         close(agent->slots[i].fd);
     alchi_channel_destroy(agent->channel);

@@ -63,7 +63,7 @@ begins_with_one(const char *variable, const char *const *prefixes, size_t count)
 }
 
 bool
-alchi_environment_drops(const char *variable)
+alchi_agent_environment_removes(const char *variable)
 {
     return begins_with_one(variable, dropped, ALCHI_COUNT(dropped)) &&
            !begins_with_one(variable, kept, ALCHI_COUNT(kept));
@@ -99,15 +99,15 @@ length_of(char *const *list)
 }
 
 char **
-alchi_environment_create(char *const *base, char *const *extra, size_t extra_count,
-                         const alchi_environment_t *environment)
+alchi_agent_environment_create(char *const *base, char *const *extra, size_t extra_count,
+                               const alchi_agent_environment_t *environment)
 {
     size_t count = 0;
     char **list = calloc(length_of(base) + extra_count + 8, sizeof *list);
     bool good = list != NULL;
 
     for (size_t i = 0; good && base && base[i]; i++)
-        if (!alchi_environment_drops(base[i]))
+        if (!alchi_agent_environment_removes(base[i]))
             good = (list[count++] = strdup(base[i])) != NULL;
     good = good && set(list, &count, alchi_asprintf("OPENBLAS_NUM_THREADS=%d", environment->threads));
     good = good && set(list, &count, alchi_asprintf("OMP_NUM_THREADS=%d", environment->threads));
@@ -121,12 +121,12 @@ alchi_environment_create(char *const *base, char *const *extra, size_t extra_cou
     good = good && set(list, &count, alchi_asprintf("ALCHEMIST_WORKER_FD=%d", environment->config_fd));
     if (good)
         return list;
-    alchi_environment_free(list);
+    alchi_agent_environment_free(list);
     return NULL;
 }
 
 void
-alchi_environment_free(char **variables)
+alchi_agent_environment_free(char **variables)
 {
     for (size_t i = 0; variables && variables[i]; i++)
         free(variables[i]);

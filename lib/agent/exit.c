@@ -4,7 +4,7 @@
 #include <string.h>
 
 char *
-alchi_exit_text(const Alchw__RankExit *rank_exit, char *text, size_t size)
+alchi_drv_rank_exit_text(const Alchw__RankExit *rank_exit, char *text, size_t size)
 {
     const char *name;
 

@@ -8,6 +8,6 @@
  * "was killed by signal 9 (Killed)", "exited with code 7 through MPI_Abort", "exited with code 0", or "could not be
  * started: ...": to follow the rank's name. Returns text.
  */
-char *alchi_exit_text(const Alchw__RankExit *rank_exit, char *text, size_t size);
+char *alchi_drv_rank_exit_text(const Alchw__RankExit *rank_exit, char *text, size_t size);
 
 #endif

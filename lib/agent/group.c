@@ -13,10 +13,10 @@
 
 #define SHARED_MEMORY "/dev/shm"
 
-alchi_local_group_t *
-alchi_local_group_find(alchi_agent_t *agent, uint64_t id)
+alchi_agent_group_t *
+alchi_agent_group_find(alchi_agent_t *agent, uint64_t id)
 {
-    alchi_local_group_t *group;
+    alchi_agent_group_t *group;
 
     DL_FOREACH(agent->groups, group)
     if (group->id == id)
@@ -25,36 +25,37 @@ alchi_local_group_find(alchi_agent_t *agent, uint64_t id)
 }
 
 static void
-free_group(alchi_local_group_t *group)
+free_group(alchi_agent_group_t *group)
 {
     for (int i = 0; i < group->count; i++)
-        alchi_local_rank_fini(&group->ranks[i]);
-    alchi_watch_close(group->kill_timer);
-    alchi_pmi_destroy(group->pmi);
+        alchi_agent_rank_fini(&group->ranks[i]);
+    alchi_agent_watch_close(group->kill_timer);
+    alchi_agent_pmi_destroy(group->pmi);
     free(group->ranks);
     free(group->pids);
     free(group);
 }
 
 static void
-sweep(const alchi_local_group_t *group)
+sweep(const alchi_agent_group_t *group)
 {
-    int files = alchi_sweep_files(SHARED_MEMORY), segments = alchi_sweep_segments(group->pids, group->pid_count);
+    int files = alchi_agent_sweep_files(SHARED_MEMORY),
+        segments = alchi_agent_sweep_segments(group->pids, group->pid_count);
 
-    alchi_local_sweep();
+    alchi_shm_sweep_sockets();
     if (files + segments)
         alchi_log(ALCHI_LOG_INFO, "group %llu left shared memory: %d files and %d segments removed",
                   (unsigned long long)group->id, files, segments);
 }
 
 void
-alchi_local_group_destroy(alchi_local_group_t *group)
+alchi_agent_group_destroy(alchi_agent_group_t *group)
 {
     for (int i = 0; i < group->count; i++)
         if (group->ranks[i].running)
-            alchi_child_signal(&group->ranks[i].child, SIGKILL);
+            alchi_agent_child_signal(&group->ranks[i].child, SIGKILL);
     for (int i = 0; i < group->count; i++)
-        alchi_local_rank_fini(&group->ranks[i]);
+        alchi_agent_rank_fini(&group->ranks[i]);
     sweep(group);
     DL_DELETE(group->agent->groups, group);
     free_group(group);
@@ -64,7 +65,7 @@ alchi_local_group_destroy(alchi_local_group_t *group)
 
 /* The last rank is gone. */
 static void
-end_group(alchi_local_group_t *group)
+end_group(alchi_agent_group_t *group)
 {
     Alchw__GroupEnded ended = ALCHW__GROUP_ENDED__INIT;
     alchi_agent_t *agent = group->agent;
@@ -74,23 +75,23 @@ end_group(alchi_local_group_t *group)
     ended.group = group->id;
     DL_DELETE(agent->groups, group);
     free_group(group);
-    alchi_local_send(agent, ALCHI_GROUP_ENDED, &ended);
-    alchi_local_ended(agent);
+    alchi_agent_send(agent, ALCHI_GROUP_ENDED, &ended);
+    alchi_agent_on_group_ended(agent);
 }
 
 void
-alchi_local_group_rank_ended(alchi_local_group_t *group)
+alchi_agent_group_rank_ended(alchi_agent_group_t *group)
 {
     if (--group->live == 0)
         end_group(group);
 }
 
 static void
-signal_group(alchi_local_group_t *group, int number)
+signal_group(alchi_agent_group_t *group, int number)
 {
     for (int i = 0; i < group->count; i++)
         if (group->ranks[i].running)
-            alchi_child_signal(&group->ranks[i].child, number);
+            alchi_agent_child_signal(&group->ranks[i].child, number);
 }
 
 static void
@@ -101,7 +102,7 @@ on_grace_passed(void *context, int events)
 }
 
 void
-alchi_local_group_kill(alchi_local_group_t *group, int64_t grace_ms)
+alchi_agent_group_kill(alchi_agent_group_t *group, int64_t grace_ms)
 {
     int64_t kill_at = alchi_now_ns() + grace_ms * 1000000;
 
@@ -111,8 +112,9 @@ alchi_local_group_kill(alchi_local_group_t *group, int64_t grace_ms)
         signal_group(group, SIGTERM);
     group->killing = true;
     group->kill_at = kill_at;
-    alchi_watch_close(group->kill_timer);
-    group->kill_timer = grace_ms > 0 ? alchi_watch_timer(group->agent->loop, grace_ms, on_grace_passed, group) : NULL;
+    alchi_agent_watch_close(group->kill_timer);
+    group->kill_timer =
+        grace_ms > 0 ? alchi_agent_watch_timer(group->agent->loop, grace_ms, on_grace_passed, group) : NULL;
     if (!group->kill_timer)
         signal_group(group, SIGKILL);
 }
@@ -120,7 +122,7 @@ alchi_local_group_kill(alchi_local_group_t *group, int64_t grace_ms)
 /* ---- barrier ---- */
 
 void
-alchi_local_group_barrier_in(alchi_local_group_t *group)
+alchi_agent_group_enter_barrier(alchi_agent_group_t *group)
 {
     Alchw__PmiBarrier barrier = ALCHW__PMI_BARRIER__INIT;
 
@@ -128,27 +130,27 @@ alchi_local_group_barrier_in(alchi_local_group_t *group)
         return;
     barrier.has_group = 1;
     barrier.group = group->id;
-    if (alchi_pmi_fresh(group->pmi, &barrier.pairs, &barrier.n_pairs) != ALCH_OK) {
-        alchi_local_group_kill(group, 0);
+    if (alchi_agent_pmi_reset(group->pmi, &barrier.pairs, &barrier.n_pairs) != ALCH_OK) {
+        alchi_agent_group_kill(group, 0);
         return;
     }
-    alchi_local_send(group->agent, ALCHI_PMI_BARRIER, &barrier);
+    alchi_agent_send(group->agent, ALCHI_PMI_BARRIER, &barrier);
     free(barrier.pairs);
 }
 
 void
-alchi_local_group_barrier_out(alchi_local_group_t *group, const Alchw__PmiBarrierOut *out)
+alchi_agent_group_leave_barrier(alchi_agent_group_t *group, const Alchw__PmiBarrierOut *out)
 {
     for (size_t i = 0; i < out->n_pairs; i++)
-        if (alchi_pmi_store(group->pmi, out->pairs[i]->key, out->pairs[i]->value) != ALCH_OK) {
+        if (alchi_agent_pmi_store(group->pmi, out->pairs[i]->key, out->pairs[i]->value) != ALCH_OK) {
             alchi_log(ALCHI_LOG_ERROR, "group %llu: PMI pair \"%.64s\" cannot be stored", (unsigned long long)group->id,
                       out->pairs[i]->key ? out->pairs[i]->key : "");
-            alchi_local_group_kill(group, 0);
+            alchi_agent_group_kill(group, 0);
             return;
         }
     group->in_barrier = 0;
     for (int i = 0; i < group->count; i++)
-        alchi_local_rank_release(&group->ranks[i]);
+        alchi_agent_rank_leave_barrier(&group->ranks[i]);
 }
 
 /* ---- start ---- */
@@ -157,7 +159,7 @@ static int
 check_spawn(alchi_agent_t *agent, const Alchw__Spawn *spawn, alch_error_t *err)
 {
     bool good = spawn->n_ranks > 0 && spawn->n_ranks <= (size_t)agent->slot_count && spawn->size >= spawn->n_ranks &&
-                spawn->size <= INT32_MAX && spawn->process_mapping && !alchi_local_group_find(agent, spawn->group);
+                spawn->size <= INT32_MAX && spawn->process_mapping && !alchi_agent_group_find(agent, spawn->group);
 
     for (size_t i = 0; good && i < spawn->n_ranks; i++)
         good = spawn->ranks[i]->config && spawn->ranks[i]->rank < spawn->size;
@@ -167,16 +169,16 @@ check_spawn(alchi_agent_t *agent, const Alchw__Spawn *spawn, alch_error_t *err)
                            (unsigned long long)spawn->group);
 }
 
-static alchi_local_group_t *
+static alchi_agent_group_t *
 create_group(alchi_agent_t *agent, const Alchw__Spawn *spawn)
 {
-    alchi_local_group_t *group = calloc(1, sizeof *group);
+    alchi_agent_group_t *group = calloc(1, sizeof *group);
 
     if (!group)
         return NULL;
     group->agent = agent;
     group->id = spawn->group;
-    group->pmi = alchi_pmi_create(spawn->group, (int)spawn->size, spawn->process_mapping);
+    group->pmi = alchi_agent_pmi_create(spawn->group, (int)spawn->size, spawn->process_mapping);
     group->ranks = calloc(spawn->n_ranks, sizeof *group->ranks);
     group->pids = calloc(spawn->n_ranks, sizeof *group->pids);
     if (!group->pmi || !group->ranks || !group->pids) {
@@ -184,23 +186,23 @@ create_group(alchi_agent_t *agent, const Alchw__Spawn *spawn)
         return NULL;
     }
     for (size_t i = 0; i < spawn->n_ranks; i++)
-        alchi_local_rank_init(&group->ranks[group->count++], group, spawn->ranks[i], (int)spawn->size);
+        alchi_agent_rank_init(&group->ranks[group->count++], group, spawn->ranks[i], (int)spawn->size);
     return group;
 }
 
 static void
-start_rank(alchi_local_group_t *group, const Alchw__Spawn *spawn, int i)
+start_rank(alchi_agent_group_t *group, const Alchw__Spawn *spawn, int i)
 {
     Alchw__RankStarted started = ALCHW__RANK_STARTED__INIT;
-    alchi_local_rank_t *rank = &group->ranks[i];
+    alchi_agent_rank_t *rank = &group->ranks[i];
     bool stopping = group->agent->stopping || group->agent->failure.code;
     alch_error_t err;
 
     if (stopping)
         alchi_error_set(&err, ALCH_ESTATE, "the agent is stopping");
-    if (stopping || alchi_local_rank_start(rank, spawn->ranks[i], spawn->environment, spawn->n_environment, &err)) {
-        alchi_local_rank_fini(rank);
-        alchi_local_rank_refused(rank, err.text);
+    if (stopping || alchi_agent_rank_start(rank, spawn->ranks[i], spawn->environment, spawn->n_environment, &err)) {
+        alchi_agent_rank_fini(rank);
+        alchi_agent_rank_report_refusal(rank, err.text);
         return;
     }
     group->live++;
@@ -209,13 +211,13 @@ start_rank(alchi_local_group_t *group, const Alchw__Spawn *spawn, int i)
     started.group = group->id;
     started.rank = (uint32_t)rank->rank;
     started.pid = rank->child.pid;
-    alchi_local_send(group->agent, ALCHI_RANK_STARTED, &started);
+    alchi_agent_send(group->agent, ALCHI_RANK_STARTED, &started);
 }
 
 int
-alchi_local_group_start(alchi_agent_t *agent, const Alchw__Spawn *spawn, alch_error_t *err)
+alchi_agent_group_start(alchi_agent_t *agent, const Alchw__Spawn *spawn, alch_error_t *err)
 {
-    alchi_local_group_t *group;
+    alchi_agent_group_t *group;
     int code = check_spawn(agent, spawn, err);
 
     if (code != ALCH_OK)

@@ -6,17 +6,17 @@
 #include <string.h>
 
 void
-alchi_lines_init(alchi_lines_t *lines)
+alchi_agent_lines_init(alchi_agent_lines_t *lines)
 {
     memset(lines, 0, sizeof *lines);
 }
 
 void
-alchi_lines_fini(alchi_lines_t *lines)
+alchi_agent_lines_fini(alchi_agent_lines_t *lines)
 {
-    for (size_t i = 0; i < ALCHI_LINES_KEPT; i++)
+    for (size_t i = 0; i < ALCHI_AGENT_LINES_KEPT; i++)
         free(lines->last[i]);
-    alchi_lines_init(lines);
+    alchi_agent_lines_init(lines);
 }
 
 /* Make it fit for a log and a message: no control characters (a terminal would obey them), valid UTF-8. */
@@ -31,7 +31,7 @@ clean(char *line, size_t length)
 }
 
 static void
-end_line(alchi_lines_t *lines, alchi_line_f emit, void *context)
+end_line(alchi_agent_lines_t *lines, alchi_agent_line_f emit, void *context)
 {
     char *copy;
 
@@ -46,17 +46,18 @@ end_line(alchi_lines_t *lines, alchi_line_f emit, void *context)
         return;
     free(lines->last[lines->next]);
     lines->last[lines->next] = copy;
-    lines->next = (lines->next + 1) % ALCHI_LINES_KEPT;
-    if (lines->count < ALCHI_LINES_KEPT)
+    lines->next = (lines->next + 1) % ALCHI_AGENT_LINES_KEPT;
+    if (lines->count < ALCHI_AGENT_LINES_KEPT)
         lines->count++;
 }
 
 void
-alchi_lines_feed(alchi_lines_t *lines, const char *bytes, size_t size, alchi_line_f emit, void *context)
+alchi_agent_lines_feed(alchi_agent_lines_t *lines, const char *bytes, size_t size, alchi_agent_line_f emit,
+                       void *context)
 {
     while (size) {
         const char *end = memchr(bytes, '\n', size);
-        size_t n = end ? (size_t)(end - bytes) : size, room = ALCHI_LINE_MAX - lines->length;
+        size_t n = end ? (size_t)(end - bytes) : size, room = ALCHI_AGENT_LINE_MAX - lines->length;
 
         if (n > room)
             n = room;
@@ -76,18 +77,18 @@ alchi_lines_feed(alchi_lines_t *lines, const char *bytes, size_t size, alchi_lin
 }
 
 void
-alchi_lines_flush(alchi_lines_t *lines, alchi_line_f emit, void *context)
+alchi_agent_lines_flush(alchi_agent_lines_t *lines, alchi_agent_line_f emit, void *context)
 {
     if (lines->length)
         end_line(lines, emit, context);
 }
 
 size_t
-alchi_lines_last(const alchi_lines_t *lines, char *last[ALCHI_LINES_KEPT])
+alchi_agent_lines_last(const alchi_agent_lines_t *lines, char *last[ALCHI_AGENT_LINES_KEPT])
 {
-    size_t first = lines->count < ALCHI_LINES_KEPT ? 0 : lines->next;
+    size_t first = lines->count < ALCHI_AGENT_LINES_KEPT ? 0 : lines->next;
 
     for (size_t i = 0; i < lines->count; i++)
-        last[i] = lines->last[(first + i) % ALCHI_LINES_KEPT];
+        last[i] = lines->last[(first + i) % ALCHI_AGENT_LINES_KEPT];
     return lines->count;
 }

@@ -124,7 +124,7 @@ host_memory(const char *root)
 }
 
 int64_t
-alchi_machine_memory(const char *root)
+alchi_agent_machine_memory(const char *root)
 {
     int64_t least = host_memory(root);
     char group[1024];
@@ -196,7 +196,7 @@ affinity_cores(void)
 }
 
 int
-alchi_machine_cores(const char *root)
+alchi_agent_machine_cores(const char *root)
 {
     int cores = affinity_cores();
     char group[1024];
@@ -211,7 +211,7 @@ alchi_machine_cores(const char *root)
 /* ---- identity ---- */
 
 char *
-alchi_machine_node(char *text, size_t size)
+alchi_agent_machine_node(char *text, size_t size)
 {
     struct utsname name;
     struct stat shm, net;

@@ -16,29 +16,29 @@ typedef struct {
     UT_hash_handle hh;
 } entry_t;
 
-struct alchi_pmi {
+struct alchi_agent_pmi {
     uint64_t group;
     int size;
     entry_t *entries;
 };
 
-alchi_pmi_t *
-alchi_pmi_create(uint64_t group, int size, const char *mapping)
+alchi_agent_pmi_t *
+alchi_agent_pmi_create(uint64_t group, int size, const char *mapping)
 {
-    alchi_pmi_t *pmi = calloc(1, sizeof *pmi);
+    alchi_agent_pmi_t *pmi = calloc(1, sizeof *pmi);
 
     if (!pmi)
         return NULL;
     pmi->group = group;
     pmi->size = size;
-    if (alchi_pmi_store(pmi, "PMI_process_mapping", mapping) == ALCH_OK)
+    if (alchi_agent_pmi_store(pmi, "PMI_process_mapping", mapping) == ALCH_OK)
         return pmi;
-    alchi_pmi_destroy(pmi);
+    alchi_agent_pmi_destroy(pmi);
     return NULL;
 }
 
 void
-alchi_pmi_destroy(alchi_pmi_t *pmi)
+alchi_agent_pmi_destroy(alchi_agent_pmi_t *pmi)
 {
     entry_t *entry, *next;
 
@@ -66,7 +66,7 @@ is_plain(const char *text)
 }
 
 static entry_t *
-add_entry(alchi_pmi_t *pmi, const char *key)
+add_entry(alchi_agent_pmi_t *pmi, const char *key)
 {
     entry_t *entry = calloc(1, sizeof *entry);
 
@@ -83,13 +83,13 @@ add_entry(alchi_pmi_t *pmi, const char *key)
 }
 
 static int
-store(alchi_pmi_t *pmi, const char *key, const char *value, bool fresh)
+store(alchi_agent_pmi_t *pmi, const char *key, const char *value, bool fresh)
 {
     entry_t *entry;
     char *copy;
 
-    if (!key || !value || !key[0] || strlen(key) > ALCHI_PMI_KEY_MAX || !is_plain(key) || !is_plain(value) ||
-        strchr(key, ' ') || strlen(value) >= ALCHI_PMI_LINE_MAX)
+    if (!key || !value || !key[0] || strlen(key) > ALCHI_AGENT_PMI_KEY_MAX || !is_plain(key) || !is_plain(value) ||
+        strchr(key, ' ') || strlen(value) >= ALCHI_AGENT_PMI_LINE_MAX)
         return ALCH_EPROTO;
     HASH_FIND_STR(pmi->entries, key, entry);
     if (!entry && HASH_COUNT(pmi->entries) / KEYS_PER_RANK >= (unsigned)pmi->size)
@@ -108,13 +108,13 @@ store(alchi_pmi_t *pmi, const char *key, const char *value, bool fresh)
 }
 
 int
-alchi_pmi_store(alchi_pmi_t *pmi, const char *key, const char *value)
+alchi_agent_pmi_store(alchi_agent_pmi_t *pmi, const char *key, const char *value)
 {
     return store(pmi, key, value, false);
 }
 
 const char *
-alchi_pmi_value(const alchi_pmi_t *pmi, const char *key)
+alchi_agent_pmi_value(const alchi_agent_pmi_t *pmi, const char *key)
 {
     entry_t *entry;
 
@@ -123,7 +123,7 @@ alchi_pmi_value(const alchi_pmi_t *pmi, const char *key)
 }
 
 int
-alchi_pmi_fresh(alchi_pmi_t *pmi, Alchw__PmiPair ***pairs_p, size_t *count_p)
+alchi_agent_pmi_reset(alchi_agent_pmi_t *pmi, Alchw__PmiPair ***pairs_p, size_t *count_p)
 {
     Alchw__PmiPair **pairs = malloc((HASH_COUNT(pmi->entries) + 1) * sizeof(Alchw__PmiPair *));
     size_t count = 0;
@@ -170,8 +170,8 @@ say(alchi_buf_t *reply, const char *text)
     alchi_buf_append(reply, text, strlen(text));
 }
 
-static alchi_pmi_event_t
-on_init(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_init(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char version[16];
     bool good = word(line, "pmi_version", version, sizeof version) && strcmp(version, "1") == 0;
@@ -179,55 +179,55 @@ on_init(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_bu
     (void)pmi, (void)client;
     say(reply, good ? "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=0\n"
                     : "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=-1\n");
-    return ALCHI_PMI_NONE;
+    return ALCHI_AGENT_PMI_NONE;
 }
 
-static alchi_pmi_event_t
-on_get_maxes(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_get_maxes(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char text[128];
 
     (void)pmi, (void)client, (void)line;
     snprintf(text, sizeof text, "cmd=maxes kvsname_max=%d keylen_max=%d vallen_max=%d\n", NAME_MAX_SHOWN,
-             ALCHI_PMI_KEY_MAX, ALCHI_PMI_VALUE_MAX);
+             ALCHI_AGENT_PMI_KEY_MAX, ALCHI_AGENT_PMI_VALUE_MAX);
     say(reply, text);
-    return ALCHI_PMI_NONE;
+    return ALCHI_AGENT_PMI_NONE;
 }
 
-static alchi_pmi_event_t
-on_get_appnum(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_get_appnum(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     (void)pmi, (void)client, (void)line;
     say(reply, "cmd=appnum appnum=0\n");
-    return ALCHI_PMI_NONE;
+    return ALCHI_AGENT_PMI_NONE;
 }
 
-static alchi_pmi_event_t
-on_get_universe_size(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_get_universe_size(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char text[64];
 
     (void)client, (void)line;
     snprintf(text, sizeof text, "cmd=universe_size size=%d\n", pmi->size);
     say(reply, text);
-    return ALCHI_PMI_NONE;
+    return ALCHI_AGENT_PMI_NONE;
 }
 
-static alchi_pmi_event_t
-on_get_my_kvsname(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_get_my_kvsname(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char text[64];
 
     (void)client, (void)line;
     snprintf(text, sizeof text, "cmd=my_kvsname kvsname=kvs_%llu\n", (unsigned long long)pmi->group);
     say(reply, text);
-    return ALCHI_PMI_NONE;
+    return ALCHI_AGENT_PMI_NONE;
 }
 
-static alchi_pmi_event_t
-on_put(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_put(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
-    char key[ALCHI_PMI_KEY_MAX + 1], value[ALCHI_PMI_LINE_MAX];
+    char key[ALCHI_AGENT_PMI_KEY_MAX + 1], value[ALCHI_AGENT_PMI_LINE_MAX];
     int code = ALCH_EPROTO;
 
     (void)client;
@@ -236,43 +236,43 @@ on_put(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf
     say(reply, code == ALCH_OK       ? "cmd=put_result rc=0 msg=success\n"
                : code == ALCH_EPROTO ? "cmd=put_result rc=-1 msg=invalid_key_or_value\n"
                                      : "cmd=put_result rc=-1 msg=no_room\n");
-    return ALCHI_PMI_NONE;
+    return ALCHI_AGENT_PMI_NONE;
 }
 
-static alchi_pmi_event_t
-on_get(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_get(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
-    char key[ALCHI_PMI_KEY_MAX + 1];
-    const char *value = word(line, "key", key, sizeof key) ? alchi_pmi_value(pmi, key) : NULL;
+    char key[ALCHI_AGENT_PMI_KEY_MAX + 1];
+    const char *value = word(line, "key", key, sizeof key) ? alchi_agent_pmi_value(pmi, key) : NULL;
 
     (void)client;
     if (!value) {
         say(reply, "cmd=get_result rc=-1 msg=key_not_found value=unknown\n");
-        return ALCHI_PMI_NONE;
+        return ALCHI_AGENT_PMI_NONE;
     }
     say(reply, "cmd=get_result rc=0 msg=success value=");
     say(reply, value);
     say(reply, "\n");
-    return ALCHI_PMI_NONE;
+    return ALCHI_AGENT_PMI_NONE;
 }
 
-static alchi_pmi_event_t
-on_barrier(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_barrier(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     (void)pmi, (void)client, (void)line, (void)reply;
-    return ALCHI_PMI_ENTERED;
+    return ALCHI_AGENT_PMI_ENTERED;
 }
 
-static alchi_pmi_event_t
-on_finalize(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_finalize(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     (void)pmi, (void)client, (void)line;
     say(reply, "cmd=finalize_ack\n");
-    return ALCHI_PMI_FINALIZED;
+    return ALCHI_AGENT_PMI_FINALIZED;
 }
 
-static alchi_pmi_event_t
-on_abort(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_abort(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char text[16];
     int64_t code = 1;
@@ -281,11 +281,11 @@ on_abort(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_b
     if (word(line, "exitcode", text, sizeof text))
         alchi_parse_int64(text, INT32_MIN, INT32_MAX, &code);
     client->abort_code = (int)code;
-    return ALCHI_PMI_ABORTED;
+    return ALCHI_AGENT_PMI_ABORTED;
 }
 
-static alchi_pmi_event_t
-on_name_service(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+on_name_service(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char command[64] = "", text[128];
 
@@ -295,12 +295,13 @@ on_name_service(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, 
     *strchrnul(command, '_') = '\0';
     snprintf(text, sizeof text, "cmd=%s_result rc=-1 info=unsupported msg=unsupported\n", command);
     say(reply, text);
-    return ALCHI_PMI_NONE;
+    return ALCHI_AGENT_PMI_NONE;
 }
 
 static const struct {
     const char *name;
-    alchi_pmi_event_t (*serve)(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply);
+    alchi_agent_pmi_event_t (*serve)(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line,
+                                     alchi_buf_t *reply);
 } commands[] = {
     {"init", on_init},
     {"get_maxes", on_get_maxes},
@@ -318,45 +319,45 @@ static const struct {
 };
 
 /* Commands of many lines begin with "mcmd=" and end with "endcmd". There is one, spawn, and it is not offered. */
-static alchi_pmi_event_t
-multi_line(alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+static alchi_agent_pmi_event_t
+multi_line(alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     client->multi = strcmp(line, "endcmd") != 0;
     if (!client->multi)
         say(reply, "cmd=spawn_result rc=-1 status=-1\n");
-    return ALCHI_PMI_NONE;
+    return ALCHI_AGENT_PMI_NONE;
 }
 
-alchi_pmi_event_t
-alchi_pmi_line(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+alchi_agent_pmi_event_t
+alchi_agent_pmi_line(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char command[64];
 
     if (client->multi || strncmp(line, "mcmd=", 5) == 0)
         return multi_line(client, line, reply);
     if (!is_plain(line) || strncmp(line, "cmd=", 4) != 0 || !word(line, "cmd", command, sizeof command))
-        return ALCHI_PMI_MALFORMED;
+        return ALCHI_AGENT_PMI_MALFORMED;
     for (size_t i = 0; i < ALCHI_COUNT(commands); i++)
         if (strcmp(command, commands[i].name) == 0)
             return commands[i].serve(pmi, client, line, reply);
-    return ALCHI_PMI_MALFORMED;
+    return ALCHI_AGENT_PMI_MALFORMED;
 }
 
-alchi_pmi_event_t
-alchi_pmi_feed(alchi_pmi_t *pmi, alchi_pmi_client_t *client, alchi_buf_t *in, alchi_buf_t *reply)
+alchi_agent_pmi_event_t
+alchi_agent_pmi_feed(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, alchi_buf_t *in, alchi_buf_t *reply)
 {
-    alchi_pmi_event_t event = ALCHI_PMI_NONE;
+    alchi_agent_pmi_event_t event = ALCHI_AGENT_PMI_NONE;
 
-    while (event == ALCHI_PMI_NONE && alchi_buf_size(in)) {
+    while (event == ALCHI_AGENT_PMI_NONE && alchi_buf_size(in)) {
         char *line = (char *)alchi_buf_bytes(in), *end = memchr(line, '\n', alchi_buf_size(in));
         size_t length = end ? (size_t)(end - line) : alchi_buf_size(in);
 
-        if (length >= ALCHI_PMI_LINE_MAX)
-            return ALCHI_PMI_MALFORMED;
+        if (length >= ALCHI_AGENT_PMI_LINE_MAX)
+            return ALCHI_AGENT_PMI_MALFORMED;
         if (!end)
-            return ALCHI_PMI_NONE;
+            return ALCHI_AGENT_PMI_NONE;
         *end = '\0';
-        event = strlen(line) == length ? alchi_pmi_line(pmi, client, line, reply) : ALCHI_PMI_MALFORMED;
+        event = strlen(line) == length ? alchi_agent_pmi_line(pmi, client, line, reply) : ALCHI_AGENT_PMI_MALFORMED;
         alchi_buf_consume(in, length + 1);
     }
     return event;

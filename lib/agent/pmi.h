@@ -11,30 +11,30 @@
 #include "base/buf.h"
 #include "wire/message.h"
 
-typedef struct alchi_pmi alchi_pmi_t;
+typedef struct alchi_agent_pmi alchi_agent_pmi_t;
 
 /* A line of a client is at most 1023 bytes, so a value and the words around it must fit into that. */
-#define ALCHI_PMI_LINE_MAX 4096
-#define ALCHI_PMI_KEY_MAX 64
-#define ALCHI_PMI_VALUE_MAX 800
+#define ALCHI_AGENT_PMI_LINE_MAX 4096
+#define ALCHI_AGENT_PMI_KEY_MAX 64
+#define ALCHI_AGENT_PMI_VALUE_MAX 800
 
 typedef enum {
-    ALCHI_PMI_NONE,      /* answered, or nothing to say */
-    ALCHI_PMI_ENTERED,   /* the rank waits for "cmd=barrier_out" */
-    ALCHI_PMI_FINALIZED, /* it says good-bye, and was answered */
-    ALCHI_PMI_ABORTED,   /* through MPI_Abort */
-    ALCHI_PMI_MALFORMED  /* not PMI: drop the connection */
-} alchi_pmi_event_t;
+    ALCHI_AGENT_PMI_NONE,      /* answered, or nothing to say */
+    ALCHI_AGENT_PMI_ENTERED,   /* the rank waits for "cmd=barrier_out" */
+    ALCHI_AGENT_PMI_FINALIZED, /* it says good-bye, and was answered */
+    ALCHI_AGENT_PMI_ABORTED,   /* through MPI_Abort */
+    ALCHI_AGENT_PMI_MALFORMED  /* not PMI: drop the connection */
+} alchi_agent_pmi_event_t;
 
 /** What is kept of one rank's connection. Start with zeros. */
 typedef struct {
     bool multi;     /* within a command of many lines */
-    int abort_code; /* after ALCHI_PMI_ABORTED */
-} alchi_pmi_client_t;
+    int abort_code; /* after ALCHI_AGENT_PMI_ABORTED */
+} alchi_agent_pmi_client_t;
 
 /** @param mapping  PMI_process_mapping of the group. NULL: out of memory */
-alchi_pmi_t *alchi_pmi_create(uint64_t group, int size, const char *mapping);
-void alchi_pmi_destroy(alchi_pmi_t *pmi);
+alchi_agent_pmi_t *alchi_agent_pmi_create(uint64_t group, int size, const char *mapping);
+void alchi_agent_pmi_destroy(alchi_agent_pmi_t *pmi);
 
 /**
  * Serve one line.
@@ -42,16 +42,18 @@ void alchi_pmi_destroy(alchi_pmi_t *pmi);
  * @param line   NUL-terminated, without its newline
  * @param reply  the answer, newline included, is appended
  */
-alchi_pmi_event_t alchi_pmi_line(alchi_pmi_t *pmi, alchi_pmi_client_t *client, const char *line, alchi_buf_t *reply);
+alchi_agent_pmi_event_t alchi_agent_pmi_line(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line,
+                                             alchi_buf_t *reply);
 
 /** Serve all complete lines that `in` holds, up to the first event that is not NONE. Incomplete ones stay. */
-alchi_pmi_event_t alchi_pmi_feed(alchi_pmi_t *pmi, alchi_pmi_client_t *client, alchi_buf_t *in, alchi_buf_t *reply);
+alchi_agent_pmi_event_t alchi_agent_pmi_feed(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, alchi_buf_t *in,
+                                             alchi_buf_t *reply);
 
 /** Store a pair that came from elsewhere. @return ALCH_OK, ALCH_EPROTO (unusable), ALCH_ELIMIT, ALCH_ENOMEM */
-int alchi_pmi_store(alchi_pmi_t *pmi, const char *key, const char *value);
+int alchi_agent_pmi_store(alchi_agent_pmi_t *pmi, const char *key, const char *value);
 
 /** The value of a key, or NULL. Borrowed until it is stored anew. */
-const char *alchi_pmi_value(const alchi_pmi_t *pmi, const char *key);
+const char *alchi_agent_pmi_value(const alchi_agent_pmi_t *pmi, const char *key);
 
 /**
  * What was put since the last time this was asked.
@@ -59,6 +61,6 @@ const char *alchi_pmi_value(const alchi_pmi_t *pmi, const char *key);
  * @param[out] pairs_p  an array to be freed with free(), of borrowed pairs that last until the next put
  * @return ALCH_OK, ALCH_ENOMEM
  */
-int alchi_pmi_fresh(alchi_pmi_t *pmi, Alchw__PmiPair ***pairs_p, size_t *count_p);
+int alchi_agent_pmi_reset(alchi_agent_pmi_t *pmi, Alchw__PmiPair ***pairs_p, size_t *count_p);
 
 #endif

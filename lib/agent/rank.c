@@ -53,7 +53,7 @@ write_config(const Alchw__WorkerConfig *given, const char *driver_address, int l
     if (!bytes)
         return -1;
     alchw__worker_config__pack(&config, bytes);
-    fd = alchi_above_standard(memfd_create("alchemist-worker", MFD_CLOEXEC));
+    fd = alchi_agent_move_fd_above_stdio(memfd_create("alchemist-worker", MFD_CLOEXEC));
     if (fd >= 0 && (write(fd, bytes, size) != (ssize_t)size || lseek(fd, 0, SEEK_SET) != 0))
         close_fd(&fd);
     explicit_bzero(bytes, size);
@@ -69,7 +69,7 @@ pmi_pair(int *ours_p, int *theirs_p)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
         return -1;
     *ours_p = fds[0];
-    *theirs_p = alchi_above_standard(fds[1]);
+    *theirs_p = alchi_agent_move_fd_above_stdio(fds[1]);
     return *theirs_p < 0 ? -1 : fcntl(*ours_p, F_SETFL, O_NONBLOCK);
 }
 
@@ -81,7 +81,7 @@ output_pipe(int *ours_p, int *theirs_p)
     if (pipe2(fds, O_CLOEXEC) != 0)
         return -1;
     *ours_p = fds[0];
-    *theirs_p = alchi_above_standard(fds[1]);
+    *theirs_p = alchi_agent_move_fd_above_stdio(fds[1]);
     return *theirs_p < 0 ? -1 : fcntl(*ours_p, F_SETFL, O_NONBLOCK);
 }
 
@@ -90,7 +90,7 @@ output_pipe(int *ours_p, int *theirs_p)
 static void
 log_line(void *context, const char *line)
 {
-    const alchi_local_rank_t *rank = context;
+    const alchi_agent_rank_t *rank = context;
     char who[32];
 
     snprintf(who, sizeof who, "worker-%03u", rank->number);
@@ -99,7 +99,7 @@ log_line(void *context, const char *line)
 
 /* Returns bytes read, 0 if there is nothing now, -1 at the end. */
 static ssize_t
-read_output(alchi_local_rank_t *rank)
+read_output(alchi_agent_rank_t *rank)
 {
     char bytes[READ_SIZE];
     ssize_t n;
@@ -109,14 +109,14 @@ read_output(alchi_local_rank_t *rank)
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return n < 0 && errno == EAGAIN ? 0 : -1;
-    alchi_lines_feed(&rank->lines, bytes, (size_t)n, log_line, rank);
+    alchi_agent_lines_feed(&rank->lines, bytes, (size_t)n, log_line, rank);
     return n;
 }
 
 static void
-close_output(alchi_local_rank_t *rank)
+close_output(alchi_agent_rank_t *rank)
 {
-    alchi_watch_close(rank->output_watch);
+    alchi_agent_watch_close(rank->output_watch);
     rank->output_watch = NULL;
     close_fd(&rank->output_fd);
 }
@@ -124,7 +124,7 @@ close_output(alchi_local_rank_t *rank)
 static void
 on_output(void *context, int events)
 {
-    alchi_local_rank_t *rank = context;
+    alchi_agent_rank_t *rank = context;
 
     (void)events;
     if (read_output(rank) < 0)
@@ -134,16 +134,16 @@ on_output(void *context, int events)
 /* ---- PMI ---- */
 
 static void
-close_pmi(alchi_local_rank_t *rank)
+close_pmi(alchi_agent_rank_t *rank)
 {
-    alchi_watch_close(rank->pmi_watch);
+    alchi_agent_watch_close(rank->pmi_watch);
     rank->pmi_watch = NULL;
     close_fd(&rank->pmi_fd);
 }
 
 /* A rank asks one thing at a time and waits, so an answer always fits. */
 static void
-answer(alchi_local_rank_t *rank, const void *bytes, size_t size)
+answer(alchi_agent_rank_t *rank, const void *bytes, size_t size)
 {
     if (rank->pmi_fd >= 0 && size && send(rank->pmi_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
         close_pmi(rank);
@@ -151,20 +151,20 @@ answer(alchi_local_rank_t *rank, const void *bytes, size_t size)
 
 /* Returns false when the connection has to be dropped. */
 static bool
-take_event(alchi_local_rank_t *rank, alchi_pmi_event_t event)
+take_event(alchi_agent_rank_t *rank, alchi_agent_pmi_event_t event)
 {
     switch (event) {
-    case ALCHI_PMI_ENTERED:
+    case ALCHI_AGENT_PMI_ENTERED:
         if (rank->in_barrier)
             return false;
         rank->in_barrier = true;
-        alchi_local_group_barrier_in(rank->group);
+        alchi_agent_group_enter_barrier(rank->group);
         return true;
-    case ALCHI_PMI_ABORTED:
+    case ALCHI_AGENT_PMI_ABORTED:
         rank->aborted = true;
-        alchi_child_signal(&rank->child, SIGKILL); /* MPI_Abort waits for that, and would return on any answer */
+        alchi_agent_child_signal(&rank->child, SIGKILL); /* MPI_Abort waits for that, and would return on any answer */
         return true;
-    case ALCHI_PMI_MALFORMED:
+    case ALCHI_AGENT_PMI_MALFORMED:
         return false;
     default:
         return true;
@@ -172,17 +172,17 @@ take_event(alchi_local_rank_t *rank, alchi_pmi_event_t event)
 }
 
 static bool
-serve_pmi(alchi_local_rank_t *rank)
+serve_pmi(alchi_agent_rank_t *rank)
 {
-    alchi_pmi_event_t event;
+    alchi_agent_pmi_event_t event;
     alchi_buf_t reply;
     bool good;
 
     alchi_buf_init(&reply);
     do {
-        event = alchi_pmi_feed(rank->group->pmi, &rank->client, &rank->pmi_in, &reply);
+        event = alchi_agent_pmi_feed(rank->group->pmi, &rank->client, &rank->pmi_in, &reply);
         good = take_event(rank, event);
-    } while (good && event != ALCHI_PMI_NONE);
+    } while (good && event != ALCHI_AGENT_PMI_NONE);
     answer(rank, alchi_buf_bytes(&reply), alchi_buf_size(&reply));
     alchi_buf_fini(&reply);
     if (!good)
@@ -192,15 +192,15 @@ serve_pmi(alchi_local_rank_t *rank)
 
 /* Returns whether there was something. */
 static bool
-read_pmi(alchi_local_rank_t *rank)
+read_pmi(alchi_agent_rank_t *rank)
 {
-    uint8_t *room = alchi_buf_reserve(&rank->pmi_in, ALCHI_PMI_LINE_MAX);
+    uint8_t *room = alchi_buf_reserve(&rank->pmi_in, ALCHI_AGENT_PMI_LINE_MAX);
     ssize_t n;
 
     if (rank->pmi_fd < 0)
         return false;
     do
-        n = room ? recv(rank->pmi_fd, room, ALCHI_PMI_LINE_MAX, MSG_DONTWAIT) : 0;
+        n = room ? recv(rank->pmi_fd, room, ALCHI_AGENT_PMI_LINE_MAX, MSG_DONTWAIT) : 0;
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN)
         return false;
@@ -219,7 +219,7 @@ on_pmi(void *context, int events)
 }
 
 void
-alchi_local_rank_release(alchi_local_rank_t *rank)
+alchi_agent_rank_leave_barrier(alchi_agent_rank_t *rank)
 {
     static const char out[] = "cmd=barrier_out\n";
 
@@ -232,9 +232,9 @@ alchi_local_rank_release(alchi_local_rank_t *rank)
 /* ---- the end ---- */
 
 static void
-send_exit(alchi_local_rank_t *rank, Alchw__RankExit *rank_exit)
+send_exit(alchi_agent_rank_t *rank, Alchw__RankExit *rank_exit)
 {
-    char *last[ALCHI_LINES_KEPT], text[256];
+    char *last[ALCHI_AGENT_LINES_KEPT], text[256];
 
     rank_exit->has_group = rank_exit->has_rank = 1;
     rank_exit->group = rank->group->id;
@@ -242,15 +242,15 @@ send_exit(alchi_local_rank_t *rank, Alchw__RankExit *rank_exit)
     rank_exit->has_aborted = rank_exit->has_abort_code = 1;
     rank_exit->aborted = rank->aborted;
     rank_exit->abort_code = rank->client.abort_code;
-    rank_exit->n_lines = alchi_lines_last(&rank->lines, last);
+    rank_exit->n_lines = alchi_agent_lines_last(&rank->lines, last);
     rank_exit->lines = last;
     alchi_log(ALCHI_LOG_DEBUG, "rank %d of group %llu (worker %u) %s", rank->rank, (unsigned long long)rank->group->id,
-              rank->number, alchi_exit_text(rank_exit, text, sizeof text));
-    alchi_local_send(rank->group->agent, ALCHI_RANK_EXIT, rank_exit);
+              rank->number, alchi_drv_rank_exit_text(rank_exit, text, sizeof text));
+    alchi_agent_send(rank->group->agent, ALCHI_RANK_EXIT, rank_exit);
 }
 
 static void
-tell_end(alchi_local_rank_t *rank, const alchi_child_end_t *end)
+tell_end(alchi_agent_rank_t *rank, const alchi_agent_child_end_t *end)
 {
     Alchw__RankExit rank_exit = ALCHW__RANK_EXIT__INIT;
     char text[512] = "";
@@ -269,7 +269,7 @@ tell_end(alchi_local_rank_t *rank, const alchi_child_end_t *end)
 }
 
 void
-alchi_local_rank_refused(const alchi_local_rank_t *rank, const char *why)
+alchi_agent_rank_report_refusal(const alchi_agent_rank_t *rank, const char *why)
 {
     Alchw__RankExit rank_exit = ALCHW__RANK_EXIT__INIT;
     char text[ALCH_ERROR_TEXT_MAX + 32];
@@ -279,12 +279,12 @@ alchi_local_rank_refused(const alchi_local_rank_t *rank, const char *why)
     rank_exit.has_exit_code = 1;
     rank_exit.exit_code = 127;
     rank_exit.text = text;
-    send_exit((alchi_local_rank_t *)rank, &rank_exit);
+    send_exit((alchi_agent_rank_t *)rank, &rank_exit);
 }
 
 /* What it said last counts: an abort, and its last words. */
 static void
-drain(alchi_local_rank_t *rank)
+drain(alchi_agent_rank_t *rank)
 {
     size_t total = 0;
     ssize_t n;
@@ -293,43 +293,43 @@ drain(alchi_local_rank_t *rank)
         ;
     while (rank->output_fd >= 0 && total < LAST_OUTPUT && (n = read_output(rank)) > 0)
         total += (size_t)n;
-    alchi_lines_flush(&rank->lines, log_line, rank);
+    alchi_agent_lines_flush(&rank->lines, log_line, rank);
 }
 
 static void
 on_end(void *context, int events)
 {
-    alchi_local_rank_t *rank = context;
-    alchi_local_group_t *group = rank->group;
-    alchi_child_end_t end;
+    alchi_agent_rank_t *rank = context;
+    alchi_agent_group_t *group = rank->group;
+    alchi_agent_child_end_t end;
 
     (void)events;
-    if (!alchi_child_has_ended(&rank->child))
+    if (!alchi_agent_child_has_ended(&rank->child))
         return;
-    alchi_child_signal(&rank->child, SIGKILL); /* children of it: they write to its pipe, too */
+    alchi_agent_child_signal(&rank->child, SIGKILL); /* children of it: they write to its pipe, too */
     drain(rank);
-    alchi_watch_close(rank->end_watch);
+    alchi_agent_watch_close(rank->end_watch);
     rank->end_watch = NULL;
-    alchi_child_reap(&rank->child, &end);
+    alchi_agent_child_reap(&rank->child, &end);
     rank->running = false;
     tell_end(rank, &end);
-    alchi_local_rank_fini(rank);
-    alchi_local_group_rank_ended(group);
+    alchi_agent_rank_fini(rank);
+    alchi_agent_group_rank_ended(group);
 }
 
 /* ---- the beginning ---- */
 
 void
-alchi_local_rank_init(alchi_local_rank_t *rank, alchi_local_group_t *group, const Alchw__SpawnRank *spawn_rank,
+alchi_agent_rank_init(alchi_agent_rank_t *rank, alchi_agent_group_t *group, const Alchw__SpawnRank *spawn_rank,
                       int size)
 {
     alchi_agent_t *agent = group->agent;
 
-    *rank = (alchi_local_rank_t){.group = group, .rank = (int)spawn_rank->rank, .size = size};
+    *rank = (alchi_agent_rank_t){.group = group, .rank = (int)spawn_rank->rank, .size = size};
     rank->number = spawn_rank->config->slot;
     rank->pmi_fd = rank->output_fd = -1;
     alchi_buf_init(&rank->pmi_in);
-    alchi_lines_init(&rank->lines);
+    alchi_agent_lines_init(&rank->lines);
     if (spawn_rank->local_slot >= (uint32_t)agent->slot_count || agent->slots[spawn_rank->local_slot].busy)
         return;
     rank->slot = &agent->slots[spawn_rank->local_slot];
@@ -337,7 +337,7 @@ alchi_local_rank_init(alchi_local_rank_t *rank, alchi_local_group_t *group, cons
 }
 
 static int
-open_ends(alchi_local_rank_t *rank, const Alchw__WorkerConfig *config, ends_t *ends, alch_error_t *err)
+open_ends(alchi_agent_rank_t *rank, const Alchw__WorkerConfig *config, ends_t *ends, alch_error_t *err)
 {
     ends->config = write_config(config, rank->group->agent->driver_address, rank->slot->fd);
     if (ends->config < 0)
@@ -348,44 +348,44 @@ open_ends(alchi_local_rank_t *rank, const Alchw__WorkerConfig *config, ends_t *e
 }
 
 static int
-fork_rank(alchi_local_rank_t *rank, const ends_t *ends, char *const *extra, size_t extra_count, alch_error_t *err)
+fork_rank(alchi_agent_rank_t *rank, const ends_t *ends, char *const *extra, size_t extra_count, alch_error_t *err)
 {
     const alchi_agent_t *agent = rank->group->agent;
-    alchi_environment_t own = {rank->rank, rank->size, ends->pmi, ends->config, 1};
+    alchi_agent_environment_t own = {rank->rank, rank->size, ends->pmi, ends->config, 1};
     int keep[] = {ends->pmi, ends->config, rank->slot->fd};
     char *argv[] = {"alchemistd", "--rank", NULL};
-    alchi_spawn_t spawn = {.exe = agent->exe, .argv = argv, .output_fd = ends->output, .keep = keep};
+    alchi_agent_child_options_t spawn = {.exe = agent->exe, .argv = argv, .output_fd = ends->output, .keep = keep};
     char **environment;
     int code;
 
     if (agent->cores > agent->slot_count)
         own.threads = agent->cores / agent->slot_count;
-    environment = alchi_environment_create(environ, extra, extra_count, &own);
+    environment = alchi_agent_environment_create(environ, extra, extra_count, &own);
     if (!environment)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     spawn.environment = environment;
     spawn.keep_count = ALCHI_COUNT(keep);
-    code = alchi_spawn(&spawn, &rank->child, err);
-    alchi_environment_free(environment);
+    code = alchi_agent_child_start(&spawn, &rank->child, err);
+    alchi_agent_environment_free(environment);
     rank->running = code == ALCH_OK;
     return code;
 }
 
 static int
-watch_rank(alchi_local_rank_t *rank, alch_error_t *err)
+watch_rank(alchi_agent_rank_t *rank, alch_error_t *err)
 {
     uv_loop_t *loop = rank->group->agent->loop;
 
-    rank->end_watch = alchi_watch_open(loop, rank->child.pidfd, UV_READABLE, on_end, rank);
-    rank->pmi_watch = alchi_watch_open(loop, rank->pmi_fd, UV_READABLE, on_pmi, rank);
-    rank->output_watch = alchi_watch_open(loop, rank->output_fd, UV_READABLE, on_output, rank);
+    rank->end_watch = alchi_agent_watch_open(loop, rank->child.pidfd, UV_READABLE, on_end, rank);
+    rank->pmi_watch = alchi_agent_watch_open(loop, rank->pmi_fd, UV_READABLE, on_pmi, rank);
+    rank->output_watch = alchi_agent_watch_open(loop, rank->output_fd, UV_READABLE, on_output, rank);
     if (rank->end_watch && rank->pmi_watch && rank->output_watch)
         return ALCH_OK;
     return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
 }
 
 int
-alchi_local_rank_start(alchi_local_rank_t *rank, const Alchw__SpawnRank *spawn_rank, char *const *environment,
+alchi_agent_rank_start(alchi_agent_rank_t *rank, const Alchw__SpawnRank *spawn_rank, char *const *environment,
                        size_t environment_count, alch_error_t *err)
 {
     ends_t ends = {-1, -1, -1};
@@ -405,16 +405,16 @@ alchi_local_rank_start(alchi_local_rank_t *rank, const Alchw__SpawnRank *spawn_r
 }
 
 void
-alchi_local_rank_fini(alchi_local_rank_t *rank)
+alchi_agent_rank_fini(alchi_agent_rank_t *rank)
 {
-    alchi_child_end_t end;
+    alchi_agent_child_end_t end;
 
-    alchi_watch_close(rank->end_watch);
+    alchi_agent_watch_close(rank->end_watch);
     rank->end_watch = NULL;
     close_pmi(rank);
     close_output(rank);
     if (rank->running)
-        alchi_child_reap(&rank->child, &end);
+        alchi_agent_child_reap(&rank->child, &end);
     rank->running = false;
     if (rank->slot) {
         alchi_unlisten(rank->slot->fd);
@@ -422,5 +422,5 @@ alchi_local_rank_fini(alchi_local_rank_t *rank)
         rank->slot = NULL;
     }
     alchi_buf_fini(&rank->pmi_in);
-    alchi_lines_fini(&rank->lines);
+    alchi_agent_lines_fini(&rank->lines);
 }

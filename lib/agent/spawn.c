@@ -19,7 +19,7 @@
 #define REAP_MS 5000
 
 int
-alchi_above_standard(int fd)
+alchi_agent_move_fd_above_stdio(int fd)
 {
     int copy, saved;
 
@@ -72,7 +72,7 @@ raise_oom_score(void)
 }
 
 static void
-become(const alchi_spawn_t *spawn, pid_t parent, int error_fd)
+become(const alchi_agent_child_options_t *spawn, pid_t parent, int error_fd)
 {
     int number, null;
 
@@ -103,7 +103,7 @@ failed:
 
 /* With signals blocked: no handler of this process runs in the child. */
 static pid_t
-fork_quietly(const alchi_spawn_t *spawn, int error_fd)
+fork_quietly(const alchi_agent_child_options_t *spawn, int error_fd)
 {
     pid_t parent = getpid(), pid;
     sigset_t all, before;
@@ -118,14 +118,14 @@ fork_quietly(const alchi_spawn_t *spawn, int error_fd)
 }
 
 int
-alchi_spawn(const alchi_spawn_t *spawn, alchi_child_t *child_p, alch_error_t *err)
+alchi_agent_child_start(const alchi_agent_child_options_t *spawn, alchi_agent_child_t *child_p, alch_error_t *err)
 {
-    alchi_child_t child = {.pidfd = -1};
+    alchi_agent_child_t child = {.pidfd = -1};
     int fds[2], number;
 
     if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
         return alchi_error_errno(err, errno, "cannot make a pipe");
-    fds[1] = alchi_above_standard(fds[1]);
+    fds[1] = alchi_agent_move_fd_above_stdio(fds[1]);
     child.error_fd = fds[0];
     child.pid = fds[1] < 0 ? -1 : fork_quietly(spawn, fds[1]);
     number = errno;
@@ -148,7 +148,7 @@ failed:
 }
 
 void
-alchi_child_signal(const alchi_child_t *child, int number)
+alchi_agent_child_signal(const alchi_agent_child_t *child, int number)
 {
     if (number == SIGKILL)
         kill(-child->pid, SIGKILL); /* exact: the group has its number until its leader is reaped */
@@ -156,7 +156,7 @@ alchi_child_signal(const alchi_child_t *child, int number)
 }
 
 static bool
-look(const alchi_child_t *child, int flags, siginfo_t *info_p)
+look(const alchi_agent_child_t *child, int flags, siginfo_t *info_p)
 {
     int rc;
 
@@ -168,7 +168,7 @@ look(const alchi_child_t *child, int flags, siginfo_t *info_p)
 }
 
 bool
-alchi_child_has_ended(const alchi_child_t *child)
+alchi_agent_child_has_ended(const alchi_agent_child_t *child)
 {
     siginfo_t info;
 
@@ -176,14 +176,14 @@ alchi_child_has_ended(const alchi_child_t *child)
 }
 
 void
-alchi_child_reap(alchi_child_t *child, alchi_child_end_t *end_p)
+alchi_agent_child_reap(alchi_agent_child_t *child, alchi_agent_child_end_t *end_p)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(REAP_MS);
     struct pollfd entry = {.fd = child->pidfd, .events = POLLIN};
-    alchi_child_end_t end = {0};
+    alchi_agent_child_end_t end = {0};
     siginfo_t info;
 
-    alchi_child_signal(child, SIGKILL);
+    alchi_agent_child_signal(child, SIGKILL);
     while (!look(child, 0, &info) && alchi_deadline_left_ms(deadline) != 0)
         poll(&entry, 1, alchi_deadline_left_ms(deadline));
     end.lost = info.si_pid == 0;
@@ -192,6 +192,6 @@ alchi_child_reap(alchi_child_t *child, alchi_child_end_t *end_p)
     end.not_run = read(child->error_fd, &end.reason, sizeof end.reason) == (ssize_t)sizeof end.reason;
     close(child->error_fd);
     close(child->pidfd);
-    *child = (alchi_child_t){.pidfd = -1, .error_fd = -1};
+    *child = (alchi_agent_child_t){.pidfd = -1, .error_fd = -1};
     *end_p = end;
 }

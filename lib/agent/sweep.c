@@ -53,7 +53,7 @@ is_rubbish(int fd)
 }
 
 int
-alchi_sweep_files(const char *folder)
+alchi_agent_sweep_files(const char *folder)
 {
     DIR *dir = opendir(folder);
     struct dirent *entry;
@@ -87,7 +87,7 @@ is_one_of(pid_t pid, const pid_t *pids, size_t count)
 }
 
 int
-alchi_sweep_segments(const pid_t *pids, size_t count)
+alchi_agent_sweep_segments(const pid_t *pids, size_t count)
 {
     struct shmid_ds segment;
     struct shm_info info;

@@ -15,9 +15,9 @@
 #include <sys/types.h>
 
 /** Remove files of MPI in a folder ("/dev/shm") that are ours and that nobody holds. Returns how many. */
-int alchi_sweep_files(const char *folder);
+int alchi_agent_sweep_files(const char *folder);
 
 /** Remove System V segments that these (dead) processes made and nobody has attached. Returns how many. */
-int alchi_sweep_segments(const pid_t *pids, size_t count);
+int alchi_agent_sweep_segments(const pid_t *pids, size_t count);
 
 #endif

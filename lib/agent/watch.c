@@ -2,21 +2,21 @@
 
 #include <stdlib.h>
 
-struct alchi_watch {
+struct alchi_agent_watch {
     union {
         uv_handle_t handle;
         uv_poll_t poll;
         uv_timer_t timer;
     };
     int events;
-    alchi_watch_f seen;
+    alchi_agent_watch_f seen;
     void *context;
 };
 
-static alchi_watch_t *
-create(alchi_watch_f seen, void *context)
+static alchi_agent_watch_t *
+create(alchi_agent_watch_f seen, void *context)
 {
-    alchi_watch_t *watch = calloc(1, sizeof *watch);
+    alchi_agent_watch_t *watch = calloc(1, sizeof *watch);
 
     if (!watch)
         return NULL;
@@ -28,7 +28,7 @@ create(alchi_watch_f seen, void *context)
 static void
 on_poll(uv_poll_t *poll, int status, int events)
 {
-    alchi_watch_t *watch = poll->data;
+    alchi_agent_watch_t *watch = poll->data;
 
     watch->seen(watch->context, status < 0 ? UV_READABLE : events);
 }
@@ -36,7 +36,7 @@ on_poll(uv_poll_t *poll, int status, int events)
 static void
 on_timer(uv_timer_t *timer)
 {
-    alchi_watch_t *watch = timer->data;
+    alchi_agent_watch_t *watch = timer->data;
 
     watch->seen(watch->context, 0);
 }
@@ -47,10 +47,10 @@ on_close(uv_handle_t *handle)
     free(handle->data);
 }
 
-alchi_watch_t *
-alchi_watch_open(uv_loop_t *loop, int fd, int events, alchi_watch_f seen, void *context)
+alchi_agent_watch_t *
+alchi_agent_watch_open(uv_loop_t *loop, int fd, int events, alchi_agent_watch_f seen, void *context)
 {
-    alchi_watch_t *watch = create(seen, context);
+    alchi_agent_watch_t *watch = create(seen, context);
 
     if (!watch)
         return NULL;
@@ -59,14 +59,14 @@ alchi_watch_open(uv_loop_t *loop, int fd, int events, alchi_watch_f seen, void *
         return NULL;
     }
     watch->handle.data = watch;
-    if (alchi_watch_set(watch, events) == 0)
+    if (alchi_agent_watch_set(watch, events) == 0)
         return watch;
-    alchi_watch_close(watch);
+    alchi_agent_watch_close(watch);
     return NULL;
 }
 
 int
-alchi_watch_set(alchi_watch_t *watch, int events)
+alchi_agent_watch_set(alchi_agent_watch_t *watch, int events)
 {
     int rc;
 
@@ -78,10 +78,10 @@ alchi_watch_set(alchi_watch_t *watch, int events)
     return rc;
 }
 
-alchi_watch_t *
-alchi_watch_timer(uv_loop_t *loop, int64_t ms, alchi_watch_f passed, void *context)
+alchi_agent_watch_t *
+alchi_agent_watch_timer(uv_loop_t *loop, int64_t ms, alchi_agent_watch_f passed, void *context)
 {
-    alchi_watch_t *watch = create(passed, context);
+    alchi_agent_watch_t *watch = create(passed, context);
 
     if (!watch)
         return NULL;
@@ -93,7 +93,7 @@ alchi_watch_timer(uv_loop_t *loop, int64_t ms, alchi_watch_f passed, void *conte
 }
 
 void
-alchi_watch_close(alchi_watch_t *watch)
+alchi_agent_watch_close(alchi_agent_watch_t *watch)
 {
     if (watch)
         uv_close(&watch->handle, on_close);

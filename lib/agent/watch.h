@@ -8,20 +8,21 @@
 
 #include <uv.h>
 
-typedef struct alchi_watch alchi_watch_t;
+typedef struct alchi_agent_watch alchi_agent_watch_t;
 
 /** `events` are UV_READABLE and UV_WRITABLE; errors count as readable. 0 for timers. */
-typedef void (*alchi_watch_f)(void *context, int events);
+typedef void (*alchi_agent_watch_f)(void *context, int events);
 
-/** Watch a descriptor, which must stay open until alchi_watch_close(). NULL: out of memory or not pollable. */
-alchi_watch_t *alchi_watch_open(uv_loop_t *loop, int fd, int events, alchi_watch_f seen, void *context);
+/** Watch a descriptor, which must stay open until alchi_agent_watch_close(). NULL: out of memory or not pollable. */
+alchi_agent_watch_t *alchi_agent_watch_open(uv_loop_t *loop, int fd, int events, alchi_agent_watch_f seen,
+                                            void *context);
 /** Watch for other events. Returns 0, or a libuv error. */
-int alchi_watch_set(alchi_watch_t *watch, int events);
+int alchi_agent_watch_set(alchi_agent_watch_t *watch, int events);
 
 /** Call once, in `ms`. The watch must still be closed. NULL: out of memory. */
-alchi_watch_t *alchi_watch_timer(uv_loop_t *loop, int64_t ms, alchi_watch_f passed, void *context);
+alchi_agent_watch_t *alchi_agent_watch_timer(uv_loop_t *loop, int64_t ms, alchi_agent_watch_f passed, void *context);
 
 /** Nothing is called any more. NULL is allowed. */
-void alchi_watch_close(alchi_watch_t *watch);
+void alchi_agent_watch_close(alchi_agent_watch_t *watch);
 
 #endif

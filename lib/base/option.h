@@ -14,11 +14,11 @@
 #include <stdint.h>
 
 typedef enum {
-    ALCHI_OPTION_FLAG,   /* bool */
-    ALCHI_OPTION_INT,    /* int64_t within lo..hi */
-    ALCHI_OPTION_BYTES,  /* int64_t; suffixes K, M, G, T (powers of 1024) */
-    ALCHI_OPTION_TEXT,   /* const char *, borrowed from argv or the environment */
-    ALCHI_OPTION_LIST    /* alchi_text_list_t: may be repeated; environment: separated by ':' */
+    ALCHI_OPTION_FLAG,  /* bool */
+    ALCHI_OPTION_INT,   /* int64_t within lo..hi */
+    ALCHI_OPTION_BYTES, /* int64_t; suffixes K, M, G, T (powers of 1024) */
+    ALCHI_OPTION_TEXT,  /* const char *, borrowed from argv or the environment */
+    ALCHI_OPTION_LIST   /* alchi_text_list_t: may be repeated; environment: separated by ':' */
 } alchi_option_type_t;
 
 typedef struct {
@@ -27,14 +27,14 @@ typedef struct {
 } alchi_text_list_t;
 
 typedef struct {
-    const char *name;          /* "workers" */
+    const char *name; /* "workers" */
     alchi_option_type_t type;
-    const char *value;         /* "N", shown in the help; NULL for flags */
-    const char *default_text;  /* "24960"; NULL: none (0, NULL, empty list) */
-    const char *unit;          /* "ms", or NULL */
-    const char *text;          /* one sentence for the help and the manual */
-    size_t offset;             /* of the member in the options struct */
-    int64_t lo, hi;            /* for numbers */
+    const char *value;        /* "N", shown in the help; NULL for flags */
+    const char *default_text; /* "24960"; NULL: none (0, NULL, empty list) */
+    const char *unit;         /* "ms", or NULL */
+    const char *text;         /* one sentence for the help and the manual */
+    size_t offset;            /* of the member in the options struct */
+    int64_t lo, hi;           /* for numbers */
 } alchi_option_t;
 
 /**

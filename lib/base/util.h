@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define ALCHI_COUNT(array) (sizeof(array) / sizeof(*(array)))
-#define ALCHI_CONTAINER(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+#define ALCHI_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 /** `count` bytes as 2 * count lower-case digits and a NUL. */
 void alchi_hex_encode(const uint8_t *bytes, size_t count, char *text);
@@ -37,13 +37,13 @@ char *alchi_format_matrix(uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
 char *alchi_asprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static inline int64_t
-alchi_least(int64_t a, int64_t b)
+alchi_min_int64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
 static inline int64_t
-alchi_greatest(int64_t a, int64_t b)
+alchi_max_int64(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#define ALCHI_NAME_MAX 64
+#define ALCHI_CLI_NAME_MAX 64
 
 struct alch_session {
     pid_t pid; /* who opened it: nobody else may use it */
@@ -18,13 +18,13 @@ struct alch_session {
     bool executor;
     bool closed; /* atomic */
     uint8_t key[ALCHI_KEY_SIZE];
-    char name[ALCHI_NAME_MAX];
+    char name[ALCHI_CLI_NAME_MAX];
     char address[300]; /* host:port, as asked for */
     char host[256];    /* the driver's host as it was reached */
     char server_version[32];
     alch_session_options_t options; /* numbers only, with defaults */
-    alchi_control_t *control;
-    alchi_pool_t *pool;
+    alchi_cli_control_t *control;
+    alchi_cli_pool_t *pool;
 };
 
 struct alch_matrix {
@@ -39,46 +39,46 @@ struct alch_matrix {
 };
 
 /** A handle of what the driver described. @param message borrowed @param matrix_p owned by the caller */
-int alchi_matrix_make(alch_session_t *session, const Alchw__Matrix *message, alch_matrix_t **matrix_p,
-                      alch_error_t *err);
+int alchi_cli_matrix_create(alch_session_t *session, const Alchw__Matrix *message, alch_matrix_t **matrix_p,
+                            alch_error_t *err);
 
 /** If the session has another group by now and the matrix came along: lay the handle out for that one. What a handle
  *  knows of rows stays. With the matrix's mutex held.
  *  @return ALCH_OK, also if nothing is known; ALCH_ESTATE: it was replaced in place; what requests return */
-int alchi_matrix_follow(alch_matrix_t *matrix, alch_error_t *err);
+int alchi_cli_matrix_follow_group(alch_matrix_t *matrix, alch_error_t *err);
 /** Do so after a failure, and say whether that explains it: it was laid out anew. */
-bool alchi_matrix_moved(alch_matrix_t *matrix);
+bool alchi_cli_matrix_has_moved(alch_matrix_t *matrix);
 
 /** @return ALCH_OK, ALCH_EINVAL (NULL), ALCH_EFORKED */
-int alchi_session_check(const alch_session_t *session, alch_error_t *err);
+int alchi_cli_session_check(const alch_session_t *session, alch_error_t *err);
 
 /**
  * Check the session, send a request, wait for its reply.
  *
  * @param wait_ms  how long the driver may take beyond the session's request timeout
- * @param reply_p  as alchi_control_request()
+ * @param reply_p  as alchi_cli_control_request()
  */
-int alchi_session_request(alch_session_t *session, unsigned type, const void *message, unsigned expect, int wait_ms,
-                          void *reply_p, alch_error_t *err);
+int alchi_cli_session_request(alch_session_t *session, unsigned type, const void *message, unsigned expect, int wait_ms,
+                              void *reply_p, alch_error_t *err);
 
 /** How long the driver is asked to wait in one request: the rest of the time, cut into slices. */
-int alchi_session_slice(alchi_deadline_t deadline);
+int alchi_cli_session_wait_slice_ms(alchi_deadline_t deadline);
 
 /** Connect and authenticate by the deadline. `host_p`, `granted_p` may be NULL. */
-int alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key, const char *name,
-                       uint32_t payload_max, alchi_deadline_t deadline, alchi_channel_t **channel_p,
-                       alchi_granted_t *granted_p, alch_error_t *err);
+int alchi_cli_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key,
+                           const char *name, uint32_t payload_max, alchi_deadline_t deadline,
+                           alchi_channel_t **channel_p, alchi_granted_t *granted_p, alch_error_t *err);
 
 /** Connect to a rank of this host, by shared memory. NULL: that is not possible, or not wanted; try TCP. */
-alchi_channel_t *alchi_local_open(const alch_session_t *session, const alchi_claim_t *claim, const uint8_t *key,
-                                  alchi_deadline_t deadline);
+alchi_channel_t *alchi_cli_dial_shm(const alch_session_t *session, const alchi_claim_t *claim, const uint8_t *key,
+                                    alchi_deadline_t deadline);
 
 /** A handle from a TASK reply, which is freed. */
-int alchi_task_make(alch_session_t *session, Alchw__Task *message, alch_task_t **task_p, alch_error_t *err);
+int alchi_cli_task_create(alch_session_t *session, Alchw__Task *message, alch_task_t **task_p, alch_error_t *err);
 
 /** Values that came with a message: takes the array and its entries over. NULL: out of memory (they are freed). */
-alch_values_t *alchi_values_adopt(Alchw__NamedValue **items, size_t count);
+alch_values_t *alchi_cli_values_adopt(Alchw__NamedValue **items, size_t count);
 /** The items, borrowed. */
-Alchw__NamedValue **alchi_values_items(const alch_values_t *values);
+Alchw__NamedValue **alchi_cli_values_items(const alch_values_t *values);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct slot {
     struct slot *prev, *next;
 } slot_t;
 
-struct alchi_control {
+struct alchi_cli_control {
     alchi_channel_t *channel;
     char peer[300];
     pthread_mutex_t mutex; /* guards all below, and reading while nobody leads */
@@ -32,10 +32,10 @@ struct alchi_control {
     char farewell[ALCH_ERROR_TEXT_MAX / 2];
 };
 
-alchi_control_t *
-alchi_control_create(alchi_channel_t *channel, const char *peer)
+alchi_cli_control_t *
+alchi_cli_control_create(alchi_channel_t *channel, const char *peer)
 {
-    alchi_control_t *control = calloc(1, sizeof(*control));
+    alchi_cli_control_t *control = calloc(1, sizeof(*control));
 
     if (!control) {
         alchi_channel_destroy(channel);
@@ -49,7 +49,7 @@ alchi_control_create(alchi_channel_t *channel, const char *peer)
 }
 
 void
-alchi_control_destroy(alchi_control_t *control)
+alchi_cli_control_destroy(alchi_cli_control_t *control)
 {
     if (!control)
         return;
@@ -60,13 +60,13 @@ alchi_control_destroy(alchi_control_t *control)
 }
 
 int
-alchi_control_fd(const alchi_control_t *control)
+alchi_cli_control_fd(const alchi_cli_control_t *control)
 {
     return alchi_channel_fd(control->channel);
 }
 
 int
-alchi_control_error(const Alchw__Error *message, alch_error_t *err)
+alchi_cli_control_read_error(const Alchw__Error *message, alch_error_t *err)
 {
     const char *text = message && message->text ? message->text : "an error without a text";
 
@@ -75,7 +75,7 @@ alchi_control_error(const Alchw__Error *message, alch_error_t *err)
 
 /* With the mutex held: note why the connection is unusable (the first reason stays) and wake everybody. */
 static void
-break_off(alchi_control_t *control, int code, const char *reason)
+break_off(alchi_cli_control_t *control, int code, const char *reason)
 {
     const char *fault = alchi_channel_fault(control->channel);
     slot_t *slot;
@@ -99,7 +99,7 @@ break_off(alchi_control_t *control, int code, const char *reason)
 }
 
 void
-alchi_control_end(alchi_control_t *control, const char *reason)
+alchi_cli_control_shutdown(alchi_cli_control_t *control, const char *reason)
 {
     pthread_mutex_lock(&control->mutex);
     break_off(control, ALCH_ECONNECT, reason);
@@ -108,7 +108,7 @@ alchi_control_end(alchi_control_t *control, const char *reason)
 }
 
 static void
-keep_farewell(alchi_control_t *control, const Alchw__Error *message)
+keep_farewell(alchi_cli_control_t *control, const Alchw__Error *message)
 {
     if (message && message->text)
         snprintf(control->farewell, sizeof(control->farewell), "%s", message->text);
@@ -116,7 +116,7 @@ keep_farewell(alchi_control_t *control, const Alchw__Error *message)
 
 /* With the mutex held: hand a frame to whom it answers. Answers to requests that have timed out are dropped. */
 static void
-dispatch(alchi_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
+dispatch(alchi_cli_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
 {
     slot_t *slot;
 
@@ -135,7 +135,7 @@ dispatch(alchi_control_t *control, const alchi_frame_t *frame, ProtobufCMessage 
 
 /* With the mutex held and nobody leading: take what has come meanwhile, above all a farewell. */
 static void
-drain(alchi_control_t *control)
+drain(alchi_cli_control_t *control)
 {
     alchi_frame_t frame;
     ProtobufCMessage *message;
@@ -153,7 +153,7 @@ drain(alchi_control_t *control)
 
 /* With the mutex held: read for everybody until the own reply is there or the own deadline has passed. */
 static void
-lead(alchi_control_t *control, slot_t *own, alchi_deadline_t deadline)
+lead(alchi_cli_control_t *control, slot_t *own, alchi_deadline_t deadline)
 {
     alchi_frame_t frame;
     ProtobufCMessage *message;
@@ -183,7 +183,7 @@ lead(alchi_control_t *control, slot_t *own, alchi_deadline_t deadline)
 
 /* With the mutex held. */
 static int
-await(alchi_control_t *control, slot_t *slot, alchi_deadline_t deadline)
+await(alchi_cli_control_t *control, slot_t *slot, alchi_deadline_t deadline)
 {
     while (!slot->done && !control->broken) {
         if (alchi_deadline_left_ms(deadline) == 0)
@@ -198,7 +198,7 @@ await(alchi_control_t *control, slot_t *slot, alchi_deadline_t deadline)
 
 /* With the mutex held: the peer takes no more; its last words may still be there to be read. */
 static int
-lose(alchi_control_t *control)
+lose(alchi_cli_control_t *control)
 {
     if (!control->leading)
         drain(control);
@@ -208,7 +208,7 @@ lose(alchi_control_t *control)
 
 /* With the mutex held; it is free while bytes move. One thread sends at a time. */
 static int
-transmit(alchi_control_t *control, unsigned type, uint64_t id, const void *message, alchi_deadline_t deadline)
+transmit(alchi_cli_control_t *control, unsigned type, uint64_t id, const void *message, alchi_deadline_t deadline)
 {
     int code;
 
@@ -230,7 +230,7 @@ transmit(alchi_control_t *control, unsigned type, uint64_t id, const void *messa
 
 /* With the mutex held: a place for the reply. */
 static int
-enlist(alchi_control_t *control, slot_t *slot)
+enlist(alchi_cli_control_t *control, slot_t *slot)
 {
     if (!control->leading)
         drain(control);
@@ -244,7 +244,7 @@ enlist(alchi_control_t *control, slot_t *slot)
 
 /* With the mutex held. A waiter that was asked to lead may be the one that leaves: it passes the request on. */
 static void
-delist(alchi_control_t *control, slot_t *slot)
+delist(alchi_cli_control_t *control, slot_t *slot)
 {
     DL_DELETE(control->slots, slot);
     pthread_cond_destroy(&slot->cond);
@@ -261,7 +261,7 @@ delist(alchi_control_t *control, slot_t *slot)
 
 /* With the mutex held. */
 static int
-explain(const alchi_control_t *control, int code, unsigned type, int64_t started, alch_error_t *err)
+explain(const alchi_cli_control_t *control, int code, unsigned type, int64_t started, alch_error_t *err)
 {
     if (code == control->broken)
         return alchi_error_set(err, code, "%s", control->reason);
@@ -275,7 +275,7 @@ explain(const alchi_control_t *control, int code, unsigned type, int64_t started
 }
 
 static int
-take_reply(alchi_control_t *control, slot_t *slot, unsigned type, unsigned expect, void *reply_p, alch_error_t *err)
+take_reply(alchi_cli_control_t *control, slot_t *slot, unsigned type, unsigned expect, void *reply_p, alch_error_t *err)
 {
     int code;
 
@@ -291,7 +291,7 @@ take_reply(alchi_control_t *control, slot_t *slot, unsigned type, unsigned expec
         return ALCH_OK;
     }
     if (slot->type == ALCHI_ERROR)
-        code = alchi_control_error((const Alchw__Error *)slot->reply, err);
+        code = alchi_cli_control_read_error((const Alchw__Error *)slot->reply, err);
     else
         code = alchi_error_set(err, ALCH_EPROTO, "the driver at %s answered %s with %s", control->peer,
                                alchi_message_name(type), alchi_message_name(slot->type));
@@ -300,8 +300,8 @@ take_reply(alchi_control_t *control, slot_t *slot, unsigned type, unsigned expec
 }
 
 int
-alchi_control_request(alchi_control_t *control, unsigned type, const void *message, unsigned expect,
-                      alchi_deadline_t deadline, void *reply_p, alch_error_t *err)
+alchi_cli_control_request(alchi_cli_control_t *control, unsigned type, const void *message, unsigned expect,
+                          alchi_deadline_t deadline, void *reply_p, alch_error_t *err)
 {
     int64_t started = alchi_now_ns();
     slot_t slot = {0};

@@ -10,17 +10,17 @@
 
 #include "net/channel.h"
 
-typedef struct alchi_control alchi_control_t;
+typedef struct alchi_cli_control alchi_cli_control_t;
 
 /** Takes an authenticated channel over. `peer` is copied: "host:port", for texts. NULL: out of memory (the channel
  *  is destroyed). */
-alchi_control_t *alchi_control_create(alchi_channel_t *channel, const char *peer);
+alchi_cli_control_t *alchi_cli_control_create(alchi_channel_t *channel, const char *peer);
 /** No request may be under way. NULL is allowed. */
-void alchi_control_destroy(alchi_control_t *control);
-int alchi_control_fd(const alchi_control_t *control);
+void alchi_cli_control_destroy(alchi_cli_control_t *control);
+int alchi_cli_control_fd(const alchi_cli_control_t *control);
 
 /** Fail all requests, present and future, with ALCH_ECONNECT and this text; the peer sees the end at once. */
-void alchi_control_end(alchi_control_t *control, const char *reason);
+void alchi_cli_control_shutdown(alchi_cli_control_t *control, const char *reason);
 
 /**
  * Send a request and wait for its reply. MT-Safe.
@@ -31,10 +31,10 @@ void alchi_control_end(alchi_control_t *control, const char *reason);
  * @return ALCH_OK; the code of an ERROR reply; ALCH_ETIMEDOUT; ALCH_ECONNECT with the driver's last words if it
  *         said any; ALCH_EPROTO; ALCH_ELIMIT the request is too large; ALCH_ENOMEM
  */
-int alchi_control_request(alchi_control_t *control, unsigned type, const void *message, unsigned expect,
-                          alchi_deadline_t deadline, void *reply_p, alch_error_t *err);
+int alchi_cli_control_request(alchi_cli_control_t *control, unsigned type, const void *message, unsigned expect,
+                              alchi_deadline_t deadline, void *reply_p, alch_error_t *err);
 
 /** Take over the error of an ERROR message (NULL allowed). Returns its code, ALCH_EPROTO for nonsense. */
-int alchi_control_error(const Alchw__Error *message, alch_error_t *err);
+int alchi_cli_control_read_error(const Alchw__Error *message, alch_error_t *err);
 
 #endif

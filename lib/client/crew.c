@@ -8,22 +8,22 @@
 #define GROUP_MAX (1 << 20)
 
 void
-alchi_crew_release(alchi_crew_t *group)
+alchi_cli_group_release(alchi_cli_group_t *group)
 {
     if (group && __atomic_sub_fetch(&group->references, 1, __ATOMIC_ACQ_REL) == 0)
         free(group);
 }
 
 const char *
-alchi_pool_host(const alch_session_t *session, const Alchw__Worker *worker)
+alchi_cli_pool_worker_host(const alch_session_t *session, const Alchw__Worker *worker)
 {
     return worker->address && worker->address[0] ? worker->address : session->host;
 }
 
-static alchi_crew_t *
+static alchi_cli_group_t *
 make_group(const alch_session_t *session, const Alchw__Group *message)
 {
-    alchi_crew_t *group = calloc(1, sizeof(*group) + message->n_workers * sizeof(group->peers[0]));
+    alchi_cli_group_t *group = calloc(1, sizeof(*group) + message->n_workers * sizeof(group->peers[0]));
 
     if (!group)
         return NULL;
@@ -32,19 +32,19 @@ make_group(const alch_session_t *session, const Alchw__Group *message)
     group->count = (int)message->n_workers;
     for (int rank = 0; rank < group->count; rank++) {
         const Alchw__Worker *worker = message->workers[rank];
-        alchi_peer_t *peer = &group->peers[rank];
+        alchi_cli_worker_t *peer = &group->peers[rank];
         peer->slot = (int)worker->slot;
         peer->address.port = (int)worker->port;
-        snprintf(peer->address.host, sizeof(peer->address.host), "%s", alchi_pool_host(session, worker));
+        snprintf(peer->address.host, sizeof(peer->address.host), "%s", alchi_cli_pool_worker_host(session, worker));
     }
     return group;
 }
 
 int
-alchi_pool_learn(alch_session_t *session, const Alchw__Group *message, alch_error_t *err)
+alchi_cli_pool_set_group(alch_session_t *session, const Alchw__Group *message, alch_error_t *err)
 {
-    alchi_pool_t *pool = session->pool;
-    alchi_crew_t *group = NULL, *previous;
+    alchi_cli_pool_t *pool = session->pool;
+    alchi_cli_group_t *group = NULL, *previous;
     uint64_t id;
 
     if (message && message->n_workers > GROUP_MAX)
@@ -57,15 +57,15 @@ alchi_pool_learn(alch_session_t *session, const Alchw__Group *message, alch_erro
     id = group ? group->id : 0;
     pthread_mutex_unlock(&pool->mutex);
     if (!id || !previous || previous->id != id)
-        alchi_pool_keep_only(pool, id);
-    alchi_crew_release(previous);
+        alchi_cli_pool_keep_only(pool, id);
+    alchi_cli_group_release(previous);
     return ALCH_OK;
 }
 
-static alchi_crew_t *
-known_group(alchi_pool_t *pool)
+static alchi_cli_group_t *
+known_group(alchi_cli_pool_t *pool)
 {
-    alchi_crew_t *group;
+    alchi_cli_group_t *group;
 
     pthread_mutex_lock(&pool->mutex);
     group = pool->group;
@@ -76,17 +76,17 @@ known_group(alchi_pool_t *pool)
 }
 
 int
-alchi_pool_group(alch_session_t *session, bool fresh, alchi_crew_t **group_p, alch_error_t *err)
+alchi_cli_pool_get_group(alch_session_t *session, bool fresh, alchi_cli_group_t **group_p, alch_error_t *err)
 {
-    alchi_crew_t *group = fresh ? NULL : known_group(session->pool);
+    alchi_cli_group_t *group = fresh ? NULL : known_group(session->pool);
     Alchw__Group *message;
     int code;
 
     if (!group) {
-        code = alchi_session_request(session, ALCHI_GET_GROUP, NULL, ALCHI_GROUP, 0, &message, err);
+        code = alchi_cli_session_request(session, ALCHI_GET_GROUP, NULL, ALCHI_GROUP, 0, &message, err);
         if (code != ALCH_OK)
             return code;
-        code = alchi_pool_learn(session, message, err);
+        code = alchi_cli_pool_set_group(session, message, err);
         alchi_message_free(message);
         if (code != ALCH_OK)
             return code;

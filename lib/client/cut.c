@@ -23,10 +23,10 @@ magnitude(int64_t x)
 
 /* Choose the size of messages for the piece that comes next. */
 static void
-shape(alchi_cutter_t *cutter)
+shape(alchi_cli_splitter_t *cutter)
 {
     const alch_rect_t *whole = &cutter->piece.local;
-    const alchi_memory_t *memory = cutter->memory;
+    const alchi_cli_memory_t *memory = cutter->memory;
     int64_t entry = (int64_t)memory->entry, rows;
 
     cutter->i = cutter->j = 0;
@@ -34,25 +34,25 @@ shape(alchi_cutter_t *cutter)
     if (cutter->across) {
         rows = MESSAGE_BYTES / entry / whole->n;
         rows = rows < COLUMN_BYTES / entry ? COLUMN_BYTES / entry : rows;
-        cutter->m = within(rows, 1, alchi_least(whole->m, cutter->entries));
+        cutter->m = within(rows, 1, alchi_min_int64(whole->m, cutter->entries));
         cutter->n = within(cutter->entries / cutter->m, 1, whole->n);
     } else {
-        cutter->m = alchi_least(whole->m, cutter->entries);
+        cutter->m = alchi_min_int64(whole->m, cutter->entries);
         cutter->n = within(cutter->entries / cutter->m, 1, whole->n);
     }
 }
 
 void
-alchi_cutter_init(alchi_cutter_t *cutter, const alchi_plan_t *plan, int rank, const alchi_memory_t *memory,
-                  size_t bytes)
+alchi_cli_splitter_init(alchi_cli_splitter_t *cutter, const alchi_plan_t *plan, int rank,
+                        const alchi_cli_memory_t *memory, size_t bytes)
 {
-    *cutter = (alchi_cutter_t){.memory = memory, .entries = (int64_t)(bytes / memory->entry)};
+    *cutter = (alchi_cli_splitter_t){.memory = memory, .entries = (int64_t)(bytes / memory->entry)};
     alchi_cursor_init(&cutter->cursor, plan, rank);
 }
 
 /* Move on to the next message of the piece; at its end there is none. */
 static void
-advance(alchi_cutter_t *cutter)
+advance(alchi_cli_splitter_t *cutter)
 {
     const alch_rect_t *whole = &cutter->piece.local;
 
@@ -72,7 +72,7 @@ advance(alchi_cutter_t *cutter)
 }
 
 static bool
-next_piece(alchi_cutter_t *cutter)
+next_piece(alchi_cli_splitter_t *cutter)
 {
     if (!cutter->only)
         return alchi_cursor_next(&cutter->cursor, &cutter->piece);
@@ -85,7 +85,7 @@ next_piece(alchi_cutter_t *cutter)
 }
 
 bool
-alchi_cutter_next(alchi_cutter_t *cutter, alchi_piece_t *message_p)
+alchi_cli_splitter_next(alchi_cli_splitter_t *cutter, alchi_piece_t *message_p)
 {
     const alch_rect_t *whole = &cutter->piece.local;
 
@@ -98,8 +98,8 @@ alchi_cutter_next(alchi_cutter_t *cutter, alchi_piece_t *message_p)
     *message_p = cutter->piece;
     message_p->local.i += cutter->i;
     message_p->local.j += cutter->j;
-    message_p->local.m = alchi_least(cutter->m, whole->m - cutter->i);
-    message_p->local.n = alchi_least(cutter->n, whole->n - cutter->j);
+    message_p->local.m = alchi_min_int64(cutter->m, whole->m - cutter->i);
+    message_p->local.n = alchi_min_int64(cutter->n, whole->n - cutter->j);
     advance(cutter);
     return true;
 }
@@ -111,22 +111,22 @@ consecutive(const alchi_axis_t *axis, int64_t first, int64_t count)
     return count <= 1 || axis->block == axis->period || first % axis->block + count <= axis->block;
 }
 
-alchi_direct_t
-alchi_piece_direct(const alchi_memory_t *memory, const alchi_piece_t *piece, size_t column_min)
+alchi_cli_direct_t
+alchi_cli_piece_direct(const alchi_cli_memory_t *memory, const alchi_piece_t *piece, size_t column_min)
 {
     const alch_rect_t *local = &piece->local;
 
     if (local->m > 1 && (memory->row_stride != 1 || !consecutive(&piece->rows, local->i, local->m)))
-        return ALCHI_DIRECT_NO;
+        return ALCHI_CLI_DIRECT_NO;
     if (local->n == 1)
-        return ALCHI_DIRECT_WHOLE;
+        return ALCHI_CLI_DIRECT_WHOLE;
     if (memory->col_stride == local->m && consecutive(&piece->cols, local->j, local->n))
-        return ALCHI_DIRECT_WHOLE;
-    return (size_t)local->m * memory->entry >= column_min ? ALCHI_DIRECT_COLUMNS : ALCHI_DIRECT_NO;
+        return ALCHI_CLI_DIRECT_WHOLE;
+    return (size_t)local->m * memory->entry >= column_min ? ALCHI_CLI_DIRECT_COLUMNS : ALCHI_CLI_DIRECT_NO;
 }
 
 bool
-alchi_piece_interleaved(const alchi_memory_t *memory, const alchi_piece_t *piece)
+alchi_cli_piece_interleaved(const alchi_cli_memory_t *memory, const alchi_piece_t *piece)
 {
     bool by_rows = magnitude(memory->row_stride) < magnitude(memory->col_stride);
     const alchi_axis_t *axis = by_rows ? &piece->rows : &piece->cols;
@@ -136,8 +136,8 @@ alchi_piece_interleaved(const alchi_memory_t *memory, const alchi_piece_t *piece
 }
 
 size_t
-alchi_chunk(const alchi_piece_t *piece, size_t entry, size_t offset, size_t limit, int64_t columns_max,
-            alch_rect_t *local_p)
+alchi_cli_chunk_at(const alchi_piece_t *piece, size_t entry, size_t offset, size_t limit, int64_t columns_max,
+                   alch_rect_t *local_p)
 {
     const alch_rect_t *whole = &piece->local;
     int64_t first = (int64_t)(offset / entry), fits = (int64_t)(limit / entry);
@@ -145,14 +145,14 @@ alchi_chunk(const alchi_piece_t *piece, size_t entry, size_t offset, size_t limi
 
     *local_p = (alch_rect_t){whole->i + i, whole->j + j, whole->m - i, 1};
     if (i > 0 || whole->m > fits)
-        local_p->m = alchi_least(local_p->m, fits);
+        local_p->m = alchi_min_int64(local_p->m, fits);
     else
-        local_p->n = alchi_least(alchi_least(fits / whole->m, columns_max), whole->n - j);
+        local_p->n = alchi_min_int64(alchi_min_int64(fits / whole->m, columns_max), whole->n - j);
     return (size_t)local_p->m * (size_t)local_p->n * entry;
 }
 
 uint8_t *
-alchi_memory_at(const alchi_memory_t *memory, const alchi_piece_t *piece, int64_t local_i, int64_t local_j)
+alchi_cli_memory_at(const alchi_cli_memory_t *memory, const alchi_piece_t *piece, int64_t local_i, int64_t local_j)
 {
     int64_t i = alchi_axis_global(&piece->rows, local_i) - memory->rect.i;
     int64_t j = alchi_axis_global(&piece->cols, local_j) - memory->rect.j;

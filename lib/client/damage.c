@@ -8,16 +8,16 @@
 #define AGAIN_MAX 3
 
 void
-alchi_outgoing_check(alchi_outgoing_t *out)
+alchi_cli_outgoing_add_checksum(alchi_cli_outgoing_t *out)
 {
     out->frame.flags |= ALCHI_FRAME_CHECK;
     out->frame.check = alchi_crc32c_pieces(0, out->iov, out->count, out->frame.payload);
 }
 
 void
-alchi_lane_check(alchi_lane_t *lane)
+alchi_cli_lane_verify_frame(alchi_cli_lane_t *lane)
 {
-    alchi_flight_t *flight = lane->arriving;
+    alchi_cli_inflight_t *flight = lane->arriving;
     uint32_t sum = alchi_channel_payload_sum(lane->link->channel);
 
     if (!lane->transfer->checked || sum == lane->frame_check || flight->damaged)
@@ -29,7 +29,7 @@ alchi_lane_check(alchi_lane_t *lane)
 
 /* What was to be read, as the worker would say it. */
 static void
-describe(const alchi_lane_t *lane, const alchi_flight_t *flight, alch_error_t *error)
+describe(const alchi_cli_lane_t *lane, const alchi_cli_inflight_t *flight, alch_error_t *error)
 {
     const alch_matrix_info_t *facts = &lane->transfer->matrix->facts;
     const alch_rect_t *local = &flight->piece.local;
@@ -47,25 +47,25 @@ describe(const alchi_lane_t *lane, const alchi_flight_t *flight, alch_error_t *e
 }
 
 void
-alchi_lane_arrived(alchi_lane_t *lane, alchi_flight_t *flight)
+alchi_cli_lane_message_received(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight)
 {
     alch_error_t error = {0};
 
     if (!flight->damaged) {
-        alchi_lane_complete(lane, flight);
+        alchi_cli_lane_message_done(lane, flight);
         return;
     }
     __atomic_sub_fetch(&lane->transfer->done, (int64_t)flight->bytes, __ATOMIC_RELAXED);
     describe(lane, flight, &error);
-    alchi_lane_again(lane, flight, &error);
+    alchi_cli_lane_retry(lane, flight, &error);
 }
 
 void
-alchi_lane_again(alchi_lane_t *lane, alchi_flight_t *flight, const alch_error_t *error)
+alchi_cli_lane_retry(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight, const alch_error_t *error)
 {
     alch_error_t last = {0};
 
-    alchi_lane_forget(lane, flight);
+    alchi_cli_lane_remove_inflight(lane, flight);
     if (flight->tries++ < AGAIN_MAX) {
         flight->again = true;
         lane->again++;
@@ -74,13 +74,13 @@ alchi_lane_again(alchi_lane_t *lane, alchi_flight_t *flight, const alch_error_t 
     }
     alchi_error_rank(&last, ALCH_EDAMAGED, error->rank, "%s, %u times in a row: %s", lane->where, flight->tries,
                      error->text);
-    alchi_transfer_fail(lane->transfer, &last);
+    alchi_cli_transfer_fail(lane->transfer, &last);
 }
 
-alchi_flight_t *
-alchi_lane_waiting(alchi_lane_t *lane)
+alchi_cli_inflight_t *
+alchi_cli_lane_next_retry(alchi_cli_lane_t *lane)
 {
-    alchi_flight_t *flight = lane->flights;
+    alchi_cli_inflight_t *flight = lane->flights;
 
     while (!flight->again)
         flight++;

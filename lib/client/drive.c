@@ -30,8 +30,8 @@ ask_driver(alch_transfer_t *transfer, alch_error_t *reason)
 
     request.has_id = true;
     request.id = transfer->matrix->facts.id;
-    return alchi_control_request(transfer->session->control, ALCHI_GET_MATRIX, &request, ALCHI_MATRIX,
-                                 alchi_deadline_in_ms(REASON_TIMEOUT_MS), NULL, reason);
+    return alchi_cli_control_request(transfer->session->control, ALCHI_GET_MATRIX, &request, ALCHI_MATRIX,
+                                     alchi_deadline_in_ms(REASON_TIMEOUT_MS), NULL, reason);
 }
 
 /* Replace the error of a broken connection by the driver's reason, if it has one within `patience_ms`. */
@@ -46,7 +46,7 @@ find_reason(alch_transfer_t *transfer, int patience_ms, alch_error_t *error)
         code = ask_driver(transfer, &reason);
         if (code != ALCH_OK && code != ALCH_ETIMEDOUT)
             *error = reason;
-        if (code != ALCH_OK || alchi_deadline_left_ms(deadline) == 0 || alchi_transfer_stopping(transfer))
+        if (code != ALCH_OK || alchi_deadline_left_ms(deadline) == 0 || alchi_cli_transfer_stopping(transfer))
             return;
         poll(NULL, 0, REASON_INTERVAL_MS);
     }
@@ -54,26 +54,26 @@ find_reason(alch_transfer_t *transfer, int patience_ms, alch_error_t *error)
 
 /* A lane is of no more use. Only the first failure of a transfer is worth an explanation. */
 static void
-fail_lane(alchi_lane_t *lane, alch_error_t *error)
+fail_lane(alchi_cli_lane_t *lane, alch_error_t *error)
 {
     alch_transfer_t *transfer = lane->transfer;
 
-    alchi_lane_close(lane, false);
-    if (!alchi_transfer_stopping(transfer)) {
+    alchi_cli_lane_close(lane, false);
+    if (!alchi_cli_transfer_stopping(transfer)) {
         bool broken = error->code == ALCH_ECONNECT || error->code == ALCH_EPROTO;
         find_reason(transfer, broken ? REASON_PATIENCE_MS : 0, error);
         if (error->code == ALCH_EGROUP)
-            alchi_pool_learn(transfer->session, NULL, NULL);
+            alchi_cli_pool_set_group(transfer->session, NULL, NULL);
     }
     if (!__atomic_load_n(&transfer->canceled, __ATOMIC_ACQUIRE))
-        alchi_transfer_fail(transfer, error);
+        alchi_cli_transfer_fail(transfer, error);
 }
 
 static void
-check_progress(alchi_lane_t *lane)
+check_progress(alchi_cli_lane_t *lane)
 {
     int limit_ms = lane->transfer->session->options.transfer_timeout_ms;
-    bool stopping = alchi_transfer_stopping(lane->transfer);
+    bool stopping = alchi_cli_transfer_stopping(lane->transfer);
     alch_error_t error = {0};
 
     if (stopping && limit_ms > STOP_PATIENCE_MS)
@@ -98,21 +98,21 @@ note_open(alch_transfer_t *transfer)
 
 /* What is known of the group may be out of date: if connecting fails, ask once more. */
 static int
-open_lane(alchi_lane_t *lane, alch_error_t *err)
+open_lane(alchi_cli_lane_t *lane, alch_error_t *err)
 {
     alch_session_t *session = lane->transfer->session;
-    alchi_crew_t *group;
+    alchi_cli_group_t *group;
     uint64_t tried = 0;
     int code = ALCH_OK;
 
     for (int k = 0; k < 2; k++) {
         alch_error_t *detail = k ? NULL : err;
-        if (alchi_pool_group(session, k > 0, &group, detail) != ALCH_OK)
+        if (alchi_cli_pool_get_group(session, k > 0, &group, detail) != ALCH_OK)
             return k ? code : err->code;
         if (group->id != tried)
-            code = alchi_lane_open(lane, group, err);
+            code = alchi_cli_lane_open(lane, group, err);
         tried = group->id;
-        alchi_crew_release(group);
+        alchi_cli_group_release(group);
         if (code == ALCH_OK)
             break;
     }
@@ -124,7 +124,7 @@ open_lanes(alch_transfer_t *transfer, int index)
 {
     alch_error_t error = {0};
 
-    for (int k = index; k < transfer->lane_count && !alchi_transfer_stopping(transfer); k += transfer->stride) {
+    for (int k = index; k < transfer->lane_count && !alchi_cli_transfer_stopping(transfer); k += transfer->stride) {
         if (open_lane(&transfer->lanes[k], &error) == ALCH_OK)
             note_open(transfer);
         else
@@ -143,14 +143,14 @@ step_lanes(alch_transfer_t *transfer, int index, bool *moved_p)
 
     *moved_p = false;
     for (int k = index; k < transfer->lane_count; k += transfer->stride) {
-        alchi_lane_t *lane = &transfer->lanes[k];
+        alchi_cli_lane_t *lane = &transfer->lanes[k];
         bool moved = false;
         if (!lane->link)
             continue;
-        if (alchi_lane_step(lane, &moved, &error) != ALCH_OK)
+        if (alchi_cli_lane_step(lane, &moved, &error) != ALCH_OK)
             fail_lane(lane, &error);
-        else if (alchi_lane_finished(lane))
-            alchi_lane_close(lane, true);
+        else if (alchi_cli_lane_finished(lane))
+            alchi_cli_lane_close(lane, true);
         *moved_p = *moved_p || moved;
         left += lane->link != NULL;
     }
@@ -159,15 +159,15 @@ step_lanes(alch_transfer_t *transfer, int index, bool *moved_p)
 
 /* Sleep until something can move; a lane that could not for too long has failed. */
 static void
-sleep_lanes(alch_transfer_t *transfer, int index, struct pollfd *fds, alchi_lane_t **lanes)
+sleep_lanes(alch_transfer_t *transfer, int index, struct pollfd *fds, alchi_cli_lane_t **lanes)
 {
     nfds_t count = 0;
 
     for (int k = index; k < transfer->lane_count; k += transfer->stride) {
-        alchi_lane_t *lane = &transfer->lanes[k];
+        alchi_cli_lane_t *lane = &transfer->lanes[k];
         if (!lane->link)
             continue;
-        fds[count] = (struct pollfd){.fd = lane->link->descriptor, .events = alchi_lane_events(lane)};
+        fds[count] = (struct pollfd){.fd = lane->link->descriptor, .events = alchi_cli_lane_events(lane)};
         lanes[count++] = lane;
     }
     if (poll(fds, count, POLL_SLICE_MS) < 0)
@@ -183,7 +183,7 @@ move_lanes(alch_transfer_t *transfer, int index)
 {
     size_t count = (size_t)(transfer->lane_count / transfer->stride + 1);
     struct pollfd *fds = calloc(count, sizeof(*fds));
-    alchi_lane_t **lanes = calloc(count, sizeof(*lanes));
+    alchi_cli_lane_t **lanes = calloc(count, sizeof(*lanes));
     alch_error_t error = {0};
     bool moved;
 
@@ -194,7 +194,7 @@ move_lanes(alch_transfer_t *transfer, int index)
         }
     } else {
         alchi_error_set(&error, ALCH_ENOMEM, "out of memory for a transfer");
-        alchi_transfer_fail(transfer, &error);
+        alchi_cli_transfer_fail(transfer, &error);
     }
     free(lanes);
     free(fds);
@@ -210,7 +210,7 @@ drive(void *context)
     open_lanes(transfer, job.index);
     move_lanes(transfer, job.index);
     for (int k = job.index; k < transfer->lane_count; k += transfer->stride)
-        alchi_lane_close(&transfer->lanes[k], false);
+        alchi_cli_lane_close(&transfer->lanes[k], false);
     pthread_mutex_lock(&transfer->mutex);
     transfer->running--;
     pthread_cond_broadcast(&transfer->changed);
@@ -219,7 +219,7 @@ drive(void *context)
 }
 
 int
-alchi_drive_start(alch_transfer_t *transfer, int index, pthread_t *thread_p)
+alchi_cli_transfer_thread_start(alch_transfer_t *transfer, int index, pthread_t *thread_p)
 {
     job_t *job = malloc(sizeof(*job));
     int code;

@@ -11,7 +11,7 @@
 
 /* A block says how long the worker took for what came before it: an empty one behind the last message says the rest. */
 static int
-ask_times(alchi_lane_t *lane, Alchw__DataRead *request)
+ask_times(alchi_cli_lane_t *lane, Alchw__DataRead *request)
 {
     Alchw__Rect nothing = ALCHW__RECT__INIT;
 
@@ -26,7 +26,7 @@ ask_times(alchi_lane_t *lane, Alchw__DataRead *request)
 }
 
 static void
-take_times(alchi_lane_t *lane, const Alchw__DataBlock *block)
+take_times(alchi_cli_lane_t *lane, const Alchw__DataBlock *block)
 {
     if (block) {
         lane->timing.serialize += (double)block->pack_ns * 1e-9;
@@ -36,19 +36,19 @@ take_times(alchi_lane_t *lane, const Alchw__DataBlock *block)
 
 /* The empty block has come, or was refused: then some time remains unknown, which is no failure. */
 static void
-end_times(alchi_lane_t *lane)
+end_times(alchi_cli_lane_t *lane)
 {
     lane->times_id = 0;
     lane->in_flight--;
 }
 
 static int
-ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+ask(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     Alchw__DataRead request = ALCHW__DATA_READ__INIT;
     Alchw__Rect rect;
     Alchw__Axes axes;
-    alchi_flight_t *flight;
+    alchi_cli_inflight_t *flight;
     int code = ALCH_OK;
 
     request.has_matrix = request.has_version = request.has_again = request.has_check = true;
@@ -57,10 +57,10 @@ ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
     request.matrix = lane->transfer->matrix->facts.id;
     request.rect = &rect;
     if (lane->transfer->own) {
-        alchi_own_axes(lane->transfer->own, &axes);
+        alchi_cli_local_piece_axes(lane->transfer->own, &axes);
         request.axes = &axes;
     }
-    while (code == ALCH_OK && alchi_lane_begin(lane, &flight)) {
+    while (code == ALCH_OK && alchi_cli_lane_next_message(lane, &flight)) {
         alchi_wire_rect_out(&flight->piece.local, &rect);
         request.again = flight->tries;
         code = alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, flight->id, &request);
@@ -70,20 +70,20 @@ ask(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
         code = ask_times(lane, &request);
     if (code == ALCH_OK && alchi_channel_wants_write(lane->link->channel))
         code = alchi_channel_flush(lane->link->channel);
-    return code == ALCH_OK || code == ALCH_EAGAIN ? ALCH_OK : alchi_lane_broken(lane, code, err);
+    return code == ALCH_OK || code == ALCH_EAGAIN ? ALCH_OK : alchi_cli_lane_connection_error(lane, code, err);
 }
 
 /* A process's own piece arrives in a buffer. */
 static void
-next_own(alchi_lane_t *lane)
+next_own(alchi_cli_lane_t *lane)
 {
-    const alchi_memory_t *memory = &lane->transfer->memory;
-    alchi_flight_t *flight = lane->arriving;
+    const alchi_cli_memory_t *memory = &lane->transfer->memory;
+    alchi_cli_inflight_t *flight = lane->arriving;
     size_t left = flight->bytes - flight->done;
 
     if (flight->done == 0)
-        alchi_cross_init(&lane->cross, &flight->own.rows, &flight->own.cols, ALCHI_SIDE_A, memory->data,
-                         memory->col_stride, memory->entry);
+        alchi_product_init(&lane->cross, &flight->own.rows, &flight->own.cols, ALCHI_SIDE_A, memory->data,
+                           memory->col_stride, memory->entry);
     lane->chunk_bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
     lane->chunk_done = 0;
     lane->chunk_at = lane->link->buffers[0];
@@ -91,53 +91,53 @@ next_own(alchi_lane_t *lane)
 
 /* Choose where the next bytes of the arriving message go. */
 static void
-next_chunk(alchi_lane_t *lane)
+next_chunk(alchi_cli_lane_t *lane)
 {
-    const alchi_memory_t *memory = &lane->transfer->memory;
-    alchi_flight_t *flight = lane->arriving;
+    const alchi_cli_memory_t *memory = &lane->transfer->memory;
+    alchi_cli_inflight_t *flight = lane->arriving;
 
     lane->chunk_done = 0;
-    lane->chunk_bytes =
-        alchi_chunk(&flight->piece, memory->entry, flight->done, lane->direct ? flight->bytes : lane->link->buffer_size,
-                    lane->direct == ALCHI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->chunk);
-    lane->chunk_at = lane->direct ? alchi_memory_at(memory, &flight->piece, lane->chunk.i, lane->chunk.j)
+    lane->chunk_bytes = alchi_cli_chunk_at(&flight->piece, memory->entry, flight->done,
+                                           lane->direct ? flight->bytes : lane->link->buffer_size,
+                                           lane->direct == ALCHI_CLI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->chunk);
+    lane->chunk_at = lane->direct ? alchi_cli_memory_at(memory, &flight->piece, lane->chunk.i, lane->chunk.j)
                                   : lane->link->buffers[0];
 }
 
 /* From the buffer to where it belongs. */
 static void
-unpack_chunk(alchi_lane_t *lane)
+unpack_chunk(alchi_cli_lane_t *lane)
 {
     int64_t started = alchi_now_ns();
 
     if (lane->transfer->own) {
-        alchi_cross_put(&lane->cross, lane->link->buffers[0], lane->chunk_bytes);
+        alchi_product_put(&lane->cross, lane->link->buffers[0], lane->chunk_bytes);
     } else {
-        alchi_pack_t shape = alchi_lane_shape(lane, &lane->arriving->piece, &lane->chunk);
+        alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->arriving->piece, &lane->chunk);
         alchi_unpack(&shape, lane->link->buffers[0], lane->chunk.m, lane->transfer->memory.data);
     }
     lane->timing.deserialize += (double)(alchi_now_ns() - started) * 1e-9;
 }
 
 static void
-end_chunk(alchi_lane_t *lane)
+end_chunk(alchi_cli_lane_t *lane)
 {
-    alchi_flight_t *flight = lane->arriving;
+    alchi_cli_inflight_t *flight = lane->arriving;
 
     if (!lane->direct)
         unpack_chunk(lane);
     flight->done += lane->chunk_bytes;
     lane->chunk_bytes = lane->chunk_done = 0;
     if (flight->done == flight->bytes)
-        alchi_lane_arrived(lane, flight);
+        alchi_cli_lane_message_received(lane, flight);
 }
 
 /* A block's frame: it must go on with the message under way, or begin one that was asked for. */
 static int
-begin_block(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+begin_block(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
 {
     const Alchw__DataBlock *block = (const Alchw__DataBlock *)message;
-    alchi_flight_t *flight = frame->id ? alchi_lane_find(lane, frame->id) : NULL;
+    alchi_cli_inflight_t *flight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
     size_t left;
 
     take_times(lane, block);
@@ -148,8 +148,9 @@ begin_block(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessa
     if (!flight || (lane->arriving && lane->arriving != flight))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block that was not asked for", lane->where);
     if (!lane->arriving)
-        lane->direct = lane->transfer->own ? ALCHI_DIRECT_NO
-                                           : alchi_piece_direct(&lane->transfer->memory, &flight->piece, COLUMN_MIN);
+        lane->direct = lane->transfer->own
+                           ? ALCHI_CLI_DIRECT_NO
+                           : alchi_cli_piece_direct(&lane->transfer->memory, &flight->piece, COLUMN_MIN);
     lane->arriving = flight;
     left = flight->bytes - flight->done - lane->chunk_done;
     if (frame->payload > left || frame->payload == 0 ||
@@ -166,7 +167,7 @@ begin_block(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessa
 
 /* @return ALCH_OK: a frame began, or an answer without payload was taken; ALCH_EAGAIN; else the end */
 static int
-next_frame(alchi_lane_t *lane, alch_error_t *err)
+next_frame(alchi_cli_lane_t *lane, alch_error_t *err)
 {
     ProtobufCMessage *message = NULL;
     alchi_frame_t frame;
@@ -175,13 +176,13 @@ next_frame(alchi_lane_t *lane, alch_error_t *err)
     if (code == ALCH_EAGAIN)
         return code;
     if (code != ALCH_OK)
-        return alchi_lane_broken(lane, code, err);
+        return alchi_cli_lane_connection_error(lane, code, err);
     if (frame.type == ALCHI_ERROR && frame.id && frame.id == lane->times_id) {
         end_times(lane);
     } else if (frame.type == ALCHI_ERROR) {
         if (lane->arriving && lane->arriving->id == frame.id)
             lane->chunk_bytes = lane->chunk_done = 0;
-        code = alchi_lane_refused(lane, &frame, message, err);
+        code = alchi_cli_lane_error_reply(lane, &frame, message, err);
     } else if (frame.type == ALCHI_DATA_BLOCK && (frame.flags & ALCHI_FRAME_REPLY)) {
         code = begin_block(lane, &frame, message, err);
     } else {
@@ -194,7 +195,7 @@ next_frame(alchi_lane_t *lane, alch_error_t *err)
 
 /* @return ALCH_OK: bytes were taken; ALCH_EAGAIN; else the end */
 static int
-take_payload(alchi_lane_t *lane, size_t *taken_p, alch_error_t *err)
+take_payload(alchi_cli_lane_t *lane, size_t *taken_p, alch_error_t *err)
 {
     int64_t started = alchi_now_ns();
     size_t size;
@@ -212,20 +213,20 @@ take_payload(alchi_lane_t *lane, size_t *taken_p, alch_error_t *err)
     if (n == 0)
         return ALCH_EAGAIN;
     if (n < 0)
-        return alchi_lane_broken(lane, ALCH_ECONNECT, err);
+        return alchi_cli_lane_connection_error(lane, ALCH_ECONNECT, err);
     *taken_p += (size_t)n;
     lane->frame_left -= (size_t)n;
     lane->chunk_done += (size_t)n;
     __atomic_add_fetch(&lane->transfer->done, (int64_t)n, __ATOMIC_RELAXED);
     if (lane->frame_left == 0)
-        alchi_lane_check(lane);
+        alchi_cli_lane_verify_frame(lane);
     if (lane->chunk_done == lane->chunk_bytes)
         end_chunk(lane);
     return ALCH_OK;
 }
 
 int
-alchi_lane_fetch(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+alchi_cli_lane_read(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     size_t taken = 0;
     int code = ask(lane, moved_p, err);

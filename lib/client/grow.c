@@ -42,20 +42,20 @@ alch_matrix_grow(alch_matrix_t *matrix, int64_t rows, alch_error_t *err)
 
     if (!matrix)
         return alchi_error_set(err, ALCH_EINVAL, "the matrix is NULL");
-    if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
+    if ((code = alchi_cli_session_check(matrix->session, err)) != ALCH_OK)
         return code;
     if (rows < 0)
         return alchi_error_set(err, ALCH_EINVAL, "matrix %llu cannot be given %lld more rows",
                                (unsigned long long)matrix->facts.id, (long long)rows);
     pthread_mutex_lock(&matrix->mutex);
-    code = alchi_matrix_follow(matrix, err);
+    code = alchi_cli_matrix_follow_group(matrix, err);
     pthread_mutex_unlock(&matrix->mutex);
     if (code != ALCH_OK)
         return code;
     request.has_id = request.has_rows = true;
     request.id = matrix->facts.id;
     request.rows = rows;
-    code = alchi_session_request(matrix->session, ALCHI_GROW_MATRIX, &request, ALCHI_MATRIX, 0, &reply, err);
+    code = alchi_cli_session_request(matrix->session, ALCHI_GROW_MATRIX, &request, ALCHI_MATRIX, 0, &reply, err);
     if (code != ALCH_OK)
         return code;
     pthread_mutex_lock(&matrix->mutex);

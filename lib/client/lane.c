@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 int
-alchi_lane_open(alchi_lane_t *lane, const alchi_crew_t *group, alch_error_t *err)
+alchi_cli_lane_open(alchi_cli_lane_t *lane, const alchi_cli_group_t *group, alch_error_t *err)
 {
     alch_session_t *session = lane->transfer->session;
     const alch_session_options_t *options = &session->options;
@@ -20,49 +20,49 @@ alchi_lane_open(alchi_lane_t *lane, const alchi_crew_t *group, alch_error_t *err
     alchi_address_format(&group->peers[lane->rank].address, address, sizeof(address));
     lane->timing.slot = group->peers[lane->rank].slot;
     snprintf(lane->where, sizeof(lane->where), "worker %d at %s", lane->timing.slot, address);
-    code = alchi_link_acquire(session, group, lane->rank, ALCHI_CHUNK_BYTES, alchi_deadline_in_ms(timeout_ms),
-                              &lane->link, err);
+    code = alchi_cli_link_acquire(session, group, lane->rank, ALCHI_CLI_CHUNK_BYTES, alchi_deadline_in_ms(timeout_ms),
+                                  &lane->link, err);
     lane->moved_ns = alchi_now_ns();
     return code;
 }
 
 void
-alchi_lane_close(alchi_lane_t *lane, bool reusable)
+alchi_cli_lane_close(alchi_cli_lane_t *lane, bool reusable)
 {
     if (lane->link)
-        alchi_link_release(lane->transfer->session, lane->link, reusable);
+        alchi_cli_link_release(lane->transfer->session, lane->link, reusable);
     lane->link = NULL;
 }
 
 int
-alchi_lane_step(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+alchi_cli_lane_step(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     int code;
 
     *moved_p = false;
-    code = lane->transfer->writing ? alchi_lane_send(lane, moved_p, err) : alchi_lane_fetch(lane, moved_p, err);
+    code = lane->transfer->writing ? alchi_cli_lane_write(lane, moved_p, err) : alchi_cli_lane_read(lane, moved_p, err);
     if (*moved_p)
         lane->moved_ns = alchi_now_ns();
     return code;
 }
 
 bool
-alchi_lane_finished(const alchi_lane_t *lane)
+alchi_cli_lane_finished(const alchi_cli_lane_t *lane)
 {
     return lane->in_flight == 0 && !lane->current.id && !lane->ready &&
-           ((lane->exhausted && !lane->again) || alchi_transfer_stopping(lane->transfer));
+           ((lane->exhausted && !lane->again) || alchi_cli_transfer_stopping(lane->transfer));
 }
 
 short
-alchi_lane_events(const alchi_lane_t *lane)
+alchi_cli_lane_events(const alchi_cli_lane_t *lane)
 {
     bool output = lane->ready || lane->full || alchi_channel_wants_write(lane->link->channel);
 
     return alchi_stream_poll_events(alchi_channel_stream(lane->link->channel), output ? POLLIN | POLLOUT : POLLIN);
 }
 
-alchi_flight_t *
-alchi_lane_find(alchi_lane_t *lane, uint64_t id)
+alchi_cli_inflight_t *
+alchi_cli_lane_find_inflight(alchi_cli_lane_t *lane, uint64_t id)
 {
     for (int k = 0; k < lane->transfer->session->options.messages_in_flight; k++) {
         if (lane->flights[k].id == id && !lane->flights[k].again)
@@ -72,18 +72,18 @@ alchi_lane_find(alchi_lane_t *lane, uint64_t id)
 }
 
 static bool
-cut_piece(alchi_lane_t *lane, alchi_flight_t *flight)
+cut_piece(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight)
 {
-    if (!alchi_cutter_next(&lane->cutter, &flight->piece))
+    if (!alchi_cli_splitter_next(&lane->cutter, &flight->piece))
         return false;
-    flight->bytes = alchi_piece_bytes(&flight->piece, lane->transfer->memory.entry);
+    flight->bytes = alchi_cli_piece_bytes(&flight->piece, lane->transfer->memory.entry);
     return true;
 }
 
 static bool
-cut_own(alchi_lane_t *lane, alchi_flight_t *flight)
+cut_own(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight)
 {
-    if (!alchi_common_cutter_next(&lane->own_cutter, &flight->own))
+    if (!alchi_overlap_splitter_next(&lane->own_cutter, &flight->own))
         return false;
     flight->piece.local = flight->own.local;
     flight->bytes = (size_t)flight->own.entries * lane->transfer->memory.entry;
@@ -91,10 +91,10 @@ cut_own(alchi_lane_t *lane, alchi_flight_t *flight)
 }
 
 /* The next message off the cutter into a free place. */
-static alchi_flight_t *
-cut(alchi_lane_t *lane)
+static alchi_cli_inflight_t *
+cut(alchi_cli_lane_t *lane)
 {
-    alchi_flight_t *flight = alchi_lane_find(lane, 0);
+    alchi_cli_inflight_t *flight = alchi_cli_lane_find_inflight(lane, 0);
 
     if (!flight)
         return NULL;
@@ -106,13 +106,13 @@ cut(alchi_lane_t *lane)
 }
 
 bool
-alchi_lane_begin(alchi_lane_t *lane, alchi_flight_t **flight_p)
+alchi_cli_lane_next_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t **flight_p)
 {
-    alchi_flight_t *flight;
+    alchi_cli_inflight_t *flight;
 
-    if (alchi_transfer_stopping(lane->transfer) || (lane->exhausted && !lane->again))
+    if (alchi_cli_transfer_stopping(lane->transfer) || (lane->exhausted && !lane->again))
         return false;
-    flight = lane->again ? alchi_lane_waiting(lane) : cut(lane);
+    flight = lane->again ? alchi_cli_lane_next_retry(lane) : cut(lane);
     if (!flight)
         return false;
     if (lane->in_flight == 0)
@@ -126,7 +126,7 @@ alchi_lane_begin(alchi_lane_t *lane, alchi_flight_t **flight_p)
 }
 
 void
-alchi_lane_forget(alchi_lane_t *lane, alchi_flight_t *flight)
+alchi_cli_lane_remove_inflight(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight)
 {
     if (lane->arriving == flight)
         lane->arriving = NULL;
@@ -135,37 +135,38 @@ alchi_lane_forget(alchi_lane_t *lane, alchi_flight_t *flight)
 }
 
 void
-alchi_lane_complete(alchi_lane_t *lane, alchi_flight_t *flight)
+alchi_cli_lane_message_done(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight)
 {
     lane->timing.bytes += (int64_t)flight->bytes;
     lane->timing.messages++;
-    alchi_lane_forget(lane, flight);
+    alchi_cli_lane_remove_inflight(lane, flight);
 }
 
 int
-alchi_lane_refused(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+alchi_cli_lane_error_reply(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
+                           alch_error_t *err)
 {
-    alchi_flight_t *flight = frame->id ? alchi_lane_find(lane, frame->id) : NULL;
+    alchi_cli_inflight_t *flight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
     alch_error_t error = {0};
 
     if (frame->payload)
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent an error with payload", lane->where);
-    alchi_control_error((const Alchw__Error *)message, &error);
+    alchi_cli_control_read_error((const Alchw__Error *)message, &error);
     if (error.rank < 0)
         error.rank = lane->rank;
     if (!flight)
         return alchi_error_rank(err, error.code, error.rank, "%s ended the connection: %s", lane->where, error.text);
     if (error.code == ALCH_EDAMAGED) {
-        alchi_lane_again(lane, flight, &error);
+        alchi_cli_lane_retry(lane, flight, &error);
         return ALCH_OK;
     }
-    alchi_lane_forget(lane, flight);
-    alchi_transfer_fail(lane->transfer, &error);
+    alchi_cli_lane_remove_inflight(lane, flight);
+    alchi_cli_transfer_fail(lane->transfer, &error);
     return ALCH_OK;
 }
 
 int
-alchi_lane_broken(const alchi_lane_t *lane, int code, alch_error_t *err)
+alchi_cli_lane_connection_error(const alchi_cli_lane_t *lane, int code, alch_error_t *err)
 {
     const char *fault = alchi_channel_fault(lane->link->channel);
 
@@ -178,9 +179,9 @@ alchi_lane_broken(const alchi_lane_t *lane, int code, alch_error_t *err)
 }
 
 alchi_pack_t
-alchi_lane_shape(const alchi_lane_t *lane, const alchi_piece_t *piece, const alch_rect_t *chunk)
+alchi_cli_lane_pack_shape(const alchi_cli_lane_t *lane, const alchi_piece_t *piece, const alch_rect_t *chunk)
 {
-    const alchi_memory_t *memory = &lane->transfer->memory;
+    const alchi_cli_memory_t *memory = &lane->transfer->memory;
 
     return (alchi_pack_t){.rows = piece->rows,
                           .cols = piece->cols,

@@ -89,7 +89,7 @@ alch_library_load(alch_session_t *session, const char *name, const char *path, i
     Alchw__LoadLibrary request = ALCHW__LOAD_LIBRARY__INIT;
     alchi_deadline_t deadline = alchi_deadline_in_ms(timeout_ms);
     Alchw__Library *reply;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK)
         return code;
@@ -99,9 +99,9 @@ alch_library_load(alch_session_t *session, const char *name, const char *path, i
     request.path = (char *)path;
     request.has_wait_ms = true;
     for (;;) {
-        int wait_ms = alchi_session_slice(deadline);
+        int wait_ms = alchi_cli_session_wait_slice_ms(deadline);
         request.wait_ms = (uint32_t)wait_ms;
-        code = alchi_session_request(session, ALCHI_LOAD_LIBRARY, &request, ALCHI_LIBRARY, wait_ms, &reply, err);
+        code = alchi_cli_session_request(session, ALCHI_LOAD_LIBRARY, &request, ALCHI_LIBRARY, wait_ms, &reply, err);
         if (code != ALCH_OK)
             return code;
         if (!reply->loading)
@@ -159,7 +159,7 @@ alch_library_list(alch_session_t *session, bool loaded_only, char ***names_p, si
     Alchw__ListLibraries request = ALCHW__LIST_LIBRARIES__INIT;
     Alchw__NameList *reply;
     char **names;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK)
         return code;
@@ -167,7 +167,7 @@ alch_library_list(alch_session_t *session, bool loaded_only, char ***names_p, si
         return alchi_error_set(err, ALCH_EINVAL, "names_p is NULL");
     request.has_loaded_only = true;
     request.loaded_only = loaded_only;
-    code = alchi_session_request(session, ALCHI_LIST_LIBRARIES, &request, ALCHI_NAME_LIST, 0, &reply, err);
+    code = alchi_cli_session_request(session, ALCHI_LIST_LIBRARIES, &request, ALCHI_NAME_LIST, 0, &reply, err);
     if (code != ALCH_OK)
         return code;
     names = calloc(reply->n_names + 1, sizeof(*names));

@@ -15,11 +15,11 @@ agree(alchi_channel_t *channel, const alchi_claim_t *claim, const uint8_t *key, 
 }
 
 alchi_channel_t *
-alchi_local_open(const alch_session_t *session, const alchi_claim_t *claim, const uint8_t *key,
-                 alchi_deadline_t deadline)
+alchi_cli_dial_shm(const alch_session_t *session, const alchi_claim_t *claim, const uint8_t *key,
+                   alchi_deadline_t deadline)
 {
     alchi_channel_t *channel;
-    int fd = session->options.shared_memory ? alchi_local_connect(key, claim) : -1;
+    int fd = session->options.shared_memory ? alchi_shm_connect(key, claim) : -1;
 
     if (fd < 0)
         return NULL;

@@ -50,7 +50,8 @@ read_matrix(const Alchw__Matrix *message, alch_matrix_info_t *info, alchi_layout
 }
 
 int
-alchi_matrix_make(alch_session_t *session, const Alchw__Matrix *message, alch_matrix_t **matrix_p, alch_error_t *err)
+alchi_cli_matrix_create(alch_session_t *session, const Alchw__Matrix *message, alch_matrix_t **matrix_p,
+                        alch_error_t *err)
 {
     alch_matrix_t *matrix = calloc(1, sizeof(*matrix));
     int code;
@@ -74,7 +75,7 @@ alchi_matrix_make(alch_session_t *session, const Alchw__Matrix *message, alch_ma
 static int
 make_handle(alch_session_t *session, Alchw__Matrix *message, alch_matrix_t **matrix_p, alch_error_t *err)
 {
-    int code = alchi_matrix_make(session, message, matrix_p, err);
+    int code = alchi_cli_matrix_create(session, message, matrix_p, err);
 
     alchi_message_free(message);
     return code;
@@ -104,7 +105,7 @@ alch_matrix_create(alch_session_t *session, int64_t rows, int64_t cols, alch_dty
     Alchw__CreateMatrix request = ALCHW__CREATE_MATRIX__INIT;
     Alchw__Layout spec;
     Alchw__Matrix *reply;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK || (code = check_shape(rows, cols, dtype, name, err)) != ALCH_OK)
         return code;
@@ -119,7 +120,7 @@ alch_matrix_create(alch_session_t *session, int64_t rows, int64_t cols, alch_dty
         alchi_wire_layout_out(layout, &spec);
         request.layout = &spec;
     }
-    code = alchi_session_request(session, ALCHI_CREATE_MATRIX, &request, ALCHI_MATRIX, 0, &reply, err);
+    code = alchi_cli_session_request(session, ALCHI_CREATE_MATRIX, &request, ALCHI_MATRIX, 0, &reply, err);
     return code == ALCH_OK ? make_handle(session, reply, matrix_p, err) : code;
 }
 
@@ -130,14 +131,14 @@ request_matrix(alch_session_t *session, unsigned type, uint64_t id, unsigned exp
 
     request.has_id = true;
     request.id = id;
-    return alchi_session_request(session, type, &request, expect, 0, reply_p, err);
+    return alchi_cli_session_request(session, type, &request, expect, 0, reply_p, err);
 }
 
 int
 alch_matrix_open(alch_session_t *session, uint64_t id, alch_matrix_t **matrix_p, alch_error_t *err)
 {
     Alchw__Matrix *reply;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK)
         return code;
@@ -256,17 +257,17 @@ take_place(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *er
 }
 
 int
-alchi_matrix_follow(alch_matrix_t *matrix, alch_error_t *err)
+alchi_cli_matrix_follow_group(alch_matrix_t *matrix, alch_error_t *err)
 {
-    alchi_crew_t *crew;
+    alchi_cli_group_t *crew;
     Alchw__Matrix *reply;
     uint64_t group;
     int code;
 
-    if (!matrix->group || alchi_pool_group(matrix->session, false, &crew, NULL) != ALCH_OK)
+    if (!matrix->group || alchi_cli_pool_get_group(matrix->session, false, &crew, NULL) != ALCH_OK)
         return ALCH_OK;
     group = crew->id;
-    alchi_crew_release(crew);
+    alchi_cli_group_release(crew);
     if (group == matrix->group)
         return ALCH_OK;
     code = request_matrix(matrix->session, ALCHI_GET_MATRIX, matrix->facts.id, ALCHI_MATRIX, &reply, err);
@@ -278,11 +279,11 @@ alchi_matrix_follow(alch_matrix_t *matrix, alch_error_t *err)
 }
 
 bool
-alchi_matrix_moved(alch_matrix_t *matrix)
+alchi_cli_matrix_has_moved(alch_matrix_t *matrix)
 {
     uint64_t before = matrix->group;
 
-    return alchi_matrix_follow(matrix, NULL) == ALCH_OK && matrix->group != before;
+    return alchi_cli_matrix_follow_group(matrix, NULL) == ALCH_OK && matrix->group != before;
 }
 
 /* A page of the list, with higher ids than `after`. */
@@ -294,7 +295,7 @@ request_page(alch_session_t *session, uint64_t after, Alchw__MatrixList **reply_
 
     request.has_after = true;
     request.after = after;
-    code = alchi_session_request(session, ALCHI_LIST_MATRICES, &request, ALCHI_MATRIX_LIST, 0, reply_p, err);
+    code = alchi_cli_session_request(session, ALCHI_LIST_MATRICES, &request, ALCHI_MATRIX_LIST, 0, reply_p, err);
     if (code != ALCH_OK || !(*reply_p)->more)
         return code;
     if ((*reply_p)->n_matrices > 0 && (*reply_p)->matrices[(*reply_p)->n_matrices - 1]->id > after)
@@ -338,7 +339,7 @@ alch_matrix_open_all(alch_session_t *session, alch_matrix_t ***matrices_p, size_
     uint64_t last = 0;
     size_t count = 0;
     bool more = true;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code == ALCH_OK && (!matrices_p || !count_p))
         code = alchi_error_set(err, ALCH_EINVAL, "matrices_p or count_p is NULL");

@@ -19,14 +19,14 @@
 
 typedef struct {
     alch_matrix_t *matrix;
-    alchi_link_t *link;
+    alchi_cli_link_t *link;
     alch_rect_t share; /* of the rank asked */
     char where[320];
-    alchi_gaps_t *gaps, todo;
+    alchi_cli_gaps_t *gaps, todo;
 } inquiry_t;
 
 static int
-append(alchi_gaps_t *list, const alch_rect_t *rect)
+append(alchi_cli_gaps_t *list, const alch_rect_t *rect)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 16;
@@ -44,7 +44,7 @@ append(alchi_gaps_t *list, const alch_rect_t *rect)
 
 /* Rectangles of an answer, which must be parts of what was asked for. */
 static int
-take(const inquiry_t *inquiry, const alch_rect_t *asked, Alchw__Rect **rects, size_t count, alchi_gaps_t *list,
+take(const inquiry_t *inquiry, const alch_rect_t *asked, Alchw__Rect **rects, size_t count, alchi_cli_gaps_t *list,
      alch_error_t *err)
 {
     for (size_t k = 0; k < count; k++) {
@@ -87,7 +87,7 @@ use_answer(inquiry_t *inquiry, const alch_rect_t *asked, const alchi_frame_t *fr
     int code;
 
     if (frame->type == ALCHI_ERROR && !frame->payload) {
-        alchi_control_error((const Alchw__Error *)message, &error);
+        alchi_cli_control_read_error((const Alchw__Error *)message, &error);
         return alchi_error_rank(err, error.code, error.rank, "%s", error.text);
     }
     if (frame->type != ALCHI_DATA_REGIONS || frame->id != inquiry->link->last_id || frame->payload || !message)
@@ -121,7 +121,7 @@ ask_once(inquiry_t *inquiry, const alch_rect_t *rect, alch_error_t *err)
 static int
 ask_all(inquiry_t *inquiry, alch_error_t *err)
 {
-    alchi_gaps_t *todo = &inquiry->todo;
+    alchi_cli_gaps_t *todo = &inquiry->todo;
     int rounds = 0, code = append(todo, &inquiry->share);
 
     if (code != ALCH_OK)
@@ -135,7 +135,7 @@ ask_all(inquiry_t *inquiry, alch_error_t *err)
             code = alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     }
     free(todo->rects);
-    *todo = (alchi_gaps_t){0};
+    *todo = (alchi_cli_gaps_t){0};
     return code;
 }
 
@@ -144,23 +144,24 @@ static int
 open_link(inquiry_t *inquiry, int rank, alch_error_t *err)
 {
     alch_session_t *session = inquiry->matrix->session;
-    alchi_crew_t *group;
+    alchi_cli_group_t *group;
     char address[300];
     int code = ALCH_OK;
 
     for (int k = 0; k < 2; k++) {
-        if ((code = alchi_pool_group(session, k > 0, &group, err)) != ALCH_OK)
+        if ((code = alchi_cli_pool_get_group(session, k > 0, &group, err)) != ALCH_OK)
             return code;
         if (rank < group->count && (!inquiry->matrix->group || inquiry->matrix->group == group->id)) {
             alchi_address_format(&group->peers[rank].address, address, sizeof(address));
             snprintf(inquiry->where, sizeof(inquiry->where), "worker %d at %s", group->peers[rank].slot, address);
-            code = alchi_link_acquire(session, group, rank, ALCHI_CHUNK_BYTES,
-                                      alchi_deadline_in_ms(session->options.connect_timeout_ms), &inquiry->link, err);
+            code =
+                alchi_cli_link_acquire(session, group, rank, ALCHI_CLI_CHUNK_BYTES,
+                                       alchi_deadline_in_ms(session->options.connect_timeout_ms), &inquiry->link, err);
         } else {
             code = alchi_error_set(err, ALCH_EGROUP, "matrix %llu belongs to a worker group that is gone",
                                    (unsigned long long)inquiry->matrix->facts.id);
         }
-        alchi_crew_release(group);
+        alchi_cli_group_release(group);
         if (code == ALCH_OK)
             return code;
     }
@@ -168,7 +169,7 @@ open_link(inquiry_t *inquiry, int rank, alch_error_t *err)
 }
 
 static int
-ask_rank(alch_matrix_t *matrix, const alch_rect_t *rect, int rank, alchi_gaps_t *gaps, alch_error_t *err)
+ask_rank(alch_matrix_t *matrix, const alch_rect_t *rect, int rank, alchi_cli_gaps_t *gaps, alch_error_t *err)
 {
     inquiry_t inquiry = {.matrix = matrix, .gaps = gaps};
     int replica, row, col, code;
@@ -181,15 +182,15 @@ ask_rank(alch_matrix_t *matrix, const alch_rect_t *rect, int rank, alchi_gaps_t 
     if ((code = open_link(&inquiry, rank, err)) != ALCH_OK)
         return code;
     code = ask_all(&inquiry, err);
-    alchi_link_release(matrix->session, inquiry.link, code == ALCH_OK);
+    alchi_cli_link_release(matrix->session, inquiry.link, code == ALCH_OK);
     return code;
 }
 
 int
-alchi_gaps_ask(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_gaps_t **gaps_p, alch_error_t *err)
+alchi_cli_gaps_query(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_cli_gaps_t **gaps_p, alch_error_t *err)
 {
     int workers = matrix->layout.workers, code = ALCH_OK;
-    alchi_gaps_t *gaps = calloc((size_t)workers, sizeof(*gaps));
+    alchi_cli_gaps_t *gaps = calloc((size_t)workers, sizeof(*gaps));
 
     if (!gaps)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
@@ -198,12 +199,12 @@ alchi_gaps_ask(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_gaps_t **ga
     if (code == ALCH_OK)
         *gaps_p = gaps;
     else
-        alchi_gaps_free(gaps, workers);
+        alchi_cli_gaps_free(gaps, workers);
     return code;
 }
 
 void
-alchi_gaps_free(alchi_gaps_t *gaps, int workers)
+alchi_cli_gaps_free(alchi_cli_gaps_t *gaps, int workers)
 {
     for (int rank = 0; gaps && rank < workers; rank++)
         free(gaps[rank].rects);
@@ -214,7 +215,7 @@ alchi_gaps_free(alchi_gaps_t *gaps, int workers)
 
 typedef struct {
     const alchi_layout_t *layout;
-    const alchi_gaps_t *gaps;
+    const alchi_cli_gaps_t *gaps;
     alch_rect_t *rects;
     size_t max, count;
     int64_t *steps_p;
@@ -228,24 +229,24 @@ typedef struct {
 
 /* Take in what a rank lacks of its share. @return entries */
 static int64_t
-enclose(const alchi_gaps_t *gaps, const alch_rect_t *share, const alchi_axis_t *rows, const alchi_axis_t *cols,
+enclose(const alchi_cli_gaps_t *gaps, const alch_rect_t *share, const alchi_axis_t *rows, const alchi_axis_t *cols,
         extent_t *extent)
 {
     int64_t entries = 0;
 
     for (size_t k = 0; k < gaps->count; k++) {
         const alch_rect_t *gap = &gaps->rects[k];
-        int64_t i = alchi_greatest(gap->i, share->i), i_end = alchi_least(gap->i + gap->m, share->i + share->m);
-        int64_t j = alchi_greatest(gap->j, share->j), j_end = alchi_least(gap->j + gap->n, share->j + share->n);
+        int64_t i = alchi_max_int64(gap->i, share->i), i_end = alchi_min_int64(gap->i + gap->m, share->i + share->m);
+        int64_t j = alchi_max_int64(gap->j, share->j), j_end = alchi_min_int64(gap->j + gap->n, share->j + share->n);
 
         if (i >= i_end || j >= j_end)
             continue;
         entries += (i_end - i) * (j_end - j);
         extent->any = true;
-        extent->i = alchi_least(extent->i, alchi_axis_global(rows, i));
-        extent->j = alchi_least(extent->j, alchi_axis_global(cols, j));
-        extent->i_end = alchi_greatest(extent->i_end, alchi_axis_global(rows, i_end - 1) + 1);
-        extent->j_end = alchi_greatest(extent->j_end, alchi_axis_global(cols, j_end - 1) + 1);
+        extent->i = alchi_min_int64(extent->i, alchi_axis_global(rows, i));
+        extent->j = alchi_min_int64(extent->j, alchi_axis_global(cols, j));
+        extent->i_end = alchi_max_int64(extent->i_end, alchi_axis_global(rows, i_end - 1) + 1);
+        extent->j_end = alchi_max_int64(extent->j_end, alchi_axis_global(cols, j_end - 1) + 1);
     }
     return entries;
 }
@@ -261,7 +262,7 @@ measure(const cover_t *cover, const alch_rect_t *rect)
 
         for (int place = 0; place < layout->nprow * layout->npcol; place++) {
             int row = place % layout->nprow, col = place / layout->nprow;
-            const alchi_gaps_t *gaps = &cover->gaps[layout->ranks[replica * layout->nprow * layout->npcol + place]];
+            const alchi_cli_gaps_t *gaps = &cover->gaps[layout->ranks[replica * layout->nprow * layout->npcol + place]];
             alchi_axis_t rows, cols;
             alch_rect_t share;
 
@@ -366,14 +367,14 @@ cover_all(cover_t *cover, const alch_rect_t *whole, alch_error_t *err)
 
 /* Ask, and once more if it turns out that another process has moved the matrix. */
 static int
-ask_where_it_is(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_gaps_t **gaps_p, alch_error_t *err)
+ask_where_it_is(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_cli_gaps_t **gaps_p, alch_error_t *err)
 {
-    int code = alchi_matrix_follow(matrix, err);
+    int code = alchi_cli_matrix_follow_group(matrix, err);
 
     if (code == ALCH_OK)
-        code = alchi_gaps_ask(matrix, rect, gaps_p, err);
-    if (code != ALCH_OK && alchi_matrix_moved(matrix))
-        code = alchi_gaps_ask(matrix, rect, gaps_p, err);
+        code = alchi_cli_gaps_query(matrix, rect, gaps_p, err);
+    if (code != ALCH_OK && alchi_cli_matrix_has_moved(matrix))
+        code = alchi_cli_gaps_query(matrix, rect, gaps_p, err);
     return code;
 }
 
@@ -382,7 +383,7 @@ static int
 list_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, size_t *count_p, alch_error_t *err)
 {
     const alch_rect_t whole = {0, 0, matrix->facts.rows, matrix->facts.cols};
-    alchi_gaps_t *gaps;
+    alchi_cli_gaps_t *gaps;
     cover_t cover;
     int64_t steps = 0;
     int code = ask_where_it_is(matrix, &whole, &gaps, err);
@@ -393,7 +394,7 @@ list_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, size_t *coun
     code = cover_all(&cover, &whole, err);
     if (code == ALCH_OK)
         *count_p = cover.count;
-    alchi_gaps_free(gaps, matrix->layout.workers);
+    alchi_cli_gaps_free(gaps, matrix->layout.workers);
     return code;
 }
 
@@ -404,7 +405,7 @@ alch_matrix_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, size_
 
     if (!matrix || !rects || !max || max > SIZE_MAX / 4 / sizeof(*rects) || !count_p)
         return alchi_error_set(err, ALCH_EINVAL, "matrix, rects or count_p is NULL, or max is not possible");
-    if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
+    if ((code = alchi_cli_session_check(matrix->session, err)) != ALCH_OK)
         return code;
     pthread_mutex_lock(&matrix->mutex);
     code = list_missing(matrix, rects, max, count_p, err);

@@ -12,17 +12,17 @@ typedef struct {
     alch_rect_t *rects;
     size_t count, capacity;
     int64_t entries;
-} alchi_gaps_t;
+} alchi_cli_gaps_t;
 
 /**
  * Ask every rank that has a part of a global rectangle. Where it lacks thousands of rectangles, some of the
  * surroundings count as missing too.
  *
- * @param[out] gaps_p  by rank; give it to alchi_gaps_free()
+ * @param[out] gaps_p  by rank; give it to alchi_cli_gaps_free()
  * @return ALCH_OK, and what transfers return
  */
-int alchi_gaps_ask(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_gaps_t **gaps_p, alch_error_t *err);
+int alchi_cli_gaps_query(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_cli_gaps_t **gaps_p, alch_error_t *err);
 /** NULL is allowed. */
-void alchi_gaps_free(alchi_gaps_t *gaps, int workers);
+void alchi_cli_gaps_free(alchi_cli_gaps_t *gaps, int workers);
 
 #endif

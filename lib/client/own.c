@@ -64,7 +64,7 @@ check(const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *
 
 /* @return ALCH_OK; ALCH_EINVAL, ALCH_ERANGE: the text says what of the piece cannot be */
 static int
-init(alchi_own_t *own, const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *err)
+init(alchi_cli_local_piece_t *own, const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *err)
 {
     int code = check(piece, facts, err);
     int64_t rows;
@@ -72,7 +72,7 @@ init(alchi_own_t *own, const alch_local_t *piece, const alch_matrix_info_t *fact
     if (code != ALCH_OK)
         return code;
     if (piece->myrow < 0 || piece->mycol < 0) {
-        *own = (alchi_own_t){{1, 1, 0}, {1, 1, 0}, {piece->i0, piece->j0, 0, 0}, 0};
+        *own = (alchi_cli_local_piece_t){{1, 1, 0}, {1, 1, 0}, {piece->i0, piece->j0, 0, 0}, 0};
         return ALCH_OK;
     }
     rows = held(piece->m, piece->mb, piece->rsrc, piece->nprow, piece->myrow);
@@ -87,7 +87,7 @@ init(alchi_own_t *own, const alch_local_t *piece, const alch_matrix_info_t *fact
 }
 
 void
-alchi_own_axes(const alchi_own_t *own, Alchw__Axes *axes_p)
+alchi_cli_local_piece_axes(const alchi_cli_local_piece_t *own, Alchw__Axes *axes_p)
 {
     const alchi_axis_t *rows = &own->rows, *cols = &own->cols;
 
@@ -98,7 +98,7 @@ alchi_own_axes(const alchi_own_t *own, Alchw__Axes *axes_p)
 /* ---- with one rank ---- */
 
 static void
-meet(const alchi_own_t *own, const alchi_layout_t *layout, int row, int col, alchi_intersect_t *rows_p,
+meet(const alchi_cli_local_piece_t *own, const alchi_layout_t *layout, int row, int col, alchi_intersect_t *rows_p,
      alchi_intersect_t *cols_p)
 {
     alchi_axis_t rows, cols;
@@ -109,7 +109,7 @@ meet(const alchi_own_t *own, const alchi_layout_t *layout, int row, int col, alc
 }
 
 int64_t
-alchi_own_entries(const alchi_own_t *own, const alchi_layout_t *layout, int rank, bool writing)
+alchi_cli_local_piece_entries(const alchi_cli_local_piece_t *own, const alchi_layout_t *layout, int rank, bool writing)
 {
     alchi_intersect_t rows, cols;
     int replica, row, col;
@@ -123,15 +123,15 @@ alchi_own_entries(const alchi_own_t *own, const alchi_layout_t *layout, int rank
 }
 
 void
-alchi_own_cutter_init(alchi_common_cutter_t *cutter, const alchi_own_t *own, const alchi_layout_t *layout, int rank,
-                      int64_t limit)
+alchi_cli_local_piece_splitter_init(alchi_overlap_splitter_t *cutter, const alchi_cli_local_piece_t *own,
+                                    const alchi_layout_t *layout, int rank, int64_t limit)
 {
     int replica, row = 0, col = 0;
     alchi_intersect_t rows, cols;
 
     alchi_layout_place(layout, rank, &replica, &row, &col);
     meet(own, layout, row, col, &rows, &cols);
-    alchi_common_cutter_init(cutter, &rows, &cols, limit);
+    alchi_overlap_splitter_init(cutter, &rows, &cols, limit);
 }
 
 /* ---- transfers ---- */
@@ -140,13 +140,13 @@ static int
 start(alch_matrix_t *matrix, bool writing, const alch_local_t *piece, const void *local, alch_transfer_t **transfer_p,
       alch_error_t *err)
 {
-    alchi_memory_t memory = {.data = (uint8_t *)local, .row_stride = 1};
-    alchi_own_t own;
+    alchi_cli_memory_t memory = {.data = (uint8_t *)local, .row_stride = 1};
+    alchi_cli_local_piece_t own;
     int code;
 
     if (!matrix || !piece || !transfer_p)
         return alchi_error_set(err, ALCH_EINVAL, "matrix, piece or transfer_p is NULL");
-    if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
+    if ((code = alchi_cli_session_check(matrix->session, err)) != ALCH_OK)
         return code;
     if ((code = init(&own, piece, &matrix->facts, err)) != ALCH_OK)
         return code;
@@ -156,7 +156,7 @@ start(alch_matrix_t *matrix, bool writing, const alch_local_t *piece, const void
     memory.rect = own.rect;
     memory.col_stride = piece->lld;
     memory.entry = matrix->entry;
-    return alchi_transfer_start(matrix, writing, &memory, false, &own, transfer_p, err);
+    return alchi_cli_transfer_start(matrix, writing, &memory, false, &own, transfer_p, err);
 }
 
 int

@@ -19,12 +19,12 @@
 #define PROBE_MS 5000
 
 /* Connections for the handles of one session of the driver. */
-typedef struct alchi_hub {
+typedef struct alchi_cli_hub {
     uint64_t session;
     uint8_t key[ALCHI_KEY_SIZE]; /* which tells drivers apart, too */
     int handles;
-    alchi_link_t *links; /* atomic head */
-    struct alchi_hub *prev, *next;
+    alchi_cli_link_t *links; /* atomic head */
+    struct alchi_cli_hub *prev, *next;
 } hub_t;
 
 /* What this process shares; a forked child begins one of its own and leaves its parent's alone. */
@@ -68,10 +68,10 @@ get_registry(void)
     return current;
 }
 
-alchi_pool_t *
-alchi_pool_create(void)
+alchi_cli_pool_t *
+alchi_cli_pool_create(void)
 {
-    alchi_pool_t *pool = get_registry() ? calloc(1, sizeof(*pool)) : NULL;
+    alchi_cli_pool_t *pool = get_registry() ? calloc(1, sizeof(*pool)) : NULL;
 
     if (pool)
         pthread_mutex_init(&pool->mutex, NULL);
@@ -81,12 +81,12 @@ alchi_pool_create(void)
 /* ---- hubs; with the registry's mutex held ---- */
 
 static void
-close_link(alchi_link_t *link)
+close_link(alchi_cli_link_t *link)
 {
     __atomic_store_n(&link->descriptor, -1, __ATOMIC_RELEASE);
     alchi_channel_destroy(link->channel);
     link->channel = NULL;
-    for (int k = 0; k < ALCHI_LINK_BUFFERS; k++) {
+    for (int k = 0; k < ALCHI_CLI_LINK_BUFFERS; k++) {
         free(link->buffers[k]);
         link->buffers[k] = NULL;
     }
@@ -97,7 +97,7 @@ close_link(alchi_link_t *link)
 static void
 close_idle(hub_t *hub, uint64_t keep)
 {
-    for (alchi_link_t *link = hub->links; link; link = link->next) {
+    for (alchi_cli_link_t *link = hub->links; link; link = link->next) {
         if (!link->busy && link->channel && link->group != keep)
             close_link(link);
     }
@@ -110,7 +110,7 @@ close_forgotten(const registry_t *shared)
     int64_t now = alchi_now_ns();
 
     for (hub_t *hub = shared->hubs; hub; hub = hub->next) {
-        for (alchi_link_t *link = hub->links; link; link = link->next) {
+        for (alchi_cli_link_t *link = hub->links; link; link = link->next) {
             if (!link->busy && link->channel && link->expires <= now)
                 close_link(link);
         }
@@ -152,7 +152,7 @@ join_hub(registry_t *shared, const alch_session_t *session)
 static void
 leave_hub(registry_t *shared, hub_t *hub)
 {
-    alchi_link_t *link, *next;
+    alchi_cli_link_t *link, *next;
 
     if (!hub || --hub->handles > 0)
         return;
@@ -170,7 +170,7 @@ leave_hub(registry_t *shared, hub_t *hub)
 /* ---- what a session does with them as a whole ---- */
 
 void
-alchi_pool_keep_only(alchi_pool_t *pool, uint64_t group)
+alchi_cli_pool_keep_only(alchi_cli_pool_t *pool, uint64_t group)
 {
     registry_t *shared = get_registry();
 
@@ -181,7 +181,7 @@ alchi_pool_keep_only(alchi_pool_t *pool, uint64_t group)
 }
 
 void
-alchi_pool_close_idle(alchi_pool_t *pool)
+alchi_cli_pool_close_idle(alchi_cli_pool_t *pool)
 {
     registry_t *shared = get_registry();
 
@@ -192,7 +192,7 @@ alchi_pool_close_idle(alchi_pool_t *pool)
 }
 
 void
-alchi_pool_destroy(alchi_pool_t *pool)
+alchi_cli_pool_destroy(alchi_cli_pool_t *pool)
 {
     registry_t *shared;
 
@@ -202,17 +202,17 @@ alchi_pool_destroy(alchi_pool_t *pool)
     pthread_mutex_lock(&shared->mutex);
     leave_hub(shared, pool->hub);
     pthread_mutex_unlock(&shared->mutex);
-    alchi_crew_release(pool->group);
+    alchi_cli_group_release(pool->group);
     pthread_mutex_destroy(&pool->mutex);
     free(pool);
 }
 
 /* Other handles of the child may share the connections: each descriptor is closed once. */
 void
-alchi_pool_abandon(const alchi_pool_t *pool)
+alchi_cli_pool_abandon(const alchi_cli_pool_t *pool)
 {
     const hub_t *hub = __atomic_load_n(&pool->hub, __ATOMIC_ACQUIRE);
-    alchi_link_t *link = hub ? __atomic_load_n(&hub->links, __ATOMIC_ACQUIRE) : NULL;
+    alchi_cli_link_t *link = hub ? __atomic_load_n(&hub->links, __ATOMIC_ACQUIRE) : NULL;
 
     for (; link; link = link->next) {
         int descriptor = __atomic_exchange_n(&link->descriptor, -1, __ATOMIC_ACQ_REL);
@@ -225,18 +225,18 @@ alchi_pool_abandon(const alchi_pool_t *pool)
 
 /* An idle connection has nothing to read; if it has, that is its end. */
 static bool
-alive(const alchi_link_t *link)
+alive(const alchi_cli_link_t *link)
 {
     return alchi_stream_idle(alchi_channel_stream(link->channel));
 }
 
 /* With the mutex held: an idle connection to the rank, or NULL. */
-static alchi_link_t *
+static alchi_cli_link_t *
 find_idle(const hub_t *hub, const alch_session_t *session, uint64_t group, int rank)
 {
     bool local = session->options.shared_memory;
 
-    for (alchi_link_t *link = hub->links; link; link = link->next) {
+    for (alchi_cli_link_t *link = hub->links; link; link = link->next) {
         if (link->busy || !link->channel || link->group != group || link->rank != rank || link->local != local)
             continue;
         if (alive(link))
@@ -252,16 +252,16 @@ count(const hub_t *hub, uint64_t group, int rank, bool busy)
 {
     int links = 0;
 
-    for (const alchi_link_t *link = hub->links; link; link = link->next)
+    for (const alchi_cli_link_t *link = hub->links; link; link = link->next)
         links += link->busy == busy && (busy || link->channel) && link->group == group && link->rank == rank;
     return links;
 }
 
 /* With the mutex held: a place for a new connection. */
-static alchi_link_t *
+static alchi_cli_link_t *
 find_place(hub_t *hub)
 {
-    alchi_link_t *link = hub->links;
+    alchi_cli_link_t *link = hub->links;
 
     while (link && (link->busy || link->channel))
         link = link->next;
@@ -274,12 +274,12 @@ find_place(hub_t *hub)
 }
 
 /* With the mutex held, but for the wait: an idle one, if need be one that is given back soon. */
-static alchi_link_t *
+static alchi_cli_link_t *
 await_idle(registry_t *shared, const alch_session_t *session, uint64_t group, int rank, alchi_deadline_t deadline)
 {
     const hub_t *hub = session->pool->hub;
     alchi_deadline_t soon = alchi_deadline_in_ms(SHARED_WAIT_MS);
-    alchi_link_t *link;
+    alchi_cli_link_t *link;
 
     if (soon > deadline)
         soon = deadline;
@@ -290,11 +290,11 @@ await_idle(registry_t *shared, const alch_session_t *session, uint64_t group, in
 }
 
 /* An idle connection, or a place for one. NULL: out of memory. */
-static alchi_link_t *
+static alchi_cli_link_t *
 take_link(const alch_session_t *session, uint64_t group, int rank, alchi_deadline_t deadline)
 {
     registry_t *shared = get_registry();
-    alchi_link_t *link = NULL;
+    alchi_cli_link_t *link = NULL;
     hub_t *hub;
 
     pthread_mutex_lock(&shared->mutex);
@@ -315,7 +315,7 @@ take_link(const alch_session_t *session, uint64_t group, int rank, alchi_deadlin
 /* The worker, or something on the way, may have given it up without our hearing of it; and if not, the question keeps
  * the worker from doing so now. */
 static bool
-answers(alchi_link_t *link, alchi_deadline_t deadline)
+answers(alchi_cli_link_t *link, alchi_deadline_t deadline)
 {
     alchi_deadline_t limit = alchi_deadline_in_ms(PROBE_MS);
     ProtobufCMessage *message = NULL;
@@ -333,7 +333,7 @@ answers(alchi_link_t *link, alchi_deadline_t deadline)
 }
 
 static void
-probe(alchi_link_t *link, alchi_deadline_t deadline)
+probe(alchi_cli_link_t *link, alchi_deadline_t deadline)
 {
     if (!link->channel || alchi_now_ns() - link->released < (int64_t)PROBE_AFTER_MS * 1000000)
         return;
@@ -342,13 +342,13 @@ probe(alchi_link_t *link, alchi_deadline_t deadline)
 }
 
 static int
-make_buffers(alchi_link_t *link, size_t size)
+make_buffers(alchi_cli_link_t *link, size_t size)
 {
-    for (int k = 0; k < ALCHI_LINK_BUFFERS && link->buffer_size != size; k++) {
+    for (int k = 0; k < ALCHI_CLI_LINK_BUFFERS && link->buffer_size != size; k++) {
         free(link->buffers[k]);
         link->buffers[k] = NULL;
     }
-    for (int k = 0; k < ALCHI_LINK_BUFFERS && !link->buffers[k]; k++) {
+    for (int k = 0; k < ALCHI_CLI_LINK_BUFFERS && !link->buffers[k]; k++) {
         if (posix_memalign((void **)&link->buffers[k], 4096, size) != 0) {
             link->buffers[k] = NULL;
             link->buffer_size = 0;
@@ -360,21 +360,21 @@ make_buffers(alchi_link_t *link, size_t size)
 }
 
 static int
-open_link(alch_session_t *session, alchi_link_t *link, const alchi_crew_t *group, int rank, alchi_deadline_t deadline,
-          alch_error_t *err)
+open_link(alch_session_t *session, alchi_cli_link_t *link, const alchi_cli_group_t *group, int rank,
+          alchi_deadline_t deadline, alch_error_t *err)
 {
     alchi_claim_t claim = {ALCHI_ROLE_DATA, session->id, group->id, rank};
-    const alchi_peer_t *peer = &group->peers[rank];
+    const alchi_cli_worker_t *peer = &group->peers[rank];
     uint8_t key[ALCHI_KEY_SIZE];
     char address[300];
     alch_error_t detail = {0};
     int code;
 
     alchi_data_key(session->key, session->id, group->id, rank, key);
-    link->channel = alchi_local_open(session, &claim, key, deadline);
+    link->channel = alchi_cli_dial_shm(session, &claim, key, deadline);
     code = link->channel ? ALCH_OK
-                         : alchi_session_dial(&peer->address, &claim, key, session->name, ALCHI_PAYLOAD_MAX, deadline,
-                                              &link->channel, NULL, &detail);
+                         : alchi_cli_session_dial(&peer->address, &claim, key, session->name, ALCHI_PAYLOAD_MAX,
+                                                  deadline, &link->channel, NULL, &detail);
     alchi_address_format(&peer->address, address, sizeof(address));
     if (code == ALCH_EAUTH)
         return alchi_error_rank(err, code, rank, "worker %d at %s could not prove that it belongs to this session: %s",
@@ -387,10 +387,10 @@ open_link(alch_session_t *session, alchi_link_t *link, const alchi_crew_t *group
 }
 
 int
-alchi_link_acquire(alch_session_t *session, const alchi_crew_t *group, int rank, size_t buffer_size,
-                   alchi_deadline_t deadline, alchi_link_t **link_p, alch_error_t *err)
+alchi_cli_link_acquire(alch_session_t *session, const alchi_cli_group_t *group, int rank, size_t buffer_size,
+                       alchi_deadline_t deadline, alchi_cli_link_t **link_p, alch_error_t *err)
 {
-    alchi_link_t *link = take_link(session, group->id, rank, deadline);
+    alchi_cli_link_t *link = take_link(session, group->id, rank, deadline);
     int code = ALCH_OK;
 
     if (!link)
@@ -402,7 +402,7 @@ alchi_link_acquire(alch_session_t *session, const alchi_crew_t *group, int rank,
     if (code == ALCH_OK && make_buffers(link, buffer_size) != ALCH_OK)
         code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for buffers of %zu bytes", buffer_size);
     if (code != ALCH_OK) {
-        alchi_link_release(session, link, false);
+        alchi_cli_link_release(session, link, false);
         return code;
     }
     *link_p = link;
@@ -410,7 +410,7 @@ alchi_link_acquire(alch_session_t *session, const alchi_crew_t *group, int rank,
 }
 
 static bool
-is_current(alchi_pool_t *pool, uint64_t group)
+is_current(alchi_cli_pool_t *pool, uint64_t group)
 {
     bool current;
 
@@ -421,7 +421,7 @@ is_current(alchi_pool_t *pool, uint64_t group)
 }
 
 void
-alchi_link_release(alch_session_t *session, alchi_link_t *link, bool reusable)
+alchi_cli_link_release(alch_session_t *session, alchi_cli_link_t *link, bool reusable)
 {
     registry_t *shared = get_registry();
     bool wanted = reusable && session->options.idle_timeout_ms > 0 && is_current(session->pool, link->group);

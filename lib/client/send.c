@@ -11,22 +11,22 @@
 #define BURST 4
 
 static void
-use_memory(alchi_outgoing_t *out, const alchi_memory_t *memory, const alchi_piece_t *piece, const alch_rect_t *chunk,
-           size_t bytes, bool whole)
+use_memory(alchi_cli_outgoing_t *out, const alchi_cli_memory_t *memory, const alchi_piece_t *piece,
+           const alch_rect_t *chunk, size_t bytes, bool whole)
 {
     size_t column = (size_t)chunk->m * memory->entry;
 
     out->count = whole ? 1 : (int)chunk->n;
     for (int k = 0; k < out->count; k++) {
-        out->iov[k].iov_base = alchi_memory_at(memory, piece, chunk->i, chunk->j + k);
+        out->iov[k].iov_base = alchi_cli_memory_at(memory, piece, chunk->i, chunk->j + k);
         out->iov[k].iov_len = whole ? bytes : column;
     }
 }
 
 static void
-use_buffer(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer, const alch_rect_t *chunk, size_t bytes)
+use_buffer(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer, const alch_rect_t *chunk, size_t bytes)
 {
-    alchi_pack_t shape = alchi_lane_shape(lane, &lane->current.piece, chunk);
+    alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->current.piece, chunk);
     int64_t started = alchi_now_ns();
 
     alchi_pack(&shape, lane->transfer->memory.data, buffer, chunk->m);
@@ -36,7 +36,7 @@ use_buffer(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer, const alc
 }
 
 static void
-announce(alchi_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *local, bool own)
+announce(alchi_cli_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *local, bool own)
 {
     alchw__data_write__init(&out->message);
     alchi_wire_rect_out(local, &out->rect);
@@ -49,20 +49,20 @@ announce(alchi_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *
 
 /* The next bytes of a process's own piece go through a buffer. */
 static size_t
-use_own(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
+use_own(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 {
-    const alchi_memory_t *memory = &lane->transfer->memory;
-    alchi_flight_t *current = &lane->current;
+    const alchi_cli_memory_t *memory = &lane->transfer->memory;
+    alchi_cli_inflight_t *current = &lane->current;
     size_t left = current->bytes - current->done;
     size_t bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
     int64_t started = alchi_now_ns();
 
     if (current->done == 0) {
-        alchi_cross_init(&lane->cross, &current->own.rows, &current->own.cols, ALCHI_SIDE_A, memory->data,
-                         memory->col_stride, memory->entry);
-        alchi_own_axes(lane->transfer->own, &out->axes);
+        alchi_product_init(&lane->cross, &current->own.rows, &current->own.cols, ALCHI_SIDE_A, memory->data,
+                           memory->col_stride, memory->entry);
+        alchi_cli_local_piece_axes(lane->transfer->own, &out->axes);
     }
-    alchi_cross_get(&lane->cross, buffer, bytes);
+    alchi_product_get(&lane->cross, buffer, bytes);
     lane->timing.serialize += (double)(alchi_now_ns() - started) * 1e-9;
     out->iov[0] = (struct iovec){buffer, bytes};
     out->count = 1;
@@ -71,29 +71,29 @@ use_own(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
 
 /* Bytes of a chunk at most. */
 static size_t
-chunk_limit(const alchi_lane_t *lane)
+chunk_limit(const alchi_cli_lane_t *lane)
 {
     if (lane->direct)
         return ALCHI_PAYLOAD_MAX;
-    return alchi_piece_interleaved(&lane->transfer->memory, &lane->current.piece) ? INTERLEAVED_CHUNK
-                                                                                  : lane->link->buffer_size;
+    return alchi_cli_piece_interleaved(&lane->transfer->memory, &lane->current.piece) ? INTERLEAVED_CHUNK
+                                                                                      : lane->link->buffer_size;
 }
 
 /* The next chunk of the message that is being cut. @return its bytes */
 static size_t
-use_next(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
+use_next(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 {
-    const alchi_memory_t *memory = &lane->transfer->memory;
-    const alchi_flight_t *current = &lane->current;
+    const alchi_cli_memory_t *memory = &lane->transfer->memory;
+    const alchi_cli_inflight_t *current = &lane->current;
     alch_rect_t chunk;
     size_t bytes;
 
     if (lane->transfer->own)
         return use_own(lane, out, buffer);
-    bytes = alchi_chunk(&current->piece, memory->entry, current->done, chunk_limit(lane),
-                        lane->direct == ALCHI_DIRECT_COLUMNS ? ALCHI_CHUNK_COLUMNS : INT64_MAX, &chunk);
+    bytes = alchi_cli_chunk_at(&current->piece, memory->entry, current->done, chunk_limit(lane),
+                               lane->direct == ALCHI_CLI_DIRECT_COLUMNS ? ALCHI_CLI_CHUNK_COLUMNS : INT64_MAX, &chunk);
     if (lane->direct)
-        use_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_DIRECT_WHOLE);
+        use_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_CLI_DIRECT_WHOLE);
     else
         use_buffer(lane, out, buffer, &chunk, bytes);
     return bytes;
@@ -101,24 +101,24 @@ use_next(alchi_lane_t *lane, alchi_outgoing_t *out, uint8_t *buffer)
 
 /* Whether there is a message to be cut into chunks. */
 static bool
-cutting(alchi_lane_t *lane)
+cutting(alchi_cli_lane_t *lane)
 {
-    alchi_flight_t *current = &lane->current, *flight;
+    alchi_cli_inflight_t *current = &lane->current, *flight;
 
     if (current->id)
         return true;
-    if (!alchi_lane_begin(lane, &flight))
+    if (!alchi_cli_lane_next_message(lane, &flight))
         return false;
     *current = *flight;
-    lane->direct = alchi_piece_direct(&lane->transfer->memory, &current->piece, COLUMN_MIN);
+    lane->direct = alchi_cli_piece_direct(&lane->transfer->memory, &current->piece, COLUMN_MIN);
     return true;
 }
 
 /* The frame of the next `bytes` of the message. */
 static void
-frame_chunk(const alchi_lane_t *lane, alchi_outgoing_t *out, size_t bytes)
+frame_chunk(const alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, size_t bytes)
 {
-    const alchi_flight_t *current = &lane->current;
+    const alchi_cli_inflight_t *current = &lane->current;
 
     out->first = current->done == 0;
     if (out->first)
@@ -129,7 +129,7 @@ frame_chunk(const alchi_lane_t *lane, alchi_outgoing_t *out, size_t bytes)
 }
 
 static void
-advance(alchi_flight_t *current, size_t bytes)
+advance(alchi_cli_inflight_t *current, size_t bytes)
 {
     current->done += bytes;
     if (current->done == current->bytes)
@@ -138,18 +138,18 @@ advance(alchi_flight_t *current, size_t bytes)
 
 /* Make the next chunk ready to be sent. false: all places are taken, or there is nothing to send now. */
 static bool
-prepare(alchi_lane_t *lane)
+prepare(alchi_cli_lane_t *lane)
 {
-    int place = (lane->head + lane->ready) % ALCHI_LINK_BUFFERS;
-    alchi_outgoing_t *out = &lane->outgoing[place];
+    int place = (lane->head + lane->ready) % ALCHI_CLI_LINK_BUFFERS;
+    alchi_cli_outgoing_t *out = &lane->outgoing[place];
     size_t bytes;
 
-    if (lane->ready == ALCHI_LINK_BUFFERS || !cutting(lane))
+    if (lane->ready == ALCHI_CLI_LINK_BUFFERS || !cutting(lane))
         return false;
     bytes = use_next(lane, out, lane->link->buffers[place]);
     frame_chunk(lane, out, bytes);
     if (lane->transfer->checked)
-        alchi_outgoing_check(out);
+        alchi_cli_outgoing_add_checksum(out);
     advance(&lane->current, bytes);
     lane->ready++;
     return true;
@@ -158,9 +158,9 @@ prepare(alchi_lane_t *lane)
 /* Pack the next chunk where the worker reads it: in shared memory, when it is not sent as it lies.
  * @return ALCH_OK: it has gone; ALCH_EAGAIN: no room; ALCH_EUNSUPPORTED: another way; an error of the connection */
 static int
-make(alchi_lane_t *lane, bool *moved_p)
+make(alchi_cli_lane_t *lane, bool *moved_p)
 {
-    alchi_outgoing_t *out = &lane->outgoing[lane->head];
+    alchi_cli_outgoing_t *out = &lane->outgoing[lane->head];
     alchi_channel_t *channel = lane->link->channel;
     size_t most = alchi_channel_make_max(channel), bytes;
     alch_rect_t chunk;
@@ -170,8 +170,8 @@ make(alchi_lane_t *lane, bool *moved_p)
     lane->full = false;
     if (most == 0 || lane->transfer->own || lane->ready || !cutting(lane) || lane->direct)
         return ALCH_EUNSUPPORTED;
-    bytes =
-        alchi_chunk(&lane->current.piece, lane->transfer->memory.entry, lane->current.done, most, INT64_MAX, &chunk);
+    bytes = alchi_cli_chunk_at(&lane->current.piece, lane->transfer->memory.entry, lane->current.done, most, INT64_MAX,
+                               &chunk);
     frame_chunk(lane, out, bytes);
     code = alchi_channel_make_payload(channel, &out->frame, out->first ? &out->message : NULL, &place);
     lane->full = code == ALCH_EAGAIN;
@@ -179,7 +179,7 @@ make(alchi_lane_t *lane, bool *moved_p)
         return code;
     use_buffer(lane, out, place, &chunk, bytes);
     if (lane->transfer->checked)
-        alchi_outgoing_check(out);
+        alchi_cli_outgoing_add_checksum(out);
     alchi_channel_send_made(channel, &out->frame);
     advance(&lane->current, bytes);
     *moved_p = true;
@@ -188,9 +188,9 @@ make(alchi_lane_t *lane, bool *moved_p)
 
 /* Send the first chunk that is ready. @return ALCH_OK: it has gone; ALCH_EAGAIN; an error of the connection */
 static int
-push(alchi_lane_t *lane, bool *moved_p)
+push(alchi_cli_lane_t *lane, bool *moved_p)
 {
-    alchi_outgoing_t *out = &lane->outgoing[lane->head];
+    alchi_cli_outgoing_t *out = &lane->outgoing[lane->head];
     size_t before = out->sent;
     int64_t started = alchi_now_ns();
     int code = alchi_channel_send_payload(lane->link->channel, &out->frame, out->first ? &out->message : NULL, out->iov,
@@ -200,16 +200,16 @@ push(alchi_lane_t *lane, bool *moved_p)
     *moved_p = *moved_p || out->sent > before;
     if (code != ALCH_OK)
         return code;
-    lane->head = (lane->head + 1) % ALCHI_LINK_BUFFERS;
+    lane->head = (lane->head + 1) % ALCHI_CLI_LINK_BUFFERS;
     lane->ready--;
     return ALCH_OK;
 }
 
 static int
-acknowledged(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+acknowledged(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
 {
     const Alchw__DataAck *ack = (const Alchw__DataAck *)message;
-    alchi_flight_t *flight = frame->id ? alchi_lane_find(lane, frame->id) : NULL;
+    alchi_cli_inflight_t *flight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
 
     if (!flight || frame->payload || (lane->current.id == frame->id && lane->current.done < flight->bytes))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s acknowledged what was not sent", lane->where);
@@ -218,12 +218,12 @@ acknowledged(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMess
         lane->timing.deserialize += (double)ack->unpack_ns * 1e-9;
     }
     __atomic_add_fetch(&lane->transfer->done, (int64_t)flight->bytes, __ATOMIC_RELAXED);
-    alchi_lane_complete(lane, flight);
+    alchi_cli_lane_message_done(lane, flight);
     return ALCH_OK;
 }
 
 static int
-collect(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+collect(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     ProtobufCMessage *message;
     alchi_frame_t frame;
@@ -235,10 +235,10 @@ collect(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
         if (code == ALCH_EAGAIN)
             return ALCH_OK;
         if (code != ALCH_OK)
-            return alchi_lane_broken(lane, code, err);
+            return alchi_cli_lane_connection_error(lane, code, err);
         *moved_p = true;
         if (frame.type == ALCHI_ERROR)
-            code = alchi_lane_refused(lane, &frame, message, err);
+            code = alchi_cli_lane_error_reply(lane, &frame, message, err);
         else if (frame.type == ALCHI_DATA_ACK && (frame.flags & ALCHI_FRAME_REPLY))
             code = acknowledged(lane, &frame, message, err);
         else
@@ -252,16 +252,16 @@ collect(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
 
 /* A worker that ends a connection says why before: that counts more than the failure to send. */
 static int
-send_failed(alchi_lane_t *lane, int code, alch_error_t *err)
+send_failed(alchi_cli_lane_t *lane, int code, alch_error_t *err)
 {
     bool moved;
     int said = collect(lane, &moved, err);
 
-    return said != ALCH_OK ? said : alchi_lane_broken(lane, code, err);
+    return said != ALCH_OK ? said : alchi_cli_lane_connection_error(lane, code, err);
 }
 
 int
-alchi_lane_send(alchi_lane_t *lane, bool *moved_p, alch_error_t *err)
+alchi_cli_lane_write(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     int code = ALCH_OK;
 

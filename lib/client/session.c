@@ -113,9 +113,9 @@ resolve(const alch_session_options_t *options, bool need_token, alchi_address_t 
 }
 
 int
-alchi_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key, const char *name,
-                   uint32_t payload_max, alchi_deadline_t deadline, alchi_channel_t **channel_p,
-                   alchi_granted_t *granted_p, alch_error_t *err)
+alchi_cli_session_dial(const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key, const char *name,
+                       uint32_t payload_max, alchi_deadline_t deadline, alchi_channel_t **channel_p,
+                       alchi_granted_t *granted_p, alch_error_t *err)
 {
     alchi_granted_t granted = {0};
     alchi_channel_t *channel;
@@ -149,7 +149,7 @@ make_session(const alch_session_options_t *options, const alchi_address_t *addre
 
     if (!session)
         return NULL;
-    if (!(session->pool = alchi_pool_create())) {
+    if (!(session->pool = alchi_cli_pool_create())) {
         free(session);
         return NULL;
     }
@@ -165,8 +165,8 @@ make_session(const alch_session_options_t *options, const alchi_address_t *addre
 static void
 free_session(alch_session_t *session)
 {
-    alchi_pool_destroy(session->pool);
-    alchi_control_destroy(session->control);
+    alchi_cli_pool_destroy(session->pool);
+    alchi_cli_control_destroy(session->control);
     explicit_bzero(session->key, sizeof(session->key));
     free(session);
 }
@@ -181,11 +181,11 @@ enter(alch_session_t *session, const alchi_address_t *address, const alchi_claim
     alchi_granted_t granted;
     int code;
 
-    code = alchi_session_dial(address, claim, key, session->name, 0, deadline, &channel, &granted, err);
+    code = alchi_cli_session_dial(address, claim, key, session->name, 0, deadline, &channel, &granted, err);
     if (code != ALCH_OK)
         return code;
     alchi_peer_host(alchi_channel_fd(channel), session->host, sizeof(session->host));
-    session->control = alchi_control_create(channel, session->address);
+    session->control = alchi_cli_control_create(channel, session->address);
     if (!session->control)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a session");
     session->executor = claim->role == ALCHI_ROLE_EXECUTOR;
@@ -257,15 +257,15 @@ alch_session_attach(const alch_session_options_t *options, uint64_t id, const ch
 int
 alch_session_close(alch_session_t *session, alch_error_t *err)
 {
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK || __atomic_load_n(&session->closed, __ATOMIC_ACQUIRE))
         return code;
     if (!session->executor)
-        code = alchi_session_request(session, ALCHI_CLOSE_SESSION, NULL, ALCHI_EMPTY, 0, NULL, err);
+        code = alchi_cli_session_request(session, ALCHI_CLOSE_SESSION, NULL, ALCHI_EMPTY, 0, NULL, err);
     __atomic_store_n(&session->closed, true, __ATOMIC_RELEASE);
-    alchi_control_end(session->control, "the session is closed");
-    alchi_pool_close_idle(session->pool);
+    alchi_cli_control_shutdown(session->control, "the session is closed");
+    alchi_cli_pool_close_idle(session->pool);
     return code;
 }
 
@@ -279,8 +279,8 @@ alch_session_destroy(alch_session_t *session)
         return;
     }
     /* A forked child: other threads of the parent may have held any lock at that moment. */
-    close(alchi_control_fd(session->control));
-    alchi_pool_abandon(session->pool);
+    close(alchi_cli_control_fd(session->control));
+    alchi_cli_pool_abandon(session->pool);
 }
 
 /* ---- getters and what others build on ---- */
@@ -310,7 +310,7 @@ alch_session_key(const alch_session_t *session, char key[65])
 }
 
 int
-alchi_session_check(const alch_session_t *session, alch_error_t *err)
+alchi_cli_session_check(const alch_session_t *session, alch_error_t *err)
 {
     if (!session)
         return alchi_error_set(err, ALCH_EINVAL, "the session is NULL");
@@ -322,20 +322,20 @@ alchi_session_check(const alch_session_t *session, alch_error_t *err)
 }
 
 int
-alchi_session_request(alch_session_t *session, unsigned type, const void *message, unsigned expect, int wait_ms,
-                      void *reply_p, alch_error_t *err)
+alchi_cli_session_request(alch_session_t *session, unsigned type, const void *message, unsigned expect, int wait_ms,
+                          void *reply_p, alch_error_t *err)
 {
     alchi_deadline_t deadline;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK)
         return code;
     deadline = alchi_deadline_in_ms((int64_t)session->options.request_timeout_ms + wait_ms);
-    return alchi_control_request(session->control, type, message, expect, deadline, reply_p, err);
+    return alchi_cli_control_request(session->control, type, message, expect, deadline, reply_p, err);
 }
 
 int
-alchi_session_slice(alchi_deadline_t deadline)
+alchi_cli_session_wait_slice_ms(alchi_deadline_t deadline)
 {
     int left = alchi_deadline_left_ms(deadline);
 

@@ -20,7 +20,7 @@ struct alch_task {
     size_t note_count;
     Alchw__Matrix **matrices; /* DONE: of results */
     size_t matrix_count;
-    alch_error_t error;     /* FAILED, CANCELED */
+    alch_error_t error; /* FAILED, CANCELED */
 };
 
 const char *
@@ -72,7 +72,7 @@ check_task(const Alchw__Task *message, uint64_t id, alch_error_t *err)
 static int
 take_results(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
 {
-    task->results = alchi_values_adopt(message->results, message->n_results);
+    task->results = alchi_cli_values_adopt(message->results, message->n_results);
     message->results = NULL;
     message->n_results = 0;
     task->notes = message->notes;
@@ -90,7 +90,7 @@ static void
 take_error(alch_task_t *task, const Alchw__Task *message)
 {
     if (message->error) {
-        alchi_control_error(message->error, &task->error);
+        alchi_cli_control_read_error(message->error, &task->error);
     } else if (message->state == ALCH_TASK_CANCELED) {
         alchi_error_set(&task->error, ALCH_ECANCELED, "task %llu was canceled", (unsigned long long)task->id);
     } else {
@@ -142,7 +142,7 @@ outcome(alch_task_t *task, alch_error_t *err)
 /* ---- the calls ---- */
 
 int
-alchi_task_make(alch_session_t *session, Alchw__Task *message, alch_task_t **task_p, alch_error_t *err)
+alchi_cli_task_create(alch_session_t *session, Alchw__Task *message, alch_task_t **task_p, alch_error_t *err)
 {
     alch_task_t *task = calloc(1, sizeof(*task));
     int code;
@@ -169,21 +169,21 @@ alch_task_submit(alch_session_t *session, const char *library, const char *funct
 {
     Alchw__SubmitTask request = ALCHW__SUBMIT_TASK__INIT;
     Alchw__Task *reply;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK)
         return code;
     if (!library || !function || !task_p)
         return alchi_error_set(err, ALCH_EINVAL, "the library, the function or task_p is NULL");
-    wait_ms = alchi_session_slice(alchi_deadline_in_ms(wait_ms));
+    wait_ms = alchi_cli_session_wait_slice_ms(alchi_deadline_in_ms(wait_ms));
     request.library = (char *)library;
     request.function = (char *)function;
-    request.arguments = alchi_values_items(args);
+    request.arguments = alchi_cli_values_items(args);
     request.n_arguments = alch_values_count(args);
     request.has_wait_ms = true;
     request.wait_ms = (uint32_t)wait_ms;
-    code = alchi_session_request(session, ALCHI_SUBMIT_TASK, &request, ALCHI_TASK, wait_ms, &reply, err);
-    return code == ALCH_OK ? alchi_task_make(session, reply, task_p, err) : code;
+    code = alchi_cli_session_request(session, ALCHI_SUBMIT_TASK, &request, ALCHI_TASK, wait_ms, &reply, err);
+    return code == ALCH_OK ? alchi_cli_task_create(session, reply, task_p, err) : code;
 }
 
 /* One round: ask for the state, letting the driver wait for the end. */
@@ -197,7 +197,7 @@ ask(alch_task_t *task, int wait_ms, alch_error_t *err)
     request.has_id = request.has_wait_ms = true;
     request.id = task->id;
     request.wait_ms = (uint32_t)wait_ms;
-    code = alchi_session_request(task->session, ALCHI_WAIT_TASK, &request, ALCHI_TASK, wait_ms, &reply, err);
+    code = alchi_cli_session_request(task->session, ALCHI_WAIT_TASK, &request, ALCHI_TASK, wait_ms, &reply, err);
     return code == ALCH_OK ? absorb(task, reply, err) : code;
 }
 
@@ -209,11 +209,11 @@ alch_task_wait(alch_task_t *task, int timeout_ms, alch_error_t *err)
 
     if (!task)
         return alchi_error_set(err, ALCH_EINVAL, "the task is NULL");
-    if ((code = alchi_session_check(task->session, err)) != ALCH_OK)
+    if ((code = alchi_cli_session_check(task->session, err)) != ALCH_OK)
         return code;
     code = outcome(task, err);
     while (code == ALCH_EAGAIN) {
-        if ((code = ask(task, alchi_session_slice(deadline), err)) != ALCH_OK)
+        if ((code = ask(task, alchi_cli_session_wait_slice_ms(deadline), err)) != ALCH_OK)
             return code;
         code = outcome(task, err);
         if (alchi_deadline_left_ms(deadline) == 0)
@@ -229,7 +229,7 @@ alch_task_progress(alch_task_t *task, alch_task_progress_t *progress_p, alch_err
 
     if (!task || !progress_p)
         return alchi_error_set(err, ALCH_EINVAL, "the task or progress_p is NULL");
-    if ((code = alchi_session_check(task->session, err)) != ALCH_OK)
+    if ((code = alchi_cli_session_check(task->session, err)) != ALCH_OK)
         return code;
     if (outcome(task, NULL) == ALCH_EAGAIN && (code = ask(task, 0, err)) != ALCH_OK)
         return code;
@@ -248,12 +248,12 @@ alch_task_cancel(alch_task_t *task, bool hard, alch_error_t *err)
 
     if (!task)
         return alchi_error_set(err, ALCH_EINVAL, "the task is NULL");
-    if ((code = alchi_session_check(task->session, err)) != ALCH_OK)
+    if ((code = alchi_cli_session_check(task->session, err)) != ALCH_OK)
         return code;
     request.has_id = request.has_hard = true;
     request.id = task->id;
     request.hard = hard;
-    code = alchi_session_request(task->session, ALCHI_CANCEL_TASK, &request, ALCHI_TASK, 0, &reply, err);
+    code = alchi_cli_session_request(task->session, ALCHI_CANCEL_TASK, &request, ALCHI_TASK, 0, &reply, err);
     return code == ALCH_OK ? absorb(task, reply, err) : code;
 }
 
@@ -286,7 +286,7 @@ alch_task_matrix(const alch_task_t *task, const char *name, size_t index, alch_m
 
     if (!task || !matrix_p)
         return alchi_error_set(err, ALCH_EINVAL, "the task or matrix_p is NULL");
-    if ((code = alchi_session_check(task->session, err)) != ALCH_OK)
+    if ((code = alchi_cli_session_check(task->session, err)) != ALCH_OK)
         return code;
     if (!results)
         return alchi_error_set(err, ALCH_ESTATE, "task %llu has no results", (unsigned long long)task->id);
@@ -296,7 +296,7 @@ alch_task_matrix(const alch_task_t *task, const char *name, size_t index, alch_m
     /* They came with the results, and nothing changes them any more. */
     for (size_t k = 0; k < task->matrix_count; k++) {
         if (task->matrices[k]->id == id)
-            return alchi_matrix_make(task->session, task->matrices[k], matrix_p, err);
+            return alchi_cli_matrix_create(task->session, task->matrices[k], matrix_p, err);
     }
     return alch_matrix_open(task->session, id, matrix_p, err);
 }

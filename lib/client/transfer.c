@@ -22,7 +22,7 @@
 /* ---- state that threads share ---- */
 
 void
-alchi_transfer_fail(alch_transfer_t *transfer, const alch_error_t *error)
+alchi_cli_transfer_fail(alch_transfer_t *transfer, const alch_error_t *error)
 {
     pthread_mutex_lock(&transfer->mutex);
     if (transfer->error.code == ALCH_OK)
@@ -33,7 +33,7 @@ alchi_transfer_fail(alch_transfer_t *transfer, const alch_error_t *error)
 }
 
 bool
-alchi_transfer_stopping(const alch_transfer_t *transfer)
+alchi_cli_transfer_stopping(const alch_transfer_t *transfer)
 {
     return __atomic_load_n(&transfer->stop, __ATOMIC_ACQUIRE);
 }
@@ -47,7 +47,7 @@ free_transfer(alch_transfer_t *transfer)
         free(transfer->lanes[k].flights);
     free(transfer->lanes);
     free(transfer->threads);
-    alchi_gaps_free(transfer->gaps, transfer->workers);
+    alchi_cli_gaps_free(transfer->gaps, transfer->workers);
     pthread_cond_destroy(&transfer->changed);
     pthread_mutex_destroy(&transfer->mutex);
     free(transfer);
@@ -73,7 +73,7 @@ static int
 add_lane(alch_transfer_t *transfer, int rank, int64_t entries)
 {
     const alch_session_options_t *options = &transfer->session->options;
-    alchi_lane_t *lane = &transfer->lanes[transfer->lane_count];
+    alchi_cli_lane_t *lane = &transfer->lanes[transfer->lane_count];
 
     lane->flights = calloc((size_t)options->messages_in_flight, sizeof(*lane->flights));
     if (!lane->flights)
@@ -83,10 +83,11 @@ add_lane(alch_transfer_t *transfer, int rank, int64_t entries)
     lane->transfer = transfer;
     lane->rank = lane->timing.worker = rank;
     if (transfer->own)
-        alchi_own_cutter_init(&lane->own_cutter, transfer->own, &transfer->matrix->layout, rank,
-                              options->message_bytes / (int64_t)transfer->memory.entry);
+        alchi_cli_local_piece_splitter_init(&lane->own_cutter, transfer->own, &transfer->matrix->layout, rank,
+                                            options->message_bytes / (int64_t)transfer->memory.entry);
     else
-        alchi_cutter_init(&lane->cutter, &transfer->plan, rank, &transfer->memory, (size_t)options->message_bytes);
+        alchi_cli_splitter_init(&lane->cutter, &transfer->plan, rank, &transfer->memory,
+                                (size_t)options->message_bytes);
     if (transfer->gaps) {
         lane->cutter.only = transfer->gaps[rank].rects;
         lane->cutter.only_left = transfer->gaps[rank].count;
@@ -98,7 +99,7 @@ static int64_t
 entries_of(const alch_transfer_t *transfer, int rank)
 {
     if (transfer->own)
-        return alchi_own_entries(transfer->own, &transfer->matrix->layout, rank, transfer->writing);
+        return alchi_cli_local_piece_entries(transfer->own, &transfer->matrix->layout, rank, transfer->writing);
     return transfer->gaps ? transfer->gaps[rank].entries : alchi_plan_entries(&transfer->plan, rank);
 }
 
@@ -130,7 +131,7 @@ static int
 plan(alch_transfer_t *transfer, bool missing, alch_error_t *err)
 {
     alch_matrix_t *matrix = transfer->matrix;
-    int code = alchi_matrix_follow(matrix, err);
+    int code = alchi_cli_matrix_follow_group(matrix, err);
 
     if (code != ALCH_OK)
         return code;
@@ -138,15 +139,15 @@ plan(alch_transfer_t *transfer, bool missing, alch_error_t *err)
     transfer->workers = matrix->layout.workers;
     alchi_plan_init(&transfer->plan, &matrix->layout, &transfer->memory.rect,
                     transfer->writing ? ALCHI_PLAN_ALL : ALCHI_PLAN_ONE, INT64_MAX);
-    code = missing ? alchi_gaps_ask(matrix, &transfer->memory.rect, &transfer->gaps, err) : ALCH_OK;
+    code = missing ? alchi_cli_gaps_query(matrix, &transfer->memory.rect, &transfer->gaps, err) : ALCH_OK;
     if (code == ALCH_OK && add_lanes(transfer) != ALCH_OK)
         code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for a transfer");
     return code;
 }
 
 static int
-make_transfer(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing, const alchi_own_t *own,
-              alch_transfer_t **transfer_p, alch_error_t *err)
+make_transfer(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *memory, bool missing,
+              const alchi_cli_local_piece_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_transfer_t *transfer = calloc(1, sizeof(*transfer));
     int checksum = matrix->session->options.checksum;
@@ -208,7 +209,8 @@ launch(alch_transfer_t *transfer, alch_error_t *err)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (code == 0 && transfer->thread_count < transfer->stride) {
-        code = alchi_drive_start(transfer, transfer->thread_count, &transfer->threads[transfer->thread_count]);
+        code = alchi_cli_transfer_thread_start(transfer, transfer->thread_count,
+                                               &transfer->threads[transfer->thread_count]);
         transfer->thread_count += code == 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -235,8 +237,8 @@ await_start(alch_transfer_t *transfer, alch_error_t *err)
 }
 
 static int
-try_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing, const alchi_own_t *own,
-          alch_transfer_t **transfer_p, alch_error_t *err)
+try_start(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *memory, bool missing,
+          const alchi_cli_local_piece_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_transfer_t *transfer = NULL;
     int code = make_transfer(matrix, writing, memory, missing, own, &transfer, err);
@@ -262,14 +264,14 @@ has_moved(alch_matrix_t *matrix)
     bool moved;
 
     pthread_mutex_lock(&matrix->mutex);
-    moved = alchi_matrix_moved(matrix);
+    moved = alchi_cli_matrix_has_moved(matrix);
     pthread_mutex_unlock(&matrix->mutex);
     return moved;
 }
 
 int
-alchi_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing,
-                     const alchi_own_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
+alchi_cli_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *memory, bool missing,
+                         const alchi_cli_local_piece_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_error_t error = {0};
     int code = try_start(matrix, writing, memory, missing, own, transfer_p, &error);
@@ -285,18 +287,18 @@ static int
 start(alch_matrix_t *matrix, bool writing, bool missing, const alch_rect_t *rect, const void *data, int64_t row_stride,
       int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
 {
-    alchi_memory_t memory = {(uint8_t *)data, {0, 0, 0, 0}, row_stride, col_stride, 0};
+    alchi_cli_memory_t memory = {(uint8_t *)data, {0, 0, 0, 0}, row_stride, col_stride, 0};
     int code;
 
     if (!matrix)
         return alchi_error_set(err, ALCH_EINVAL, "the matrix is NULL");
-    if ((code = alchi_session_check(matrix->session, err)) != ALCH_OK)
+    if ((code = alchi_cli_session_check(matrix->session, err)) != ALCH_OK)
         return code;
     memory.entry = matrix->entry;
     memory.rect = rect ? *rect : (alch_rect_t){0, 0, matrix->facts.rows, matrix->facts.cols};
     if ((code = check_request(matrix, &memory.rect, data, transfer_p, err)) != ALCH_OK)
         return code;
-    return alchi_transfer_start(matrix, writing, &memory, missing, NULL, transfer_p, err);
+    return alchi_cli_transfer_start(matrix, writing, &memory, missing, NULL, transfer_p, err);
 }
 
 int
@@ -347,7 +349,7 @@ alch_transfer_wait(alch_transfer_t *transfer, int timeout_ms, alch_error_t *err)
 
     if (!transfer)
         return alchi_error_set(err, ALCH_EINVAL, "the transfer is NULL");
-    if ((code = alchi_session_check(transfer->session, err)) != ALCH_OK)
+    if ((code = alchi_cli_session_check(transfer->session, err)) != ALCH_OK)
         return code;
     pthread_mutex_lock(&transfer->mutex);
     while (transfer->running && alchi_deadline_left_ms(deadline) != 0)

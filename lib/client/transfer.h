@@ -16,19 +16,19 @@
 #include <pthread.h>
 
 /** Bytes that are packed or unpacked at once; also the size of a link's buffers. */
-#define ALCHI_CHUNK_BYTES ((size_t)512 << 10)
-#define ALCHI_CHUNK_COLUMNS 64
+#define ALCHI_CLI_CHUNK_BYTES ((size_t)512 << 10)
+#define ALCHI_CLI_CHUNK_COLUMNS 64
 
 /** A message that was announced or asked for and is not done yet. */
 typedef struct {
     uint64_t id; /* 0: this place is free */
     alchi_piece_t piece;
-    alchi_common_t own; /* of a process's own piece: what of piece.local is in it */
+    alchi_overlap_t own; /* of a process's own piece: what of piece.local is in it */
     size_t bytes, done;
     bool damaged, again; /* what came of it is wrong; it waits to be moved once more */
     uint32_t sent, came; /* when damaged: the sums */
     unsigned tries;      /* how often it was damaged */
-} alchi_flight_t;
+} alchi_cli_inflight_t;
 
 /** A chunk on its way out. */
 typedef struct {
@@ -37,34 +37,34 @@ typedef struct {
     Alchw__DataWrite message;
     Alchw__Rect rect;
     Alchw__Axes axes;
-    struct iovec iov[ALCHI_CHUNK_COLUMNS];
+    struct iovec iov[ALCHI_CLI_CHUNK_COLUMNS];
     int count;
     size_t sent;
-} alchi_outgoing_t;
+} alchi_cli_outgoing_t;
 
 typedef struct {
     alch_transfer_t *transfer;
     int rank;
-    char where[320];    /* "worker 2 at host:port", once it is open */
-    alchi_link_t *link; /* NULL: not open yet, or ended */
-    alchi_cutter_t cutter;
-    alchi_common_cutter_t own_cutter; /* instead, of a process's own piece */
-    alchi_cross_t cross;           /* and the place in its message that is being cut, or that arrives */
-    alchi_direct_t direct;         /* how the message that is being cut, or that arrives, lies */
-    bool exhausted;                /* the cutter has no more */
-    alchi_flight_t *flights;
+    char where[320];        /* "worker 2 at host:port", once it is open */
+    alchi_cli_link_t *link; /* NULL: not open yet, or ended */
+    alchi_cli_splitter_t cutter;
+    alchi_overlap_splitter_t own_cutter; /* instead, of a process's own piece */
+    alchi_product_t cross;               /* and the place in its message that is being cut, or that arrives */
+    alchi_cli_direct_t direct;           /* how the message that is being cut, or that arrives, lies */
+    bool exhausted;                      /* the cutter has no more */
+    alchi_cli_inflight_t *flights;
     int in_flight, again; /* those that wait to be moved once more are not in flight */
     int64_t moved_ns;     /* when bytes last moved */
     alch_timing_t timing;
 
     /* writing */
-    alchi_flight_t current; /* id 0: none; `done` counts what was cut into chunks */
-    alchi_outgoing_t outgoing[ALCHI_LINK_BUFFERS];
+    alchi_cli_inflight_t current; /* id 0: none; `done` counts what was cut into chunks */
+    alchi_cli_outgoing_t outgoing[ALCHI_CLI_LINK_BUFFERS];
     int head, ready;
     bool full; /* the worker must read before the next chunk can be made where it reads */
 
     /* reading */
-    alchi_flight_t *arriving;
+    alchi_cli_inflight_t *arriving;
     size_t frame_left;
     bool times_asked;  /* by an empty read behind the last message */
     uint64_t times_id; /* of that read; 0: nothing is to come */
@@ -72,7 +72,7 @@ typedef struct {
     alch_rect_t chunk;
     uint8_t *chunk_at;
     size_t chunk_bytes, chunk_done;
-} alchi_lane_t;
+} alchi_cli_lane_t;
 
 struct alch_transfer {
     alch_matrix_t *matrix;
@@ -81,13 +81,13 @@ struct alch_transfer {
     uint64_t group; /* for whose ranks it is planned; 0: not known */
     int workers;
     bool checked; /* payload frames carry a check */
-    alchi_memory_t memory;
+    alchi_cli_memory_t memory;
     alchi_plan_t plan;
-    const alchi_own_t *own; /* a process's own piece: the plan does not count; NULL: none */
-    alchi_own_t own_piece;
-    alchi_gaps_t *gaps; /* by rank: all that is to be written; NULL: the plan says it */
+    const alchi_cli_local_piece_t *own; /* a process's own piece: the plan does not count; NULL: none */
+    alchi_cli_local_piece_t own_piece;
+    alchi_cli_gaps_t *gaps; /* by rank: all that is to be written; NULL: the plan says it */
     int64_t total;
-    alchi_lane_t *lanes;
+    alchi_cli_lane_t *lanes;
     int lane_count;
     pthread_t *threads;
     int thread_count;      /* that were started */
@@ -104,61 +104,62 @@ struct alch_transfer {
 };
 
 /** Note the first error and have all lanes stop. MT-Safe. */
-void alchi_transfer_fail(alch_transfer_t *transfer, const alch_error_t *error);
-bool alchi_transfer_stopping(const alch_transfer_t *transfer);
+void alchi_cli_transfer_fail(alch_transfer_t *transfer, const alch_error_t *error);
+bool alchi_cli_transfer_stopping(const alch_transfer_t *transfer);
 
 /** Start a transfer that was checked.
  *  @param missing  only of what is not written yet
  *  @param own      copied: a process's own piece, in memory with its leading dimension as column stride; NULL: none */
-int alchi_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_memory_t *memory, bool missing,
-                         const alchi_own_t *own, alch_transfer_t **transfer_p, alch_error_t *err);
+int alchi_cli_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *memory, bool missing,
+                             const alchi_cli_local_piece_t *own, alch_transfer_t **transfer_p, alch_error_t *err);
 
 /* ---- one lane; used by one thread ---- */
 
-/** Connect to the worker. @return as alchi_link_acquire() */
-int alchi_lane_open(alchi_lane_t *lane, const alchi_crew_t *group, alch_error_t *err);
+/** Connect to the worker. @return as alchi_cli_link_acquire() */
+int alchi_cli_lane_open(alchi_cli_lane_t *lane, const alchi_cli_group_t *group, alch_error_t *err);
 /** Move what can be moved now. @return ALCH_OK; else the connection is of no more use and the text says why */
-int alchi_lane_step(alchi_lane_t *lane, bool *moved_p, alch_error_t *err);
+int alchi_cli_lane_step(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err);
 /** Whether nothing is under way and nothing will be. */
-bool alchi_lane_finished(const alchi_lane_t *lane);
+bool alchi_cli_lane_finished(const alchi_cli_lane_t *lane);
 /** What poll() should wait for. */
-short alchi_lane_events(const alchi_lane_t *lane);
+short alchi_cli_lane_events(const alchi_cli_lane_t *lane);
 /** Give the connection back, or close it. */
-void alchi_lane_close(alchi_lane_t *lane, bool reusable);
+void alchi_cli_lane_close(alchi_cli_lane_t *lane, bool reusable);
 
 /* ---- the two directions (lane.c calls them) ---- */
 
-int alchi_lane_send(alchi_lane_t *lane, bool *moved_p, alch_error_t *err);
-int alchi_lane_fetch(alchi_lane_t *lane, bool *moved_p, alch_error_t *err);
+int alchi_cli_lane_write(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err);
+int alchi_cli_lane_read(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err);
 
 /** Take the next message into `flight`, one that was damaged or the cutter's next, unless the transfer stops or too
  *  many are in flight. */
-bool alchi_lane_begin(alchi_lane_t *lane, alchi_flight_t **flight_p);
+bool alchi_cli_lane_next_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t **flight_p);
 /** A message is done: count it and free its place. */
-void alchi_lane_complete(alchi_lane_t *lane, alchi_flight_t *flight);
+void alchi_cli_lane_message_done(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight);
 /** It is no longer in flight. */
-void alchi_lane_forget(alchi_lane_t *lane, alchi_flight_t *flight);
-alchi_flight_t *alchi_lane_find(alchi_lane_t *lane, uint64_t id);
+void alchi_cli_lane_remove_inflight(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight);
+alchi_cli_inflight_t *alchi_cli_lane_find_inflight(alchi_cli_lane_t *lane, uint64_t id);
 /** The worker's answer was an error. @return ALCH_OK: the connection goes on */
-int alchi_lane_refused(alchi_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
-                       alch_error_t *err);
+int alchi_cli_lane_error_reply(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
+                               alch_error_t *err);
 /** The connection gave `code`. */
-int alchi_lane_broken(const alchi_lane_t *lane, int code, alch_error_t *err);
+int alchi_cli_lane_connection_error(const alchi_cli_lane_t *lane, int code, alch_error_t *err);
 
 /* ---- payload that is damaged on the way (damage.c) ---- */
 
 /** Give a chunk on its way out a check. */
-void alchi_outgoing_check(alchi_outgoing_t *out);
+void alchi_cli_outgoing_add_checksum(alchi_cli_outgoing_t *out);
 /** A payload frame has come: if it is not what was sent, its message is damaged. */
-void alchi_lane_check(alchi_lane_t *lane);
+void alchi_cli_lane_verify_frame(alchi_cli_lane_t *lane);
 /** The last byte of a message has come: it is done, or asked for once more. */
-void alchi_lane_arrived(alchi_lane_t *lane, alchi_flight_t *flight);
+void alchi_cli_lane_message_received(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight);
 /** A message was damaged, as `error` says: move it once more, or fail the transfer if that was tried often enough. */
-void alchi_lane_again(alchi_lane_t *lane, alchi_flight_t *flight, const alch_error_t *error);
+void alchi_cli_lane_retry(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight, const alch_error_t *error);
 /** Take the message that waits to be moved once more. lane->again > 0 */
-alchi_flight_t *alchi_lane_waiting(alchi_lane_t *lane);
+alchi_cli_inflight_t *alchi_cli_lane_next_retry(alchi_cli_lane_t *lane);
 
 /** How a chunk of a message lies in the user's memory. */
-alchi_pack_t alchi_lane_shape(const alchi_lane_t *lane, const alchi_piece_t *piece, const alch_rect_t *chunk);
+alchi_pack_t alchi_cli_lane_pack_shape(const alchi_cli_lane_t *lane, const alchi_piece_t *piece,
+                                       const alch_rect_t *chunk);
 
 #endif

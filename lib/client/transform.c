@@ -18,7 +18,7 @@ check(const alch_matrix_t *matrix, const alch_layout_t *layout, alch_dtype_t dty
         return alchi_error_set(err, ALCH_EINVAL, "entry type %d is unknown", (int)dtype);
     if (flags & ~KNOWN_FLAGS)
         return alchi_error_set(err, ALCH_EINVAL, "flags 0x%x are unknown", flags & ~KNOWN_FLAGS);
-    return alchi_session_check(matrix->session, err);
+    return alchi_cli_session_check(matrix->session, err);
 }
 
 int
@@ -45,6 +45,6 @@ alch_matrix_transform_submit(alch_matrix_t *matrix, const alch_layout_t *layout,
         alchi_wire_layout_out(layout, &spec);
         request.layout = &spec;
     }
-    code = alchi_session_request(matrix->session, ALCHI_TRANSFORM, &request, ALCHI_TASK, 0, &reply, err);
-    return code == ALCH_OK ? alchi_task_make(matrix->session, reply, task_p, err) : code;
+    code = alchi_cli_session_request(matrix->session, ALCHI_TRANSFORM, &request, ALCHI_TASK, 0, &reply, err);
+    return code == ALCH_OK ? alchi_cli_task_create(matrix->session, reply, task_p, err) : code;
 }

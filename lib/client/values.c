@@ -29,7 +29,7 @@ alch_values_destroy(alch_values_t *values)
 }
 
 alch_values_t *
-alchi_values_adopt(Alchw__NamedValue **items, size_t count)
+alchi_cli_values_adopt(Alchw__NamedValue **items, size_t count)
 {
     alch_values_t *values = alch_values_create();
 
@@ -45,7 +45,7 @@ alchi_values_adopt(Alchw__NamedValue **items, size_t count)
 }
 
 Alchw__NamedValue **
-alchi_values_items(const alch_values_t *values)
+alchi_cli_values_items(const alch_values_t *values)
 {
     return values ? values->items : NULL;
 }

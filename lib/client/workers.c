@@ -19,7 +19,7 @@ fill_worker(const alch_session_t *session, const Alchw__Worker *message, alch_wo
     worker->session = message->session;
     worker->pid = message->pid;
     snprintf(worker->host, sizeof(worker->host), "%s", message->host ? message->host : "");
-    snprintf(worker->address, sizeof(worker->address), "%s", alchi_pool_host(session, message));
+    snprintf(worker->address, sizeof(worker->address), "%s", alchi_cli_pool_worker_host(session, message));
 }
 
 int
@@ -29,7 +29,7 @@ alch_session_list_workers(alch_session_t *session, alch_worker_filter_t filter, 
     Alchw__ListWorkers request = ALCHW__LIST_WORKERS__INIT;
     Alchw__WorkerList *reply;
     alch_worker_t *workers;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK)
         return code;
@@ -37,7 +37,7 @@ alch_session_list_workers(alch_session_t *session, alch_worker_filter_t filter, 
         return alchi_error_set(err, ALCH_EINVAL, "workers_p or count_p is NULL, or the filter %d is unknown", filter);
     request.has_filter = true;
     request.filter = filter;
-    code = alchi_session_request(session, ALCHI_LIST_WORKERS, &request, ALCHI_WORKER_LIST, 0, &reply, err);
+    code = alchi_cli_session_request(session, ALCHI_LIST_WORKERS, &request, ALCHI_WORKER_LIST, 0, &reply, err);
     if (code != ALCH_OK)
         return code;
     workers = calloc(reply->n_workers + 1, sizeof(*workers));
@@ -69,13 +69,13 @@ ask_for_workers(alch_session_t *session, int count, bool move, int wait_ms, bool
     request.count = (uint32_t)count;
     request.wait_ms = (uint32_t)wait_ms;
     request.has_move = request.move = move;
-    code = alchi_session_request(session, ALCHI_REQUEST_WORKERS, &request, ALCHI_GROUP, wait_ms, &reply, err);
+    code = alchi_cli_session_request(session, ALCHI_REQUEST_WORKERS, &request, ALCHI_GROUP, wait_ms, &reply, err);
     if (code != ALCH_OK)
         return code;
     *ready_p = reply->ready;
     /* While matrices are moved they are read from the group that is known. */
     if (!reply->moving)
-        code = alchi_pool_learn(session, reply, err);
+        code = alchi_cli_pool_set_group(session, reply, err);
     alchi_message_free(reply);
     return code;
 }
@@ -85,16 +85,16 @@ request_workers(alch_session_t *session, int count, bool move, int timeout_ms, a
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(timeout_ms);
     bool ready = false;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK)
         return code;
     if (count < 1)
         return alchi_error_set(err, ALCH_EINVAL, "%d workers: at least 1 can be requested", count);
     do {
-        code = ask_for_workers(session, count, move, alchi_session_slice(deadline), &ready, err);
+        code = ask_for_workers(session, count, move, alchi_cli_session_wait_slice_ms(deadline), &ready, err);
         if (code != ALCH_OK)
-            alchi_pool_learn(session, NULL, NULL);
+            alchi_cli_pool_set_group(session, NULL, NULL);
     } while (code == ALCH_OK && !ready && alchi_deadline_left_ms(deadline) != 0);
     if (code == ALCH_OK && !ready)
         code = alchi_error_set(err, ALCH_EAGAIN, "%d workers are still starting", count);
@@ -117,13 +117,13 @@ int
 alch_session_move_progress(alch_session_t *session, int64_t *done_p, int64_t *total_p, alch_error_t *err)
 {
     Alchw__Group *reply;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK)
         return code;
     if (!done_p || !total_p)
         return alchi_error_set(err, ALCH_EINVAL, "done_p or total_p is NULL");
-    code = alchi_session_request(session, ALCHI_GET_GROUP, NULL, ALCHI_GROUP, 0, &reply, err);
+    code = alchi_cli_session_request(session, ALCHI_GET_GROUP, NULL, ALCHI_GROUP, 0, &reply, err);
     if (code != ALCH_OK)
         return code;
     if (!reply->moving)
@@ -138,7 +138,7 @@ int
 alch_session_yield_workers(alch_session_t *session, const int *ids, size_t count, alch_error_t *err)
 {
     Alchw__YieldWorkers request = ALCHW__YIELD_WORKERS__INIT;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK || (ids && !count))
         return code;
@@ -151,8 +151,8 @@ alch_session_yield_workers(alch_session_t *session, const int *ids, size_t count
     }
     request.n_slots = ids ? count : 0;
     if (code == ALCH_OK) {
-        code = alchi_session_request(session, ALCHI_YIELD_WORKERS, &request, ALCHI_WORKER_LIST, 0, NULL, err);
-        alchi_pool_learn(session, NULL, NULL);
+        code = alchi_cli_session_request(session, ALCHI_YIELD_WORKERS, &request, ALCHI_WORKER_LIST, 0, NULL, err);
+        alchi_cli_pool_set_group(session, NULL, NULL);
     }
     free(request.slots);
     return code;
@@ -164,7 +164,7 @@ alch_session_test_string(alch_session_t *session, const char *text, char **reply
     Alchw__TestString request = ALCHW__TEST_STRING__INIT;
     Alchw__TestString *reply;
     char *copy;
-    int code = alchi_session_check(session, err);
+    int code = alchi_cli_session_check(session, err);
 
     if (code != ALCH_OK)
         return code;
@@ -174,7 +174,7 @@ alch_session_test_string(alch_session_t *session, const char *text, char **reply
         return alchi_error_set(err, ALCH_EINVAL, "a text of %zu bytes, at most %d can be echoed", strlen(text),
                                TEST_STRING_MAX);
     request.text = (char *)text;
-    code = alchi_session_request(session, ALCHI_TEST_STRING, &request, ALCHI_TEST_STRING, 0, &reply, err);
+    code = alchi_cli_session_request(session, ALCHI_TEST_STRING, &request, ALCHI_TEST_STRING, 0, &reply, err);
     if (code != ALCH_OK)
         return code;
     copy = strdup(reply->text ? reply->text : "");

@@ -5,12 +5,12 @@
 #include "base/log.h"
 #include <stdlib.h>
 
-ALCHI_HANDLER(alchi_on_worker_join)
+ALCHI_DRV_HANDLER(alchi_drv_on_worker_join)
 {
     const Alchw__WorkerJoin *join = message;
-    alchi_event_t event = {.type = ALCHI_EVENT_JOIN, .rank = link->rank, .stage = (int)join->stage};
-    alchi_group_t *group = link->group;
-    alchi_slot_t *slot;
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_JOIN, .rank = link->rank, .stage = (int)join->stage};
+    alchi_drv_group_t *group = link->group;
+    alchi_drv_slot_t *slot;
 
     (void)driver, (void)frame;
     if (!group || join->stage > ALCHW__JOIN_STAGE__JOIN_READY)
@@ -18,11 +18,11 @@ ALCHI_HANDLER(alchi_on_worker_join)
     slot = group->ranks[link->rank].slot;
     if (join->stage == ALCHW__JOIN_STAGE__JOIN_READY && slot && join->port > 0 && join->port < 65536)
         slot->port = (int)join->port;
-    alchi_group_apply(group, &event);
+    alchi_drv_group_handle_event(group, &event);
 }
 
 /* A last word before it leaves; how it left comes with its exit. */
-ALCHI_HANDLER(alchi_on_error)
+ALCHI_DRV_HANDLER(alchi_drv_on_error)
 {
     const Alchw__Error *error = message;
 
@@ -34,17 +34,17 @@ ALCHI_HANDLER(alchi_on_error)
         alchi_log(ALCHI_LOG_WARNING, "'%s' from %s: %s", link->name, link->host, error->text ? error->text : "error");
 }
 
-ALCHI_HANDLER(alchi_on_agent_hello)
+ALCHI_DRV_HANDLER(alchi_drv_on_agent_hello)
 {
     const Alchw__AgentHello *hello = message;
     Alchw__AgentWelcome welcome = ALCHW__AGENT_WELCOME__INIT;
     const char *address = hello->advertise && *hello->advertise ? hello->advertise : link->host;
-    alchi_node_t *node;
+    alchi_drv_node_t *node;
 
     (void)frame;
     if (link->node)
         return;
-    if (!(node = alchi_slots_add(&driver->slots, hello, link->local ? "" : address))) {
+    if (!(node = alchi_drv_slots_add(&driver->slots, hello, link->local ? "" : address))) {
         alchi_log(ALCHI_LOG_ERROR, "the agent from %s announces slots that make no sense", link->host);
         link->ops->close(link);
         return;
@@ -53,18 +53,18 @@ ALCHI_HANDLER(alchi_on_agent_hello)
     link->node = node;
     welcome.has_first_slot = 1;
     welcome.first_slot = (uint32_t)node->slots[0].id;
-    alchi_link_send(link, ALCHI_AGENT_WELCOME, &welcome);
+    alchi_drv_link_send(link, ALCHI_AGENT_WELCOME, &welcome);
     if (driver->joined)
         driver->joined(driver, node);
-    alchi_wants_serve(driver);
+    alchi_drv_slot_queue_start_next(driver);
 }
 
 void
-alchi_node_gone(alchi_driver_t *driver, alchi_link_t *link)
+alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link)
 {
-    alchi_node_t *node = link->node;
-    alchi_group_t *group, *next;
-    alchi_event_t event = {.type = ALCHI_EVENT_PART_LOST};
+    alchi_drv_node_t *node = link->node;
+    alchi_drv_group_t *group, *next;
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_PART_LOST};
 
     if (!node)
         return;
@@ -74,19 +74,19 @@ alchi_node_gone(alchi_driver_t *driver, alchi_link_t *link)
     link->node = NULL;
     DL_FOREACH_SAFE(driver->groups, group, next)
     {
-        if ((event.part = alchi_group_part_of(group, node)) >= 0)
-            alchi_group_apply(group, &event);
+        if ((event.part = alchi_drv_group_part_of(group, node)) >= 0)
+            alchi_drv_group_handle_event(group, &event);
     }
-    alchi_slots_remove(&driver->slots, node);
-    alchi_wants_serve(driver);
+    alchi_drv_slots_remove(&driver->slots, node);
+    alchi_drv_slot_queue_start_next(driver);
 }
 
 /* ---- ranks, as their agent sees them ---- */
 
-static alchi_group_t *
-find_group(alchi_driver_t *driver, const alchi_link_t *link, uint64_t id, int *part_p)
+static alchi_drv_group_t *
+find_group(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *part_p)
 {
-    alchi_group_t *group;
+    alchi_drv_group_t *group;
 
     if (!link->node)
         return NULL;
@@ -95,62 +95,62 @@ find_group(alchi_driver_t *driver, const alchi_link_t *link, uint64_t id, int *p
         if (group->id == id)
             break;
     }
-    if (!group || (*part_p = alchi_group_part_of(group, link->node)) < 0)
+    if (!group || (*part_p = alchi_drv_group_part_of(group, link->node)) < 0)
         return NULL;
     return group;
 }
 
 /* The rank, if it runs on this agent; else -1. */
 static int
-own_rank(const alchi_group_t *group, int part, uint32_t rank)
+own_rank(const alchi_drv_group_t *group, int part, uint32_t rank)
 {
-    const alchi_part_ranks_t *ranks = &group->parts[part];
+    const alchi_drv_part_ranks_t *ranks = &group->parts[part];
 
     return rank >= (uint32_t)ranks->first && rank < (uint32_t)(ranks->first + ranks->count) ? (int)rank : -1;
 }
 
-ALCHI_HANDLER(alchi_on_rank_started)
+ALCHI_DRV_HANDLER(alchi_drv_on_rank_started)
 {
     const Alchw__RankStarted *started = message;
     int part, rank;
-    alchi_group_t *group = find_group(driver, link, started->group, &part);
+    alchi_drv_group_t *group = find_group(driver, link, started->group, &part);
 
     (void)frame;
     if (group && (rank = own_rank(group, part, started->rank)) >= 0 && group->ranks[rank].slot)
         group->ranks[rank].slot->pid = started->pid;
 }
 
-ALCHI_HANDLER(alchi_on_rank_exit)
+ALCHI_DRV_HANDLER(alchi_drv_on_rank_exit)
 {
     const Alchw__RankExit *exit = message;
-    alchi_event_t event = {.type = ALCHI_EVENT_EXIT, .exit = exit};
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_EXIT, .exit = exit};
     int part;
-    alchi_group_t *group = find_group(driver, link, exit->group, &part);
+    alchi_drv_group_t *group = find_group(driver, link, exit->group, &part);
     char text[512];
 
     (void)frame;
     if (!group || (event.rank = own_rank(group, part, exit->rank)) < 0)
         return;
     alchi_log(ALCHI_LOG_DEBUG, "worker group %llu: rank %d (worker %d) %s", (unsigned long long)group->id, event.rank,
-              group->ranks[event.rank].slot_id, alchi_exit_text(exit, text, sizeof(text)));
-    alchi_group_apply(group, &event);
+              group->ranks[event.rank].slot_id, alchi_drv_rank_exit_text(exit, text, sizeof(text)));
+    alchi_drv_group_handle_event(group, &event);
 }
 
-ALCHI_HANDLER(alchi_on_group_ended)
+ALCHI_DRV_HANDLER(alchi_drv_on_group_ended)
 {
     const Alchw__GroupEnded *ended = message;
-    alchi_event_t event = {.type = ALCHI_EVENT_PART_ENDED};
-    alchi_group_t *group = find_group(driver, link, ended->group, &event.part);
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_PART_ENDED};
+    alchi_drv_group_t *group = find_group(driver, link, ended->group, &event.part);
 
     (void)frame;
     if (group)
-        alchi_group_apply(group, &event);
+        alchi_drv_group_handle_event(group, &event);
 }
 
 /* ---- PMI: what all put before a barrier, all may get after it ---- */
 
 static bool
-take_pairs(alchi_group_t *group, Alchw__PmiPair *const *pairs, size_t count)
+take_pairs(alchi_drv_group_t *group, Alchw__PmiPair *const *pairs, size_t count)
 {
     Alchw__PmiPair **grown = realloc(group->pairs, (group->pair_count + count + 1) * sizeof(*grown));
     size_t i;
@@ -167,7 +167,7 @@ take_pairs(alchi_group_t *group, Alchw__PmiPair *const *pairs, size_t count)
 }
 
 static void
-leave_barrier(alchi_group_t *group)
+leave_barrier(alchi_drv_group_t *group)
 {
     Alchw__PmiBarrierOut message = ALCHW__PMI_BARRIER_OUT__INIT;
     int i;
@@ -179,17 +179,17 @@ leave_barrier(alchi_group_t *group)
     for (i = 0; i < group->part_count; i++) {
         group->parts[i].in_barrier = false;
         if (group->parts[i].node)
-            alchi_link_send(group->parts[i].node->link, ALCHI_PMI_BARRIER_OUT, &message);
+            alchi_drv_link_send(group->parts[i].node->link, ALCHI_PMI_BARRIER_OUT, &message);
     }
     while (group->pair_count)
         alchi_message_free(group->pairs[--group->pair_count]);
 }
 
-ALCHI_HANDLER(alchi_on_pmi_barrier)
+ALCHI_DRV_HANDLER(alchi_drv_on_pmi_barrier)
 {
     const Alchw__PmiBarrier *barrier = message;
     int part, i;
-    alchi_group_t *group = find_group(driver, link, barrier->group, &part);
+    alchi_drv_group_t *group = find_group(driver, link, barrier->group, &part);
     alch_error_t error;
 
     (void)frame;
@@ -197,7 +197,7 @@ ALCHI_HANDLER(alchi_on_pmi_barrier)
         return;
     if (!take_pairs(group, barrier->pairs, barrier->n_pairs)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        alchi_group_kill(group, &error);
+        alchi_drv_group_kill(group, &error);
         return;
     }
     group->parts[part].in_barrier = true;

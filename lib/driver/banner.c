@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 void
-alchi_banner_start(const alchi_driver_t *driver, const alchi_address_t *address)
+alchi_dmn_banner_start(const alchi_drv_t *driver, const alchi_address_t *address)
 {
     char text[300];
 
@@ -16,7 +16,7 @@ alchi_banner_start(const alchi_driver_t *driver, const alchi_address_t *address)
 }
 
 void
-alchi_banner_workers(const alchi_node_t *node, const char *bind)
+alchi_dmn_banner_workers(const alchi_drv_node_t *node, const char *bind)
 {
     alchi_address_t address;
     char text[300];
@@ -33,7 +33,7 @@ alchi_banner_workers(const alchi_node_t *node, const char *bind)
 }
 
 void
-alchi_banner_ready(void)
+alchi_dmn_banner_ready(void)
 {
     alchi_log(ALCHI_LOG_INFO, "%s", "");
     alchi_log_plain("=====");

@@ -5,9 +5,9 @@
 #include "driver/driver.h"
 #include "net/address.h"
 
-void alchi_banner_start(const alchi_driver_t *driver, const alchi_address_t *address);
+void alchi_dmn_banner_start(const alchi_drv_t *driver, const alchi_address_t *address);
 /** The table of a node's workers. `bind`: where those of this host listen. */
-void alchi_banner_workers(const alchi_node_t *node, const char *bind);
-void alchi_banner_ready(void);
+void alchi_dmn_banner_workers(const alchi_drv_node_t *node, const char *bind);
+void alchi_dmn_banner_ready(void);
 
 #endif

@@ -14,13 +14,13 @@ out_of_memory(alch_error_t *err)
 }
 
 void
-alchi_task_free(alchi_task_t *task)
+alchi_drv_task_free(alchi_drv_task_t *task)
 {
     size_t i;
 
     if (!task)
         return;
-    alchi_job_end(&task->job);
+    alchi_drv_job_end(&task->job);
     for (i = 0; i < task->argument_count; i++)
         alchi_message_free(task->arguments[i]);
     free(task->arguments);
@@ -34,7 +34,7 @@ alchi_task_free(alchi_task_t *task)
 }
 
 static size_t
-count_inputs(const alchi_task_t *task)
+count_inputs(const alchi_drv_task_t *task)
 {
     size_t i, count = 0;
 
@@ -44,10 +44,10 @@ count_inputs(const alchi_task_t *task)
 }
 
 static int
-find_inputs(alchi_task_t *task, const Alchw__Function *function, alch_error_t *err)
+find_inputs(alchi_drv_task_t *task, const Alchw__Function *function, alch_error_t *err)
 {
     const Alchw__NamedValue *argument;
-    alchi_matrix_t *matrix;
+    alchi_drv_matrix_t *matrix;
     size_t i, k, count = count_inputs(task);
     alch_error_t error;
     int code;
@@ -59,7 +59,7 @@ find_inputs(alchi_task_t *task, const Alchw__Function *function, alch_error_t *e
         for (k = 0; argument->value->type == ALCH_TYPE_MATRIX && k < argument->value->n_u; k++) {
             if (argument->value->u[k] == 0 && function->parameters[i]->optional_)
                 continue;
-            if ((code = alchi_catalog_find(&task->session->catalog, argument->value->u[k], &matrix, &error)))
+            if ((code = alchi_drv_catalog_find(&task->session->catalog, argument->value->u[k], &matrix, &error)))
                 return alchi_error_set(err, code, "%s.%s: parameter '%s': %s", task->library, task->function,
                                        argument->name, error.text);
             task->inputs[task->input_count++] = matrix->id;
@@ -80,7 +80,7 @@ count_results(const Alchw__Function *function)
 }
 
 static int
-check_size(const alchi_task_t *task, alch_error_t *err)
+check_size(const alchi_drv_task_t *task, alch_error_t *err)
 {
     size_t i, bytes = strlen(task->library) + strlen(task->function) + 64;
 
@@ -94,8 +94,8 @@ check_size(const alchi_task_t *task, alch_error_t *err)
 }
 
 static int
-fill(alchi_task_t *task, const alchi_loaded_t *loaded, const Alchw__Function *function, const Alchw__SubmitTask *call,
-     alch_error_t *err)
+fill(alchi_drv_task_t *task, const alchi_drv_library_t *loaded, const Alchw__Function *function,
+     const Alchw__SubmitTask *call, alch_error_t *err)
 {
     int code;
 
@@ -115,24 +115,24 @@ fill(alchi_task_t *task, const alchi_loaded_t *loaded, const Alchw__Function *fu
 
 /* Not when a task ends: those who end it still look at it. */
 static void
-prune(alchi_session_t *session)
+prune(alchi_drv_session_t *session)
 {
-    alchi_task_t *task, *next;
+    alchi_drv_task_t *task, *next;
 
     HASH_ITER(hh, session->tasks, task, next)
     {
-        if (session->ended_tasks <= ALCHI_TASKS_KEPT)
+        if (session->ended_tasks <= ALCHI_DRV_TASKS_KEPT)
             return;
-        if (!alchi_task_ended(task))
+        if (!alchi_drv_task_ended(task))
             continue;
         HASH_DEL(session->tasks, task);
         session->ended_tasks--;
-        alchi_task_free(task);
+        alchi_drv_task_free(task);
     }
 }
 
 void
-alchi_task_register(alchi_session_t *session, alchi_task_t *task)
+alchi_drv_task_register(alchi_drv_session_t *session, alchi_drv_task_t *task)
 {
     char label[96];
 
@@ -142,14 +142,14 @@ alchi_task_register(alchi_session_t *session, alchi_task_t *task)
     session->driver->next_matrix += (uint64_t)task->result_count;
     snprintf(label, sizeof(label), "task %llu (%s.%s)", (unsigned long long)task->id, task->library, task->function);
     alchi_utf8_clean(label);
-    alchi_catalog_lock(&session->catalog, task->inputs, task->input_count, label);
+    alchi_drv_catalog_lock(&session->catalog, task->inputs, task->input_count, label);
     HASH_ADD(hh, session->tasks, id, sizeof(task->id), task);
 }
 
-alchi_task_t *
-alchi_task_create(alchi_session_t *session, alch_error_t *err)
+alchi_drv_task_t *
+alchi_drv_task_create(alchi_drv_session_t *session, alch_error_t *err)
 {
-    alchi_task_t *task = calloc(1, sizeof(*task));
+    alchi_drv_task_t *task = calloc(1, sizeof(*task));
 
     if (task) {
         task->session = session;
@@ -162,25 +162,25 @@ alchi_task_create(alchi_session_t *session, alch_error_t *err)
 }
 
 int
-alchi_task_create_call(alchi_session_t *session, const Alchw__SubmitTask *call, alchi_task_t **task_p,
-                       alch_error_t *err)
+alchi_drv_task_create_call(alchi_drv_session_t *session, const Alchw__SubmitTask *call, alchi_drv_task_t **task_p,
+                           alch_error_t *err)
 {
     const Alchw__Function *function;
-    alchi_loaded_t *loaded;
-    alchi_group_t *group;
-    alchi_task_t *task;
+    alchi_drv_library_t *loaded;
+    alchi_drv_group_t *group;
+    alchi_drv_task_t *task;
     int code;
 
-    if ((code = alchi_session_ready(session, &group, err)) ||
-        (code = alchi_library_lookup(session, call->library, call->function, &loaded, &function, err)))
+    if ((code = alchi_drv_session_ready(session, &group, err)) ||
+        (code = alchi_drv_library_lookup(session, call->library, call->function, &loaded, &function, err)))
         return code;
-    if (!(task = alchi_task_create(session, err)))
+    if (!(task = alchi_drv_task_create(session, err)))
         return ALCH_ENOMEM;
     if ((code = fill(task, loaded, function, call, err))) {
-        alchi_task_free(task);
+        alchi_drv_task_free(task);
         return code;
     }
-    alchi_task_register(session, task);
+    alchi_drv_task_register(session, task);
     *task_p = task;
     return ALCH_OK;
 }

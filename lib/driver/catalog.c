@@ -7,9 +7,9 @@
 #include <string.h>
 
 int
-alchi_catalog_check_name(const char *name, alch_error_t *err)
+alchi_drv_catalog_check_name(const char *name, alch_error_t *err)
 {
-    const size_t most = sizeof(((alchi_matrix_t *)0)->name) - 1;
+    const size_t most = sizeof(((alchi_drv_matrix_t *)0)->name) - 1;
 
     if (!name || strlen(name) <= most)
         return ALCH_OK;
@@ -34,14 +34,14 @@ check(uint64_t id, const Alchw__Matrix *description, alch_error_t *err)
         return alchi_error_set(err, ALCH_ERANGE, "matrix %llu (%lld x %lld, %s): its bytes exceed 64 bits",
                                (unsigned long long)id, (long long)description->rows, (long long)description->cols,
                                alch_dtype_name((alch_dtype_t)description->dtype));
-    return alchi_catalog_check_name(description->name, err);
+    return alchi_drv_catalog_check_name(description->name, err);
 }
 
 int
-alchi_catalog_add(alchi_catalog_t *catalog, uint64_t id, uint64_t group, int workers, const Alchw__Matrix *description,
-                  alchi_matrix_t **matrix_p, alch_error_t *err)
+alchi_drv_catalog_add(alchi_drv_catalog_t *catalog, uint64_t id, uint64_t group, int workers,
+                      const Alchw__Matrix *description, alchi_drv_matrix_t **matrix_p, alch_error_t *err)
 {
-    alchi_matrix_t *matrix;
+    alchi_drv_matrix_t *matrix;
     int code = check(id, description, err);
 
     if (code)
@@ -50,7 +50,7 @@ alchi_catalog_add(alchi_catalog_t *catalog, uint64_t id, uint64_t group, int wor
         return alchi_error_set(err, ALCH_ENOMEM, "no memory for matrix %llu", (unsigned long long)id);
     matrix->id = id;
     matrix->group = group;
-    matrix->state = ALCHI_MATRIX_RESERVING;
+    matrix->state = ALCHI_DRV_MATRIX_RESERVING;
     matrix->rows = description->rows;
     matrix->cols = description->cols;
     matrix->dtype = (alch_dtype_t)description->dtype;
@@ -65,7 +65,7 @@ alchi_catalog_add(alchi_catalog_t *catalog, uint64_t id, uint64_t group, int wor
 }
 
 void
-alchi_catalog_remove(alchi_catalog_t *catalog, alchi_matrix_t *matrix)
+alchi_drv_catalog_remove(alchi_drv_catalog_t *catalog, alchi_drv_matrix_t *matrix)
 {
     HASH_DEL(catalog->matrices, matrix);
     free(matrix->lost);
@@ -73,30 +73,31 @@ alchi_catalog_remove(alchi_catalog_t *catalog, alchi_matrix_t *matrix)
 }
 
 void
-alchi_catalog_fini(alchi_catalog_t *catalog)
+alchi_drv_catalog_fini(alchi_drv_catalog_t *catalog)
 {
     while (catalog->matrices)
-        alchi_catalog_remove(catalog, catalog->matrices);
+        alchi_drv_catalog_remove(catalog, catalog->matrices);
 }
 
-alchi_matrix_t *
-alchi_catalog_get(const alchi_catalog_t *catalog, uint64_t id)
+alchi_drv_matrix_t *
+alchi_drv_catalog_get(const alchi_drv_catalog_t *catalog, uint64_t id)
 {
-    alchi_matrix_t *matrix;
+    alchi_drv_matrix_t *matrix;
 
     HASH_FIND(hh, catalog->matrices, &id, sizeof(id), matrix);
     return matrix;
 }
 
 int
-alchi_catalog_find(const alchi_catalog_t *catalog, uint64_t id, alchi_matrix_t **matrix_p, alch_error_t *err)
+alchi_drv_catalog_find(const alchi_drv_catalog_t *catalog, uint64_t id, alchi_drv_matrix_t **matrix_p,
+                       alch_error_t *err)
 {
-    alchi_matrix_t *matrix = alchi_catalog_get(catalog, id);
+    alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(catalog, id);
 
-    if (matrix && matrix->state == ALCHI_MATRIX_LOST)
+    if (matrix && matrix->state == ALCHI_DRV_MATRIX_LOST)
         return alchi_error_set(err, ALCH_EGROUP, "matrix %llu is lost: %s", (unsigned long long)id,
                                matrix->lost ? matrix->lost : "its worker group is gone");
-    if (!matrix || matrix->state != ALCHI_MATRIX_LIVE)
+    if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LIVE)
         return alchi_error_set(err, ALCH_ENOENT, "this session has no matrix %llu", (unsigned long long)id);
     if (matrix->growing)
         return alchi_error_set(err, ALCH_EBUSY, "matrix %llu is being given more rows", (unsigned long long)id);
@@ -108,7 +109,7 @@ alchi_catalog_find(const alchi_catalog_t *catalog, uint64_t id, alchi_matrix_t *
 }
 
 int
-alchi_catalog_may_free(const alchi_matrix_t *matrix, alch_error_t *err)
+alchi_drv_catalog_check_unlocked(const alchi_drv_matrix_t *matrix, alch_error_t *err)
 {
     char text[128];
 
@@ -119,13 +120,13 @@ alchi_catalog_may_free(const alchi_matrix_t *matrix, alch_error_t *err)
 }
 
 void
-alchi_catalog_lock(alchi_catalog_t *catalog, const uint64_t *ids, size_t count, const char *reader)
+alchi_drv_catalog_lock(alchi_drv_catalog_t *catalog, const uint64_t *ids, size_t count, const char *reader)
 {
-    alchi_matrix_t *matrix;
+    alchi_drv_matrix_t *matrix;
     size_t i;
 
     for (i = 0; i < count; i++) {
-        if (!(matrix = alchi_catalog_get(catalog, ids[i])))
+        if (!(matrix = alchi_drv_catalog_get(catalog, ids[i])))
             continue;
         matrix->readers++;
         snprintf(matrix->reader, sizeof(matrix->reader), "%s", reader);
@@ -133,19 +134,19 @@ alchi_catalog_lock(alchi_catalog_t *catalog, const uint64_t *ids, size_t count, 
 }
 
 void
-alchi_catalog_unlock(alchi_catalog_t *catalog, const uint64_t *ids, size_t count)
+alchi_drv_catalog_unlock(alchi_drv_catalog_t *catalog, const uint64_t *ids, size_t count)
 {
-    alchi_matrix_t *matrix;
+    alchi_drv_matrix_t *matrix;
     size_t i;
 
     for (i = 0; i < count; i++) {
-        if ((matrix = alchi_catalog_get(catalog, ids[i])) && matrix->readers > 0 && --matrix->readers == 0)
+        if ((matrix = alchi_drv_catalog_get(catalog, ids[i])) && matrix->readers > 0 && --matrix->readers == 0)
             matrix->changing = false;
     }
 }
 
 void
-alchi_catalog_replace(alchi_matrix_t *matrix, const Alchw__Matrix *description)
+alchi_drv_catalog_replace(alchi_drv_matrix_t *matrix, const Alchw__Matrix *description)
 {
     matrix->rows = description->rows;
     matrix->cols = description->cols;
@@ -157,19 +158,19 @@ alchi_catalog_replace(alchi_matrix_t *matrix, const Alchw__Matrix *description)
 }
 
 void
-alchi_catalog_lose(alchi_catalog_t *catalog, uint64_t group, const char *why)
+alchi_drv_catalog_mark_lost(alchi_drv_catalog_t *catalog, uint64_t group, const char *why)
 {
-    alchi_matrix_t *matrix, *next;
+    alchi_drv_matrix_t *matrix, *next;
 
     HASH_ITER(hh, catalog->matrices, matrix, next)
     {
-        if (matrix->group != group || matrix->state == ALCHI_MATRIX_LOST)
+        if (matrix->group != group || matrix->state == ALCHI_DRV_MATRIX_LOST)
             continue;
-        if (matrix->state != ALCHI_MATRIX_LIVE) {
-            alchi_catalog_remove(catalog, matrix);
+        if (matrix->state != ALCHI_DRV_MATRIX_LIVE) {
+            alchi_drv_catalog_remove(catalog, matrix);
             continue;
         }
-        matrix->state = ALCHI_MATRIX_LOST;
+        matrix->state = ALCHI_DRV_MATRIX_LOST;
         matrix->readers = 0;
         matrix->changing = false;
         matrix->lost = strdup(why);
@@ -177,9 +178,9 @@ alchi_catalog_lose(alchi_catalog_t *catalog, uint64_t group, const char *why)
 }
 
 int
-alchi_catalog_names(const alchi_catalog_t *catalog, char *text, size_t size)
+alchi_drv_catalog_names(const alchi_drv_catalog_t *catalog, char *text, size_t size)
 {
-    const alchi_matrix_t *matrix;
+    const alchi_drv_matrix_t *matrix;
     char one[128];
     size_t used = 0;
     int count = 0;
@@ -187,7 +188,7 @@ alchi_catalog_names(const alchi_catalog_t *catalog, char *text, size_t size)
 
     *text = '\0';
     for (matrix = catalog->matrices; matrix; matrix = matrix->hh.next) {
-        if (matrix->state == ALCHI_MATRIX_LOST)
+        if (matrix->state == ALCHI_DRV_MATRIX_LOST)
             continue;
         alchi_format_matrix(matrix->id, matrix->rows, matrix->cols, matrix->dtype, one, sizeof(one));
         if (!cut && used + strlen(one) + 16 < size)
@@ -200,7 +201,7 @@ alchi_catalog_names(const alchi_catalog_t *catalog, char *text, size_t size)
 }
 
 void
-alchi_catalog_describe(const alchi_matrix_t *matrix, alchi_described_t *described)
+alchi_drv_catalog_describe(const alchi_drv_matrix_t *matrix, alchi_drv_matrix_description_t *described)
 {
     Alchw__Matrix *message = &described->message;
 

@@ -5,30 +5,30 @@
 #include <stdlib.h>
 
 void
-alchi_group_send(alchi_group_t *group, unsigned type, const void *message)
+alchi_drv_group_send(alchi_drv_group_t *group, unsigned type, const void *message)
 {
     int rank;
 
     for (rank = 0; rank < group->size; rank++) {
         if (group->ranks[rank].link)
-            alchi_link_send(group->ranks[rank].link, type, message);
+            alchi_drv_link_send(group->ranks[rank].link, type, message);
     }
 }
 
 /* Loads, tasks and fetches take as long as they take; their ranks must only not drift apart. */
 static bool
-is_long(const alchi_command_t *command)
+is_long(const alchi_drv_command_t *command)
 {
     return command->type == ALCHI_WORKER_TASK || command->type == ALCHI_WORKER_TRANSFORM ||
            command->type == ALCHI_WORKER_LOAD || command->type == ALCHI_WORKER_FETCH;
 }
 
 static void
-overdue(alchi_timer_t *timer)
+overdue(alchi_drv_timer_t *timer)
 {
-    alchi_command_t *command = ALCHI_CONTAINER(timer, alchi_command_t, timer);
-    alchi_group_t *group = command->group;
-    const alchi_options_t *options = group->driver->options;
+    alchi_drv_command_t *command = ALCHI_CONTAINER(timer, alchi_drv_command_t, timer);
+    alchi_drv_group_t *group = command->group;
+    const alchi_dmn_options_t *options = group->driver->options;
     alch_error_t error;
     int rank;
 
@@ -42,17 +42,17 @@ overdue(alchi_timer_t *timer)
     else
         alchi_error_rank(&error, ALCH_EGROUP, rank, "rank %d (worker %d) did not answer for %.1f s (--client-timeout)",
                          rank, group->ranks[rank].slot_id, (double)options->client_timeout_ms / 1000);
-    alchi_group_kill(group, &error);
+    alchi_drv_group_kill(group, &error);
 }
 
 int
-alchi_command_send(alchi_group_t *group, unsigned type, const void *message, const bool *ranks,
-                   const alchi_command_t *model, alchi_command_t **command_p)
+alchi_drv_command_send(alchi_drv_group_t *group, unsigned type, const void *message, const bool *ranks,
+                       const alchi_drv_command_t *model, alchi_drv_command_t **command_p)
 {
-    alchi_command_t *command;
+    alchi_drv_command_t *command;
     int rank;
 
-    if (group->state != ALCHI_GROUP_READY)
+    if (group->state != ALCHI_DRV_GROUP_READY)
         return ALCH_EGROUP;
     if (!(command = malloc(sizeof(*command))))
         return ALCH_ENOMEM;
@@ -78,25 +78,26 @@ alchi_command_send(alchi_group_t *group, unsigned type, const void *message, con
             group->ranks[rank].link->ops->send(group->ranks[rank].link, type, 0, command->id, message);
     }
     if (!is_long(command))
-        alchi_timer_start(&group->driver->timers, &command->timer, group->driver->options->client_timeout_ms, overdue);
+        alchi_drv_timer_start(&group->driver->timers, &command->timer, group->driver->options->client_timeout_ms,
+                              overdue);
     if (command_p)
         *command_p = command;
     return ALCH_OK;
 }
 
 void
-alchi_command_drop(alchi_command_t *command)
+alchi_drv_command_drop(alchi_drv_command_t *command)
 {
-    alchi_timer_stop(&command->timer);
+    alchi_drv_timer_stop(&command->timer);
     DL_DELETE(command->group->commands, command);
     free(command->asked);
     free(command);
 }
 
-static alchi_command_t *
-find(alchi_group_t *group, uint64_t id)
+static alchi_drv_command_t *
+find(alchi_drv_group_t *group, uint64_t id)
 {
-    alchi_command_t *command;
+    alchi_drv_command_t *command;
 
     DL_FOREACH(group->commands, command)
     {
@@ -107,21 +108,22 @@ find(alchi_group_t *group, uint64_t id)
 }
 
 static void
-note_failure(alchi_command_t *command, int rank, const Alchw__Error *message)
+note_failure(alchi_drv_command_t *command, int rank, const Alchw__Error *message)
 {
     if (command->failed++)
         return;
     alchi_error_rank(&command->error, alchi_message_code(message), rank, "%s",
                      message && message->text ? message->text : "the worker gave no reason");
     if (is_long(command))
-        alchi_timer_start(&command->group->driver->timers, &command->timer,
-                          command->group->driver->options->fail_grace_ms, overdue);
+        alchi_drv_timer_start(&command->group->driver->timers, &command->timer,
+                              command->group->driver->options->fail_grace_ms, overdue);
 }
 
 void
-alchi_command_answer(alchi_group_t *group, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
+alchi_drv_command_answer(alchi_drv_group_t *group, int rank, const alchi_frame_t *frame,
+                         const ProtobufCMessage *message)
 {
-    alchi_command_t *command = find(group, frame->id);
+    alchi_drv_command_t *command = find(group, frame->id);
 
     /* One that was dropped meanwhile: nobody wants its answer. */
     if (!command || !command->asked[rank])
@@ -139,27 +141,27 @@ alchi_command_answer(alchi_group_t *group, int rank, const alchi_frame_t *frame,
     }
     if (command->pending)
         return;
-    alchi_timer_stop(&command->timer);
+    alchi_drv_timer_stop(&command->timer);
     command->done(command);
-    alchi_command_drop(command);
+    alchi_drv_command_drop(command);
 }
 
 void
-alchi_commands_fail(alchi_group_t *group, const alch_error_t *error)
+alchi_drv_commands_fail(alchi_drv_group_t *group, const alch_error_t *error)
 {
-    alchi_command_t *command;
+    alchi_drv_command_t *command;
 
     while ((command = group->commands)) {
-        alchi_timer_stop(&command->timer);
+        alchi_drv_timer_stop(&command->timer);
         if (!command->failed++)
             command->error = *error;
         command->done(command);
-        alchi_command_drop(command);
+        alchi_drv_command_drop(command);
     }
 }
 
 void
-alchi_job_add(alchi_group_t *group, alchi_job_t *job)
+alchi_drv_job_add(alchi_drv_group_t *group, alchi_drv_job_t *job)
 {
     job->group = group;
     job->ready = job->running = false;
@@ -167,27 +169,27 @@ alchi_job_add(alchi_group_t *group, alchi_job_t *job)
 }
 
 static void
-start_first(alchi_group_t *group)
+start_first(alchi_drv_group_t *group)
 {
-    alchi_job_t *job = group->jobs;
+    alchi_drv_job_t *job = group->jobs;
 
-    if (!job || job->running || !job->ready || group->state != ALCHI_GROUP_READY)
+    if (!job || job->running || !job->ready || group->state != ALCHI_DRV_GROUP_READY)
         return;
     job->running = true;
     job->start(job);
 }
 
 void
-alchi_job_ready(alchi_job_t *job)
+alchi_drv_job_ready(alchi_drv_job_t *job)
 {
     job->ready = true;
     start_first(job->group);
 }
 
 void
-alchi_job_end(alchi_job_t *job)
+alchi_drv_job_end(alchi_drv_job_t *job)
 {
-    alchi_group_t *group = job->group;
+    alchi_drv_group_t *group = job->group;
 
     if (!group)
         return;
@@ -197,9 +199,9 @@ alchi_job_end(alchi_job_t *job)
 }
 
 void
-alchi_jobs_fail(alchi_group_t *group, const alch_error_t *error)
+alchi_drv_jobs_fail(alchi_drv_group_t *group, const alch_error_t *error)
 {
-    alchi_job_t *job;
+    alchi_drv_job_t *job;
 
     while ((job = group->jobs)) {
         DL_DELETE(group->jobs, job);

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-alchi_driver_t *
-alchi_driver_create(const alchi_options_t *options, const uint8_t token[ALCHI_KEY_SIZE])
+alchi_drv_t *
+alchi_drv_create(const alchi_dmn_options_t *options, const uint8_t token[ALCHI_KEY_SIZE])
 {
-    alchi_driver_t *driver = calloc(1, sizeof(*driver));
+    alchi_drv_t *driver = calloc(1, sizeof(*driver));
 
     if (!driver)
         return NULL;
@@ -24,42 +24,42 @@ alchi_driver_create(const alchi_options_t *options, const uint8_t token[ALCHI_KE
 }
 
 void
-alchi_driver_destroy(alchi_driver_t *driver)
+alchi_drv_destroy(alchi_drv_t *driver)
 {
-    alchi_session_t *session, *next_session;
-    alchi_group_t *group, *next_group;
+    alchi_drv_session_t *session, *next_session;
+    alchi_drv_group_t *group, *next_group;
 
     if (!driver)
         return;
     driver->stopping = true;
     HASH_ITER(hh, driver->sessions, session, next_session)
-    alchi_session_end(session, "the driver ends");
+    alchi_drv_session_end(session, "the driver ends");
     DL_FOREACH_SAFE(driver->groups, group, next_group)
     {
         while (group->releasing)
-            alchi_reply_assigned(group->releasing);
-        alchi_group_destroy(group);
+            alchi_drv_reply_assigned_workers(group->releasing);
+        alchi_drv_group_destroy(group);
     }
-    alchi_slots_fini(&driver->slots);
+    alchi_drv_slots_fini(&driver->slots);
     explicit_bzero(driver->token, sizeof(driver->token));
     free(driver);
 }
 
 /* ---- who may come in ---- */
 
-static alchi_session_t *
-find_session(const alchi_driver_t *driver, uint64_t id)
+static alchi_drv_session_t *
+find_session(const alchi_drv_t *driver, uint64_t id)
 {
-    alchi_session_t *session;
+    alchi_drv_session_t *session;
 
     HASH_FIND(hh, driver->sessions, &id, sizeof(id), session);
     return session;
 }
 
-static alchi_group_t *
-find_group(const alchi_driver_t *driver, uint64_t id)
+static alchi_drv_group_t *
+find_group(const alchi_drv_t *driver, uint64_t id)
 {
-    alchi_group_t *group;
+    alchi_drv_group_t *group;
 
     DL_FOREACH(driver->groups, group)
     {
@@ -69,23 +69,23 @@ find_group(const alchi_driver_t *driver, uint64_t id)
     return NULL;
 }
 
-static alchi_rank_t *
-find_rank(const alchi_driver_t *driver, const alchi_claim_t *claim)
+static alchi_drv_rank_t *
+find_rank(const alchi_drv_t *driver, const alchi_claim_t *claim)
 {
-    alchi_group_t *group = find_group(driver, claim->group);
+    alchi_drv_group_t *group = find_group(driver, claim->group);
 
-    if (!group || group->state != ALCHI_GROUP_STARTING || group->session_id != claim->session || claim->rank < 0 ||
+    if (!group || group->state != ALCHI_DRV_GROUP_STARTING || group->session_id != claim->session || claim->rank < 0 ||
         claim->rank >= group->size || group->ranks[claim->rank].link || group->ranks[claim->rank].unlinked)
         return NULL;
     return &group->ranks[claim->rank];
 }
 
 int
-alchi_driver_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE], alch_error_t *err)
+alchi_drv_find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE], alch_error_t *err)
 {
-    const alchi_driver_t *driver = context;
-    const alchi_session_t *session;
-    const alchi_rank_t *rank;
+    const alchi_drv_t *driver = context;
+    const alchi_drv_session_t *session;
+    const alchi_drv_rank_t *rank;
 
     switch (claim->role) {
     case ALCHI_ROLE_CLIENT:
@@ -110,10 +110,10 @@ alchi_driver_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KE
 }
 
 static int
-admit_client(alchi_driver_t *driver, alchi_link_t *link, const alchi_responder_t *responder, alch_error_t *err)
+admit_client(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_t *responder, alch_error_t *err)
 {
     uint8_t key[ALCHI_KEY_SIZE];
-    alchi_session_t *session;
+    alchi_drv_session_t *session;
 
     if (driver->clients >= driver->options->connections)
         return alchi_error_set(err, ALCH_ELIMIT, "%d clients are connected, the limit is %lld (--connections)",
@@ -126,7 +126,7 @@ admit_client(alchi_driver_t *driver, alchi_link_t *link, const alchi_responder_t
         link->session = session;
     } else {
         alchi_session_key(driver->token, responder->nonce_initiator, responder->nonce_responder, key);
-        session = alchi_session_create(driver, link, key);
+        session = alchi_drv_session_create(driver, link, key);
         explicit_bzero(key, sizeof(key));
         if (!session)
             return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
@@ -138,9 +138,9 @@ admit_client(alchi_driver_t *driver, alchi_link_t *link, const alchi_responder_t
 }
 
 static int
-admit_rank(alchi_driver_t *driver, alchi_link_t *link, const alchi_responder_t *responder, alch_error_t *err)
+admit_rank(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_t *responder, alch_error_t *err)
 {
-    alchi_rank_t *rank = find_rank(driver, &responder->claim);
+    alchi_drv_rank_t *rank = find_rank(driver, &responder->claim);
 
     if (!rank)
         return alchi_error_set(err, ALCH_ENOENT, "rank %d of worker group %llu is not awaited", responder->claim.rank,
@@ -152,8 +152,8 @@ admit_rank(alchi_driver_t *driver, alchi_link_t *link, const alchi_responder_t *
 }
 
 int
-alchi_driver_admit(alchi_driver_t *driver, alchi_link_t *link, const alchi_responder_t *responder, uint64_t id,
-                   alch_error_t *err)
+alchi_drv_admit(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_t *responder, uint64_t id,
+                alch_error_t *err)
 {
     Alchw__Welcome welcome = ALCHW__WELCOME__INIT;
     int code = ALCH_OK;
@@ -168,45 +168,45 @@ alchi_driver_admit(alchi_driver_t *driver, alchi_link_t *link, const alchi_respo
     else if (link->role == ALCHI_ROLE_RANK)
         code = admit_rank(driver, link, responder, err);
     if (code) {
-        alchi_link_fail(link, id, err);
+        alchi_drv_link_fail(link, id, err);
         return code;
     }
     welcome.has_session = 1;
     welcome.session = link->session ? link->session->id : responder->claim.session;
     welcome.server_version = (char *)alch_version();
     welcome.host = driver->host;
-    alchi_link_reply(link, id, ALCHI_WELCOME, &welcome);
+    alchi_drv_link_reply(link, id, ALCHI_WELCOME, &welcome);
     return ALCH_OK;
 }
 
 /* ---- messages ---- */
 
-static const alchi_handler_t client_handlers[] = {
-    {ALCHI_SUBMIT_TASK, alchi_on_submit_task},     {ALCHI_WAIT_TASK, alchi_on_wait_task},
-    {ALCHI_CANCEL_TASK, alchi_on_cancel_task},     {ALCHI_PING, alchi_on_ping},
-    {ALCHI_CREATE_MATRIX, alchi_on_create_matrix}, {ALCHI_GET_MATRIX, alchi_on_get_matrix},
-    {ALCHI_FREE_MATRIX, alchi_on_free_matrix},     {ALCHI_LIST_MATRICES, alchi_on_list_matrices},
-    {ALCHI_GET_GROUP, alchi_on_get_group},         {ALCHI_REQUEST_WORKERS, alchi_on_request_workers},
-    {ALCHI_YIELD_WORKERS, alchi_on_yield_workers}, {ALCHI_LIST_WORKERS, alchi_on_list_workers},
-    {ALCHI_LOAD_LIBRARY, alchi_on_load_library},   {ALCHI_LIST_LIBRARIES, alchi_on_list_libraries},
-    {ALCHI_TEST_STRING, alchi_on_test_string},     {ALCHI_CLOSE_SESSION, alchi_on_close_session},
-    {ALCHI_GROW_MATRIX, alchi_on_grow_matrix},     {ALCHI_TRANSFORM, alchi_on_transform},
+static const alchi_drv_handler_t client_handlers[] = {
+    {ALCHI_SUBMIT_TASK, alchi_drv_on_submit_task},     {ALCHI_WAIT_TASK, alchi_drv_on_wait_task},
+    {ALCHI_CANCEL_TASK, alchi_drv_on_cancel_task},     {ALCHI_PING, alchi_drv_on_ping},
+    {ALCHI_CREATE_MATRIX, alchi_drv_on_create_matrix}, {ALCHI_GET_MATRIX, alchi_drv_on_get_matrix},
+    {ALCHI_FREE_MATRIX, alchi_drv_on_free_matrix},     {ALCHI_LIST_MATRICES, alchi_drv_on_list_matrices},
+    {ALCHI_GET_GROUP, alchi_drv_on_get_group},         {ALCHI_REQUEST_WORKERS, alchi_drv_on_request_workers},
+    {ALCHI_YIELD_WORKERS, alchi_drv_on_yield_workers}, {ALCHI_LIST_WORKERS, alchi_drv_on_list_workers},
+    {ALCHI_LOAD_LIBRARY, alchi_drv_on_load_library},   {ALCHI_LIST_LIBRARIES, alchi_drv_on_list_libraries},
+    {ALCHI_TEST_STRING, alchi_drv_on_test_string},     {ALCHI_CLOSE_SESSION, alchi_drv_on_close_session},
+    {ALCHI_GROW_MATRIX, alchi_drv_on_grow_matrix},     {ALCHI_TRANSFORM, alchi_drv_on_transform},
 };
-static const alchi_handler_t rank_handlers[] = {
-    {ALCHI_WORKER_PROGRESS, alchi_on_worker_progress},
-    {ALCHI_WORKER_JOIN, alchi_on_worker_join},
-    {ALCHI_ERROR, alchi_on_error},
+static const alchi_drv_handler_t rank_handlers[] = {
+    {ALCHI_WORKER_PROGRESS, alchi_drv_on_worker_progress},
+    {ALCHI_WORKER_JOIN, alchi_drv_on_worker_join},
+    {ALCHI_ERROR, alchi_drv_on_error},
 };
-static const alchi_handler_t agent_handlers[] = {
-    {ALCHI_AGENT_HELLO, alchi_on_agent_hello}, {ALCHI_RANK_STARTED, alchi_on_rank_started},
-    {ALCHI_RANK_EXIT, alchi_on_rank_exit},     {ALCHI_GROUP_ENDED, alchi_on_group_ended},
-    {ALCHI_PMI_BARRIER, alchi_on_pmi_barrier}, {ALCHI_ERROR, alchi_on_error},
+static const alchi_drv_handler_t agent_handlers[] = {
+    {ALCHI_AGENT_HELLO, alchi_drv_on_agent_hello}, {ALCHI_RANK_STARTED, alchi_drv_on_rank_started},
+    {ALCHI_RANK_EXIT, alchi_drv_on_rank_exit},     {ALCHI_GROUP_ENDED, alchi_drv_on_group_ended},
+    {ALCHI_PMI_BARRIER, alchi_drv_on_pmi_barrier}, {ALCHI_ERROR, alchi_drv_on_error},
 };
 
-static alchi_handler_f
-find_handler(const alchi_link_t *link, unsigned type)
+static alchi_drv_handler_f
+find_handler(const alchi_drv_link_t *link, unsigned type)
 {
-    const alchi_handler_t *table = client_handlers;
+    const alchi_drv_handler_t *table = client_handlers;
     size_t count = ALCHI_COUNT(client_handlers), i;
 
     if (link->role == ALCHI_ROLE_RANK) {
@@ -224,10 +224,10 @@ find_handler(const alchi_link_t *link, unsigned type)
 }
 
 int
-alchi_driver_message(alchi_driver_t *driver, alchi_link_t *link, const alchi_frame_t *frame,
+alchi_drv_on_message(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame,
                      const ProtobufCMessage *message, alch_error_t *err)
 {
-    alchi_handler_f handler;
+    alchi_drv_handler_f handler;
     ProtobufCMessage *empty = NULL;
     bool client = link->role == ALCHI_ROLE_CLIENT || link->role == ALCHI_ROLE_EXECUTOR;
     int code;
@@ -241,7 +241,7 @@ alchi_driver_message(alchi_driver_t *driver, alchi_link_t *link, const alchi_fra
     code = ALCH_OK;
     if (link->role == ALCHI_ROLE_RANK && (frame->flags & ALCHI_FRAME_REPLY)) {
         if (link->group)
-            alchi_command_answer(link->group, link->rank, frame, message);
+            alchi_drv_command_answer(link->group, link->rank, frame, message);
     } else if (!(handler = find_handler(link, frame->type)) || (client && !frame->id) ||
                (frame->flags & ALCHI_FRAME_REPLY)) {
         code = alchi_error_set(err, ALCH_EPROTO, "%s (request %llu) is not for the driver",
@@ -254,30 +254,30 @@ alchi_driver_message(alchi_driver_t *driver, alchi_link_t *link, const alchi_fra
 }
 
 static void
-rank_closed(alchi_link_t *link)
+rank_closed(alchi_drv_link_t *link)
 {
-    alchi_event_t event = {.type = ALCHI_EVENT_UNLINKED, .rank = link->rank};
-    alchi_group_t *group = link->group;
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_UNLINKED, .rank = link->rank};
+    alchi_drv_group_t *group = link->group;
 
     if (!group)
         return;
     link->group = NULL;
     group->ranks[event.rank].link = NULL;
-    alchi_group_apply(group, &event);
+    alchi_drv_group_handle_event(group, &event);
 }
 
 void
-alchi_driver_closed(alchi_driver_t *driver, alchi_link_t *link)
+alchi_drv_on_closed(alchi_drv_t *driver, alchi_drv_link_t *link)
 {
-    alchi_session_t *session = link->session;
+    alchi_drv_session_t *session = link->session;
 
     if (link->role == ALCHI_ROLE_RANK)
         rank_closed(link);
     if (link->role == ALCHI_ROLE_AGENT)
-        alchi_node_gone(driver, link);
+        alchi_drv_node_lost(driver, link);
     if (link->role == ALCHI_ROLE_CLIENT || link->role == ALCHI_ROLE_EXECUTOR)
         driver->clients--;
-    alchi_requests_abandon(link);
+    alchi_drv_requests_detach_link(link);
     if (!session)
         return;
     DL_DELETE(session->links, link);
@@ -285,23 +285,23 @@ alchi_driver_closed(alchi_driver_t *driver, alchi_link_t *link)
     if (session->owner != link)
         return;
     session->owner = NULL;
-    alchi_session_end(session, session->closing ? "closed" : "its client is gone");
+    alchi_drv_session_end(session, session->closing ? "closed" : "its client is gone");
 }
 
 /* ---- the end ---- */
 
 void
-alchi_driver_stop(alchi_driver_t *driver, const char *why)
+alchi_drv_stop(alchi_drv_t *driver, const char *why)
 {
-    alchi_session_t *session, *next;
+    alchi_drv_session_t *session, *next;
 
     driver->stopping = true;
     HASH_ITER(hh, driver->sessions, session, next)
-    alchi_session_end(session, why);
+    alchi_drv_session_end(session, why);
 }
 
 bool
-alchi_driver_idle(const alchi_driver_t *driver)
+alchi_drv_is_idle(const alchi_drv_t *driver)
 {
     return driver->stopping && !driver->groups;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static int
-count_parts(alchi_slot_t *const *chosen, int size)
+count_parts(alchi_drv_slot_t *const *chosen, int size)
 {
     int i, count = 1;
 
@@ -17,31 +17,31 @@ count_parts(alchi_slot_t *const *chosen, int size)
 }
 
 static void
-fill_parts(alchi_group_t *group, alchi_slot_t *const *chosen)
+fill_parts(alchi_drv_group_t *group, alchi_drv_slot_t *const *chosen)
 {
-    alchi_part_ranks_t *part = group->parts - 1;
+    alchi_drv_part_ranks_t *part = group->parts - 1;
     int i;
 
     for (i = 0; i < group->size; i++) {
         if (i == 0 || chosen[i]->node != chosen[i - 1]->node)
-            *++part = (alchi_part_ranks_t){.node = chosen[i]->node, .first = i};
+            *++part = (alchi_drv_part_ranks_t){.node = chosen[i]->node, .first = i};
         part->count++;
         group->ranks[i].slot = chosen[i];
         group->ranks[i].slot_id = chosen[i]->id;
     }
 }
 
-alchi_group_t *
-alchi_group_create(uint64_t id, uint64_t session, alchi_slot_t *const *chosen, int size)
+alchi_drv_group_t *
+alchi_drv_group_create(uint64_t id, uint64_t session, alchi_drv_slot_t *const *chosen, int size)
 {
-    alchi_group_t *group = calloc(1, sizeof(*group));
+    alchi_drv_group_t *group = calloc(1, sizeof(*group));
     int i;
 
     if (!group)
         return NULL;
     group->id = id;
     group->session_id = session;
-    group->state = ALCHI_GROUP_STARTING;
+    group->state = ALCHI_DRV_GROUP_STARTING;
     group->size = size;
     group->next_command = 1;
     group->part_count = count_parts(chosen, size);
@@ -56,20 +56,20 @@ alchi_group_create(uint64_t id, uint64_t session, alchi_slot_t *const *chosen, i
     }
     return group;
 fail:
-    alchi_group_destroy(group);
+    alchi_drv_group_destroy(group);
     return NULL;
 }
 
 void
-alchi_group_destroy(alchi_group_t *group)
+alchi_drv_group_destroy(alchi_drv_group_t *group)
 {
     size_t i;
 
     if (!group)
         return;
-    alchi_timer_stop(&group->start_timer);
-    alchi_timer_stop(&group->exit_timer);
-    alchi_timer_stop(&group->pulse_timer);
+    alchi_drv_timer_stop(&group->start_timer);
+    alchi_drv_timer_stop(&group->exit_timer);
+    alchi_drv_timer_stop(&group->pulse_timer);
     for (i = 0; i < group->pair_count; i++)
         alchi_message_free(group->pairs[i]);
     free(group->pairs);
@@ -81,7 +81,7 @@ alchi_group_destroy(alchi_group_t *group)
 }
 
 int
-alchi_group_part_of(const alchi_group_t *group, const alchi_node_t *node)
+alchi_drv_group_part_of(const alchi_drv_group_t *group, const alchi_drv_node_t *node)
 {
     int i;
 
@@ -138,9 +138,9 @@ stage_text(int stage)
 }
 
 static unsigned
-lose(alchi_group_t *group, int rank, const char *why, const Alchw__RankExit *exit)
+lose(alchi_drv_group_t *group, int rank, const char *why, const Alchw__RankExit *exit)
 {
-    const char *what = group->state == ALCHI_GROUP_STARTING ? "did not start" : "is gone";
+    const char *what = group->state == ALCHI_DRV_GROUP_STARTING ? "did not start" : "is gone";
 
     if (rank >= 0)
         alchi_error_rank(&group->lost, ALCH_EGROUP, rank, "worker group %llu %s: rank %d (worker %d) %s",
@@ -150,48 +150,48 @@ lose(alchi_group_t *group, int rank, const char *why, const Alchw__RankExit *exi
                         why);
     if (exit)
         add_lines(&group->lost, exit);
-    group->state = ALCHI_GROUP_LOST;
-    return ALCHI_ACTION_LOST | ALCHI_ACTION_KILL;
+    group->state = ALCHI_DRV_GROUP_LOST;
+    return ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL;
 }
 
 static bool
-alive(const alchi_group_t *group)
+alive(const alchi_drv_group_t *group)
 {
-    return group->state == ALCHI_GROUP_STARTING || group->state == ALCHI_GROUP_READY;
+    return group->state == ALCHI_DRV_GROUP_STARTING || group->state == ALCHI_DRV_GROUP_READY;
 }
 
 static unsigned
-rank_joined(alchi_group_t *group, int rank, int stage)
+rank_joined(alchi_drv_group_t *group, int rank, int stage)
 {
     int i;
 
-    if (group->state != ALCHI_GROUP_STARTING || stage <= group->ranks[rank].stage)
+    if (group->state != ALCHI_DRV_GROUP_STARTING || stage <= group->ranks[rank].stage)
         return 0;
     group->ranks[rank].stage = stage;
     for (i = 0; i < group->size; i++) {
         if (group->ranks[i].stage < ALCHW__JOIN_STAGE__JOIN_READY)
             return 0;
     }
-    group->state = ALCHI_GROUP_READY;
-    return ALCHI_ACTION_READY;
+    group->state = ALCHI_DRV_GROUP_READY;
+    return ALCHI_DRV_ACTION_READY;
 }
 
 static unsigned
-rank_exited(alchi_group_t *group, int rank, const Alchw__RankExit *exit)
+rank_exited(alchi_drv_group_t *group, int rank, const Alchw__RankExit *exit)
 {
     char text[512];
 
     group->ranks[rank].exited = true;
-    return alive(group) ? lose(group, rank, alchi_exit_text(exit, text, sizeof(text)), exit) : 0;
+    return alive(group) ? lose(group, rank, alchi_drv_rank_exit_text(exit, text, sizeof(text)), exit) : 0;
 }
 
 static unsigned
-too_slow(alchi_group_t *group, int64_t ms)
+too_slow(alchi_drv_group_t *group, int64_t ms)
 {
     char text[128];
     int rank = 0;
 
-    if (group->state != ALCHI_GROUP_STARTING)
+    if (group->state != ALCHI_DRV_GROUP_STARTING)
         return 0;
     while (rank < group->size - 1 && group->ranks[rank].stage >= ALCHW__JOIN_STAGE__JOIN_READY)
         rank++;
@@ -202,7 +202,7 @@ too_slow(alchi_group_t *group, int64_t ms)
 
 /* A killed group's text is the reason as it is given. */
 static unsigned
-killed(alchi_group_t *group, const alch_error_t *error)
+killed(alchi_drv_group_t *group, const alch_error_t *error)
 {
     unsigned actions;
 
@@ -214,10 +214,10 @@ killed(alchi_group_t *group, const alch_error_t *error)
 }
 
 static unsigned
-part_ended(alchi_group_t *group, int part, bool lost)
+part_ended(alchi_drv_group_t *group, int part, bool lost)
 {
     char text[320];
-    unsigned actions = ALCHI_ACTION_IDLE;
+    unsigned actions = ALCHI_DRV_ACTION_IDLE;
     int i;
 
     if (group->parts[part].ended)
@@ -233,40 +233,40 @@ part_ended(alchi_group_t *group, int part, bool lost)
         if (!group->parts[i].ended)
             return actions;
     }
-    group->state = ALCHI_GROUP_OVER;
-    return (actions & ~ALCHI_ACTION_KILL) | ALCHI_ACTION_ENDED;
+    group->state = ALCHI_DRV_GROUP_OVER;
+    return (actions & ~ALCHI_DRV_ACTION_KILL) | ALCHI_DRV_ACTION_ENDED;
 }
 
 unsigned
-alchi_group_event(alchi_group_t *group, const alchi_event_t *event)
+alchi_drv_group_next_state(alchi_drv_group_t *group, const alchi_drv_group_event_t *event)
 {
     switch (event->type) {
-    case ALCHI_EVENT_JOIN:
+    case ALCHI_DRV_EVENT_JOIN:
         return rank_joined(group, event->rank, event->stage);
-    case ALCHI_EVENT_EXIT:
+    case ALCHI_DRV_EVENT_EXIT:
         return rank_exited(group, event->rank, event->exit);
-    case ALCHI_EVENT_UNLINKED:
+    case ALCHI_DRV_EVENT_UNLINKED:
         group->ranks[event->rank].unlinked = true;
-        return alive(group) && !group->ranks[event->rank].exited ? ALCHI_ACTION_AWAIT : 0;
-    case ALCHI_EVENT_UNSEEN:
+        return alive(group) && !group->ranks[event->rank].exited ? ALCHI_DRV_ACTION_AWAIT : 0;
+    case ALCHI_DRV_EVENT_UNSEEN:
         return alive(group) ? lose(group, event->rank, "closed its connection to the driver", NULL) : 0;
-    case ALCHI_EVENT_SLOW:
+    case ALCHI_DRV_EVENT_SLOW:
         return too_slow(group, event->ms);
-    case ALCHI_EVENT_KILL:
+    case ALCHI_DRV_EVENT_KILL:
         return killed(group, event->error);
-    case ALCHI_EVENT_RELEASE:
+    case ALCHI_DRV_EVENT_RELEASE:
         if (!alive(group))
             return 0;
         /* Ranks that are still starting do not read their connection yet. */
-        if (group->state == ALCHI_GROUP_STARTING) {
-            group->state = ALCHI_GROUP_RELEASING;
-            return ALCHI_ACTION_KILL;
+        if (group->state == ALCHI_DRV_GROUP_STARTING) {
+            group->state = ALCHI_DRV_GROUP_RELEASING;
+            return ALCHI_DRV_ACTION_KILL;
         }
-        group->state = ALCHI_GROUP_RELEASING;
-        return ALCHI_ACTION_QUIT;
-    case ALCHI_EVENT_PART_ENDED:
-    case ALCHI_EVENT_PART_LOST:
-        return part_ended(group, event->part, event->type == ALCHI_EVENT_PART_LOST);
+        group->state = ALCHI_DRV_GROUP_RELEASING;
+        return ALCHI_DRV_ACTION_QUIT;
+    case ALCHI_DRV_EVENT_PART_ENDED:
+    case ALCHI_DRV_EVENT_PART_LOST:
+        return part_ended(group, event->part, event->type == ALCHI_DRV_EVENT_PART_LOST);
     }
     return 0;
 }

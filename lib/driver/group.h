@@ -17,91 +17,91 @@
 #include "net/auth.h"
 
 typedef enum {
-    ALCHI_GROUP_NONE = 0,
-    ALCHI_GROUP_STARTING = 1,
-    ALCHI_GROUP_READY = 2,
-    ALCHI_GROUP_LOST = 3,
-    ALCHI_GROUP_RELEASING = 4,
-    ALCHI_GROUP_OVER = 5
-} alchi_group_state_t;
+    ALCHI_DRV_GROUP_NONE = 0,
+    ALCHI_DRV_GROUP_STARTING = 1,
+    ALCHI_DRV_GROUP_READY = 2,
+    ALCHI_DRV_GROUP_LOST = 3,
+    ALCHI_DRV_GROUP_RELEASING = 4,
+    ALCHI_DRV_GROUP_OVER = 5
+} alchi_drv_group_state_t;
 
 typedef struct {
-    alchi_slot_t *slot;
-    struct alchi_link *link; /* control connection, NULL: not joined, or gone */
+    alchi_drv_slot_t *slot;
+    struct alchi_drv_link *link; /* control connection, NULL: not joined, or gone */
     int slot_id;
     int stage; /* Alchw__JoinStage */
     bool unlinked, exited;
     uint8_t control_key[ALCHI_KEY_SIZE], data_key[ALCHI_KEY_SIZE];
-} alchi_rank_t;
+} alchi_drv_rank_t;
 
 /** The ranks of a group on one node: consecutive ones. */
 typedef struct {
-    alchi_node_t *node; /* NULL: gone */
-    int first, count;   /* ranks */
+    alchi_drv_node_t *node; /* NULL: gone */
+    int first, count;       /* ranks */
     bool ended;
     bool in_barrier;
-} alchi_part_ranks_t;
+} alchi_drv_part_ranks_t;
 
-typedef struct alchi_group alchi_group_t;
+typedef struct alchi_drv_group alchi_drv_group_t;
 
-struct alchi_group {
+struct alchi_drv_group {
     uint64_t id, session_id;
-    struct alchi_session *session; /* NULL: lost, released, or the session ended */
-    alchi_group_state_t state;
+    struct alchi_drv_session *session; /* NULL: lost, released, or the session ended */
+    alchi_drv_group_state_t state;
     int size;
-    alchi_rank_t *ranks;
+    alchi_drv_rank_t *ranks;
     int part_count;
-    alchi_part_ranks_t *parts;
+    alchi_drv_part_ranks_t *parts;
     alch_error_t lost; /* why, when LOST */
-    struct alchi_driver *driver;
-    struct alchi_command *commands;
-    struct alchi_job *jobs;          /* tasks and loads in order; the first one may be running */
-    struct alchi_request *releasing; /* requests that wait for OVER */
-    Alchw__PmiPair **pairs;          /* put since the last barrier */
+    struct alchi_drv *driver;
+    struct alchi_drv_command *commands;
+    struct alchi_drv_job *jobs;          /* tasks and loads in order; the first one may be running */
+    struct alchi_drv_request *releasing; /* requests that wait for OVER */
+    Alchw__PmiPair **pairs;              /* put since the last barrier */
     size_t pair_count;
     uint64_t next_command;
-    alchi_timer_t start_timer, exit_timer, pulse_timer;
+    alchi_drv_timer_t start_timer, exit_timer, pulse_timer;
     int64_t start_ns;
-    alchi_group_t *prev, *next;
+    alchi_drv_group_t *prev, *next;
 };
 
 typedef enum {
-    ALCHI_EVENT_JOIN,     /* rank, stage */
-    ALCHI_EVENT_EXIT,     /* rank, exit */
-    ALCHI_EVENT_UNLINKED, /* rank: its control connection ended */
-    ALCHI_EVENT_UNSEEN,   /* rank: and no exit was reported in time */
-    ALCHI_EVENT_SLOW,     /* start-timeout passed; ms */
-    ALCHI_EVENT_KILL,     /* error: why */
-    ALCHI_EVENT_RELEASE,
-    ALCHI_EVENT_PART_ENDED, /* part: its agent reaped everything */
-    ALCHI_EVENT_PART_LOST   /* part: its agent is gone, and with it its ranks */
-} alchi_event_type_t;
+    ALCHI_DRV_EVENT_JOIN,     /* rank, stage */
+    ALCHI_DRV_EVENT_EXIT,     /* rank, exit */
+    ALCHI_DRV_EVENT_UNLINKED, /* rank: its control connection ended */
+    ALCHI_DRV_EVENT_UNSEEN,   /* rank: and no exit was reported in time */
+    ALCHI_DRV_EVENT_SLOW,     /* start-timeout passed; ms */
+    ALCHI_DRV_EVENT_KILL,     /* error: why */
+    ALCHI_DRV_EVENT_RELEASE,
+    ALCHI_DRV_EVENT_PART_ENDED, /* part: its agent reaped everything */
+    ALCHI_DRV_EVENT_PART_LOST   /* part: its agent is gone, and with it its ranks */
+} alchi_drv_group_event_type_t;
 
 typedef struct {
-    alchi_event_type_t type;
+    alchi_drv_group_event_type_t type;
     int rank, part, stage;
     int64_t ms;
     const Alchw__RankExit *exit;
     const alch_error_t *error;
-} alchi_event_t;
+} alchi_drv_group_event_t;
 
 /* What is to be done after an event, in this order. */
-#define ALCHI_ACTION_READY 1u  /* it can be used: tell those who wait */
-#define ALCHI_ACTION_LOST 2u   /* group->lost says why: fail all that waits, part from the session */
-#define ALCHI_ACTION_QUIT 4u   /* ask the ranks to end */
-#define ALCHI_ACTION_KILL 8u   /* end the ranks at once */
-#define ALCHI_ACTION_AWAIT 16u /* start the timer of EVENT_UNSEEN */
-#define ALCHI_ACTION_IDLE 32u  /* the part's slots are idle again */
-#define ALCHI_ACTION_ENDED 64u /* nothing is left of it: free it */
+#define ALCHI_DRV_ACTION_READY 1u  /* it can be used: tell those who wait */
+#define ALCHI_DRV_ACTION_LOST 2u   /* group->lost says why: fail all that waits, part from the session */
+#define ALCHI_DRV_ACTION_QUIT 4u   /* ask the ranks to end */
+#define ALCHI_DRV_ACTION_KILL 8u   /* end the ranks at once */
+#define ALCHI_DRV_ACTION_AWAIT 16u /* start the timer of EVENT_UNSEEN */
+#define ALCHI_DRV_ACTION_IDLE 32u  /* the part's slots are idle again */
+#define ALCHI_DRV_ACTION_ENDED 64u /* nothing is left of it: free it */
 
 /** A group of chosen slots, STARTING, with fresh control keys; takes nothing of the slots. NULL: out of memory. */
-alchi_group_t *alchi_group_create(uint64_t id, uint64_t session, alchi_slot_t *const *chosen, int size);
-void alchi_group_destroy(alchi_group_t *group);
+alchi_drv_group_t *alchi_drv_group_create(uint64_t id, uint64_t session, alchi_drv_slot_t *const *chosen, int size);
+void alchi_drv_group_destroy(alchi_drv_group_t *group);
 
 /** Take an event in. @return ALCHI_ACTION_* */
-unsigned alchi_group_event(alchi_group_t *group, const alchi_event_t *event);
+unsigned alchi_drv_group_next_state(alchi_drv_group_t *group, const alchi_drv_group_event_t *event);
 
 /** The part that holds a rank or that is on a node; -1: none. */
-int alchi_group_part_of(const alchi_group_t *group, const alchi_node_t *node);
+int alchi_drv_group_part_of(const alchi_drv_group_t *group, const alchi_drv_node_t *node);
 
 #endif

@@ -11,7 +11,7 @@
 #define EXIT_WAIT_MS 2000 /* from the end of a rank's connection to its agent's report */
 
 static void
-kill_ranks(alchi_group_t *group, uint32_t grace_ms)
+kill_ranks(alchi_drv_group_t *group, uint32_t grace_ms)
 {
     Alchw__KillGroup message = ALCHW__KILL_GROUP__INIT;
     int i;
@@ -21,14 +21,14 @@ kill_ranks(alchi_group_t *group, uint32_t grace_ms)
     message.grace_ms = grace_ms;
     for (i = 0; i < group->part_count; i++) {
         if (group->parts[i].node && !group->parts[i].ended)
-            alchi_link_send(group->parts[i].node->link, ALCHI_KILL_GROUP, &message);
+            alchi_drv_link_send(group->parts[i].node->link, ALCHI_KILL_GROUP, &message);
     }
 }
 
 static void
-set_slots(alchi_group_t *group, int first, int count, alch_worker_state_t state)
+set_slots(alchi_drv_group_t *group, int first, int count, alch_worker_state_t state)
 {
-    alchi_slot_t *slot;
+    alchi_drv_slot_t *slot;
     int i;
 
     for (i = first; i < first + count; i++) {
@@ -46,107 +46,107 @@ set_slots(alchi_group_t *group, int first, int count, alch_worker_state_t state)
 
 /* Take the group from its session; all that waits for it fails. */
 static void
-part(alchi_group_t *group, const alch_error_t *why, bool lost)
+part(alchi_drv_group_t *group, const alch_error_t *why, bool lost)
 {
-    alchi_session_t *session = group->session;
+    alchi_drv_session_t *session = group->session;
 
-    alchi_timer_stop(&group->start_timer);
-    alchi_timer_stop(&group->exit_timer);
-    alchi_timer_stop(&group->pulse_timer);
+    alchi_drv_timer_stop(&group->start_timer);
+    alchi_drv_timer_stop(&group->exit_timer);
+    alchi_drv_timer_stop(&group->pulse_timer);
     set_slots(group, 0, group->size, ALCH_WORKER_RELEASING);
     group->session = NULL;
     if (session && session->group == group)
         session->group = NULL;
-    alchi_commands_fail(group, why);
-    alchi_jobs_fail(group, why);
-    if (!session || alchi_move_to(session, group))
+    alchi_drv_commands_fail(group, why);
+    alchi_drv_jobs_fail(group, why);
+    if (!session || alchi_drv_move_is_target(session, group))
         return;
-    alchi_libraries_unload(session);
+    alchi_drv_libraries_unload(session);
     if (lost)
-        alchi_catalog_lose(&session->catalog, group->id, why->text);
+        alchi_drv_catalog_mark_lost(&session->catalog, group->id, why->text);
 }
 
 static void
-act_lost(alchi_group_t *group, bool starting)
+act_lost(alchi_drv_group_t *group, bool starting)
 {
-    alchi_session_t *session = group->session;
+    alchi_drv_session_t *session = group->session;
     alch_error_t why = group->lost;
 
     alchi_log(ALCHI_LOG_WARNING, "session %llu: %s", (unsigned long long)group->session_id, why.text);
     part(group, &why, true);
     if (session && session->move)
-        alchi_move_fail(session->move, &why);
+        alchi_drv_move_fail(session->move, &why);
     if (!session || session->group)
         return;
     session->lost = why;
     if (starting && !session->starting)
         session->start_failed = why;
-    alchi_waiters_fail(&session->starting, &why);
+    alchi_drv_waiters_fail(&session->starting, &why);
 }
 
 /* A rank that is stopped, or whose host is, does not close its connection. Control threads answer at any time. */
-static void feel_pulse(alchi_timer_t *timer);
+static void feel_pulse(alchi_drv_timer_t *timer);
 
 static void
-plan_pulse(alchi_group_t *group)
+plan_pulse(alchi_drv_group_t *group)
 {
-    alchi_timer_start(&group->driver->timers, &group->pulse_timer, group->driver->options->client_timeout_ms / 4 + 1,
-                      feel_pulse);
+    alchi_drv_timer_start(&group->driver->timers, &group->pulse_timer,
+                          group->driver->options->client_timeout_ms / 4 + 1, feel_pulse);
 }
 
 static void
-pulse_felt(alchi_command_t *command)
+pulse_felt(alchi_drv_command_t *command)
 {
     if (!command->failed)
         plan_pulse(command->group);
 }
 
 static void
-feel_pulse(alchi_timer_t *timer)
+feel_pulse(alchi_drv_timer_t *timer)
 {
-    static const alchi_command_t model = {.done = pulse_felt};
-    alchi_group_t *group = ALCHI_CONTAINER(timer, alchi_group_t, pulse_timer);
+    static const alchi_drv_command_t model = {.done = pulse_felt};
+    alchi_drv_group_t *group = ALCHI_CONTAINER(timer, alchi_drv_group_t, pulse_timer);
 
-    if (alchi_command_send(group, ALCHI_PING, NULL, NULL, &model, NULL) == ALCH_ENOMEM)
+    if (alchi_drv_command_send(group, ALCHI_PING, NULL, NULL, &model, NULL) == ALCH_ENOMEM)
         plan_pulse(group);
 }
 
 static void
-act_ready(alchi_group_t *group)
+act_ready(alchi_drv_group_t *group)
 {
-    alchi_session_t *session = group->session;
+    alchi_drv_session_t *session = group->session;
     char ms[32];
 
-    alchi_timer_stop(&group->start_timer);
+    alchi_drv_timer_stop(&group->start_timer);
     set_slots(group, 0, group->size, ALCH_WORKER_ACTIVE);
     snprintf(ms, sizeof(ms), "%.2f", (double)(alchi_now_ns() - group->start_ns) / 1e9);
     alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu is ready: %d workers in %s s",
               (unsigned long long)group->session_id, (unsigned long long)group->id, group->size, ms);
     plan_pulse(group);
-    if (alchi_move_to(session, group)) {
-        alchi_move_ready(session->move);
+    if (alchi_drv_move_is_target(session, group)) {
+        alchi_drv_move_ready(session->move);
         return;
     }
     while (session->starting)
         session->starting->expired(session->starting);
-    alchi_libraries_reload(session);
+    alchi_drv_libraries_reload(session);
 }
 
 /* Who waits for a time is told what there is now. */
 static void
-reply_ended(alchi_request_t *request)
+reply_ended(alchi_drv_request_t *request)
 {
     if (request->expired)
         request->expired(request);
     else
-        alchi_reply_assigned(request);
+        alchi_drv_reply_assigned_workers(request);
 }
 
 static void
-act_ended(alchi_group_t *group)
+act_ended(alchi_drv_group_t *group)
 {
-    alchi_driver_t *driver = group->driver;
-    alchi_session_t *session;
+    alchi_drv_t *driver = group->driver;
+    alchi_drv_session_t *session;
     int i;
 
     alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu has ended, %d workers are idle",
@@ -161,87 +161,87 @@ act_ended(alchi_group_t *group)
     while (group->releasing)
         reply_ended(group->releasing);
     DL_DELETE(driver->groups, group);
-    alchi_group_destroy(group);
-    alchi_wants_serve(driver);
+    alchi_drv_group_destroy(group);
+    alchi_drv_slot_queue_start_next(driver);
 }
 
 static void
-unseen(alchi_timer_t *timer)
+unseen(alchi_drv_timer_t *timer)
 {
-    alchi_group_t *group = ALCHI_CONTAINER(timer, alchi_group_t, exit_timer);
-    alchi_event_t event = {.type = ALCHI_EVENT_UNSEEN};
+    alchi_drv_group_t *group = ALCHI_CONTAINER(timer, alchi_drv_group_t, exit_timer);
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_UNSEEN};
 
     while (event.rank < group->size - 1 && !group->ranks[event.rank].unlinked)
         event.rank++;
-    alchi_group_apply(group, &event);
+    alchi_drv_group_handle_event(group, &event);
 }
 
 static void
-slow(alchi_timer_t *timer)
+slow(alchi_drv_timer_t *timer)
 {
-    alchi_group_t *group = ALCHI_CONTAINER(timer, alchi_group_t, start_timer);
-    alchi_event_t event = {.type = ALCHI_EVENT_SLOW, .ms = group->driver->options->start_timeout_ms};
+    alchi_drv_group_t *group = ALCHI_CONTAINER(timer, alchi_drv_group_t, start_timer);
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_SLOW, .ms = group->driver->options->start_timeout_ms};
 
-    alchi_group_apply(group, &event);
+    alchi_drv_group_handle_event(group, &event);
 }
 
 void
-alchi_group_apply(alchi_group_t *group, const alchi_event_t *event)
+alchi_drv_group_handle_event(alchi_drv_group_t *group, const alchi_drv_group_event_t *event)
 {
-    bool starting = group->state == ALCHI_GROUP_STARTING;
-    unsigned actions = alchi_group_event(group, event);
+    bool starting = group->state == ALCHI_DRV_GROUP_STARTING;
+    unsigned actions = alchi_drv_group_next_state(group, event);
 
-    if (actions & ALCHI_ACTION_READY)
+    if (actions & ALCHI_DRV_ACTION_READY)
         act_ready(group);
-    if (actions & ALCHI_ACTION_LOST)
+    if (actions & ALCHI_DRV_ACTION_LOST)
         act_lost(group, starting);
-    if (actions & ALCHI_ACTION_QUIT) {
-        alchi_group_send(group, ALCHI_WORKER_QUIT, NULL);
+    if (actions & ALCHI_DRV_ACTION_QUIT) {
+        alchi_drv_group_send(group, ALCHI_WORKER_QUIT, NULL);
         kill_ranks(group, QUIT_GRACE_MS);
     }
-    if (actions & ALCHI_ACTION_KILL)
+    if (actions & ALCHI_DRV_ACTION_KILL)
         kill_ranks(group, 0);
-    if ((actions & ALCHI_ACTION_AWAIT) && !group->exit_timer.timers)
-        alchi_timer_start(&group->driver->timers, &group->exit_timer, EXIT_WAIT_MS, unseen);
-    if (actions & ALCHI_ACTION_IDLE)
+    if ((actions & ALCHI_DRV_ACTION_AWAIT) && !group->exit_timer.timers)
+        alchi_drv_timer_start(&group->driver->timers, &group->exit_timer, EXIT_WAIT_MS, unseen);
+    if (actions & ALCHI_DRV_ACTION_IDLE)
         set_slots(group, group->parts[event->part].first, group->parts[event->part].count, ALCH_WORKER_IDLE);
-    if (event->type == ALCHI_EVENT_PART_LOST)
+    if (event->type == ALCHI_DRV_EVENT_PART_LOST)
         group->parts[event->part].node = NULL;
-    if (actions & ALCHI_ACTION_ENDED)
+    if (actions & ALCHI_DRV_ACTION_ENDED)
         act_ended(group);
 }
 
 void
-alchi_group_release(alchi_group_t *group, const alch_error_t *why)
+alchi_drv_group_release(alchi_drv_group_t *group, const alch_error_t *why)
 {
-    alchi_event_t release = {.type = ALCHI_EVENT_RELEASE};
+    alchi_drv_group_event_t release = {.type = ALCHI_DRV_EVENT_RELEASE};
     /* A main thread that is in a call does not hear a request to quit. */
     bool busy = group->jobs != NULL;
 
-    alchi_group_apply(group, &release);
+    alchi_drv_group_handle_event(group, &release);
     part(group, why, false);
     if (busy)
         kill_ranks(group, 0);
 }
 
 void
-alchi_group_kill(alchi_group_t *group, const alch_error_t *why)
+alchi_drv_group_kill(alchi_drv_group_t *group, const alch_error_t *why)
 {
-    alchi_event_t event = {.type = ALCHI_EVENT_KILL, .error = why};
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_KILL, .error = why};
 
-    alchi_group_apply(group, &event);
+    alchi_drv_group_handle_event(group, &event);
 }
 
-static alchi_group_t *
-make_group(alchi_session_t *session)
+static alchi_drv_group_t *
+make_group(alchi_drv_session_t *session)
 {
-    alchi_driver_t *driver = session->driver;
-    alchi_slot_t **chosen = calloc((size_t)session->wanted, sizeof(*chosen));
-    alchi_group_t *group = NULL;
+    alchi_drv_t *driver = session->driver;
+    alchi_drv_slot_t **chosen = calloc((size_t)session->wanted, sizeof(*chosen));
+    alchi_drv_group_t *group = NULL;
     int i;
 
-    if (chosen && alchi_slots_choose(&driver->slots, session->wanted, session->wanted_slots, chosen))
-        group = alchi_group_create(driver->next_group++, session->id, chosen, session->wanted);
+    if (chosen && alchi_drv_slots_choose(&driver->slots, session->wanted, session->wanted_slots, chosen))
+        group = alchi_drv_group_create(driver->next_group++, session->id, chosen, session->wanted);
     for (i = 0; group && i < group->size; i++) {
         chosen[i]->state = ALCH_WORKER_STARTING;
         chosen[i]->session = session->id;
@@ -254,10 +254,10 @@ make_group(alchi_session_t *session)
 
 /* A group of session->wanted workers, for which there are idle slots. Failure is told to those who wait. */
 static void
-start(alchi_session_t *session)
+start(alchi_drv_session_t *session)
 {
-    alchi_driver_t *driver = session->driver;
-    alchi_group_t *group = make_group(session);
+    alchi_drv_t *driver = session->driver;
+    alchi_drv_group_t *group = make_group(session);
     alch_error_t error;
 
     session->wanted = 0;
@@ -266,8 +266,8 @@ start(alchi_session_t *session)
     if (!group) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
         if (session->move)
-            alchi_move_fail(session->move, &error);
-        alchi_waiters_fail(&session->starting, &error);
+            alchi_drv_move_fail(session->move, &error);
+        alchi_drv_waiters_fail(&session->starting, &error);
         return;
     }
     group->driver = driver;
@@ -281,18 +281,18 @@ start(alchi_session_t *session)
     DL_APPEND(driver->groups, group);
     alchi_log(ALCHI_LOG_INFO, "session %llu: starting worker group %llu of %d workers", (unsigned long long)session->id,
               (unsigned long long)group->id, group->size);
-    alchi_timer_start(&driver->timers, &group->start_timer, driver->options->start_timeout_ms, slow);
-    if (alchi_group_spawn(group, session->key)) {
+    alchi_drv_timer_start(&driver->timers, &group->start_timer, driver->options->start_timeout_ms, slow);
+    if (alchi_drv_group_spawn(group, session->key)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        alchi_group_kill(group, &error);
+        alchi_drv_group_kill(group, &error);
     }
 }
 
 static int
-no_slots(const alchi_session_t *session, int count, int claimed, alch_error_t *err)
+no_slots(const alchi_drv_session_t *session, int count, int claimed, alch_error_t *err)
 {
-    const alchi_slots_t *slots = &session->driver->slots;
-    int idle = alchi_slots_count(slots, ALCH_WORKER_IDLE), total = alchi_slots_total(slots);
+    const alchi_drv_slots_t *slots = &session->driver->slots;
+    int idle = alchi_drv_slots_count(slots, ALCH_WORKER_IDLE), total = alchi_drv_slots_total(slots);
     char also[64] = "";
 
     if (claimed)
@@ -302,12 +302,12 @@ no_slots(const alchi_session_t *session, int count, int claimed, alch_error_t *e
 }
 
 int
-alchi_wants_check(const alchi_session_t *session, int count, int own, alch_error_t *err)
+alchi_drv_slot_queue_check(const alchi_drv_session_t *session, int count, int own, alch_error_t *err)
 {
-    const alchi_driver_t *driver = session->driver;
-    const alchi_session_t *other;
-    int claimed = 0, soon = own + alchi_slots_count(&driver->slots, ALCH_WORKER_IDLE) +
-                            alchi_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
+    const alchi_drv_t *driver = session->driver;
+    const alchi_drv_session_t *other;
+    int claimed = 0, soon = own + alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE) +
+                            alchi_drv_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
 
     DL_FOREACH2(driver->wants, other, want_next)
     claimed += other == session ? 0 : other->wanted;
@@ -315,12 +315,12 @@ alchi_wants_check(const alchi_session_t *session, int count, int own, alch_error
 }
 
 int
-alchi_wants_add(alchi_session_t *session, int count, const int *slots, alch_error_t *err)
+alchi_drv_slot_queue_add(alchi_drv_session_t *session, int count, const int *slots, alch_error_t *err)
 {
     int code;
 
-    alchi_wants_remove(session);
-    if ((code = alchi_wants_check(session, count, 0, err)))
+    alchi_drv_slot_queue_remove(session);
+    if ((code = alchi_drv_slot_queue_check(session, count, 0, err)))
         return code;
     if (slots) {
         if (!(session->wanted_slots = calloc((size_t)count, sizeof(int))))
@@ -334,7 +334,7 @@ alchi_wants_add(alchi_session_t *session, int count, const int *slots, alch_erro
 }
 
 void
-alchi_wants_remove(alchi_session_t *session)
+alchi_drv_slot_queue_remove(alchi_drv_session_t *session)
 {
     if (session->wants)
         DL_DELETE2(session->driver->wants, session, want_prev, want_next);
@@ -345,15 +345,15 @@ alchi_wants_remove(alchi_session_t *session)
 }
 
 void
-alchi_wants_serve(alchi_driver_t *driver)
+alchi_drv_slot_queue_start_next(alchi_drv_t *driver)
 {
-    alchi_session_t *session;
+    alchi_drv_session_t *session;
     alch_error_t error;
     int idle, releasing;
 
     while (!driver->stopping && (session = driver->wants)) {
-        idle = alchi_slots_count(&driver->slots, ALCH_WORKER_IDLE);
-        releasing = alchi_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
+        idle = alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE);
+        releasing = alchi_drv_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
         if (session->wanted > idle && session->wanted <= idle + releasing)
             return;
         DL_DELETE2(driver->wants, session, want_prev, want_next);
@@ -364,13 +364,13 @@ alchi_wants_serve(alchi_driver_t *driver)
         }
         no_slots(session, session->wanted, 0, &error);
         if (session->move) {
-            alchi_move_fail(session->move, &error);
+            alchi_drv_move_fail(session->move, &error);
             continue;
         }
-        alchi_wants_remove(session);
+        alchi_drv_slot_queue_remove(session);
         session->start_failed = error;
         if (session->starting)
             session->start_failed.code = ALCH_OK;
-        alchi_waiters_fail(&session->starting, &error);
+        alchi_drv_waiters_fail(&session->starting, &error);
     }
 }

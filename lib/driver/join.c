@@ -16,10 +16,10 @@
 #define STOP_GRACE_MS 2000
 
 typedef struct {
-    const alchi_options_t *options;
+    const alchi_dmn_options_t *options;
     uv_loop_t loop;
     alchi_agent_t *agent;
-    alchi_watch_t watch;
+    alchi_dmn_stop_signal_t watch;
     bool stopping;
     int code;
 } guest_t;
@@ -53,14 +53,14 @@ on_end(void *context, int code, const char *text)
 }
 
 static int
-find_token(const alchi_options_t *options, const alchi_address_t *address, uint8_t token[ALCHI_KEY_SIZE],
+find_token(const alchi_dmn_options_t *options, const alchi_address_t *address, uint8_t token[ALCHI_KEY_SIZE],
            alch_error_t *err)
 {
     alchi_connfile_t file;
     int code;
 
     if (options->token_file)
-        return alchi_token_read(options->token_file, token, err);
+        return alchi_dmn_token_read(options->token_file, token, err);
     if (options->connection_file)
         code = alchi_connfile_read(options->connection_file, &file, err);
     else
@@ -73,7 +73,7 @@ find_token(const alchi_options_t *options, const alchi_address_t *address, uint8
 
 /* A job's parts start in any order: the driver may not listen yet. */
 static int
-connect_patiently(const alchi_options_t *options, const alchi_address_t *address, int *fd_p, alch_error_t *err)
+connect_patiently(const alchi_dmn_options_t *options, const alchi_address_t *address, int *fd_p, alch_error_t *err)
 {
     alchi_deadline_t limit = alchi_deadline_in_ms(options->start_timeout_ms), attempt;
     int code;
@@ -88,7 +88,7 @@ connect_patiently(const alchi_options_t *options, const alchi_address_t *address
 }
 
 static int
-authenticate(const alchi_options_t *options, const alchi_address_t *address, alchi_channel_t **channel_p,
+authenticate(const alchi_dmn_options_t *options, const alchi_address_t *address, alchi_channel_t **channel_p,
              alch_error_t *err)
 {
     alchi_claim_t claim = {.role = ALCHI_ROLE_AGENT, .rank = -1};
@@ -114,7 +114,7 @@ authenticate(const alchi_options_t *options, const alchi_address_t *address, alc
 static int
 start(guest_t *guest, alch_error_t *err)
 {
-    const alchi_options_t *options = guest->options;
+    const alchi_dmn_options_t *options = guest->options;
     alchi_agent_options_t agent = {.slots = (int)options->workers,
                                    .bind = options->bind,
                                    .base_port = (int)options->port,
@@ -127,7 +127,7 @@ start(guest_t *guest, alch_error_t *err)
     int code;
 
     if ((code = alchi_address_parse(options->join, ALCH_DEFAULT_PORT, &address, err)) ||
-        (code = alchi_watch_start(&guest->watch, &guest->loop, (int)options->owner_pid, err)) ||
+        (code = alchi_dmn_stop_signal_start(&guest->watch, &guest->loop, (int)options->owner_pid, err)) ||
         (code = authenticate(options, &address, &channel, err)))
         return code;
     agent.driver_address = alchi_address_format(&address, text, sizeof(text));
@@ -140,7 +140,7 @@ start(guest_t *guest, alch_error_t *err)
 }
 
 int
-alchi_serve_agent(const alchi_options_t *options)
+alchi_dmn_run_agent(const alchi_dmn_options_t *options)
 {
     guest_t *guest = calloc(1, sizeof(*guest));
     alch_error_t error;
@@ -157,7 +157,7 @@ alchi_serve_agent(const alchi_options_t *options)
     else
         uv_run(&guest->loop, UV_RUN_DEFAULT);
     alchi_agent_destroy(guest->agent);
-    alchi_watch_stop(&guest->watch);
+    alchi_dmn_stop_signal_stop(&guest->watch);
     uv_run(&guest->loop, UV_RUN_DEFAULT);
     uv_loop_close(&guest->loop);
     code = guest->code;

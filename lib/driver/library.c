@@ -8,9 +8,9 @@
 #include <string.h>
 
 void
-alchi_loaded_destroy(alchi_loaded_t *loaded)
+alchi_drv_library_destroy(alchi_drv_library_t *loaded)
 {
-    alchi_job_end(&loaded->job);
+    alchi_drv_job_end(&loaded->job);
     alchi_message_free(loaded->library);
     free(loaded->name);
     free(loaded->path);
@@ -18,54 +18,54 @@ alchi_loaded_destroy(alchi_loaded_t *loaded)
 }
 
 static void
-forget(alchi_loaded_t *loaded)
+forget(alchi_drv_library_t *loaded)
 {
     DL_DELETE(loaded->session->libraries, loaded);
-    alchi_loaded_destroy(loaded);
+    alchi_drv_library_destroy(loaded);
 }
 
 static void
-reply_loading(alchi_request_t *request)
+reply_loading(alchi_drv_request_t *request)
 {
-    const alchi_loaded_t *loaded = request->object;
+    const alchi_drv_library_t *loaded = request->object;
     Alchw__Library message = ALCHW__LIBRARY__INIT;
 
     message.name = loaded->name;
     message.has_loading = message.loading = 1;
-    alchi_request_reply(request, ALCHI_LIBRARY, &message);
+    alchi_drv_request_reply(request, ALCHI_LIBRARY, &message);
 }
 
 /* ---- the job ---- */
 
 static void
-load_failed(alchi_loaded_t *loaded, const alch_error_t *error)
+load_failed(alchi_drv_library_t *loaded, const alch_error_t *error)
 {
     alchi_log(ALCHI_LOG_WARNING, "session %llu: library '%s': %s", (unsigned long long)loaded->session->id,
               loaded->name, error->text);
     if (!loaded->waiters) {
         loaded->failed = *error;
-        alchi_job_end(&loaded->job);
+        alchi_drv_job_end(&loaded->job);
         return;
     }
-    alchi_waiters_fail(&loaded->waiters, error);
+    alchi_drv_waiters_fail(&loaded->waiters, error);
     forget(loaded);
 }
 
 /* The group went, and not for the library's sake. */
 static void
-cut_short(alchi_loaded_t *loaded, const alch_error_t *error)
+cut_short(alchi_drv_library_t *loaded, const alch_error_t *error)
 {
-    alchi_waiters_fail(&loaded->waiters, error);
+    alchi_drv_waiters_fail(&loaded->waiters, error);
     if (loaded->library)
-        alchi_job_end(&loaded->job);
+        alchi_drv_job_end(&loaded->job);
     else
         forget(loaded);
 }
 
 static void
-loaded_answer(alchi_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
+loaded_answer(alchi_drv_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
 {
-    alchi_loaded_t *loaded = command->context;
+    alchi_drv_library_t *loaded = command->context;
     Alchw__Library *library;
 
     (void)rank;
@@ -77,13 +77,13 @@ loaded_answer(alchi_command_t *command, int rank, const alchi_frame_t *frame, co
 }
 
 static void
-loaded_done(alchi_command_t *command)
+loaded_done(alchi_drv_command_t *command)
 {
-    alchi_loaded_t *loaded = command->context;
+    alchi_drv_library_t *loaded = command->context;
 
     if (!command->failed && !loaded->answered)
         alchi_error_set(&command->error, ALCH_EPROTO, "the workers did not describe library '%s'", loaded->name);
-    if (command->failed && command->group->state == ALCHI_GROUP_RELEASING) {
+    if (command->failed && command->group->state == ALCHI_DRV_GROUP_RELEASING) {
         cut_short(loaded, &command->error);
         return;
     }
@@ -95,48 +95,48 @@ loaded_done(alchi_command_t *command)
     alchi_log(ALCHI_LOG_INFO, "session %llu: loaded library %s %s", (unsigned long long)loaded->session->id,
               loaded->library->name, loaded->library->version ? loaded->library->version : "");
     while (loaded->waiters)
-        alchi_request_reply(loaded->waiters, ALCHI_LIBRARY, loaded->library);
-    alchi_job_end(&loaded->job);
+        alchi_drv_request_reply(loaded->waiters, ALCHI_LIBRARY, loaded->library);
+    alchi_drv_job_end(&loaded->job);
 }
 
 static void
-load_start(alchi_job_t *job)
+load_start(alchi_drv_job_t *job)
 {
-    alchi_loaded_t *loaded = ALCHI_CONTAINER(job, alchi_loaded_t, job);
-    alchi_command_t model = {.answer = loaded_answer, .done = loaded_done, .context = loaded};
+    alchi_drv_library_t *loaded = ALCHI_CONTAINER(job, alchi_drv_library_t, job);
+    alchi_drv_command_t model = {.answer = loaded_answer, .done = loaded_done, .context = loaded};
     Alchw__WorkerLoad message = ALCHW__WORKER_LOAD__INIT;
     alch_error_t error;
 
     message.name = loaded->name;
     message.path = loaded->path;
-    if (alchi_command_send(job->group, ALCHI_WORKER_LOAD, &message, NULL, &model, NULL)) {
+    if (alchi_drv_command_send(job->group, ALCHI_WORKER_LOAD, &message, NULL, &model, NULL)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
         load_failed(loaded, &error);
     }
 }
 
 static void
-load_fail(alchi_job_t *job, const alch_error_t *error)
+load_fail(alchi_drv_job_t *job, const alch_error_t *error)
 {
-    cut_short(ALCHI_CONTAINER(job, alchi_loaded_t, job), error);
+    cut_short(ALCHI_CONTAINER(job, alchi_drv_library_t, job), error);
 }
 
 static void
-load_queue(alchi_loaded_t *loaded, alchi_group_t *group)
+load_queue(alchi_drv_library_t *loaded, alchi_drv_group_t *group)
 {
     loaded->failed.code = ALCH_OK;
     loaded->answered = false;
     loaded->job.start = load_start;
     loaded->job.fail = load_fail;
-    alchi_job_add(group, &loaded->job);
-    alchi_job_ready(&loaded->job);
+    alchi_drv_job_add(group, &loaded->job);
+    alchi_drv_job_ready(&loaded->job);
 }
 
 /* The description stays: calls may be queued behind the next load. */
 void
-alchi_libraries_unload(alchi_session_t *session)
+alchi_drv_libraries_unload(alchi_drv_session_t *session)
 {
-    alchi_loaded_t *loaded;
+    alchi_drv_library_t *loaded;
 
     DL_FOREACH(session->libraries, loaded)
     loaded->loaded = false;
@@ -144,9 +144,9 @@ alchi_libraries_unload(alchi_session_t *session)
 
 /* What failed to load is not tried again unasked: it may be what ended the group. */
 void
-alchi_libraries_reload(alchi_session_t *session)
+alchi_drv_libraries_reload(alchi_drv_session_t *session)
 {
-    alchi_loaded_t *loaded, *next;
+    alchi_drv_library_t *loaded, *next;
 
     DL_FOREACH_SAFE(session->libraries, loaded, next)
     {
@@ -170,10 +170,10 @@ same_library(const char *a, const char *b)
     return strcasecmp(a, b ? b : "") == 0;
 }
 
-static alchi_loaded_t *
-find(alchi_session_t *session, const char *name, const char *path)
+static alchi_drv_library_t *
+find(alchi_drv_session_t *session, const char *name, const char *path)
 {
-    alchi_loaded_t *loaded;
+    alchi_drv_library_t *loaded;
 
     DL_FOREACH(session->libraries, loaded)
     {
@@ -183,10 +183,10 @@ find(alchi_session_t *session, const char *name, const char *path)
     return NULL;
 }
 
-static alchi_loaded_t *
-add(alchi_session_t *session, const Alchw__LoadLibrary *load)
+static alchi_drv_library_t *
+add(alchi_drv_session_t *session, const Alchw__LoadLibrary *load)
 {
-    alchi_loaded_t *loaded = calloc(1, sizeof(*loaded));
+    alchi_drv_library_t *loaded = calloc(1, sizeof(*loaded));
 
     if (!loaded)
         return NULL;
@@ -194,7 +194,7 @@ add(alchi_session_t *session, const Alchw__LoadLibrary *load)
     loaded->name = strdup(load->name ? load->name : "");
     loaded->path = strdup(load->path ? load->path : "");
     if (!loaded->name || !loaded->path) {
-        alchi_loaded_destroy(loaded);
+        alchi_drv_library_destroy(loaded);
         return NULL;
     }
     DL_APPEND(session->libraries, loaded);
@@ -202,11 +202,11 @@ add(alchi_session_t *session, const Alchw__LoadLibrary *load)
 }
 
 static int
-prepare(alchi_session_t *session, const Alchw__LoadLibrary *load, alchi_loaded_t **loaded_p, alch_error_t *err)
+prepare(alchi_drv_session_t *session, const Alchw__LoadLibrary *load, alchi_drv_library_t **loaded_p, alch_error_t *err)
 {
-    alchi_group_t *group;
-    alchi_loaded_t *loaded;
-    int code = alchi_session_ready(session, &group, err);
+    alchi_drv_group_t *group;
+    alchi_drv_library_t *loaded;
+    int code = alchi_drv_session_ready(session, &group, err);
 
     if ((!load->name || !*load->name) && (!load->path || !*load->path))
         return alchi_error_set(err, ALCH_EINVAL, "a library needs a name or a path");
@@ -224,25 +224,25 @@ prepare(alchi_session_t *session, const Alchw__LoadLibrary *load, alchi_loaded_t
     return ALCH_OK;
 }
 
-ALCHI_HANDLER(alchi_on_load_library)
+ALCHI_DRV_HANDLER(alchi_drv_on_load_library)
 {
     const Alchw__LoadLibrary *load = message;
-    alchi_session_t *session = link->session;
-    alchi_loaded_t *loaded = NULL;
-    alchi_request_t *request;
+    alchi_drv_session_t *session = link->session;
+    alchi_drv_library_t *loaded = NULL;
+    alchi_drv_request_t *request;
     alch_error_t error;
 
     if (prepare(session, load, &loaded, &error)) {
-        alchi_link_fail(link, frame->id, &error);
+        alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
-    if (!(request = alchi_request_create(driver, link, frame->id)))
+    if (!(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
     if (loaded->loaded) {
-        alchi_request_reply(request, ALCHI_LIBRARY, loaded->library);
+        alchi_drv_request_reply(request, ALCHI_LIBRARY, loaded->library);
         return;
     }
-    alchi_request_wait(request, &loaded->waiters, load->wait_ms, reply_loading, loaded);
+    alchi_drv_request_wait(request, &loaded->waiters, load->wait_ms, reply_loading, loaded);
     if (!loaded->job.group)
         load_queue(loaded, session->group);
 }
@@ -297,9 +297,9 @@ by_text(const void *a, const void *b)
 }
 
 static void
-names_loaded(names_t *names, const alchi_session_t *session)
+names_loaded(names_t *names, const alchi_drv_session_t *session)
 {
-    const alchi_loaded_t *loaded;
+    const alchi_drv_library_t *loaded;
 
     DL_FOREACH(session->libraries, loaded)
     {
@@ -316,7 +316,7 @@ names_fini(names_t *names)
     free(names->names);
 }
 
-ALCHI_HANDLER(alchi_on_list_libraries)
+ALCHI_DRV_HANDLER(alchi_drv_on_list_libraries)
 {
     const Alchw__ListLibraries *list = message;
     Alchw__NameList reply = ALCHW__NAME_LIST__INIT;
@@ -330,7 +330,7 @@ ALCHI_HANDLER(alchi_on_list_libraries)
         qsort(names.names, names.count, sizeof(*names.names), by_text);
     reply.n_names = names.count;
     reply.names = names.names;
-    alchi_link_reply(link, frame->id, ALCHI_NAME_LIST, &reply);
+    alchi_drv_link_reply(link, frame->id, ALCHI_NAME_LIST, &reply);
     names_fini(&names);
 }
 
@@ -343,7 +343,7 @@ join(char *text, size_t size, const char *name)
 }
 
 static int
-no_library(const alchi_session_t *session, const char *library, alch_error_t *err)
+no_library(const alchi_drv_session_t *session, const char *library, alch_error_t *err)
 {
     names_t names = {NULL, 0};
     char text[512] = "";
@@ -358,10 +358,10 @@ no_library(const alchi_session_t *session, const char *library, alch_error_t *er
 }
 
 int
-alchi_library_lookup(alchi_session_t *session, const char *library, const char *function, alchi_loaded_t **loaded_p,
-                     const Alchw__Function **function_p, alch_error_t *err)
+alchi_drv_library_lookup(alchi_drv_session_t *session, const char *library, const char *function,
+                         alchi_drv_library_t **loaded_p, const Alchw__Function **function_p, alch_error_t *err)
 {
-    alchi_loaded_t *loaded;
+    alchi_drv_library_t *loaded;
     char text[512] = "";
     size_t i;
 

@@ -21,23 +21,23 @@ out_of_memory(alch_error_t *err)
 /* ---- what is to be moved ---- */
 
 static int
-check_matrix(const alchi_matrix_t *matrix, alch_error_t *err)
+check_matrix(const alchi_drv_matrix_t *matrix, alch_error_t *err)
 {
     char text[128];
 
-    if (matrix->state == ALCHI_MATRIX_LIVE && !matrix->growing && !matrix->changing)
-        return alchi_catalog_may_free(matrix, err);
+    if (matrix->state == ALCHI_DRV_MATRIX_LIVE && !matrix->growing && !matrix->changing)
+        return alchi_drv_catalog_check_unlocked(matrix, err);
     alchi_format_matrix(matrix->id, matrix->rows, matrix->cols, matrix->dtype, text, sizeof(text));
     return alchi_error_set(err, ALCH_EBUSY, "matrix %s is being %s", text,
-                           matrix->state == ALCHI_MATRIX_RESERVING ? "created"
-                           : matrix->state == ALCHI_MATRIX_FREEING ? "freed"
-                           : matrix->growing                       ? "given more rows"
-                                                                   : "replaced");
+                           matrix->state == ALCHI_DRV_MATRIX_RESERVING ? "created"
+                           : matrix->state == ALCHI_DRV_MATRIX_FREEING ? "freed"
+                           : matrix->growing                           ? "given more rows"
+                                                                       : "replaced");
 }
 
 /* Its kind and its blocks stay; the grid is made anew for the number of workers. */
 static int
-resolve(const alchi_matrix_t *matrix, int workers, alchi_moving_t *moving, alch_error_t *err)
+resolve(const alchi_drv_matrix_t *matrix, int workers, alchi_drv_move_matrix_t *moving, alch_error_t *err)
 {
     alch_layout_t spec = matrix->layout;
     alchi_layout_t layout;
@@ -46,16 +46,17 @@ resolve(const alchi_matrix_t *matrix, int workers, alchi_moving_t *moving, alch_
     spec.nprow = spec.npcol = 0;
     if ((code = alchi_layout_init(&layout, matrix->rows, matrix->cols, workers, &spec, err)))
         return code;
-    *moving = (alchi_moving_t){layout.spec, matrix->rows * matrix->cols * (int64_t)alch_dtype_size(matrix->dtype)};
+    *moving =
+        (alchi_drv_move_matrix_t){layout.spec, matrix->rows * matrix->cols * (int64_t)alch_dtype_size(matrix->dtype)};
     alchi_layout_fini(&layout);
     return ALCH_OK;
 }
 
 static int
-list_matrices(alchi_move_t *move, alch_error_t *err)
+list_matrices(alchi_drv_move_t *move, alch_error_t *err)
 {
-    const alchi_catalog_t *catalog = &move->session->catalog;
-    const alchi_matrix_t *matrix;
+    const alchi_drv_catalog_t *catalog = &move->session->catalog;
+    const alchi_drv_matrix_t *matrix;
     int code;
 
     move->matrices = calloc(HASH_COUNT(catalog->matrices) + 1, sizeof(*move->matrices));
@@ -64,7 +65,7 @@ list_matrices(alchi_move_t *move, alch_error_t *err)
     if (!move->matrices || !move->ids || !move->fractions)
         return out_of_memory(err);
     for (matrix = catalog->matrices; matrix; matrix = matrix->hh.next) {
-        if (matrix->state == ALCHI_MATRIX_LOST)
+        if (matrix->state == ALCHI_DRV_MATRIX_LOST)
             continue;
         if ((code = check_matrix(matrix, err)) ||
             (code = resolve(matrix, move->count, &move->matrices[move->matrix_count], err)))
@@ -76,7 +77,7 @@ list_matrices(alchi_move_t *move, alch_error_t *err)
 }
 
 static int
-check_session(const alchi_session_t *session, int count, alch_error_t *err)
+check_session(const alchi_drv_session_t *session, int count, alch_error_t *err)
 {
     alch_error_t error;
     int code;
@@ -85,16 +86,16 @@ check_session(const alchi_session_t *session, int count, alch_error_t *err)
         return alchi_error_set(err, ALCH_EBUSY,
                                "a task or a load of session %llu has not ended: matrices cannot be moved",
                                (unsigned long long)session->id);
-    if ((code = alchi_wants_check(session, count, 0, &error)))
+    if ((code = alchi_drv_slot_queue_check(session, count, 0, &error)))
         return alchi_error_set(err, code, "moving needs the new workers beside the %d that hold the matrices: %s",
                                session->group->size, error.text);
     return ALCH_OK;
 }
 
 static void
-move_free(alchi_move_t *move)
+move_free(alchi_drv_move_t *move)
 {
-    alchi_timer_stop(&move->timer);
+    alchi_drv_timer_stop(&move->timer);
     free(move->matrices);
     free(move->ids);
     free(move->fractions);
@@ -102,16 +103,16 @@ move_free(alchi_move_t *move)
 }
 
 static const char *
-label(const alchi_move_t *move, char text[96])
+label(const alchi_drv_move_t *move, char text[96])
 {
     snprintf(text, 96, "task %llu (move to %d workers)", (unsigned long long)move->task, move->count);
     return text;
 }
 
 int
-alchi_move_start(alchi_session_t *session, int count, alch_error_t *err)
+alchi_drv_move_start(alchi_drv_session_t *session, int count, alch_error_t *err)
 {
-    alchi_move_t *move;
+    alchi_drv_move_t *move;
     char text[96];
     int code = check_session(session, count, err);
 
@@ -122,15 +123,15 @@ alchi_move_start(alchi_session_t *session, int count, alch_error_t *err)
     move->session = session;
     move->count = count;
     move->start_ns = move->logged_ns = alchi_now_ns();
-    if ((code = list_matrices(move, err)) || (code = alchi_wants_add(session, count, NULL, err))) {
+    if ((code = list_matrices(move, err)) || (code = alchi_drv_slot_queue_add(session, count, NULL, err))) {
         move_free(move);
         return code;
     }
     move->task = session->driver->next_task++;
-    alchi_catalog_lock(&session->catalog, move->ids, move->matrix_count, label(move, text));
+    alchi_drv_catalog_lock(&session->catalog, move->ids, move->matrix_count, label(move, text));
     session->move = move;
     session->start_failed.code = ALCH_OK;
-    alchi_wants_serve(session->driver);
+    alchi_drv_slot_queue_start_next(session->driver);
     /* What could not be started has told why already. */
     if (!session->move && session->start_failed.code) {
         *err = session->start_failed;
@@ -143,76 +144,76 @@ alchi_move_start(alchi_session_t *session, int count, alch_error_t *err)
 /* ---- the end ---- */
 
 static void
-ignore(alchi_command_t *command)
+ignore(alchi_drv_command_t *command)
 {
     (void)command;
 }
 
 static void
-release_hold(const alchi_move_t *move)
+release_hold(const alchi_drv_move_t *move)
 {
-    static const alchi_command_t model = {.done = ignore};
+    static const alchi_drv_command_t model = {.done = ignore};
     Alchw__WorkerUnhold message = ALCHW__WORKER_UNHOLD__INIT;
 
     if (!move->holding || !move->session->group)
         return;
     message.has_task = 1;
     message.task = move->task;
-    alchi_command_send(move->session->group, ALCHI_WORKER_UNHOLD, &message, NULL, &model, NULL);
+    alchi_drv_command_send(move->session->group, ALCHI_WORKER_UNHOLD, &message, NULL, &model, NULL);
 }
 
 void
-alchi_move_fail(alchi_move_t *move, const alch_error_t *error)
+alchi_drv_move_fail(alchi_drv_move_t *move, const alch_error_t *error)
 {
-    alchi_session_t *session = move->session;
-    alchi_group_t *to = move->to;
+    alchi_drv_session_t *session = move->session;
+    alchi_drv_group_t *to = move->to;
     alch_error_t why = *error;
 
     alchi_log(ALCHI_LOG_WARNING, "session %llu: moving its matrices to %d workers failed: %s",
               (unsigned long long)session->id, move->count, why.text);
     session->move = NULL;
-    alchi_wants_remove(session);
+    alchi_drv_slot_queue_remove(session);
     if (move->command)
-        alchi_command_drop(move->command);
-    alchi_catalog_unlock(&session->catalog, move->ids, move->matrix_count);
+        alchi_drv_command_drop(move->command);
+    alchi_drv_catalog_unlock(&session->catalog, move->ids, move->matrix_count);
     release_hold(move);
     if (to) {
         to->session = NULL;
-        alchi_group_kill(to, &why);
+        alchi_drv_group_kill(to, &why);
     }
     if (!move->waiters)
         session->start_failed = why;
-    alchi_waiters_fail(&move->waiters, &why);
+    alchi_drv_waiters_fail(&move->waiters, &why);
     move_free(move);
 }
 
 static void
-failed(alchi_timer_t *timer)
+failed(alchi_drv_timer_t *timer)
 {
-    alchi_move_t *move = ALCHI_CONTAINER(timer, alchi_move_t, timer);
+    alchi_drv_move_t *move = ALCHI_CONTAINER(timer, alchi_drv_move_t, timer);
 
-    alchi_move_fail(move, &move->error);
+    alchi_drv_move_fail(move, &move->error);
 }
 
 /* Not from within an answer: a group cannot be ended while it is looked at. */
 static void
-fail_soon(alchi_move_t *move, const alch_error_t *error)
+fail_soon(alchi_drv_move_t *move, const alch_error_t *error)
 {
     if (move->timer.timers)
         return;
     move->error = *error;
-    alchi_timer_start(&move->session->driver->timers, &move->timer, 0, failed);
+    alchi_drv_timer_start(&move->session->driver->timers, &move->timer, 0, failed);
 }
 
 static void
-replace_matrices(const alchi_move_t *move)
+replace_matrices(const alchi_drv_move_t *move)
 {
-    alchi_matrix_t *matrix;
+    alchi_drv_matrix_t *matrix;
     size_t k;
 
-    alchi_catalog_unlock(&move->session->catalog, move->ids, move->matrix_count);
+    alchi_drv_catalog_unlock(&move->session->catalog, move->ids, move->matrix_count);
     for (k = 0; k < move->matrix_count; k++) {
-        if (!(matrix = alchi_catalog_get(&move->session->catalog, move->ids[k])))
+        if (!(matrix = alchi_drv_catalog_get(&move->session->catalog, move->ids[k])))
             continue;
         matrix->group = move->to->id;
         matrix->workers = move->to->size;
@@ -222,9 +223,9 @@ replace_matrices(const alchi_move_t *move)
 
 /* Nobody is told before the old group has ended: what is asked of its workers then can only be old. */
 static void
-wait_for_end(alchi_move_t *move, alchi_group_t *old)
+wait_for_end(alchi_drv_move_t *move, alchi_drv_group_t *old)
 {
-    alchi_request_t *request;
+    alchi_drv_request_t *request;
 
     move->session->left = old;
     while ((request = move->waiters)) {
@@ -236,10 +237,10 @@ wait_for_end(alchi_move_t *move, alchi_group_t *old)
 
 /* The new group becomes the session's. */
 static void
-finish(alchi_move_t *move)
+finish(alchi_drv_move_t *move)
 {
-    alchi_session_t *session = move->session;
-    alchi_group_t *old = session->group;
+    alchi_drv_session_t *session = move->session;
+    alchi_drv_group_t *old = session->group;
     double seconds = (double)(alchi_now_ns() - move->start_ns) / 1e9;
     alch_error_t why;
     char bytes[32];
@@ -251,20 +252,20 @@ finish(alchi_move_t *move)
     session->move = NULL;
     replace_matrices(move);
     wait_for_end(move, old);
-    alchi_group_release(old, &why);
+    alchi_drv_group_release(old, &why);
     session->group = move->to;
     move_free(move);
-    alchi_libraries_reload(session);
+    alchi_drv_libraries_reload(session);
 }
 
 /* ---- the steps ---- */
 
-static void next_step(alchi_move_t *move);
+static void next_step(alchi_drv_move_t *move);
 
 static void
-answered(alchi_command_t *command)
+answered(alchi_drv_command_t *command)
 {
-    alchi_move_t *move = command->context;
+    alchi_drv_move_t *move = command->context;
 
     move->command = NULL;
     if (command->failed)
@@ -275,7 +276,7 @@ answered(alchi_command_t *command)
 
 /* The others need not come to their end. */
 static bool
-refused(alchi_command_t *command, int rank)
+refused(alchi_drv_command_t *command, int rank)
 {
     (void)rank;
     fail_soon(command->context, &command->error);
@@ -284,7 +285,7 @@ refused(alchi_command_t *command, int rank)
 
 /* After a command was sent, or was not. */
 static void
-sent(alchi_move_t *move, int code)
+sent(alchi_drv_move_t *move, int code)
 {
     alch_error_t error;
 
@@ -296,18 +297,18 @@ sent(alchi_move_t *move, int code)
 }
 
 static void
-held(alchi_command_t *command)
+held(alchi_drv_command_t *command)
 {
-    alchi_move_t *move = command->context;
+    alchi_drv_move_t *move = command->context;
 
     move->holding = true;
     answered(command);
 }
 
 static void
-send_hold(alchi_move_t *move)
+send_hold(alchi_drv_move_t *move)
 {
-    alchi_command_t model = {.done = held, .context = move};
+    alchi_drv_command_t model = {.done = held, .context = move};
     Alchw__WorkerHold message = ALCHW__WORKER_HOLD__INIT;
     char text[64];
 
@@ -317,38 +318,38 @@ send_hold(alchi_move_t *move)
     message.name = text;
     message.n_ids = move->matrix_count;
     message.ids = move->ids;
-    sent(move, alchi_command_send(move->session->group, ALCHI_WORKER_HOLD, &message, NULL, &model, &move->command));
+    sent(move, alchi_drv_command_send(move->session->group, ALCHI_WORKER_HOLD, &message, NULL, &model, &move->command));
 }
 
 static void
-reserved(alchi_command_t *command)
+reserved(alchi_drv_command_t *command)
 {
-    alchi_move_t *move = command->context;
+    alchi_drv_move_t *move = command->context;
 
     move->reserved += !command->failed;
     answered(command);
 }
 
 static void
-send_reserve(alchi_move_t *move, const alchi_matrix_t *matrix)
+send_reserve(alchi_drv_move_t *move, const alchi_drv_matrix_t *matrix)
 {
-    alchi_command_t model = {.done = reserved, .context = move};
+    alchi_drv_command_t model = {.done = reserved, .context = move};
     Alchw__WorkerReserve message = ALCHW__WORKER_RESERVE__INIT;
-    alchi_described_t described;
+    alchi_drv_matrix_description_t described;
 
-    alchi_catalog_describe(matrix, &described);
+    alchi_drv_catalog_describe(matrix, &described);
     alchi_wire_layout_out(&move->matrices[move->reserved].layout, &described.layout);
     described.message.busy = NULL;
     described.message.workers = (uint32_t)move->count;
     described.message.group = move->to->id;
     message.matrix = &described.message;
-    sent(move, alchi_command_send(move->to, ALCHI_WORKER_RESERVE, &message, NULL, &model, &move->command));
+    sent(move, alchi_drv_command_send(move->to, ALCHI_WORKER_RESERVE, &message, NULL, &model, &move->command));
 }
 
 static void
-fetched(alchi_command_t *command)
+fetched(alchi_drv_command_t *command)
 {
-    alchi_move_t *move = command->context;
+    alchi_drv_move_t *move = command->context;
 
     if (!command->failed) {
         move->bytes += move->matrices[move->moved++].bytes;
@@ -359,10 +360,10 @@ fetched(alchi_command_t *command)
 
 /* Each reader has the old ranks' keys hidden with its own. */
 static void
-wrap_keys(const alchi_command_t *command, int rank)
+wrap_keys(const alchi_drv_command_t *command, int rank)
 {
-    const alchi_move_t *move = command->context;
-    const alchi_group_t *from = move->session->group;
+    const alchi_drv_move_t *move = command->context;
+    const alchi_drv_group_t *from = move->session->group;
     int k;
 
     for (k = 0; k < from->size; k++)
@@ -370,10 +371,10 @@ wrap_keys(const alchi_command_t *command, int rank)
 }
 
 static void
-fill_sources(const alchi_move_t *move, Alchw__Source *sources, Alchw__Source **list)
+fill_sources(const alchi_drv_move_t *move, Alchw__Source *sources, Alchw__Source **list)
 {
-    const alchi_group_t *from = move->session->group;
-    const alchi_slot_t *slot;
+    const alchi_drv_group_t *from = move->session->group;
+    const alchi_drv_slot_t *slot;
     int k;
 
     for (k = 0; k < from->size; k++) {
@@ -389,13 +390,13 @@ fill_sources(const alchi_move_t *move, Alchw__Source *sources, Alchw__Source **l
 }
 
 static int
-send_fetch_from(alchi_move_t *move, const alchi_matrix_t *matrix, Alchw__Source *sources, Alchw__Source **list)
+send_fetch_from(alchi_drv_move_t *move, const alchi_drv_matrix_t *matrix, Alchw__Source *sources, Alchw__Source **list)
 {
-    alchi_command_t model = {.fit = wrap_keys, .done = fetched, .refused = refused, .context = move};
+    alchi_drv_command_t model = {.fit = wrap_keys, .done = fetched, .refused = refused, .context = move};
     Alchw__WorkerFetch message = ALCHW__WORKER_FETCH__INIT;
-    alchi_described_t described;
+    alchi_drv_matrix_description_t described;
 
-    alchi_catalog_describe(matrix, &described);
+    alchi_drv_catalog_describe(matrix, &described);
     described.message.busy = NULL;
     fill_sources(move, sources, list);
     message.has_task = message.has_complete = 1;
@@ -404,11 +405,11 @@ send_fetch_from(alchi_move_t *move, const alchi_matrix_t *matrix, Alchw__Source 
     message.complete = matrix->complete;
     message.n_sources = (size_t)move->session->group->size;
     message.sources = list;
-    return alchi_command_send(move->to, ALCHI_WORKER_FETCH, &message, NULL, &model, &move->command);
+    return alchi_drv_command_send(move->to, ALCHI_WORKER_FETCH, &message, NULL, &model, &move->command);
 }
 
 static void
-send_fetch(alchi_move_t *move, const alchi_matrix_t *matrix)
+send_fetch(alchi_drv_move_t *move, const alchi_drv_matrix_t *matrix)
 {
     size_t size = (size_t)move->session->group->size;
     Alchw__Source *sources = calloc(size, sizeof(*sources)), **list = calloc(size, sizeof(Alchw__Source *));
@@ -425,10 +426,10 @@ send_fetch(alchi_move_t *move, const alchi_matrix_t *matrix)
 
 /* What is not written yet is moved as well; whoever reads only has to know. */
 static void
-checked(alchi_command_t *command)
+checked(alchi_drv_command_t *command)
 {
-    alchi_move_t *move = command->context;
-    alchi_matrix_t *matrix = alchi_catalog_get(&move->session->catalog, move->ids[move->moved]);
+    alchi_drv_move_t *move = command->context;
+    alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&move->session->catalog, move->ids[move->moved]);
 
     move->command = NULL;
     if (command->failed && command->error.code != ALCH_EINCOMPLETE) {
@@ -440,30 +441,31 @@ checked(alchi_command_t *command)
 }
 
 static void
-send_check(alchi_move_t *move, uint64_t id)
+send_check(alchi_drv_move_t *move, uint64_t id)
 {
-    alchi_command_t model = {.done = checked, .context = move};
+    alchi_drv_command_t model = {.done = checked, .context = move};
     Alchw__WorkerCheck message = ALCHW__WORKER_CHECK__INIT;
 
     message.n_ids = 1;
     message.ids = &id;
-    sent(move, alchi_command_send(move->session->group, ALCHI_WORKER_CHECK, &message, NULL, &model, &move->command));
+    sent(move,
+         alchi_drv_command_send(move->session->group, ALCHI_WORKER_CHECK, &message, NULL, &model, &move->command));
 }
 
 static void
-next_step(alchi_move_t *move)
+next_step(alchi_drv_move_t *move)
 {
-    const alchi_catalog_t *catalog = &move->session->catalog;
-    const alchi_matrix_t *matrix;
+    const alchi_drv_catalog_t *catalog = &move->session->catalog;
+    const alchi_drv_matrix_t *matrix;
 
     if (move->timer.timers)
         return;
     if (!move->holding) {
         send_hold(move);
     } else if (move->reserved < move->matrix_count) {
-        send_reserve(move, alchi_catalog_get(catalog, move->ids[move->reserved]));
+        send_reserve(move, alchi_drv_catalog_get(catalog, move->ids[move->reserved]));
     } else if (move->moved < move->matrix_count) {
-        matrix = alchi_catalog_get(catalog, move->ids[move->moved]);
+        matrix = alchi_drv_catalog_get(catalog, move->ids[move->moved]);
         if (matrix->complete)
             send_fetch(move, matrix);
         else
@@ -474,7 +476,7 @@ next_step(alchi_move_t *move)
 }
 
 void
-alchi_move_ready(alchi_move_t *move)
+alchi_drv_move_ready(alchi_drv_move_t *move)
 {
     char bytes[32];
 
@@ -487,7 +489,7 @@ alchi_move_ready(alchi_move_t *move)
 /* ---- progress ---- */
 
 int64_t
-alchi_move_done(const alchi_move_t *move)
+alchi_drv_move_bytes_done(const alchi_drv_move_t *move)
 {
     double sum = 0;
     int k;
@@ -500,7 +502,7 @@ alchi_move_done(const alchi_move_t *move)
 }
 
 void
-alchi_move_progress(alchi_move_t *move, int rank, double fraction)
+alchi_drv_move_progress(alchi_drv_move_t *move, int rank, double fraction)
 {
     char done[32], total[32];
 
@@ -509,6 +511,6 @@ alchi_move_progress(alchi_move_t *move, int rank, double fraction)
         return;
     move->logged_ns = alchi_now_ns();
     alchi_log(ALCHI_LOG_INFO, "session %llu: %s of %s are moved to %d workers", (unsigned long long)move->session->id,
-              alchi_format_bytes(alchi_move_done(move), done, sizeof(done)),
+              alchi_format_bytes(alchi_drv_move_bytes_done(move), done, sizeof(done)),
               alchi_format_bytes(move->total, total, sizeof(total)), move->count);
 }

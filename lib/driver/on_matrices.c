@@ -8,15 +8,15 @@
 
 /* A request about one matrix while the ranks work on it. */
 typedef struct {
-    alchi_request_t *request; /* NULL: answered already */
-    alchi_session_t *session;
+    alchi_drv_request_t *request; /* NULL: answered already */
+    alchi_drv_session_t *session;
     uint64_t id;
 } pending_t;
 
 static pending_t *
-pending_create(alchi_driver_t *driver, alchi_link_t *link, uint64_t request_id, uint64_t id)
+pending_create(alchi_drv_t *driver, alchi_drv_link_t *link, uint64_t request_id, uint64_t id)
 {
-    alchi_request_t *request = alchi_request_create(driver, link, request_id);
+    alchi_drv_request_t *request = alchi_drv_request_create(driver, link, request_id);
     pending_t *pending;
     alch_error_t error;
 
@@ -24,7 +24,7 @@ pending_create(alchi_driver_t *driver, alchi_link_t *link, uint64_t request_id, 
         return NULL;
     if (!(pending = calloc(1, sizeof(*pending)))) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        alchi_request_fail(request, &error);
+        alchi_drv_request_fail(request, &error);
         return NULL;
     }
     *pending = (pending_t){request, link->session, id};
@@ -32,71 +32,71 @@ pending_create(alchi_driver_t *driver, alchi_link_t *link, uint64_t request_id, 
 }
 
 void
-alchi_matrix_reply(alchi_request_t *request, const alchi_matrix_t *matrix)
+alchi_drv_matrix_reply(alchi_drv_request_t *request, const alchi_drv_matrix_t *matrix)
 {
-    alchi_described_t described;
+    alchi_drv_matrix_description_t described;
 
-    alchi_catalog_describe(matrix, &described);
-    alchi_request_reply(request, ALCHI_MATRIX, &described.message);
+    alchi_drv_catalog_describe(matrix, &described);
+    alchi_drv_request_reply(request, ALCHI_MATRIX, &described.message);
 }
 
 /* ---- create ---- */
 
 static void
-undone(alchi_command_t *command)
+undone(alchi_drv_command_t *command)
 {
     (void)command;
 }
 
 /* Some ranks have their part and some could not: give back what there is. */
 static void
-undo(const alchi_command_t *command, uint64_t id)
+undo(const alchi_drv_command_t *command, uint64_t id)
 {
-    static const alchi_command_t model = {.done = undone};
+    static const alchi_drv_command_t model = {.done = undone};
     Alchw__WorkerFree message = ALCHW__WORKER_FREE__INIT;
 
     message.has_id = 1;
     message.id = id;
-    alchi_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, &model, NULL);
+    alchi_drv_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, &model, NULL);
 }
 
 static void
-reserved(alchi_command_t *command)
+reserved(alchi_drv_command_t *command)
 {
     pending_t *pending = command->context;
-    alchi_matrix_t *matrix = alchi_catalog_get(&pending->session->catalog, pending->id);
+    alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&pending->session->catalog, pending->id);
 
     if (command->failed) {
         undo(command, pending->id);
         if (matrix)
-            alchi_catalog_remove(&pending->session->catalog, matrix);
-        alchi_request_fail(pending->request, &command->error);
+            alchi_drv_catalog_remove(&pending->session->catalog, matrix);
+        alchi_drv_request_fail(pending->request, &command->error);
     } else {
-        matrix->state = ALCHI_MATRIX_LIVE;
-        alchi_matrix_reply(pending->request, matrix);
+        matrix->state = ALCHI_DRV_MATRIX_LIVE;
+        alchi_drv_matrix_reply(pending->request, matrix);
     }
     free(pending);
 }
 
 static int
-send_reserve(pending_t *pending, alchi_group_t *group, const alchi_matrix_t *matrix, alch_error_t *err)
+send_reserve(pending_t *pending, alchi_drv_group_t *group, const alchi_drv_matrix_t *matrix, alch_error_t *err)
 {
-    alchi_command_t model = {.done = reserved, .context = pending};
+    alchi_drv_command_t model = {.done = reserved, .context = pending};
     Alchw__WorkerReserve message = ALCHW__WORKER_RESERVE__INIT;
-    alchi_described_t described;
+    alchi_drv_matrix_description_t described;
 
-    alchi_catalog_describe(matrix, &described);
+    alchi_drv_catalog_describe(matrix, &described);
     described.message.busy = NULL;
     message.matrix = &described.message;
-    if (alchi_command_send(group, ALCHI_WORKER_RESERVE, &message, NULL, &model, NULL))
+    if (alchi_drv_command_send(group, ALCHI_WORKER_RESERVE, &message, NULL, &model, NULL))
         return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
     return ALCH_OK;
 }
 
 /* Resolve the layout for the group, and put the matrix into the catalog. */
 static int
-add_matrix(alchi_session_t *session, const alchi_group_t *group, const Alchw__CreateMatrix *create,
-           alchi_matrix_t **matrix_p, alch_error_t *err)
+add_matrix(alchi_drv_session_t *session, const alchi_drv_group_t *group, const Alchw__CreateMatrix *create,
+           alchi_drv_matrix_t **matrix_p, alch_error_t *err)
 {
     Alchw__Matrix description = ALCHW__MATRIX__INIT;
     Alchw__Layout resolved;
@@ -117,29 +117,29 @@ add_matrix(alchi_session_t *session, const alchi_group_t *group, const Alchw__Cr
     description.dtype = create->dtype;
     description.layout = &resolved;
     description.name = create->name;
-    return alchi_catalog_add(&session->catalog, session->driver->next_matrix++, group->id, group->size, &description,
-                             matrix_p, err);
+    return alchi_drv_catalog_add(&session->catalog, session->driver->next_matrix++, group->id, group->size,
+                                 &description, matrix_p, err);
 }
 
-ALCHI_HANDLER(alchi_on_create_matrix)
+ALCHI_DRV_HANDLER(alchi_drv_on_create_matrix)
 {
-    alchi_session_t *session = link->session;
-    alchi_matrix_t *matrix;
-    alchi_group_t *group;
+    alchi_drv_session_t *session = link->session;
+    alchi_drv_matrix_t *matrix;
+    alchi_drv_group_t *group;
     pending_t *pending;
     alch_error_t error;
 
-    if (alchi_session_ready(session, &group, &error) || add_matrix(session, group, message, &matrix, &error)) {
-        alchi_link_fail(link, frame->id, &error);
+    if (alchi_drv_session_ready(session, &group, &error) || add_matrix(session, group, message, &matrix, &error)) {
+        alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
     if (!(pending = pending_create(driver, link, frame->id, matrix->id))) {
-        alchi_catalog_remove(&session->catalog, matrix);
+        alchi_drv_catalog_remove(&session->catalog, matrix);
         return;
     }
     if (send_reserve(pending, group, matrix, &error)) {
-        alchi_catalog_remove(&session->catalog, matrix);
-        alchi_request_fail(pending->request, &error);
+        alchi_drv_catalog_remove(&session->catalog, matrix);
+        alchi_drv_request_fail(pending->request, &error);
         free(pending);
     }
 }
@@ -148,91 +148,91 @@ ALCHI_HANDLER(alchi_on_create_matrix)
 
 /* What a rank no longer has is freed as well as can be. */
 static void
-freed(alchi_command_t *command)
+freed(alchi_drv_command_t *command)
 {
     pending_t *pending = command->context;
-    alchi_matrix_t *matrix = alchi_catalog_get(&pending->session->catalog, pending->id);
+    alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&pending->session->catalog, pending->id);
 
     if (command->failed && command->error.code == ALCH_EBUSY) {
         if (matrix)
-            matrix->state = ALCHI_MATRIX_LIVE;
-        alchi_request_fail(pending->request, &command->error);
+            matrix->state = ALCHI_DRV_MATRIX_LIVE;
+        alchi_drv_request_fail(pending->request, &command->error);
     } else {
         if (matrix)
-            alchi_catalog_remove(&pending->session->catalog, matrix);
+            alchi_drv_catalog_remove(&pending->session->catalog, matrix);
         if (command->failed && command->error.code != ALCH_ENOENT && command->error.code != ALCH_EGROUP)
-            alchi_request_fail(pending->request, &command->error);
+            alchi_drv_request_fail(pending->request, &command->error);
         else
-            alchi_request_empty(pending->request);
+            alchi_drv_request_reply_empty(pending->request);
     }
     free(pending);
 }
 
 static int
-find_to_free(alchi_session_t *session, uint64_t id, alchi_matrix_t **matrix_p, alch_error_t *err)
+find_to_free(alchi_drv_session_t *session, uint64_t id, alchi_drv_matrix_t **matrix_p, alch_error_t *err)
 {
-    alchi_matrix_t *matrix = alchi_catalog_get(&session->catalog, id);
+    alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&session->catalog, id);
     int code;
 
-    if (!matrix || matrix->state != ALCHI_MATRIX_LOST) {
-        if ((code = alchi_catalog_find(&session->catalog, id, &matrix, err)) ||
-            (code = alchi_catalog_may_free(matrix, err)))
+    if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LOST) {
+        if ((code = alchi_drv_catalog_find(&session->catalog, id, &matrix, err)) ||
+            (code = alchi_drv_catalog_check_unlocked(matrix, err)))
             return code;
     }
     *matrix_p = matrix;
     return ALCH_OK;
 }
 
-ALCHI_HANDLER(alchi_on_free_matrix)
+ALCHI_DRV_HANDLER(alchi_drv_on_free_matrix)
 {
     const Alchw__MatrixId *ask = message;
-    alchi_session_t *session = link->session;
+    alchi_drv_session_t *session = link->session;
     Alchw__WorkerFree free_it = ALCHW__WORKER_FREE__INIT;
-    alchi_command_t model = {.done = freed};
-    alchi_matrix_t *matrix;
+    alchi_drv_command_t model = {.done = freed};
+    alchi_drv_matrix_t *matrix;
     pending_t *pending;
     alch_error_t error;
 
     if (find_to_free(session, ask->id, &matrix, &error)) {
-        alchi_link_fail(link, frame->id, &error);
+        alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
     if (!(pending = pending_create(driver, link, frame->id, ask->id)))
         return;
     /* Its entries went with its workers; only the name is left. */
-    if (matrix->state == ALCHI_MATRIX_LOST || !session->group) {
-        alchi_catalog_remove(&session->catalog, matrix);
-        alchi_request_empty(pending->request);
+    if (matrix->state == ALCHI_DRV_MATRIX_LOST || !session->group) {
+        alchi_drv_catalog_remove(&session->catalog, matrix);
+        alchi_drv_request_reply_empty(pending->request);
         free(pending);
         return;
     }
     free_it.has_id = 1;
     free_it.id = ask->id;
     model.context = pending;
-    if (alchi_command_send(session->group, ALCHI_WORKER_FREE, &free_it, NULL, &model, NULL)) {
+    if (alchi_drv_command_send(session->group, ALCHI_WORKER_FREE, &free_it, NULL, &model, NULL)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        alchi_request_fail(pending->request, &error);
+        alchi_drv_request_fail(pending->request, &error);
         free(pending);
         return;
     }
-    matrix->state = ALCHI_MATRIX_FREEING;
+    matrix->state = ALCHI_DRV_MATRIX_FREEING;
 }
 
 /* ---- look ---- */
 
-ALCHI_HANDLER(alchi_on_get_matrix)
+ALCHI_DRV_HANDLER(alchi_drv_on_get_matrix)
 {
     const Alchw__MatrixId *ask = message;
-    alchi_matrix_t *matrix = alchi_catalog_get(&link->session->catalog, ask->id);
-    alchi_request_t *request;
+    alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&link->session->catalog, ask->id);
+    alchi_drv_request_t *request;
     alch_error_t error;
 
     /* While it grows it is still what it was. */
     if (!(matrix && (matrix->growing || matrix->changing)) &&
-        alchi_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
-        alchi_link_fail(link, frame->id, &error);
-    else if ((request = alchi_request_create(driver, link, frame->id)))
-        alchi_matrix_reply(request, matrix);
+        alchi_drv_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
+        alchi_drv_link_fail(link, frame->id, &error);
+    else if ((request = alchi_drv_request_create(driver, link, frame->id)))
+        alchi_drv_matrix_reply(request, matrix);
 }
 
 /* In one answer: with the longest names they take well under ALCHI_META_MAX. */
@@ -241,20 +241,20 @@ ALCHI_HANDLER(alchi_on_get_matrix)
 static int
 by_id(const void *a, const void *b)
 {
-    uint64_t x = (*(const alchi_matrix_t *const *)a)->id, y = (*(const alchi_matrix_t *const *)b)->id;
+    uint64_t x = (*(const alchi_drv_matrix_t *const *)a)->id, y = (*(const alchi_drv_matrix_t *const *)b)->id;
 
     return (x > y) - (x < y);
 }
 
 /* Live matrices with higher ids than `after`, in order. NULL: out of memory. */
-static const alchi_matrix_t **
-list_after(const alchi_catalog_t *catalog, uint64_t after, size_t *count_p)
+static const alchi_drv_matrix_t **
+list_after(const alchi_drv_catalog_t *catalog, uint64_t after, size_t *count_p)
 {
-    const alchi_matrix_t **found = calloc(HASH_COUNT(catalog->matrices) + 1, sizeof(*found)), *matrix;
+    const alchi_drv_matrix_t **found = calloc(HASH_COUNT(catalog->matrices) + 1, sizeof(*found)), *matrix;
 
     *count_p = 0;
     for (matrix = found ? catalog->matrices : NULL; matrix; matrix = matrix->hh.next) {
-        if (matrix->state == ALCHI_MATRIX_LIVE && matrix->id > after)
+        if (matrix->state == ALCHI_DRV_MATRIX_LIVE && matrix->id > after)
             found[(*count_p)++] = matrix;
     }
     if (found)
@@ -262,13 +262,13 @@ list_after(const alchi_catalog_t *catalog, uint64_t after, size_t *count_p)
     return found;
 }
 
-ALCHI_HANDLER(alchi_on_list_matrices)
+ALCHI_DRV_HANDLER(alchi_drv_on_list_matrices)
 {
     const Alchw__ListMatrices *ask = message;
     Alchw__MatrixList list = ALCHW__MATRIX_LIST__INIT;
     size_t count;
-    const alchi_matrix_t **found = list_after(&link->session->catalog, ask->after, &count);
-    alchi_described_t *described = calloc(LIST_MAX, sizeof(*described));
+    const alchi_drv_matrix_t **found = list_after(&link->session->catalog, ask->after, &count);
+    alchi_drv_matrix_description_t *described = calloc(LIST_MAX, sizeof(*described));
     alch_error_t error;
 
     (void)driver;
@@ -278,12 +278,12 @@ ALCHI_HANDLER(alchi_on_list_matrices)
         list.n_matrices = count > LIST_MAX ? LIST_MAX : count;
         for (size_t k = 0; k < list.n_matrices; k++) {
             list.matrices[k] = &described[k].message;
-            alchi_catalog_describe(found[k], &described[k]);
+            alchi_drv_catalog_describe(found[k], &described[k]);
         }
-        alchi_link_reply(link, frame->id, ALCHI_MATRIX_LIST, &list);
+        alchi_drv_link_reply(link, frame->id, ALCHI_MATRIX_LIST, &list);
     } else {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        alchi_link_fail(link, frame->id, &error);
+        alchi_drv_link_fail(link, frame->id, &error);
     }
     free(found);
     free(described);

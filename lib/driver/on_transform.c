@@ -13,7 +13,7 @@ typedef struct {
 } result_t;
 
 static const char *
-name_of(const Alchw__Transform *ask, const alchi_matrix_t *matrix, const result_t *result)
+name_of(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, const result_t *result)
 {
     if (ask->transpose)
         return "transpose";
@@ -23,7 +23,7 @@ name_of(const Alchw__Transform *ask, const alchi_matrix_t *matrix, const result_
 }
 
 static int
-describe(const Alchw__Transform *ask, const alchi_matrix_t *matrix, result_t *result, alch_error_t *err)
+describe(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, result_t *result, alch_error_t *err)
 {
     Alchw__Matrix *description = &result->description;
     alch_layout_t spec = matrix->layout;
@@ -43,10 +43,10 @@ describe(const Alchw__Transform *ask, const alchi_matrix_t *matrix, result_t *re
     description->name = ask->name;
     if (ask->in_place && !(ask->name && *ask->name))
         description->name = (char *)matrix->name;
-    if ((code = alchi_catalog_check_name(ask->name, err)))
+    if ((code = alchi_drv_catalog_check_name(ask->name, err)))
         return code;
-    code = alchi_convert_allowed(matrix->dtype, description->dtype > INT32_MAX ? 0 : (alch_dtype_t)description->dtype,
-                                 ask->unsafe, err);
+    code = alchi_dtype_check_conversion(
+        matrix->dtype, description->dtype > INT32_MAX ? 0 : (alch_dtype_t)description->dtype, ask->unsafe, err);
     if (code)
         return code;
     if (ask->layout)
@@ -59,7 +59,8 @@ describe(const Alchw__Transform *ask, const alchi_matrix_t *matrix, result_t *re
 }
 
 static int
-fill(alchi_task_t *task, const Alchw__Transform *ask, const alchi_matrix_t *matrix, result_t *result, alch_error_t *err)
+fill(alchi_drv_task_t *task, const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, result_t *result,
+     alch_error_t *err)
 {
     Alchw__WorkerTransform message = ALCHW__WORKER_TRANSFORM__INIT;
 
@@ -84,25 +85,26 @@ fill(alchi_task_t *task, const Alchw__Transform *ask, const alchi_matrix_t *matr
 
 /* A task with its inputs locked; not queued yet. */
 static int
-create(alchi_session_t *session, const Alchw__Transform *ask, alchi_task_t **task_p, alch_error_t *err)
+create(alchi_drv_session_t *session, const Alchw__Transform *ask, alchi_drv_task_t **task_p, alch_error_t *err)
 {
-    alchi_matrix_t *matrix;
-    alchi_group_t *group;
-    alchi_task_t *task;
+    alchi_drv_matrix_t *matrix;
+    alchi_drv_group_t *group;
+    alchi_drv_task_t *task;
     result_t result;
     int code;
 
-    if ((code = alchi_session_ready(session, &group, err)) ||
-        (code = alchi_catalog_find(&session->catalog, ask->matrix, &matrix, err)) ||
-        (ask->in_place && (code = alchi_catalog_may_free(matrix, err))) || (code = describe(ask, matrix, &result, err)))
+    if ((code = alchi_drv_session_ready(session, &group, err)) ||
+        (code = alchi_drv_catalog_find(&session->catalog, ask->matrix, &matrix, err)) ||
+        (ask->in_place && (code = alchi_drv_catalog_check_unlocked(matrix, err))) ||
+        (code = describe(ask, matrix, &result, err)))
         return code;
-    if (!(task = alchi_task_create(session, err)))
+    if (!(task = alchi_drv_task_create(session, err)))
         return ALCH_ENOMEM;
     if ((code = fill(task, ask, matrix, &result, err))) {
-        alchi_task_free(task);
+        alchi_drv_task_free(task);
         return code;
     }
-    alchi_task_register(session, task);
+    alchi_drv_task_register(session, task);
     task->transform->task = task->id;
     task->transform->result->id = ask->in_place ? matrix->id : task->first_result;
     matrix->changing = ask->in_place;
@@ -110,17 +112,17 @@ create(alchi_session_t *session, const Alchw__Transform *ask, alchi_task_t **tas
     return ALCH_OK;
 }
 
-ALCHI_HANDLER(alchi_on_transform)
+ALCHI_DRV_HANDLER(alchi_drv_on_transform)
 {
     const Alchw__Transform *ask = message;
-    alchi_request_t *request = alchi_request_create(driver, link, frame->id);
-    alchi_task_t *task = NULL;
+    alchi_drv_request_t *request = alchi_drv_request_create(driver, link, frame->id);
+    alchi_drv_task_t *task = NULL;
     alch_error_t error;
 
     if (!request)
         return;
     if (create(link->session, ask, &task, &error))
-        alchi_request_fail(request, &error);
+        alchi_drv_request_fail(request, &error);
     else
-        alchi_task_queue(task, link->session->group, request, ask->wait_ms);
+        alchi_drv_task_queue(task, link->session->group, request, ask->wait_ms);
 }

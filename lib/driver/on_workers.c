@@ -4,15 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-ALCHI_HANDLER(alchi_on_ping)
+ALCHI_DRV_HANDLER(alchi_drv_on_ping)
 {
     (void)driver, (void)message;
-    alchi_link_reply(link, frame->id, ALCHI_EMPTY, NULL);
+    alchi_drv_link_reply(link, frame->id, ALCHI_EMPTY, NULL);
 }
 
 #define TEST_STRING_MAX 65536
 
-ALCHI_HANDLER(alchi_on_test_string)
+ALCHI_DRV_HANDLER(alchi_drv_on_test_string)
 {
     const Alchw__TestString *test = message;
     alch_error_t error;
@@ -21,10 +21,10 @@ ALCHI_HANDLER(alchi_on_test_string)
     if (test->text && strlen(test->text) > TEST_STRING_MAX) {
         alchi_error_set(&error, ALCH_ELIMIT, "the test string has %zu bytes, the limit is %d", strlen(test->text),
                         TEST_STRING_MAX);
-        alchi_link_fail(link, frame->id, &error);
+        alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
-    alchi_link_reply(link, frame->id, ALCHI_TEST_STRING, test);
+    alchi_drv_link_reply(link, frame->id, ALCHI_TEST_STRING, test);
 }
 
 /* ---- lists ---- */
@@ -53,7 +53,7 @@ list_fini(worker_list_t *list)
 }
 
 static void
-list_add(worker_list_t *list, const alchi_slot_t *slot, const alchi_session_t *viewer)
+list_add(worker_list_t *list, const alchi_drv_slot_t *slot, const alchi_drv_session_t *viewer)
 {
     Alchw__Worker *worker = &list->workers[list->count];
 
@@ -72,7 +72,7 @@ list_add(worker_list_t *list, const alchi_slot_t *slot, const alchi_session_t *v
 }
 
 static bool
-passes(const alchi_slot_t *slot, const alchi_session_t *session, uint32_t filter)
+passes(const alchi_drv_slot_t *slot, const alchi_drv_session_t *session, uint32_t filter)
 {
     switch (filter) {
     case ALCH_WORKERS_ACTIVE:
@@ -87,13 +87,13 @@ passes(const alchi_slot_t *slot, const alchi_session_t *session, uint32_t filter
 }
 
 static bool
-list_fill(worker_list_t *list, const alchi_session_t *session, uint32_t filter)
+list_fill(worker_list_t *list, const alchi_drv_session_t *session, uint32_t filter)
 {
-    const alchi_slots_t *slots = &session->driver->slots;
-    const alchi_node_t *node;
+    const alchi_drv_slots_t *slots = &session->driver->slots;
+    const alchi_drv_node_t *node;
     int i;
 
-    if (!list_init(list, (size_t)alchi_slots_total(slots)))
+    if (!list_init(list, (size_t)alchi_drv_slots_total(slots)))
         return false;
     DL_FOREACH(slots->nodes, node)
     {
@@ -106,16 +106,16 @@ list_fill(worker_list_t *list, const alchi_session_t *session, uint32_t filter)
 }
 
 static void
-out_of_memory(alchi_request_t *request)
+out_of_memory(alchi_drv_request_t *request)
 {
     alch_error_t error;
 
     alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-    alchi_request_fail(request, &error);
+    alchi_drv_request_fail(request, &error);
 }
 
 static void
-reply_workers(alchi_request_t *request, uint32_t filter)
+reply_workers(alchi_drv_request_t *request, uint32_t filter)
 {
     Alchw__WorkerList message = ALCHW__WORKER_LIST__INIT;
     worker_list_t list;
@@ -123,43 +123,43 @@ reply_workers(alchi_request_t *request, uint32_t filter)
     if (list_fill(&list, request->session, filter)) {
         message.n_workers = list.count;
         message.workers = list.list;
-        alchi_request_reply(request, ALCHI_WORKER_LIST, &message);
+        alchi_drv_request_reply(request, ALCHI_WORKER_LIST, &message);
     } else {
         out_of_memory(request);
     }
     list_fini(&list);
 }
 
-ALCHI_HANDLER(alchi_on_list_workers)
+ALCHI_DRV_HANDLER(alchi_drv_on_list_workers)
 {
     const Alchw__ListWorkers *list = message;
-    alchi_request_t *request;
+    alchi_drv_request_t *request;
     alch_error_t error;
 
     if (list->filter > ALCH_WORKERS_ASSIGNED) {
         alchi_error_set(&error, ALCH_EINVAL, "there is no list of workers %u, they are 0 to 3", list->filter);
-        alchi_link_fail(link, frame->id, &error);
-    } else if ((request = alchi_request_create(driver, link, frame->id))) {
+        alchi_drv_link_fail(link, frame->id, &error);
+    } else if ((request = alchi_drv_request_create(driver, link, frame->id))) {
         reply_workers(request, list->filter);
     }
 }
 
 /* An ended session's close has its answer here too; it has no workers to list. */
 void
-alchi_reply_assigned(alchi_request_t *request)
+alchi_drv_reply_assigned_workers(alchi_drv_request_t *request)
 {
     if (request->session && request->link)
         reply_workers(request, ALCH_WORKERS_ASSIGNED);
     else
-        alchi_request_empty(request);
+        alchi_drv_request_reply_empty(request);
 }
 
 static void
-reply_group(alchi_request_t *request, bool moving)
+reply_group(alchi_drv_request_t *request, bool moving)
 {
-    const alchi_move_t *move = request->session->move;
+    const alchi_drv_move_t *move = request->session->move;
     Alchw__Group message = ALCHW__GROUP__INIT;
-    alchi_group_t *group = request->session->group;
+    alchi_drv_group_t *group = request->session->group;
     worker_list_t list;
     int i;
 
@@ -172,46 +172,46 @@ reply_group(alchi_request_t *request, bool moving)
         list_add(&list, group->ranks[i].slot, request->session);
     message.has_id = message.has_ready = 1;
     message.id = group ? group->id : 0;
-    message.ready = group && group->state == ALCHI_GROUP_READY && !moving;
+    message.ready = group && group->state == ALCHI_DRV_GROUP_READY && !moving;
     message.n_workers = list.count;
     message.workers = list.list;
     message.has_moving = message.has_moved = message.has_total = 1;
     message.moving = move != NULL || moving;
-    message.moved = move ? alchi_move_done(move) : 0;
+    message.moved = move ? alchi_drv_move_bytes_done(move) : 0;
     message.total = move ? move->total : 0;
-    alchi_request_reply(request, ALCHI_GROUP, &message);
+    alchi_drv_request_reply(request, ALCHI_GROUP, &message);
     list_fini(&list);
 }
 
 static void
-reply_present(alchi_request_t *request)
+reply_present(alchi_drv_request_t *request)
 {
     reply_group(request, false);
 }
 
 /* Not ready while matrices are being moved to the next group, or the one before still ends. */
 static void
-reply_moving(alchi_request_t *request)
+reply_moving(alchi_drv_request_t *request)
 {
     reply_group(request, request->session->move || request->session->left);
 }
 
-ALCHI_HANDLER(alchi_on_get_group)
+ALCHI_DRV_HANDLER(alchi_drv_on_get_group)
 {
-    alchi_session_t *session = link->session;
-    alchi_request_t *request;
+    alchi_drv_session_t *session = link->session;
+    alchi_drv_request_t *request;
 
     (void)message;
     if (!session->group && !session->wants && session->lost.code)
-        alchi_link_fail(link, frame->id, &session->lost);
-    else if ((request = alchi_request_create(driver, link, frame->id)))
+        alchi_drv_link_fail(link, frame->id, &session->lost);
+    else if ((request = alchi_drv_request_create(driver, link, frame->id)))
         reply_present(request);
 }
 
 /* ---- asking for workers and giving them back ---- */
 
 static bool
-only_owner(alchi_link_t *link, uint64_t id, const char *what)
+only_owner(alchi_drv_link_t *link, uint64_t id, const char *what)
 {
     alch_error_t error;
 
@@ -219,14 +219,14 @@ only_owner(alchi_link_t *link, uint64_t id, const char *what)
         return true;
     alchi_error_set(&error, ALCH_EPERM, "%s is for the process that opened session %llu; this one is attached to it",
                     what, (unsigned long long)link->session->id);
-    alchi_link_fail(link, id, &error);
+    alchi_drv_link_fail(link, id, &error);
     return false;
 }
 
 static bool
-has_task(const alchi_group_t *group)
+has_task(const alchi_drv_group_t *group)
 {
-    const alchi_job_t *job;
+    const alchi_drv_job_t *job;
 
     DL_FOREACH(group->jobs, job)
     {
@@ -238,10 +238,10 @@ has_task(const alchi_group_t *group)
 
 /* Whether the group can go without a loss. Libraries are loaded again by themselves. */
 static int
-may_go(const alchi_session_t *session, const char *what, alch_error_t *err)
+may_go(const alchi_drv_session_t *session, const char *what, alch_error_t *err)
 {
     char names[512];
-    int count = alchi_catalog_names(&session->catalog, names, sizeof(names));
+    int count = alchi_drv_catalog_names(&session->catalog, names, sizeof(names));
 
     if (count)
         return alchi_error_set(err, ALCH_EBUSY, "%s would lose %d %s: %s", what, count,
@@ -252,26 +252,26 @@ may_go(const alchi_session_t *session, const char *what, alch_error_t *err)
 }
 
 static int
-resize(alchi_session_t *session, int count, const int *slots, alch_error_t *err)
+resize(alchi_drv_session_t *session, int count, const int *slots, alch_error_t *err)
 {
-    alchi_group_t *group = session->group;
+    alchi_drv_group_t *group = session->group;
     alch_error_t why;
     int code;
 
     alchi_error_set(&why, ALCH_EGROUP, "worker group %llu was resized", (unsigned long long)(group ? group->id : 0));
-    if ((code = alchi_wants_check(session, count, group ? group->size : 0, err)))
+    if ((code = alchi_drv_slot_queue_check(session, count, group ? group->size : 0, err)))
         return code;
     if (group)
-        alchi_group_release(group, &why);
-    if ((code = alchi_wants_add(session, count, slots, err)))
+        alchi_drv_group_release(group, &why);
+    if ((code = alchi_drv_slot_queue_add(session, count, slots, err)))
         return code;
-    alchi_wants_serve(session->driver);
+    alchi_drv_slot_queue_start_next(session->driver);
     return ALCH_OK;
 }
 
 /* While matrices are moved: to ask for the same goes on waiting, to ask for what there is ends it. */
 static int
-request_meanwhile(alchi_session_t *session, uint32_t count, bool move, alch_error_t *err)
+request_meanwhile(alchi_drv_session_t *session, uint32_t count, bool move, alch_error_t *err)
 {
     alch_error_t error;
 
@@ -282,16 +282,16 @@ request_meanwhile(alchi_session_t *session, uint32_t count, bool move, alch_erro
                                "the matrices of session %llu are being moved to %d workers; a request for %d ends that",
                                (unsigned long long)session->id, session->move->count, session->group->size);
     alchi_error_set(&error, ALCH_ECANCELED, "the move to %d workers was canceled", session->move->count);
-    alchi_move_fail(session->move, &error);
+    alchi_drv_move_fail(session->move, &error);
     session->start_failed.code = ALCH_OK;
     return ALCH_OK;
 }
 
 static int
-request_workers(alchi_session_t *session, uint32_t count, bool move, alch_error_t *err)
+request_workers(alchi_drv_session_t *session, uint32_t count, bool move, alch_error_t *err)
 {
     char names[8];
-    int total = alchi_slots_total(&session->driver->slots), code;
+    int total = alchi_drv_slots_total(&session->driver->slots), code;
 
     if (session->closing)
         return alchi_error_set(err, ALCH_ESTATE, "session %llu is closing", (unsigned long long)session->id);
@@ -299,7 +299,7 @@ request_workers(alchi_session_t *session, uint32_t count, bool move, alch_error_
         return alchi_error_set(err, ALCH_EINVAL, "%u workers requested, at least 1 is needed", count);
     if (count > (uint32_t)total)
         return alchi_error_set(err, ALCH_ENOSLOTS, "%u workers requested, %d of %d slots are free (--workers)", count,
-                               alchi_slots_count(&session->driver->slots, ALCH_WORKER_IDLE), total);
+                               alchi_drv_slots_count(&session->driver->slots, ALCH_WORKER_IDLE), total);
     if (session->move)
         return request_meanwhile(session, count, move, err);
     if ((session->group && session->group->size == (int)count) || (session->wants && session->wanted == (int)count))
@@ -309,42 +309,42 @@ request_workers(alchi_session_t *session, uint32_t count, bool move, alch_error_
         session->start_failed.code = ALCH_OK;
         return err->code;
     }
-    if (move && session->group && alchi_catalog_names(&session->catalog, names, sizeof(names)))
-        return alchi_move_start(session, (int)count, err);
+    if (move && session->group && alchi_drv_catalog_names(&session->catalog, names, sizeof(names)))
+        return alchi_drv_move_start(session, (int)count, err);
     if (session->group && (code = may_go(session, "resizing the worker group", err)))
         return code;
     return resize(session, (int)count, NULL, err);
 }
 
-ALCHI_HANDLER(alchi_on_request_workers)
+ALCHI_DRV_HANDLER(alchi_drv_on_request_workers)
 {
     const Alchw__RequestWorkers *ask = message;
-    alchi_session_t *session = link->session;
-    alchi_request_t *request;
+    alchi_drv_session_t *session = link->session;
+    alchi_drv_request_t *request;
     alch_error_t error;
 
     if (!only_owner(link, frame->id, "requesting workers"))
         return;
     if (request_workers(session, ask->count, ask->move, &error)) {
-        alchi_link_fail(link, frame->id, &error);
+        alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
-    if (!(request = alchi_request_create(driver, link, frame->id)))
+    if (!(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
     if (session->move)
-        alchi_request_wait(request, &session->move->waiters, ask->wait_ms, reply_moving, session);
+        alchi_drv_request_wait(request, &session->move->waiters, ask->wait_ms, reply_moving, session);
     else if (session->left && ask->move)
-        alchi_request_wait(request, &session->left->releasing, ask->wait_ms, reply_moving, session);
-    else if (session->group && session->group->state == ALCHI_GROUP_READY)
+        alchi_drv_request_wait(request, &session->left->releasing, ask->wait_ms, reply_moving, session);
+    else if (session->group && session->group->state == ALCHI_DRV_GROUP_READY)
         reply_present(request);
     else if (session->group || session->wants)
-        alchi_request_wait(request, &session->starting, ask->wait_ms, reply_present, session);
+        alchi_drv_request_wait(request, &session->starting, ask->wait_ms, reply_present, session);
     else
-        alchi_request_fail(request, session->lost.code ? &session->lost : &session->start_failed);
+        alchi_drv_request_fail(request, session->lost.code ? &session->lost : &session->start_failed);
 }
 
 static int
-find_slot(const alchi_group_t *group, uint32_t slot)
+find_slot(const alchi_drv_group_t *group, uint32_t slot)
 {
     int i;
 
@@ -357,7 +357,7 @@ find_slot(const alchi_group_t *group, uint32_t slot)
 
 /* Ids of the slots that stay; *kept_p: how many. */
 static int *
-kept_slots(const alchi_group_t *group, const Alchw__YieldWorkers *yield, int *kept_p)
+kept_slots(const alchi_drv_group_t *group, const Alchw__YieldWorkers *yield, int *kept_p)
 {
     int *slots = calloc((size_t)group->size, sizeof(*slots)), i, kept = 0;
     size_t k;
@@ -373,7 +373,7 @@ kept_slots(const alchi_group_t *group, const Alchw__YieldWorkers *yield, int *ke
 }
 
 static int
-check_yield(const alchi_session_t *session, const Alchw__YieldWorkers *yield, alch_error_t *err)
+check_yield(const alchi_drv_session_t *session, const Alchw__YieldWorkers *yield, alch_error_t *err)
 {
     size_t k;
 
@@ -387,52 +387,53 @@ check_yield(const alchi_session_t *session, const Alchw__YieldWorkers *yield, al
 
 /* All are given back: matrices go with them. */
 static void
-yield_all(alchi_session_t *session, alchi_request_t *request)
+yield_all(alchi_drv_session_t *session, alchi_drv_request_t *request)
 {
-    alchi_group_t *group = session->group;
+    alchi_drv_group_t *group = session->group;
     alch_error_t why;
 
     alchi_error_set(&why, ALCH_EGROUP, "worker group %llu was given back", (unsigned long long)group->id);
     if (session->move)
-        alchi_move_fail(session->move, &why);
-    alchi_catalog_lose(&session->catalog, group->id, why.text);
+        alchi_drv_move_fail(session->move, &why);
+    alchi_drv_catalog_mark_lost(&session->catalog, group->id, why.text);
     request->waiters = &group->releasing;
     DL_APPEND2(group->releasing, request, wait_prev, wait_next);
-    alchi_group_release(group, &why);
+    alchi_drv_group_release(group, &why);
 }
 
 static void
-yield_some(alchi_session_t *session, alchi_request_t *request, int kept, const int *slots)
+yield_some(alchi_drv_session_t *session, alchi_drv_request_t *request, int kept, const int *slots)
 {
     alch_error_t error;
 
     if (may_go(session, "yielding a part of the workers", &error) || resize(session, kept, slots, &error)) {
-        alchi_request_fail(request, &error);
+        alchi_drv_request_fail(request, &error);
         return;
     }
-    alchi_request_wait(request, &session->starting, ALCHI_WAIT_MAX_MS, alchi_reply_assigned, session);
+    alchi_drv_request_wait(request, &session->starting, ALCHI_DRV_WAIT_MAX_MS, alchi_drv_reply_assigned_workers,
+                           session);
 }
 
-ALCHI_HANDLER(alchi_on_yield_workers)
+ALCHI_DRV_HANDLER(alchi_drv_on_yield_workers)
 {
     const Alchw__YieldWorkers *yield = message;
-    alchi_session_t *session = link->session;
-    alchi_request_t *request;
+    alchi_drv_session_t *session = link->session;
+    alchi_drv_request_t *request;
     alch_error_t error;
     int *slots, kept;
 
     if (!only_owner(link, frame->id, "yielding workers"))
         return;
     if (check_yield(session, yield, &error)) {
-        alchi_link_fail(link, frame->id, &error);
+        alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
-    if (!(request = alchi_request_create(driver, link, frame->id)))
+    if (!(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
     if (!session->group) {
         alchi_error_set(&error, ALCH_ECANCELED, "the workers were given back before they were there");
-        alchi_wants_remove(session);
-        alchi_waiters_fail(&session->starting, &error);
+        alchi_drv_slot_queue_remove(session);
+        alchi_drv_waiters_fail(&session->starting, &error);
         reply_workers(request, ALCH_WORKERS_ASSIGNED);
         return;
     }
@@ -449,28 +450,28 @@ ALCHI_HANDLER(alchi_on_yield_workers)
 
 /* ---- the end ---- */
 
-ALCHI_HANDLER(alchi_on_close_session)
+ALCHI_DRV_HANDLER(alchi_drv_on_close_session)
 {
-    alchi_session_t *session = link->session;
-    alchi_request_t *request;
+    alchi_drv_session_t *session = link->session;
+    alchi_drv_request_t *request;
     alch_error_t why;
 
     (void)message;
-    if (!(request = alchi_request_create(driver, link, frame->id)))
+    if (!(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
     if (link != session->owner || !session->group) {
         session->closing = session->closing || link == session->owner;
-        alchi_request_empty(request);
+        alchi_drv_request_reply_empty(request);
         return;
     }
     session->closing = true;
     alchi_error_set(&why, ALCH_ECONNECT, "session %llu is closing", (unsigned long long)session->id);
     if (session->move)
-        alchi_move_fail(session->move, &why);
+        alchi_drv_move_fail(session->move, &why);
     /* Answered when the workers are gone; without a session there is nothing to list. */
     request->session = NULL;
     request->waiters = &session->group->releasing;
     DL_APPEND2(session->group->releasing, request, wait_prev, wait_next);
-    alchi_catalog_lose(&session->catalog, session->group->id, why.text);
-    alchi_group_release(session->group, &why);
+    alchi_drv_catalog_mark_lost(&session->catalog, session->group->id, why.text);
+    alchi_drv_group_release(session->group, &why);
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define MIB (INT64_C(1) << 20)
-#define AT(member) offsetof(alchi_options_t, member)
+#define AT(member) offsetof(alchi_dmn_options_t, member)
 #define TEXT(number) #number
 #define TEXT_OF(macro) TEXT(macro)
 
@@ -85,7 +85,7 @@ static const alchi_option_t table[] = {
 static const char hidden[] = "--print-options-man";
 
 static int
-check_port(const alchi_options_t *options, alch_error_t *err)
+check_port(const alchi_dmn_options_t *options, alch_error_t *err)
 {
     if (options->port && options->port + options->workers > 65535)
         return alchi_error_set(
@@ -102,7 +102,7 @@ stays_here(const char *host)
 }
 
 static int
-check(const alchi_options_t *options, alch_error_t *err)
+check(const alchi_dmn_options_t *options, alch_error_t *err)
 {
     alchi_address_t address;
     int code;
@@ -135,7 +135,7 @@ check(const alchi_options_t *options, alch_error_t *err)
 }
 
 int
-alchi_options_read(int argc, char **argv, alchi_options_t *options, alch_error_t *err)
+alchi_dmn_options_read(int argc, char **argv, alchi_dmn_options_t *options, alch_error_t *err)
 {
     int code;
 
@@ -147,18 +147,18 @@ alchi_options_read(int argc, char **argv, alchi_options_t *options, alch_error_t
     if (options->help || options->version || options->print_options_man)
         return ALCH_OK;
     if ((code = check(options, err)))
-        alchi_options_free(options);
+        alchi_dmn_options_free(options);
     return code;
 }
 
 void
-alchi_options_free(alchi_options_t *options)
+alchi_dmn_options_free(alchi_dmn_options_t *options)
 {
     alchi_options_fini(table, ALCHI_COUNT(table), options);
 }
 
 void
-alchi_options_print_help(void)
+alchi_dmn_options_print_help(void)
 {
     alchi_options_help(table, ALCHI_COUNT(table),
                        "usage: alchemistd [--workers N] [--port P] [OPTION]...\n"
@@ -166,7 +166,7 @@ alchi_options_print_help(void)
 }
 
 void
-alchi_options_print_man(void)
+alchi_dmn_options_print_man(void)
 {
     alchi_options_man(table, ALCHI_COUNT(table));
 }
@@ -234,7 +234,7 @@ replace_dirs(alchi_text_list_t *given, alchi_text_list_t *real, int code)
 }
 
 int
-alchi_options_plugin_dirs(alchi_options_t *options, alch_error_t *err)
+alchi_dmn_options_plugin_dirs(alchi_dmn_options_t *options, alch_error_t *err)
 {
     static const char option[] = "--plugin-dir";
     alchi_text_list_t real = {NULL, 0};
@@ -251,7 +251,7 @@ alchi_options_plugin_dirs(alchi_options_t *options, alch_error_t *err)
 }
 
 int
-alchi_options_data_dirs(alchi_options_t *options, alch_error_t *err)
+alchi_dmn_options_data_dirs(alchi_dmn_options_t *options, alch_error_t *err)
 {
     alchi_text_list_t real = {NULL, 0};
 

@@ -17,22 +17,22 @@ typedef struct {
     int64_t connections, message_limit, data_threads;
     int64_t owner_pid;
     bool no_shared_memory;
-} alchi_options_t;
+} alchi_dmn_options_t;
 
 /**
  * Defaults, environment, command line; then what the values must agree on.
  * @return ALCH_OK; ALCH_EINVAL; ALCH_EPERM: beyond loopback without --insecure
  */
-int alchi_options_read(int argc, char **argv, alchi_options_t *options, alch_error_t *err);
-void alchi_options_free(alchi_options_t *options);
+int alchi_dmn_options_read(int argc, char **argv, alchi_dmn_options_t *options, alch_error_t *err);
+void alchi_dmn_options_free(alchi_dmn_options_t *options);
 
-void alchi_options_print_help(void);
-void alchi_options_print_man(void);
+void alchi_dmn_options_print_help(void);
+void alchi_dmn_options_print_man(void);
 
 /** Replace an empty list of plugin directories by the installed one and, in a build tree, the tree's own. */
-int alchi_options_plugin_dirs(alchi_options_t *options, alch_error_t *err);
+int alchi_dmn_options_plugin_dirs(alchi_dmn_options_t *options, alch_error_t *err);
 
 /** Replace the directories for data by what they resolve to. @return ALCH_OK; ALCH_ENOENT: one is no directory */
-int alchi_options_data_dirs(alchi_options_t *options, alch_error_t *err);
+int alchi_dmn_options_data_dirs(alchi_dmn_options_t *options, alch_error_t *err);
 
 #endif

@@ -11,9 +11,9 @@
 
 typedef enum { HANDSHAKE, OPEN, CLOSING, DEAD } peer_state_t;
 
-struct alchi_peer {
-    alchi_link_t link;
-    alchi_peers_t *peers;
+struct alchi_dmn_peer {
+    alchi_drv_link_t link;
+    alchi_dmn_peers_t *peers;
     alchi_channel_t *channel;
     uv_poll_t poll;
     int events;
@@ -21,40 +21,40 @@ struct alchi_peer {
     bool admitted; /* the driver knows it and is to be told of its end */
     bool shut;
     alchi_responder_t responder;
-    alchi_timer_t timer;
+    alchi_drv_timer_t timer;
     int64_t since; /* accepted */
-    alchi_peer_t *prev, *next;
-    alchi_peer_t *dead_next;
+    alchi_dmn_peer_t *prev, *next;
+    alchi_dmn_peer_t *dead_next;
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void
-die(alchi_peer_t *peer)
+die(alchi_dmn_peer_t *peer)
 {
     if (peer->state == DEAD)
         return;
     if (peer->state == HANDSHAKE)
         peer->peers->strangers--;
     peer->state = DEAD;
-    alchi_timer_stop(&peer->timer);
+    alchi_drv_timer_stop(&peer->timer);
     uv_poll_stop(&peer->poll);
     LL_PREPEND2(peer->peers->dead, peer, dead_next);
 }
 
 static void
-out_of_time(alchi_timer_t *timer)
+out_of_time(alchi_drv_timer_t *timer)
 {
-    alchi_peer_t *peer = ALCHI_CONTAINER(timer, alchi_peer_t, timer);
+    alchi_dmn_peer_t *peer = ALCHI_CONTAINER(timer, alchi_dmn_peer_t, timer);
 
     if (peer->state == HANDSHAKE)
         alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: not authenticated within %d s", peer->link.host,
-                  ALCHI_HANDSHAKE_MS / 1000);
+                  ALCHI_DMN_HANDSHAKE_MS / 1000);
     die(peer);
 }
 
 static void
-update_events(alchi_peer_t *peer)
+update_events(alchi_dmn_peer_t *peer)
 {
     int events = UV_READABLE | (alchi_channel_wants_write(peer->channel) ? UV_WRITABLE : 0);
 
@@ -72,9 +72,9 @@ update_events(alchi_peer_t *peer)
 }
 
 static void
-peer_send(alchi_link_t *link, unsigned type, unsigned flags, uint64_t id, const void *message)
+peer_send(alchi_drv_link_t *link, unsigned type, unsigned flags, uint64_t id, const void *message)
 {
-    alchi_peer_t *peer = ALCHI_CONTAINER(link, alchi_peer_t, link);
+    alchi_dmn_peer_t *peer = ALCHI_CONTAINER(link, alchi_dmn_peer_t, link);
     alch_error_t error;
     int code;
 
@@ -96,9 +96,9 @@ peer_send(alchi_link_t *link, unsigned type, unsigned flags, uint64_t id, const 
 }
 
 static void
-peer_close(alchi_link_t *link)
+peer_close(alchi_drv_link_t *link)
 {
-    alchi_peer_t *peer = ALCHI_CONTAINER(link, alchi_peer_t, link);
+    alchi_dmn_peer_t *peer = ALCHI_CONTAINER(link, alchi_dmn_peer_t, link);
 
     if (peer->state == DEAD || peer->state == CLOSING)
         return;
@@ -106,29 +106,29 @@ peer_close(alchi_link_t *link)
         peer->peers->strangers--;
     peer->state = CLOSING;
     peer->admitted = false;
-    alchi_timer_start(&peer->peers->driver->timers, &peer->timer, ALCHI_FAREWELL_MS, out_of_time);
+    alchi_drv_timer_start(&peer->peers->driver->timers, &peer->timer, ALCHI_DMN_FINAL_MESSAGE_MS, out_of_time);
     update_events(peer);
 }
 
-static const alchi_link_ops_t peer_ops = {peer_send, peer_close};
+static const alchi_drv_link_ops_t peer_ops = {peer_send, peer_close};
 
 /* ---- what comes in ---- */
 
 static void
-refuse(alchi_peer_t *peer, const char *why)
+refuse(alchi_dmn_peer_t *peer, const char *why)
 {
     alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: %s", peer->link.host, why);
     peer_close(&peer->link);
 }
 
 static void
-handshake(alchi_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *message)
+handshake(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *message)
 {
-    alchi_driver_t *driver = peer->peers->driver;
+    alchi_drv_t *driver = peer->peers->driver;
     alch_error_t error;
     bool done = false;
 
-    if (alchi_responder_feed(&peer->responder, peer->channel, frame, message, alchi_driver_key, driver, &done,
+    if (alchi_responder_feed(&peer->responder, peer->channel, frame, message, alchi_drv_find_key, driver, &done,
                              &error)) {
         refuse(peer, error.text);
         return;
@@ -138,7 +138,7 @@ handshake(alchi_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage
         return;
     }
     alchi_channel_set_limits(peer->channel, ALCHI_META_MAX, 0);
-    if (alchi_driver_admit(driver, &peer->link, &peer->responder, frame->id, &error)) {
+    if (alchi_drv_admit(driver, &peer->link, &peer->responder, frame->id, &error)) {
         refuse(peer, error.text);
         return;
     }
@@ -146,28 +146,28 @@ handshake(alchi_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage
     explicit_bzero(&peer->responder, sizeof(peer->responder));
     if (peer->state != HANDSHAKE)
         return;
-    alchi_timer_stop(&peer->timer);
+    alchi_drv_timer_stop(&peer->timer);
     peer->peers->strangers--;
     peer->state = OPEN;
 }
 
 static void
-handle(alchi_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *message)
+handle(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *message)
 {
     alch_error_t error;
 
     if (peer->state == HANDSHAKE) {
         handshake(peer, frame, message);
-    } else if (peer->state == OPEN && alchi_driver_message(peer->peers->driver, &peer->link, frame, message, &error)) {
+    } else if (peer->state == OPEN && alchi_drv_on_message(peer->peers->driver, &peer->link, frame, message, &error)) {
         alchi_log(ALCHI_LOG_WARNING, "connection of '%s' from %s closed: %s", peer->link.name, peer->link.host,
                   error.text);
-        alchi_link_fail(&peer->link, 0, &error);
+        alchi_drv_link_fail(&peer->link, 0, &error);
         die(peer);
     }
 }
 
 static void
-lost(alchi_peer_t *peer, int code)
+lost(alchi_dmn_peer_t *peer, int code)
 {
     const char *fault = alchi_channel_fault(peer->channel);
 
@@ -180,7 +180,7 @@ lost(alchi_peer_t *peer, int code)
 }
 
 static void
-receive_all(alchi_peer_t *peer)
+receive_all(alchi_dmn_peer_t *peer)
 {
     ProtobufCMessage *message;
     alchi_frame_t frame;
@@ -204,7 +204,7 @@ receive_all(alchi_peer_t *peer)
 static void
 on_poll(uv_poll_t *poll, int status, int events)
 {
-    alchi_peer_t *peer = poll->data;
+    alchi_dmn_peer_t *peer = poll->data;
     int code = ALCH_OK;
 
     if (events & UV_WRITABLE)
@@ -221,11 +221,11 @@ on_poll(uv_poll_t *poll, int status, int events)
 
 /* ---- life ---- */
 
-static alchi_peer_t *
-peer_create(alchi_peers_t *peers, int fd)
+static alchi_dmn_peer_t *
+peer_create(alchi_dmn_peers_t *peers, int fd)
 {
     alchi_channel_t *channel = alchi_channel_create(alchi_stream_create(fd));
-    alchi_peer_t *peer = channel ? calloc(1, sizeof(*peer)) : NULL;
+    alchi_dmn_peer_t *peer = channel ? calloc(1, sizeof(*peer)) : NULL;
 
     if (!peer) {
         alchi_channel_destroy(channel);
@@ -247,16 +247,16 @@ peer_create(alchi_peers_t *peers, int fd)
 
 /* The one that has had the most time goes: those who mean it need only milliseconds. */
 static void
-evict(alchi_peers_t *peers)
+evict(alchi_dmn_peers_t *peers)
 {
-    alchi_peer_t *peer;
+    alchi_dmn_peer_t *peer;
 
     DL_FOREACH(peers->all, peer)
     {
         if (peer->state != HANDSHAKE)
             continue;
-        if (peers->strangers < ALCHI_STRANGERS_CROWD &&
-            alchi_now_ns() - peer->since < (int64_t)ALCHI_STRANGER_MS * 1000000)
+        if (peers->strangers < ALCHI_DMN_UNAUTHENTICATED_HARD_MAX &&
+            alchi_now_ns() - peer->since < (int64_t)ALCHI_DMN_UNAUTHENTICATED_MS * 1000000)
             return;
         alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: %d are waiting to authenticate", peer->link.host,
                   peers->strangers);
@@ -266,15 +266,15 @@ evict(alchi_peers_t *peers)
 }
 
 void
-alchi_peer_accept(alchi_peers_t *peers, int fd)
+alchi_dmn_peer_accept(alchi_dmn_peers_t *peers, int fd)
 {
-    const alchi_options_t *options = peers->driver->options;
-    alchi_peer_t *peer;
+    const alchi_dmn_options_t *options = peers->driver->options;
+    alchi_dmn_peer_t *peer;
     char host[64];
 
     alchi_socket_keepalive(fd, (int)options->client_timeout_ms);
     alchi_peer_host(fd, host, sizeof(host));
-    if (peers->strangers >= ALCHI_STRANGERS_MAX)
+    if (peers->strangers >= ALCHI_DMN_UNAUTHENTICATED_MAX)
         evict(peers);
     if (!(peer = peer_create(peers, fd))) {
         alchi_log(ALCHI_LOG_ERROR, "connection from %s closed: no memory", host);
@@ -283,15 +283,15 @@ alchi_peer_accept(alchi_peers_t *peers, int fd)
     snprintf(peer->link.host, sizeof(peer->link.host), "%s", host);
     peers->strangers++;
     alchi_responder_init(&peer->responder);
-    alchi_timer_start(&peers->driver->timers, &peer->timer, ALCHI_HANDSHAKE_MS, out_of_time);
+    alchi_drv_timer_start(&peers->driver->timers, &peer->timer, ALCHI_DMN_HANDSHAKE_MS, out_of_time);
     update_events(peer);
     receive_all(peer);
 }
 
 int
-alchi_peer_adopt(alchi_peers_t *peers, int fd, alch_error_t *err)
+alchi_dmn_peer_add_own_agent(alchi_dmn_peers_t *peers, int fd, alch_error_t *err)
 {
-    alchi_peer_t *peer = peer_create(peers, fd);
+    alchi_dmn_peer_t *peer = peer_create(peers, fd);
 
     if (!peer)
         return alchi_error_set(err, ALCH_ENOMEM, "no memory for the connection to the driver's own agent");
@@ -309,7 +309,7 @@ alchi_peer_adopt(alchi_peers_t *peers, int fd, alch_error_t *err)
 static void
 on_closed(uv_handle_t *handle)
 {
-    alchi_peer_t *peer = handle->data;
+    alchi_dmn_peer_t *peer = handle->data;
 
     alchi_channel_destroy(peer->channel);
     explicit_bzero(&peer->responder, sizeof(peer->responder));
@@ -317,26 +317,26 @@ on_closed(uv_handle_t *handle)
 }
 
 void
-alchi_peers_reap(alchi_peers_t *peers)
+alchi_dmn_peers_free_closed(alchi_dmn_peers_t *peers)
 {
-    alchi_peer_t *peer;
+    alchi_dmn_peer_t *peer;
 
     while ((peer = peers->dead)) {
         LL_DELETE2(peers->dead, peer, dead_next);
         DL_DELETE(peers->all, peer);
         /* May bring more of them here. */
         if (peer->admitted)
-            alchi_driver_closed(peers->driver, &peer->link);
+            alchi_drv_on_closed(peers->driver, &peer->link);
         uv_close((uv_handle_t *)&peer->poll, on_closed);
     }
 }
 
 void
-alchi_peers_fini(alchi_peers_t *peers)
+alchi_dmn_peers_fini(alchi_dmn_peers_t *peers)
 {
-    alchi_peer_t *peer;
+    alchi_dmn_peer_t *peer;
 
     DL_FOREACH(peers->all, peer)
     die(peer);
-    alchi_peers_reap(peers);
+    alchi_dmn_peers_free_closed(peers);
 }

@@ -4,19 +4,19 @@
 #include <stdlib.h>
 
 void
-alchi_link_send(alchi_link_t *link, unsigned type, const void *message)
+alchi_drv_link_send(alchi_drv_link_t *link, unsigned type, const void *message)
 {
     link->ops->send(link, type, 0, 0, message);
 }
 
 void
-alchi_link_reply(alchi_link_t *link, uint64_t id, unsigned type, const void *message)
+alchi_drv_link_reply(alchi_drv_link_t *link, uint64_t id, unsigned type, const void *message)
 {
     link->ops->send(link, type, ALCHI_FRAME_REPLY, id, message);
 }
 
 void
-alchi_link_fail(alchi_link_t *link, uint64_t id, const alch_error_t *error)
+alchi_drv_link_fail(alchi_drv_link_t *link, uint64_t id, const alch_error_t *error)
 {
     Alchw__Error message = ALCHW__ERROR__INIT;
 
@@ -28,21 +28,21 @@ alchi_link_fail(alchi_link_t *link, uint64_t id, const alch_error_t *error)
     link->ops->send(link, ALCHI_ERROR, id ? ALCHI_FRAME_REPLY : 0, id, &message);
 }
 
-alchi_request_t *
-alchi_request_create(alchi_driver_t *driver, alchi_link_t *link, uint64_t id)
+alchi_drv_request_t *
+alchi_drv_request_create(alchi_drv_t *driver, alchi_drv_link_t *link, uint64_t id)
 {
-    alchi_request_t *request = NULL;
+    alchi_drv_request_t *request = NULL;
     alch_error_t error;
 
-    if (link->request_count >= ALCHI_REQUESTS_MAX) {
+    if (link->request_count >= ALCHI_DRV_REQUESTS_MAX) {
         alchi_error_set(&error, ALCH_ELIMIT, "%d requests of this connection wait for their answers, the limit is %d",
-                        link->request_count, ALCHI_REQUESTS_MAX);
-        alchi_link_fail(link, id, &error);
+                        link->request_count, ALCHI_DRV_REQUESTS_MAX);
+        alchi_drv_link_fail(link, id, &error);
         return NULL;
     }
     if (!(request = calloc(1, sizeof(*request)))) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        alchi_link_fail(link, id, &error);
+        alchi_drv_link_fail(link, id, &error);
         return NULL;
     }
     request->link = link;
@@ -55,20 +55,20 @@ alchi_request_create(alchi_driver_t *driver, alchi_link_t *link, uint64_t id)
 }
 
 static void
-expire(alchi_timer_t *timer)
+expire(alchi_drv_timer_t *timer)
 {
-    alchi_request_t *request = ALCHI_CONTAINER(timer, alchi_request_t, timer);
+    alchi_drv_request_t *request = ALCHI_CONTAINER(timer, alchi_drv_request_t, timer);
 
     request->expired(request);
 }
 
 void
-alchi_request_wait(alchi_request_t *request, alchi_request_t **waiters, uint32_t wait_ms, alchi_request_f expired,
-                   void *object)
+alchi_drv_request_wait(alchi_drv_request_t *request, alchi_drv_request_t **waiters, uint32_t wait_ms,
+                       alchi_drv_request_f expired, void *object)
 {
     request->object = object;
     if (!request->link) {
-        alchi_request_empty(request);
+        alchi_drv_request_reply_empty(request);
         return;
     }
     if (!wait_ms) {
@@ -78,14 +78,14 @@ alchi_request_wait(alchi_request_t *request, alchi_request_t **waiters, uint32_t
     request->waiters = waiters;
     request->expired = expired;
     DL_APPEND2(*waiters, request, wait_prev, wait_next);
-    alchi_timer_start(&request->driver->timers, &request->timer,
-                      wait_ms < ALCHI_WAIT_MAX_MS ? wait_ms : ALCHI_WAIT_MAX_MS, expire);
+    alchi_drv_timer_start(&request->driver->timers, &request->timer,
+                          wait_ms < ALCHI_DRV_WAIT_MAX_MS ? wait_ms : ALCHI_DRV_WAIT_MAX_MS, expire);
 }
 
 static void
-request_free(alchi_request_t *request)
+request_free(alchi_drv_request_t *request)
 {
-    alchi_timer_stop(&request->timer);
+    alchi_drv_timer_stop(&request->timer);
     if (request->waiters)
         DL_DELETE2(*request->waiters, request, wait_prev, wait_next);
     if (request->link) {
@@ -96,38 +96,38 @@ request_free(alchi_request_t *request)
 }
 
 void
-alchi_request_reply(alchi_request_t *request, unsigned type, const void *message)
+alchi_drv_request_reply(alchi_drv_request_t *request, unsigned type, const void *message)
 {
     if (request->link)
-        alchi_link_reply(request->link, request->id, type, message);
+        alchi_drv_link_reply(request->link, request->id, type, message);
     request_free(request);
 }
 
 void
-alchi_request_fail(alchi_request_t *request, const alch_error_t *error)
+alchi_drv_request_fail(alchi_drv_request_t *request, const alch_error_t *error)
 {
     if (request->link)
-        alchi_link_fail(request->link, request->id, error);
+        alchi_drv_link_fail(request->link, request->id, error);
     request_free(request);
 }
 
 void
-alchi_request_empty(alchi_request_t *request)
+alchi_drv_request_reply_empty(alchi_drv_request_t *request)
 {
-    alchi_request_reply(request, ALCHI_EMPTY, NULL);
+    alchi_drv_request_reply(request, ALCHI_EMPTY, NULL);
 }
 
 void
-alchi_waiters_fail(alchi_request_t **waiters, const alch_error_t *error)
+alchi_drv_waiters_fail(alchi_drv_request_t **waiters, const alch_error_t *error)
 {
     while (*waiters)
-        alchi_request_fail(*waiters, error);
+        alchi_drv_request_fail(*waiters, error);
 }
 
 void
-alchi_requests_abandon(alchi_link_t *link)
+alchi_drv_requests_detach_link(alchi_drv_link_t *link)
 {
-    alchi_request_t *request, *next;
+    alchi_drv_request_t *request, *next;
 
     DL_FOREACH_SAFE(link->requests, request, next)
     {

@@ -19,18 +19,18 @@
 #define ACCEPT_PAUSE_MS 500 /* without descriptors */
 
 typedef struct {
-    const alchi_options_t *options;
+    const alchi_dmn_options_t *options;
     uv_loop_t loop;
     uv_timer_t timer;
     alchi_deadline_t armed;
     uv_prepare_t prepare;
     uv_poll_t listener;
     bool prepared, listening;
-    alchi_timer_t pause, stop_limit;
-    alchi_driver_t *driver;
-    alchi_peers_t peers;
+    alchi_drv_timer_t pause, stop_limit;
+    alchi_drv_t *driver;
+    alchi_dmn_peers_t peers;
     alchi_agent_t *agent;
-    alchi_watch_t watch;
+    alchi_dmn_stop_signal_t watch;
     alchi_address_t address;
     int listen_fd, lock_fd;
     alchi_connfile_t file;
@@ -46,13 +46,13 @@ on_timer(uv_timer_t *timer)
     server_t *server = timer->data;
 
     server->armed = ALCHI_NEVER;
-    alchi_timers_run(&server->driver->timers, alchi_now_ns());
+    alchi_drv_timers_run(&server->driver->timers, alchi_now_ns());
 }
 
 static void
 arm(server_t *server)
 {
-    alchi_deadline_t next = alchi_timers_next(&server->driver->timers);
+    alchi_deadline_t next = alchi_drv_timers_next(&server->driver->timers);
 
     if (next == server->armed)
         return;
@@ -88,7 +88,7 @@ stop_agent(server_t *server)
 }
 
 static void
-on_stop_limit(alchi_timer_t *timer)
+on_stop_limit(alchi_drv_timer_t *timer)
 {
     server_t *server = ALCHI_CONTAINER(timer, server_t, stop_limit);
 
@@ -113,8 +113,8 @@ on_told(void *context, const char *why)
     if (server->listening)
         uv_poll_stop(&server->listener);
     snprintf(text, sizeof(text), "the driver is stopping (%s)", why);
-    alchi_driver_stop(server->driver, text);
-    alchi_timer_start(&server->driver->timers, &server->stop_limit, STOP_MS, on_stop_limit);
+    alchi_drv_stop(server->driver, text);
+    alchi_drv_timer_start(&server->driver->timers, &server->stop_limit, STOP_MS, on_stop_limit);
 }
 
 /* Before each wait: what callbacks have left to be done. */
@@ -123,8 +123,8 @@ on_prepare(uv_prepare_t *prepare)
 {
     server_t *server = prepare->data;
 
-    alchi_peers_reap(&server->peers);
-    if (server->stopping && alchi_driver_idle(server->driver))
+    alchi_dmn_peers_free_closed(&server->peers);
+    if (server->stopping && alchi_drv_is_idle(server->driver))
         stop_agent(server);
     arm(server);
 }
@@ -134,7 +134,7 @@ on_prepare(uv_prepare_t *prepare)
 static void on_incoming(uv_poll_t *poll, int status, int events);
 
 static void
-on_pause_end(alchi_timer_t *timer)
+on_pause_end(alchi_drv_timer_t *timer)
 {
     server_t *server = ALCHI_CONTAINER(timer, server_t, pause);
 
@@ -151,11 +151,11 @@ on_incoming(uv_poll_t *poll, int status, int events)
 
     (void)status, (void)events;
     while ((code = alchi_accept(server->listen_fd, &fd, &error)) == ALCH_OK)
-        alchi_peer_accept(&server->peers, fd);
+        alchi_dmn_peer_accept(&server->peers, fd);
     if (code == ALCH_ESYSTEM) {
         alchi_log(ALCHI_LOG_ERROR, "%s", error.text);
         uv_poll_stop(&server->listener);
-        alchi_timer_start(&server->driver->timers, &server->pause, ACCEPT_PAUSE_MS, on_pause_end);
+        alchi_drv_timer_start(&server->driver->timers, &server->pause, ACCEPT_PAUSE_MS, on_pause_end);
     }
 }
 
@@ -220,15 +220,15 @@ become_ready(server_t *server)
         fail(server, &error);
         return;
     }
-    alchi_banner_ready();
+    alchi_dmn_banner_ready();
 }
 
 static void
-on_joined(alchi_driver_t *driver, alchi_node_t *node)
+on_joined(alchi_drv_t *driver, alchi_drv_node_t *node)
 {
     server_t *server = driver->context;
 
-    alchi_banner_workers(node, server->address.host);
+    alchi_dmn_banner_workers(node, server->address.host);
     if (!server->ready)
         become_ready(server);
 }
@@ -272,7 +272,7 @@ start_agent(server_t *server, alch_error_t *err)
     options.driver_address = local_address(server, driver_address, sizeof(driver_address));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
         return alchi_error_errno(err, errno, "cannot make a socket pair");
-    if ((code = alchi_peer_adopt(&server->peers, pair[0], err))) {
+    if ((code = alchi_dmn_peer_add_own_agent(&server->peers, pair[0], err))) {
         close(pair[1]);
         return code;
     }
@@ -284,10 +284,10 @@ start_agent(server_t *server, alch_error_t *err)
 }
 
 static int
-make_token(const alchi_options_t *options, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
+make_token(const alchi_dmn_options_t *options, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 {
     if (options->token_file)
-        return alchi_token_read_or_make(options->token_file, token, err);
+        return alchi_dmn_token_read_or_make(options->token_file, token, err);
     if (alchi_random(token, ALCHI_KEY_SIZE))
         return alchi_error_set(err, ALCH_ESYSTEM, "no random numbers for a token");
     return ALCH_OK;
@@ -304,7 +304,7 @@ start_handles(server_t *server, alch_error_t *err)
     uv_prepare_start(&server->prepare, on_prepare);
     server->watch.told = on_told;
     server->watch.context = server;
-    return alchi_watch_start(&server->watch, &server->loop, (int)server->options->owner_pid, err);
+    return alchi_dmn_stop_signal_start(&server->watch, &server->loop, (int)server->options->owner_pid, err);
 }
 
 static int
@@ -315,16 +315,16 @@ start(server_t *server, alch_error_t *err)
 
     if ((code = make_token(server->options, token, err)))
         return code;
-    server->driver = alchi_driver_create(server->options, token);
+    server->driver = alchi_drv_create(server->options, token);
     explicit_bzero(token, sizeof(token));
     if (!server->driver)
         return alchi_error_set(err, ALCH_ENOMEM, "no memory for the driver");
     server->driver->joined = on_joined;
     server->driver->context = server;
-    server->peers = (alchi_peers_t){.loop = &server->loop, .driver = server->driver};
+    server->peers = (alchi_dmn_peers_t){.loop = &server->loop, .driver = server->driver};
     if ((code = start_handles(server, err)) || (code = listen_on(server, err)))
         return code;
-    alchi_banner_start(server->driver, &server->address);
+    alchi_dmn_banner_start(server->driver, &server->address);
     if ((code = start_agent(server, err)))
         return code;
     return start_listener(server, err);
@@ -343,8 +343,8 @@ finish(server_t *server)
         uv_close((uv_handle_t *)&server->listener, NULL);
     alchi_agent_destroy(server->agent);
     if (server->driver)
-        alchi_peers_fini(&server->peers);
-    alchi_watch_stop(&server->watch);
+        alchi_dmn_peers_fini(&server->peers);
+    alchi_dmn_stop_signal_stop(&server->watch);
     if (server->prepared) {
         uv_close((uv_handle_t *)&server->timer, NULL);
         uv_close((uv_handle_t *)&server->prepare, NULL);
@@ -353,12 +353,12 @@ finish(server_t *server)
     uv_loop_close(&server->loop);
     if (server->listen_fd >= 0)
         close(server->listen_fd);
-    alchi_driver_destroy(server->driver);
+    alchi_drv_destroy(server->driver);
     explicit_bzero(server->file.token, sizeof(server->file.token));
 }
 
 int
-alchi_serve_driver(const alchi_options_t *options)
+alchi_dmn_run_driver(const alchi_dmn_options_t *options)
 {
     server_t *server = calloc(1, sizeof(*server));
     alch_error_t error;

@@ -5,7 +5,7 @@
 #include "driver/options.h"
 
 /** Run until told to end. @return 0 or an exit code of error.h; messages are logged */
-int alchi_serve_driver(const alchi_options_t *options);
-int alchi_serve_agent(const alchi_options_t *options);
+int alchi_dmn_run_driver(const alchi_dmn_options_t *options);
+int alchi_dmn_run_agent(const alchi_dmn_options_t *options);
 
 #endif

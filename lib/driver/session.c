@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-alchi_session_t *
-alchi_session_create(alchi_driver_t *driver, alchi_link_t *owner, const uint8_t key[ALCHI_KEY_SIZE])
+alchi_drv_session_t *
+alchi_drv_session_create(alchi_drv_t *driver, alchi_drv_link_t *owner, const uint8_t key[ALCHI_KEY_SIZE])
 {
-    alchi_session_t *session = calloc(1, sizeof(*session));
+    alchi_drv_session_t *session = calloc(1, sizeof(*session));
 
     if (!session)
         return NULL;
@@ -25,14 +25,14 @@ alchi_session_create(alchi_driver_t *driver, alchi_link_t *owner, const uint8_t 
 }
 
 int
-alchi_session_ready(alchi_session_t *session, alchi_group_t **group_p, alch_error_t *err)
+alchi_drv_session_ready(alchi_drv_session_t *session, alchi_drv_group_t **group_p, alch_error_t *err)
 {
     if (session->closing)
         return alchi_error_set(err, ALCH_ESTATE, "session %llu is closing", (unsigned long long)session->id);
     if (session->move)
         return alchi_error_set(err, ALCH_EBUSY, "the matrices of session %llu are being moved to %d workers",
                                (unsigned long long)session->id, session->move->count);
-    if (session->group && session->group->state == ALCHI_GROUP_READY) {
+    if (session->group && session->group->state == ALCHI_DRV_GROUP_READY) {
         *group_p = session->group;
         return ALCH_OK;
     }
@@ -47,26 +47,26 @@ alchi_session_ready(alchi_session_t *session, alchi_group_t **group_p, alch_erro
 }
 
 static void
-drop_links(alchi_session_t *session, const alch_error_t *why)
+drop_links(alchi_drv_session_t *session, const alch_error_t *why)
 {
-    alchi_link_t *link;
+    alchi_drv_link_t *link;
 
     while ((link = session->links)) {
         DL_DELETE(session->links, link);
         link->session = NULL;
         session->driver->clients--;
-        alchi_requests_abandon(link);
-        alchi_link_fail(link, 0, why);
+        alchi_drv_requests_detach_link(link);
+        alchi_drv_link_fail(link, 0, why);
         link->ops->close(link);
     }
 }
 
 void
-alchi_session_end(alchi_session_t *session, const char *why)
+alchi_drv_session_end(alchi_drv_session_t *session, const char *why)
 {
-    alchi_driver_t *driver = session->driver;
-    alchi_task_t *task, *next_task;
-    alchi_loaded_t *loaded, *next_loaded;
+    alchi_drv_t *driver = session->driver;
+    alchi_drv_task_t *task, *next_task;
+    alchi_drv_library_t *loaded, *next_loaded;
     alch_error_t error;
 
     alchi_error_set(&error, ALCH_ECONNECT, "session %llu has ended: %s", (unsigned long long)session->id, why);
@@ -74,24 +74,24 @@ alchi_session_end(alchi_session_t *session, const char *why)
     HASH_DEL(driver->sessions, session);
     session->closing = true;
     if (session->move)
-        alchi_move_fail(session->move, &error);
-    alchi_wants_remove(session);
-    alchi_waiters_fail(&session->starting, &error);
+        alchi_drv_move_fail(session->move, &error);
+    alchi_drv_slot_queue_remove(session);
+    alchi_drv_waiters_fail(&session->starting, &error);
     if (session->group)
-        alchi_group_release(session->group, &error);
+        alchi_drv_group_release(session->group, &error);
     drop_links(session, &error);
     HASH_ITER(hh, session->tasks, task, next_task)
     {
         HASH_DEL(session->tasks, task);
-        alchi_task_free(task);
+        alchi_drv_task_free(task);
     }
     DL_FOREACH_SAFE(session->libraries, loaded, next_loaded)
     {
         DL_DELETE(session->libraries, loaded);
-        alchi_loaded_destroy(loaded);
+        alchi_drv_library_destroy(loaded);
     }
-    alchi_catalog_fini(&session->catalog);
+    alchi_drv_catalog_fini(&session->catalog);
     explicit_bzero(session->key, sizeof(session->key));
     free(session);
-    alchi_wants_serve(driver);
+    alchi_drv_slot_queue_start_next(driver);
 }

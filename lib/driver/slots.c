@@ -5,9 +5,9 @@
 #include <utlist.h>
 
 static int
-next_id(const alchi_slots_t *slots)
+next_id(const alchi_drv_slots_t *slots)
 {
-    const alchi_node_t *node;
+    const alchi_drv_node_t *node;
     int last = 0;
 
     DL_FOREACH(slots->nodes, node)
@@ -23,7 +23,7 @@ hello_valid(const Alchw__AgentHello *hello)
 {
     size_t i;
 
-    if (hello->n_slots < 1 || hello->n_slots > ALCHI_SLOTS_MAX)
+    if (hello->n_slots < 1 || hello->n_slots > ALCHI_DRV_SLOTS_MAX)
         return false;
     for (i = 0; i < hello->n_slots; i++) {
         if (hello->slots[i]->port < 1 || hello->slots[i]->port > 65535)
@@ -32,10 +32,10 @@ hello_valid(const Alchw__AgentHello *hello)
     return true;
 }
 
-alchi_node_t *
-alchi_slots_add(alchi_slots_t *slots, const Alchw__AgentHello *hello, const char *address)
+alchi_drv_node_t *
+alchi_drv_slots_add(alchi_drv_slots_t *slots, const Alchw__AgentHello *hello, const char *address)
 {
-    alchi_node_t *node;
+    alchi_drv_node_t *node;
     int i, first = next_id(slots);
 
     if (!hello_valid(hello) || !(node = calloc(1, sizeof(*node))))
@@ -51,14 +51,14 @@ alchi_slots_add(alchi_slots_t *slots, const Alchw__AgentHello *hello, const char
     node->cores = hello->cores > 0 && hello->cores < 65536 ? (int)hello->cores : 1;
     node->count = (int)hello->n_slots;
     for (i = 0; i < node->count; i++)
-        node->slots[i] =
-            (alchi_slot_t){.id = first + i, .node = node, .local = i, .port = (int)hello->slots[i]->port, .rank = -1};
+        node->slots[i] = (alchi_drv_slot_t){
+            .id = first + i, .node = node, .local = i, .port = (int)hello->slots[i]->port, .rank = -1};
     DL_APPEND(slots->nodes, node);
     return node;
 }
 
 void
-alchi_slots_remove(alchi_slots_t *slots, alchi_node_t *node)
+alchi_drv_slots_remove(alchi_drv_slots_t *slots, alchi_drv_node_t *node)
 {
     DL_DELETE(slots->nodes, node);
     free(node->slots);
@@ -66,16 +66,16 @@ alchi_slots_remove(alchi_slots_t *slots, alchi_node_t *node)
 }
 
 void
-alchi_slots_fini(alchi_slots_t *slots)
+alchi_drv_slots_fini(alchi_drv_slots_t *slots)
 {
     while (slots->nodes)
-        alchi_slots_remove(slots, slots->nodes);
+        alchi_drv_slots_remove(slots, slots->nodes);
 }
 
 int
-alchi_slots_total(const alchi_slots_t *slots)
+alchi_drv_slots_total(const alchi_drv_slots_t *slots)
 {
-    const alchi_node_t *node;
+    const alchi_drv_node_t *node;
     int total = 0;
 
     DL_FOREACH(slots->nodes, node)
@@ -84,7 +84,7 @@ alchi_slots_total(const alchi_slots_t *slots)
 }
 
 static int
-node_count(const alchi_node_t *node, alch_worker_state_t state)
+node_count(const alchi_drv_node_t *node, alch_worker_state_t state)
 {
     int i, count = 0;
 
@@ -96,9 +96,9 @@ node_count(const alchi_node_t *node, alch_worker_state_t state)
 }
 
 int
-alchi_slots_count(const alchi_slots_t *slots, alch_worker_state_t state)
+alchi_drv_slots_count(const alchi_drv_slots_t *slots, alch_worker_state_t state)
 {
-    const alchi_node_t *node;
+    const alchi_drv_node_t *node;
     int count = 0;
 
     DL_FOREACH(slots->nodes, node)
@@ -106,10 +106,10 @@ alchi_slots_count(const alchi_slots_t *slots, alch_worker_state_t state)
     return count;
 }
 
-alchi_slot_t *
-alchi_slots_find(const alchi_slots_t *slots, int id)
+alchi_drv_slot_t *
+alchi_drv_slots_find(const alchi_drv_slots_t *slots, int id)
 {
-    alchi_node_t *node;
+    alchi_drv_node_t *node;
 
     DL_FOREACH(slots->nodes, node)
     {
@@ -120,12 +120,12 @@ alchi_slots_find(const alchi_slots_t *slots, int id)
 }
 
 static bool
-choose_wanted(const alchi_slots_t *slots, int count, const int *wanted, alchi_slot_t **chosen)
+choose_wanted(const alchi_drv_slots_t *slots, int count, const int *wanted, alchi_drv_slot_t **chosen)
 {
     int i;
 
     for (i = 0; i < count; i++) {
-        chosen[i] = alchi_slots_find(slots, wanted[i]);
+        chosen[i] = alchi_drv_slots_find(slots, wanted[i]);
         if (!chosen[i] || !chosen[i]->node->link || chosen[i]->state != ALCH_WORKER_IDLE)
             return false;
     }
@@ -133,7 +133,7 @@ choose_wanted(const alchi_slots_t *slots, int count, const int *wanted, alchi_sl
 }
 
 static int
-take_idle(const alchi_node_t *node, int count, alchi_slot_t **chosen)
+take_idle(const alchi_drv_node_t *node, int count, alchi_drv_slot_t **chosen)
 {
     int i, taken = 0;
 
@@ -145,12 +145,12 @@ take_idle(const alchi_node_t *node, int count, alchi_slot_t **chosen)
 }
 
 bool
-alchi_slots_choose(const alchi_slots_t *slots, int count, const int *wanted, alchi_slot_t **chosen)
+alchi_drv_slots_choose(const alchi_drv_slots_t *slots, int count, const int *wanted, alchi_drv_slot_t **chosen)
 {
-    const alchi_node_t *node;
+    const alchi_drv_node_t *node;
     int taken = 0;
 
-    if (count > alchi_slots_count(slots, ALCH_WORKER_IDLE))
+    if (count > alchi_drv_slots_count(slots, ALCH_WORKER_IDLE))
         return false;
     if (wanted && choose_wanted(slots, count, wanted, chosen))
         return true;
@@ -166,7 +166,7 @@ alchi_slots_choose(const alchi_slots_t *slots, int count, const int *wanted, alc
 
 /* The number of a slot's node among the nodes of the group, in the order in which they first occur. */
 static int
-node_number(alchi_slot_t *const *chosen, int index)
+node_number(alchi_drv_slot_t *const *chosen, int index)
 {
     int i, j, number = 0;
 
@@ -181,7 +181,7 @@ node_number(alchi_slot_t *const *chosen, int index)
 }
 
 char *
-alchi_slots_mapping(alchi_slot_t *const *chosen, int count)
+alchi_drv_slots_mapping(alchi_drv_slot_t *const *chosen, int count)
 {
     size_t size = 16 + (size_t)count * 32;
     char *text = malloc(size);
@@ -201,7 +201,7 @@ alchi_slots_mapping(alchi_slot_t *const *chosen, int count)
 }
 
 bool
-alchi_slots_same_node(alchi_slot_t *const *chosen, int count)
+alchi_drv_slots_same_node(alchi_drv_slot_t *const *chosen, int count)
 {
     int i;
 

@@ -9,12 +9,12 @@
 #include "wire/message.h"
 #include <alchemist/session.h>
 
-typedef struct alchi_slot alchi_slot_t;
-typedef struct alchi_node alchi_node_t;
+typedef struct alchi_drv_slot alchi_drv_slot_t;
+typedef struct alchi_drv_node alchi_drv_node_t;
 
-struct alchi_slot {
+struct alchi_drv_slot {
     int id; /* from 1 */
-    alchi_node_t *node;
+    alchi_drv_node_t *node;
     int local; /* index at its agent */
     int port;
     alch_worker_state_t state;
@@ -24,34 +24,34 @@ struct alchi_slot {
 };
 
 /** One agent. */
-struct alchi_node {
+struct alchi_drv_node {
     void *link; /* its connection; NULL: gone */
     char host[256];
     char node[256];    /* ranks of equal text share memory */
     char address[256]; /* for clients; "": as they reached the driver */
     int64_t memory;    /* bytes */
     int cores;
-    alchi_slot_t *slots;
+    alchi_drv_slot_t *slots;
     int count;
-    alchi_node_t *prev, *next;
+    alchi_drv_node_t *prev, *next;
 };
 
 typedef struct {
-    alchi_node_t *nodes; /* in the order of joining */
-} alchi_slots_t;
+    alchi_drv_node_t *nodes; /* in the order of joining */
+} alchi_drv_slots_t;
 
-#define ALCHI_SLOTS_MAX 4096 /* of one agent */
+#define ALCHI_DRV_SLOTS_MAX 4096 /* of one agent */
 
 /** A node from an agent's hello; its slots get the next numbers. NULL: out of memory or a hello that makes no sense. */
-alchi_node_t *alchi_slots_add(alchi_slots_t *slots, const Alchw__AgentHello *hello, const char *address);
+alchi_drv_node_t *alchi_drv_slots_add(alchi_drv_slots_t *slots, const Alchw__AgentHello *hello, const char *address);
 /** Take a node out and free it. No group may refer to its slots any more. */
-void alchi_slots_remove(alchi_slots_t *slots, alchi_node_t *node);
-void alchi_slots_fini(alchi_slots_t *slots);
+void alchi_drv_slots_remove(alchi_drv_slots_t *slots, alchi_drv_node_t *node);
+void alchi_drv_slots_fini(alchi_drv_slots_t *slots);
 
-int alchi_slots_total(const alchi_slots_t *slots);
+int alchi_drv_slots_total(const alchi_drv_slots_t *slots);
 /** Slots in a state, on nodes that are connected. */
-int alchi_slots_count(const alchi_slots_t *slots, alch_worker_state_t state);
-alchi_slot_t *alchi_slots_find(const alchi_slots_t *slots, int id);
+int alchi_drv_slots_count(const alchi_drv_slots_t *slots, alch_worker_state_t state);
+alchi_drv_slot_t *alchi_drv_slots_find(const alchi_drv_slots_t *slots, int id);
 
 /**
  * Choose `count` idle slots in rank order: `wanted` if all of them are idle, else one node that has enough,
@@ -59,11 +59,11 @@ alchi_slot_t *alchi_slots_find(const alchi_slots_t *slots, int id);
  * @param wanted  `count` slot ids, or NULL
  * @return false: fewer than count are idle
  */
-bool alchi_slots_choose(const alchi_slots_t *slots, int count, const int *wanted, alchi_slot_t **chosen);
+bool alchi_drv_slots_choose(const alchi_drv_slots_t *slots, int count, const int *wanted, alchi_drv_slot_t **chosen);
 
 /** PMI_process_mapping of ranks on slots, "(vector,(node,count,ppn)...)"; NULL: out of memory. Caller frees. */
-char *alchi_slots_mapping(alchi_slot_t *const *chosen, int count);
+char *alchi_drv_slots_mapping(alchi_drv_slot_t *const *chosen, int count);
 /** Whether all slots share memory. */
-bool alchi_slots_same_node(alchi_slot_t *const *chosen, int count);
+bool alchi_drv_slots_same_node(alchi_drv_slot_t *const *chosen, int count);
 
 #endif

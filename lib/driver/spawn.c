@@ -24,10 +24,11 @@ add_environment(spawn_t *spawn, char *text)
 
 /* On one node no transport that listens; over nodes TCP, on the devices that the operator named. */
 static bool
-fill_environment(spawn_t *spawn, const alchi_group_t *group, alchi_slot_t *const *slots, const alchi_node_t *node)
+fill_environment(spawn_t *spawn, const alchi_drv_group_t *group, alchi_drv_slot_t *const *slots,
+                 const alchi_drv_node_t *node)
 {
     const char *devices = group->driver->options->net_devices;
-    bool one = alchi_slots_same_node(slots, group->size);
+    bool one = alchi_drv_slots_same_node(slots, group->size);
     int threads = node->cores / node->count > 1 ? node->cores / node->count : 1;
 
     if (!add_environment(spawn, alchi_asprintf("UCX_TLS=%s", one ? "self,sm" : "self,sm,tcp")))
@@ -46,10 +47,10 @@ clear_environment(spawn_t *spawn)
 }
 
 static void
-fill_config(const alchi_group_t *group, int rank, Alchw__WorkerConfig *config)
+fill_config(const alchi_drv_group_t *group, int rank, Alchw__WorkerConfig *config)
 {
-    const alchi_options_t *options = group->driver->options;
-    const alchi_node_t *node = group->ranks[rank].slot->node;
+    const alchi_dmn_options_t *options = group->driver->options;
+    const alchi_drv_node_t *node = group->ranks[rank].slot->node;
 
     alchw__worker_config__init(config);
     config->has_session = config->has_group = config->has_rank = config->has_size = config->has_slot = 1;
@@ -80,7 +81,7 @@ fill_config(const alchi_group_t *group, int rank, Alchw__WorkerConfig *config)
 }
 
 static bool
-fill_ranks(spawn_t *spawn, const alchi_group_t *group)
+fill_ranks(spawn_t *spawn, const alchi_drv_group_t *group)
 {
     int rank;
 
@@ -102,7 +103,8 @@ fill_ranks(spawn_t *spawn, const alchi_group_t *group)
 }
 
 static bool
-send_part(spawn_t *spawn, const alchi_group_t *group, alchi_slot_t *const *slots, const alchi_part_ranks_t *part)
+send_part(spawn_t *spawn, const alchi_drv_group_t *group, alchi_drv_slot_t *const *slots,
+          const alchi_drv_part_ranks_t *part)
 {
     Alchw__Spawn message = ALCHW__SPAWN__INIT;
 
@@ -116,16 +118,16 @@ send_part(spawn_t *spawn, const alchi_group_t *group, alchi_slot_t *const *slots
     message.ranks = spawn->rank_list + part->first;
     message.n_environment = spawn->environment_count;
     message.environment = spawn->environment;
-    alchi_link_send(part->node->link, ALCHI_SPAWN, &message);
+    alchi_drv_link_send(part->node->link, ALCHI_SPAWN, &message);
     clear_environment(spawn);
     return true;
 }
 
 int
-alchi_group_spawn(alchi_group_t *group, const uint8_t session_key[ALCHI_KEY_SIZE])
+alchi_drv_group_spawn(alchi_drv_group_t *group, const uint8_t session_key[ALCHI_KEY_SIZE])
 {
     spawn_t spawn = {0};
-    alchi_slot_t **slots = calloc((size_t)group->size, sizeof(*slots));
+    alchi_drv_slot_t **slots = calloc((size_t)group->size, sizeof(*slots));
     bool good = slots != NULL;
     int i;
 
@@ -133,7 +135,7 @@ alchi_group_spawn(alchi_group_t *group, const uint8_t session_key[ALCHI_KEY_SIZE
         slots[i] = group->ranks[i].slot;
         alchi_data_key(session_key, group->session_id, group->id, i, group->ranks[i].data_key);
     }
-    good = good && (spawn.mapping = alchi_slots_mapping(slots, group->size)) && fill_ranks(&spawn, group);
+    good = good && (spawn.mapping = alchi_drv_slots_mapping(slots, group->size)) && fill_ranks(&spawn, group);
     for (i = 0; good && i < group->part_count; i++)
         good = send_part(&spawn, group, slots, &group->parts[i]);
     clear_environment(&spawn);

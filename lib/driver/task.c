@@ -5,15 +5,15 @@
 #include <stdlib.h>
 
 bool
-alchi_task_ended(const alchi_task_t *task)
+alchi_drv_task_ended(const alchi_drv_task_t *task)
 {
     return task->state >= ALCH_TASK_DONE;
 }
 
-alchi_task_t *
-alchi_task_find(alchi_session_t *session, uint64_t id)
+alchi_drv_task_t *
+alchi_drv_task_find(alchi_drv_session_t *session, uint64_t id)
 {
-    alchi_task_t *task;
+    alchi_drv_task_t *task;
 
     HASH_FIND(hh, session->tasks, &id, sizeof(id), task);
     /* One that is still being checked has no number for its client. */
@@ -22,33 +22,34 @@ alchi_task_find(alchi_session_t *session, uint64_t id)
 
 /* What a client makes handles of results from. Those that have gone meanwhile are left out, and without memory all:
  * it can ask for each. @return to be freed after the message was sent */
-static alchi_described_t *
-describe_results(const alchi_task_t *task, Alchw__Task *message)
+static alchi_drv_matrix_description_t *
+describe_results(const alchi_drv_task_t *task, Alchw__Task *message)
 {
     size_t count = task->done->n_matrices;
-    alchi_described_t *described = count ? calloc(count, sizeof(*described) + sizeof(*message->matrices)) : NULL;
+    alchi_drv_matrix_description_t *described =
+        count ? calloc(count, sizeof(*described) + sizeof(*message->matrices)) : NULL;
 
     if (!described)
         return NULL;
     message->matrices = (Alchw__Matrix **)(described + count);
     for (size_t k = 0; k < count; k++) {
-        const alchi_matrix_t *matrix = alchi_catalog_get(&task->session->catalog, task->done->matrices[k]->id);
+        const alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&task->session->catalog, task->done->matrices[k]->id);
 
-        if (!matrix || matrix->state != ALCHI_MATRIX_LIVE)
+        if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LIVE)
             continue;
-        alchi_catalog_describe(matrix, &described[k]);
+        alchi_drv_catalog_describe(matrix, &described[k]);
         message->matrices[message->n_matrices++] = &described[k].message;
     }
     return described;
 }
 
 void
-alchi_task_reply(alchi_request_t *request)
+alchi_drv_task_reply(alchi_drv_request_t *request)
 {
-    const alchi_task_t *task = request->object;
+    const alchi_drv_task_t *task = request->object;
     Alchw__Task message = ALCHW__TASK__INIT;
     Alchw__Error error = ALCHW__ERROR__INIT;
-    alchi_described_t *described = NULL;
+    alchi_drv_matrix_description_t *described = NULL;
 
     message.has_id = message.has_state = message.has_fraction = message.has_seconds = 1;
     message.id = task->id;
@@ -56,7 +57,7 @@ alchi_task_reply(alchi_request_t *request)
     message.fraction = task->state == ALCH_TASK_DONE ? 1 : task->fraction;
     message.text = (char *)task->text;
     message.seconds = task->seconds;
-    if (task->start_ns && !alchi_task_ended(task))
+    if (task->start_ns && !alchi_drv_task_ended(task))
         message.seconds = (double)(alchi_now_ns() - task->start_ns) / 1e9;
     if (task->state == ALCH_TASK_DONE && task->done) {
         message.n_results = task->done->n_results;
@@ -64,39 +65,39 @@ alchi_task_reply(alchi_request_t *request)
         message.n_notes = task->done->n_notes;
         message.notes = task->done->notes;
         described = describe_results(task, &message);
-    } else if (alchi_task_ended(task)) {
+    } else if (alchi_drv_task_ended(task)) {
         error.has_code = error.has_rank = 1;
         error.code = (uint32_t)task->error.code;
         error.rank = task->error.rank;
         error.text = (char *)task->error.text;
         message.error = &error;
     }
-    alchi_request_reply(request, ALCHI_TASK, &message);
+    alchi_drv_request_reply(request, ALCHI_TASK, &message);
     free(described);
 }
 
 /* task->error says why unless it is done. The reply goes out before anything else is started. */
 static void
-end(alchi_task_t *task, int state)
+end(alchi_drv_task_t *task, int state)
 {
-    alchi_session_t *session = task->session;
+    alchi_drv_session_t *session = task->session;
 
     task->state = state;
     task->command = NULL;
     if (task->start_ns && task->seconds == 0)
         task->seconds = (double)(alchi_now_ns() - task->start_ns) / 1e9;
-    alchi_catalog_unlock(&session->catalog, task->inputs, task->input_count);
+    alchi_drv_catalog_unlock(&session->catalog, task->inputs, task->input_count);
     session->ended_tasks++;
     while (task->waiters)
-        alchi_task_reply(task->waiters);
+        alchi_drv_task_reply(task->waiters);
     alchi_log(ALCHI_LOG_DEBUG, "session %llu: task %llu (%s.%s) %s%s", (unsigned long long)session->id,
               (unsigned long long)task->id, task->library, task->function,
               state == ALCH_TASK_DONE ? "is done" : "ended: ", state == ALCH_TASK_DONE ? "" : task->error.text);
-    alchi_job_end(&task->job);
+    alchi_drv_job_end(&task->job);
 }
 
 static void
-end_failed(alchi_task_t *task, const alch_error_t *error)
+end_failed(alchi_drv_task_t *task, const alch_error_t *error)
 {
     if (!task->hard)
         task->error = *error;
@@ -106,13 +107,13 @@ end_failed(alchi_task_t *task, const alch_error_t *error)
 /* ---- running ---- */
 
 static void
-ignore(alchi_command_t *command)
+ignore(alchi_drv_command_t *command)
 {
     (void)command;
 }
 
 static void
-note_made(alchi_task_t *task, uint64_t id)
+note_made(alchi_drv_task_t *task, uint64_t id)
 {
     uint64_t *grown;
     size_t i;
@@ -130,9 +131,9 @@ note_made(alchi_task_t *task, uint64_t id)
 }
 
 static void
-task_answer(alchi_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
+task_answer(alchi_drv_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
 {
-    alchi_task_t *task = command->context;
+    alchi_drv_task_t *task = command->context;
     const Alchw__WorkerTaskDone *done = (const Alchw__WorkerTaskDone *)message;
     size_t i;
 
@@ -148,37 +149,37 @@ task_answer(alchi_command_t *command, int rank, const alchi_frame_t *frame, cons
 }
 
 static void
-undo_results(alchi_task_t *task, const alchi_command_t *command)
+undo_results(alchi_drv_task_t *task, const alchi_drv_command_t *command)
 {
-    static const alchi_command_t model = {.done = ignore};
+    static const alchi_drv_command_t model = {.done = ignore};
     Alchw__WorkerFree message = ALCHW__WORKER_FREE__INIT;
     size_t i;
 
     message.has_id = 1;
     for (i = 0; i < task->made_count; i++) {
         message.id = task->made[i];
-        alchi_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, &model, NULL);
+        alchi_drv_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, &model, NULL);
     }
 }
 
 /* The handle's id stays, and its facts follow. */
 static int
-replace_matrix(alchi_task_t *task, alch_error_t *err)
+replace_matrix(alchi_drv_task_t *task, alch_error_t *err)
 {
     const Alchw__Matrix *description = task->done->n_matrices ? task->done->matrices[0] : NULL;
-    alchi_matrix_t *matrix = description ? alchi_catalog_get(&task->session->catalog, description->id) : NULL;
+    alchi_drv_matrix_t *matrix = description ? alchi_drv_catalog_get(&task->session->catalog, description->id) : NULL;
 
     if (!matrix || description->id != task->transform->matrix)
         return alchi_error_set(err, ALCH_EPROTO, "task %llu has not changed its matrix", (unsigned long long)task->id);
-    alchi_catalog_replace(matrix, description);
+    alchi_drv_catalog_replace(matrix, description);
     return ALCH_OK;
 }
 
 static int
-add_results(alchi_task_t *task, const alchi_group_t *group, alch_error_t *err)
+add_results(alchi_drv_task_t *task, const alchi_drv_group_t *group, alch_error_t *err)
 {
     const Alchw__Matrix *description;
-    alchi_matrix_t *matrix;
+    alchi_drv_matrix_t *matrix;
     size_t i;
     int code;
 
@@ -188,22 +189,22 @@ add_results(alchi_task_t *task, const alchi_group_t *group, alch_error_t *err)
         description = task->done->matrices[i];
         if (description->id < task->first_result ||
             description->id >= task->first_result + (uint64_t)task->result_count ||
-            alchi_catalog_get(&task->session->catalog, description->id))
+            alchi_drv_catalog_get(&task->session->catalog, description->id))
             return alchi_error_set(err, ALCH_EPROTO, "task %llu has a result with the foreign id %llu",
                                    (unsigned long long)task->id, (unsigned long long)description->id);
-        if ((code = alchi_catalog_add(&task->session->catalog, description->id, group->id, group->size, description,
-                                      &matrix, err)))
+        if ((code = alchi_drv_catalog_add(&task->session->catalog, description->id, group->id, group->size, description,
+                                          &matrix, err)))
             return code;
-        matrix->state = ALCHI_MATRIX_LIVE;
+        matrix->state = ALCHI_DRV_MATRIX_LIVE;
         matrix->complete = true;
     }
     return ALCH_OK;
 }
 
 static void
-task_done(alchi_command_t *command)
+task_done(alchi_drv_command_t *command)
 {
-    alchi_task_t *task = command->context;
+    alchi_drv_task_t *task = command->context;
     alch_error_t error;
 
     if (command->failed) {
@@ -222,7 +223,7 @@ task_done(alchi_command_t *command)
 }
 
 static void
-drop(alchi_task_t *task)
+drop(alchi_drv_task_t *task)
 {
     Alchw__WorkerDrop message = ALCHW__WORKER_DROP__INIT;
 
@@ -230,16 +231,16 @@ drop(alchi_task_t *task)
         return;
     message.has_task = 1;
     message.task = task->id;
-    alchi_group_send(task->job.group, ALCHI_WORKER_DROP, &message);
-    alchi_command_drop(task->command);
+    alchi_drv_group_send(task->job.group, ALCHI_WORKER_DROP, &message);
+    alchi_drv_command_drop(task->command);
     task->command = NULL;
 }
 
 /* A rank could not take a queued task's locks: nobody shall wait for it. */
 static bool
-task_refused(alchi_command_t *command, int rank)
+task_refused(alchi_drv_command_t *command, int rank)
 {
-    alchi_task_t *task = command->context;
+    alchi_drv_task_t *task = command->context;
     alch_error_t error = command->error;
 
     (void)rank;
@@ -251,16 +252,16 @@ task_refused(alchi_command_t *command, int rank)
 }
 
 static int
-send_task(alchi_task_t *task, bool start)
+send_task(alchi_drv_task_t *task, bool start)
 {
-    alchi_command_t model = {.answer = task_answer, .refused = task_refused, .done = task_done, .context = task};
+    alchi_drv_command_t model = {.answer = task_answer, .refused = task_refused, .done = task_done, .context = task};
     Alchw__WorkerTask message = ALCHW__WORKER_TASK__INIT;
 
     if (task->transform) {
         task->transform->has_start = 1;
         task->transform->start = start;
-        task->sent = alchi_command_send(task->job.group, ALCHI_WORKER_TRANSFORM, task->transform, NULL, &model,
-                                        &task->command) == ALCH_OK;
+        task->sent = alchi_drv_command_send(task->job.group, ALCHI_WORKER_TRANSFORM, task->transform, NULL, &model,
+                                            &task->command) == ALCH_OK;
         return task->sent ? ALCH_OK : ALCH_ENOMEM;
     }
     message.has_task = message.has_first_result_id = message.has_start = 1;
@@ -272,14 +273,14 @@ send_task(alchi_task_t *task, bool start)
     message.first_result_id = task->first_result;
     message.start = start;
     task->sent =
-        alchi_command_send(task->job.group, ALCHI_WORKER_TASK, &message, NULL, &model, &task->command) == ALCH_OK;
+        alchi_drv_command_send(task->job.group, ALCHI_WORKER_TASK, &message, NULL, &model, &task->command) == ALCH_OK;
     return task->sent ? ALCH_OK : ALCH_ENOMEM;
 }
 
 static void
-task_start(alchi_job_t *job)
+task_start(alchi_drv_job_t *job)
 {
-    alchi_task_t *task = ALCHI_CONTAINER(job, alchi_task_t, job);
+    alchi_drv_task_t *task = ALCHI_CONTAINER(job, alchi_drv_task_t, job);
     Alchw__WorkerStart message = ALCHW__WORKER_START__INIT;
     alch_error_t error;
 
@@ -288,7 +289,7 @@ task_start(alchi_job_t *job)
     if (task->sent) {
         message.has_task = 1;
         message.task = task->id;
-        alchi_group_send(job->group, ALCHI_WORKER_START, &message);
+        alchi_drv_group_send(job->group, ALCHI_WORKER_START, &message);
     } else if (send_task(task, true)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
         end_failed(task, &error);
@@ -299,21 +300,21 @@ task_start(alchi_job_t *job)
 
 /* The call cannot be made: there never was a task. */
 static void
-reject(alchi_task_t *task, const alch_error_t *error)
+reject(alchi_drv_task_t *task, const alch_error_t *error)
 {
-    alchi_session_t *session = task->session;
-    alchi_request_t *submit = task->submit;
+    alchi_drv_session_t *session = task->session;
+    alchi_drv_request_t *submit = task->submit;
 
-    alchi_catalog_unlock(&session->catalog, task->inputs, task->input_count);
+    alchi_drv_catalog_unlock(&session->catalog, task->inputs, task->input_count);
     HASH_DEL(session->tasks, task);
-    alchi_task_free(task);
-    alchi_request_fail(submit, error);
+    alchi_drv_task_free(task);
+    alchi_drv_request_fail(submit, error);
 }
 
 static void
-task_fail(alchi_job_t *job, const alch_error_t *error)
+task_fail(alchi_drv_job_t *job, const alch_error_t *error)
 {
-    alchi_task_t *task = ALCHI_CONTAINER(job, alchi_task_t, job);
+    alchi_drv_task_t *task = ALCHI_CONTAINER(job, alchi_drv_task_t, job);
 
     if (task->submit)
         reject(task, error);
@@ -323,9 +324,9 @@ task_fail(alchi_job_t *job, const alch_error_t *error)
 
 /* Its inputs are complete. If nothing is before it the ranks start it at once, else they only lock its inputs. */
 static void
-accept(alchi_task_t *task)
+accept(alchi_drv_task_t *task)
 {
-    alchi_request_t *submit = task->submit;
+    alchi_drv_request_t *submit = task->submit;
     bool first = task->job.group->jobs == &task->job;
     alch_error_t error;
 
@@ -335,19 +336,19 @@ accept(alchi_task_t *task)
         return;
     }
     task->submit = NULL;
-    alchi_job_ready(&task->job);
+    alchi_drv_job_ready(&task->job);
     submit->object = task;
-    if (alchi_task_ended(task))
-        alchi_task_reply(submit);
+    if (alchi_drv_task_ended(task))
+        alchi_drv_task_reply(submit);
     else
-        alchi_request_wait(submit, &task->waiters, task->wait_ms, alchi_task_reply, task);
+        alchi_drv_request_wait(submit, &task->waiters, task->wait_ms, alchi_drv_task_reply, task);
 }
 
 static void
-checked(alchi_command_t *command)
+checked(alchi_drv_command_t *command)
 {
-    alchi_task_t *task = command->context;
-    alchi_matrix_t *matrix;
+    alchi_drv_task_t *task = command->context;
+    alchi_drv_matrix_t *matrix;
     size_t i;
 
     task->command = NULL;
@@ -356,7 +357,7 @@ checked(alchi_command_t *command)
         return;
     }
     for (i = 0; i < task->input_count; i++) {
-        if ((matrix = alchi_catalog_get(&task->session->catalog, task->inputs[i])))
+        if ((matrix = alchi_drv_catalog_get(&task->session->catalog, task->inputs[i])))
             matrix->complete = true;
     }
     accept(task);
@@ -364,9 +365,9 @@ checked(alchi_command_t *command)
 
 /* Ask the ranks about inputs that are not known to be complete. @return false: there are none */
 static bool
-check_inputs(alchi_task_t *task)
+check_inputs(alchi_drv_task_t *task)
 {
-    alchi_command_t model = {.done = checked, .context = task};
+    alchi_drv_command_t model = {.done = checked, .context = task};
     Alchw__WorkerCheck message = ALCHW__WORKER_CHECK__INIT;
     alch_error_t error;
     size_t i;
@@ -377,11 +378,11 @@ check_inputs(alchi_task_t *task)
         return true;
     }
     for (i = 0; i < task->input_count; i++) {
-        if (!alchi_catalog_get(&task->session->catalog, task->inputs[i])->complete)
+        if (!alchi_drv_catalog_get(&task->session->catalog, task->inputs[i])->complete)
             message.ids[message.n_ids++] = task->inputs[i];
     }
     if (message.n_ids &&
-        alchi_command_send(task->job.group, ALCHI_WORKER_CHECK, &message, NULL, &model, &task->command)) {
+        alchi_drv_command_send(task->job.group, ALCHI_WORKER_CHECK, &message, NULL, &model, &task->command)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
         reject(task, &error);
     }
@@ -390,44 +391,44 @@ check_inputs(alchi_task_t *task)
 }
 
 void
-alchi_task_queue(alchi_task_t *task, alchi_group_t *group, alchi_request_t *submit, uint32_t wait_ms)
+alchi_drv_task_queue(alchi_drv_task_t *task, alchi_drv_group_t *group, alchi_drv_request_t *submit, uint32_t wait_ms)
 {
     task->submit = submit;
     task->wait_ms = wait_ms;
     task->job.task = true;
     task->job.start = task_start;
     task->job.fail = task_fail;
-    alchi_job_add(group, &task->job);
+    alchi_drv_job_add(group, &task->job);
     if (!task->input_count || !check_inputs(task))
         accept(task);
 }
 
 /* The group goes, and all that it holds: what that is, is known only now. */
 static void
-cancel_hard(alchi_task_t *task)
+cancel_hard(alchi_drv_task_t *task)
 {
     char names[256];
-    int lost = alchi_catalog_names(&task->session->catalog, names, sizeof(names));
+    int lost = alchi_drv_catalog_names(&task->session->catalog, names, sizeof(names));
     alch_error_t error;
 
     task->hard = true;
     alchi_error_set(&task->error, ALCH_ECANCELED,
-                    "task %llu (%s.%s) was canceled with its worker group; %d %s lost%s%s", (unsigned long long)task->id,
-                    task->library, task->function, lost, lost == 1 ? "matrix is" : "matrices are", lost ? ": " : "",
-                    names);
+                    "task %llu (%s.%s) was canceled with its worker group; %d %s lost%s%s",
+                    (unsigned long long)task->id, task->library, task->function, lost,
+                    lost == 1 ? "matrix is" : "matrices are", lost ? ": " : "", names);
     alchi_error_set(&error, ALCH_EGROUP, "it was ended by the hard cancel of task %llu (%s.%s)",
                     (unsigned long long)task->id, task->library, task->function);
-    alchi_group_kill(task->job.group, &error);
+    alchi_drv_group_kill(task->job.group, &error);
 }
 
 void
-alchi_task_cancel(alchi_task_t *task, bool hard)
+alchi_drv_task_cancel(alchi_drv_task_t *task, bool hard)
 {
     Alchw__WorkerCancel message = ALCHW__WORKER_CANCEL__INIT;
-    alchi_group_t *group = task->job.group;
+    alchi_drv_group_t *group = task->job.group;
     alch_error_t error;
 
-    if (alchi_task_ended(task))
+    if (alchi_drv_task_ended(task))
         return;
     if (!task->job.running) {
         drop(task);
@@ -445,5 +446,5 @@ alchi_task_cancel(alchi_task_t *task, bool hard)
     task->state = ALCH_TASK_CANCELLING;
     message.has_task = 1;
     message.task = task->id;
-    alchi_group_send(group, ALCHI_WORKER_CANCEL, &message);
+    alchi_drv_group_send(group, ALCHI_WORKER_CANCEL, &message);
 }

@@ -3,11 +3,11 @@
 #include <utlist.h>
 
 void
-alchi_timer_start(alchi_timers_t *timers, alchi_timer_t *timer, int64_t ms, alchi_timer_f expired)
+alchi_drv_timer_start(alchi_drv_timers_t *timers, alchi_drv_timer_t *timer, int64_t ms, alchi_drv_timer_f expired)
 {
-    alchi_timer_t *before = NULL;
+    alchi_drv_timer_t *before = NULL;
 
-    alchi_timer_stop(timer);
+    alchi_drv_timer_stop(timer);
     timer->timers = timers;
     timer->deadline = alchi_deadline_in_ms(ms);
     timer->expired = expired;
@@ -23,7 +23,7 @@ alchi_timer_start(alchi_timers_t *timers, alchi_timer_t *timer, int64_t ms, alch
 }
 
 void
-alchi_timer_stop(alchi_timer_t *timer)
+alchi_drv_timer_stop(alchi_drv_timer_t *timer)
 {
     if (!timer->timers)
         return;
@@ -32,18 +32,18 @@ alchi_timer_stop(alchi_timer_t *timer)
 }
 
 void
-alchi_timers_run(alchi_timers_t *timers, alchi_deadline_t now)
+alchi_drv_timers_run(alchi_drv_timers_t *timers, alchi_deadline_t now)
 {
-    alchi_timer_t *timer;
+    alchi_drv_timer_t *timer;
 
     while ((timer = timers->head) && timer->deadline <= now) {
-        alchi_timer_stop(timer);
+        alchi_drv_timer_stop(timer);
         timer->expired(timer);
     }
 }
 
 alchi_deadline_t
-alchi_timers_next(const alchi_timers_t *timers)
+alchi_drv_timers_next(const alchi_drv_timers_t *timers)
 {
     return timers->head ? timers->head->deadline : ALCHI_NEVER;
 }

@@ -8,28 +8,28 @@
 
 #include "base/clock.h"
 
-typedef struct alchi_timer alchi_timer_t;
-typedef void (*alchi_timer_f)(alchi_timer_t *timer);
+typedef struct alchi_drv_timer alchi_drv_timer_t;
+typedef void (*alchi_drv_timer_f)(alchi_drv_timer_t *timer);
 
 typedef struct {
-    alchi_timer_t *head;
-} alchi_timers_t;
+    alchi_drv_timer_t *head;
+} alchi_drv_timers_t;
 
 /** Lives inside what it guards (ALCHI_CONTAINER); zeroed: not started. */
-struct alchi_timer {
-    alchi_timers_t *timers; /* NULL: not started */
+struct alchi_drv_timer {
+    alchi_drv_timers_t *timers; /* NULL: not started */
     alchi_deadline_t deadline;
-    alchi_timer_f expired;
-    alchi_timer_t *prev, *next;
+    alchi_drv_timer_f expired;
+    alchi_drv_timer_t *prev, *next;
 };
 
 /** Start or restart. */
-void alchi_timer_start(alchi_timers_t *timers, alchi_timer_t *timer, int64_t ms, alchi_timer_f expired);
+void alchi_drv_timer_start(alchi_drv_timers_t *timers, alchi_drv_timer_t *timer, int64_t ms, alchi_drv_timer_f expired);
 /** Idempotent. */
-void alchi_timer_stop(alchi_timer_t *timer);
+void alchi_drv_timer_stop(alchi_drv_timer_t *timer);
 /** Call those that have passed; each is stopped before its function runs, which may start and stop any. */
-void alchi_timers_run(alchi_timers_t *timers, alchi_deadline_t now);
+void alchi_drv_timers_run(alchi_drv_timers_t *timers, alchi_deadline_t now);
 /** The earliest deadline, or ALCHI_NEVER. */
-alchi_deadline_t alchi_timers_next(const alchi_timers_t *timers);
+alchi_deadline_t alchi_drv_timers_next(const alchi_drv_timers_t *timers);
 
 #endif

@@ -33,7 +33,7 @@ parse(const char *path, int fd, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err
 }
 
 int
-alchi_token_read(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
+alchi_dmn_token_read(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC), code;
 
@@ -68,9 +68,9 @@ make(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 }
 
 int
-alchi_token_read_or_make(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
+alchi_dmn_token_read_or_make(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 {
     if (access(path, F_OK) && errno == ENOENT)
         return make(path, token, err);
-    return alchi_token_read(path, token, err);
+    return alchi_dmn_token_read(path, token, err);
 }

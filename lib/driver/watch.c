@@ -9,7 +9,7 @@
 static void
 on_signal(uv_signal_t *handle, int number)
 {
-    alchi_watch_t *watch = handle->data;
+    alchi_dmn_stop_signal_t *watch = handle->data;
 
     watch->told(watch->context, number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
@@ -17,7 +17,7 @@ on_signal(uv_signal_t *handle, int number)
 static void
 on_owner(uv_poll_t *poll, int status, int events)
 {
-    alchi_watch_t *watch = poll->data;
+    alchi_dmn_stop_signal_t *watch = poll->data;
 
     (void)status, (void)events;
     uv_poll_stop(poll);
@@ -25,7 +25,7 @@ on_owner(uv_poll_t *poll, int status, int events)
 }
 
 static int
-watch_owner(alchi_watch_t *watch, uv_loop_t *loop, int owner, alch_error_t *err)
+watch_owner(alchi_dmn_stop_signal_t *watch, uv_loop_t *loop, int owner, alch_error_t *err)
 {
     watch->owner_fd = (int)syscall(SYS_pidfd_open, owner, 0);
     if (watch->owner_fd < 0 && errno == ESRCH)
@@ -40,7 +40,7 @@ watch_owner(alchi_watch_t *watch, uv_loop_t *loop, int owner, alch_error_t *err)
 }
 
 int
-alchi_watch_start(alchi_watch_t *watch, uv_loop_t *loop, int owner, alch_error_t *err)
+alchi_dmn_stop_signal_start(alchi_dmn_stop_signal_t *watch, uv_loop_t *loop, int owner, alch_error_t *err)
 {
     int code;
 
@@ -61,14 +61,14 @@ alchi_watch_start(alchi_watch_t *watch, uv_loop_t *loop, int owner, alch_error_t
 static void
 owner_closed(uv_handle_t *handle)
 {
-    alchi_watch_t *watch = handle->data;
+    alchi_dmn_stop_signal_t *watch = handle->data;
 
     close(watch->owner_fd);
     watch->owner_fd = -1;
 }
 
 void
-alchi_watch_stop(alchi_watch_t *watch)
+alchi_dmn_stop_signal_stop(alchi_dmn_stop_signal_t *watch)
 {
     if (!watch->started)
         return;

@@ -15,10 +15,10 @@ typedef struct {
     void (*told)(void *context, const char *why);
     void *context;
     char why[64];
-} alchi_watch_t;
+} alchi_dmn_stop_signal_t;
 
 /** @param owner  process id; 0: none. @return ALCH_OK; ALCH_ENOENT: it is gone already; ALCH_ESYSTEM */
-int alchi_watch_start(alchi_watch_t *watch, uv_loop_t *loop, int owner, alch_error_t *err);
-void alchi_watch_stop(alchi_watch_t *watch);
+int alchi_dmn_stop_signal_start(alchi_dmn_stop_signal_t *watch, uv_loop_t *loop, int owner, alch_error_t *err);
+void alchi_dmn_stop_signal_stop(alchi_dmn_stop_signal_t *watch);
 
 #endif

@@ -1,14 +1,14 @@
 #include "layout/common.h"
 
 void
-alchi_common_cutter_init(alchi_common_cutter_t *cutter, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
-                         int64_t limit)
+alchi_overlap_splitter_init(alchi_overlap_splitter_t *cutter, const alchi_intersect_t *rows,
+                            const alchi_intersect_t *cols, int64_t limit)
 {
-    *cutter = (alchi_common_cutter_t){.rows = *rows, .cols = *cols, .limit = limit, .next_row = rows->begin};
+    *cutter = (alchi_overlap_splitter_t){.rows = *rows, .cols = *cols, .limit = limit, .next_row = rows->begin};
 }
 
 bool
-alchi_common_cutter_next(alchi_common_cutter_t *cutter, alchi_common_t *common_p)
+alchi_overlap_splitter_next(alchi_overlap_splitter_t *cutter, alchi_overlap_t *common_p)
 {
     alchi_intersect_t cols = cutter->cols;
     int64_t col_count;
@@ -26,10 +26,10 @@ alchi_common_cutter_next(alchi_common_cutter_t *cutter, alchi_common_t *common_p
     col_count = alchi_intersect_take(&cols, cutter->limit / cutter->band_rows);
     if (col_count == 0) {
         cutter->band_rows = 0;
-        return alchi_common_cutter_next(cutter, common_p);
+        return alchi_overlap_splitter_next(cutter, common_p);
     }
     cutter->next_col = cols.end;
-    *common_p = (alchi_common_t){.rows = cutter->band, .cols = cols, .entries = cutter->band_rows * col_count};
+    *common_p = (alchi_overlap_t){.rows = cutter->band, .cols = cols, .entries = cutter->band_rows * col_count};
     common_p->local.i = alchi_axis_local(&cutter->rows.b, cutter->band.begin);
     common_p->local.m = alchi_axis_local(&cutter->rows.b, cutter->band.end - 1) + 1 - common_p->local.i;
     common_p->local.j = alchi_axis_local(&cols.b, cols.begin);

@@ -13,7 +13,7 @@ typedef struct {
     alchi_intersect_t rows, cols;
     alch_rect_t local; /* the rectangle around it in the storage of side b */
     int64_t entries;
-} alchi_common_t;
+} alchi_overlap_t;
 
 typedef struct {
     alchi_intersect_t rows, cols; /* in all */
@@ -21,12 +21,12 @@ typedef struct {
     int64_t band_rows;            /* 0: begin the next band */
     int64_t next_row, next_col;   /* indices of the matrix */
     int64_t limit;                /* entries of a message */
-} alchi_common_cutter_t;
+} alchi_overlap_splitter_t;
 
 /** @param limit  entries of a message at most, >= 1 */
-void alchi_common_cutter_init(alchi_common_cutter_t *cutter, const alchi_intersect_t *rows,
-                              const alchi_intersect_t *cols, int64_t limit);
+void alchi_overlap_splitter_init(alchi_overlap_splitter_t *cutter, const alchi_intersect_t *rows,
+                                 const alchi_intersect_t *cols, int64_t limit);
 /** Bands of rows, as long as a column of a message may be; in each, columns as many as fit. @return false: no more */
-bool alchi_common_cutter_next(alchi_common_cutter_t *cutter, alchi_common_t *common_p);
+bool alchi_overlap_splitter_next(alchi_overlap_splitter_t *cutter, alchi_overlap_t *common_p);
 
 #endif

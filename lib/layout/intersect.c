@@ -22,9 +22,9 @@ clamp(const alchi_axis_t *axis, int64_t end)
 
     if (new.block == new.period)
         new.block = new.period = end + 1;
-    new.block = alchi_least(new.block, end + 1);
-    new.period = alchi_least(new.period, end + 1);
-    new.first = alchi_least(new.first, end);
+    new.block = alchi_min_int64(new.block, end + 1);
+    new.period = alchi_min_int64(new.period, end + 1);
+    new.first = alchi_min_int64(new.first, end);
     return new;
 }
 
@@ -52,13 +52,13 @@ alchi_axis_local(const alchi_axis_t *axis, int64_t index)
 static bool
 find_run(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *to_p, int64_t *a_p, int64_t *b_p)
 {
-    int64_t from = alchi_greatest(index, set->begin);
+    int64_t from = alchi_max_int64(index, set->begin);
     int64_t a = block_start(&set->a, from), b = block_start(&set->b, from);
 
     for (;;) {
-        int64_t to = alchi_least(alchi_least(a + set->a.block, b + set->b.block), set->end);
+        int64_t to = alchi_min_int64(alchi_min_int64(a + set->a.block, b + set->b.block), set->end);
 
-        from = alchi_greatest(from, alchi_greatest(a, b));
+        from = alchi_max_int64(from, alchi_max_int64(a, b));
         if (from >= set->end)
             return false;
         if (from < to) {
@@ -80,7 +80,7 @@ find_run(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *
 static int64_t
 single_tooth(const alchi_intersect_t *set)
 {
-    int64_t start = alchi_greatest(set->a.first, set->b.first), from, to, a, b;
+    int64_t start = alchi_max_int64(set->a.first, set->b.first), from, to, a, b;
     alchi_intersect_t probe = *set;
     int64_t factor = set->b.period / gcd(set->a.period, set->b.period);
 
@@ -102,7 +102,7 @@ alchi_intersect_init(alchi_intersect_t *set, const alchi_axis_t *a, const alchi_
 
 /* Whole teeth of equal length from `comb` on, at distance `step`, that end by `limit`. */
 static void
-extend(alchi_comb_t *comb, int64_t step, int64_t limit, int64_t a_step, int64_t b_step)
+extend(alchi_strided_run_t *comb, int64_t step, int64_t limit, int64_t a_step, int64_t b_step)
 {
     int64_t count = (limit - comb->index - comb->length) / step + 1;
 
@@ -115,32 +115,32 @@ extend(alchi_comb_t *comb, int64_t step, int64_t limit, int64_t a_step, int64_t 
 }
 
 bool
-alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_comb_t *comb_p)
+alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_strided_run_t *comb_p)
 {
     const alchi_axis_t *a = &set->a, *b = &set->b;
     int64_t from, to, a_at, b_at;
 
     if (!find_run(set, index, &from, &to, &a_at, &b_at))
         return false;
-    *comb_p = (alchi_comb_t){
+    *comb_p = (alchi_strided_run_t){
         .length = to - from, .count = 1, .index = from, .a = alchi_axis_local(a, from), .b = alchi_axis_local(b, from)};
     /* The first and the last tooth may be cut by the bounds. */
-    if (set->lcm && from == alchi_greatest(a_at, b_at) && to == alchi_least(a_at + a->block, b_at + b->block))
+    if (set->lcm && from == alchi_max_int64(a_at, b_at) && to == alchi_min_int64(a_at + a->block, b_at + b->block))
         extend(comb_p, set->lcm, set->end, set->lcm / a->period * a->block, set->lcm / b->period * b->block);
     if (from == a_at && comb_p->length == a->block && a->period < b->block)
-        extend(comb_p, a->period, alchi_least(b_at + b->block, set->end), a->block, a->period);
+        extend(comb_p, a->period, alchi_min_int64(b_at + b->block, set->end), a->block, a->period);
     if (from == b_at && comb_p->length == b->block && b->period < a->block)
-        extend(comb_p, b->period, alchi_least(a_at + a->block, set->end), b->period, b->block);
+        extend(comb_p, b->period, alchi_min_int64(a_at + a->block, set->end), b->period, b->block);
     return true;
 }
 
 int64_t
 alchi_intersect_count(const alchi_intersect_t *set)
 {
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
     int64_t total = 0;
 
-    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_comb_end(&comb))
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_strided_run_end(&comb))
         total += comb.length * comb.count;
     return total;
 }
@@ -149,7 +149,7 @@ int64_t
 alchi_intersect_take(alchi_intersect_t *set, int64_t max)
 {
     int64_t taken = 0, at = set->begin, last = -1;
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
 
     while (taken < max && alchi_intersect_next(set, at, &comb)) {
         int64_t size = comb.length * comb.count, left = max - taken;
@@ -160,7 +160,7 @@ alchi_intersect_take(alchi_intersect_t *set, int64_t max)
             last = comb.index + (left - 1) / comb.length * comb.step + (left - 1) % comb.length;
             taken = max;
         } else {
-            last = alchi_comb_end(&comb) - 1;
+            last = alchi_strided_run_end(&comb) - 1;
             taken += size;
         }
         at = last + 1;

@@ -25,19 +25,19 @@ typedef struct {
     int64_t index, step; /* in the dimension: tooth k starts at index + k * step */
     int64_t a, a_step;   /* the same in the storage of a */
     int64_t b, b_step;
-} alchi_comb_t;
+} alchi_strided_run_t;
 
 /** Common indices within begin..end-1. Blocks >= 1, periods >= blocks, first >= 0, end at most 2^60. */
 void alchi_intersect_init(alchi_intersect_t *set, const alchi_axis_t *a, const alchi_axis_t *b, int64_t begin,
                           int64_t end);
 
 /** The comb that starts at the first common index at or after `index`. Combs come in rising order and do not overlap:
- *  go on from alchi_comb_end(). @return false: there is none */
-bool alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_comb_t *comb_p);
+ *  go on from alchi_strided_run_end(). @return false: there is none */
+bool alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_strided_run_t *comb_p);
 
 /** The index after a comb's last. */
 static inline int64_t
-alchi_comb_end(const alchi_comb_t *comb)
+alchi_strided_run_end(const alchi_strided_run_t *comb)
 {
     return comb->index + (comb->count - 1) * comb->step + comb->length;
 }

@@ -14,14 +14,14 @@
 #include <stdbool.h>
 
 typedef struct {
-    int64_t m, n;            /* the matrix */
+    int64_t m, n; /* the matrix */
     int64_t mb, nb;
     int nprow, npcol;
     int replicas;
-    int workers;             /* ranks of the group */
-    alch_layout_t spec;      /* resolved: what alch_layout_t a user sees */
-    int *ranks;              /* [replicas * nprow * npcol] */
-    int *places;             /* [workers]: index into ranks, or -1: the inverse */
+    int workers;        /* ranks of the group */
+    alch_layout_t spec; /* resolved: what alch_layout_t a user sees */
+    int *ranks;         /* [replicas * nprow * npcol] */
+    int *places;        /* [workers]: index into ranks, or -1: the inverse */
 } alchi_layout_t;
 
 /** The squarest grid of p workers, r <= c. */
@@ -29,7 +29,8 @@ void alchi_grid(int p, int *r_p, int *c_p);
 
 /** Resolve a spec for an m x n matrix on p workers. NULL spec: default.
  *  @return ALCH_OK; ALCH_EINVAL names value and limit; ALCH_ENOMEM */
-int alchi_layout_init(alchi_layout_t *layout, int64_t m, int64_t n, int p, const alch_layout_t *spec, alch_error_t *err);
+int alchi_layout_init(alchi_layout_t *layout, int64_t m, int64_t n, int p, const alch_layout_t *spec,
+                      alch_error_t *err);
 /** As alchi_layout_init() for a given r x c grid of the named distributions (the golden tests use it). */
 int alchi_layout_init_grid(alchi_layout_t *layout, int64_t m, int64_t n, int r, int c, const alch_layout_t *spec,
                            alch_error_t *err);
@@ -60,7 +61,8 @@ alchi_axis_global(const alchi_axis_t *axis, int64_t l)
 void alchi_layout_axes(const alchi_layout_t *layout, int row, int col, alchi_axis_t *rows_p, alchi_axis_t *cols_p);
 
 /** A place's share of a global rectangle: one contiguous local rectangle, maybe empty. */
-void alchi_layout_share(const alchi_layout_t *layout, int row, int col, const alch_rect_t *global, alch_rect_t *local_p);
+void alchi_layout_share(const alchi_layout_t *layout, int row, int col, const alch_rect_t *global,
+                        alch_rect_t *local_p);
 
 /** Whether a rectangle lies within m x n (empty ones at the edge included), without overflow. */
 bool alchi_rect_within(const alch_rect_t *rect, int64_t m, int64_t n);

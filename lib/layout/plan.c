@@ -8,7 +8,7 @@ take_part(int64_t *first, int64_t *count, int index, int parts)
 {
     int64_t size = *count / parts, extra = *count % parts;
 
-    *first += size * index + alchi_least(index, extra);
+    *first += size * index + alchi_min_int64(index, extra);
     *count = size + (index < extra);
 }
 
@@ -83,10 +83,10 @@ alchi_cursor_next(alchi_cursor_t *cursor, alchi_piece_t *piece_p)
         return false;
     *local = (alch_rect_t){cursor->i, cursor->j, share->m, 1};
     if (share->m <= cursor->plan->entries) {
-        local->n = alchi_least(cursor->plan->entries / share->m, j_end - cursor->j);
+        local->n = alchi_min_int64(cursor->plan->entries / share->m, j_end - cursor->j);
         cursor->j += local->n;
     } else {
-        local->m = alchi_least(cursor->plan->entries, i_end - cursor->i);
+        local->m = alchi_min_int64(cursor->plan->entries, i_end - cursor->i);
         cursor->i += local->m;
         if (cursor->i == i_end) {
             cursor->i = share->i;

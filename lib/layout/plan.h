@@ -26,21 +26,21 @@ typedef struct {
     const alchi_layout_t *layout;
     alch_rect_t rect;
     alchi_plan_mode_t mode;
-    int64_t entries;         /* at most so many in a piece; whole columns unless one column is larger */
+    int64_t entries; /* at most so many in a piece; whole columns unless one column is larger */
 } alchi_plan_t;
 
 /** @param entries >= 1 */
-void alchi_plan_init(alchi_plan_t *plan, const alchi_layout_t *layout, const alch_rect_t *rect,
-                     alchi_plan_mode_t mode, int64_t entries);
+void alchi_plan_init(alchi_plan_t *plan, const alchi_layout_t *layout, const alch_rect_t *rect, alchi_plan_mode_t mode,
+                     int64_t entries);
 
 /** Entries that `rank` has to move, summed over its pieces. */
 int64_t alchi_plan_entries(const alchi_plan_t *plan, int rank);
 
 typedef struct {
     const alchi_plan_t *plan;
-    alch_rect_t share;       /* the rank's whole local rectangle */
+    alch_rect_t share; /* the rank's whole local rectangle */
     alchi_piece_t piece;
-    int64_t i, j;            /* next local position */
+    int64_t i, j; /* next local position */
 } alchi_cursor_t;
 
 void alchi_cursor_init(alchi_cursor_t *cursor, const alchi_plan_t *plan, int rank);

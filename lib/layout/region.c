@@ -30,8 +30,8 @@ typedef struct {
 static alch_rect_t
 intersection(const alch_rect_t *a, const alch_rect_t *b)
 {
-    int64_t i = alchi_greatest(a->i, b->i), j = alchi_greatest(a->j, b->j);
-    int64_t m = alchi_least(a->i + a->m, b->i + b->m) - i, n = alchi_least(a->j + a->n, b->j + b->n) - j;
+    int64_t i = alchi_max_int64(a->i, b->i), j = alchi_max_int64(a->j, b->j);
+    int64_t m = alchi_min_int64(a->i + a->m, b->i + b->m) - i, n = alchi_min_int64(a->j + a->n, b->j + b->n) - j;
 
     return m > 0 && n > 0 ? (alch_rect_t){i, j, m, n} : (alch_rect_t){i, j, 0, 0};
 }
@@ -66,12 +66,12 @@ static bool
 merge(alch_rect_t *a, const alch_rect_t *b)
 {
     if (a->i == b->i && a->m == b->m && (a->j + a->n == b->j || b->j + b->n == a->j)) {
-        a->j = alchi_least(a->j, b->j);
+        a->j = alchi_min_int64(a->j, b->j);
         a->n += b->n;
         return true;
     }
     if (a->j == b->j && a->n == b->n && (a->i + a->m == b->i || b->i + b->m == a->i)) {
-        a->i = alchi_least(a->i, b->i);
+        a->i = alchi_min_int64(a->i, b->i);
         a->m += b->m;
         return true;
     }
@@ -231,12 +231,12 @@ find_missing(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, in
 
         if (rect->j <= j && j < rect->j + rect->n && rect->i <= i && i < rect->i + rect->m) {
             i = rect->i + rect->m;
-            same = alchi_least(same, rect->j + rect->n);
+            same = alchi_min_int64(same, rect->j + rect->n);
             k = 0;
         }
     }
     *same_p = same;
-    return alchi_least(i, end);
+    return alchi_min_int64(i, end);
 }
 
 /* Column j, rows i..end-1, i missing: where the missing run ends. */
@@ -249,7 +249,7 @@ find_held(const alchi_region_t *region, int64_t i, int64_t end, int64_t j)
         const alch_rect_t *rect = &region->rects[k];
 
         if (rect->j <= j && j < rect->j + rect->n && rect->i > i)
-            end = alchi_least(end, rect->i);
+            end = alchi_min_int64(end, rect->i);
     }
     return end;
 }
@@ -270,7 +270,7 @@ missing_width(const alchi_region_t *region, int64_t i, int64_t i_end, int64_t j,
         const alch_rect_t *rect = &region->rects[k];
 
         if (rect->j > j && rect->i < i_end && rect->i + rect->m > i)
-            width_end = alchi_least(width_end, rect->j);
+            width_end = alchi_min_int64(width_end, rect->j);
     }
     return width_end;
 }
@@ -300,7 +300,7 @@ alchi_region_missing(const alchi_region_t *region, const alch_rect_t *within, al
 static void
 copy_bits(alchi_region_t *region, const alchi_region_t *from)
 {
-    int64_t rows = alchi_least(region->m, from->m);
+    int64_t rows = alchi_min_int64(region->m, from->m);
 
     for (int64_t j = 0; j < from->n; j++) {
         const int64_t first = j * from->m, end = first + rows;
@@ -368,9 +368,9 @@ static extent_t
 extent_of(const alchi_intersect_t *set)
 {
     extent_t extent = {0, 0, 0};
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
 
-    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_comb_end(&comb)) {
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_strided_run_end(&comb)) {
         if (extent.count == 0)
             extent.first = comb.b;
         extent.span = comb.b + (comb.count - 1) * comb.b_step + comb.length - extent.first;
@@ -392,9 +392,9 @@ static uint64_t *
 mask_of_rows(const alchi_intersect_t *rows, const extent_t *extent)
 {
     uint64_t *mask = calloc((size_t)(extent->span / 64 + 1), sizeof *mask);
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
 
-    for (int64_t at = rows->begin; mask && alchi_intersect_next(rows, at, &comb); at = alchi_comb_end(&comb))
+    for (int64_t at = rows->begin; mask && alchi_intersect_next(rows, at, &comb); at = alchi_strided_run_end(&comb))
         for (int64_t k = 0; k < comb.count; k++)
             alchi_bits_set(mask, comb.b - extent->first + k * comb.b_step, comb.length);
     return mask;
@@ -403,7 +403,7 @@ mask_of_rows(const alchi_intersect_t *rows, const extent_t *extent)
 /* The next storage index of a set, in rising order, from `comb` with tooth and place on; begin with a count of 0. */
 typedef struct {
     const alchi_intersect_t *set;
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
     int64_t at, tooth, place;
 } walk_t;
 
@@ -418,7 +418,7 @@ walk_next(walk_t *walk, int64_t *index_p)
         walk->tooth = walk->place = 0;
         if (!alchi_intersect_next(walk->set, walk->at, &walk->comb))
             return false;
-        walk->at = alchi_comb_end(&walk->comb);
+        walk->at = alchi_strided_run_end(&walk->comb);
     }
     *index_p = walk->comb.b + walk->tooth * walk->comb.b_step + walk->place++;
     return true;
@@ -456,8 +456,8 @@ count_within(const alchi_intersect_t *set, int64_t first, int64_t count)
 {
     alchi_intersect_t part = *set;
 
-    part.begin = alchi_greatest(part.begin, alchi_axis_global(&set->b, first));
-    part.end = alchi_least(part.end, alchi_axis_global(&set->b, first + count - 1) + 1);
+    part.begin = alchi_max_int64(part.begin, alchi_axis_global(&set->b, first));
+    part.end = alchi_min_int64(part.end, alchi_axis_global(&set->b, first + count - 1) + 1);
     return alchi_intersect_count(&part);
 }
 
@@ -502,11 +502,11 @@ alchi_region_missing_set(const alchi_region_t *region, const alchi_intersect_t *
                          alch_rect_t *missing_p)
 {
     walk_t walk = {.set = cols, .at = cols->begin};
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
     int64_t j;
 
     while (walk_next(&walk, &j))
-        for (int64_t at = rows->begin; alchi_intersect_next(rows, at, &comb); at = alchi_comb_end(&comb))
+        for (int64_t at = rows->begin; alchi_intersect_next(rows, at, &comb); at = alchi_strided_run_end(&comb))
             for (int64_t k = 0; k < comb.count; k++) {
                 alch_rect_t tooth = {comb.b + k * comb.b_step, j, comb.length, 1};
 
@@ -539,10 +539,11 @@ alchi_region_mask(const alchi_region_t *region, const alchi_intersect_t *rows, c
 {
     walk_t walk = {.set = cols, .at = cols->begin};
     int64_t held = 0, at = 0, j;
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
 
     while (walk_next(&walk, &j))
-        for (int64_t index = rows->begin; alchi_intersect_next(rows, index, &comb); index = alchi_comb_end(&comb))
+        for (int64_t index = rows->begin; alchi_intersect_next(rows, index, &comb);
+             index = alchi_strided_run_end(&comb))
             for (int64_t k = 0; k < comb.count; k++, at += comb.length) {
                 int64_t first = comb.b + k * comb.b_step;
 

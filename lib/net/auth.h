@@ -63,13 +63,13 @@ void alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, i
 
 typedef struct {
     int state;
-    alchi_claim_t claim;            /* valid after the first message */
+    alchi_claim_t claim; /* valid after the first message */
     uint8_t key[ALCHI_KEY_SIZE];
     uint8_t nonce_initiator[32], nonce_responder[32];
     uint32_t version, version_min, version_max;
-    char name[64], host[64];        /* of the initiator, printable, for the log */
+    char name[64], host[64]; /* of the initiator, printable, for the log */
     int pid;
-    alch_error_t refusal;           /* why no key was found for the claim; code ALCH_OK: one was */
+    alch_error_t refusal; /* why no key was found for the claim; code ALCH_OK: one was */
 } alchi_responder_t;
 
 void alchi_responder_init(alchi_responder_t *responder);
@@ -94,7 +94,7 @@ int alchi_responder_feed(alchi_responder_t *responder, alchi_channel_t *channel,
 /* ---- initiator (client, agent, rank) ---- */
 
 typedef struct {
-    uint64_t session;              /* granted */
+    uint64_t session; /* granted */
     char server_version[32];
     char host[256];
     uint8_t nonce_initiator[32], nonce_responder[32];

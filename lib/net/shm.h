@@ -32,19 +32,20 @@ int alchi_shm_ask(alchi_channel_t *channel, uint64_t id, alchi_deadline_t deadli
 
 /* ---- where a rank listens ---- */
 
-#define ALCHI_LOCAL_PATH_MAX 108
+#define ALCHI_SHM_PATH_MAX 108
 
 typedef struct {
     int fd[2]; /* abstract, file; -1: not there */
-    char path[ALCHI_LOCAL_PATH_MAX];
-} alchi_local_t;
+    char path[ALCHI_SHM_PATH_MAX];
+} alchi_shm_listener_t;
 
 /** Listen for clients that know the data key; what cannot be had is left out. */
-void alchi_local_listen(alchi_local_t *local, const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim);
-void alchi_local_close(alchi_local_t *local);
+void alchi_shm_listener_open(alchi_shm_listener_t *local, const uint8_t key[ALCHI_KEY_SIZE],
+                             const alchi_claim_t *claim);
+void alchi_shm_listener_close(alchi_shm_listener_t *local);
 /** Connect to a rank on the same host. @return the descriptor; -1: there is none */
-int alchi_local_connect(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim);
+int alchi_shm_connect(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim);
 /** Remove socket files of ranks that are gone. Returns how many. */
-int alchi_local_sweep(void);
+int alchi_shm_sweep_sockets(void);
 
 #endif

@@ -84,14 +84,14 @@ connect_to(const char *text, bool abstract)
 
 /* It gets its name when it listens already: one that refuses is one whose owner is gone. */
 static int
-listen_in_folder(const char *name, char path[ALCHI_LOCAL_PATH_MAX])
+listen_in_folder(const char *name, char path[ALCHI_SHM_PATH_MAX])
 {
-    char folder[ALCHI_CONNPATH_MAX], hidden[ALCHI_LOCAL_PATH_MAX];
+    char folder[ALCHI_CONNPATH_MAX], hidden[ALCHI_SHM_PATH_MAX];
     int fd;
 
     if (alchi_connfile_dir(true, folder, sizeof folder, NULL) != ALCH_OK)
         return -1;
-    if (snprintf(path, ALCHI_LOCAL_PATH_MAX, "%s/" PREFIX "%s" SUFFIX, folder, name) >= ALCHI_LOCAL_PATH_MAX ||
+    if (snprintf(path, ALCHI_SHM_PATH_MAX, "%s/" PREFIX "%s" SUFFIX, folder, name) >= ALCHI_SHM_PATH_MAX ||
         snprintf(hidden, sizeof hidden, "%s/.%s", folder, name) >= (int)sizeof hidden)
         return -1;
     fd = listen_at(hidden, false);
@@ -105,7 +105,7 @@ listen_in_folder(const char *name, char path[ALCHI_LOCAL_PATH_MAX])
 }
 
 void
-alchi_local_listen(alchi_local_t *local, const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim)
+alchi_shm_listener_open(alchi_shm_listener_t *local, const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim)
 {
     char name[2 * NAME_BYTES + 1];
 
@@ -117,7 +117,7 @@ alchi_local_listen(alchi_local_t *local, const uint8_t key[ALCHI_KEY_SIZE], cons
 }
 
 void
-alchi_local_close(alchi_local_t *local)
+alchi_shm_listener_close(alchi_shm_listener_t *local)
 {
     for (int k = 0; k < 2; k++) {
         if (local->fd[k] >= 0)
@@ -130,9 +130,9 @@ alchi_local_close(alchi_local_t *local)
 }
 
 int
-alchi_local_connect(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim)
+alchi_shm_connect(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim)
 {
-    char name[2 * NAME_BYTES + 1], path[ALCHI_LOCAL_PATH_MAX], folders[2][ALCHI_CONNPATH_MAX];
+    char name[2 * NAME_BYTES + 1], path[ALCHI_SHM_PATH_MAX], folders[2][ALCHI_CONNPATH_MAX];
     int count = alchi_connpath_dirs(folders), fd;
 
     make_name(key, claim, name);
@@ -147,7 +147,7 @@ alchi_local_connect(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *clai
 static int
 sweep_folder(const char *folder)
 {
-    char path[ALCHI_LOCAL_PATH_MAX];
+    char path[ALCHI_SHM_PATH_MAX];
     DIR *dir = alchi_connpath_check(folder, NULL) == ALCH_OK ? opendir(folder) : NULL;
     struct dirent *entry;
     int removed = 0;
@@ -171,7 +171,7 @@ sweep_folder(const char *folder)
 }
 
 int
-alchi_local_sweep(void)
+alchi_shm_sweep_sockets(void)
 {
     char folders[2][ALCHI_CONNPATH_MAX];
     int count = alchi_connpath_dirs(folders), removed = 0;

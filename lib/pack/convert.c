@@ -21,7 +21,7 @@ is_integer(alch_dtype_t dtype)
 }
 
 int
-alchi_convert_allowed(alch_dtype_t from, alch_dtype_t to, bool unsafe, alch_error_t *err)
+alchi_dtype_check_conversion(alch_dtype_t from, alch_dtype_t to, bool unsafe, alch_error_t *err)
 {
     if (!alch_dtype_size(from) || !alch_dtype_size(to))
         return alchi_error_set(err, ALCH_EINVAL, "there is no entry type %d", (int)(alch_dtype_size(from) ? to : from));

@@ -13,10 +13,10 @@
 /** Whether entries may be converted.
  *  @param unsafe  also fractions to integers, cut towards zero
  *  @return ALCH_OK; ALCH_ETYPE: complex to real; or real to integer and not `unsafe`; ALCH_EINVAL: unknown type */
-int alchi_convert_allowed(alch_dtype_t from, alch_dtype_t to, bool unsafe, alch_error_t *err);
+int alchi_dtype_check_conversion(alch_dtype_t from, alch_dtype_t to, bool unsafe, alch_error_t *err);
 
 /**
- * Convert `count` entries, for which alchi_convert_allowed() holds.
+ * Convert `count` entries, for which alchi_dtype_check_conversion() holds.
  * @param conjugate  complex results are conjugated
  * @param in, out    disjoint, or the same start
  * @return -1, or the first entry whose value does not fit (infinities and NaN fit floats); what out holds is undefined

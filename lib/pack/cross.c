@@ -4,24 +4,24 @@
 #include <string.h>
 
 void
-alchi_cross_init(alchi_cross_t *cross, const alchi_intersect_t *rows, const alchi_intersect_t *cols, alchi_side_t side,
-                 void *data, int64_t ld, size_t entry)
+alchi_product_init(alchi_product_t *cross, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
+                   alchi_side_t side, void *data, int64_t ld, size_t entry)
 {
     /* No row is left in a column before the first. */
-    *cross = (alchi_cross_t){
+    *cross = (alchi_product_t){
         .rows = *rows, .cols = *cols, .side = side, .data = data, .ld = ld, .entry = entry, .col_index = -1};
     cross->row.index = rows->end;
     cross->col.index = cols->begin;
 }
 
 static bool
-next_column(alchi_cross_t *cross)
+next_column(alchi_product_t *cross)
 {
-    alchi_comb_t *col = &cross->col;
+    alchi_strided_run_t *col = &cross->col;
     int64_t tooth, place, j;
 
     if (++cross->col_index >= col->count * col->length) {
-        if (!alchi_intersect_next(&cross->cols, col->count ? alchi_comb_end(col) : col->index, col))
+        if (!alchi_intersect_next(&cross->cols, col->count ? alchi_strided_run_end(col) : col->index, col))
             return false;
         cross->col_index = 0;
     }
@@ -34,14 +34,14 @@ next_column(alchi_cross_t *cross)
 
 /* Have a tooth under way. @return false: the end */
 static bool
-ready(alchi_cross_t *cross)
+ready(alchi_product_t *cross)
 {
-    alchi_comb_t *row = &cross->row;
+    alchi_strided_run_t *row = &cross->row;
 
     if (cross->row_tooth < row->count)
         return true;
     cross->row_tooth = 0;
-    if (alchi_intersect_next(&cross->rows, row->count ? alchi_comb_end(row) : row->index, row))
+    if (alchi_intersect_next(&cross->rows, row->count ? alchi_strided_run_end(row) : row->index, row))
         return true;
     row->count = 0;
     row->index = cross->rows.end;
@@ -50,13 +50,13 @@ ready(alchi_cross_t *cross)
 
 /* Bytes from the tooth under way to the next. */
 static size_t
-distance(const alchi_cross_t *cross)
+distance(const alchi_product_t *cross)
 {
     return (size_t)(cross->side == ALCHI_SIDE_A ? cross->row.a_step : cross->row.b_step) * cross->entry;
 }
 
 static uint8_t *
-here(const alchi_cross_t *cross)
+here(const alchi_product_t *cross)
 {
     int64_t first = cross->side == ALCHI_SIDE_A ? cross->row.a : cross->row.b;
 
@@ -64,7 +64,7 @@ here(const alchi_cross_t *cross)
 }
 
 uint8_t *
-alchi_cross_step(alchi_cross_t *cross, size_t max, size_t *bytes_p)
+alchi_product_next_bytes(alchi_product_t *cross, size_t max, size_t *bytes_p)
 {
     uint8_t *at;
     size_t tooth;
@@ -108,7 +108,7 @@ copy_teeth(uint8_t *to, size_t to_step, const uint8_t *from, size_t from_step, i
 
 /* How many whole teeth come next that fit into `size` bytes; 0: none. */
 static int64_t
-whole_teeth(const alchi_cross_t *cross, size_t size)
+whole_teeth(const alchi_product_t *cross, size_t size)
 {
     int64_t fit = (int64_t)(size / ((size_t)cross->row.length * cross->entry)), left;
 
@@ -117,7 +117,7 @@ whole_teeth(const alchi_cross_t *cross, size_t size)
 }
 
 void
-alchi_cross_put(alchi_cross_t *cross, const uint8_t *bytes, size_t size)
+alchi_product_put(alchi_product_t *cross, const uint8_t *bytes, size_t size)
 {
     while (size > 0 && ready(cross)) {
         size_t tooth = (size_t)cross->row.length * cross->entry, run = tooth;
@@ -128,7 +128,7 @@ alchi_cross_put(alchi_cross_t *cross, const uint8_t *bytes, size_t size)
             cross->row_tooth += teeth;
             run = (size_t)teeth * tooth;
         } else {
-            uint8_t *to = alchi_cross_step(cross, size, &run);
+            uint8_t *to = alchi_product_next_bytes(cross, size, &run);
 
             memcpy(to, bytes, run);
         }
@@ -138,7 +138,7 @@ alchi_cross_put(alchi_cross_t *cross, const uint8_t *bytes, size_t size)
 }
 
 void
-alchi_cross_get(alchi_cross_t *cross, uint8_t *bytes, size_t size)
+alchi_product_get(alchi_product_t *cross, uint8_t *bytes, size_t size)
 {
     while (size > 0 && ready(cross)) {
         size_t tooth = (size_t)cross->row.length * cross->entry, run = tooth;
@@ -149,7 +149,7 @@ alchi_cross_get(alchi_cross_t *cross, uint8_t *bytes, size_t size)
             cross->row_tooth += teeth;
             run = (size_t)teeth * tooth;
         } else {
-            const uint8_t *from = alchi_cross_step(cross, size, &run);
+            const uint8_t *from = alchi_product_next_bytes(cross, size, &run);
 
             memcpy(bytes, from, run);
         }

@@ -173,7 +173,8 @@ move(const alchi_kernels_t *use, const job_t *job)
 }
 
 void
-alchi_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *strided, char *packed, int64_t ld, bool pack)
+alchi_drv_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *strided, char *packed, int64_t ld,
+               bool pack)
 {
     const alch_rect_t *local = &shape->local;
     int64_t size = (int64_t)shape->size;
@@ -203,18 +204,18 @@ kernels(void)
 void
 alchi_pack(const alchi_pack_t *shape, const void *strided, void *packed, int64_t ld)
 {
-    alchi_move(kernels(), shape, (char *)(uintptr_t)strided, packed, ld, true);
+    alchi_drv_move(kernels(), shape, (char *)(uintptr_t)strided, packed, ld, true);
 }
 
 void
 alchi_unpack(const alchi_pack_t *shape, const void *packed, int64_t ld, void *strided)
 {
-    alchi_move(kernels(), shape, strided, (char *)(uintptr_t)packed, ld, false);
+    alchi_drv_move(kernels(), shape, strided, (char *)(uintptr_t)packed, ld, false);
 }
 
 /* Panel by panel. */
 static void
-move_product(const alchi_product_t *product, alchi_kernel_f *kernel)
+move_product(const alchi_pack_lists_t *product, alchi_kernel_f *kernel)
 {
     int64_t size = (int64_t)product->size, ld = product->m * size;
 
@@ -232,7 +233,7 @@ move_product(const alchi_product_t *product, alchi_kernel_f *kernel)
 }
 
 void
-alchi_pack_product(const alchi_product_t *product)
+alchi_pack_lists(const alchi_pack_lists_t *product)
 {
     const alchi_kernels_t *use = kernels();
     int k = size_index(product->size);
@@ -241,7 +242,7 @@ alchi_pack_product(const alchi_product_t *product)
 }
 
 void
-alchi_unpack_product(const alchi_product_t *product)
+alchi_unpack_lists(const alchi_pack_lists_t *product)
 {
     const alchi_kernels_t *use = kernels();
     int k = size_index(product->size);

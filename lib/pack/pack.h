@@ -34,9 +34,9 @@ typedef struct {
     char *packed;
     size_t size;
     bool across; /* entries of a row are the closer ones */
-} alchi_product_t;
+} alchi_pack_lists_t;
 
-void alchi_pack_product(const alchi_product_t *product);
-void alchi_unpack_product(const alchi_product_t *product);
+void alchi_pack_lists(const alchi_pack_lists_t *product);
+void alchi_unpack_lists(const alchi_pack_lists_t *product);
 
 #endif

@@ -14,16 +14,16 @@
 
 /** Positions in a descriptor. */
 enum {
-    ALCHI_DTYPE_,
-    ALCHI_CTXT_,
-    ALCHI_M_,
-    ALCHI_N_,
-    ALCHI_MB_,
-    ALCHI_NB_,
-    ALCHI_RSRC_,
-    ALCHI_CSRC_,
-    ALCHI_LLD_,
-    ALCHI_DLEN_
+    ALCHI_BLACS_DESC_DTYPE,
+    ALCHI_BLACS_DESC_CTXT,
+    ALCHI_BLACS_DESC_M,
+    ALCHI_BLACS_DESC_N,
+    ALCHI_BLACS_DESC_MB,
+    ALCHI_BLACS_DESC_NB,
+    ALCHI_BLACS_DESC_RSRC,
+    ALCHI_BLACS_DESC_CSRC,
+    ALCHI_BLACS_DESC_LLD,
+    ALCHI_BLACS_DESC_LENGTH
 };
 
 /** Contexts that alchi_blacs_trim() is told to keep between tasks, and those that one task may add. */
@@ -57,16 +57,16 @@ size_t alchi_blacs_count(const alchi_blacs_t *blacs);
  * all ranks get the same answer.
  * @return ALCH_OK; ALCH_EUNSUPPORTED replicated; ALCH_ELIMIT with value and limit
  */
-int alchi_descriptor_check(const alchi_layout_t *layout, alch_error_t *err);
+int alchi_blacs_descriptor_check(const alchi_layout_t *layout, alch_error_t *err);
 
 /**
  * A layout's descriptor.
  *
  * @collective  yes
  * @param lld   leading dimension on this rank
- * @return as alchi_descriptor_check() and alchi_blacs_context()
+ * @return as alchi_blacs_descriptor_check() and alchi_blacs_context()
  */
-int alchi_descriptor(alchi_blacs_t *blacs, const alchi_layout_t *layout, int64_t lld, int desc[ALCHI_DLEN_],
-                     alch_error_t *err);
+int alchi_blacs_descriptor(alchi_blacs_t *blacs, const alchi_layout_t *layout, int64_t lld,
+                           int desc[ALCHI_BLACS_DESC_LENGTH], alch_error_t *err);
 
 #endif

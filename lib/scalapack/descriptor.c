@@ -14,7 +14,7 @@ index_check(const char *what, int64_t value, alch_error_t *err)
 }
 
 int
-alchi_descriptor_check(const alchi_layout_t *layout, alch_error_t *err)
+alchi_blacs_descriptor_check(const alchi_layout_t *layout, alch_error_t *err)
 {
     /* Place (0, 0) holds the most rows and the most columns, so every rank reaches the same verdict. */
     int64_t rows = alchi_count(layout->m, layout->mb, 0, layout->nprow);
@@ -36,21 +36,22 @@ alchi_descriptor_check(const alchi_layout_t *layout, alch_error_t *err)
 }
 
 int
-alchi_descriptor(alchi_blacs_t *blacs, const alchi_layout_t *layout, int64_t lld, int desc[ALCHI_DLEN_],
-                 alch_error_t *err)
+alchi_blacs_descriptor(alchi_blacs_t *blacs, const alchi_layout_t *layout, int64_t lld,
+                       int desc[ALCHI_BLACS_DESC_LENGTH], alch_error_t *err)
 {
     int code, context;
 
-    if ((code = alchi_descriptor_check(layout, err)) || (code = alchi_blacs_context(blacs, layout, &context, err)))
+    if ((code = alchi_blacs_descriptor_check(layout, err)) ||
+        (code = alchi_blacs_context(blacs, layout, &context, err)))
         return code;
-    desc[ALCHI_DTYPE_] = 1;
-    desc[ALCHI_CTXT_] = context;
-    desc[ALCHI_M_] = (int)layout->m;
-    desc[ALCHI_N_] = (int)layout->n;
-    desc[ALCHI_MB_] = (int)layout->mb;
-    desc[ALCHI_NB_] = (int)layout->nb;
-    desc[ALCHI_RSRC_] = 0;
-    desc[ALCHI_CSRC_] = 0;
-    desc[ALCHI_LLD_] = (int)lld;
+    desc[ALCHI_BLACS_DESC_DTYPE] = 1;
+    desc[ALCHI_BLACS_DESC_CTXT] = context;
+    desc[ALCHI_BLACS_DESC_M] = (int)layout->m;
+    desc[ALCHI_BLACS_DESC_N] = (int)layout->n;
+    desc[ALCHI_BLACS_DESC_MB] = (int)layout->mb;
+    desc[ALCHI_BLACS_DESC_NB] = (int)layout->nb;
+    desc[ALCHI_BLACS_DESC_RSRC] = 0;
+    desc[ALCHI_BLACS_DESC_CSRC] = 0;
+    desc[ALCHI_BLACS_DESC_LLD] = (int)lld;
     return ALCH_OK;
 }

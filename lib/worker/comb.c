@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "worker/store_impl.h"
 
-
 static bool
 to_axis(int64_t block, int64_t period, int64_t first, alchi_axis_t *axis_p)
 {
@@ -39,14 +38,14 @@ without_gaps(const alchi_intersect_t *set, const alchi_axis_t *ours, int64_t hel
 }
 
 int
-alchi_set_init(alchi_set_t *set, const alchi_part_t *part, const Alchw__Axes *axes, alch_rect_t *rect_p,
-               alch_error_t *err)
+alchi_data_index_set_init(alchi_data_index_set_t *set, const alchi_store_part_t *part, const Alchw__Axes *axes,
+                          alch_rect_t *rect_p, alch_error_t *err)
 {
     alch_rect_t rect = *rect_p;
     alchi_axis_t rows, cols;
     bool row_run, col_run;
 
-    *set = (alchi_set_t){.row_count = rect.m, .col_count = rect.n};
+    *set = (alchi_data_index_set_t){.row_count = rect.m, .col_count = rect.n};
     if (!axes)
         return ALCH_OK;
     if (!to_axis(axes->row_block, axes->row_period, axes->row_first, &rows) ||
@@ -67,7 +66,8 @@ alchi_set_init(alchi_set_t *set, const alchi_part_t *part, const Alchw__Axes *ax
 }
 
 int
-alchi_set_covered(alchi_store_t *store, alchi_part_t *part, const alchi_set_t *set, alch_error_t *err)
+alchi_data_index_set_covered(alchi_store_t *store, alchi_store_part_t *part, const alchi_data_index_set_t *set,
+                             alch_error_t *err)
 {
     alch_rect_t missing;
     bool covered;
@@ -80,7 +80,8 @@ alchi_set_covered(alchi_store_t *store, alchi_part_t *part, const alchi_set_t *s
 }
 
 int
-alchi_set_written(alchi_store_t *store, alchi_part_t *part, const alchi_set_t *set, alch_error_t *err)
+alchi_data_index_set_written(alchi_store_t *store, alchi_store_part_t *part, const alchi_data_index_set_t *set,
+                             alch_error_t *err)
 {
     int rc = alchi_store_may_write(store, part, err);
     char what[128];
@@ -92,7 +93,7 @@ alchi_set_written(alchi_store_t *store, alchi_part_t *part, const alchi_set_t *s
     pthread_mutex_unlock(&part->mutex);
     if (rc)
         return alchi_error_rank(err, rc, store->rank, "%s: cannot note what is written on %s",
-                                alchi_part_describe(part, what, sizeof what), store->label);
+                                alchi_store_part_describe(part, what, sizeof what), store->label);
     /* Who has taken the matrix meanwhile may have looked already. */
     return alchi_store_may_write(store, part, err);
 }

@@ -14,7 +14,7 @@ typedef struct {
     bool periodic; /* else the message is the rectangle */
     alchi_intersect_t rows, cols;
     int64_t row_count, col_count;
-} alchi_set_t;
+} alchi_data_index_set_t;
 
 /**
  * Narrow a rectangle of the part to what a place with these axes has in common with it.
@@ -23,11 +23,13 @@ typedef struct {
  * @param[in,out] rect_p  within the part; if the common entries are without gaps they become the rectangle
  * @return ALCH_OK, ALCH_EPROTO
  */
-int alchi_set_init(alchi_set_t *set, const alchi_part_t *part, const Alchw__Axes *axes, alch_rect_t *rect_p,
-                   alch_error_t *err);
+int alchi_data_index_set_init(alchi_data_index_set_t *set, const alchi_store_part_t *part, const Alchw__Axes *axes,
+                              alch_rect_t *rect_p, alch_error_t *err);
 
 /** alchi_store_covered() and alchi_store_written() for a set. */
-int alchi_set_covered(alchi_store_t *store, alchi_part_t *part, const alchi_set_t *set, alch_error_t *err);
-int alchi_set_written(alchi_store_t *store, alchi_part_t *part, const alchi_set_t *set, alch_error_t *err);
+int alchi_data_index_set_covered(alchi_store_t *store, alchi_store_part_t *part, const alchi_data_index_set_t *set,
+                                 alch_error_t *err);
+int alchi_data_index_set_written(alchi_store_t *store, alchi_store_part_t *part, const alchi_data_index_set_t *set,
+                                 alch_error_t *err);
 
 #endif

@@ -19,14 +19,14 @@
 #define CLOSING_MS 1000
 
 /* With its channel's buffers (two small messages), however it is used. */
-_Static_assert(sizeof(alchi_conn_t) + ALCHI_CONN_REPLIES * sizeof(alchi_reply_t) <= ((size_t)48 << 10),
+_Static_assert(sizeof(alchi_data_conn_t) + ALCHI_DATA_CONN_REPLIES * sizeof(alchi_data_reply_t) <= ((size_t)48 << 10),
                "a connection's state is bounded");
 
-alchi_conn_t *
-alchi_conn_create(const alchi_data_config_t *config, int fd)
+alchi_data_conn_t *
+alchi_data_conn_create(const alchi_data_config_t *config, int fd)
 {
     alchi_channel_t *channel = alchi_channel_create(alchi_stream_create(fd));
-    alchi_conn_t *conn = channel ? calloc(1, sizeof *conn) : NULL;
+    alchi_data_conn_t *conn = channel ? calloc(1, sizeof *conn) : NULL;
 
     if (conn)
         conn->responder = calloc(1, sizeof *conn->responder);
@@ -47,7 +47,7 @@ alchi_conn_create(const alchi_data_config_t *config, int fd)
 }
 
 static void
-forget_responder(alchi_conn_t *conn)
+forget_responder(alchi_data_conn_t *conn)
 {
     if (conn->responder)
         explicit_bzero(conn->responder, sizeof *conn->responder);
@@ -55,24 +55,24 @@ forget_responder(alchi_conn_t *conn)
     conn->responder = NULL;
 }
 
-alchi_reply_t *
-alchi_reply_create(alchi_conn_t *conn, uint64_t id, unsigned type)
+alchi_data_reply_t *
+alchi_data_reply_create(alchi_data_conn_t *conn, uint64_t id, unsigned type)
 {
-    alchi_reply_t *reply = conn->spare;
+    alchi_data_reply_t *reply = conn->spare;
 
     if (reply)
         LL_DELETE(conn->spare, reply);
     else
         reply = malloc(sizeof *reply);
     if (reply)
-        *reply = (alchi_reply_t){.id = id, .type = type, .error.rank = -1};
+        *reply = (alchi_data_reply_t){.id = id, .type = type, .error.rank = -1};
     else
         alchi_log(ALCHI_LOG_ERROR, "data connection from %s closed: out of memory", conn->peer);
     return reply;
 }
 
 void
-alchi_reply_done(alchi_conn_t *conn, alchi_reply_t *reply)
+alchi_data_reply_release(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
 {
     if (!reply)
         return;
@@ -82,36 +82,36 @@ alchi_reply_done(alchi_conn_t *conn, alchi_reply_t *reply)
 }
 
 void
-alchi_conn_destroy(alchi_conn_t *conn)
+alchi_data_conn_destroy(alchi_data_conn_t *conn)
 {
-    alchi_reply_t *reply, *next;
+    alchi_data_reply_t *reply, *next;
 
     if (!conn)
         return;
     DL_FOREACH_SAFE(conn->small, reply, next)
-    alchi_reply_done(conn, reply);
+    alchi_data_reply_release(conn, reply);
     DL_FOREACH_SAFE(conn->blocks, reply, next)
-    alchi_reply_done(conn, reply);
-    alchi_reply_done(conn, conn->in.reply);
+    alchi_data_reply_release(conn, reply);
+    alchi_data_reply_release(conn, conn->in.reply);
     LL_FOREACH_SAFE(conn->spare, reply, next)
     free(reply);
     alchi_store_release(conn->config->store, conn->in.part);
     forget_responder(conn);
-    alchi_conn_unshare(conn);
+    alchi_data_conn_stop_shm(conn);
     alchi_channel_destroy(conn->channel);
-    alchi_stage_put(conn->stages, conn->stage);
+    alchi_data_stage_release(conn->stages, conn->stage);
     free(conn);
 }
 
 static void
-start_closing(alchi_conn_t *conn)
+start_closing(alchi_data_conn_t *conn)
 {
-    conn->state = ALCHI_CONN_CLOSING;
+    conn->state = ALCHI_DATA_CONN_CLOSING;
     conn->deadline = alchi_deadline_in_ms(CLOSING_MS);
 }
 
 int
-alchi_conn_refuse(alchi_conn_t *conn, int code, const char *format, ...)
+alchi_data_conn_refuse(alchi_data_conn_t *conn, int code, const char *format, ...)
 {
     alch_error_t err = {code, conn->config->rank, ""};
     va_list args;
@@ -121,7 +121,7 @@ alchi_conn_refuse(alchi_conn_t *conn, int code, const char *format, ...)
     va_end(args);
     alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: %s", conn->peer, err.text);
     /* A stranger is told nothing, and a payload under way cannot be interrupted. */
-    if (conn->state != ALCHI_CONN_OPEN || conn->out.active)
+    if (conn->state != ALCHI_DATA_CONN_OPEN || conn->out.active)
         return code;
     alchi_channel_send_error(conn->channel, 0, &err);
     start_closing(conn);
@@ -129,20 +129,20 @@ alchi_conn_refuse(alchi_conn_t *conn, int code, const char *format, ...)
 }
 
 void
-alchi_conn_timed_out(const alchi_conn_t *conn)
+alchi_data_conn_timed_out(const alchi_data_conn_t *conn)
 {
-    if (conn->state == ALCHI_CONN_HANDSHAKE)
+    if (conn->state == ALCHI_DATA_CONN_HANDSHAKE)
         alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: no proof within %d ms", conn->peer,
                   conn->config->handshake_timeout_ms);
-    else if (conn->state == ALCHI_CONN_OPEN && conn->idle)
+    else if (conn->state == ALCHI_DATA_CONN_OPEN && conn->idle)
         alchi_log(ALCHI_LOG_DEBUG, "data connection from %s closed: idle for %d s", conn->peer,
                   conn->config->idle_timeout_ms / 1000);
-    else if (conn->state == ALCHI_CONN_OPEN)
+    else if (conn->state == ALCHI_DATA_CONN_OPEN)
         alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: stalled for %d ms in the middle of %s",
                   conn->peer, conn->config->io_timeout_ms,
-                  conn->in.active               ? "a write"
-                  : alchi_conn_has_output(conn) ? "an answer"
-                                                : "a request");
+                  conn->in.active                    ? "a write"
+                  : alchi_data_conn_has_output(conn) ? "an answer"
+                                                     : "a request");
 }
 
 static int
@@ -159,7 +159,7 @@ find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE],
 }
 
 static void
-become_idle(alchi_conn_t *conn)
+become_idle(alchi_data_conn_t *conn)
 {
     conn->idle = true;
     conn->deadline = alchi_deadline_in_ms(conn->config->idle_timeout_ms);
@@ -167,7 +167,7 @@ become_idle(alchi_conn_t *conn)
 
 /* One too many: it has proved itself, so it may know why. */
 static void
-turn_away(alchi_conn_t *conn, uint64_t id)
+turn_away(alchi_data_conn_t *conn, uint64_t id)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
 
@@ -180,7 +180,7 @@ turn_away(alchi_conn_t *conn, uint64_t id)
 }
 
 static int
-welcome(alchi_conn_t *conn, uint64_t id)
+welcome(alchi_data_conn_t *conn, uint64_t id)
 {
     Alchw__Welcome message = ALCHW__WELCOME__INIT;
 
@@ -188,7 +188,7 @@ welcome(alchi_conn_t *conn, uint64_t id)
     message.session = conn->config->session;
     message.server_version = (char *)alch_version();
     forget_responder(conn);
-    conn->state = ALCHI_CONN_OPEN;
+    conn->state = ALCHI_DATA_CONN_OPEN;
     become_idle(conn);
     /* Requests on this connection are small; bulk data is payload. */
     alchi_channel_set_limits(conn->channel, ALCHI_META_MAX_UNAUTHENTICATED, ALCHI_PAYLOAD_MAX);
@@ -196,9 +196,9 @@ welcome(alchi_conn_t *conn, uint64_t id)
 }
 
 static int
-handshake(alchi_conn_t *conn)
+handshake(alchi_data_conn_t *conn)
 {
-    while (conn->state == ALCHI_CONN_HANDSHAKE) {
+    while (conn->state == ALCHI_DATA_CONN_HANDSHAKE) {
         alch_error_t err = {ALCH_OK, -1, ""};
         ProtobufCMessage *message = NULL;
         alchi_frame_t frame;
@@ -210,7 +210,7 @@ handshake(alchi_conn_t *conn)
         if (rc == ALCH_ECONNECT)
             return rc;
         if (rc)
-            return alchi_conn_refuse(conn, rc, "%s", alchi_channel_fault(conn->channel));
+            return alchi_data_conn_refuse(conn, rc, "%s", alchi_channel_fault(conn->channel));
         rc = alchi_responder_feed(conn->responder, conn->channel, &frame, message, find_key, (void *)conn->config,
                                   &done, &err);
         alchi_message_free(message);
@@ -228,10 +228,10 @@ handshake(alchi_conn_t *conn)
 
 /* A peer that has to send or to read now has io_timeout_ms for its message, and again for each PACE_BYTES of it. */
 static void
-set_deadline(alchi_conn_t *conn, size_t moved)
+set_deadline(alchi_data_conn_t *conn, size_t moved)
 {
     conn->pace += moved;
-    if (!conn->in.active && !alchi_conn_has_output(conn) && !alchi_channel_buffered(conn->channel)) {
+    if (!conn->in.active && !alchi_data_conn_has_output(conn) && !alchi_channel_buffered(conn->channel)) {
         if (!conn->idle || moved > 0)
             become_idle(conn);
         return;
@@ -245,25 +245,25 @@ set_deadline(alchi_conn_t *conn, size_t moved)
 }
 
 static int
-serve(alchi_conn_t *conn)
+serve(alchi_data_conn_t *conn)
 {
     size_t received = 0, sent = 0;
-    int rc = alchi_conn_receive(conn, TURN_BYTES, &received);
-    bool paused = alchi_conn_paused(conn);
+    int rc = alchi_data_conn_receive(conn, TURN_BYTES, &received);
+    bool paused = alchi_data_conn_paused(conn);
 
-    if (!rc && conn->state == ALCHI_CONN_OPEN)
-        rc = alchi_conn_send(conn, TURN_BYTES, &sent);
-    if (rc || conn->state != ALCHI_CONN_OPEN)
+    if (!rc && conn->state == ALCHI_DATA_CONN_OPEN)
+        rc = alchi_data_conn_send(conn, TURN_BYTES, &sent);
+    if (rc || conn->state != ALCHI_DATA_CONN_OPEN)
         return rc;
     /* Frames that the channel holds already raise no event. */
-    conn->again = received >= TURN_BYTES || sent >= TURN_BYTES || (paused && !alchi_conn_paused(conn));
+    conn->again = received >= TURN_BYTES || sent >= TURN_BYTES || (paused && !alchi_data_conn_paused(conn));
     set_deadline(conn, received + sent);
     return ALCH_OK;
 }
 
 /* Whoever closes with bytes unread sends a reset, which would overtake what was said last. */
 static int
-finish_closing(alchi_conn_t *conn)
+finish_closing(alchi_data_conn_t *conn)
 {
     size_t dropped = 0;
     ssize_t n;
@@ -275,7 +275,7 @@ finish_closing(alchi_conn_t *conn)
         shutdown(alchi_channel_fd(conn->channel), SHUT_WR);
     conn->ending = true;
     while (dropped < TURN_BYTES) {
-        n = alchi_stream_read(alchi_channel_stream(conn->channel), conn->scratch, ALCHI_CONN_SCRATCH);
+        n = alchi_stream_read(alchi_channel_stream(conn->channel), conn->scratch, ALCHI_DATA_CONN_SCRATCH);
         if (n <= 0)
             return n < 0 ? ALCH_ECONNECT : ALCH_OK;
         dropped += (size_t)n;
@@ -285,29 +285,29 @@ finish_closing(alchi_conn_t *conn)
 }
 
 int
-alchi_conn_turn(alchi_conn_t *conn)
+alchi_data_conn_step(alchi_data_conn_t *conn)
 {
     int rc = ALCH_OK;
 
     conn->again = false;
-    if (conn->state == ALCHI_CONN_HANDSHAKE)
+    if (conn->state == ALCHI_DATA_CONN_HANDSHAKE)
         rc = handshake(conn);
-    if (!rc && conn->state == ALCHI_CONN_OPEN)
+    if (!rc && conn->state == ALCHI_DATA_CONN_OPEN)
         rc = serve(conn);
-    if (!rc && conn->state == ALCHI_CONN_CLOSING)
+    if (!rc && conn->state == ALCHI_DATA_CONN_CLOSING)
         rc = finish_closing(conn);
     return rc;
 }
 
 unsigned
-alchi_conn_events(const alchi_conn_t *conn)
+alchi_data_conn_events(const alchi_data_conn_t *conn)
 {
     bool output = alchi_channel_wants_write(conn->channel) || conn->out.active;
     unsigned events = 0;
 
-    if (conn->state == ALCHI_CONN_CLOSING || !alchi_conn_paused(conn))
+    if (conn->state == ALCHI_DATA_CONN_CLOSING || !alchi_data_conn_paused(conn))
         events |= EPOLLIN;
-    if (output && (conn->blocked || conn->state != ALCHI_CONN_OPEN))
+    if (output && (conn->blocked || conn->state != ALCHI_DATA_CONN_OPEN))
         events |= EPOLLOUT;
     return (unsigned)alchi_stream_poll_events(alchi_channel_stream(conn->channel), (short)events);
 }

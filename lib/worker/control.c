@@ -25,8 +25,8 @@ typedef struct {
     char text[256];
 } progress_t;
 
-struct alchi_control {
-    alchi_control_env_t env;
+struct alchi_rank_control {
+    alchi_rank_control_env_t env;
     pthread_mutex_t sending; /* guards the sending side of the channel and what follows */
     progress_t progress;
     bool progress_waits; /* it came too soon after the one before */
@@ -37,7 +37,7 @@ struct alchi_control {
 
 /* Without its driver a rank has no purpose, and its main thread may be anywhere. */
 static _Noreturn void
-driver_gone(const alchi_control_t *control, int rc)
+driver_gone(const alchi_rank_control_t *control, int rc)
 {
     const char *fault = alchi_channel_fault(control->env.channel);
 
@@ -51,7 +51,7 @@ driver_gone(const alchi_control_t *control, int rc)
 
 /* After a send under the mutex. */
 static int
-sent(alchi_control_t *control, int rc)
+sent(alchi_rank_control_t *control, int rc)
 {
     uint64_t one = 1;
     bool left = alchi_channel_wants_write(control->env.channel);
@@ -65,14 +65,14 @@ sent(alchi_control_t *control, int rc)
 }
 
 int
-alchi_control_send(alchi_control_t *control, unsigned type, uint64_t id, const void *message)
+alchi_rank_control_send(alchi_rank_control_t *control, unsigned type, uint64_t id, const void *message)
 {
     pthread_mutex_lock(&control->sending);
     return sent(control, alchi_channel_send(control->env.channel, type, id ? ALCHI_FRAME_REPLY : 0, id, message));
 }
 
 void
-alchi_control_send_error(alchi_control_t *control, uint64_t id, const alch_error_t *error)
+alchi_rank_control_send_error(alchi_rank_control_t *control, uint64_t id, const alch_error_t *error)
 {
     alch_error_t mine = *error;
 
@@ -84,7 +84,7 @@ alchi_control_send_error(alchi_control_t *control, uint64_t id, const alch_error
 
 /* Under the mutex, which it unlocks. */
 static void
-send_progress(alchi_control_t *control)
+send_progress(alchi_rank_control_t *control)
 {
     Alchw__WorkerProgress progress = ALCHW__WORKER_PROGRESS__INIT;
 
@@ -98,7 +98,7 @@ send_progress(alchi_control_t *control)
 }
 
 void
-alchi_control_progress(alchi_control_t *control, uint64_t task, double fraction, const char *text)
+alchi_rank_control_progress(alchi_rank_control_t *control, uint64_t task, double fraction, const char *text)
 {
     uint64_t one = 1;
     bool same, first;
@@ -123,7 +123,7 @@ alchi_control_progress(alchi_control_t *control, uint64_t task, double fraction,
 /* What a task said last is sent when its time has come: the task may say nothing more for minutes.
  * @return milliseconds until then; -1: nothing waits */
 static int
-send_waiting_progress(alchi_control_t *control)
+send_waiting_progress(alchi_rank_control_t *control)
 {
     int64_t left;
 
@@ -140,11 +140,11 @@ send_waiting_progress(alchi_control_t *control)
 }
 
 static int
-do_reserve(alchi_control_t *control, const Alchw__WorkerReserve *reserve, alch_error_t *err)
+do_reserve(alchi_rank_control_t *control, const Alchw__WorkerReserve *reserve, alch_error_t *err)
 {
     const Alchw__Matrix *matrix = reserve->matrix;
     alch_layout_t layout;
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
     int rc;
 
     if (!matrix || !matrix->layout || matrix->id == 0)
@@ -168,7 +168,7 @@ do_reserve(alchi_control_t *control, const Alchw__WorkerReserve *reserve, alch_e
 
 /* No task runs for it: it ends with an UNHOLD, or with the group. */
 static int
-do_hold(alchi_control_t *control, const Alchw__WorkerHold *hold, alch_error_t *err)
+do_hold(alchi_rank_control_t *control, const Alchw__WorkerHold *hold, alch_error_t *err)
 {
     if (!hold->task)
         return alchi_error_set(err, ALCH_EPROTO, "a hold needs a number");
@@ -176,7 +176,7 @@ do_hold(alchi_control_t *control, const Alchw__WorkerHold *hold, alch_error_t *e
 }
 
 static int
-do_check(alchi_control_t *control, const Alchw__WorkerCheck *check, alch_error_t *err)
+do_check(alchi_rank_control_t *control, const Alchw__WorkerCheck *check, alch_error_t *err)
 {
     int rc = ALCH_OK;
 
@@ -186,24 +186,24 @@ do_check(alchi_control_t *control, const Alchw__WorkerCheck *check, alch_error_t
 }
 
 static void
-answer(alchi_control_t *control, uint64_t id, int rc, const alch_error_t *err)
+answer(alchi_rank_control_t *control, uint64_t id, int rc, const alch_error_t *err)
 {
     Alchw__Empty empty = ALCHW__EMPTY__INIT;
 
     if (rc)
-        alchi_control_send_error(control, id, err);
+        alchi_rank_control_send_error(control, id, err);
     else
-        alchi_control_send(control, ALCHI_EMPTY, id, &empty);
+        alchi_rank_control_send(control, ALCHI_EMPTY, id, &empty);
 }
 
 /* Give the main thread a second to end in order. */
 static _Noreturn void
-quit(alchi_control_t *control)
+quit(alchi_rank_control_t *control)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(QUIT_MS);
 
     alchi_log(ALCHI_LOG_DEBUG, "told to quit");
-    alchi_queue_quit(control->env.queue);
+    alchi_rank_queue_quit(control->env.queue);
     while (alchi_deadline_left_ms(deadline) > 0)
         poll(NULL, 0, alchi_deadline_left_ms(deadline));
     _exit(EXIT_SUCCESS);
@@ -211,7 +211,7 @@ quit(alchi_control_t *control)
 
 /* Requests that are answered here; false: not one of them. */
 static bool
-handle_request(alchi_control_t *control, const alchi_frame_t *frame, const void *message)
+handle_request(alchi_rank_control_t *control, const alchi_frame_t *frame, const void *message)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
     int rc = ALCH_OK;
@@ -247,19 +247,19 @@ handle_request(alchi_control_t *control, const alchi_frame_t *frame, const void 
 
 /* Orders about tasks; false: not one of them. A task that is not there has ended meanwhile. */
 static bool
-handle_order(alchi_control_t *control, const alchi_frame_t *frame, const void *message)
+handle_order(alchi_rank_control_t *control, const alchi_frame_t *frame, const void *message)
 {
     switch (frame->type) {
     case ALCHI_WORKER_START:
-        if (!alchi_queue_start(control->env.queue, ((const Alchw__WorkerStart *)message)->task))
+        if (!alchi_rank_queue_start(control->env.queue, ((const Alchw__WorkerStart *)message)->task))
             alchi_log(ALCHI_LOG_WARNING, "no task %llu waits for its start",
                       (unsigned long long)((const Alchw__WorkerStart *)message)->task);
         return true;
     case ALCHI_WORKER_DROP:
-        alchi_queue_drop(control->env.queue, ((const Alchw__WorkerDrop *)message)->task);
+        alchi_rank_queue_drop(control->env.queue, ((const Alchw__WorkerDrop *)message)->task);
         return true;
     case ALCHI_WORKER_CANCEL:
-        alchi_queue_cancel(control->env.queue, ((const Alchw__WorkerCancel *)message)->task);
+        alchi_rank_queue_cancel(control->env.queue, ((const Alchw__WorkerCancel *)message)->task);
         return true;
     case ALCHI_WORKER_QUIT:
         quit(control);
@@ -270,28 +270,28 @@ handle_order(alchi_control_t *control, const alchi_frame_t *frame, const void *m
 
 /* Loads, tasks and fetches keep their message; false: not one of them. */
 static bool
-handle_job(alchi_control_t *control, const alchi_frame_t *frame, void *message)
+handle_job(alchi_rank_control_t *control, const alchi_frame_t *frame, void *message)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
     int rc;
 
     if (frame->type == ALCHI_WORKER_LOAD)
-        rc = alchi_queue_load(control->env.queue, frame->id, message, &err);
+        rc = alchi_rank_queue_load(control->env.queue, frame->id, message, &err);
     else if (frame->type == ALCHI_WORKER_TASK)
-        rc = alchi_queue_task(control->env.queue, frame->id, message, &err);
+        rc = alchi_rank_queue_task(control->env.queue, frame->id, message, &err);
     else if (frame->type == ALCHI_WORKER_TRANSFORM)
-        rc = alchi_queue_transform(control->env.queue, frame->id, message, &err);
+        rc = alchi_rank_queue_transform(control->env.queue, frame->id, message, &err);
     else if (frame->type == ALCHI_WORKER_FETCH)
-        rc = alchi_queue_fetch(control->env.queue, frame->id, message, &err);
+        rc = alchi_rank_queue_migrate(control->env.queue, frame->id, message, &err);
     else
         return false;
     if (rc)
-        alchi_control_send_error(control, frame->id, &err);
+        alchi_rank_control_send_error(control, frame->id, &err);
     return true;
 }
 
 static void
-handle(alchi_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
+handle(alchi_rank_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
 
@@ -306,13 +306,13 @@ handle(alchi_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *m
         alchi_log(ALCHI_LOG_ERROR, "the driver says: %s", text ? text : "error");
     } else if (!handle_request(control, frame, message) && !handle_order(control, frame, message) && frame->id) {
         alchi_error_set(&err, ALCH_EPROTO, "a rank does not understand %s", alchi_message_name(frame->type));
-        alchi_control_send_error(control, frame->id, &err);
+        alchi_rank_control_send_error(control, frame->id, &err);
     }
     alchi_message_free(message);
 }
 
 static void
-receive_all(alchi_control_t *control)
+receive_all(alchi_rank_control_t *control)
 {
     for (;;) {
         alchi_frame_t frame;
@@ -329,7 +329,7 @@ receive_all(alchi_control_t *control)
 
 /* Who ends a group in order tells its ranks to quit and sends the signal at the same time. */
 static _Noreturn void
-terminated(alchi_control_t *control)
+terminated(alchi_rank_control_t *control)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(TERM_MS);
     sigset_t term;
@@ -351,7 +351,7 @@ terminated(alchi_control_t *control)
 }
 
 static bool
-flush(alchi_control_t *control)
+flush(alchi_rank_control_t *control)
 {
     int rc;
 
@@ -366,7 +366,7 @@ flush(alchi_control_t *control)
 static void *
 run(void *argument)
 {
-    alchi_control_t *control = argument;
+    alchi_rank_control_t *control = argument;
     bool left = true;
 
     receive_all(control); /* what came with the handshake's last bytes */
@@ -392,7 +392,7 @@ run(void *argument)
 }
 
 static void
-control_free(alchi_control_t *control)
+control_free(alchi_rank_control_t *control)
 {
     if (control->wake_fd >= 0)
         close(control->wake_fd);
@@ -404,7 +404,7 @@ control_free(alchi_control_t *control)
 
 /* The thread takes no other signals. */
 static int
-start_thread(alchi_control_t *control)
+start_thread(alchi_rank_control_t *control)
 {
     pthread_t thread;
     sigset_t all, old;
@@ -421,9 +421,9 @@ start_thread(alchi_control_t *control)
 }
 
 int
-alchi_control_start(const alchi_control_env_t *env, alchi_control_t **control_p, alch_error_t *err)
+alchi_rank_control_start(const alchi_rank_control_env_t *env, alchi_rank_control_t **control_p, alch_error_t *err)
 {
-    alchi_control_t *control = calloc(1, sizeof *control);
+    alchi_rank_control_t *control = calloc(1, sizeof *control);
     sigset_t term;
     int number;
 

@@ -9,7 +9,7 @@
 
 /* "matrix 7 (100 x 20, float64): 10 x 4 entries from (20, 8)" */
 static char *
-describe(const alchi_part_t *part, const alch_rect_t *rect, char *text, size_t size)
+describe(const alchi_store_part_t *part, const alch_rect_t *rect, char *text, size_t size)
 {
     char name[96];
 
@@ -21,9 +21,9 @@ describe(const alchi_part_t *part, const alch_rect_t *rect, char *text, size_t s
 }
 
 int
-alchi_conn_check(const alchi_conn_t *conn, alch_error_t *err)
+alchi_data_conn_verify_frame(const alchi_data_conn_t *conn, alch_error_t *err)
 {
-    const alchi_incoming_t *in = &conn->in;
+    const alchi_data_incoming_t *in = &conn->in;
     uint32_t sum = alchi_channel_payload_sum(conn->channel);
     char what[192];
 
@@ -38,7 +38,8 @@ alchi_conn_check(const alchi_conn_t *conn, alch_error_t *err)
 }
 
 void
-alchi_conn_note_again(const alchi_conn_t *conn, const alchi_part_t *part, const alch_rect_t *rect, unsigned again)
+alchi_data_conn_log_resend(const alchi_data_conn_t *conn, const alchi_store_part_t *part, const alch_rect_t *rect,
+                           unsigned again)
 {
     char what[192];
 

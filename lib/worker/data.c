@@ -32,28 +32,28 @@
 #define EVENTS 64
 
 typedef struct {
-    alchi_data_t *data;
+    alchi_data_server_t *data;
     pthread_t thread;
     bool started;
     int epoll_fd, wake_fd;
     uint8_t *scratch;
-    alchi_stages_t stages;
-    alchi_conn_t *conns;
-    alchi_conn_t *queue; /* those that have something to do, in turn */
+    alchi_data_stages_t stages;
+    alchi_data_conn_t *conns;
+    alchi_data_conn_t *queue; /* those that have something to do, in turn */
     int queued;
     alchi_deadline_t first_deadline; /* none is earlier */
     int strangers;                   /* of the first thread */
     alchi_deadline_t accept_again;
-    atomic_int load;       /* authenticated connections, also those that are still in the inbox */
-    pthread_mutex_t mutex; /* guards inbox */
-    alchi_conn_t *inbox;   /* handed over by the first thread */
+    atomic_int load;          /* authenticated connections, also those that are still in the inbox */
+    pthread_mutex_t mutex;    /* guards inbox */
+    alchi_data_conn_t *inbox; /* handed over by the first thread */
 } server_t;
 
 #define LISTENERS 3 /* TCP, two for this host */
 
-struct alchi_data {
+struct alchi_data_server {
     alchi_data_config_t config;
-    alchi_local_t local;
+    alchi_shm_listener_t local;
     server_t *servers;
     atomic_int connections;
     atomic_bool stop;
@@ -80,7 +80,7 @@ watch(server_t *server, int fd, unsigned events, void *who)
 
 /* Everybody has one turn before anybody has two. */
 static void
-enqueue(server_t *server, alchi_conn_t *conn)
+enqueue(server_t *server, alchi_data_conn_t *conn)
 {
     if (conn->queued)
         return;
@@ -90,7 +90,7 @@ enqueue(server_t *server, alchi_conn_t *conn)
 }
 
 static void
-dequeue(server_t *server, alchi_conn_t *conn)
+dequeue(server_t *server, alchi_data_conn_t *conn)
 {
     if (!conn->queued)
         return;
@@ -100,13 +100,13 @@ dequeue(server_t *server, alchi_conn_t *conn)
 }
 
 static void
-close_conn(server_t *server, alchi_conn_t *conn)
+close_conn(server_t *server, alchi_data_conn_t *conn)
 {
     bool counted = conn->counted;
 
     dequeue(server, conn);
     DL_DELETE(server->conns, conn);
-    alchi_conn_destroy(conn);
+    alchi_data_conn_destroy(conn);
     if (!counted) {
         server->strangers--;
         return;
@@ -117,19 +117,19 @@ close_conn(server_t *server, alchi_conn_t *conn)
 }
 
 static void
-note_deadline(server_t *server, const alchi_conn_t *conn)
+note_deadline(server_t *server, const alchi_data_conn_t *conn)
 {
     if (conn->deadline < server->first_deadline)
         server->first_deadline = conn->deadline;
 }
 
 static void
-add_conn(server_t *server, alchi_conn_t *conn)
+add_conn(server_t *server, alchi_data_conn_t *conn)
 {
     DL_APPEND(server->conns, conn);
     conn->scratch = server->scratch;
     conn->stages = &server->stages;
-    conn->events = alchi_conn_events(conn);
+    conn->events = alchi_data_conn_events(conn);
     enqueue(server, conn);
     note_deadline(server, conn);
     if (watch(server, alchi_channel_fd(conn->channel), conn->events, conn)) {
@@ -141,7 +141,7 @@ add_conn(server_t *server, alchi_conn_t *conn)
 static void
 take_inbox(server_t *server)
 {
-    alchi_conn_t *conn, *next, *inbox;
+    alchi_data_conn_t *conn, *next, *inbox;
 
     pthread_mutex_lock(&server->mutex);
     inbox = server->inbox;
@@ -152,7 +152,7 @@ take_inbox(server_t *server)
 }
 
 static void
-hand_over(server_t *server, alchi_conn_t *conn, server_t *to)
+hand_over(server_t *server, alchi_data_conn_t *conn, server_t *to)
 {
     dequeue(server, conn);
     DL_DELETE(server->conns, conn);
@@ -165,9 +165,9 @@ hand_over(server_t *server, alchi_conn_t *conn, server_t *to)
 
 /* A connection has just proved itself: the thread with the fewest gets it. @return true: another thread has it now */
 static bool
-settle(server_t *server, alchi_conn_t *conn)
+settle(server_t *server, alchi_data_conn_t *conn)
 {
-    alchi_data_t *data = server->data;
+    alchi_data_server_t *data = server->data;
     server_t *to = &data->servers[0];
 
     for (int k = 1; k < data->config.threads; k++)
@@ -184,23 +184,23 @@ settle(server_t *server, alchi_conn_t *conn)
 }
 
 static void
-serve_conn(server_t *server, alchi_conn_t *conn)
+serve_conn(server_t *server, alchi_data_conn_t *conn)
 {
-    const alchi_data_t *data = server->data;
+    const alchi_data_server_t *data = server->data;
     unsigned events;
 
     /* Only this thread adds connections while it serves a handshake. */
     conn->full = !conn->counted && atomic_load(&data->connections) >= data->config.connection_limit;
-    if (alchi_conn_turn(conn)) {
+    if (alchi_data_conn_step(conn)) {
         close_conn(server, conn);
         return;
     }
-    if (!conn->counted && conn->state == ALCHI_CONN_OPEN && settle(server, conn))
+    if (!conn->counted && conn->state == ALCHI_DATA_CONN_OPEN && settle(server, conn))
         return;
     if (conn->again)
         enqueue(server, conn);
     note_deadline(server, conn);
-    events = alchi_conn_events(conn);
+    events = alchi_data_conn_events(conn);
     if (events != conn->events) {
         struct epoll_event event = {.events = events, .data.ptr = conn};
 
@@ -214,7 +214,7 @@ static void
 serve_all(server_t *server)
 {
     for (int k = server->queued; k > 0 && server->queue; k--) {
-        alchi_conn_t *conn = server->queue;
+        alchi_data_conn_t *conn = server->queue;
 
         dequeue(server, conn);
         serve_conn(server, conn);
@@ -225,7 +225,7 @@ static void
 close_late(server_t *server)
 {
     int64_t now = alchi_now_ns();
-    alchi_conn_t *conn, *next;
+    alchi_data_conn_t *conn, *next;
 
     if (server->first_deadline > now)
         return;
@@ -235,7 +235,7 @@ close_late(server_t *server)
         if (conn->deadline > now) {
             note_deadline(server, conn);
         } else {
-            alchi_conn_timed_out(conn);
+            alchi_data_conn_timed_out(conn);
             close_conn(server, conn);
         }
     }
@@ -245,15 +245,15 @@ close_late(server_t *server)
 
 /* -1: there is none. */
 static int
-listener(const alchi_data_t *data, int k)
+listener(const alchi_data_server_t *data, int k)
 {
     return k == 0 ? data->config.listen_fd : data->local.fd[k - 1];
 }
 
-static alchi_conn_t *
+static alchi_data_conn_t *
 oldest_stranger(server_t *server)
 {
-    alchi_conn_t *conn;
+    alchi_data_conn_t *conn;
 
     DL_SEARCH_SCALAR(server->conns, conn, counted, false);
     return conn;
@@ -271,7 +271,7 @@ pause_accepting(server_t *server, int ms)
 static bool
 make_room(server_t *server)
 {
-    alchi_conn_t *oldest;
+    alchi_data_conn_t *oldest;
 
     if (server->strangers < STRANGERS_MAX)
         return true;
@@ -302,7 +302,7 @@ accept_all(server_t *server, int listen_fd)
 {
     for (int k = 0; k < STRANGERS_MAX && make_room(server); k++) {
         alch_error_t err = {ALCH_OK, -1, ""};
-        alchi_conn_t *conn;
+        alchi_data_conn_t *conn;
         int fd, code = alchi_accept(listen_fd, &fd, &err);
 
         if (code == ALCH_ESYSTEM) {
@@ -312,7 +312,7 @@ accept_all(server_t *server, int listen_fd)
         if (code)
             return;
         alchi_socket_bulk(fd);
-        conn = alchi_conn_create(&server->data->config, fd);
+        conn = alchi_data_conn_create(&server->data->config, fd);
         if (!conn) {
             alchi_log(ALCHI_LOG_ERROR, "no memory for a data connection");
             continue;
@@ -338,7 +338,7 @@ static void *
 run(void *argument)
 {
     server_t *server = argument;
-    alchi_data_t *data = server->data;
+    alchi_data_server_t *data = server->data;
     struct epoll_event events[EVENTS];
 
     while (!atomic_load(&data->stop)) {
@@ -374,23 +374,23 @@ run(void *argument)
 static void
 server_fini(server_t *server)
 {
-    alchi_conn_t *conn, *next;
+    alchi_data_conn_t *conn, *next;
 
     DL_FOREACH_SAFE(server->conns, conn, next)
-    alchi_conn_destroy(conn);
+    alchi_data_conn_destroy(conn);
     DL_FOREACH_SAFE(server->inbox, conn, next)
-    alchi_conn_destroy(conn);
+    alchi_data_conn_destroy(conn);
     if (server->epoll_fd >= 0)
         close(server->epoll_fd);
     if (server->wake_fd >= 0)
         close(server->wake_fd);
     pthread_mutex_destroy(&server->mutex);
-    alchi_stages_fini(&server->stages);
+    alchi_data_stages_fini(&server->stages);
     free(server->scratch);
 }
 
 void
-alchi_data_stop(alchi_data_t *data)
+alchi_data_server_stop(alchi_data_server_t *data)
 {
     if (!data)
         return;
@@ -403,19 +403,19 @@ alchi_data_stop(alchi_data_t *data)
             pthread_join(data->servers[k].thread, NULL);
     for (int k = 0; k < data->config.threads; k++)
         server_fini(&data->servers[k]);
-    alchi_local_close(&data->local);
+    alchi_shm_listener_close(&data->local);
     explicit_bzero(data->config.key, sizeof data->config.key);
     free(data->servers);
     free(data);
 }
 
 static int
-server_start(alchi_data_t *data, server_t *server)
+server_start(alchi_data_server_t *data, server_t *server)
 {
     sigset_t all, old;
     int rc;
 
-    server->scratch = malloc(ALCHI_CONN_SCRATCH);
+    server->scratch = malloc(ALCHI_DATA_CONN_SCRATCH);
     if (!server->scratch)
         return ENOMEM;
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -432,15 +432,15 @@ server_start(alchi_data_t *data, server_t *server)
     return rc;
 }
 
-static alchi_data_t *
+static alchi_data_server_t *
 data_create(const alchi_data_config_t *config)
 {
-    alchi_data_t *data = calloc(1, sizeof *data);
+    alchi_data_server_t *data = calloc(1, sizeof *data);
 
     if (!data)
         return NULL;
     data->config = *config;
-    data->local = (alchi_local_t){.fd = {-1, -1}};
+    data->local = (alchi_shm_listener_t){.fd = {-1, -1}};
     if (data->config.threads <= 0)
         data->config.threads = THREADS_DEFAULT;
     if (data->config.threads > THREADS_MAX)
@@ -478,18 +478,18 @@ start_listening(int fd, int *port_p, alch_error_t *err)
 }
 
 static void
-listen_locally(alchi_data_t *data)
+listen_locally(alchi_data_server_t *data)
 {
     const alchi_data_config_t *config = &data->config;
     alchi_claim_t claim = {ALCHI_ROLE_DATA, config->session, config->group, config->rank};
 
-    alchi_local_listen(&data->local, config->key, &claim);
+    alchi_shm_listener_open(&data->local, config->key, &claim);
 }
 
 int
-alchi_data_start(const alchi_data_config_t *config, alchi_data_t **data_p, int *port_p, alch_error_t *err)
+alchi_data_server_start(const alchi_data_config_t *config, alchi_data_server_t **data_p, int *port_p, alch_error_t *err)
 {
-    alchi_data_t *data = data_create(config);
+    alchi_data_server_t *data = data_create(config);
     int port = 0, rc;
 
     if (!data)
@@ -504,7 +504,7 @@ alchi_data_start(const alchi_data_config_t *config, alchi_data_t **data_p, int *
             rc = alchi_error_errno(err, number, "cannot start a data thread");
     }
     if (rc) {
-        alchi_data_stop(data);
+        alchi_data_server_stop(data);
         return rc;
     }
     *data_p = data;
@@ -513,7 +513,7 @@ alchi_data_start(const alchi_data_config_t *config, alchi_data_t **data_p, int *
 }
 
 int
-alchi_data_connections(alchi_data_t *data)
+alchi_data_server_connections(alchi_data_server_t *data)
 {
     return atomic_load(&data->connections);
 }

@@ -17,7 +17,7 @@
 typedef struct {
     char *path;
     int parent; /* index, -1: the library itself */
-    alchi_elf_t elf;
+    alchi_host_elf_t elf;
 } node_t;
 
 typedef struct {
@@ -35,7 +35,7 @@ starts(const char *text, const char *prefix)
 }
 
 bool
-alchi_elf_is_openmpi(const char *name)
+alchi_host_needs_is_openmpi(const char *name)
 {
     static const char *const own[] = {"libopen-pal.so", "libopen-rte.so", "liboshmem.so", "libmpi_"};
     const char *slash = strrchr(name, '/');
@@ -98,7 +98,7 @@ try_file(walk_t *walk, const char *path, int parent)
         free(real);
         return 0;
     }
-    error = walk->count < FILES_MAX ? alchi_elf_read(real, &node.elf, &why) : EINVAL;
+    error = walk->count < FILES_MAX ? alchi_host_elf_read(real, &node.elf, &why) : EINVAL;
     if (!error && walk->count == walk->capacity) {
         int capacity = walk->capacity ? 2 * walk->capacity : 32;
         node_t *nodes = realloc(walk->nodes, sizeof(*nodes) * (size_t)capacity);
@@ -107,7 +107,7 @@ try_file(walk_t *walk, const char *path, int parent)
             walk->nodes = nodes;
             walk->capacity = capacity;
         } else {
-            alchi_elf_fini(&node.elf);
+            alchi_host_elf_fini(&node.elf);
             error = ENOMEM;
         }
     }
@@ -188,7 +188,7 @@ try_cache(walk_t *walk, const char *name, int parent)
     const char *path;
     int error = ENOENT;
 
-    while (error == ENOENT && (path = alchi_ldcache_find(walk->cache, walk->cache_size, name, &cursor)))
+    while (error == ENOENT && (path = alchi_host_ldcache_find(walk->cache, walk->cache_size, name, &cursor)))
         error = try_file(walk, path, parent);
     return error;
 }
@@ -223,7 +223,7 @@ walk_needs(walk_t *walk, alch_error_t *err)
             /* Appending may move nodes[], never what a node points to. */
             const char *name = walk->nodes[k].elf.needed[l];
 
-            if (alchi_elf_is_openmpi(name))
+            if (alchi_host_needs_is_openmpi(name))
                 return refuse_openmpi(walk, k, name, err);
             if (resolve(walk, name, k) == ENOMEM)
                 return alchi_error_set(err, ALCH_ENOMEM, "no memory to read what %s needs", walk->nodes[0].path);
@@ -235,30 +235,30 @@ walk_needs(walk_t *walk, alch_error_t *err)
 static int
 check_first(walk_t *walk, const char *path, alch_error_t *err)
 {
-    alchi_elf_t elf;
+    alchi_host_elf_t elf;
     const char *why = "";
-    int error = alchi_elf_read(path, &elf, &why);
+    int error = alchi_host_elf_read(path, &elf, &why);
 
     if (error == EINVAL)
         return alchi_error_set(err, ALCH_EPLUGIN, "%s %s", path, why);
     if (error)
         return alchi_error_errno(err, error, "cannot read library %s", path);
-    alchi_elf_fini(&elf);
+    alchi_host_elf_fini(&elf);
     return try_file(walk, path, -1) == 0 ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "no memory to read %s", path);
 }
 
 int
-alchi_elf_check(const char *path, alch_error_t *err)
+alchi_host_needs_check(const char *path, alch_error_t *err)
 {
     walk_t walk = {.ld_library_path = getenv("LD_LIBRARY_PATH")};
     int code;
 
-    walk.cache = alchi_file_read(CACHE_PATH, CACHE_LIMIT, &walk.cache_size);
+    walk.cache = alchi_host_file_read(CACHE_PATH, CACHE_LIMIT, &walk.cache_size);
     code = check_first(&walk, path, err);
     if (!code)
         code = walk_needs(&walk, err);
     for (int k = 0; k < walk.count; k++) {
-        alchi_elf_fini(&walk.nodes[k].elf);
+        alchi_host_elf_fini(&walk.nodes[k].elf);
         free(walk.nodes[k].path);
     }
     free(walk.nodes);

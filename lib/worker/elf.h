@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 /** Whether a library's file name is one that only Open MPI has: "libmpi.so.40", "libopen-pal.so.40". */
-bool alchi_elf_is_openmpi(const char *name);
+bool alchi_host_needs_is_openmpi(const char *name);
 
 /**
  * Refuse a shared object that needs Open MPI, itself or through others.
@@ -24,6 +24,6 @@ bool alchi_elf_is_openmpi(const char *name);
  * @return ALCH_EPLUGIN  it does: the text has the chain of needs; or it is not a shared object of this machine
  * @return ALCH_ENOMEM
  */
-int alchi_elf_check(const char *path, alch_error_t *err);
+int alchi_host_needs_check(const char *path, alch_error_t *err);
 
 #endif

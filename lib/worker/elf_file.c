@@ -163,7 +163,7 @@ copy_string(const reader_t *reader, uint64_t at, char **text_p)
 }
 
 static int
-collect(const reader_t *reader, alchi_elf_t *elf, const char **why_p)
+collect(const reader_t *reader, alchi_host_elf_t *elf, const char **why_p)
 {
     size_t needed = 0;
     int error = 0;
@@ -193,7 +193,7 @@ collect(const reader_t *reader, alchi_elf_t *elf, const char **why_p)
 }
 
 int
-alchi_elf_read(const char *path, alchi_elf_t *elf, const char **why_p)
+alchi_host_elf_read(const char *path, alchi_host_elf_t *elf, const char **why_p)
 {
     reader_t reader = {.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     struct stat info;
@@ -218,12 +218,12 @@ alchi_elf_read(const char *path, alchi_elf_t *elf, const char **why_p)
     free(reader.dynamic);
     free(reader.strings);
     if (error)
-        alchi_elf_fini(elf);
+        alchi_host_elf_fini(elf);
     return error;
 }
 
 void
-alchi_elf_fini(alchi_elf_t *elf)
+alchi_host_elf_fini(alchi_host_elf_t *elf)
 {
     for (size_t k = 0; elf->needed && elf->needed[k]; k++)
         free(elf->needed[k]);
@@ -234,7 +234,7 @@ alchi_elf_fini(alchi_elf_t *elf)
 }
 
 uint8_t *
-alchi_file_read(const char *path, size_t limit, size_t *size_p)
+alchi_host_file_read(const char *path, size_t limit, size_t *size_p)
 {
     reader_t reader = {.fd = open(path, O_RDONLY | O_CLOEXEC)};
     struct stat info;
@@ -265,7 +265,7 @@ cache_string(const uint8_t *cache, size_t size, size_t at)
 }
 
 const char *
-alchi_ldcache_find(const uint8_t *cache, size_t size, const char *name, size_t *cursor)
+alchi_host_ldcache_find(const uint8_t *cache, size_t size, const char *name, size_t *cursor)
 {
     const uint8_t *start = cache ? memmem(cache, size, cache_magic, sizeof(cache_magic) - 1) : NULL;
     uint32_t count;

@@ -26,9 +26,9 @@ typedef struct {
 typedef struct {
     MPI_Comm comm;
     int rank, size;
-    const alchi_part_t *from;
-    alchi_part_t *to;
-    const alchi_exchange_t *how;
+    const alchi_store_part_t *from;
+    alchi_store_part_t *to;
+    const alchi_host_exchange_t *how;
     int64_t from_entry, to_entry, wide; /* bytes; the wider of the two */
     int64_t height, width;              /* of a tile */
     int64_t tiles, done;
@@ -50,7 +50,7 @@ typedef struct {
 } sense_t;
 
 static sense_t
-sense_of(const exchange_t *x, const alchi_part_t *part)
+sense_of(const exchange_t *x, const alchi_store_part_t *part)
 {
     const alchi_layout_t *layout = &part->layout;
     int64_t entry = (int64_t)part->entry, column = entry * part->lld;
@@ -62,7 +62,7 @@ sense_of(const exchange_t *x, const alchi_part_t *part)
 
 /* A part's share of a tile: local indices in the source's sense. */
 static alch_rect_t
-share_of(const exchange_t *x, const alchi_part_t *part, const alch_rect_t *tile)
+share_of(const exchange_t *x, const alchi_store_part_t *part, const alch_rect_t *tile)
 {
     alch_rect_t share = {0, 0, 0, 0}, turned = {tile->j, tile->i, tile->n, tile->m};
     bool turn = part == x->to && x->how->transpose;
@@ -192,7 +192,7 @@ sort(lists_t *lists, const alchi_axis_t *axis, int64_t start, int64_t count, int
 }
 
 static void
-list_share(exchange_t *x, const alchi_part_t *mine, const alchi_part_t *other, const alch_rect_t *tile)
+list_share(exchange_t *x, const alchi_store_part_t *mine, const alchi_store_part_t *other, const alch_rect_t *tile)
 {
     sense_t own = sense_of(x, mine), far = sense_of(x, other);
     alch_rect_t share = share_of(x, mine, tile);
@@ -213,7 +213,7 @@ typedef struct {
 } product_t;
 
 static product_t
-product_of(const exchange_t *x, const alchi_part_t *part, int row, int col, char *packed)
+product_of(const exchange_t *x, const alchi_store_part_t *part, int row, int col, char *packed)
 {
     int64_t first = x->rows.starts[row];
 
@@ -252,16 +252,16 @@ copy_runs(const product_t *p, size_t entry, bool into_storage)
 static void
 copy_product(const product_t *p, size_t entry, bool into_storage, bool across)
 {
-    const alchi_product_t product = {p->storage, p->rows, p->cols, p->m, p->n, p->packed, entry, across};
+    const alchi_pack_lists_t product = {p->storage, p->rows, p->cols, p->m, p->n, p->packed, entry, across};
 
     if (p->m == 0 || p->n == 0)
         return;
     if (!across && p->m * (int64_t)entry >= RUN_BYTES * p->run_count)
         copy_runs(p, entry, into_storage);
     else if (into_storage)
-        alchi_unpack_product(&product);
+        alchi_unpack_lists(&product);
     else
-        alchi_pack_product(&product);
+        alchi_pack_lists(&product);
 }
 
 /* ---- types ---- */
@@ -479,22 +479,22 @@ move_all(exchange_t *x, alch_error_t *err)
 static int64_t
 cut(exchange_t *x, int64_t m, int64_t n, int64_t copies)
 {
-    int64_t bytes = x->how->tile_bytes ? x->how->tile_bytes : ALCHI_EXCHANGE_BYTES;
-    int64_t entries = alchi_greatest(1, bytes / (x->wide * copies)), side = 1;
+    int64_t bytes = x->how->tile_bytes ? x->how->tile_bytes : ALCHI_HOST_EXCHANGE_BYTES;
+    int64_t entries = alchi_max_int64(1, bytes / (x->wide * copies)), side = 1;
 
-    m = alchi_greatest(1, m);
-    n = alchi_greatest(1, n);
+    m = alchi_max_int64(1, m);
+    n = alchi_max_int64(1, n);
     if (x->alike) { /* whole columns, which take neither buffers nor lists */
         x->height = m;
-        x->width = alchi_least(n, alchi_greatest(1, entries / m));
+        x->width = alchi_min_int64(n, alchi_max_int64(1, entries / m));
         x->tiles = (n - 1) / x->width + 1;
         return 0;
     }
     while ((side + 1) * (side + 1) <= entries)
         side++;
-    x->width = alchi_least(n, side);
-    x->height = alchi_least(alchi_least(m, entries / x->width), ALCHI_EXCHANGE_SIDE);
-    x->width = alchi_least(alchi_least(n, entries / x->height), ALCHI_EXCHANGE_SIDE);
+    x->width = alchi_min_int64(n, side);
+    x->height = alchi_min_int64(alchi_min_int64(m, entries / x->width), ALCHI_HOST_EXCHANGE_SIDE);
+    x->width = alchi_min_int64(alchi_min_int64(n, entries / x->height), ALCHI_HOST_EXCHANGE_SIDE);
     x->tiles = ((m - 1) / x->height + 1) * ((n - 1) / x->width + 1);
     return x->height * x->width * copies * x->wide;
 }
@@ -518,9 +518,9 @@ lists_bytes(const exchange_t *x, int64_t places)
 }
 
 int64_t
-alchi_exchange_bytes(int ranks, int64_t m, int64_t n, size_t entry)
+alchi_host_exchange_bytes(int ranks, int64_t m, int64_t n, size_t entry)
 {
-    static const alchi_exchange_t as_it_is = {0};
+    static const alchi_host_exchange_t as_it_is = {0};
     exchange_t x = {.how = &as_it_is, .wide = (int64_t)entry};
     int64_t bytes = cut(&x, m, n, 1);
 
@@ -560,31 +560,31 @@ release(exchange_t *x)
 static int
 run(exchange_t *x, alchi_store_t *store, alch_error_t *err)
 {
-    int64_t places = x->size, copies = alchi_greatest(1, x->to->layout.replicas), account;
+    int64_t places = x->size, copies = alchi_max_int64(1, x->to->layout.replicas), account;
     int64_t bytes = cut(x, x->from->layout.m, x->from->layout.n, copies);
     int code;
 
     if (x->alike)
-        return alchi_agree(x->comm, move_all(x, err), err);
+        return alchi_host_agree(x->comm, move_all(x, err), err);
     account = 2 * bytes + lists_bytes(x, places);
     code = alchi_store_account(store, account, "buffers of an exchange", err);
     if (code)
-        return alchi_agree(x->comm, code, err);
+        return alchi_host_agree(x->comm, code, err);
     if ((code = allocate(x, bytes, places)))
         alchi_error_rank(err, code, x->rank, "no memory for the buffers of an exchange");
-    code = alchi_agree(x->comm, code, err);
+    code = alchi_host_agree(x->comm, code, err);
     if (!code)
-        code = alchi_agree(x->comm, move_all(x, err), err);
+        code = alchi_host_agree(x->comm, move_all(x, err), err);
     release(x);
     (void)alchi_store_account(store, -account, "buffers of an exchange", NULL);
     return code;
 }
 
 int
-alchi_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_part_t *from, alchi_part_t *to,
-               const alchi_exchange_t *how, alch_error_t *err)
+alchi_host_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_store_part_t *from, alchi_store_part_t *to,
+                    const alchi_host_exchange_t *how, alch_error_t *err)
 {
-    static const alchi_exchange_t as_it_is = {0};
+    static const alchi_host_exchange_t as_it_is = {0};
     alch_error_t error = {ALCH_OK, -1, ""};
     exchange_t x = {.comm = comm, .from = from, .to = to, .how = how ? how : &as_it_is, .bad_row = -1};
     int code;
@@ -593,7 +593,7 @@ alchi_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_part_t *from, al
     MPI_Comm_size(comm, &x.size);
     x.from_entry = (int64_t)from->entry;
     x.to_entry = (int64_t)to->entry;
-    x.wide = alchi_greatest(x.from_entry, x.to_entry);
+    x.wide = alchi_max_int64(x.from_entry, x.to_entry);
     x.alike = !x.how->transpose && same_placement(&from->layout, &to->layout);
     code = run(&x, store, &error);
     if (code && err)

@@ -9,8 +9,8 @@
  * in turn; every copy of the target is filled.
  *
  * Extra memory, whatever the matrices and the number of workers: on each worker two buffers of at most
- * ALCHI_EXCHANGE_BYTES, which still stay in a processor's cache, and lists of at most ALCHI_EXCHANGE_SIDE rows and
- * columns of a tile (1.3 MiB).
+ * ALCHI_HOST_EXCHANGE_BYTES, which still stay in a processor's cache, and lists of at most ALCHI_HOST_EXCHANGE_SIDE
+ * rows and columns of a tile (1.3 MiB).
  */
 #ifndef ALCHI_WORKER_EXCHANGE_H
 #define ALCHI_WORKER_EXCHANGE_H
@@ -19,17 +19,17 @@
 #include <mpi.h>
 #include <stdatomic.h>
 
-#define ALCHI_EXCHANGE_BYTES (INT64_C(2) << 20)
-#define ALCHI_EXCHANGE_SIDE INT64_C(65536)
+#define ALCHI_HOST_EXCHANGE_BYTES (INT64_C(2) << 20)
+#define ALCHI_HOST_EXCHANGE_SIDE INT64_C(65536)
 
 typedef struct {
     bool transpose, conjugate;
-    bool unsafe;                                      /* as alchi_convert_allowed(), which holds */
+    bool unsafe;                                      /* as alchi_dtype_check_conversion(), which holds */
     const atomic_bool *cancel;                        /* NULL: none */
     void (*progress)(void *context, double fraction); /* on rank 0, after every round; NULL: none */
     void *context;
-    int64_t tile_bytes; /* 0: ALCHI_EXCHANGE_BYTES; smaller for tests */
-} alchi_exchange_t;
+    int64_t tile_bytes; /* 0: ALCHI_HOST_EXCHANGE_BYTES; smaller for tests */
+} alchi_host_exchange_t;
 
 /**
  * @collective  yes: all ranks return the same code
@@ -38,12 +38,12 @@ typedef struct {
  * @return ALCH_OK; ALCH_ELIMIT, ALCH_ENOMEM: no room for the buffers; ALCH_ECANCELED;
  *         ALCH_ERANGE: a value that the new type cannot hold, with its place; ALCH_EINTERNAL
  */
-int alchi_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_part_t *from, alchi_part_t *to,
-                   const alchi_exchange_t *how, alch_error_t *err);
+int alchi_host_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_store_part_t *from, alchi_store_part_t *to,
+                        const alchi_host_exchange_t *how, alch_error_t *err);
 
-/** What alchi_exchange() takes on each worker besides the matrices, for an m x n source on so many ranks, a target
- *  without copies, and entries of which the wider ones have `entry` bytes. If every rank holds the same entries of both,
- *  it takes nothing. */
-int64_t alchi_exchange_bytes(int ranks, int64_t m, int64_t n, size_t entry);
+/** What alchi_host_exchange() takes on each worker besides the matrices, for an m x n source on so many ranks, a target
+ *  without copies, and entries of which the wider ones have `entry` bytes. If every rank holds the same entries of
+ * both, it takes nothing. */
+int64_t alchi_host_exchange_bytes(int ranks, int64_t m, int64_t n, size_t entry);
 
 #endif

@@ -18,10 +18,10 @@
 #define LOOK_MS 200 /* how soon a cancel is seen */
 
 typedef struct {
-    const alchi_fetch_env_t *env;
+    const alchi_rank_migrate_env_t *env;
     const Alchw__WorkerFetch *ask;
-    const alchi_fetch_watch_t *watch;
-    alchi_part_t *part;
+    const alchi_rank_migrate_watch_t *watch;
+    alchi_store_part_t *part;
     alchi_layout_t from; /* the matrix there */
     uint8_t *scratch;
     int64_t entries, done; /* of the part */
@@ -30,13 +30,13 @@ typedef struct {
     char where[320];
     alchi_channel_t *channel;
     alchi_deadline_t deadline;
-    alchi_common_cutter_t cutter;
+    alchi_overlap_splitter_t cutter;
     bool exhausted;
-    alchi_common_t flights[FLIGHTS]; /* side a: this part; a ring: answers come in the order of the requests */
+    alchi_overlap_t flights[FLIGHTS]; /* side a: this part; a ring: answers come in the order of the requests */
     int first, count;
     uint64_t last_id; /* ids are consecutive */
     /* with the message that arrives */
-    alchi_cross_t cross;
+    alchi_product_t cross;
     size_t left;  /* bytes of it */
     bool direct;  /* its runs are long */
     uint8_t *run; /* where the next bytes go then */
@@ -150,7 +150,7 @@ connect_to(fetch_t *f, alch_error_t *err)
 /* ---- asking ---- */
 
 static void
-to_axes(const alchi_part_t *part, Alchw__Axes *axes)
+to_axes(const alchi_store_part_t *part, Alchw__Axes *axes)
 {
     const alchi_axis_t *rows = &part->rows, *cols = &part->cols;
 
@@ -159,7 +159,7 @@ to_axes(const alchi_part_t *part, Alchw__Axes *axes)
 }
 
 static int
-ask_one(fetch_t *f, const alchi_common_t *common)
+ask_one(fetch_t *f, const alchi_overlap_t *common)
 {
     Alchw__DataRead request = ALCHW__DATA_READ__INIT;
     Alchw__Rect rect;
@@ -180,13 +180,13 @@ ask_one(fetch_t *f, const alchi_common_t *common)
 static int
 ask_ahead(fetch_t *f, alch_error_t *err)
 {
-    alchi_common_t common;
+    alchi_overlap_t common;
     int code = ALCH_OK;
 
     if (canceled(f))
         return alchi_error_set(err, ALCH_ECANCELED, "canceled");
     while (!code && f->count < FLIGHTS && !f->exhausted) {
-        f->exhausted = !alchi_common_cutter_next(&f->cutter, &common);
+        f->exhausted = !alchi_overlap_splitter_next(&f->cutter, &common);
         if (!f->exhausted)
             code = ask_one(f, &common);
     }
@@ -222,13 +222,14 @@ take(fetch_t *f, size_t size)
     ssize_t n;
 
     if (!f->direct) {
-        n = alchi_channel_read_payload(f->channel, f->scratch, size < ALCHI_FETCH_BYTES ? size : ALCHI_FETCH_BYTES);
+        n = alchi_channel_read_payload(f->channel, f->scratch,
+                                       size < ALCHI_RANK_MIGRATE_BYTES ? size : ALCHI_RANK_MIGRATE_BYTES);
         if (n > 0)
-            alchi_cross_put(&f->cross, f->scratch, (size_t)n);
+            alchi_product_put(&f->cross, f->scratch, (size_t)n);
         return n;
     }
     if (f->run_left == 0)
-        f->run = alchi_cross_step(&f->cross, f->left, &f->run_left);
+        f->run = alchi_product_next_bytes(&f->cross, f->left, &f->run_left);
     n = alchi_channel_read_payload(f->channel, f->run, size < f->run_left ? size : f->run_left);
     if (n > 0) {
         f->run += n;
@@ -283,9 +284,10 @@ static int64_t *
 list_rows(const alchi_intersect_t *rows, int64_t *count_p)
 {
     int64_t count = alchi_intersect_count(rows), at = 0, *list = malloc((size_t)count * sizeof(*list));
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
 
-    for (int64_t index = rows->begin; list && alchi_intersect_next(rows, index, &comb); index = alchi_comb_end(&comb))
+    for (int64_t index = rows->begin; list && alchi_intersect_next(rows, index, &comb);
+         index = alchi_strided_run_end(&comb))
         for (int64_t k = 0; k < comb.count; k++)
             for (int64_t l = 0; l < comb.length; l++)
                 list[at++] = comb.a + k * comb.a_step + l;
@@ -317,14 +319,14 @@ note_column(const fetch_t *f, const int64_t *rows, int64_t count, int64_t col, c
 }
 
 static int
-note_mask(const fetch_t *f, const alchi_common_t *common, const uint8_t *mask)
+note_mask(const fetch_t *f, const alchi_overlap_t *common, const uint8_t *mask)
 {
     int64_t count, first = 0, *rows = list_rows(&common->rows, &count);
     int code = rows ? ALCH_OK : ALCH_ENOMEM;
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
 
     for (int64_t index = common->cols.begin; !code && alchi_intersect_next(&common->cols, index, &comb);
-         index = alchi_comb_end(&comb))
+         index = alchi_strided_run_end(&comb))
         for (int64_t k = 0; k < comb.count; k++)
             for (int64_t l = 0; l < comb.length && !code; l++, first += count)
                 code = note_column(f, rows, count, comb.a + k * comb.a_step + l, mask, first);
@@ -334,7 +336,7 @@ note_mask(const fetch_t *f, const alchi_common_t *common, const uint8_t *mask)
 
 /* A complete matrix is noted as a whole at its end. */
 static int
-note_written(const fetch_t *f, const alchi_common_t *common, const Alchw__DataBlock *block, alch_error_t *err)
+note_written(const fetch_t *f, const alchi_overlap_t *common, const Alchw__DataBlock *block, alch_error_t *err)
 {
     alchi_intersect_t rows = alchi_intersect_swapped(&common->rows), cols = alchi_intersect_swapped(&common->cols);
     int code;
@@ -353,13 +355,13 @@ note_written(const fetch_t *f, const alchi_common_t *common, const Alchw__DataBl
 /* ---- messages ---- */
 
 static void
-begin_message(fetch_t *f, const alchi_common_t *common)
+begin_message(fetch_t *f, const alchi_overlap_t *common)
 {
-    alchi_part_t *part = f->part;
-    alchi_comb_t comb = {0};
+    alchi_store_part_t *part = f->part;
+    alchi_strided_run_t comb = {0};
 
     alchi_intersect_next(&common->rows, common->rows.begin, &comb);
-    alchi_cross_init(&f->cross, &common->rows, &common->cols, ALCHI_SIDE_A, part->data, part->lld, part->entry);
+    alchi_product_init(&f->cross, &common->rows, &common->cols, ALCHI_SIDE_A, part->data, part->lld, part->entry);
     f->left = (size_t)common->entries * part->entry;
     f->direct = (size_t)comb.length * part->entry >= DIRECT_MIN;
     f->run_left = 0;
@@ -369,7 +371,7 @@ begin_message(fetch_t *f, const alchi_common_t *common)
 static int
 take_message(fetch_t *f, alch_error_t *err)
 {
-    const alchi_common_t *common = &f->flights[f->first];
+    const alchi_overlap_t *common = &f->flights[f->first];
     ProtobufCMessage *block = NULL;
     int code = ALCH_OK;
 
@@ -417,7 +419,7 @@ meet(fetch_t *f)
         return false;
     if (f->env->message_limit > 0 && f->env->message_limit / (int64_t)f->part->entry < limit)
         limit = f->env->message_limit / (int64_t)f->part->entry;
-    alchi_common_cutter_init(&f->cutter, &rows, &cols, limit > 1 ? limit : 1);
+    alchi_overlap_splitter_init(&f->cutter, &rows, &cols, limit > 1 ? limit : 1);
     f->exhausted = false;
     return true;
 }
@@ -448,7 +450,7 @@ read_all(fetch_t *f, alch_error_t *err)
             code = read_source(f, err);
     }
     if (!code && f->ask->complete)
-        alchi_part_fill(f->part);
+        alchi_store_part_mark_written(f->part);
     return code;
 }
 
@@ -468,14 +470,14 @@ prepare(fetch_t *f, alch_error_t *err)
         matrix->dtype != (uint32_t)f->part->dtype)
         return alchi_error_set(err, ALCH_EPROTO, "matrix %llu is another one here", (unsigned long long)matrix->id);
     code = alchi_layout_init(&f->from, matrix->rows, matrix->cols, (int)matrix->workers, &spec, err);
-    if (!code && !(f->scratch = malloc(ALCHI_FETCH_BYTES)))
+    if (!code && !(f->scratch = malloc(ALCHI_RANK_MIGRATE_BYTES)))
         code = alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     return code;
 }
 
 int
-alchi_fetch(const alchi_fetch_env_t *env, const Alchw__WorkerFetch *ask, const alchi_fetch_watch_t *watch,
-            alch_error_t *err)
+alchi_rank_migrate(const alchi_rank_migrate_env_t *env, const Alchw__WorkerFetch *ask,
+                   const alchi_rank_migrate_watch_t *watch, alch_error_t *err)
 {
     fetch_t *f = calloc(1, sizeof(*f));
     int code;

@@ -21,19 +21,19 @@ typedef struct {
 
 /* With the mutex held: wait until nobody uses the matrix, and have all others wait. */
 static int
-claim(alchi_store_t *store, uint64_t id, alchi_entry_t **entry_p, alch_error_t *err)
+claim(alchi_store_t *store, uint64_t id, alchi_store_entry_t **entry_p, alch_error_t *err)
 {
     const alchi_deadline_t deadline = alchi_deadline_in_ms(PATIENCE_MS);
     char what[128];
     bool late = false;
 
     for (;;) {
-        alchi_entry_t *entry = alchi_store_find(store, id);
+        alchi_store_entry_t *entry = alchi_store_find(store, id);
 
         if (!entry)
-            return alchi_store_unknown(store, id, err);
+            return alchi_store_error_unknown(store, id, err);
         if (entry->part.readers > 0)
-            return alchi_store_busy(store, &entry->part, err);
+            return alchi_store_error_busy(store, &entry->part, err);
         if (!entry->growing && entry->part.references == 1) {
             entry->growing = true;
             *entry_p = entry;
@@ -41,16 +41,16 @@ claim(alchi_store_t *store, uint64_t id, alchi_entry_t **entry_p, alch_error_t *
         }
         if (late)
             return alchi_error_rank(err, ALCH_EBUSY, store->rank, "%s is used by a transfer on %s",
-                                    alchi_part_describe(&entry->part, what, sizeof what), store->label);
+                                    alchi_store_part_describe(&entry->part, what, sizeof what), store->label);
         late = !alchi_cond_wait(&store->changed, &store->mutex, deadline);
     }
 }
 
 /* Account for columns of `lld` entries, get them, and move there. */
 static int
-move(alchi_store_t *store, alchi_entry_t *entry, const shape_t *shape, int64_t lld, alch_error_t *err)
+move(alchi_store_t *store, alchi_store_entry_t *entry, const shape_t *shape, int64_t lld, alch_error_t *err)
 {
-    alchi_part_t *part = &entry->part;
+    alchi_store_part_t *part = &entry->part;
     const size_t size = part->entry, old_step = (size_t)part->lld * size, step = (size_t)lld * size;
     int64_t bytes;
     uint8_t *data;
@@ -62,7 +62,7 @@ move(alchi_store_t *store, alchi_entry_t *entry, const shape_t *shape, int64_t l
     rc = alchi_store_account(store, bytes, shape->what, err);
     if (rc)
         return rc;
-    data = alchi_mem_alloc((size_t)bytes);
+    data = alchi_store_mem_alloc((size_t)bytes);
     if (!data) {
         alchi_store_account(store, -bytes, shape->what, NULL);
         return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s: no memory for %s on %s", shape->what,
@@ -71,7 +71,7 @@ move(alchi_store_t *store, alchi_entry_t *entry, const shape_t *shape, int64_t l
     for (int64_t j = 0; part->data && j < shape->n; j++)
         memcpy(data + (size_t)j * step, (const uint8_t *)part->data + (size_t)j * old_step,
                (size_t)part->local_m * size);
-    alchi_mem_free(part->data, (size_t)entry->bytes);
+    alchi_store_mem_free(part->data, (size_t)entry->bytes);
     alchi_store_account(store, -entry->bytes, shape->what, NULL);
     part->data = data;
     part->lld = lld;
@@ -81,9 +81,9 @@ move(alchi_store_t *store, alchi_entry_t *entry, const shape_t *shape, int64_t l
 
 /* Room for the new rows, and for some that may follow if they can be had. */
 static int
-make_room(alchi_store_t *store, alchi_entry_t *entry, const shape_t *shape, alch_error_t *err)
+make_room(alchi_store_t *store, alchi_store_entry_t *entry, const shape_t *shape, alch_error_t *err)
 {
-    alchi_part_t *part = &entry->part;
+    alchi_store_part_t *part = &entry->part;
     int64_t spare = part->data ? part->lld + part->lld / 2 : 0;
 
     if (shape->m == 0 || shape->n == 0 || (part->data && shape->m <= part->lld)) {
@@ -97,9 +97,9 @@ make_room(alchi_store_t *store, alchi_entry_t *entry, const shape_t *shape, alch
 }
 
 static int
-reshape(alchi_store_t *store, alchi_entry_t *entry, int64_t rows, alch_error_t *err)
+reshape(alchi_store_t *store, alchi_store_entry_t *entry, int64_t rows, alch_error_t *err)
 {
-    alchi_part_t *part = &entry->part;
+    alchi_store_part_t *part = &entry->part;
     shape_t shape = {.layout = part->layout};
     int64_t entries;
     char matrix[112];
@@ -107,7 +107,7 @@ reshape(alchi_store_t *store, alchi_entry_t *entry, int64_t rows, alch_error_t *
 
     if (rows < 0 || !alchi_mul_int64(rows, part->layout.n, &entries))
         return alchi_error_rank(err, ALCH_EINVAL, store->rank, "%s cannot have %lld rows",
-                                alchi_part_describe(part, shape.what, sizeof shape.what), (long long)rows);
+                                alchi_store_part_describe(part, shape.what, sizeof shape.what), (long long)rows);
     shape.layout.m = rows;
     alchi_layout_local(&shape.layout, store->rank, &shape.m, &shape.n);
     snprintf(shape.what, sizeof shape.what, "matrix %s",
@@ -131,13 +131,13 @@ reshape(alchi_store_t *store, alchi_entry_t *entry, int64_t rows, alch_error_t *
 static int
 shrink(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
 {
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
     int rc = alchi_store_acquire(store, id, &part, err);
 
     if (rc)
         return rc;
     pthread_mutex_lock(&part->mutex);
-    rc = reshape(store, alchi_entry_of(part), rows, err);
+    rc = reshape(store, alchi_store_entry_of(part), rows, err);
     pthread_mutex_unlock(&part->mutex);
     alchi_store_release(store, part);
     return rc;
@@ -147,7 +147,7 @@ shrink(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
 static bool
 has_more(alchi_store_t *store, uint64_t id, int64_t rows)
 {
-    const alchi_entry_t *entry;
+    const alchi_store_entry_t *entry;
     bool more;
 
     pthread_mutex_lock(&store->mutex);
@@ -160,7 +160,7 @@ has_more(alchi_store_t *store, uint64_t id, int64_t rows)
 int
 alchi_store_grow(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
 {
-    alchi_entry_t *entry = NULL;
+    alchi_store_entry_t *entry = NULL;
     int rc;
 
     if (has_more(store, id, rows))

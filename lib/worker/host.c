@@ -12,7 +12,7 @@
 #include <utlist.h>
 
 int
-alchi_agree(MPI_Comm comm, int code, alch_error_t *err)
+alchi_host_agree(MPI_Comm comm, int code, alch_error_t *err)
 {
     int rank, size, mine, first;
 
@@ -33,7 +33,7 @@ alchi_agree(MPI_Comm comm, int code, alch_error_t *err)
 }
 
 void
-alchi_call_misuse(alchi_call_t *call, const char *format, ...)
+alchi_host_call_misuse(alchi_host_call_t *call, const char *format, ...)
 {
     char text[ALCH_ERROR_TEXT_MAX];
     va_list args;
@@ -49,7 +49,7 @@ alchi_call_misuse(alchi_call_t *call, const char *format, ...)
 
 /* Take references on the matrices among the arguments. */
 static int
-acquire_arguments(alchi_call_t *call, alch_error_t *err)
+acquire_arguments(alchi_host_call_t *call, alch_error_t *err)
 {
     for (size_t k = 0; k < call->task->n_arguments; k++) {
         const Alchw__Value *value = call->task->arguments[k]->value;
@@ -57,7 +57,7 @@ acquire_arguments(alchi_call_t *call, alch_error_t *err)
         if (!value || value->type != ALCH_TYPE_MATRIX)
             continue;
         for (size_t l = 0; l < value->n_u; l++) {
-            alchi_part_t *part;
+            alchi_store_part_t *part;
             int code;
 
             if (value->u[l] == 0) /* an optional one that was not given */
@@ -65,7 +65,7 @@ acquire_arguments(alchi_call_t *call, alch_error_t *err)
             code = alchi_store_acquire(call->plugins->env.store, value->u[l], &part, err);
             if (code)
                 return code;
-            if (!alchi_matrix_attach(call, part, true)) {
+            if (!alchi_host_matrix_attach(call, part, true)) {
                 alchi_store_release(call->plugins->env.store, part);
                 return alchi_error_set(err, ALCH_ENOMEM, "no memory for the arguments of %s", call->call.function);
             }
@@ -75,8 +75,9 @@ acquire_arguments(alchi_call_t *call, alch_error_t *err)
 }
 
 int
-alchi_call_init(alchi_call_t *call, alchi_plugins_t *plugins, alchi_module_t *module, const Alchw__Function *function,
-                const Alchw__WorkerTask *task, const atomic_bool *cancel, alch_error_t *err)
+alchi_host_call_init(alchi_host_call_t *call, alchi_host_plugins_t *plugins, alchi_host_module_t *module,
+                     const Alchw__Function *function, const Alchw__WorkerTask *task, const atomic_bool *cancel,
+                     alch_error_t *err)
 {
     int code;
 
@@ -86,7 +87,7 @@ alchi_call_init(alchi_call_t *call, alchi_plugins_t *plugins, alchi_module_t *mo
     call->function = function;
     call->task = task;
     call->cancel = cancel;
-    call->call.host = &alchi_host;
+    call->call.host = &alchi_host_services;
     call->call.comm = module->comm;
     call->call.rank = plugins->rank;
     call->call.size = plugins->size;
@@ -98,12 +99,12 @@ alchi_call_init(alchi_call_t *call, alchi_plugins_t *plugins, alchi_module_t *mo
         return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", function->name);
     code = acquire_arguments(call, err);
     if (code)
-        alchi_call_fini(call);
+        alchi_host_call_fini(call);
     return code;
 }
 
 void
-alchi_call_fini(alchi_call_t *call)
+alchi_host_call_fini(alchi_host_call_t *call)
 {
     alchi_store_t *store = call->plugins->env.store;
     alch_dmatrix_t *matrix, *next;
@@ -126,7 +127,7 @@ alchi_call_fini(alchi_call_t *call)
 }
 
 int
-alchi_call_verdict(alchi_call_t *call, int returned, alch_error_t *err)
+alchi_host_call_verdict(alchi_host_call_t *call, int returned, alch_error_t *err)
 {
     const char *library = call->module->plugin->name, *function = call->call.function;
     bool known = returned > 0 && strcmp(alch_errname(returned), "ALCH_E?") != 0;
@@ -150,7 +151,7 @@ alchi_call_verdict(alchi_call_t *call, int returned, alch_error_t *err)
 static int
 host_agree(alch_call_t *base, int code, const char *format, ...)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     alch_error_t error = {ALCH_OK, -1, ""};
     va_list args;
 
@@ -167,7 +168,7 @@ host_agree(alch_call_t *base, int code, const char *format, ...)
         }
         alchi_error_rank(&error, code, base->rank, "%s", text);
     }
-    code = alchi_agree(call->plugins->comm, code, &error);
+    code = alchi_host_agree(call->plugins->comm, code, &error);
     if (code)
         call->error = error;
     return code;
@@ -176,7 +177,7 @@ host_agree(alch_call_t *base, int code, const char *format, ...)
 static int
 host_fail(alch_call_t *base, int code, const char *format, ...)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     char text[ALCH_ERROR_TEXT_MAX];
     va_list args;
 
@@ -189,7 +190,7 @@ host_fail(alch_call_t *base, int code, const char *format, ...)
 static void
 host_progress(alch_call_t *base, double fraction, const char *format, ...)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     char text[256] = "";
     va_list args;
 
@@ -208,7 +209,7 @@ host_progress(alch_call_t *base, double fraction, const char *format, ...)
 static bool
 host_cancelled(alch_call_t *base)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     int mine = call->cancel && atomic_load(call->cancel), any = 0;
 
     /* Ranks hear of a cancel at different times, so they must agree on what they saw. */
@@ -220,7 +221,7 @@ host_cancelled(alch_call_t *base)
 static void
 host_log(alch_call_t *base, const char *format, ...)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     char text[1024];
     va_list args;
 
@@ -233,7 +234,7 @@ host_log(alch_call_t *base, const char *format, ...)
 static int
 host_workspace(alch_call_t *base, int64_t bytes)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     alch_error_t error = {ALCH_OK, -1, ""};
     int code;
 
@@ -250,7 +251,7 @@ host_workspace(alch_call_t *base, int64_t bytes)
 static void
 host_note(alch_call_t *base, alch_note_kind_t kind, const char *format, ...)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     Alchw__Note note = ALCHW__NOTE__INIT;
     char text[ALCH_ERROR_TEXT_MAX];
     va_list args;
@@ -271,45 +272,45 @@ host_note(alch_call_t *base, alch_note_kind_t kind, const char *format, ...)
 static void
 host_set_state(alch_call_t *base, void *state)
 {
-    alchi_call_of(base)->module->state = state;
+    alchi_host_call_of(base)->module->state = state;
 }
 
 static void *
 host_state(alch_call_t *base)
 {
-    return alchi_call_of(base)->module->state;
+    return alchi_host_call_of(base)->module->state;
 }
 
-const alch_host_t alchi_host = {
+const alch_host_t alchi_host_services = {
     .struct_size = sizeof(alch_host_t),
-    .arg_bool = alchi_arg_bool,
-    .arg_int = alchi_arg_int,
-    .arg_uint = alchi_arg_uint,
-    .arg_real = alchi_arg_real,
-    .arg_complex = alchi_arg_complex,
-    .arg_string = alchi_arg_string,
-    .arg_matrix = alchi_arg_matrix,
-    .arg_count = alchi_arg_count,
-    .arg_int_at = alchi_arg_int_at,
-    .arg_real_at = alchi_arg_real_at,
-    .arg_string_at = alchi_arg_string_at,
-    .ret_bool = alchi_ret_bool,
-    .ret_int = alchi_ret_int,
-    .ret_uint = alchi_ret_uint,
-    .ret_real = alchi_ret_real,
-    .ret_complex = alchi_ret_complex,
-    .ret_string = alchi_ret_string,
-    .ret_ints = alchi_ret_ints,
-    .ret_reals = alchi_ret_reals,
-    .ret_strings = alchi_ret_strings,
-    .ret_matrix = alchi_ret_matrix,
-    .matrix_create = alchi_matrix_create,
-    .matrix_free = alchi_matrix_free,
-    .matrix_block = alchi_matrix_block,
-    .global_row = alchi_global_row,
-    .global_col = alchi_global_col,
-    .matrix_descriptor = alchi_matrix_descriptor,
-    .matrix_relayout = alchi_matrix_relayout,
+    .arg_bool = alchi_host_arg_bool,
+    .arg_int = alchi_host_arg_int,
+    .arg_uint = alchi_host_arg_uint,
+    .arg_real = alchi_host_arg_real,
+    .arg_complex = alchi_host_arg_complex,
+    .arg_string = alchi_host_arg_string,
+    .arg_matrix = alchi_host_arg_matrix,
+    .arg_count = alchi_host_arg_count,
+    .arg_int_at = alchi_host_arg_int_at,
+    .arg_real_at = alchi_host_arg_real_at,
+    .arg_string_at = alchi_host_arg_string_at,
+    .ret_bool = alchi_host_ret_bool,
+    .ret_int = alchi_host_ret_int,
+    .ret_uint = alchi_host_ret_uint,
+    .ret_real = alchi_host_ret_real,
+    .ret_complex = alchi_host_ret_complex,
+    .ret_string = alchi_host_ret_string,
+    .ret_ints = alchi_host_ret_ints,
+    .ret_reals = alchi_host_ret_reals,
+    .ret_strings = alchi_host_ret_strings,
+    .ret_matrix = alchi_host_ret_matrix,
+    .matrix_create = alchi_host_matrix_create,
+    .matrix_free = alchi_host_matrix_free,
+    .matrix_block = alchi_host_matrix_block,
+    .global_row = alchi_host_matrix_global_row,
+    .global_col = alchi_host_matrix_global_col,
+    .matrix_descriptor = alchi_host_matrix_descriptor,
+    .matrix_relayout = alchi_host_matrix_relayout,
     .agree = host_agree,
     .fail = host_fail,
     .progress = host_progress,
@@ -318,17 +319,17 @@ const alch_host_t alchi_host = {
     .workspace = host_workspace,
     .set_state = host_set_state,
     .state = host_state,
-    .matrix_transpose = alchi_matrix_transpose,
-    .matrix_convert = alchi_matrix_convert,
+    .matrix_transpose = alchi_host_matrix_transpose,
+    .matrix_convert = alchi_host_matrix_convert,
     .note = host_note,
-    .matrix_create_unset = alchi_matrix_create_unset,
-    .arg_matrix_at = alchi_arg_matrix_at,
-    .matrix_name = alchi_matrix_name,
-    .layout_parse = alchi_layout_parse,
+    .matrix_create_unset = alchi_host_matrix_create_unset,
+    .arg_matrix_at = alchi_host_arg_matrix_at,
+    .matrix_name = alchi_host_matrix_name,
+    .layout_parse = alchi_host_layout_parse,
     .layout_format = alch_layout_format,
-    .data_file = alchi_data_file,
-    .block_share = alchi_block_share,
-    .block_pack = alchi_block_pack,
-    .block_unpack = alchi_block_unpack,
-    .matrix_exchange_bytes = alchi_matrix_exchange_bytes,
+    .data_file = alchi_host_data_file,
+    .block_share = alchi_host_block_local_rect,
+    .block_pack = alchi_host_block_pack,
+    .block_unpack = alchi_host_block_unpack,
+    .matrix_exchange_bytes = alchi_host_matrix_exchange_bytes,
 };

@@ -6,7 +6,7 @@
 #include <utlist.h>
 
 static const Alchw__Parameter *
-find_parameter(const alchi_call_t *call, const char *name)
+find_parameter(const alchi_host_call_t *call, const char *name)
 {
     for (size_t k = 0; call->function && name && k < call->function->n_parameters; k++)
         if (strcmp(call->function->parameters[k]->name, name) == 0)
@@ -15,7 +15,7 @@ find_parameter(const alchi_call_t *call, const char *name)
 }
 
 static const Alchw__Value *
-find_value(const alchi_call_t *call, const Alchw__Parameter *parameter)
+find_value(const alchi_host_call_t *call, const Alchw__Parameter *parameter)
 {
     for (size_t k = 0; k < call->task->n_arguments; k++)
         if (strcmp(call->task->arguments[k]->name, parameter->name) == 0)
@@ -27,17 +27,17 @@ find_value(const alchi_call_t *call, const Alchw__Parameter *parameter)
 static const Alchw__Value *
 lookup(alch_call_t *base, const char *name, alch_type_t lo, alch_type_t hi, bool list)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     const Alchw__Parameter *parameter = find_parameter(call, name);
     const Alchw__Value *value = parameter ? find_value(call, parameter) : NULL;
 
     if (!parameter) {
-        alchi_call_misuse(call, "its signature has no parameter '%s'", name ? name : "(null)");
+        alchi_host_call_misuse(call, "its signature has no parameter '%s'", name ? name : "(null)");
         return NULL;
     }
     if (!value || value->type < lo || value->type > hi || value->list != list) {
-        alchi_call_misuse(call, "parameter '%s' is %s%s: it was asked for as another kind", name,
-                          alch_type_name((alch_type_t)parameter->type), parameter->list ? "[]" : "");
+        alchi_host_call_misuse(call, "parameter '%s' is %s%s: it was asked for as another kind", name,
+                               alch_type_name((alch_type_t)parameter->type), parameter->list ? "[]" : "");
         return NULL;
     }
     return value;
@@ -48,13 +48,13 @@ in_range(alch_call_t *base, const char *name, size_t index, size_t count)
 {
     if (index < count)
         return true;
-    alchi_call_misuse(alchi_call_of(base), "parameter '%s' has %zu entries: entry %zu was asked for", name, count,
-                      index);
+    alchi_host_call_misuse(alchi_host_call_of(base), "parameter '%s' has %zu entries: entry %zu was asked for", name,
+                           count, index);
     return false;
 }
 
 bool
-alchi_arg_bool(alch_call_t *call, const char *name)
+alchi_host_arg_bool(alch_call_t *call, const char *name)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_BOOL, ALCH_TYPE_BOOL, false);
 
@@ -62,7 +62,7 @@ alchi_arg_bool(alch_call_t *call, const char *name)
 }
 
 int64_t
-alchi_arg_int(alch_call_t *call, const char *name)
+alchi_host_arg_int(alch_call_t *call, const char *name)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_INT8, ALCH_TYPE_INT64, false);
 
@@ -70,7 +70,7 @@ alchi_arg_int(alch_call_t *call, const char *name)
 }
 
 uint64_t
-alchi_arg_uint(alch_call_t *call, const char *name)
+alchi_host_arg_uint(alch_call_t *call, const char *name)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_UINT8, ALCH_TYPE_UINT64, false);
 
@@ -78,7 +78,7 @@ alchi_arg_uint(alch_call_t *call, const char *name)
 }
 
 double
-alchi_arg_real(alch_call_t *call, const char *name)
+alchi_host_arg_real(alch_call_t *call, const char *name)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_FLOAT32, ALCH_TYPE_FLOAT64, false);
 
@@ -86,7 +86,7 @@ alchi_arg_real(alch_call_t *call, const char *name)
 }
 
 void
-alchi_arg_complex(alch_call_t *call, const char *name, double *re_p, double *im_p)
+alchi_host_arg_complex(alch_call_t *call, const char *name, double *re_p, double *im_p)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_COMPLEX64, ALCH_TYPE_COMPLEX128, false);
     bool there = value && in_range(call, name, 1, value->n_d);
@@ -96,7 +96,7 @@ alchi_arg_complex(alch_call_t *call, const char *name, double *re_p, double *im_
 }
 
 const char *
-alchi_arg_string(alch_call_t *call, const char *name)
+alchi_host_arg_string(alch_call_t *call, const char *name)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_STRING, ALCH_TYPE_STRING, false);
 
@@ -111,7 +111,7 @@ find_matrix(alch_call_t *base, const char *name, size_t index, bool list)
 
     if (!value || !in_range(base, name, index, value->n_u) || value->u[index] == 0)
         return NULL;
-    DL_FOREACH(alchi_call_of(base)->matrices, matrix)
+    DL_FOREACH(alchi_host_call_of(base)->matrices, matrix)
     {
         if (matrix->argument && matrix->part->id == value->u[index])
             return matrix;
@@ -120,19 +120,19 @@ find_matrix(alch_call_t *base, const char *name, size_t index, bool list)
 }
 
 const alch_dmatrix_t *
-alchi_arg_matrix(alch_call_t *call, const char *name)
+alchi_host_arg_matrix(alch_call_t *call, const char *name)
 {
     return find_matrix(call, name, 0, false);
 }
 
 const alch_dmatrix_t *
-alchi_arg_matrix_at(alch_call_t *call, const char *name, size_t index)
+alchi_host_arg_matrix_at(alch_call_t *call, const char *name, size_t index)
 {
     return find_matrix(call, name, index, true);
 }
 
 size_t
-alchi_arg_count(alch_call_t *call, const char *name)
+alchi_host_arg_count(alch_call_t *call, const char *name)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_BOOL, ALCH_TYPE_MATRIX, true);
 
@@ -140,7 +140,7 @@ alchi_arg_count(alch_call_t *call, const char *name)
 }
 
 int64_t
-alchi_arg_int_at(alch_call_t *call, const char *name, size_t index)
+alchi_host_arg_int_at(alch_call_t *call, const char *name, size_t index)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_BOOL, ALCH_TYPE_INT64, true);
 
@@ -148,7 +148,7 @@ alchi_arg_int_at(alch_call_t *call, const char *name, size_t index)
 }
 
 double
-alchi_arg_real_at(alch_call_t *call, const char *name, size_t index)
+alchi_host_arg_real_at(alch_call_t *call, const char *name, size_t index)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_FLOAT32, ALCH_TYPE_FLOAT64, true);
 
@@ -156,7 +156,7 @@ alchi_arg_real_at(alch_call_t *call, const char *name, size_t index)
 }
 
 const char *
-alchi_arg_string_at(alch_call_t *call, const char *name, size_t index)
+alchi_host_arg_string_at(alch_call_t *call, const char *name, size_t index)
 {
     const Alchw__Value *value = lookup(call, name, ALCH_TYPE_STRING, ALCH_TYPE_STRING, true);
 

@@ -3,7 +3,7 @@
 #include "worker/host.h"
 
 void
-alchi_block_share(const alch_block_t *block, const alch_rect_t *rect, alch_rect_t *share_p)
+alchi_host_block_local_rect(const alch_block_t *block, const alch_rect_t *rect, alch_rect_t *share_p)
 {
     const alch_layout_t *spec = &block->layout;
     alchi_layout_t layout = {.mb = spec->mb, .nb = spec->nb, .nprow = spec->nprow, .npcol = spec->npcol};
@@ -26,13 +26,13 @@ shape_of(const alch_block_t *block, const alch_rect_t *rect, int64_t row_stride,
                           .col_stride = col_stride,
                           .size = alch_dtype_size(block->dtype)};
 
-    alchi_block_share(block, rect, &shape.local);
+    alchi_host_block_local_rect(block, rect, &shape.local);
     return shape;
 }
 
 void
-alchi_block_pack(const alch_block_t *block, const alch_rect_t *rect, const void *buffer, int64_t row_stride,
-                 int64_t col_stride, void *packed, int64_t ld)
+alchi_host_block_pack(const alch_block_t *block, const alch_rect_t *rect, const void *buffer, int64_t row_stride,
+                      int64_t col_stride, void *packed, int64_t ld)
 {
     alchi_pack_t shape = shape_of(block, rect, row_stride, col_stride);
 
@@ -41,8 +41,8 @@ alchi_block_pack(const alch_block_t *block, const alch_rect_t *rect, const void 
 }
 
 void
-alchi_block_unpack(const alch_block_t *block, const alch_rect_t *rect, const void *packed, int64_t ld, void *buffer,
-                   int64_t row_stride, int64_t col_stride)
+alchi_host_block_unpack(const alch_block_t *block, const alch_rect_t *rect, const void *packed, int64_t ld,
+                        void *buffer, int64_t row_stride, int64_t col_stride)
 {
     alchi_pack_t shape = shape_of(block, rect, row_stride, col_stride);
 

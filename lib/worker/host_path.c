@@ -22,7 +22,7 @@ within(const char *real, const char *dir)
 
 /* The directory of the operator's that a path lies in. @return NULL: in none */
 static const char *
-base_of(const alchi_plugins_env_t *env, const char *real)
+base_of(const alchi_host_plugins_env_t *env, const char *real)
 {
     for (size_t k = 0; k < env->data_dir_count; k++)
         if (within(real, env->data_dirs[k]))
@@ -32,7 +32,7 @@ base_of(const alchi_plugins_env_t *env, const char *real)
 
 /* "/a, /b" */
 static char *
-list_dirs(const alchi_plugins_env_t *env, char *text, size_t size)
+list_dirs(const alchi_host_plugins_env_t *env, char *text, size_t size)
 {
     size_t length = 0;
 
@@ -45,7 +45,7 @@ list_dirs(const alchi_plugins_env_t *env, char *text, size_t size)
 /* Whether the deepest directory of `path` that exists is allowed. What lies outside is not told apart from what does
  * not exist. */
 static bool
-leads_inside(const alchi_plugins_env_t *env, const char *path)
+leads_inside(const alchi_host_plugins_env_t *env, const char *path)
 {
     char parent[PATH_MAX], real[PATH_MAX];
     char *slash;
@@ -110,7 +110,7 @@ code_of(int error)
 }
 
 static int
-find_path(const alchi_plugins_env_t *env, const char *asked, const char *path, bool for_writing, char *resolved,
+find_path(const alchi_host_plugins_env_t *env, const char *asked, const char *path, bool for_writing, char *resolved,
           alch_error_t *err)
 {
     char dirs[ALCH_ERROR_TEXT_MAX / 2];
@@ -155,7 +155,7 @@ open_parent(const char *base, char *path)
 static int
 absolute(alch_call_t *base, const char *asked, char path[PATH_MAX])
 {
-    const alchi_plugins_env_t *env = &alchi_call_of(base)->plugins->env;
+    const alchi_host_plugins_env_t *env = &alchi_host_call_of(base)->plugins->env;
     int length;
 
     if (!env->data_dir_count)
@@ -174,10 +174,10 @@ absolute(alch_call_t *base, const char *asked, char path[PATH_MAX])
 }
 
 int
-alchi_data_file(alch_call_t *base, const char *asked, bool for_writing, int *dir_p, char *name)
+alchi_host_data_file(alch_call_t *base, const char *asked, bool for_writing, int *dir_p, char *name)
 {
-    alchi_call_t *call = alchi_call_of(base);
-    const alchi_plugins_env_t *env = &call->plugins->env;
+    alchi_host_call_t *call = alchi_host_call_of(base);
+    const alchi_host_plugins_env_t *env = &call->plugins->env;
     char path[PATH_MAX], real[PATH_MAX], last[ALCH_DATA_NAME_MAX];
     int code = absolute(base, asked, path), dir;
 

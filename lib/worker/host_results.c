@@ -11,16 +11,16 @@
 #include <utlist.h>
 
 static int
-refuse(alchi_call_t *call, const char *text)
+refuse(alchi_host_call_t *call, const char *text)
 {
-    alchi_call_misuse(call, "%s", text);
+    alchi_host_call_misuse(call, "%s", text);
     return alchi_error_rank(&call->error, ALCH_EFUNCTION, call->plugins->rank, "%s.%s: %s", call->module->plugin->name,
                             call->call.function, text);
 }
 
 /* The position of a result in the signature. @return -1: none, refused */
 static int
-find_result(alchi_call_t *call, const char *name)
+find_result(alchi_host_call_t *call, const char *name)
 {
     char text[256];
 
@@ -47,7 +47,7 @@ result_type(const Alchw__Parameter *declared, const Alchw__Value *value)
 static int
 set_result(alch_call_t *base, const char *name, Alchw__Value *value, int code)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     Alchw__Value *converted = NULL;
     alch_error_t error;
     char what[256];
@@ -74,7 +74,7 @@ set_result(alch_call_t *base, const char *name, Alchw__Value *value, int code)
 }
 
 int
-alchi_ret_bool(alch_call_t *call, const char *name, bool x)
+alchi_host_ret_bool(alch_call_t *call, const char *name, bool x)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_BOOL, false);
 
@@ -82,7 +82,7 @@ alchi_ret_bool(alch_call_t *call, const char *name, bool x)
 }
 
 int
-alchi_ret_int(alch_call_t *call, const char *name, int64_t x)
+alchi_host_ret_int(alch_call_t *call, const char *name, int64_t x)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_INT64, false);
 
@@ -90,7 +90,7 @@ alchi_ret_int(alch_call_t *call, const char *name, int64_t x)
 }
 
 int
-alchi_ret_uint(alch_call_t *call, const char *name, uint64_t x)
+alchi_host_ret_uint(alch_call_t *call, const char *name, uint64_t x)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_UINT64, false);
 
@@ -98,7 +98,7 @@ alchi_ret_uint(alch_call_t *call, const char *name, uint64_t x)
 }
 
 int
-alchi_ret_real(alch_call_t *call, const char *name, double x)
+alchi_host_ret_real(alch_call_t *call, const char *name, double x)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_FLOAT64, false);
 
@@ -106,7 +106,7 @@ alchi_ret_real(alch_call_t *call, const char *name, double x)
 }
 
 int
-alchi_ret_complex(alch_call_t *call, const char *name, double re, double im)
+alchi_host_ret_complex(alch_call_t *call, const char *name, double re, double im)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_COMPLEX128, false);
     int code = value ? alchi_value_add_d(value, re) : ALCH_ENOMEM;
@@ -121,7 +121,7 @@ add_string(Alchw__Value *value, const char *x)
 }
 
 int
-alchi_ret_string(alch_call_t *call, const char *name, const char *x)
+alchi_host_ret_string(alch_call_t *call, const char *name, const char *x)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_STRING, false);
 
@@ -129,7 +129,7 @@ alchi_ret_string(alch_call_t *call, const char *name, const char *x)
 }
 
 int
-alchi_ret_ints(alch_call_t *call, const char *name, const int64_t *x, size_t count)
+alchi_host_ret_ints(alch_call_t *call, const char *name, const int64_t *x, size_t count)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_INT64, true);
     int code = value ? ALCH_OK : ALCH_ENOMEM;
@@ -140,7 +140,7 @@ alchi_ret_ints(alch_call_t *call, const char *name, const int64_t *x, size_t cou
 }
 
 int
-alchi_ret_reals(alch_call_t *call, const char *name, const double *x, size_t count)
+alchi_host_ret_reals(alch_call_t *call, const char *name, const double *x, size_t count)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_FLOAT64, true);
     int code = value ? ALCH_OK : ALCH_ENOMEM;
@@ -151,7 +151,7 @@ alchi_ret_reals(alch_call_t *call, const char *name, const double *x, size_t cou
 }
 
 int
-alchi_ret_strings(alch_call_t *call, const char *name, const char *const *x, size_t count)
+alchi_host_ret_strings(alch_call_t *call, const char *name, const char *const *x, size_t count)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_STRING, true);
     int code = value ? ALCH_OK : ALCH_ENOMEM;
@@ -163,7 +163,7 @@ alchi_ret_strings(alch_call_t *call, const char *name, const char *const *x, siz
 
 /* The k-th matrix result of the signature has id first_result_id + k. */
 static uint64_t
-result_id(const alchi_call_t *call, int index)
+result_id(const alchi_host_call_t *call, int index)
 {
     uint64_t id = call->task->first_result_id;
 
@@ -174,9 +174,9 @@ result_id(const alchi_call_t *call, int index)
 }
 
 int
-alchi_ret_matrix(alch_call_t *base, const char *name, alch_dmatrix_t *matrix)
+alchi_host_ret_matrix(alch_call_t *base, const char *name, alch_dmatrix_t *matrix)
 {
-    alchi_call_t *call = alchi_call_of(base);
+    alchi_host_call_t *call = alchi_host_call_of(base);
     Alchw__Value *value;
     int index, code;
 
@@ -199,7 +199,7 @@ alchi_ret_matrix(alch_call_t *base, const char *name, alch_dmatrix_t *matrix)
 }
 
 Alchw__Matrix *
-alchi_part_message(const alchi_part_t *part, uint64_t id)
+alchi_host_part_message(const alchi_store_part_t *part, uint64_t id)
 {
     const alchi_layout_t *layout = &part->layout;
     Alchw__Layout spec;
@@ -218,14 +218,14 @@ alchi_part_message(const alchi_part_t *part, uint64_t id)
 }
 
 static int
-bind_matrix(alchi_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDone *done, alch_error_t *err)
+bind_matrix(alchi_host_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {
-    Alchw__Matrix *description = alchi_part_message(matrix->part, matrix->result);
+    Alchw__Matrix *description = alchi_host_part_message(matrix->part, matrix->result);
     int code;
 
     if (!description)
         return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", call->call.function);
-    alchi_part_fill(matrix->part);
+    alchi_store_part_mark_written(matrix->part);
     code = alchi_store_name(call->plugins->env.store, matrix->part, matrix->result, err);
     if (code)
         alchi_message_free(description);
@@ -236,7 +236,7 @@ bind_matrix(alchi_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDone *d
 
 /* In the order of the signature, whatever order they were handed over in. */
 static int
-bind_matrices(alchi_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
+bind_matrices(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {
     uint64_t first = call->task->first_result_id;
     alch_dmatrix_t *matrix;
@@ -255,7 +255,7 @@ bind_matrices(alchi_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err
 }
 
 int
-alchi_call_results(alchi_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
+alchi_host_call_results(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {
     size_t count = call->function->n_results;
 

@@ -79,23 +79,23 @@ load_config(int fd, Alchw__WorkerConfig **config_p, alch_error_t *err)
 }
 
 int
-alchi_join_config(Alchw__WorkerConfig **config_p, alch_error_t *err)
+alchi_rank_join_config(Alchw__WorkerConfig **config_p, alch_error_t *err)
 {
-    const char *text = getenv(ALCHI_WORKER_FD_ENV);
+    const char *text = getenv(ALCHI_RANK_FD_ENV);
     int64_t fd;
     int rc;
 
     if (!text || !alchi_parse_int64(text, 0, INT32_MAX, &fd))
         return alchi_error_set(err, ALCH_ESTATE, "--rank is for ranks that an agent starts: %s is not set",
-                               ALCHI_WORKER_FD_ENV);
+                               ALCHI_RANK_FD_ENV);
     rc = load_config((int)fd, config_p, err);
     close((int)fd);
-    unsetenv(ALCHI_WORKER_FD_ENV);
+    unsetenv(ALCHI_RANK_FD_ENV);
     return rc;
 }
 
 int
-alchi_join_driver(const Alchw__WorkerConfig *config, alchi_channel_t **channel_p, alch_error_t *err)
+alchi_rank_join_driver(const Alchw__WorkerConfig *config, alchi_channel_t **channel_p, alch_error_t *err)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(CONNECT_MS);
     alchi_claim_t claim = {ALCHI_ROLE_RANK, config->session, config->group, (int)config->rank};
@@ -133,7 +133,7 @@ mpi_error(int code, const char *call, alch_error_t *err)
 }
 
 int
-alchi_join_mpi(const Alchw__WorkerConfig *config, MPI_Comm *comm_p, alch_error_t *err)
+alchi_rank_join_mpi(const Alchw__WorkerConfig *config, MPI_Comm *comm_p, alch_error_t *err)
 {
     int provided, size, rank, rc;
 

@@ -86,7 +86,7 @@ map(size_t bytes)
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (memory == MAP_FAILED) {
-        alchi_mem_trim(0);
+        alchi_store_mem_trim(0);
         memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     }
     if (memory == MAP_FAILED)
@@ -114,24 +114,24 @@ allocate(size_t bytes, bool zeroed)
         return zeroed ? memset(memory, 0, bytes) : memory;
     memory = map(bytes);
     if (memory && !zeroed && bytes >= HUGE_MIN)
-        alchi_touch(memory, bytes); /* data for it is on the way */
+        alchi_store_prefault(memory, bytes); /* data for it is on the way */
     return memory;
 }
 
 void *
-alchi_mem_alloc(size_t bytes)
+alchi_store_mem_alloc(size_t bytes)
 {
     return allocate(bytes, true);
 }
 
 void *
-alchi_mem_alloc_dirty(size_t bytes)
+alchi_store_mem_alloc_dirty(size_t bytes)
 {
     return allocate(bytes, false);
 }
 
 void
-alchi_mem_free(void *memory, size_t bytes)
+alchi_store_mem_free(void *memory, size_t bytes)
 {
     size_t pages = whole_pages(bytes);
 
@@ -141,7 +141,7 @@ alchi_mem_free(void *memory, size_t bytes)
         free(memory);
         return;
     }
-    alchi_touch_forget(memory);
+    alchi_store_prefault_cancel(memory);
     pthread_mutex_lock(&pool.mutex);
     if (pages <= pool.limit) {
         trim(pool.limit - pages, BLOCKS);
@@ -157,7 +157,7 @@ alchi_mem_free(void *memory, size_t bytes)
 }
 
 void
-alchi_mem_set_keep(size_t bytes)
+alchi_store_mem_set_keep(size_t bytes)
 {
     pthread_mutex_lock(&pool.mutex);
     pool.limit = bytes;
@@ -166,7 +166,7 @@ alchi_mem_set_keep(size_t bytes)
 }
 
 size_t
-alchi_mem_trim(size_t bytes)
+alchi_store_mem_trim(size_t bytes)
 {
     size_t kept;
 

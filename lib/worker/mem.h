@@ -9,19 +9,19 @@
 #include <stddef.h>
 
 /** Zeroed bytes, aligned to 64 or more; pages are made when first touched. NULL: out of memory, or no bytes. */
-void *alchi_mem_alloc(size_t bytes);
+void *alchi_store_mem_alloc(size_t bytes);
 
 /** The same, but what the bytes hold is undefined: for what is written before it can be read. Pages of large blocks are
  *  touched meanwhile (worker/touch.h). */
-void *alchi_mem_alloc_dirty(size_t bytes);
+void *alchi_store_mem_alloc_dirty(size_t bytes);
 
-/** `bytes` as given to alchi_mem_alloc(). NULL is allowed. */
-void alchi_mem_free(void *memory, size_t bytes);
+/** `bytes` as given to alchi_store_mem_alloc(). NULL is allowed. */
+void alchi_store_mem_free(void *memory, size_t bytes);
 
 /** Keep at most so many freed bytes (0 at first), and from now on; what is above is given back. */
-void alchi_mem_set_keep(size_t bytes);
+void alchi_store_mem_set_keep(size_t bytes);
 
 /** Give back kept blocks until at most `bytes` are left. @return bytes that are kept */
-size_t alchi_mem_trim(size_t bytes);
+size_t alchi_store_mem_trim(size_t bytes);
 
 #endif

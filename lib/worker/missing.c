@@ -50,10 +50,10 @@ make_regions(const list_t *list)
 }
 
 static int
-look(const alchi_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch_error_t *err)
+look(const alchi_data_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch_error_t *err)
 {
     size_t max = ask->max > 0 && ask->max < RECTS_MAX ? ask->max : RECTS_MAX;
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
     alch_rect_t rect;
     char name[96];
     int rc;
@@ -61,7 +61,7 @@ look(const alchi_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch
     if (!ask->rect)
         return alchi_error_set(err, ALCH_EPROTO, "the request names no rectangle");
     rect = alchi_wire_rect_in(ask->rect);
-    rc = alchi_conn_find(conn, ask->matrix, ask->version, &part, err);
+    rc = alchi_data_conn_find_part(conn, ask->matrix, ask->version, &part, err);
     if (rc)
         return rc;
     if (!alchi_rect_within(&rect, part->local_m, part->local_n)) {
@@ -80,9 +80,9 @@ look(const alchi_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch
 }
 
 int
-alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask)
+alchi_data_conn_reply_missing(alchi_data_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask)
 {
-    alchi_reply_t *reply = alchi_reply_create(conn, frame->id, ALCHI_DATA_REGIONS);
+    alchi_data_reply_t *reply = alchi_data_reply_create(conn, frame->id, ALCHI_DATA_REGIONS);
     list_t list;
 
     if (!reply)
@@ -90,9 +90,9 @@ alchi_conn_missing(alchi_conn_t *conn, const alchi_frame_t *frame, const Alchw__
     if (look(conn, ask, &list, &reply->error))
         reply->type = ALCHI_ERROR;
     else if (!(reply->regions = make_regions(&list))) {
-        alchi_reply_done(conn, reply);
+        alchi_data_reply_release(conn, reply);
         return ALCH_ENOMEM;
     }
-    alchi_conn_answer(conn, reply);
+    alchi_data_conn_queue_reply(conn, reply);
     return ALCH_OK;
 }

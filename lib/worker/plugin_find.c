@@ -159,8 +159,8 @@ find_by_name(char *const *dirs, size_t dir_count, const char *name, char **real_
 }
 
 int
-alchi_plugin_find(char *const *dirs, size_t dir_count, const char *name, const char *path, char **real_p,
-                  alch_error_t *err)
+alchi_host_plugin_find(char *const *dirs, size_t dir_count, const char *name, const char *path, char **real_p,
+                       alch_error_t *err)
 {
     char *real;
     int code;

@@ -88,7 +88,7 @@ describe_operation(const char *path, const alch_plugin_t *plugin, size_t index, 
 }
 
 static int
-describe(const char *path, alchi_module_t *module, alch_error_t *err)
+describe(const char *path, alchi_host_module_t *module, alch_error_t *err)
 {
     const alch_plugin_t *plugin = module->plugin;
     Alchw__Library *library = malloc(sizeof(*library));
@@ -129,7 +129,7 @@ refuse_object(const char *real, const char *why, alch_error_t *err)
 }
 
 static int
-open_object(const char *real, alchi_module_t *module, alch_error_t *err)
+open_object(const char *real, alchi_host_module_t *module, alch_error_t *err)
 {
     alch_plugin_f *entry;
     void *symbol;
@@ -150,10 +150,10 @@ open_object(const char *real, alchi_module_t *module, alch_error_t *err)
 }
 
 int
-alchi_plugin_open(const char *real, const char *name, alchi_module_t **module_p, alch_error_t *err)
+alchi_host_plugin_open(const char *real, const char *name, alchi_host_module_t **module_p, alch_error_t *err)
 {
-    alchi_module_t *module;
-    int code = alchi_elf_check(real, err);
+    alchi_host_module_t *module;
+    int code = alchi_host_needs_check(real, err);
 
     if (code)
         return code;
@@ -166,7 +166,7 @@ alchi_plugin_open(const char *real, const char *name, alchi_module_t **module_p,
     if ((code = open_object(real, module, err)) || (code = check_sizes(real, module->plugin, err)) ||
         (code = check_build(real, &module->plugin->build, err)) ||
         (code = check_names(real, name, module->plugin, err)) || (code = describe(real, module, err))) {
-        alchi_plugin_close(module);
+        alchi_host_plugin_close(module);
         return code;
     }
     *module_p = module;
@@ -174,7 +174,7 @@ alchi_plugin_open(const char *real, const char *name, alchi_module_t **module_p,
 }
 
 void
-alchi_plugin_close(alchi_module_t *module)
+alchi_host_plugin_close(alchi_host_module_t *module)
 {
     if (!module)
         return;

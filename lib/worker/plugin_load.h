@@ -10,11 +10,11 @@
  *
  * @param path    "" or NULL: by name
  * @param[out] real_p  real path, owned by the caller
- * @return ALCH_OK, ALCH_EINVAL (no name), ALCH_ENOENT (lists directories and what they hold), ALCH_EPERM (in none of the
- *         directories, or a file that everybody may write)
+ * @return ALCH_OK, ALCH_EINVAL (no name), ALCH_ENOENT (lists directories and what they hold), ALCH_EPERM (in none of
+ * the directories, or a file that everybody may write)
  */
-int alchi_plugin_find(char *const *dirs, size_t dir_count, const char *name, const char *path, char **real_p,
-                      alch_error_t *err);
+int alchi_host_plugin_find(char *const *dirs, size_t dir_count, const char *name, const char *path, char **real_p,
+                           alch_error_t *err);
 
 /**
  * Check a file's needs, load it and check what it exports. Nothing of it runs but its constructors and alch_plugin().
@@ -22,9 +22,9 @@ int alchi_plugin_find(char *const *dirs, size_t dir_count, const char *name, con
  * @param name  what the library must call itself, in any case; "": anything
  * @return ALCH_OK, ALCH_EPLUGIN (names both sides), ALCH_ENOMEM
  */
-int alchi_plugin_open(const char *real, const char *name, alchi_module_t **module_p, alch_error_t *err);
+int alchi_host_plugin_open(const char *real, const char *name, alchi_host_module_t **module_p, alch_error_t *err);
 
 /** Unload; the communicator must be gone. NULL is allowed. */
-void alchi_plugin_close(alchi_module_t *module);
+void alchi_host_plugin_close(alchi_host_module_t *module);
 
 #endif

@@ -10,10 +10,10 @@
 #include <strings.h>
 #include <utlist.h>
 
-alchi_plugins_t *
-alchi_plugins_create(const alchi_plugins_env_t *env)
+alchi_host_plugins_t *
+alchi_host_plugins_create(const alchi_host_plugins_env_t *env)
 {
-    alchi_plugins_t *plugins = calloc(1, sizeof(*plugins));
+    alchi_host_plugins_t *plugins = calloc(1, sizeof(*plugins));
 
     if (!plugins)
         return NULL;
@@ -34,10 +34,10 @@ alchi_plugins_create(const alchi_plugins_env_t *env)
     return plugins;
 }
 
-static alchi_module_t *
-find_module(const alchi_plugins_t *plugins, const char *name)
+static alchi_host_module_t *
+find_module(const alchi_host_plugins_t *plugins, const char *name)
 {
-    alchi_module_t *module;
+    alchi_host_module_t *module;
 
     DL_FOREACH(plugins->modules, module)
     {
@@ -49,16 +49,16 @@ find_module(const alchi_plugins_t *plugins, const char *name)
 
 /* Free what a refused or finished library holds. */
 static void
-discard(alchi_module_t *module)
+discard(alchi_host_module_t *module)
 {
     if (module && module->comm != MPI_COMM_NULL)
         MPI_Comm_free(&module->comm);
-    alchi_plugin_close(module);
+    alchi_host_plugin_close(module);
 }
 
 /* Every rank must have loaded the same thing: hosts may hold different files under one name. */
 static int
-check_same(const alchi_plugins_t *plugins, const alchi_module_t *module, alch_error_t *err)
+check_same(const alchi_host_plugins_t *plugins, const alchi_host_module_t *module, alch_error_t *err)
 {
     size_t size = protobuf_c_message_get_packed_size(&module->library->base);
     uint8_t *bytes = malloc(size + 1);
@@ -79,27 +79,27 @@ check_same(const alchi_plugins_t *plugins, const alchi_module_t *module, alch_er
 }
 
 static int
-run_init(alchi_plugins_t *plugins, alchi_module_t *module, alch_error_t *err)
+run_init(alchi_host_plugins_t *plugins, alchi_host_module_t *module, alch_error_t *err)
 {
     alch_error_t why = {ALCH_OK, -1, ""};
-    alchi_call_t call;
+    alchi_host_call_t call;
     int code;
 
     if (!module->plugin->init)
         return ALCH_OK;
-    code = alchi_call_init(&call, plugins, module, NULL, NULL, NULL, err);
+    code = alchi_host_call_init(&call, plugins, module, NULL, NULL, NULL, err);
     if (code)
         return code;
-    code = alchi_call_verdict(&call, module->plugin->init(&call.call), &why);
-    alchi_call_fini(&call);
+    code = alchi_host_call_verdict(&call, module->plugin->init(&call.call), &why);
+    alchi_host_call_fini(&call);
     return code ? alchi_error_rank(err, code, why.rank, "%s: init: %s", module->path, why.text) : ALCH_OK;
 }
 
 /* The steps after each rank has the object in hand; all of them are collective. */
 static int
-join_module(alchi_plugins_t *plugins, alchi_module_t *module, alch_error_t *err)
+join_module(alchi_host_plugins_t *plugins, alchi_host_module_t *module, alch_error_t *err)
 {
-    int code = alchi_agree(plugins->comm, check_same(plugins, module, err), err);
+    int code = alchi_host_agree(plugins->comm, check_same(plugins, module, err), err);
 
     if (code)
         return code;
@@ -107,34 +107,35 @@ join_module(alchi_plugins_t *plugins, alchi_module_t *module, alch_error_t *err)
     if (MPI_Comm_dup(plugins->comm, &module->comm) != MPI_SUCCESS)
         return alchi_error_set(err, ALCH_EINTERNAL, "no communicator left for library %s", module->plugin->name);
     MPI_Comm_set_errhandler(module->comm, MPI_ERRORS_ARE_FATAL);
-    return alchi_agree(plugins->comm, run_init(plugins, module, err), err);
+    return alchi_host_agree(plugins->comm, run_init(plugins, module, err), err);
 }
 
 static int
-open_module(alchi_plugins_t *plugins, const char *name, const char *path, alchi_module_t **module_p, alch_error_t *err)
+open_module(alchi_host_plugins_t *plugins, const char *name, const char *path, alchi_host_module_t **module_p,
+            alch_error_t *err)
 {
-    alchi_module_t *loaded;
+    alchi_host_module_t *loaded;
     char *real = NULL;
-    int code = alchi_plugin_find(plugins->env.dirs, plugins->env.dir_count, name, path, &real, err);
+    int code = alchi_host_plugin_find(plugins->env.dirs, plugins->env.dir_count, name, path, &real, err);
 
     if (!code)
-        code = alchi_plugin_open(real, name, module_p, err);
+        code = alchi_host_plugin_open(real, name, module_p, err);
     free(real);
     /* Without a name only the file says which library it is. */
     if (!code && (loaded = find_module(plugins, (*module_p)->plugin->name))) {
         code = alchi_error_set(err, ALCH_EPLUGIN, "library '%s' is loaded from %s: %s was asked for",
                                loaded->plugin->name, loaded->path, (*module_p)->path);
-        alchi_plugin_close(*module_p);
+        alchi_host_plugin_close(*module_p);
         *module_p = NULL;
     }
     return code;
 }
 
 /* A library that is there already, if it is the one that is meant. */
-static alchi_module_t *
-find_loaded(const alchi_plugins_t *plugins, const char *name, const char *path)
+static alchi_host_module_t *
+find_loaded(const alchi_host_plugins_t *plugins, const char *name, const char *path)
 {
-    alchi_module_t *module;
+    alchi_host_module_t *module;
     char *real;
 
     if (!path || !*path)
@@ -151,10 +152,11 @@ find_loaded(const alchi_plugins_t *plugins, const char *name, const char *path)
 
 /* @return ALCH_OK with a module that all ranks have, registered */
 static int
-load_module(alchi_plugins_t *plugins, const char *name, const char *path, alchi_module_t **module_p, alch_error_t *err)
+load_module(alchi_host_plugins_t *plugins, const char *name, const char *path, alchi_host_module_t **module_p,
+            alch_error_t *err)
 {
-    alchi_module_t *module = NULL;
-    int code = alchi_agree(plugins->comm, open_module(plugins, name, path, &module, err), err);
+    alchi_host_module_t *module = NULL;
+    int code = alchi_host_agree(plugins->comm, open_module(plugins, name, path, &module, err), err);
 
     if (!code)
         code = join_module(plugins, module, err);
@@ -170,10 +172,10 @@ load_module(alchi_plugins_t *plugins, const char *name, const char *path, alchi_
 }
 
 int
-alchi_plugins_load(alchi_plugins_t *plugins, const char *name, const char *path, Alchw__Library **library_p,
-                   alch_error_t *err)
+alchi_host_plugins_load(alchi_host_plugins_t *plugins, const char *name, const char *path, Alchw__Library **library_p,
+                        alch_error_t *err)
 {
-    alchi_module_t *module = find_loaded(plugins, name, path);
+    alchi_host_module_t *module = find_loaded(plugins, name, path);
     alch_error_t error = {ALCH_OK, -1, ""};
     Alchw__Library *copy;
     int code = ALCH_OK;
@@ -193,10 +195,10 @@ alchi_plugins_load(alchi_plugins_t *plugins, const char *name, const char *path,
 }
 
 static int
-find_operation(const alchi_plugins_t *plugins, const Alchw__WorkerTask *task, alchi_module_t **module_p,
+find_operation(const alchi_host_plugins_t *plugins, const Alchw__WorkerTask *task, alchi_host_module_t **module_p,
                size_t *index_p, alch_error_t *err)
 {
-    alchi_module_t *module = find_module(plugins, task->library);
+    alchi_host_module_t *module = find_module(plugins, task->library);
 
     if (!module)
         return alchi_error_set(err, ALCH_ENOENT, "library '%s' is not loaded", task->library ? task->library : "");
@@ -213,21 +215,22 @@ find_operation(const alchi_plugins_t *plugins, const Alchw__WorkerTask *task, al
 
 /* Run the operation and put its results into `done`. */
 static int
-run_operation(alchi_call_t *call, const alch_operation_t *operation, Alchw__WorkerTaskDone *done, alch_error_t *err)
+run_operation(alchi_host_call_t *call, const alch_operation_t *operation, Alchw__WorkerTaskDone *done,
+              alch_error_t *err)
 {
-    int code = alchi_call_verdict(call, operation->function(&call->call), err);
+    int code = alchi_host_call_verdict(call, operation->function(&call->call), err);
 
-    return code ? code : alchi_call_results(call, done, err);
+    return code ? code : alchi_host_call_results(call, done, err);
 }
 
 int
-alchi_plugins_call(alchi_plugins_t *plugins, const Alchw__WorkerTask *task, const atomic_bool *cancel,
-                   Alchw__WorkerTaskDone **done_p, alch_error_t *err)
+alchi_host_plugins_call(alchi_host_plugins_t *plugins, const Alchw__WorkerTask *task, const atomic_bool *cancel,
+                        Alchw__WorkerTaskDone **done_p, alch_error_t *err)
 {
     alch_error_t error = {ALCH_OK, -1, ""};
     Alchw__WorkerTaskDone *done = NULL;
-    alchi_module_t *module = NULL;
-    alchi_call_t call;
+    alchi_host_module_t *module = NULL;
+    alchi_host_call_t call;
     size_t index = 0;
     int code = find_operation(plugins, task, &module, &index, &error);
 
@@ -235,11 +238,11 @@ alchi_plugins_call(alchi_plugins_t *plugins, const Alchw__WorkerTask *task, cons
         code = alchi_error_set(&error, ALCH_ENOMEM, "no memory for a task");
     if (!code) {
         alchw__worker_task_done__init(done);
-        code = alchi_call_init(&call, plugins, module, module->library->functions[index], task, cancel, &error);
+        code = alchi_host_call_init(&call, plugins, module, module->library->functions[index], task, cancel, &error);
     }
     if (!code) {
         code = run_operation(&call, &module->plugin->operations[index], done, &error);
-        alchi_call_fini(&call);
+        alchi_host_call_fini(&call);
         alchi_blacs_trim(plugins->blacs, ALCHI_BLACS_KEEP);
     }
     if (!code) {
@@ -253,20 +256,20 @@ alchi_plugins_call(alchi_plugins_t *plugins, const Alchw__WorkerTask *task, cons
 }
 
 void
-alchi_plugins_destroy(alchi_plugins_t *plugins)
+alchi_host_plugins_destroy(alchi_host_plugins_t *plugins)
 {
-    alchi_module_t *module, *next;
+    alchi_host_module_t *module, *next;
 
     if (!plugins)
         return;
     DL_FOREACH_SAFE(plugins->modules, module, next)
     {
-        alchi_call_t call;
+        alchi_host_call_t call;
 
-        if (module->plugin->fini && alchi_call_init(&call, plugins, module, NULL, NULL, NULL, NULL) == ALCH_OK) {
+        if (module->plugin->fini && alchi_host_call_init(&call, plugins, module, NULL, NULL, NULL, NULL) == ALCH_OK) {
             call.call.function = "fini";
             module->plugin->fini(&call.call);
-            alchi_call_fini(&call);
+            alchi_host_call_fini(&call);
         }
         DL_DELETE(plugins->modules, module);
         discard(module);

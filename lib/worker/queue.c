@@ -9,18 +9,18 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-struct alchi_queue {
+struct alchi_rank_queue {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     alchi_store_t *store;
-    alchi_job_t *waiting, *runnable, *running;
+    alchi_rank_job_t *waiting, *runnable, *running;
     bool quit;
 };
 
-alchi_queue_t *
-alchi_queue_create(alchi_store_t *store)
+alchi_rank_queue_t *
+alchi_rank_queue_create(alchi_store_t *store)
 {
-    alchi_queue_t *queue = calloc(1, sizeof *queue);
+    alchi_rank_queue_t *queue = calloc(1, sizeof *queue);
 
     if (!queue)
         return NULL;
@@ -31,7 +31,7 @@ alchi_queue_create(alchi_store_t *store)
 }
 
 static void
-job_free(alchi_job_t *job)
+job_free(alchi_rank_job_t *job)
 {
     alchi_message_free(job->load);
     alchi_message_free(job->task);
@@ -41,14 +41,14 @@ job_free(alchi_job_t *job)
 }
 
 static void
-job_unlock(alchi_queue_t *queue, alchi_job_t *job)
+job_unlock(alchi_rank_queue_t *queue, alchi_rank_job_t *job)
 {
     if (job->id)
         alchi_store_unlock(queue->store, job->id);
 }
 
 static void
-put(alchi_queue_t *queue, alchi_job_t *job, bool start)
+put(alchi_rank_queue_t *queue, alchi_rank_job_t *job, bool start)
 {
     pthread_mutex_lock(&queue->mutex);
     if (start)
@@ -60,9 +60,9 @@ put(alchi_queue_t *queue, alchi_job_t *job, bool start)
 }
 
 int
-alchi_queue_load(alchi_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load, alch_error_t *err)
+alchi_rank_queue_load(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load, alch_error_t *err)
 {
-    alchi_job_t *job = calloc(1, sizeof *job);
+    alchi_rank_job_t *job = calloc(1, sizeof *job);
 
     if (!job) {
         alchi_message_free(load);
@@ -75,9 +75,9 @@ alchi_queue_load(alchi_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load
 }
 
 int
-alchi_queue_fetch(alchi_queue_t *queue, uint64_t request, Alchw__WorkerFetch *fetch, alch_error_t *err)
+alchi_rank_queue_migrate(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerFetch *fetch, alch_error_t *err)
 {
-    alchi_job_t *job = calloc(1, sizeof *job);
+    alchi_rank_job_t *job = calloc(1, sizeof *job);
 
     if (!job) {
         alchi_message_free(fetch);
@@ -112,7 +112,7 @@ matrices_of(const Alchw__WorkerTask *task, uint64_t *ids)
 }
 
 static int
-job_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
+job_lock(alchi_rank_queue_t *queue, alchi_rank_job_t *job, alch_error_t *err)
 {
     const Alchw__WorkerTask *task = job->task;
     uint64_t *ids;
@@ -130,9 +130,9 @@ job_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
 }
 
 int
-alchi_queue_task(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTask *task, alch_error_t *err)
+alchi_rank_queue_task(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerTask *task, alch_error_t *err)
 {
-    alchi_job_t *job = calloc(1, sizeof *job);
+    alchi_rank_job_t *job = calloc(1, sizeof *job);
     int rc;
 
     if (!job) {
@@ -152,7 +152,7 @@ alchi_queue_task(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTask *task
 }
 
 static int
-transform_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
+transform_lock(alchi_rank_queue_t *queue, alchi_rank_job_t *job, alch_error_t *err)
 {
     const Alchw__WorkerTransform *transform = job->transform;
 
@@ -162,9 +162,10 @@ transform_lock(alchi_queue_t *queue, alchi_job_t *job, alch_error_t *err)
 }
 
 int
-alchi_queue_transform(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTransform *transform, alch_error_t *err)
+alchi_rank_queue_transform(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerTransform *transform,
+                           alch_error_t *err)
 {
-    alchi_job_t *job = calloc(1, sizeof *job);
+    alchi_rank_job_t *job = calloc(1, sizeof *job);
     int rc;
 
     if (!job) {
@@ -182,10 +183,10 @@ alchi_queue_transform(alchi_queue_t *queue, uint64_t request, Alchw__WorkerTrans
     return rc;
 }
 
-static alchi_job_t *
-find(alchi_job_t *jobs, uint64_t task)
+static alchi_rank_job_t *
+find(alchi_rank_job_t *jobs, uint64_t task)
 {
-    alchi_job_t *job;
+    alchi_rank_job_t *job;
 
     DL_FOREACH(jobs, job)
     {
@@ -196,9 +197,9 @@ find(alchi_job_t *jobs, uint64_t task)
 }
 
 bool
-alchi_queue_start(alchi_queue_t *queue, uint64_t task)
+alchi_rank_queue_start(alchi_rank_queue_t *queue, uint64_t task)
 {
-    alchi_job_t *job;
+    alchi_rank_job_t *job;
 
     pthread_mutex_lock(&queue->mutex);
     job = find(queue->waiting, task);
@@ -212,9 +213,9 @@ alchi_queue_start(alchi_queue_t *queue, uint64_t task)
 }
 
 bool
-alchi_queue_drop(alchi_queue_t *queue, uint64_t task)
+alchi_rank_queue_drop(alchi_rank_queue_t *queue, uint64_t task)
 {
-    alchi_job_t *job;
+    alchi_rank_job_t *job;
 
     pthread_mutex_lock(&queue->mutex);
     job = find(queue->waiting, task);
@@ -229,9 +230,9 @@ alchi_queue_drop(alchi_queue_t *queue, uint64_t task)
 }
 
 bool
-alchi_queue_cancel(alchi_queue_t *queue, uint64_t task)
+alchi_rank_queue_cancel(alchi_rank_queue_t *queue, uint64_t task)
 {
-    alchi_job_t *job;
+    alchi_rank_job_t *job;
 
     pthread_mutex_lock(&queue->mutex);
     job = find(queue->running, task);
@@ -246,7 +247,7 @@ alchi_queue_cancel(alchi_queue_t *queue, uint64_t task)
 }
 
 void
-alchi_queue_quit(alchi_queue_t *queue)
+alchi_rank_queue_quit(alchi_rank_queue_t *queue)
 {
     pthread_mutex_lock(&queue->mutex);
     queue->quit = true;
@@ -257,7 +258,7 @@ alchi_queue_quit(alchi_queue_t *queue)
 }
 
 bool
-alchi_queue_pending(alchi_queue_t *queue)
+alchi_rank_queue_pending(alchi_rank_queue_t *queue)
 {
     bool pending;
 
@@ -267,10 +268,10 @@ alchi_queue_pending(alchi_queue_t *queue)
     return pending;
 }
 
-alchi_job_t *
-alchi_queue_next(alchi_queue_t *queue)
+alchi_rank_job_t *
+alchi_rank_queue_next(alchi_rank_queue_t *queue)
 {
-    alchi_job_t *job = NULL;
+    alchi_rank_job_t *job = NULL;
 
     pthread_mutex_lock(&queue->mutex);
     while (!queue->quit && !queue->runnable)
@@ -285,7 +286,7 @@ alchi_queue_next(alchi_queue_t *queue)
 }
 
 void
-alchi_queue_done(alchi_queue_t *queue, alchi_job_t *job)
+alchi_rank_queue_done(alchi_rank_queue_t *queue, alchi_rank_job_t *job)
 {
     pthread_mutex_lock(&queue->mutex);
     DL_DELETE(queue->running, job);

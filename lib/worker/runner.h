@@ -13,15 +13,15 @@
 #include <mpi.h>
 
 typedef struct {
-    alchi_queue_t *queue;     /* all borrowed */
-    alchi_control_t *control;
+    alchi_rank_queue_t *queue; /* all borrowed */
+    alchi_rank_control_t *control;
     alchi_store_t *store;
-    alchi_plugins_t *plugins;
+    alchi_host_plugins_t *plugins;
     MPI_Comm comm; /* of the group; nothing else goes over it */
-    alchi_fetch_env_t fetch;
-} alchi_runner_t;
+    alchi_rank_migrate_env_t fetch;
+} alchi_rank_runner_t;
 
 /** Run jobs until the queue is told to quit; sleeps in the kernel between them. @collective yes, job by job */
-void alchi_runner_run(const alchi_runner_t *runner);
+void alchi_rank_runner_run(const alchi_rank_runner_t *runner);
 
 #endif

@@ -12,7 +12,7 @@
 #define GATHER_MIN ((size_t)1 << 10) /* shorter columns are cheaper copied together and sent in one piece */
 
 void
-alchi_conn_answer(alchi_conn_t *conn, alchi_reply_t *reply)
+alchi_data_conn_queue_reply(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
 {
     if (reply->type == ALCHI_DATA_BLOCK)
         DL_APPEND(conn->blocks, reply);
@@ -23,17 +23,17 @@ alchi_conn_answer(alchi_conn_t *conn, alchi_reply_t *reply)
 }
 
 static void
-reply_done(alchi_conn_t *conn, alchi_reply_t *reply)
+reply_done(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
 {
     conn->replies--;
     conn->done++;
-    alchi_reply_done(conn, reply);
+    alchi_data_reply_release(conn, reply);
 }
 
 static int
-send_small(alchi_conn_t *conn)
+send_small(alchi_data_conn_t *conn)
 {
-    alchi_reply_t *reply = conn->small;
+    alchi_data_reply_t *reply = conn->small;
     Alchw__DataAck ack = ALCHW__DATA_ACK__INIT;
     Alchw__Empty empty = ALCHW__EMPTY__INIT;
     const void *message = &empty;
@@ -61,22 +61,22 @@ send_small(alchi_conn_t *conn)
 
 /* Choose the next bytes of the first block: as they lie, or copied together where they lie too scattered. */
 static void
-choose_bytes(alchi_conn_t *conn, alchi_span_t *span, size_t *bytes_p)
+choose_bytes(alchi_data_conn_t *conn, alchi_data_span_t *span, size_t *bytes_p)
 {
-    alchi_outgoing_t *out = &conn->out;
-    size_t bytes = alchi_span_left(span);
+    alchi_data_outgoing_t *out = &conn->out;
+    size_t bytes = alchi_data_span_left(span);
     int64_t start;
 
     if (bytes > 0 && span->run < GATHER_MIN && span->run < span->bytes)
-        conn->stage = alchi_stage_take(conn->stages);
+        conn->stage = alchi_data_stage_acquire(conn->stages);
     if (!conn->stage) {
-        out->count = alchi_span_gather(span, out->iov, ALCHI_CONN_RUNS, ALCHI_PAYLOAD_MAX, bytes_p);
+        out->count = alchi_data_span_gather(span, out->iov, ALCHI_DATA_CONN_RUNS, ALCHI_PAYLOAD_MAX, bytes_p);
         return;
     }
     start = alchi_now_ns();
-    if (bytes > ALCHI_STAGE_BYTES)
-        bytes = ALCHI_STAGE_BYTES;
-    alchi_span_get(span, conn->stage, bytes);
+    if (bytes > ALCHI_DATA_STAGE_BYTES)
+        bytes = ALCHI_DATA_STAGE_BYTES;
+    alchi_data_span_get(span, conn->stage, bytes);
     out->pack_ns += (uint64_t)(alchi_now_ns() - start);
     out->iov[0] = (struct iovec){conn->stage, bytes};
     out->count = 1;
@@ -84,15 +84,15 @@ choose_bytes(alchi_conn_t *conn, alchi_span_t *span, size_t *bytes_p)
 }
 
 static void
-begin_frame(alchi_conn_t *conn, alchi_reply_t *reply)
+begin_frame(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
 {
-    alchi_outgoing_t *out = &conn->out;
+    alchi_data_outgoing_t *out = &conn->out;
     size_t bytes = 0;
 
     choose_bytes(conn, &reply->span, &bytes);
     out->frame = (alchi_frame_t){
         .type = ALCHI_DATA_BLOCK,
-        .flags = ALCHI_FRAME_REPLY | (alchi_span_left(&reply->span) > 0 ? ALCHI_FRAME_MORE : 0),
+        .flags = ALCHI_FRAME_REPLY | (alchi_data_span_left(&reply->span) > 0 ? ALCHI_FRAME_MORE : 0),
         .id = reply->id,
         .payload = (uint32_t)bytes,
     };
@@ -113,12 +113,12 @@ begin_frame(alchi_conn_t *conn, alchi_reply_t *reply)
     out->active = true;
 }
 
-_Static_assert(ALCHI_MASK_ENTRIES / 8 + 8 <= ALCHI_CONN_SCRATCH && ALCHI_MASK_ENTRIES / 8 < ALCHI_META_MAX / 2,
+_Static_assert(ALCHI_MASK_ENTRIES / 8 + 8 <= ALCHI_DATA_CONN_SCRATCH && ALCHI_MASK_ENTRIES / 8 < ALCHI_META_MAX / 2,
                "a mask fits into a message");
 
 /* Say which of the block's entries are written. What is said lives until the channel has it. */
 static void
-add_mask(alchi_conn_t *conn, const alchi_reply_t *reply)
+add_mask(alchi_data_conn_t *conn, const alchi_data_reply_t *reply)
 {
     const size_t entries = reply->span.bytes / reply->part->entry;
     uint64_t *mask = (uint64_t *)(void *)conn->scratch;
@@ -136,10 +136,10 @@ add_mask(alchi_conn_t *conn, const alchi_reply_t *reply)
 
 /* Go on with the payload frame under way. @return as alchi_channel_send_payload() */
 static int
-send_frame(alchi_conn_t *conn, size_t *bytes_p)
+send_frame(alchi_data_conn_t *conn, size_t *bytes_p)
 {
-    alchi_outgoing_t *out = &conn->out;
-    alchi_reply_t *reply = conn->blocks;
+    alchi_data_outgoing_t *out = &conn->out;
+    alchi_data_reply_t *reply = conn->blocks;
     size_t before = out->sent;
     int64_t start = alchi_now_ns();
     int rc;
@@ -153,9 +153,9 @@ send_frame(alchi_conn_t *conn, size_t *bytes_p)
     if (rc)
         return rc;
     out->active = false;
-    alchi_stage_put(conn->stages, conn->stage);
+    alchi_data_stage_release(conn->stages, conn->stage);
     conn->stage = NULL;
-    if (alchi_span_left(&reply->span) == 0) {
+    if (alchi_data_span_left(&reply->span) == 0) {
         DL_DELETE(conn->blocks, reply);
         reply_done(conn, reply);
     }
@@ -163,7 +163,7 @@ send_frame(alchi_conn_t *conn, size_t *bytes_p)
 }
 
 static int
-send_next(alchi_conn_t *conn, size_t *bytes_p)
+send_next(alchi_data_conn_t *conn, size_t *bytes_p)
 {
     int rc;
 
@@ -181,10 +181,10 @@ send_next(alchi_conn_t *conn, size_t *bytes_p)
 }
 
 int
-alchi_conn_send(alchi_conn_t *conn, size_t budget, size_t *bytes_p)
+alchi_data_conn_send(alchi_data_conn_t *conn, size_t budget, size_t *bytes_p)
 {
     conn->blocked = false;
-    while (*bytes_p < budget && alchi_conn_has_output(conn)) {
+    while (*bytes_p < budget && alchi_data_conn_has_output(conn)) {
         int rc;
 
         if (!conn->small && !conn->blocks)

@@ -14,7 +14,7 @@ static atomic_int shared;
 static atomic_flag told = ATOMIC_FLAG_INIT;
 
 static bool
-is_local(const alchi_conn_t *conn)
+is_local(const alchi_data_conn_t *conn)
 {
     int domain = 0;
     socklen_t size = sizeof domain;
@@ -23,7 +23,7 @@ is_local(const alchi_conn_t *conn)
 }
 
 static int
-share(alchi_conn_t *conn, uint64_t id, alch_error_t *err)
+share(alchi_data_conn_t *conn, uint64_t id, alch_error_t *err)
 {
     int rc;
 
@@ -38,15 +38,16 @@ share(alchi_conn_t *conn, uint64_t id, alch_error_t *err)
 }
 
 int
-alchi_conn_share(alchi_conn_t *conn, const alchi_frame_t *frame)
+alchi_data_conn_start_shm(alchi_data_conn_t *conn, const alchi_frame_t *frame)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
     int rc;
 
     if (!conn->config->shared_memory || !is_local(conn) || conn->shared)
-        return alchi_conn_refuse(conn, ALCH_EPROTO, "memory cannot be shared over this connection");
-    if (conn->in.active || conn->replies > 0 || alchi_conn_has_output(conn) || alchi_channel_buffered(conn->channel))
-        return alchi_conn_refuse(conn, ALCH_EPROTO, "DATA_SHARE while other requests are under way");
+        return alchi_data_conn_refuse(conn, ALCH_EPROTO, "memory cannot be shared over this connection");
+    if (conn->in.active || conn->replies > 0 || alchi_data_conn_has_output(conn) ||
+        alchi_channel_buffered(conn->channel))
+        return alchi_data_conn_refuse(conn, ALCH_EPROTO, "DATA_SHARE while other requests are under way");
     rc = share(conn, frame->id, &err);
     if (rc == ALCH_OK)
         alchi_log(ALCHI_LOG_DEBUG, "a data connection goes through shared memory");
@@ -59,7 +60,7 @@ alchi_conn_share(alchi_conn_t *conn, const alchi_frame_t *frame)
 }
 
 void
-alchi_conn_unshare(alchi_conn_t *conn)
+alchi_data_conn_stop_shm(alchi_data_conn_t *conn)
 {
     if (conn->shared)
         atomic_fetch_sub(&shared, 1);

@@ -3,11 +3,11 @@
 #include <string.h>
 
 void
-alchi_span_init(alchi_span_t *span, const alchi_part_t *part, const alch_rect_t *rect)
+alchi_data_span_init(alchi_data_span_t *span, const alchi_store_part_t *part, const alch_rect_t *rect)
 {
     size_t m = (size_t)rect->m, n = (size_t)rect->n, lld = (size_t)part->lld;
 
-    *span = (alchi_span_t){.bytes = m * n * part->entry};
+    *span = (alchi_data_span_t){.bytes = m * n * part->entry};
     if (span->bytes == 0)
         return;
     span->base = (uint8_t *)part->data + ((size_t)rect->j * lld + (size_t)rect->i) * part->entry;
@@ -18,19 +18,20 @@ alchi_span_init(alchi_span_t *span, const alchi_part_t *part, const alch_rect_t 
 }
 
 void
-alchi_span_init_set(alchi_span_t *span, const alchi_part_t *part, const alchi_set_t *set, alchi_cross_t *cross)
+alchi_data_span_init_set(alchi_data_span_t *span, const alchi_store_part_t *part, const alchi_data_index_set_t *set,
+                         alchi_product_t *cross)
 {
-    *span = (alchi_span_t){.base = part->data,
-                           .run = part->entry,
-                           .stride = part->entry,
-                           .bytes = (size_t)set->row_count * (size_t)set->col_count * part->entry,
-                           .cross = cross};
-    alchi_cross_init(cross, &set->rows, &set->cols, ALCHI_SIDE_B, part->data, part->lld, part->entry);
+    *span = (alchi_data_span_t){.base = part->data,
+                                .run = part->entry,
+                                .stride = part->entry,
+                                .bytes = (size_t)set->row_count * (size_t)set->col_count * part->entry,
+                                .cross = cross};
+    alchi_product_init(cross, &set->rows, &set->cols, ALCHI_SIDE_B, part->data, part->lld, part->entry);
 }
 
 /* The contiguous bytes at the position. Not for periodic sets. */
 static uint8_t *
-here_of(const alchi_span_t *span, size_t *bytes_p)
+here_of(const alchi_data_span_t *span, size_t *bytes_p)
 {
     size_t column, offset;
 
@@ -45,10 +46,10 @@ here_of(const alchi_span_t *span, size_t *bytes_p)
 }
 
 void
-alchi_span_put(alchi_span_t *span, const uint8_t *bytes, size_t size)
+alchi_data_span_put(alchi_data_span_t *span, const uint8_t *bytes, size_t size)
 {
     if (span->cross) {
-        alchi_cross_put(span->cross, bytes, size);
+        alchi_product_put(span->cross, bytes, size);
         span->at += size;
         return;
     }
@@ -66,10 +67,10 @@ alchi_span_put(alchi_span_t *span, const uint8_t *bytes, size_t size)
 }
 
 void
-alchi_span_get(alchi_span_t *span, uint8_t *bytes, size_t size)
+alchi_data_span_get(alchi_data_span_t *span, uint8_t *bytes, size_t size)
 {
     if (span->cross) {
-        alchi_cross_get(span->cross, bytes, size);
+        alchi_product_get(span->cross, bytes, size);
         span->at += size;
         return;
     }
@@ -87,14 +88,14 @@ alchi_span_get(alchi_span_t *span, uint8_t *bytes, size_t size)
 }
 
 int
-alchi_span_gather(alchi_span_t *span, struct iovec *iov, int count, size_t size, size_t *bytes_p)
+alchi_data_span_gather(alchi_data_span_t *span, struct iovec *iov, int count, size_t size, size_t *bytes_p)
 {
     size_t sum = 0;
     int used = 0;
 
     while (used < count && sum < size && span->at < span->bytes) {
         size_t run;
-        uint8_t *here = span->cross ? alchi_cross_step(span->cross, size - sum, &run) : here_of(span, &run);
+        uint8_t *here = span->cross ? alchi_product_next_bytes(span->cross, size - sum, &run) : here_of(span, &run);
 
         if (run > size - sum)
             run = size - sum;

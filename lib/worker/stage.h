@@ -1,7 +1,7 @@
 /**
  * @file worker/stage.h
  * Buffers in which a data thread puts short columns together before it sends them. A connection has one only while a
- * frame made in it is under way: however many there are, a thread has ALCHI_STAGES. Used by one thread.
+ * frame made in it is under way: however many there are, a thread has ALCHI_DATA_STAGES. Used by one thread.
  */
 #ifndef ALCHI_WORKER_STAGE_H
 #define ALCHI_WORKER_STAGE_H
@@ -9,21 +9,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ALCHI_STAGES 16
-#define ALCHI_STAGE_BYTES ((size_t)64 << 10)
+#define ALCHI_DATA_STAGES 16
+#define ALCHI_DATA_STAGE_BYTES ((size_t)64 << 10)
 
 /** Zero at first. */
 typedef struct {
-    uint8_t *spare[ALCHI_STAGES];
+    uint8_t *spare[ALCHI_DATA_STAGES];
     int spare_count, made;
-} alchi_stages_t;
+} alchi_data_stages_t;
 
 /** All must have been put back. */
-void alchi_stages_fini(alchi_stages_t *stages);
+void alchi_data_stages_fini(alchi_data_stages_t *stages);
 
-/** A buffer of ALCHI_STAGE_BYTES. NULL: all are in use, do without. */
-uint8_t *alchi_stage_take(alchi_stages_t *stages);
+/** A buffer of ALCHI_DATA_STAGE_BYTES. NULL: all are in use, do without. */
+uint8_t *alchi_data_stage_acquire(alchi_data_stages_t *stages);
 /** NULL is allowed. */
-void alchi_stage_put(alchi_stages_t *stages, uint8_t *stage);
+void alchi_data_stage_release(alchi_data_stages_t *stages, uint8_t *stage);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 
 char *
-alchi_part_describe(const alchi_part_t *part, char *text, size_t size)
+alchi_store_part_describe(const alchi_store_part_t *part, char *text, size_t size)
 {
     char matrix[96];
     const char *shape;
@@ -48,9 +48,9 @@ alchi_store_set_slot(alchi_store_t *store, int slot)
 }
 
 static void
-entry_free(alchi_entry_t *entry)
+entry_free(alchi_store_entry_t *entry)
 {
-    alchi_mem_free(entry->part.data, (size_t)entry->bytes);
+    alchi_store_mem_free(entry->part.data, (size_t)entry->bytes);
     alchi_region_destroy(entry->part.region);
     alchi_layout_fini(&entry->part.layout);
     pthread_mutex_destroy(&entry->part.mutex);
@@ -60,8 +60,8 @@ entry_free(alchi_entry_t *entry)
 void
 alchi_store_destroy(alchi_store_t *store)
 {
-    alchi_entry_t *entry, *next;
-    alchi_hold_t *hold, *next_hold;
+    alchi_store_entry_t *entry, *next;
+    alchi_store_hold_t *hold, *next_hold;
 
     if (!store)
         return;
@@ -94,7 +94,7 @@ charge(alchi_store_t *store, int64_t bytes, const char *what, alch_error_t *err)
     store->used += bytes;
     /* Memory that is kept for reuse counts as well, but never stands in the way. */
     if (bytes > 0 && store->limit > 0)
-        alchi_mem_trim((size_t)(store->limit - store->used));
+        alchi_store_mem_trim((size_t)(store->limit - store->used));
     return ALCH_OK;
 }
 
@@ -123,10 +123,10 @@ alchi_store_used(alchi_store_t *store)
 /* The part's shape, without memory. */
 static int
 entry_create(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
-             const char *name, alchi_entry_t **entry_p, alch_error_t *err)
+             const char *name, alchi_store_entry_t **entry_p, alch_error_t *err)
 {
-    alchi_entry_t *entry = calloc(1, sizeof *entry);
-    alchi_part_t *part;
+    alchi_store_entry_t *entry = calloc(1, sizeof *entry);
+    alchi_store_part_t *part;
     char what[128];
     int rc;
 
@@ -155,7 +155,7 @@ entry_create(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype
         !alchi_mul_int64(entry->bytes, (int64_t)part->entry, &entry->bytes)) {
         entry->bytes = 0;
         rc = alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: too large for %s",
-                              alchi_part_describe(part, what, sizeof what), store->label);
+                              alchi_store_part_describe(part, what, sizeof what), store->label);
         entry_free(entry);
         return rc;
     }
@@ -173,13 +173,13 @@ uncharge(alchi_store_t *store, int64_t bytes)
 
 /* Account for an entry's memory, then get it. */
 static int
-entry_fill(alchi_store_t *store, alchi_entry_t *entry, bool zeroed, alch_error_t *err)
+entry_fill(alchi_store_t *store, alchi_store_entry_t *entry, bool zeroed, alch_error_t *err)
 {
-    alchi_part_t *part = &entry->part;
+    alchi_store_part_t *part = &entry->part;
     char what[128], need[32];
     int rc;
 
-    alchi_part_describe(part, what, sizeof what);
+    alchi_store_part_describe(part, what, sizeof what);
     rc = alchi_store_account(store, entry->bytes, what, err);
     if (rc) {
         entry->bytes = 0;
@@ -187,7 +187,8 @@ entry_fill(alchi_store_t *store, alchi_entry_t *entry, bool zeroed, alch_error_t
     }
     part->region = alchi_region_create(part->local_m, part->local_n);
     if (entry->bytes > 0)
-        part->data = zeroed ? alchi_mem_alloc((size_t)entry->bytes) : alchi_mem_alloc_dirty((size_t)entry->bytes);
+        part->data =
+            zeroed ? alchi_store_mem_alloc((size_t)entry->bytes) : alchi_store_mem_alloc_dirty((size_t)entry->bytes);
     if (!part->region || (entry->bytes > 0 && !part->data)) {
         uncharge(store, entry->bytes);
         return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s: no memory for %s on %s", what,
@@ -205,9 +206,9 @@ taken(alchi_store_t *store, uint64_t id, alch_error_t *err)
 
 static int
 reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
-        const char *name, bool zeroed, alchi_part_t **part_p, alch_error_t *err)
+        const char *name, bool zeroed, alchi_store_part_t **part_p, alch_error_t *err)
 {
-    alchi_entry_t *entry = NULL;
+    alchi_store_entry_t *entry = NULL;
     int rc;
 
     if (id == 0 && !part_p)
@@ -246,7 +247,7 @@ reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dt
 
 int
 alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
-                    const alch_layout_t *layout, const char *name, alchi_part_t **part_p, alch_error_t *err)
+                    const alch_layout_t *layout, const char *name, alchi_store_part_t **part_p, alch_error_t *err)
 {
     /* What a client makes is read only where it was written. */
     return reserve(store, id, m, n, dtype, layout, name, part_p || !id, part_p, err);
@@ -254,15 +255,15 @@ alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alc
 
 int
 alchi_store_reserve_unset(alchi_store_t *store, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
-                          alchi_part_t **part_p, alch_error_t *err)
+                          alchi_store_part_t **part_p, alch_error_t *err)
 {
     return reserve(store, 0, m, n, dtype, layout, "", false, part_p, err);
 }
 
 int
-alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_error_t *err)
+alchi_store_name(alchi_store_t *store, alchi_store_part_t *part, uint64_t id, alch_error_t *err)
 {
-    alchi_entry_t *entry = alchi_entry_of(part);
+    alchi_store_entry_t *entry = alchi_store_entry_of(part);
     int rc = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
@@ -281,8 +282,8 @@ alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_err
 }
 
 /* Drop one reference; the caller holds the mutex and frees what is returned after letting it go. */
-static alchi_entry_t *
-drop(alchi_store_t *store, alchi_entry_t *entry)
+static alchi_store_entry_t *
+drop(alchi_store_t *store, alchi_store_entry_t *entry)
 {
     if (--entry->part.references > 0) {
         pthread_cond_broadcast(&store->changed);
@@ -294,7 +295,7 @@ drop(alchi_store_t *store, alchi_entry_t *entry)
 
 /* Memory counts as used until it is really given back. */
 static void
-bury(alchi_store_t *store, alchi_entry_t *entry)
+bury(alchi_store_t *store, alchi_store_entry_t *entry)
 {
     int64_t bytes;
 
@@ -306,27 +307,27 @@ bury(alchi_store_t *store, alchi_entry_t *entry)
 }
 
 void
-alchi_store_release(alchi_store_t *store, alchi_part_t *part)
+alchi_store_release(alchi_store_t *store, alchi_store_part_t *part)
 {
-    alchi_entry_t *gone;
+    alchi_store_entry_t *gone;
 
     if (!part)
         return;
     pthread_mutex_lock(&store->mutex);
-    gone = drop(store, alchi_entry_of(part));
+    gone = drop(store, alchi_store_entry_of(part));
     pthread_mutex_unlock(&store->mutex);
     bury(store, gone);
 }
 
 int
-alchi_store_replace(alchi_store_t *store, alchi_part_t *old, alchi_part_t *part, alch_error_t *err)
+alchi_store_replace(alchi_store_t *store, alchi_store_part_t *old, alchi_store_part_t *part, alch_error_t *err)
 {
-    alchi_entry_t *before = alchi_entry_of(old), *after = alchi_entry_of(part), *gone = NULL;
+    alchi_store_entry_t *before = alchi_store_entry_of(old), *after = alchi_store_entry_of(part), *gone = NULL;
     int rc = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
     if (old->dead || old->id == 0 || part->id != 0) {
-        rc = alchi_store_unknown(store, old->id, err);
+        rc = alchi_store_error_unknown(store, old->id, err);
     } else {
         HASH_DEL(store->named, before);
         old->dead = true;
@@ -341,7 +342,7 @@ alchi_store_replace(alchi_store_t *store, alchi_part_t *old, alchi_part_t *part,
 }
 
 int
-alchi_store_unknown(const alchi_store_t *store, uint64_t id, alch_error_t *err)
+alchi_store_error_unknown(const alchi_store_t *store, uint64_t id, alch_error_t *err)
 {
     return alchi_error_rank(err, ALCH_ENOENT, store->rank, "no matrix %llu on %s", (unsigned long long)id,
                             store->label);
@@ -350,15 +351,15 @@ alchi_store_unknown(const alchi_store_t *store, uint64_t id, alch_error_t *err)
 int
 alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err)
 {
-    alchi_entry_t *entry, *gone = NULL;
+    alchi_store_entry_t *entry, *gone = NULL;
     int rc = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
     entry = alchi_store_find(store, id);
     if (!entry) {
-        rc = alchi_store_unknown(store, id, err);
+        rc = alchi_store_error_unknown(store, id, err);
     } else if (entry->part.readers > 0) {
-        rc = alchi_store_busy(store, &entry->part, err);
+        rc = alchi_store_error_busy(store, &entry->part, err);
     } else {
         HASH_DEL(store->named, entry);
         entry->part.dead = true;
@@ -370,9 +371,9 @@ alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err)
 }
 
 int
-alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_part_t **part_p, alch_error_t *err)
+alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_store_part_t **part_p, alch_error_t *err)
 {
-    alchi_entry_t *entry;
+    alchi_store_entry_t *entry;
     int rc = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
@@ -382,7 +383,7 @@ alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_part_t **part_p, al
         entry->part.references++;
         *part_p = &entry->part;
     } else {
-        rc = alchi_store_unknown(store, id, err);
+        rc = alchi_store_error_unknown(store, id, err);
     }
     pthread_mutex_unlock(&store->mutex);
     return rc;

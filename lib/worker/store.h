@@ -16,22 +16,22 @@ typedef struct alchi_store alchi_store_t;
 typedef struct {
     uint64_t id;
     char name[64];
-    uint32_t version;        /* how often the matrix was replaced in place */
+    uint32_t version; /* how often the matrix was replaced in place */
     alch_dtype_t dtype;
-    size_t entry;            /* bytes of one entry */
+    size_t entry; /* bytes of one entry */
     alchi_layout_t layout;
-    int replica, row, col;   /* place of this rank; -1: holds nothing */
+    int replica, row, col; /* place of this rank; -1: holds nothing */
     alchi_axis_t rows, cols;
     int64_t local_m, local_n, lld;
-    void *data;              /* column-major; NULL if empty; lld exceeds local_m after growth */
-    pthread_mutex_t mutex;   /* guards region */
-    alchi_region_t *region;  /* changes */
-    int references;          /* guarded by the store */
-    uint64_t task;           /* guarded by the store: a task that reads it, 0: none (the last to lock) */
-    int readers;             /* guarded by the store: tasks that hold it, queued ones included */
+    void *data;             /* column-major; NULL if empty; lld exceeds local_m after growth */
+    pthread_mutex_t mutex;  /* guards region */
+    alchi_region_t *region; /* changes */
+    int references;         /* guarded by the store */
+    uint64_t task;          /* guarded by the store: a task that reads it, 0: none (the last to lock) */
+    int readers;            /* guarded by the store: tasks that hold it, queued ones included */
     char task_name[64];
-    bool dead;               /* freed; lives until the last reference goes */
-} alchi_part_t;
+    bool dead; /* freed; lives until the last reference goes */
+} alchi_store_part_t;
 
 /** @param memory_limit bytes; 0: none */
 alchi_store_t *alchi_store_create(int rank, int size, int64_t memory_limit);
@@ -46,15 +46,15 @@ void alchi_store_destroy(alchi_store_t *store);
  *         worker 2, 1.2 MB of 256.0 MB are free (--memory-limit)"; ALCH_ENOMEM; ALCH_EINVAL
  */
 int alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
-                        const alch_layout_t *layout, const char *name, alchi_part_t **part_p, alch_error_t *err);
+                        const alch_layout_t *layout, const char *name, alchi_store_part_t **part_p, alch_error_t *err);
 /** As alchi_store_reserve() for a work matrix whose entries are undefined: the caller writes all of them. */
 int alchi_store_reserve_unset(alchi_store_t *store, int64_t m, int64_t n, alch_dtype_t dtype,
-                              const alch_layout_t *layout, alchi_part_t **part_p, alch_error_t *err);
+                              const alch_layout_t *layout, alchi_store_part_t **part_p, alch_error_t *err);
 /** Make a work matrix findable under an id. The reserve's reference stays the caller's. */
-int alchi_store_name(alchi_store_t *store, alchi_part_t *part, uint64_t id, alch_error_t *err);
+int alchi_store_name(alchi_store_t *store, alchi_store_part_t *part, uint64_t id, alch_error_t *err);
 /** A work matrix takes the place of another one, with its id; the old one goes when its last user is done. The
  *  reserve's reference stays the caller's. @return ALCH_OK; ALCH_ENOENT: `old` was freed meanwhile */
-int alchi_store_replace(alchi_store_t *store, alchi_part_t *old, alchi_part_t *part, alch_error_t *err);
+int alchi_store_replace(alchi_store_t *store, alchi_store_part_t *old, alchi_store_part_t *part, alch_error_t *err);
 /** Drop the id's own reference: memory goes when the last user is done. @return ALCH_OK, ALCH_ENOENT, ALCH_EBUSY */
 int alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err);
 
@@ -69,8 +69,8 @@ int alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err);
 int alchi_store_grow(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err);
 
 /** Find by id and take a reference; a matrix that is growing is waited for. @return ALCH_OK or ALCH_ENOENT naming it */
-int alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_part_t **part_p, alch_error_t *err);
-void alchi_store_release(alchi_store_t *store, alchi_part_t *part);
+int alchi_store_acquire(alchi_store_t *store, uint64_t id, alchi_store_part_t **part_p, alch_error_t *err);
+void alchi_store_release(alchi_store_t *store, alchi_store_part_t *part);
 
 /** A task reads these: writes are refused until it unlocks. References are held meanwhile. */
 int alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, const uint64_t *ids, size_t count,
@@ -79,7 +79,7 @@ int alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name,
 void alchi_store_unlock(alchi_store_t *store, uint64_t task);
 
 /** Whether data may be written now. @return ALCH_OK; ALCH_EBUSY naming the task; ALCH_ENOENT: freed meanwhile */
-int alchi_store_may_write(alchi_store_t *store, const alchi_part_t *part, alch_error_t *err);
+int alchi_store_may_write(alchi_store_t *store, const alchi_store_part_t *part, alch_error_t *err);
 
 /** ALCH_OK if the part is completely written, else ALCH_EINCOMPLETE saying which global entries are missing first
  *  and how many: "matrix 3 (100 x 20, float64): 500 of 1000 entries on worker 2 (rank 1) are not written, first rows
@@ -88,12 +88,12 @@ int alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err);
 
 /** ALCH_OK if a rectangle of the part is written, else ALCH_EINCOMPLETE saying which global entries are missing
  *  first. */
-int alchi_store_covered(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err);
+int alchi_store_covered(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err);
 /** Count a rectangle of the part as written, if that may still be.
  *  @return ALCH_OK, ALCH_ENOMEM, or as alchi_store_may_write() */
-int alchi_store_written(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err);
+int alchi_store_written(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err);
 /** All of a part is written: of one that nobody else writes. */
-void alchi_part_fill(alchi_part_t *part);
+void alchi_store_part_mark_written(alchi_store_part_t *part);
 
 /** How errors name this rank: "worker 3 (rank 1)"; before that "worker rank 1". Before other threads exist. */
 void alchi_store_set_slot(alchi_store_t *store, int slot);

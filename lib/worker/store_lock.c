@@ -7,17 +7,17 @@
 #include <stdlib.h>
 
 int
-alchi_store_busy(const alchi_store_t *store, const alchi_part_t *part, alch_error_t *err)
+alchi_store_error_busy(const alchi_store_t *store, const alchi_store_part_t *part, alch_error_t *err)
 {
     char what[128];
 
     return alchi_error_rank(err, ALCH_EBUSY, store->rank, "%s is read by task %llu (%s)",
-                            alchi_part_describe(part, what, sizeof what), (unsigned long long)part->task,
+                            alchi_store_part_describe(part, what, sizeof what), (unsigned long long)part->task,
                             part->task_name);
 }
 
 static void
-set_holder(alchi_part_t *part, const alchi_hold_t *hold)
+set_holder(alchi_store_part_t *part, const alchi_store_hold_t *hold)
 {
     part->task = hold ? hold->task : 0;
     snprintf(part->task_name, sizeof part->task_name, "%s", hold ? hold->name : "");
@@ -27,7 +27,7 @@ int
 alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, const uint64_t *ids, size_t count,
                  alch_error_t *err)
 {
-    alchi_hold_t *hold = calloc(1, sizeof *hold + count * sizeof(hold->entries[0]));
+    alchi_store_hold_t *hold = calloc(1, sizeof *hold + count * sizeof(hold->entries[0]));
     int rc = ALCH_OK;
 
     if (!hold)
@@ -36,17 +36,17 @@ alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, con
     snprintf(hold->name, sizeof hold->name, "%s", task_name ? task_name : "");
     pthread_mutex_lock(&store->mutex);
     for (; hold->count < count; hold->count++) {
-        alchi_entry_t *entry = alchi_store_find(store, ids[hold->count]);
+        alchi_store_entry_t *entry = alchi_store_find(store, ids[hold->count]);
 
         if (!entry) {
-            rc = alchi_store_unknown(store, ids[hold->count], err);
+            rc = alchi_store_error_unknown(store, ids[hold->count], err);
             break;
         }
         hold->entries[hold->count] = entry;
     }
     if (!rc) {
         for (size_t k = 0; k < count; k++) {
-            alchi_part_t *part = &hold->entries[k]->part;
+            alchi_store_part_t *part = &hold->entries[k]->part;
 
             part->references++;
             part->readers++;
@@ -60,10 +60,10 @@ alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, con
     return rc;
 }
 
-static const alchi_hold_t *
-holder(alchi_store_t *store, const alchi_entry_t *entry)
+static const alchi_store_hold_t *
+holder(alchi_store_t *store, const alchi_store_entry_t *entry)
 {
-    const alchi_hold_t *hold;
+    const alchi_store_hold_t *hold;
 
     DL_FOREACH(store->holds, hold)
     {
@@ -77,7 +77,7 @@ holder(alchi_store_t *store, const alchi_entry_t *entry)
 void
 alchi_store_unlock(alchi_store_t *store, uint64_t task)
 {
-    alchi_hold_t *hold;
+    alchi_store_hold_t *hold;
 
     pthread_mutex_lock(&store->mutex);
     DL_SEARCH_SCALAR(store->holds, hold, task, task);
@@ -87,7 +87,7 @@ alchi_store_unlock(alchi_store_t *store, uint64_t task)
     }
     DL_DELETE(store->holds, hold);
     for (size_t k = 0; k < hold->count; k++) {
-        alchi_part_t *part = &hold->entries[k]->part;
+        alchi_store_part_t *part = &hold->entries[k]->part;
 
         part->readers--;
         set_holder(part, part->readers > 0 ? holder(store, hold->entries[k]) : NULL);
@@ -99,15 +99,15 @@ alchi_store_unlock(alchi_store_t *store, uint64_t task)
 }
 
 int
-alchi_store_may_write(alchi_store_t *store, const alchi_part_t *part, alch_error_t *err)
+alchi_store_may_write(alchi_store_t *store, const alchi_store_part_t *part, alch_error_t *err)
 {
     int rc = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
     if (part->dead)
-        rc = alchi_store_unknown(store, part->id, err);
+        rc = alchi_store_error_unknown(store, part->id, err);
     else if (part->readers > 0)
-        rc = alchi_store_busy(store, part, err);
+        rc = alchi_store_error_busy(store, part, err);
     pthread_mutex_unlock(&store->mutex);
     return rc;
 }

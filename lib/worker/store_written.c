@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 int
-alchi_store_written(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err)
+alchi_store_written(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err)
 {
     int rc = alchi_store_may_write(store, part, err);
     char what[128];
@@ -18,13 +18,13 @@ alchi_store_written(alchi_store_t *store, alchi_part_t *part, const alch_rect_t 
     pthread_mutex_unlock(&part->mutex);
     if (rc)
         return alchi_error_rank(err, rc, store->rank, "%s: cannot note what is written on %s",
-                                alchi_part_describe(part, what, sizeof what), store->label);
+                                alchi_store_part_describe(part, what, sizeof what), store->label);
     /* Who has taken the matrix meanwhile may have looked already. */
     return alchi_store_may_write(store, part, err);
 }
 
 void
-alchi_part_fill(alchi_part_t *part)
+alchi_store_part_mark_written(alchi_store_part_t *part)
 {
     pthread_mutex_lock(&part->mutex);
     alchi_region_fill(part->region);
@@ -33,7 +33,7 @@ alchi_part_fill(alchi_part_t *part)
 
 /* "rows 50..99 of column 0": the first run of a missing local rectangle that is contiguous in the matrix. */
 static char *
-describe_missing(const alchi_part_t *part, const alch_rect_t *missing, char *text, size_t size)
+describe_missing(const alchi_store_part_t *part, const alch_rect_t *missing, char *text, size_t size)
 {
     const alchi_axis_t *rows = &part->rows;
     int64_t run = rows->period == rows->block ? missing->m : rows->block - missing->i % rows->block;
@@ -50,7 +50,7 @@ describe_missing(const alchi_part_t *part, const alch_rect_t *missing, char *tex
 }
 
 int
-alchi_store_covered(alchi_store_t *store, alchi_part_t *part, const alch_rect_t *rect, alch_error_t *err)
+alchi_store_covered(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err)
 {
     alch_rect_t missing;
     char what[128], where[96];
@@ -64,14 +64,14 @@ alchi_store_covered(alchi_store_t *store, alchi_part_t *part, const alch_rect_t 
         return ALCH_OK;
     return alchi_error_rank(err, ALCH_EINCOMPLETE, store->rank,
                             "%s: asked for entries on %s that are not written, first %s",
-                            alchi_part_describe(part, what, sizeof what), store->label,
+                            alchi_store_part_describe(part, what, sizeof what), store->label,
                             describe_missing(part, &missing, where, sizeof where));
 }
 
 int
 alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err)
 {
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
     alch_rect_t whole, missing;
     char what[128], where[96];
     int64_t total, written;
@@ -89,7 +89,7 @@ alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err)
     if (lacking)
         rc = alchi_error_rank(err, ALCH_EINCOMPLETE, store->rank,
                               "%s: %lld of %lld entries on %s are not written, first %s",
-                              alchi_part_describe(part, what, sizeof what), (long long)(total - written),
+                              alchi_store_part_describe(part, what, sizeof what), (long long)(total - written),
                               (long long)total, store->label, describe_missing(part, &missing, where, sizeof where));
     alchi_store_release(store, part);
     return rc;

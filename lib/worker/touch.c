@@ -93,7 +93,7 @@ start_thread(void)
 }
 
 void
-alchi_touch(void *memory, size_t bytes)
+alchi_store_prefault(void *memory, size_t bytes)
 {
     pthread_mutex_lock(&queue.mutex);
     if (queue.count < JOBS) {
@@ -106,7 +106,7 @@ alchi_touch(void *memory, size_t bytes)
 }
 
 void
-alchi_touch_forget(const void *memory)
+alchi_store_prefault_cancel(const void *memory)
 {
     pthread_mutex_lock(&queue.mutex);
     for (int k = queue.count - 1; k >= 0; k--) {

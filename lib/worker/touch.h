@@ -10,8 +10,8 @@
 #include <stddef.h>
 
 /** Begin to touch a mapping, whose contents do not change by it. It must be forgotten before it is unmapped. */
-void alchi_touch(void *memory, size_t bytes);
+void alchi_store_prefault(void *memory, size_t bytes);
 /** Nobody touches the mapping any more; at most one step (a few milliseconds) is waited for. */
-void alchi_touch_forget(const void *memory);
+void alchi_store_prefault_cancel(const void *memory);
 
 #endif

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 
 typedef struct {
-    alchi_plugins_t *plugins;
+    alchi_host_plugins_t *plugins;
     const Alchw__WorkerTransform *ask;
-    alchi_part_t *from, *to;
+    alchi_store_part_t *from, *to;
     Alchw__WorkerTaskDone *done;
 } transform_t;
 
@@ -20,7 +20,7 @@ static void
 report(void *context, double fraction)
 {
     const transform_t *t = context;
-    const alchi_plugins_env_t *env = &t->plugins->env;
+    const alchi_host_plugins_env_t *env = &t->plugins->env;
 
     if (env->progress)
         env->progress(env->context, t->ask->task, fraction, "");
@@ -43,7 +43,7 @@ prepare(transform_t *t, alch_error_t *err)
     if (result->rows != m || result->cols != n)
         return alchi_error_set(err, ALCH_EPROTO, "matrix %llu does not become one of %lld x %lld",
                                (unsigned long long)t->ask->matrix, (long long)result->rows, (long long)result->cols);
-    code = alchi_convert_allowed(t->from->dtype, (alch_dtype_t)result->dtype, t->ask->unsafe, err);
+    code = alchi_dtype_check_conversion(t->from->dtype, (alch_dtype_t)result->dtype, t->ask->unsafe, err);
     if (!code)
         code = alchi_store_reserve_unset(store, m, n, (alch_dtype_t)result->dtype, &layout, &t->to, err);
     if (!code)
@@ -63,7 +63,7 @@ describe(transform_t *t, alch_error_t *err)
         done->matrices = calloc(1, sizeof(*done->matrices));
     }
     if (!value || !done || !done->results || !done->matrices || alchi_value_add_u(value, t->ask->result->id) ||
-        !(done->matrices[0] = alchi_part_message(t->to, t->ask->result->id))) {
+        !(done->matrices[0] = alchi_host_part_message(t->to, t->ask->result->id))) {
         alchi_message_free(value);
         return alchi_error_set(err, ALCH_ENOMEM, "no memory for a task");
     }
@@ -80,17 +80,17 @@ publish(const transform_t *t, alch_error_t *err)
 {
     alchi_store_t *store = t->plugins->env.store;
 
-    alchi_part_fill(t->to);
+    alchi_store_part_mark_written(t->to);
     return t->ask->in_place ? alchi_store_replace(store, t->from, t->to, err)
                             : alchi_store_name(store, t->to, t->ask->result->id, err);
 }
 
 int
-alchi_transform(alchi_plugins_t *plugins, const Alchw__WorkerTransform *ask, const atomic_bool *cancel,
-                Alchw__WorkerTaskDone **done_p, alch_error_t *err)
+alchi_host_transform(alchi_host_plugins_t *plugins, const Alchw__WorkerTransform *ask, const atomic_bool *cancel,
+                     Alchw__WorkerTaskDone **done_p, alch_error_t *err)
 {
     transform_t t = {plugins, ask, NULL, NULL, NULL};
-    const alchi_exchange_t how = {ask->transpose, ask->conjugate, ask->unsafe, cancel, report, &t, 0};
+    const alchi_host_exchange_t how = {ask->transpose, ask->conjugate, ask->unsafe, cancel, report, &t, 0};
     alch_error_t error = {ALCH_OK, -1, ""};
     int code = prepare(&t, &error);
 
@@ -98,9 +98,9 @@ alchi_transform(alchi_plugins_t *plugins, const Alchw__WorkerTransform *ask, con
         t.to->version = ask->result->version;
     if (!code)
         code = describe(&t, &error);
-    code = alchi_agree(plugins->comm, code, &error);
+    code = alchi_host_agree(plugins->comm, code, &error);
     if (!code)
-        code = alchi_exchange(plugins->comm, plugins->env.store, t.from, t.to, &how, &error);
+        code = alchi_host_exchange(plugins->comm, plugins->env.store, t.from, t.to, &how, &error);
     if (!code)
         code = publish(&t, &error);
     alchi_store_release(plugins->env.store, t.from);

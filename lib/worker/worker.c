@@ -19,11 +19,11 @@ typedef struct {
     Alchw__WorkerConfig *config;
     alchi_channel_t *channel;
     alchi_store_t *store;
-    alchi_queue_t *queue;
-    alchi_control_t *control;
+    alchi_rank_queue_t *queue;
+    alchi_rank_control_t *control;
     MPI_Comm comm;
-    alchi_plugins_t *plugins;
-    alchi_data_t *data;
+    alchi_host_plugins_t *plugins;
+    alchi_data_server_t *data;
 } rank_t;
 
 static void
@@ -47,7 +47,7 @@ joined(rank_t *rank, unsigned stage, int port)
     join.stage = stage;
     join.has_port = port > 0;
     join.port = (uint32_t)port;
-    alchi_control_send(rank->control, ALCHI_WORKER_JOIN, 0, &join);
+    alchi_rank_control_send(rank->control, ALCHI_WORKER_JOIN, 0, &join);
 }
 
 /* Up to where the control thread runs: all before MPI, whose start may take long or never end. */
@@ -55,19 +55,19 @@ static int
 join_driver(rank_t *rank, alch_error_t *err)
 {
     const Alchw__WorkerConfig *config = rank->config;
-    alchi_control_env_t env;
-    int rc = alchi_join_driver(config, &rank->channel, err);
+    alchi_rank_control_env_t env;
+    int rc = alchi_rank_join_driver(config, &rank->channel, err);
 
     if (rc)
         return rc;
     rank->store = alchi_store_create((int)config->rank, (int)config->size, config->memory_limit);
-    rank->queue = rank->store ? alchi_queue_create(rank->store) : NULL;
+    rank->queue = rank->store ? alchi_rank_queue_create(rank->store) : NULL;
     if (!rank->queue)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     alchi_store_set_slot(rank->store, (int)config->slot);
-    alchi_mem_set_keep((size_t)config->keep_memory);
-    env = (alchi_control_env_t){rank->channel, rank->store, rank->queue, (int)config->rank, (int)config->size};
-    rc = alchi_control_start(&env, &rank->control, err);
+    alchi_store_mem_set_keep((size_t)config->keep_memory);
+    env = (alchi_rank_control_env_t){rank->channel, rank->store, rank->queue, (int)config->rank, (int)config->size};
+    rc = alchi_rank_control_start(&env, &rank->control, err);
     if (!rc)
         joined(rank, ALCHW__JOIN_STAGE__JOIN_CONNECTED, 0);
     return rc;
@@ -76,13 +76,13 @@ join_driver(rank_t *rank, alch_error_t *err)
 static void
 report_progress(void *context, uint64_t task, double fraction, const char *text)
 {
-    alchi_control_progress(context, task, fraction, text);
+    alchi_rank_control_progress(context, task, fraction, text);
 }
 
 static int
 start_plugins(rank_t *rank, alch_error_t *err)
 {
-    alchi_plugins_env_t env = {
+    alchi_host_plugins_env_t env = {
         .store = rank->store,
         .comm = rank->comm,
         .dirs = rank->config->plugin_dirs,
@@ -93,7 +93,7 @@ start_plugins(rank_t *rank, alch_error_t *err)
         .context = rank->control,
     };
 
-    rank->plugins = alchi_plugins_create(&env);
+    rank->plugins = alchi_host_plugins_create(&env);
     return rank->plugins ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "out of memory");
 }
 
@@ -116,7 +116,7 @@ start_data(rank_t *rank, alch_error_t *err)
     int port = 0, rc;
 
     memcpy(data.key, config->data_key.data, ALCHI_KEY_SIZE);
-    rc = alchi_data_start(&data, &rank->data, &port, err);
+    rc = alchi_data_server_start(&data, &rank->data, &port, err);
     explicit_bzero(data.key, sizeof data.key);
     if (!rc)
         joined(rank, ALCHW__JOIN_STAGE__JOIN_READY, port);
@@ -129,7 +129,7 @@ join_group(rank_t *rank, alch_error_t *err)
     int rc = join_driver(rank, err);
 
     if (!rc)
-        rc = alchi_join_mpi(rank->config, &rank->comm, err);
+        rc = alchi_rank_join_mpi(rank->config, &rank->comm, err);
     if (!rc) {
         joined(rank, ALCHW__JOIN_STAGE__JOIN_MPI, 0);
         rc = start_plugins(rank, err);
@@ -143,8 +143,8 @@ join_group(rank_t *rank, alch_error_t *err)
 static _Noreturn void
 leave(rank_t *rank)
 {
-    alchi_data_stop(rank->data);
-    alchi_plugins_destroy(rank->plugins);
+    alchi_data_server_stop(rank->data);
+    alchi_host_plugins_destroy(rank->plugins);
     MPI_Comm_free(&rank->comm);
     MPI_Finalize();
     alchi_log(ALCHI_LOG_DEBUG, "ended in order");
@@ -152,30 +152,30 @@ leave(rank_t *rank)
     _exit(EXIT_SUCCESS);
 }
 
-static alchi_fetch_env_t
+static alchi_rank_migrate_env_t
 fetch_env(const rank_t *rank, char *name, size_t size)
 {
     const Alchw__WorkerConfig *config = rank->config;
 
     snprintf(name, size, "worker-%03u", config->slot);
-    return (alchi_fetch_env_t){.store = rank->store,
-                               .driver_address = config->driver_address,
-                               .control_key = config->control_key.data,
-                               .session = config->session,
-                               .name = name,
-                               .rank = (int)config->rank,
-                               .message_limit = config->message_limit,
-                               .io_timeout_ms = config->io_timeout_ms > 0 ? (int)config->io_timeout_ms : 60000};
+    return (alchi_rank_migrate_env_t){.store = rank->store,
+                                      .driver_address = config->driver_address,
+                                      .control_key = config->control_key.data,
+                                      .session = config->session,
+                                      .name = name,
+                                      .rank = (int)config->rank,
+                                      .message_limit = config->message_limit,
+                                      .io_timeout_ms = config->io_timeout_ms > 0 ? (int)config->io_timeout_ms : 60000};
 }
 
 int
-alchi_worker_main(void)
+alchi_rank_main(void)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
     rank_t rank = {.comm = MPI_COMM_NULL};
-    alchi_runner_t runner;
+    alchi_rank_runner_t runner;
     char name[32];
-    int rc = alchi_join_config(&rank.config, &err);
+    int rc = alchi_rank_join_config(&rank.config, &err);
 
     if (rc) {
         fprintf(stderr, "alchemistd: %s\n", err.text);
@@ -186,18 +186,18 @@ alchi_worker_main(void)
     if (rc) {
         alchi_log(ALCHI_LOG_ERROR, "cannot join group %llu: %s", (unsigned long long)rank.config->group, err.text);
         if (rank.control)
-            alchi_control_send_error(rank.control, 0, &err);
+            alchi_rank_control_send_error(rank.control, 0, &err);
         fflush(NULL);
         _exit(rc);
     }
     alchi_log(ALCHI_LOG_DEBUG, "rank %u of %u of group %llu is ready", rank.config->rank, rank.config->size,
               (unsigned long long)rank.config->group);
-    runner = (alchi_runner_t){.queue = rank.queue,
-                              .control = rank.control,
-                              .store = rank.store,
-                              .plugins = rank.plugins,
-                              .comm = rank.comm,
-                              .fetch = fetch_env(&rank, name, sizeof name)};
-    alchi_runner_run(&runner);
+    runner = (alchi_rank_runner_t){.queue = rank.queue,
+                                   .control = rank.control,
+                                   .store = rank.store,
+                                   .plugins = rank.plugins,
+                                   .comm = rank.comm,
+                                   .fetch = fetch_env(&rank, name, sizeof name)};
+    alchi_rank_runner_run(&runner);
     leave(&rank);
 }

@@ -11,6 +11,6 @@
  *
  * @return an exit code of error.h when joining failed; otherwise it ends the process itself
  */
-int alchi_worker_main(void);
+int alchi_rank_main(void);
 
 #endif

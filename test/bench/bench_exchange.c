@@ -46,8 +46,8 @@ static const case_t cases[] = {
 
 typedef struct {
     const case_t *test;
-    alchi_part_t *from, *to;
-    int descs[2][ALCHI_DLEN_], context;
+    alchi_store_part_t *from, *to;
+    int descs[2][ALCHI_BLACS_DESC_LENGTH], context;
 } bench_t;
 
 static double
@@ -60,9 +60,9 @@ one(int64_t i, int64_t j, const void *context)
 static void
 exchange(const bench_t *bench)
 {
-    const alchi_exchange_t how = {.transpose = bench->test->transpose};
+    const alchi_host_exchange_t how = {.transpose = bench->test->transpose};
 
-    CHECK_CODE(alchi_exchange(MPI_COMM_WORLD, h.store, bench->from, bench->to, &how, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_host_exchange(MPI_COMM_WORLD, h.store, bench->from, bench->to, &how, &h.error), ALCH_OK);
 }
 
 static void
@@ -156,8 +156,8 @@ run_case(const case_t *test, alchi_blacs_t *blacs, int64_t megabytes, int pairs)
 
     CHECK_CODE(alchi_store_acquire(h.store, ids[0], &bench.from, &h.error), ALCH_OK);
     CHECK_CODE(alchi_store_acquire(h.store, ids[1], &bench.to, &h.error), ALCH_OK);
-    CHECK_CODE(alchi_descriptor(blacs, &bench.from->layout, bench.from->lld, bench.descs[0], &h.error), ALCH_OK);
-    CHECK_CODE(alchi_descriptor(blacs, &bench.to->layout, bench.to->lld, bench.descs[1], &h.error), ALCH_OK);
+    CHECK_CODE(alchi_blacs_descriptor(blacs, &bench.from->layout, bench.from->lld, bench.descs[0], &h.error), ALCH_OK);
+    CHECK_CODE(alchi_blacs_descriptor(blacs, &bench.to->layout, bench.to->lld, bench.descs[1], &h.error), ALCH_OK);
     bench.context = bench.descs[0][1]; /* of all ranks */
     measure(&bench, pairs);
     alchi_store_release(h.store, bench.from);

@@ -88,14 +88,14 @@ static const case_t cases[] = {
 typedef struct {
     const case_t *test;
     alchi_layout_t layout;
-    alchi_memory_t memory;
+    alchi_cli_memory_t memory;
     uint8_t *matrix, *buffers;
     int64_t bytes;
 } bench_t;
 
 /* What one worker's connection has under way. */
 typedef struct {
-    alchi_cutter_t cutter;
+    alchi_cli_splitter_t cutter;
     alchi_piece_t message;
     size_t done, bytes;
     int turn;
@@ -106,18 +106,18 @@ typedef struct {
 static void
 step(const bench_t *bench, lane_t *lane, uint8_t *buffers)
 {
-    const alchi_memory_t *memory = &bench->memory;
+    const alchi_cli_memory_t *memory = &bench->memory;
     uint8_t *buffer = buffers + (size_t)lane->turn * CHUNK_BYTES;
     alchi_pack_t shape = {.size = memory->entry};
 
     if (lane->done == lane->bytes) {
-        lane->ended = !alchi_cutter_next(&lane->cutter, &lane->message);
+        lane->ended = !alchi_cli_splitter_next(&lane->cutter, &lane->message);
         if (lane->ended)
             return;
-        lane->bytes = alchi_piece_bytes(&lane->message, memory->entry);
+        lane->bytes = alchi_cli_piece_bytes(&lane->message, memory->entry);
         lane->done = 0;
     }
-    lane->done += alchi_chunk(&lane->message, memory->entry, lane->done, CHUNK_BYTES, INT64_MAX, &shape.local);
+    lane->done += alchi_cli_chunk_at(&lane->message, memory->entry, lane->done, CHUNK_BYTES, INT64_MAX, &shape.local);
     lane->turn = (lane->turn + 1) % BUFFERS;
     shape.rows = lane->message.rows;
     shape.cols = lane->message.cols;
@@ -140,7 +140,7 @@ move_matrix(const bench_t *bench)
 
     alchi_plan_init(&plan, layout, &whole, ALCHI_PLAN_ALL, INT64_MAX);
     for (int rank = 0; rank < layout->workers; rank++)
-        alchi_cutter_init(&lanes[rank].cutter, &plan, rank, &bench->memory, MESSAGE_BYTES);
+        alchi_cli_splitter_init(&lanes[rank].cutter, &plan, rank, &bench->memory, MESSAGE_BYTES);
     while (open > 0) {
         open = 0;
         for (int rank = 0; rank < layout->workers; rank++) {
@@ -223,7 +223,7 @@ run_case(const case_t *test, uint8_t *matrix, uint8_t *buffers)
     if (alchi_layout_init(&bench.layout, rows, test->cols, test->workers, &test->layout, NULL))
         return EXIT_FAILURE;
     bench.bytes = rows * test->cols * (int64_t)test->size;
-    bench.memory = (alchi_memory_t){matrix, {0, 0, rows, test->cols}, test->cols, 1, test->size};
+    bench.memory = (alchi_cli_memory_t){matrix, {0, 0, rows, test->cols}, test->cols, 1, test->size};
     if (test->order == FORTRAN) {
         bench.memory.row_stride = 1;
         bench.memory.col_stride = rows;

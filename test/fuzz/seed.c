@@ -175,10 +175,11 @@ descriptor_of(unsigned type)
 static bool
 is_reply(unsigned type)
 {
-    static const unsigned replies[] = {
-        ALCHI_WELCOME,          ALCHI_ERROR,       ALCHI_EMPTY, ALCHI_WORKER_LIST, ALCHI_GROUP,    ALCHI_MATRIX,
-        ALCHI_MATRIX_LIST,      ALCHI_LIBRARY,     ALCHI_TASK,  ALCHI_NAME_LIST,   ALCHI_DATA_ACK, ALCHI_DATA_BLOCK,
-        ALCHI_WORKER_TASK_DONE, ALCHI_DATA_REGIONS, ALCHI_DATA_RINGS};
+    static const unsigned replies[] = {ALCHI_WELCOME,          ALCHI_ERROR,        ALCHI_EMPTY,
+                                       ALCHI_WORKER_LIST,      ALCHI_GROUP,        ALCHI_MATRIX,
+                                       ALCHI_MATRIX_LIST,      ALCHI_LIBRARY,      ALCHI_TASK,
+                                       ALCHI_NAME_LIST,        ALCHI_DATA_ACK,     ALCHI_DATA_BLOCK,
+                                       ALCHI_WORKER_TASK_DONE, ALCHI_DATA_REGIONS, ALCHI_DATA_RINGS};
     size_t k;
 
     for (k = 0; k < ALCHI_COUNT(replies); k++)

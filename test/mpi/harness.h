@@ -18,7 +18,7 @@ typedef struct {
     int failures;
     char *dirs[2];
     alchi_store_t *store;
-    alchi_plugins_t *plugins;
+    alchi_host_plugins_t *plugins;
     uint64_t next_id, tasks;
     atomic_bool cancel;
     alch_error_t error;
@@ -63,7 +63,7 @@ note_progress(void *context, uint64_t task, double fraction, const char *text)
 static inline void
 harness_init(int *argc, char ***argv, int64_t memory_limit)
 {
-    alchi_plugins_env_t env;
+    alchi_host_plugins_env_t env;
     int provided;
 
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
@@ -78,9 +78,9 @@ harness_init(int *argc, char ***argv, int64_t memory_limit)
     h.dirs[1] = alchi_asprintf("%s/test/plugins", (*argv)[1]);
     h.next_id = 1;
     h.store = alchi_store_create(h.rank, h.size, memory_limit);
-    env = (alchi_plugins_env_t){
+    env = (alchi_host_plugins_env_t){
         .store = h.store, .comm = MPI_COMM_WORLD, .dirs = h.dirs, .dir_count = 2, .progress = note_progress};
-    h.plugins = alchi_plugins_create(&env);
+    h.plugins = alchi_host_plugins_create(&env);
 }
 
 /* @return the exit code, the same on all ranks */
@@ -89,7 +89,7 @@ harness_fini(void)
 {
     int failures = 0;
 
-    alchi_plugins_destroy(h.plugins);
+    alchi_host_plugins_destroy(h.plugins);
     alchi_store_destroy(h.store);
     free(h.dirs[0]);
     free(h.dirs[1]);
@@ -102,7 +102,7 @@ harness_fini(void)
 typedef double entry_f(int64_t i, int64_t j, const void *context);
 
 static inline void
-set_entry(const alchi_part_t *part, int64_t at, double x)
+set_entry(const alchi_store_part_t *part, int64_t at, double x)
 {
     switch (part->dtype) {
     case ALCH_FLOAT64:
@@ -133,7 +133,7 @@ static inline uint64_t
 make_matrix(int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout, entry_f *entry, const void *context)
 {
     uint64_t id = h.next_id++;
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
 
     CHECK_CODE(alchi_store_reserve(h.store, id, m, n, dtype, layout, "test", &part, &h.error), ALCH_OK);
     for (int64_t j = 0; j < part->local_n; j++)
@@ -155,7 +155,7 @@ free_matrix(uint64_t id)
 static inline double *
 gather(uint64_t id, int64_t *m_p, int64_t *n_p)
 {
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
     double *all, *copies;
     size_t count;
 
@@ -210,7 +210,7 @@ call_with(const char *name, const char *function, alch_error_t *err, Alchw__Name
     Alchw__WorkerTask task = ALCHW__WORKER_TASK__INIT;
     const Alchw__Function *found = NULL;
     Alchw__Library *library = NULL;
-    int code = alchi_plugins_load(h.plugins, name, "", &library, err);
+    int code = alchi_host_plugins_load(h.plugins, name, "", &library, err);
 
     *done_p = NULL;
     for (size_t k = 0; !code && k < library->n_functions; k++)
@@ -226,7 +226,7 @@ call_with(const char *name, const char *function, alch_error_t *err, Alchw__Name
         code = alchi_arguments_check(name, found, given, count, &task.arguments, err);
     }
     if (!code)
-        code = alchi_plugins_call(h.plugins, &task, &h.cancel, done_p, err);
+        code = alchi_host_plugins_call(h.plugins, &task, &h.cancel, done_p, err);
     for (size_t k = 0; task.arguments && k < task.n_arguments; k++)
         alchi_message_free(task.arguments[k]);
     free(task.arguments);

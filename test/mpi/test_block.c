@@ -54,13 +54,13 @@ check(const alch_block_t *block, const alch_rect_t *rect)
     alch_rect_t share;
     int64_t mine = 0, ld;
 
-    alchi_block_share(block, rect, &share);
+    alchi_host_block_local_rect(block, rect, &share);
     ld = share.m + 1;
     for (int k = 0; k < M * N; k++)
         rows[k] = k, back[k] = -1;
     memset(packed, 0xff, sizeof packed);
-    alchi_block_pack(block, rect, rows, rect->n, 1, packed, ld);
-    alchi_block_unpack(block, rect, packed, ld, back, rect->n, 1);
+    alchi_host_block_pack(block, rect, rows, rect->n, 1, packed, ld);
+    alchi_host_block_unpack(block, rect, packed, ld, back, rect->n, 1);
     for (int64_t i = 0; i < rect->m; i++)
         for (int64_t j = 0; j < rect->n; j++) {
             int64_t li = local(rect->i + i, layout->mb, block->myrow, layout->nprow);
@@ -98,10 +98,10 @@ who_holds_nothing_has_no_share(void)
     alch_rect_t rect = {3, 4, 5, 6};
     double untouched = 7;
 
-    alchi_block_pack(&block, &rect, &untouched, 1, 1, &untouched, 1);
-    alchi_block_unpack(&block, &rect, &untouched, 1, &untouched, 1, 1);
+    alchi_host_block_pack(&block, &rect, &untouched, 1, 1, &untouched, 1);
+    alchi_host_block_unpack(&block, &rect, &untouched, 1, &untouched, 1, 1);
     CHECK(untouched == 7);
-    alchi_block_share(&block, &rect, &rect); /* in place */
+    alchi_host_block_local_rect(&block, &rect, &rect); /* in place */
     CHECK(rect.m * rect.n == 0);
 }
 

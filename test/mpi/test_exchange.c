@@ -40,17 +40,17 @@ zero(int64_t i, int64_t j, const void *context)
     return 0;
 }
 
-static alchi_part_t *
+static alchi_store_part_t *
 part_of(uint64_t id)
 {
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
 
     CHECK_CODE(alchi_store_acquire(h.store, id, &part, &h.error), ALCH_OK);
     return part;
 }
 
 static void
-drop(alchi_part_t *part, uint64_t id)
+drop(alchi_store_part_t *part, uint64_t id)
 {
     alchi_store_release(h.store, part);
     free_matrix(id);
@@ -58,7 +58,7 @@ drop(alchi_part_t *part, uint64_t id)
 
 /* Entry (i, j) and its imaginary part as doubles. */
 static void
-get_entry(const alchi_part_t *part, int64_t i, int64_t j, double x[2])
+get_entry(const alchi_store_part_t *part, int64_t i, int64_t j, double x[2])
 {
     int64_t at = i + j * part->lld;
 
@@ -95,7 +95,8 @@ is_complex(alch_dtype_t dtype)
 
 /* Every entry of every copy is the one of the ramp. */
 static void
-check_entries(const alchi_part_t *from, const alchi_part_t *to, const alchi_exchange_t *how, const char *what)
+check_entries(const alchi_store_part_t *from, const alchi_store_part_t *to, const alchi_host_exchange_t *how,
+              const char *what)
 {
     int64_t wrong = 0;
 
@@ -113,18 +114,19 @@ check_entries(const alchi_part_t *from, const alchi_part_t *to, const alchi_exch
 }
 
 static void
-run_case(int64_t m, int64_t n, int a, int b, alch_dtype_t from_type, alch_dtype_t to_type, const alchi_exchange_t *how)
+run_case(int64_t m, int64_t n, int a, int b, alch_dtype_t from_type, alch_dtype_t to_type,
+         const alchi_host_exchange_t *how)
 {
     alch_layout_t source = layout_at(a), target = layout_at(b);
     uint64_t ids[2] = {make_matrix(m, n, from_type, &source, ramp, NULL),
                        make_matrix(how->transpose ? n : m, how->transpose ? m : n, to_type, &target, zero, NULL)};
-    alchi_part_t *from = part_of(ids[0]), *to = part_of(ids[1]);
+    alchi_store_part_t *from = part_of(ids[0]), *to = part_of(ids[1]);
     int64_t used = alchi_store_used(h.store);
     char what[160];
 
     snprintf(what, sizeof(what), "%lld x %lld, %s, layout %d to %s, layout %d%s", (long long)m, (long long)n,
              alch_dtype_name(from_type), a, alch_dtype_name(to_type), b, how->transpose ? ", transposed" : "");
-    CHECK_CODE(alchi_exchange(MPI_COMM_WORLD, h.store, from, to, how, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_host_exchange(MPI_COMM_WORLD, h.store, from, to, how, &h.error), ALCH_OK);
     check_entries(from, to, how, what);
     CHECK(alchi_store_used(h.store) == used, "the buffers are accounted for");
     drop(from, ids[0]);
@@ -142,7 +144,7 @@ test_all_pairs(void)
         for (int b = 0; b < LAYOUTS; b++) {
             for (int s = 0; s < 4; s++, turn++) {
                 /* Tiles of a few entries, so that there are many; and one for all. */
-                const alchi_exchange_t how = {.transpose = turn % 2, .tile_bytes = turn % 3 ? 600 : 0};
+                const alchi_host_exchange_t how = {.transpose = turn % 2, .tile_bytes = turn % 3 ? 600 : 0};
 
                 run_case(shapes[s][0], shapes[s][1], a, b, types[turn % 3], types[turn % 3], &how);
             }
@@ -157,7 +159,7 @@ test_larger(void)
     static const int pairs[][2] = {{0, 1}, {1, 12}, {12, 10}, {9, 0}, {14, 9}, {16, 15}, {3, 16}};
 
     for (size_t k = 0; k < ALCHI_COUNT(pairs); k++) {
-        const alchi_exchange_t plain = {.tile_bytes = 10000}, turned = {.transpose = true, .tile_bytes = 10000};
+        const alchi_host_exchange_t plain = {.tile_bytes = 10000}, turned = {.transpose = true, .tile_bytes = 10000};
 
         run_case(211, 307, pairs[k][0], pairs[k][1], ALCH_FLOAT64, ALCH_FLOAT64, &plain);
         run_case(211, 307, pairs[k][0], pairs[k][1], ALCH_FLOAT32, ALCH_FLOAT32, &turned);
@@ -169,10 +171,10 @@ test_types(void)
 {
     for (int from = ALCH_FLOAT64; from <= ALCH_INT32; from++) {
         for (int to = ALCH_FLOAT64; to <= ALCH_INT32; to++) {
-            const alchi_exchange_t how = {.transpose = (from + to) % 2, .conjugate = true, .tile_bytes = 700};
-            const alchi_exchange_t whole = {.conjugate = true};
+            const alchi_host_exchange_t how = {.transpose = (from + to) % 2, .conjugate = true, .tile_bytes = 700};
+            const alchi_host_exchange_t whole = {.conjugate = true};
 
-            if (alchi_convert_allowed((alch_dtype_t)from, (alch_dtype_t)to, true, &h.error))
+            if (alchi_dtype_check_conversion((alch_dtype_t)from, (alch_dtype_t)to, true, &h.error))
                 continue;
             run_case(19, 23, 0, 12, (alch_dtype_t)from, (alch_dtype_t)to, &how);
             run_case(300, 5, 1, 1, (alch_dtype_t)from, (alch_dtype_t)to, &whole);
@@ -189,17 +191,17 @@ check_pair(int m, int n, alch_layout_t source, alch_layout_t target)
     uint64_t ids[3] = {make_matrix(m, n, ALCH_FLOAT64, &source, ramp, NULL),
                        make_matrix(m, n, ALCH_FLOAT64, &target, zero, NULL),
                        make_matrix(m, n, ALCH_FLOAT64, &target, zero, NULL)};
-    alchi_part_t *parts[3];
+    alchi_store_part_t *parts[3];
     alchi_layout_t all;
-    int descs[3][ALCHI_DLEN_], context = -1, wrong = 0;
+    int descs[3][ALCHI_BLACS_DESC_LENGTH], context = -1, wrong = 0;
 
     CHECK_CODE(alchi_layout_init(&all, 1, 1, h.size, &line, &h.error), ALCH_OK);
     for (int k = 0; k < 3; k++) {
         parts[k] = part_of(ids[k]);
-        CHECK_CODE(alchi_descriptor(blacs, &parts[k]->layout, parts[k]->lld, descs[k], &h.error), ALCH_OK);
+        CHECK_CODE(alchi_blacs_descriptor(blacs, &parts[k]->layout, parts[k]->lld, descs[k], &h.error), ALCH_OK);
     }
     CHECK_CODE(alchi_blacs_context(blacs, &all, &context, &h.error), ALCH_OK);
-    CHECK_CODE(alchi_exchange(MPI_COMM_WORLD, h.store, parts[0], parts[1], NULL, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_host_exchange(MPI_COMM_WORLD, h.store, parts[0], parts[1], NULL, &h.error), ALCH_OK);
     pdgemr2d_(&m, &n, parts[0]->data, &one, &one, descs[0], parts[2]->data, &one, &one, descs[2], &context);
     for (int64_t j = 0; j < parts[1]->local_n; j++)
         for (int64_t i = 0; i < parts[1]->local_m; i++)
@@ -242,13 +244,13 @@ spike(int64_t i, int64_t j, const void *context)
 static void
 check_misfit(alch_dtype_t from_type, alch_dtype_t to_type, double value, int code)
 {
-    const alchi_exchange_t how = {.tile_bytes = 1000, .unsafe = true};
+    const alchi_host_exchange_t how = {.tile_bytes = 1000, .unsafe = true};
     alch_layout_t source = layout_at(0), target = layout_at(12);
     uint64_t ids[2] = {make_matrix(20, 20, from_type, &source, spike, &value),
                        make_matrix(20, 20, to_type, &target, zero, NULL)};
-    alchi_part_t *from = part_of(ids[0]), *to = part_of(ids[1]);
+    alchi_store_part_t *from = part_of(ids[0]), *to = part_of(ids[1]);
 
-    CHECK_CODE(alchi_exchange(MPI_COMM_WORLD, h.store, from, to, &how, &h.error), code);
+    CHECK_CODE(alchi_host_exchange(MPI_COMM_WORLD, h.store, from, to, &how, &h.error), code);
     if (code) {
         CHECK_TEXT("row 11, column 7");
         CHECK_TEXT(alch_dtype_name(to_type));
@@ -290,17 +292,17 @@ test_cancel_and_progress(void)
     alch_layout_t source = layout_at(0), target = layout_at(12);
     uint64_t ids[2] = {make_matrix(100, 100, ALCH_FLOAT64, &source, ramp, NULL),
                        make_matrix(100, 100, ALCH_FLOAT64, &target, zero, NULL)};
-    alchi_part_t *from = part_of(ids[0]), *to = part_of(ids[1]);
+    alchi_store_part_t *from = part_of(ids[0]), *to = part_of(ids[1]);
     atomic_bool cancel = false;
     double last = 0;
-    alchi_exchange_t how = {.cancel = &cancel, .progress = count_progress, .context = &last, .tile_bytes = 1000};
+    alchi_host_exchange_t how = {.cancel = &cancel, .progress = count_progress, .context = &last, .tile_bytes = 1000};
 
-    CHECK_CODE(alchi_exchange(MPI_COMM_WORLD, h.store, from, to, &how, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_host_exchange(MPI_COMM_WORLD, h.store, from, to, &how, &h.error), ALCH_OK);
     CHECK(h.rank != 0 || (reports > 50 && last == 1), "%d reports, the last of %g", reports, last);
     /* One rank alone has heard of it. */
     atomic_store(&cancel, h.rank == h.size - 1);
     last = 0;
-    CHECK_CODE(alchi_exchange(MPI_COMM_WORLD, h.store, from, to, &how, &h.error), ALCH_ECANCELED);
+    CHECK_CODE(alchi_host_exchange(MPI_COMM_WORLD, h.store, from, to, &how, &h.error), ALCH_ECANCELED);
     CHECK_TEXT("canceled after 4 of ");
     drop(from, ids[0]);
     drop(to, ids[1]);
@@ -309,12 +311,12 @@ test_cancel_and_progress(void)
 static void
 test_refused(void)
 {
-    CHECK_CODE(alchi_convert_allowed(ALCH_FLOAT64, ALCH_INT32, false, &h.error), ALCH_ETYPE);
+    CHECK_CODE(alchi_dtype_check_conversion(ALCH_FLOAT64, ALCH_INT32, false, &h.error), ALCH_ETYPE);
     CHECK_TEXT("float64 does not become int32 unless");
-    CHECK_CODE(alchi_convert_allowed(ALCH_COMPLEX64, ALCH_FLOAT64, true, &h.error), ALCH_ETYPE);
+    CHECK_CODE(alchi_dtype_check_conversion(ALCH_COMPLEX64, ALCH_FLOAT64, true, &h.error), ALCH_ETYPE);
     CHECK_TEXT("imaginary");
-    CHECK_CODE(alchi_convert_allowed(ALCH_FLOAT64, (alch_dtype_t)9, true, &h.error), ALCH_EINVAL);
-    CHECK_CODE(alchi_convert_allowed(ALCH_INT64, ALCH_COMPLEX64, false, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_dtype_check_conversion(ALCH_FLOAT64, (alch_dtype_t)9, true, &h.error), ALCH_EINVAL);
+    CHECK_CODE(alchi_dtype_check_conversion(ALCH_INT64, ALCH_COMPLEX64, false, &h.error), ALCH_OK);
 }
 
 int

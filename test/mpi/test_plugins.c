@@ -17,7 +17,7 @@ check_refusal(const char *name, int code, const char *part)
 {
     Alchw__Library *library = NULL;
 
-    CHECK_CODE(alchi_plugins_load(h.plugins, name, "", &library, &h.error), code);
+    CHECK_CODE(alchi_host_plugins_load(h.plugins, name, "", &library, &h.error), code);
     CHECK_TEXT(part);
     CHECK(library == NULL, "written on failure");
 }
@@ -46,16 +46,16 @@ test_paths(void)
     Alchw__Library *library = NULL;
     char *path = alchi_asprintf("%s/../plugins/hello.so", h.dirs[0]), *link = alchi_asprintf("%s/escape.so", h.dirs[1]);
 
-    CHECK_CODE(alchi_plugins_load(h.plugins, "", "/no/such/file.so", &library, &h.error), ALCH_ENOENT);
-    CHECK_CODE(alchi_plugins_load(h.plugins, "libm", "/etc/passwd", &library, &h.error), ALCH_EPERM);
+    CHECK_CODE(alchi_host_plugins_load(h.plugins, "", "/no/such/file.so", &library, &h.error), ALCH_ENOENT);
+    CHECK_CODE(alchi_host_plugins_load(h.plugins, "libm", "/etc/passwd", &library, &h.error), ALCH_EPERM);
     CHECK_TEXT("none of the listed directories");
     CHECK_TEXT("--plugin-dir");
-    CHECK_CODE(alchi_plugins_load(h.plugins, "other", path, &library, &h.error), ALCH_EPLUGIN);
-    CHECK_CODE(alchi_plugins_load(h.plugins, "HELLO", path, &library, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_host_plugins_load(h.plugins, "other", path, &library, &h.error), ALCH_EPLUGIN);
+    CHECK_CODE(alchi_host_plugins_load(h.plugins, "HELLO", path, &library, &h.error), ALCH_OK);
     CHECK(library && strcmp(library->name, "hello") == 0 && library->n_functions == 2, "its description");
     alchi_message_free(library);
     library = NULL;
-    CHECK_CODE(alchi_plugins_load(h.plugins, "hello", "", &library, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_host_plugins_load(h.plugins, "hello", "", &library, &h.error), ALCH_OK);
     alchi_message_free(library);
     library = NULL;
     /* A link out of the directory is not in it. */
@@ -76,15 +76,15 @@ test_paths(void)
 static void
 test_agreement(void)
 {
-    alchi_plugins_env_t env = {
+    alchi_host_plugins_env_t env = {
         .store = h.store, .comm = MPI_COMM_WORLD, .dirs = h.dirs, .dir_count = h.rank == h.size - 1 ? 0 : 2};
-    alchi_plugins_t *plugins = alchi_plugins_create(&env);
+    alchi_host_plugins_t *plugins = alchi_host_plugins_create(&env);
     Alchw__Library *library = NULL;
 
-    CHECK_CODE(alchi_plugins_load(plugins, "hello", "", &library, &h.error), ALCH_ENOENT);
+    CHECK_CODE(alchi_host_plugins_load(plugins, "hello", "", &library, &h.error), ALCH_ENOENT);
     CHECK_TEXT("no directory is listed");
     CHECK(h.error.rank == h.size - 1, "decided by rank %d", h.error.rank);
-    alchi_plugins_destroy(plugins);
+    alchi_host_plugins_destroy(plugins);
 }
 
 static void
@@ -139,7 +139,7 @@ static void
 test_failures(void)
 {
     Alchw__WorkerTaskDone *done = NULL;
-    alchi_part_t *part;
+    alchi_store_part_t *part;
     uint64_t id;
 
     CHECK_CODE(call0("faults", "nothing", &done), ALCH_OK);

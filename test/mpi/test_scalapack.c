@@ -75,25 +75,26 @@ static void
 test_descriptors(void)
 {
     alchi_layout_t layout = layout_of(100, 50, (alch_layout_t){ALCH_BLOCK_CYCLIC, 8, 4, 1, h.size});
-    int desc[ALCHI_DLEN_];
+    int desc[ALCHI_BLACS_DESC_LENGTH];
 
-    CHECK_CODE(alchi_descriptor(blacs, &layout, 100, desc, &h.error), ALCH_OK);
-    CHECK(desc[ALCHI_DTYPE_] == 1 && desc[ALCHI_M_] == 100 && desc[ALCHI_N_] == 50 && desc[ALCHI_MB_] == 8 &&
-              desc[ALCHI_NB_] == 4 && desc[ALCHI_RSRC_] == 0 && desc[ALCHI_CSRC_] == 0 && desc[ALCHI_LLD_] == 100,
+    CHECK_CODE(alchi_blacs_descriptor(blacs, &layout, 100, desc, &h.error), ALCH_OK);
+    CHECK(desc[ALCHI_BLACS_DESC_DTYPE] == 1 && desc[ALCHI_BLACS_DESC_M] == 100 && desc[ALCHI_BLACS_DESC_N] == 50 &&
+              desc[ALCHI_BLACS_DESC_MB] == 8 && desc[ALCHI_BLACS_DESC_NB] == 4 && desc[ALCHI_BLACS_DESC_RSRC] == 0 &&
+              desc[ALCHI_BLACS_DESC_CSRC] == 0 && desc[ALCHI_BLACS_DESC_LLD] == 100,
           "the fields");
     alchi_layout_fini(&layout);
     layout = layout_of(INT64_C(3000000000), 1, (alch_layout_t){ALCH_BLOCK_CYCLIC, 64, 64, h.size, 1});
-    CHECK_CODE(alchi_descriptor(blacs, &layout, 1, desc, &h.error), ALCH_ELIMIT);
+    CHECK_CODE(alchi_blacs_descriptor(blacs, &layout, 1, desc, &h.error), ALCH_ELIMIT);
     CHECK_TEXT("3000000000");
     CHECK_TEXT("2147483647");
     alchi_layout_fini(&layout);
     layout = layout_of(60000, 50000, (alch_layout_t){ALCH_CIRC_CIRC, 0, 0, 0, 0});
-    CHECK_CODE(alchi_descriptor(blacs, &layout, 60000, desc, &h.error), ALCH_ELIMIT);
+    CHECK_CODE(alchi_blacs_descriptor(blacs, &layout, 60000, desc, &h.error), ALCH_ELIMIT);
     CHECK_TEXT("3000000000");
     alchi_layout_fini(&layout);
     if (h.size > 1) {
         layout = layout_of(10, 10, (alch_layout_t){ALCH_STAR_STAR, 0, 0, 0, 0});
-        CHECK_CODE(alchi_descriptor(blacs, &layout, 10, desc, &h.error), ALCH_EUNSUPPORTED);
+        CHECK_CODE(alchi_blacs_descriptor(blacs, &layout, 10, desc, &h.error), ALCH_EUNSUPPORTED);
         CHECK_TEXT("STAR_STAR");
         alchi_layout_fini(&layout);
     }
@@ -106,10 +107,10 @@ ramp(int64_t i, int64_t j, const void *context)
     return (double)(i * 1000 + j);
 }
 
-static alchi_part_t *
+static alchi_store_part_t *
 part_of(uint64_t id)
 {
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
 
     CHECK_CODE(alchi_store_acquire(h.store, id, &part, &h.error), ALCH_OK);
     return part;
@@ -133,17 +134,17 @@ test_relayout(int m, int n, alch_layout_t from, alch_layout_t to)
                        make_matrix(m, n, ALCH_FLOAT64, &to, zero, NULL),
                        make_matrix(m, n, ALCH_FLOAT64, &to, zero, NULL)};
     alchi_layout_t all = layout_of(1, 1, (alch_layout_t){ALCH_BLOCK_CYCLIC, 1, 1, 1, h.size});
-    alchi_part_t *parts[3];
-    int descs[3][ALCHI_DLEN_], context = -1, wrong = 0;
+    alchi_store_part_t *parts[3];
+    int descs[3][ALCHI_BLACS_DESC_LENGTH], context = -1, wrong = 0;
 
     for (int k = 0; k < 3; k++) {
         parts[k] = part_of(ids[k]);
         CHECK_CODE(
-            alchi_descriptor(blacs, &parts[k]->layout, parts[k]->lld > 1 ? parts[k]->lld : 1, descs[k], &h.error),
+            alchi_blacs_descriptor(blacs, &parts[k]->layout, parts[k]->lld > 1 ? parts[k]->lld : 1, descs[k], &h.error),
             ALCH_OK);
     }
     CHECK_CODE(alchi_blacs_context(blacs, &all, &context, &h.error), ALCH_OK);
-    CHECK_CODE(alchi_exchange(MPI_COMM_WORLD, h.store, parts[0], parts[1], NULL, &h.error), ALCH_OK);
+    CHECK_CODE(alchi_host_exchange(MPI_COMM_WORLD, h.store, parts[0], parts[1], NULL, &h.error), ALCH_OK);
     pdgemr2d_(&m, &n, parts[0]->data, &one, &one, descs[0], parts[2]->data, &one, &one, descs[2], &context);
     for (int64_t j = 0; j < parts[1]->local_n; j++)
         for (int64_t i = 0; i < parts[1]->local_m; i++)
@@ -168,13 +169,13 @@ test_pdgemm(void)
     alch_layout_t spec = {ALCH_BLOCK_CYCLIC, 8, 8, 0, 0};
     uint64_t a = make_matrix(n, n, ALCH_FLOAT64, &spec, ramp, NULL),
              c = make_matrix(n, n, ALCH_FLOAT64, &spec, zero, NULL);
-    alchi_part_t *A = part_of(a), *C = part_of(c);
-    int desc[ALCHI_DLEN_], wrong = 0;
+    alchi_store_part_t *A = part_of(a), *C = part_of(c);
+    int desc[ALCHI_BLACS_DESC_LENGTH], wrong = 0;
     int64_t rows, cols;
     double *all;
 
-    CHECK_CODE(alchi_descriptor(blacs, &A->layout, A->lld > 1 ? A->lld : 1, desc, &h.error), ALCH_OK);
-    if (desc[ALCHI_CTXT_] >= 0)
+    CHECK_CODE(alchi_blacs_descriptor(blacs, &A->layout, A->lld > 1 ? A->lld : 1, desc, &h.error), ALCH_OK);
+    if (desc[ALCHI_BLACS_DESC_CTXT] >= 0)
         pdgemm_("N", "T", &n, &n, &n, &unit, A->data, &one, &one, desc, A->data, &one, &one, desc, &none, C->data, &one,
                 &one, desc);
     alchi_store_release(h.store, A);

@@ -74,10 +74,10 @@ peer_join(peer_t *peer)
     pthread_join(peer->thread, NULL);
 }
 
-static inline alchi_control_t *
+static inline alchi_cli_control_t *
 peer_control(peer_t *peer)
 {
-    return alchi_control_create(peer_channel(peer->end), "driver:1");
+    return alchi_cli_control_create(peer_channel(peer->end), "driver:1");
 }
 
 /** A session as alch_session_open() makes it, session id 5, key 1, 1, 1, ... */
@@ -94,7 +94,7 @@ peer_session(peer_t *peer)
     alch_session_options_init(&session->options);
     session->options.request_timeout_ms = 5000;
     session->control = peer_control(peer);
-    session->pool = alchi_pool_create();
+    session->pool = alchi_cli_pool_create();
     ck_assert_ptr_nonnull(session->control);
     ck_assert_ptr_nonnull(session->pool);
     return session;

@@ -19,14 +19,14 @@ typedef struct {
 } fake_sent_t;
 
 typedef struct {
-    alchi_link_t link;
+    alchi_drv_link_t link;
     fake_sent_t sent[FAKE_SENT_MAX];
     int count;
     bool closed;
 } fake_t;
 
 static void
-fake_send(alchi_link_t *link, unsigned type, unsigned flags, uint64_t id, const void *message)
+fake_send(alchi_drv_link_t *link, unsigned type, unsigned flags, uint64_t id, const void *message)
 {
     fake_t *fake = (fake_t *)link;
 
@@ -35,12 +35,12 @@ fake_send(alchi_link_t *link, unsigned type, unsigned flags, uint64_t id, const 
 }
 
 static void
-fake_close(alchi_link_t *link)
+fake_close(alchi_drv_link_t *link)
 {
     ((fake_t *)link)->closed = true;
 }
 
-static const alchi_link_ops_t fake_ops = {fake_send, fake_close};
+static const alchi_drv_link_ops_t fake_ops = {fake_send, fake_close};
 
 /* Forget what was sent so far. */
 static inline void
@@ -73,27 +73,27 @@ fake_message(const fake_t *fake, unsigned type)
 }
 
 static inline void
-fake_say(alchi_driver_t *driver, fake_t *fake, unsigned type, unsigned flags, uint64_t id, const void *message)
+fake_say(alchi_drv_t *driver, fake_t *fake, unsigned type, unsigned flags, uint64_t id, const void *message)
 {
     alchi_frame_t frame = {.type = (uint16_t)type, .flags = (uint8_t)flags, .id = id};
     alch_error_t error;
 
-    unit_code(alchi_driver_message(driver, &fake->link, &frame, message, &error), ALCH_OK);
+    unit_code(alchi_drv_on_message(driver, &fake->link, &frame, message, &error), ALCH_OK);
 }
 
 #define RANKS 4
 
-static alchi_options_t options = {.workers = 4,
-                                  .start_timeout_ms = 30000,
-                                  .fail_grace_ms = 5000,
-                                  .client_timeout_ms = 60000,
-                                  .io_timeout_ms = 30000,
-                                  .connections = 2,
-                                  .message_limit = 1 << 20,
-                                  .data_threads = 1,
-                                  .log_level = "error"};
+static alchi_dmn_options_t options = {.workers = 4,
+                                      .start_timeout_ms = 30000,
+                                      .fail_grace_ms = 5000,
+                                      .client_timeout_ms = 60000,
+                                      .io_timeout_ms = 30000,
+                                      .connections = 2,
+                                      .message_limit = 1 << 20,
+                                      .data_threads = 1,
+                                      .log_level = "error"};
 static const uint8_t token[ALCHI_KEY_SIZE] = {1, 2, 3};
-static alchi_driver_t *driver;
+static alchi_drv_t *driver;
 static fake_t agent, client, other, rank[RANKS];
 static int ranks;
 
@@ -104,7 +104,7 @@ open_client(fake_t *fake)
     alch_error_t error;
 
     fake->link.ops = &fake_ops;
-    unit_code(alchi_driver_admit(driver, &fake->link, &responder, 1, &error), ALCH_OK);
+    unit_code(alchi_drv_admit(driver, &fake->link, &responder, 1, &error), ALCH_OK);
 }
 
 static inline void
@@ -124,7 +124,7 @@ say_hello(void)
     hello.slots = list;
     hello.memory = 4000;
     hello.cores = 2;
-    agent.link = (alchi_link_t){.ops = &fake_ops, .role = ALCHI_ROLE_AGENT, .local = true};
+    agent.link = (alchi_drv_link_t){.ops = &fake_ops, .role = ALCHI_ROLE_AGENT, .local = true};
     fake_say(driver, &agent, ALCHI_AGENT_HELLO, 0, 0, &hello);
 }
 
@@ -132,7 +132,7 @@ static inline void
 setup(void)
 {
     alchi_log_init("test", ALCHI_LOG_ERROR);
-    driver = alchi_driver_create(&options, token);
+    driver = alchi_drv_create(&options, token);
     ck_assert_ptr_nonnull(driver);
     memset(&client, 0, sizeof(client));
     memset(&other, 0, sizeof(other));
@@ -148,7 +148,7 @@ teardown(void)
 {
     int i;
 
-    alchi_driver_destroy(driver);
+    alchi_drv_destroy(driver);
     fake_clear(&client);
     fake_clear(&other);
     fake_clear(&agent);
@@ -175,8 +175,8 @@ join_rank(int index, uint64_t session, uint64_t group)
     Alchw__WorkerJoin join = ALCHW__WORKER_JOIN__INIT;
     alch_error_t error;
 
-    rank[index].link = (alchi_link_t){.ops = &fake_ops};
-    unit_code(alchi_driver_admit(driver, &rank[index].link, &responder, 1, &error), ALCH_OK);
+    rank[index].link = (alchi_drv_link_t){.ops = &fake_ops};
+    unit_code(alchi_drv_admit(driver, &rank[index].link, &responder, 1, &error), ALCH_OK);
     join.stage = ALCHW__JOIN_STAGE__JOIN_READY;
     fake_say(driver, &rank[index], ALCHI_WORKER_JOIN, 0, 0, &join);
 }

@@ -369,7 +369,8 @@ START_TEST(test_kill_stubborn)
 }
 END_TEST
 
-/* The letter of /proc for what a process does: 'T' is stopped, 'Z' dead and waiting for whoever adopted it; '-' gone. */
+/* The letter of /proc for what a process does: 'T' is stopped, 'Z' dead and waiting for whoever adopted it; '-' gone.
+ */
 static char
 state_of(pid_t pid)
 {

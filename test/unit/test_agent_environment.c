@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const alchi_environment_t own = {.rank = 2, .size = 5, .pmi_fd = 11, .config_fd = 12, .threads = 4};
+static const alchi_agent_environment_t own = {.rank = 2, .size = 5, .pmi_fd = 11, .config_fd = 12, .threads = 4};
 
 static const char *
 value(char **list, const char *name)
@@ -36,9 +36,9 @@ START_TEST(test_drops)
                                      "LD_LIBRARY_PATH=/x", "PMI=1",          "ALCHEMIST_YIELD_TRIES=5"};
 
     for (size_t i = 0; i < sizeof out / sizeof *out; i++)
-        ck_assert_msg(alchi_environment_drops(out[i]), "%s stays", out[i]);
+        ck_assert_msg(alchi_agent_environment_removes(out[i]), "%s stays", out[i]);
     for (size_t i = 0; i < sizeof in / sizeof *in; i++)
-        ck_assert_msg(!alchi_environment_drops(in[i]), "%s goes", in[i]);
+        ck_assert_msg(!alchi_agent_environment_removes(in[i]), "%s goes", in[i]);
 }
 END_TEST
 
@@ -47,7 +47,7 @@ START_TEST(test_environment)
     char *base[] = {"PATH=/bin",          "ALCHEMIST_TOKEN=secret",  "PMI_FD=99", "UCX_TLS=all",
                     "OMP_NUM_THREADS=64", "OPENBLAS_NUM_THREADS=64", "odd",       NULL};
     char *extra[] = {"UCX_TLS=self,sm", "OMP_NUM_THREADS=3", "nonsense"};
-    char **list = alchi_environment_create(base, extra, 3, &own);
+    char **list = alchi_agent_environment_create(base, extra, 3, &own);
 
     ck_assert_ptr_nonnull(list);
     ck_assert_str_eq(value(list, "PATH"), "/bin");
@@ -60,11 +60,11 @@ START_TEST(test_environment)
     ck_assert_str_eq(value(list, "UCX_TLS"), "self,sm");
     ck_assert_str_eq(value(list, "OPENBLAS_NUM_THREADS"), "4");
     ck_assert_str_eq(value(list, "OMP_NUM_THREADS"), "3");
-    alchi_environment_free(list);
-    list = alchi_environment_create(NULL, NULL, 0, &own);
+    alchi_agent_environment_free(list);
+    list = alchi_agent_environment_create(NULL, NULL, 0, &own);
     ck_assert_str_eq(value(list, "PMI_RANK"), "2");
-    alchi_environment_free(list);
-    alchi_environment_free(NULL);
+    alchi_agent_environment_free(list);
+    alchi_agent_environment_free(NULL);
 }
 END_TEST
 
@@ -108,10 +108,10 @@ put(const char *path, const char *text)
 
 START_TEST(test_memory_plain)
 {
-    ck_assert_int_eq(alchi_machine_memory(root), 0);
+    ck_assert_int_eq(alchi_agent_machine_memory(root), 0);
     put("/proc/meminfo", "MemTotal:       16384 kB\nMemFree: 1 kB\n");
-    ck_assert_int_eq(alchi_machine_memory(root), 16384 * 1024);
-    ck_assert_int_gt(alchi_machine_memory(""), 1 << 20);
+    ck_assert_int_eq(alchi_agent_machine_memory(root), 16384 * 1024);
+    ck_assert_int_gt(alchi_agent_machine_memory(""), 1 << 20);
 }
 END_TEST
 
@@ -120,13 +120,13 @@ START_TEST(test_memory_v2)
     put("/proc/meminfo", "MemTotal:       16384 kB\n");
     put("/proc/self/cgroup", "0::/a/b\n");
     put("/sys/fs/cgroup/a/b/memory.max", "max\n");
-    ck_assert_int_eq(alchi_machine_memory(root), 16384 * 1024);
+    ck_assert_int_eq(alchi_agent_machine_memory(root), 16384 * 1024);
     put("/sys/fs/cgroup/a/memory.max", "5000000\n");
-    ck_assert_int_eq(alchi_machine_memory(root), 5000000);
+    ck_assert_int_eq(alchi_agent_machine_memory(root), 5000000);
     put("/sys/fs/cgroup/a/b/memory.max", "4000000\n");
-    ck_assert_int_eq(alchi_machine_memory(root), 4000000);
+    ck_assert_int_eq(alchi_agent_machine_memory(root), 4000000);
     put("/sys/fs/cgroup/memory.max", "3000000\n");
-    ck_assert_int_eq(alchi_machine_memory(root), 3000000);
+    ck_assert_int_eq(alchi_agent_machine_memory(root), 3000000);
 }
 END_TEST
 
@@ -135,30 +135,30 @@ START_TEST(test_memory_v1)
     put("/proc/meminfo", "MemTotal:       16384 kB\n");
     put("/proc/self/cgroup", "8:cpu,cpuacct:/x\n4:memory:/docker/123\n0::/\n");
     put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-    ck_assert_int_eq(alchi_machine_memory(root), 16384 * 1024);
+    ck_assert_int_eq(alchi_agent_machine_memory(root), 16384 * 1024);
     put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "7000000\n"); /* a container: its own group is mounted here */
-    ck_assert_int_eq(alchi_machine_memory(root), 7000000);
+    ck_assert_int_eq(alchi_agent_machine_memory(root), 7000000);
 }
 END_TEST
 
 START_TEST(test_cores)
 {
-    int all = alchi_machine_cores(root);
+    int all = alchi_agent_machine_cores(root);
 
     ck_assert_int_ge(all, 1);
     put("/proc/self/cgroup", "8:cpuacct,cpu:/x\n0::/a\n");
     put("/sys/fs/cgroup/a/cpu.max", "max 100000\n");
-    ck_assert_int_eq(alchi_machine_cores(root), all);
+    ck_assert_int_eq(alchi_agent_machine_cores(root), all);
     put("/sys/fs/cgroup/a/cpu.max", "100000 100000\n");
-    ck_assert_int_eq(alchi_machine_cores(root), 1);
+    ck_assert_int_eq(alchi_agent_machine_cores(root), 1);
     put("/sys/fs/cgroup/a/cpu.max", "50000 100000\n");
-    ck_assert_int_eq(alchi_machine_cores(root), 1);
+    ck_assert_int_eq(alchi_agent_machine_cores(root), 1);
     put("/sys/fs/cgroup/a/cpu.max", "max 100000\n");
     put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "-1\n");
     put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
-    ck_assert_int_eq(alchi_machine_cores(root), all);
+    ck_assert_int_eq(alchi_agent_machine_cores(root), all);
     put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n");
-    ck_assert_int_eq(alchi_machine_cores(root), 1);
+    ck_assert_int_eq(alchi_agent_machine_cores(root), 1);
 }
 END_TEST
 
@@ -166,7 +166,7 @@ START_TEST(test_node)
 {
     char one[256], other[256];
 
-    ck_assert_str_eq(alchi_machine_node(one, sizeof one), alchi_machine_node(other, sizeof other));
+    ck_assert_str_eq(alchi_agent_machine_node(one, sizeof one), alchi_agent_machine_node(other, sizeof other));
     ck_assert_uint_gt(strlen(one), 40); /* a boot id is in it */
 }
 END_TEST

@@ -63,9 +63,9 @@ exists(const char *name)
 
 START_TEST(test_nothing)
 {
-    ck_assert_int_eq(alchi_sweep_files("/dev/shm/no/such/folder"), 0);
-    ck_assert_int_eq(alchi_sweep_files(folder), 0);
-    ck_assert_int_eq(alchi_sweep_segments(NULL, 0), 0);
+    ck_assert_int_eq(alchi_agent_sweep_files("/dev/shm/no/such/folder"), 0);
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 0);
+    ck_assert_int_eq(alchi_agent_sweep_segments(NULL, 0), 0);
 }
 END_TEST
 
@@ -79,7 +79,7 @@ START_TEST(test_files)
     ck_assert_int_eq(mkdir(path_of("mpich_shar_tmpFolder"), 0700), 0);
     ck_assert_int_eq(symlink("sem.mine", path_of("mpich_shar_tmpLinkLi")), 0);
     ck_assert_int_eq(mkfifo(path_of("mpich_shar_tmpFifoFi"), 0600), 0);
-    ck_assert_int_eq(alchi_sweep_files(folder), 2);
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 2);
     ck_assert(!exists("mpich_shar_tmpAbCdEf"));
     ck_assert(!exists("ucx_shm_posix_1234abcd"));
     ck_assert(exists("sem.mine"));
@@ -110,15 +110,15 @@ START_TEST(test_files_in_use)
             pause();
     }
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-    ck_assert_int_eq(alchi_sweep_files(folder), 0);
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 0);
     ck_assert(exists("mpich_shar_tmpOpened"));
     ck_assert(exists("mpich_shar_tmpMapped"));
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    ck_assert_int_eq(alchi_sweep_files(folder), 1);
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 1);
     ck_assert(exists("mpich_shar_tmpOpened"));
     close(fd);
-    ck_assert_int_eq(alchi_sweep_files(folder), 1);
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 1);
     close(ready[0]);
     close(ready[1]);
 }
@@ -158,16 +158,16 @@ START_TEST(test_segments)
     void *attached = shmat(other, NULL, 0);
 
     own = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
-    ck_assert_int_eq(alchi_sweep_segments(NULL, 0), 0);
+    ck_assert_int_eq(alchi_agent_sweep_segments(NULL, 0), 0);
     pids[0] = first;
     pids[1] = second;
-    ck_assert_int_eq(alchi_sweep_segments(pids, 2), 1);
+    ck_assert_int_eq(alchi_agent_sweep_segments(pids, 2), 1);
     ck_assert(!segment_exists(one));
     ck_assert(segment_exists(other));
     ck_assert(segment_exists(own));
     shmdt(attached);
-    ck_assert_int_eq(alchi_sweep_segments(pids, 1), 0);
-    ck_assert_int_eq(alchi_sweep_segments(pids, 2), 1);
+    ck_assert_int_eq(alchi_agent_sweep_segments(pids, 1), 0);
+    ck_assert_int_eq(alchi_agent_sweep_segments(pids, 2), 1);
     ck_assert(!segment_exists(other));
     shmctl(own, IPC_RMID, NULL);
 }

@@ -5,14 +5,14 @@
 #include <stdio.h>
 
 static int
-echo(alchi_control_t *control, const char *text, int timeout_ms, char *reply, size_t size, alch_error_t *err)
+echo(alchi_cli_control_t *control, const char *text, int timeout_ms, char *reply, size_t size, alch_error_t *err)
 {
     Alchw__TestString request = ALCHW__TEST_STRING__INIT, *answer;
     int code;
 
     request.text = (char *)text;
-    code = alchi_control_request(control, ALCHI_TEST_STRING, &request, ALCHI_TEST_STRING,
-                                 alchi_deadline_in_ms(timeout_ms), &answer, err);
+    code = alchi_cli_control_request(control, ALCHI_TEST_STRING, &request, ALCHI_TEST_STRING,
+                                     alchi_deadline_in_ms(timeout_ms), &answer, err);
     if (code == ALCH_OK) {
         snprintf(reply, size, "%s", answer->text);
         alchi_message_free(answer);
@@ -46,7 +46,7 @@ answer_backwards(peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessag
 }
 
 typedef struct {
-    alchi_control_t *control;
+    alchi_cli_control_t *control;
     int number;
     bool good;
 } asker_t;
@@ -71,7 +71,7 @@ START_TEST(replies_find_their_requests)
     backwards_t state = {.hold = 4};
     pthread_t threads[4];
     asker_t askers[4];
-    alchi_control_t *control;
+    alchi_cli_control_t *control;
     peer_t peer;
 
     peer_start(&peer, answer_backwards, &state);
@@ -84,7 +84,7 @@ START_TEST(replies_find_their_requests)
         pthread_join(threads[k], NULL);
         ck_assert(askers[k].good);
     }
-    alchi_control_destroy(control);
+    alchi_cli_control_destroy(control);
     peer_join(&peer);
 }
 END_TEST
@@ -116,7 +116,7 @@ answer_some(peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *me
 START_TEST(errors_and_deadlines)
 {
     alch_error_t err = {0};
-    alchi_control_t *control;
+    alchi_cli_control_t *control;
     char reply[64];
     peer_t peer;
     int64_t started;
@@ -133,7 +133,7 @@ START_TEST(errors_and_deadlines)
     ck_assert_int_ge(alchi_now_ns() - started, 90000000);
     unit_code(echo(control, "stranger", 5000, reply, sizeof(reply), &err), ALCH_OK);
     ck_assert_str_eq(reply, "stranger");
-    alchi_control_destroy(control);
+    alchi_cli_control_destroy(control);
     peer_join(&peer);
 }
 END_TEST
@@ -141,7 +141,7 @@ END_TEST
 START_TEST(last_words_are_kept)
 {
     alch_error_t err = {0};
-    alchi_control_t *control;
+    alchi_cli_control_t *control;
     char reply[64];
     peer_t peer;
 
@@ -152,7 +152,7 @@ START_TEST(last_words_are_kept)
         ck_assert_ptr_nonnull(strstr(err.text, "the daemon is being stopped"));
         ck_assert_ptr_nonnull(strstr(err.text, "driver:1"));
     }
-    alchi_control_destroy(control);
+    alchi_cli_control_destroy(control);
     peer_join(&peer);
 }
 END_TEST
@@ -161,18 +161,18 @@ START_TEST(last_words_while_idle)
 {
     alch_error_t err = {0}, bye = {.code = ALCH_ESTATE, .rank = -1, .text = "bye"};
     alchi_channel_t *channel;
-    alchi_control_t *control;
+    alchi_cli_control_t *control;
     char reply[64];
     int fds[2];
 
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     channel = peer_channel(fds[0]);
-    control = alchi_control_create(peer_channel(fds[1]), "driver:1");
+    control = alchi_cli_control_create(peer_channel(fds[1]), "driver:1");
     alchi_channel_send_error(channel, 0, &bye);
     alchi_channel_destroy(channel);
     unit_code(echo(control, "x", 5000, reply, sizeof(reply), &err), ALCH_ECONNECT);
     ck_assert_ptr_nonnull(strstr(err.text, "bye"));
-    alchi_control_destroy(control);
+    alchi_cli_control_destroy(control);
 }
 END_TEST
 
@@ -189,7 +189,7 @@ ask_silent(void *context)
 START_TEST(end_wakes_all)
 {
     pthread_t threads[3];
-    alchi_control_t *control;
+    alchi_cli_control_t *control;
     peer_t peer;
     void *err;
 
@@ -198,14 +198,14 @@ START_TEST(end_wakes_all)
     for (int k = 0; k < 3; k++)
         pthread_create(&threads[k], NULL, ask_silent, control);
     poll(NULL, 0, 50);
-    alchi_control_end(control, "the session is closed");
+    alchi_cli_control_shutdown(control, "the session is closed");
     for (int k = 0; k < 3; k++) {
         pthread_join(threads[k], &err);
         unit_code(((alch_error_t *)err)->code, ALCH_ECONNECT);
         ck_assert_str_eq(((alch_error_t *)err)->text, "the session is closed");
         free(err);
     }
-    alchi_control_destroy(control);
+    alchi_cli_control_destroy(control);
     peer_join(&peer);
 }
 END_TEST
@@ -231,7 +231,7 @@ ask_shortly(void *context)
 /* The first to wait leads; when its time is over the other one must read for itself. */
 START_TEST(the_lead_is_handed_over)
 {
-    alchi_control_t *control;
+    alchi_cli_control_t *control;
     pthread_t thread;
     char reply[64];
     peer_t peer;
@@ -244,7 +244,7 @@ START_TEST(the_lead_is_handed_over)
     unit_code(echo(control, "late", 2000, reply, sizeof(reply), NULL), ALCH_OK);
     pthread_join(thread, &result);
     ck_assert_ptr_eq(result, control);
-    alchi_control_destroy(control);
+    alchi_cli_control_destroy(control);
     peer_join(&peer);
 }
 END_TEST

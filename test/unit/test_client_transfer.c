@@ -15,7 +15,7 @@
 typedef struct {
     int count;
     alchi_store_t *stores[WORKERS_MAX];
-    alchi_data_t *servers[WORKERS_MAX];
+    alchi_data_server_t *servers[WORKERS_MAX];
     int listen_fds[WORKERS_MAX], ports[WORKERS_MAX];
     Alchw__Matrix matrix;
     Alchw__Layout layout;
@@ -77,13 +77,13 @@ start_worker(world_t *world, int rank)
     config.store = world->stores[rank] = alchi_store_create(rank, world->count, 0);
     unit_code(alchi_bind(&address, &config.listen_fd, &err), ALCH_OK);
     world->listen_fds[rank] = config.listen_fd;
-    unit_code(alchi_data_start(&config, &world->servers[rank], &world->ports[rank], &err), ALCH_OK);
+    unit_code(alchi_data_server_start(&config, &world->servers[rank], &world->ports[rank], &err), ALCH_OK);
 }
 
 static void
 stop_worker(world_t *world, int rank)
 {
-    alchi_data_stop(world->servers[rank]);
+    alchi_data_server_stop(world->servers[rank]);
     close(world->listen_fds[rank]);
     world->servers[rank] = NULL;
     world->listen_fds[rank] = 0;
@@ -140,7 +140,7 @@ world_stop(world_t *world)
     alch_session_destroy(world->session);
     peer_join(&world->peer);
     for (int rank = 0; rank < world->count; rank++) {
-        alchi_data_stop(world->servers[rank]);
+        alchi_data_server_stop(world->servers[rank]);
         if (world->listen_fds[rank])
             close(world->listen_fds[rank]);
         alchi_store_destroy(world->stores[rank]);
@@ -342,8 +342,8 @@ START_TEST(connections_are_used_again)
     world_matrix(&world, 100, 1, ALCH_FLOAT64, &spec);
     for (int k = 0; k < 10; k++)
         unit_code(alch_matrix_write(world.handle, NULL, data, 1, 100, &err), ALCH_OK);
-    ck_assert_int_eq(alchi_data_connections(world.servers[0]), 1);
-    ck_assert_int_eq(alchi_data_connections(world.servers[1]), 1);
+    ck_assert_int_eq(alchi_data_server_connections(world.servers[0]), 1);
+    ck_assert_int_eq(alchi_data_server_connections(world.servers[1]), 1);
     world_stop(&world);
 }
 END_TEST
@@ -351,12 +351,12 @@ END_TEST
 static void
 expect_connections(const world_t *world, int first, int second)
 {
-    for (int t = 0; t < 2000 && (alchi_data_connections(world->servers[0]) != first ||
-                                 alchi_data_connections(world->servers[1]) != second);
+    for (int t = 0; t < 2000 && (alchi_data_server_connections(world->servers[0]) != first ||
+                                 alchi_data_server_connections(world->servers[1]) != second);
          t++)
         usleep(1000);
-    ck_assert_int_eq(alchi_data_connections(world->servers[0]), first);
-    ck_assert_int_eq(alchi_data_connections(world->servers[1]), second);
+    ck_assert_int_eq(alchi_data_server_connections(world->servers[0]), first);
+    ck_assert_int_eq(alchi_data_server_connections(world->servers[1]), second);
 }
 
 /* Handles of one session share them as long as there is one; those of another session have their own. */
@@ -389,7 +389,7 @@ START_TEST(connections_are_shared)
     expect_connections(&world, 1, 1);
     unit_code(alch_matrix_write(world.handle, NULL, data, 1, 100, &err), ALCH_OK);
     expect_connections(&world, 1, 1);
-    alchi_pool_close_idle(world.session->pool);
+    alchi_cli_pool_close_idle(world.session->pool);
     expect_connections(&world, 0, 0);
     world_stop(&world);
 }
@@ -456,7 +456,7 @@ START_TEST(a_dead_worker_is_explained)
     world.lost = "worker group 3 is gone: rank 1 (worker 2) was killed by signal 9 (Killed)";
     stop_worker(&world, 1);
     if (_i)
-        alchi_pool_close_idle(world.session->pool);
+        alchi_cli_pool_close_idle(world.session->pool);
     unit_code(alch_matrix_read(world.handle, NULL, data, 1, 300, &err), ALCH_EGROUP);
     ck_assert_str_eq(err.text, world.lost);
     free(data);
@@ -477,7 +477,7 @@ listen_only(world_t *world, int rank)
     unit_code(alchi_bind(&address, &fd, &err), ALCH_OK);
     ck_assert_int_eq(listen(fd, 5), 0);
     world->ports[rank] = address.port;
-    alchi_pool_learn(world->session, NULL, NULL);
+    alchi_cli_pool_set_group(world->session, NULL, NULL);
     return fd;
 }
 

@@ -8,17 +8,17 @@ START_TEST(keys_by_role)
     uint8_t key[ALCHI_KEY_SIZE];
     alch_error_t error;
 
-    unit_code(alchi_driver_key(driver, &claim, key, &error), ALCH_OK);
+    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_OK);
     ck_assert_mem_eq(key, token, ALCHI_KEY_SIZE);
     claim = (alchi_claim_t){ALCHI_ROLE_EXECUTOR, client.link.session->id, 0, -1};
-    unit_code(alchi_driver_key(driver, &claim, key, &error), ALCH_OK);
+    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_OK);
     ck_assert_mem_eq(key, client.link.session->key, ALCHI_KEY_SIZE);
     claim.session = 99;
-    unit_code(alchi_driver_key(driver, &claim, key, &error), ALCH_ENOENT);
+    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_ENOENT);
     claim = (alchi_claim_t){ALCHI_ROLE_RANK, 1, 1, 0};
-    unit_code(alchi_driver_key(driver, &claim, key, &error), ALCH_ENOENT);
+    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_ENOENT);
     claim.role = ALCHI_ROLE_DATA;
-    unit_code(alchi_driver_key(driver, &claim, key, &error), ALCH_EAUTH);
+    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_EAUTH);
 }
 END_TEST
 
@@ -28,12 +28,12 @@ START_TEST(too_many_connections)
     fake_t third = {.link = {.ops = &fake_ops}};
     alch_error_t error;
 
-    unit_code(alchi_driver_admit(driver, &third.link, &responder, 1, &error), ALCH_ELIMIT);
+    unit_code(alchi_drv_admit(driver, &third.link, &responder, 1, &error), ALCH_ELIMIT);
     ck_assert_ptr_nonnull(strstr(error.text, "--connections"));
     fake_clear(&third);
-    alchi_driver_closed(driver, &other.link);
-    unit_code(alchi_driver_admit(driver, &third.link, &responder, 1, &error), ALCH_OK);
-    alchi_driver_closed(driver, &third.link);
+    alchi_drv_on_closed(driver, &other.link);
+    unit_code(alchi_drv_admit(driver, &third.link, &responder, 1, &error), ALCH_OK);
+    alchi_drv_on_closed(driver, &third.link);
     fake_clear(&third);
 }
 END_TEST
@@ -43,13 +43,13 @@ START_TEST(foreign_messages_break_the_connection)
     alchi_frame_t frame = {.type = ALCHI_RANK_EXIT, .id = 1};
     alch_error_t error;
 
-    unit_code(alchi_driver_message(driver, &client.link, &frame, NULL, &error), ALCH_EPROTO);
+    unit_code(alchi_drv_on_message(driver, &client.link, &frame, NULL, &error), ALCH_EPROTO);
     frame = (alchi_frame_t){.type = ALCHI_PING, .id = 0};
-    unit_code(alchi_driver_message(driver, &client.link, &frame, NULL, &error), ALCH_EPROTO);
+    unit_code(alchi_drv_on_message(driver, &client.link, &frame, NULL, &error), ALCH_EPROTO);
     frame = (alchi_frame_t){.type = ALCHI_PING, .id = 1, .flags = ALCHI_FRAME_REPLY};
-    unit_code(alchi_driver_message(driver, &client.link, &frame, NULL, &error), ALCH_EPROTO);
+    unit_code(alchi_drv_on_message(driver, &client.link, &frame, NULL, &error), ALCH_EPROTO);
     frame.flags = 0;
-    unit_code(alchi_driver_message(driver, &client.link, &frame, NULL, &error), ALCH_OK);
+    unit_code(alchi_drv_on_message(driver, &client.link, &frame, NULL, &error), ALCH_OK);
     ck_assert_ptr_nonnull(fake_last(&client, ALCHI_EMPTY));
 }
 END_TEST
@@ -111,7 +111,7 @@ START_TEST(wait_runs_out)
 {
     request_workers(&client, 2, 1, 50);
     ck_assert_ptr_null(fake_last(&client, ALCHI_GROUP));
-    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(60));
+    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(60));
     ck_assert(!((const Alchw__Group *)fake_message(&client, ALCHI_GROUP))->ready);
 }
 END_TEST
@@ -184,7 +184,7 @@ START_TEST(resize_and_yield)
     ck_assert_int_eq(client.count, 0);
     group_ended(group);
     ck_assert_uint_eq(((const Alchw__WorkerList *)fake_message(&client, ALCHI_WORKER_LIST))->n_workers, 0);
-    ck_assert_int_eq(alchi_slots_count(&driver->slots, ALCH_WORKER_IDLE), 4);
+    ck_assert_int_eq(alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE), 4);
     submit(&client, 17, 1, 0);
     expect_failure(&client, 17, ALCH_ESTATE, "has no workers");
 }
@@ -198,18 +198,18 @@ START_TEST(a_client_that_leaves_frees_all)
     alch_error_t error;
     uint64_t group = client.link.session->group->id;
 
-    alchi_driver_closed(driver, &other.link);
-    unit_code(alchi_driver_admit(driver, &executor.link, &responder, 1, &error), ALCH_OK);
+    alchi_drv_on_closed(driver, &other.link);
+    unit_code(alchi_drv_admit(driver, &executor.link, &responder, 1, &error), ALCH_OK);
     request_workers(&executor, 2, 1, 0);
     expect_failure(&executor, 2, ALCH_EPERM, "attached");
     submit(&executor, 3, matrix, 10000);
-    alchi_driver_closed(driver, &client.link);
+    alchi_drv_on_closed(driver, &client.link);
     ck_assert(executor.closed);
     expect_failure(&executor, 0, ALCH_ECONNECT, "its client is gone");
     ck_assert_ptr_nonnull(fake_last(&agent, ALCHI_KILL_GROUP));
     ck_assert_uint_eq(HASH_COUNT(driver->sessions), 0);
     group_ended(group);
-    ck_assert_int_eq(alchi_slots_count(&driver->slots, ALCH_WORKER_IDLE), 4);
+    ck_assert_int_eq(alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE), 4);
     ck_assert_int_eq(driver->clients, 0);
     fake_clear(&executor);
 }
@@ -224,7 +224,7 @@ START_TEST(close_waits_for_the_workers)
     ck_assert_ptr_null(fake_last(&client, ALCHI_EMPTY));
     group_ended(group);
     ck_assert_uint_eq(fake_last(&client, ALCHI_EMPTY)->id, 70);
-    alchi_driver_closed(driver, &client.link);
+    alchi_drv_on_closed(driver, &client.link);
     ck_assert_uint_eq(HASH_COUNT(driver->sessions), 1);
 }
 END_TEST
@@ -254,13 +254,13 @@ END_TEST
 START_TEST(an_agent_that_leaves_takes_its_slots)
 {
     start_group(&client, 2);
-    alchi_driver_closed(driver, &agent.link);
-    ck_assert_int_eq(alchi_slots_total(&driver->slots), 0);
+    alchi_drv_on_closed(driver, &agent.link);
+    ck_assert_int_eq(alchi_drv_slots_total(&driver->slots), 0);
     fake_say(driver, &client, ALCHI_GET_GROUP, 0, 60, NULL);
     expect_failure(&client, 60, ALCH_EGROUP, "the connection to the agent on here ended");
     ck_assert_ptr_null(driver->groups);
     say_hello();
-    ck_assert_int_eq(alchi_slots_total(&driver->slots), 4);
+    ck_assert_int_eq(alchi_drv_slots_total(&driver->slots), 4);
 }
 END_TEST
 
@@ -268,13 +268,13 @@ START_TEST(stopping_ends_sessions_and_groups)
 {
     uint64_t group = start_group(&client, 2);
 
-    ck_assert(!alchi_driver_idle(driver));
-    alchi_driver_stop(driver, "the driver is stopping (SIGTERM)");
+    ck_assert(!alchi_drv_is_idle(driver));
+    alchi_drv_stop(driver, "the driver is stopping (SIGTERM)");
     expect_failure(&client, 0, ALCH_ECONNECT, "the driver is stopping");
     ck_assert(client.closed && other.closed);
-    ck_assert(!alchi_driver_idle(driver));
+    ck_assert(!alchi_drv_is_idle(driver));
     group_ended(group);
-    ck_assert(alchi_driver_idle(driver));
+    ck_assert(alchi_drv_is_idle(driver));
 }
 END_TEST
 

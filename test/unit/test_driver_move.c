@@ -60,8 +60,8 @@ join_new(uint64_t group, int count)
     for (int i = 0; i < count; i++) {
         alchi_responder_t responder = {.claim = {ALCHI_ROLE_RANK, client.link.session->id, group, i}};
 
-        new_rank[i].link = (alchi_link_t){.ops = &fake_ops};
-        unit_code(alchi_driver_admit(driver, &new_rank[i].link, &responder, 1, &error), ALCH_OK);
+        new_rank[i].link = (alchi_drv_link_t){.ops = &fake_ops};
+        unit_code(alchi_drv_admit(driver, &new_rank[i].link, &responder, 1, &error), ALCH_OK);
         fake_say(driver, &new_rank[i], ALCHI_WORKER_JOIN, 0, 0, &join);
     }
 }
@@ -80,7 +80,7 @@ new_answers(int count, unsigned command, unsigned type, const void *message)
 static void
 run_timers(void)
 {
-    alchi_timers_run(&driver->timers, alchi_now_ns() + 1);
+    alchi_drv_timers_run(&driver->timers, alchi_now_ns() + 1);
 }
 
 static void
@@ -176,7 +176,7 @@ START_TEST(moved)
     ck_assert_uint_eq(described->group, new);
     ck_assert_uint_eq(described->workers, 1);
     ck_assert_str_eq(described->busy, "");
-    unit_code(alchi_session_ready(client.link.session, &(alchi_group_t *){NULL}, &error), ALCH_OK);
+    unit_code(alchi_drv_session_ready(client.link.session, &(alchi_drv_group_t *){NULL}, &error), ALCH_OK);
 }
 END_TEST
 
@@ -222,7 +222,7 @@ START_TEST(fails)
     ask_to_move(41, 1, 60000);
     new = second_group();
     if (_i == 4) {
-        alchi_timers_run(&driver->timers, alchi_deadline_in_ms(options.start_timeout_ms + 1));
+        alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(options.start_timeout_ms + 1));
     } else if (_i == 2) {
         rank_killed(new, 0);
     } else {
@@ -316,7 +316,7 @@ START_TEST(ended_meanwhile)
     new = until_reserved(1);
     fake_clear(&agent);
     if (_i == 0)
-        alchi_driver_closed(driver, &client.link);
+        alchi_drv_on_closed(driver, &client.link);
     else
         fake_say(driver, &client, _i == 1 ? ALCHI_CLOSE_SESSION : ALCHI_YIELD_WORKERS, 0, 41, _i == 1 ? NULL : &yield);
     ck_assert_ptr_nonnull(fake_last(&rank[0], ALCHI_WORKER_QUIT));
@@ -324,7 +324,7 @@ START_TEST(ended_meanwhile)
     group_ended(new);
     group_ended(old);
     ck_assert_ptr_null(driver->groups);
-    ck_assert_int_eq(alchi_slots_count(&driver->slots, ALCH_WORKER_IDLE), 4);
+    ck_assert_int_eq(alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE), 4);
     ck_assert_uint_gt(session, 0);
 }
 END_TEST
@@ -343,7 +343,7 @@ START_TEST(waits_for_slots)
     fake_clear(&agent);
     ask_to_move(40, 1, 1000);
     expect_failure(&client, 40, ALCH_ENOSLOTS, "1 workers requested, 0 of 4 slots are free");
-    alchi_driver_closed(driver, &other.link);
+    alchi_drv_on_closed(driver, &other.link);
     ask_to_move(41, 1, 1000);
     ck_assert_ptr_null(fake_last(&agent, ALCHI_SPAWN));
     group_ended(others);

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static alchi_options_t options;
+static alchi_dmn_options_t options;
 static alch_error_t error;
 
 #define read_options(...) \
@@ -15,7 +15,7 @@ static alch_error_t error;
 static int
 read_list(const char **arguments, size_t count)
 {
-    return alchi_options_read((int)count, (char **)arguments, &options, &error);
+    return alchi_dmn_options_read((int)count, (char **)arguments, &options, &error);
 }
 
 static void
@@ -43,11 +43,11 @@ START_TEST(beyond_loopback_only_when_told)
     refuse(ALCH_EPERM, "--insecure", read_options("--bind", "10.0.0.1"));
     refuse(ALCH_EPERM, "--insecure", read_options("--agent", "--join", "far.example:24960"));
     unit_code(read_options("--bind", "0.0.0.0", "--insecure"), ALCH_OK);
-    alchi_options_free(&options);
+    alchi_dmn_options_free(&options);
     unit_code(read_options("--bind", "::1"), ALCH_OK);
-    alchi_options_free(&options);
+    alchi_dmn_options_free(&options);
     unit_code(read_options("--agent", "--join", "127.0.0.1:24960"), ALCH_OK);
-    alchi_options_free(&options);
+    alchi_dmn_options_free(&options);
 }
 END_TEST
 
@@ -62,41 +62,41 @@ START_TEST(defaults)
     ck_assert_int_eq(options.client_timeout_ms, 60000);
     ck_assert_int_eq(options.message_limit, 256 << 20);
     ck_assert(!options.insecure);
-    alchi_options_free(&options);
+    alchi_dmn_options_free(&options);
 }
 END_TEST
 
 START_TEST(plugin_directories_are_real_ones)
 {
     unit_code(read_options("--plugin-dir", "/usr/../tmp", "--plugin-dir", "/nowhere/at/all"), ALCH_OK);
-    refuse(ALCH_ENOENT, "/nowhere/at/all", alchi_options_plugin_dirs(&options, &error));
-    alchi_options_free(&options);
+    refuse(ALCH_ENOENT, "/nowhere/at/all", alchi_dmn_options_plugin_dirs(&options, &error));
+    alchi_dmn_options_free(&options);
     unit_code(read_options("--plugin-dir", "/usr/../tmp"), ALCH_OK);
-    unit_code(alchi_options_plugin_dirs(&options, &error), ALCH_OK);
+    unit_code(alchi_dmn_options_plugin_dirs(&options, &error), ALCH_OK);
     ck_assert_uint_eq(options.plugin_dirs.count, 1);
     ck_assert_str_eq(options.plugin_dirs.items[0], "/tmp");
-    alchi_options_free(&options);
+    alchi_dmn_options_free(&options);
 }
 END_TEST
 
 START_TEST(data_directories_are_real_ones)
 {
     unit_code(read_options("--data-dir", "/nowhere/at/all"), ALCH_OK);
-    refuse(ALCH_ENOENT, "--data-dir /nowhere/at/all", alchi_options_data_dirs(&options, &error));
-    alchi_options_free(&options);
+    refuse(ALCH_ENOENT, "--data-dir /nowhere/at/all", alchi_dmn_options_data_dirs(&options, &error));
+    alchi_dmn_options_free(&options);
     unit_code(read_options("--data-dir", "/dev/null"), ALCH_OK);
-    refuse(ALCH_ENOENT, "no such directory", alchi_options_data_dirs(&options, &error));
-    alchi_options_free(&options);
+    refuse(ALCH_ENOENT, "no such directory", alchi_dmn_options_data_dirs(&options, &error));
+    alchi_dmn_options_free(&options);
     unit_code(read_options("--data-dir", "/usr/../tmp", "--data-dir", "/usr"), ALCH_OK);
-    unit_code(alchi_options_data_dirs(&options, &error), ALCH_OK);
+    unit_code(alchi_dmn_options_data_dirs(&options, &error), ALCH_OK);
     ck_assert_uint_eq(options.data_dirs.count, 2);
     ck_assert_str_eq(options.data_dirs.items[0], "/tmp");
     ck_assert_str_eq(options.data_dirs.items[1], "/usr");
-    alchi_options_free(&options);
+    alchi_dmn_options_free(&options);
     unit_code(read_options("--port", "0"), ALCH_OK);
-    unit_code(alchi_options_data_dirs(&options, &error), ALCH_OK);
+    unit_code(alchi_dmn_options_data_dirs(&options, &error), ALCH_OK);
     ck_assert_uint_eq(options.data_dirs.count, 0); /* none unless they are listed */
-    alchi_options_free(&options);
+    alchi_dmn_options_free(&options);
 }
 END_TEST
 
@@ -107,19 +107,19 @@ START_TEST(token_file)
     struct stat status;
 
     ck_assert_int_ge(close(mkstemp(path)), 0);
-    refuse(ALCH_EINVAL, "64 hexadecimal", alchi_token_read(path, made, &error));
+    refuse(ALCH_EINVAL, "64 hexadecimal", alchi_dmn_token_read(path, made, &error));
     unlink(path);
-    unit_code(alchi_token_read(path, made, &error), ALCH_ENOENT);
-    unit_code(alchi_token_read_or_make(path, made, &error), ALCH_OK);
+    unit_code(alchi_dmn_token_read(path, made, &error), ALCH_ENOENT);
+    unit_code(alchi_dmn_token_read_or_make(path, made, &error), ALCH_OK);
     ck_assert_int_eq(stat(path, &status), 0);
     ck_assert_int_eq(status.st_mode & 0777, 0600);
     ck_assert_int_eq(status.st_size, 65);
-    unit_code(alchi_token_read_or_make(path, again, &error), ALCH_OK);
+    unit_code(alchi_dmn_token_read_or_make(path, again, &error), ALCH_OK);
     ck_assert_mem_eq(made, again, ALCHI_KEY_SIZE);
     chmod(path, 0640);
-    refuse(ALCH_EPERM, "chmod 600", alchi_token_read(path, again, &error));
+    refuse(ALCH_EPERM, "chmod 600", alchi_dmn_token_read(path, again, &error));
     unlink(path);
-    unit_code(alchi_token_read_or_make("/nowhere/token", again, &error), ALCH_ESYSTEM);
+    unit_code(alchi_dmn_token_read_or_make("/nowhere/token", again, &error), ALCH_ESYSTEM);
 }
 END_TEST
 

@@ -127,9 +127,9 @@ START_TEST(one_rank_fails_and_the_other_hangs)
 
     submit(&client, 50, matrix, 20000);
     answer_error(1, ALCHI_WORKER_TASK, ALCH_EFUNCTION, "only here");
-    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(4000));
+    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(4000));
     ck_assert_ptr_null(fake_last(&agent, ALCHI_KILL_GROUP));
-    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(5100));
+    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(5100));
     task = fake_message(&client, ALCHI_TASK);
     ck_assert_int_eq(task->state, ALCH_TASK_FAILED);
     ck_assert_int_eq(task->error->rank, 1);
@@ -220,7 +220,7 @@ START_TEST(a_silent_rank_ends_the_group)
     create.dtype = ALCH_FLOAT64;
     fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 20, &create);
     answer(0, ALCHI_WORKER_RESERVE, ALCHI_EMPTY, NULL);
-    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
+    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
     expect_failure(&client, 20, ALCH_EGROUP, "rank 1 (worker 2) did not answer for 60.0 s (--client-timeout)");
 }
 END_TEST
@@ -228,14 +228,14 @@ END_TEST
 START_TEST(ranks_are_asked_whether_they_live)
 {
     start_group(&client, 2);
-    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(14000));
+    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(14000));
     ck_assert_ptr_null(fake_last(&rank[0], ALCHI_PING));
-    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(16000));
+    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(16000));
     answer_all(ALCHI_PING, ALCHI_EMPTY, NULL);
     fake_clear(&rank[1]);
-    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(16000));
+    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(16000));
     answer(0, ALCHI_PING, ALCHI_EMPTY, NULL);
-    alchi_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
+    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
     fake_say(driver, &client, ALCHI_GET_GROUP, 0, 60, NULL);
     expect_failure(&client, 60, ALCH_EGROUP, "rank 1 (worker 2) did not answer for 60.0 s (--client-timeout)");
 }

@@ -4,16 +4,16 @@
 #include <string.h>
 
 typedef struct {
-    alchi_timer_t timer;
+    alchi_drv_timer_t timer;
     char name;
 } mark_t;
 
 static char fired[16];
-static alchi_timers_t timers;
+static alchi_drv_timers_t timers;
 static mark_t marks[4];
 
 static void
-note(alchi_timer_t *timer)
+note(alchi_drv_timer_t *timer)
 {
     size_t used = strlen(fired);
 
@@ -22,10 +22,10 @@ note(alchi_timer_t *timer)
 }
 
 static void
-note_and_stop_second(alchi_timer_t *timer)
+note_and_stop_second(alchi_drv_timer_t *timer)
 {
     note(timer);
-    alchi_timer_stop(&marks[1].timer);
+    alchi_drv_timer_stop(&marks[1].timer);
 }
 
 static void
@@ -42,48 +42,48 @@ setup(void)
 
 START_TEST(earliest_first)
 {
-    ck_assert(alchi_timers_next(&timers) == ALCHI_NEVER);
-    alchi_timer_start(&timers, &marks[0].timer, 3000, note);
-    alchi_timer_start(&timers, &marks[1].timer, 1000, note);
-    alchi_timer_start(&timers, &marks[2].timer, 2000, note);
-    alchi_timer_start(&timers, &marks[3].timer, 4000, note);
-    ck_assert(alchi_timers_next(&timers) == marks[1].timer.deadline);
-    alchi_timers_run(&timers, marks[0].timer.deadline);
+    ck_assert(alchi_drv_timers_next(&timers) == ALCHI_NEVER);
+    alchi_drv_timer_start(&timers, &marks[0].timer, 3000, note);
+    alchi_drv_timer_start(&timers, &marks[1].timer, 1000, note);
+    alchi_drv_timer_start(&timers, &marks[2].timer, 2000, note);
+    alchi_drv_timer_start(&timers, &marks[3].timer, 4000, note);
+    ck_assert(alchi_drv_timers_next(&timers) == marks[1].timer.deadline);
+    alchi_drv_timers_run(&timers, marks[0].timer.deadline);
     ck_assert_str_eq(fired, "bca");
-    ck_assert(alchi_timers_next(&timers) == marks[3].timer.deadline);
+    ck_assert(alchi_drv_timers_next(&timers) == marks[3].timer.deadline);
 }
 END_TEST
 
 START_TEST(not_before_its_time)
 {
-    alchi_timer_start(&timers, &marks[0].timer, 1000, note);
-    alchi_timers_run(&timers, marks[0].timer.deadline - 1);
+    alchi_drv_timer_start(&timers, &marks[0].timer, 1000, note);
+    alchi_drv_timers_run(&timers, marks[0].timer.deadline - 1);
     ck_assert_str_eq(fired, "");
-    alchi_timers_run(&timers, marks[0].timer.deadline);
-    alchi_timers_run(&timers, marks[0].timer.deadline);
+    alchi_drv_timers_run(&timers, marks[0].timer.deadline);
+    alchi_drv_timers_run(&timers, marks[0].timer.deadline);
     ck_assert_str_eq(fired, "a");
 }
 END_TEST
 
 START_TEST(stop_and_restart)
 {
-    alchi_timer_stop(&marks[0].timer);
-    alchi_timer_start(&timers, &marks[0].timer, 1000, note);
-    alchi_timer_start(&timers, &marks[1].timer, 2000, note);
-    alchi_timer_start(&timers, &marks[0].timer, 3000, note);
-    alchi_timer_stop(&marks[1].timer);
-    alchi_timer_stop(&marks[1].timer);
-    ck_assert(alchi_timers_next(&timers) == marks[0].timer.deadline);
-    alchi_timers_run(&timers, ALCHI_NEVER);
+    alchi_drv_timer_stop(&marks[0].timer);
+    alchi_drv_timer_start(&timers, &marks[0].timer, 1000, note);
+    alchi_drv_timer_start(&timers, &marks[1].timer, 2000, note);
+    alchi_drv_timer_start(&timers, &marks[0].timer, 3000, note);
+    alchi_drv_timer_stop(&marks[1].timer);
+    alchi_drv_timer_stop(&marks[1].timer);
+    ck_assert(alchi_drv_timers_next(&timers) == marks[0].timer.deadline);
+    alchi_drv_timers_run(&timers, ALCHI_NEVER);
     ck_assert_str_eq(fired, "a");
 }
 END_TEST
 
 START_TEST(one_may_stop_another)
 {
-    alchi_timer_start(&timers, &marks[0].timer, 1000, note_and_stop_second);
-    alchi_timer_start(&timers, &marks[1].timer, 1001, note);
-    alchi_timers_run(&timers, ALCHI_NEVER);
+    alchi_drv_timer_start(&timers, &marks[0].timer, 1000, note_and_stop_second);
+    alchi_drv_timer_start(&timers, &marks[1].timer, 1001, note);
+    alchi_drv_timers_run(&timers, ALCHI_NEVER);
     ck_assert_str_eq(fired, "a");
 }
 END_TEST

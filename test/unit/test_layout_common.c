@@ -36,7 +36,7 @@ list(const alchi_intersect_t *set, int64_t *indices)
 }
 
 static void
-take(seen_t *seen, const alchi_common_t *common, int64_t limit)
+take(seen_t *seen, const alchi_overlap_t *common, int64_t limit)
 {
     int64_t rows[SIDE], cols[SIDE], m = list(&common->rows, rows), n = list(&common->cols, cols);
     const alch_rect_t *local = &common->local;
@@ -65,19 +65,19 @@ START_TEST(every_entry_once)
         int64_t m = model_pick(&random, 0, SIDE), n = model_pick(&random, 0, SIDE);
         int64_t limit = model_pick(&random, 1, round % 2 ? 9 : SIDE * SIDE);
         alchi_axis_t axes[4] = {random_axis(&random), random_axis(&random), random_axis(&random), random_axis(&random)};
-        alchi_common_cutter_t cutter;
+        alchi_overlap_splitter_t cutter;
         alchi_intersect_t rows, cols;
-        alchi_common_t common;
+        alchi_overlap_t common;
         seen_t seen;
         int wrong = 0;
 
         memset(&seen, 0, sizeof seen);
         alchi_intersect_init(&rows, &axes[0], &axes[1], 0, m);
         alchi_intersect_init(&cols, &axes[2], &axes[3], 0, n);
-        alchi_common_cutter_init(&cutter, &rows, &cols, limit);
-        while (alchi_common_cutter_next(&cutter, &common))
+        alchi_overlap_splitter_init(&cutter, &rows, &cols, limit);
+        while (alchi_overlap_splitter_next(&cutter, &common))
             take(&seen, &common, limit);
-        ck_assert(!alchi_common_cutter_next(&cutter, &common));
+        ck_assert(!alchi_overlap_splitter_next(&cutter, &common));
         for (int64_t j = 0; j < SIDE; j++)
             for (int64_t i = 0; i < SIDE; i++)
                 wrong += seen.seen[j][i] != (i < m && j < n && holds(&axes[0], i) && holds(&axes[1], i) &&

@@ -23,11 +23,11 @@ axis_of(int64_t block, int procs, int proc, int64_t shift)
 static int
 walk(const alchi_intersect_t *set, const alchi_axis_t *a, const alchi_axis_t *b, unsigned char *seen)
 {
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
     int combs = 0;
 
     memset(seen, 0, END_MAX);
-    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_comb_end(&comb), combs++) {
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_strided_run_end(&comb), combs++) {
         ck_assert_int_ge(comb.index, at);
         for (int64_t k = 0; k < comb.count; k++)
             for (int64_t l = 0; l < comb.length; l++) {
@@ -158,7 +158,7 @@ START_TEST(huge_indices)
     alchi_axis_t a = {INT64_MAX / 4, INT64_MAX, 0}, b = {1, 1, INT64_MAX - 1}, c = {INT64_MAX, INT64_MAX, 5};
     alchi_axis_t d = {end / 1000, end / 10, 7};
     alchi_intersect_t set;
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
 
     alchi_intersect_init(&set, &a, &b, 0, end);
     ck_assert(!alchi_intersect_next(&set, 0, &comb));
@@ -173,16 +173,16 @@ START_TEST(from_the_other_side)
 {
     const alchi_axis_t a = {3, 6, 3}, b = {2, 4, 0};
     alchi_intersect_t set, other;
-    alchi_comb_t one, two;
+    alchi_strided_run_t one, two;
 
     alchi_intersect_init(&set, &a, &b, 0, 50);
     other = alchi_intersect_swapped(&set);
     ck_assert_int_eq(alchi_intersect_count(&other), alchi_intersect_count(&set));
-    for (int64_t at = 0; alchi_intersect_next(&set, at, &one); at = alchi_comb_end(&one)) {
+    for (int64_t at = 0; alchi_intersect_next(&set, at, &one); at = alchi_strided_run_end(&one)) {
         ck_assert(alchi_intersect_next(&other, at, &two));
         ck_assert_int_eq(one.a, two.b);
         ck_assert_int_eq(one.b, two.a);
-        ck_assert_int_eq(alchi_comb_end(&one), alchi_comb_end(&two));
+        ck_assert_int_eq(alchi_strided_run_end(&one), alchi_strided_run_end(&two));
     }
 }
 END_TEST

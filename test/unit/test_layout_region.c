@@ -270,10 +270,10 @@ random_set(uint64_t *random, int64_t size)
 static void
 list_set(const alchi_intersect_t *set, bool *held)
 {
-    alchi_comb_t comb;
+    alchi_strided_run_t comb;
 
     memset(held, 0, SIDE_MAX * sizeof *held);
-    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_comb_end(&comb))
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_strided_run_end(&comb))
         for (int64_t k = 0; k < comb.count * comb.length; k++)
             held[comb.b + k / comb.length * comb.b_step + k % comb.length] = true;
 }

@@ -668,19 +668,19 @@ START_TEST(found_by_key_alone)
 {
     uint8_t key[ALCHI_KEY_SIZE] = {1, (uint8_t)getpid()}, other[ALCHI_KEY_SIZE] = {2};
     alchi_claim_t claim = {ALCHI_ROLE_DATA, 5, 6, 7}, rank = {ALCHI_ROLE_DATA, 5, 6, 8};
-    alchi_local_t local;
+    alchi_shm_listener_t local;
     struct stat file;
     int fd, accepted;
 
     use_folder();
-    ck_assert_int_eq(alchi_local_connect(key, &claim), -1);
-    alchi_local_listen(&local, key, &claim);
+    ck_assert_int_eq(alchi_shm_connect(key, &claim), -1);
+    alchi_shm_listener_open(&local, key, &claim);
     ck_assert_int_ge(local.fd[0], 0);
     ck_assert_int_ge(local.fd[1], 0);
-    ck_assert_int_eq(alchi_local_connect(other, &claim), -1);
-    ck_assert_int_eq(alchi_local_connect(key, &rank), -1);
+    ck_assert_int_eq(alchi_shm_connect(other, &claim), -1);
+    ck_assert_int_eq(alchi_shm_connect(key, &rank), -1);
     for (int k = 0; k < 2; k++) {
-        ck_assert_int_ge(fd = alchi_local_connect(key, &claim), 0);
+        ck_assert_int_ge(fd = alchi_shm_connect(key, &claim), 0);
         ck_assert_int_ge(accepted = accept(local.fd[k], NULL, NULL), 0);
         close(accepted);
         close(fd);
@@ -688,10 +688,10 @@ START_TEST(found_by_key_alone)
         local.fd[0] = -1;
     }
     ck_assert_int_eq(stat(local.path, &file), 0);
-    ck_assert_int_eq(alchi_local_sweep(), 0); /* somebody listens */
-    alchi_local_close(&local);
+    ck_assert_int_eq(alchi_shm_sweep_sockets(), 0); /* somebody listens */
+    alchi_shm_listener_close(&local);
     ck_assert_int_eq(stat(folder, &file), 0);
-    ck_assert_int_eq(alchi_local_connect(key, &claim), -1);
+    ck_assert_int_eq(alchi_shm_connect(key, &claim), -1);
     remove_folder();
 }
 END_TEST
@@ -700,18 +700,18 @@ START_TEST(left_files_are_swept)
 {
     uint8_t key[ALCHI_KEY_SIZE] = {3, (uint8_t)getpid()};
     alchi_claim_t claim = {ALCHI_ROLE_DATA, 5, 6, 7};
-    alchi_local_t local;
-    char path[ALCHI_LOCAL_PATH_MAX];
+    alchi_shm_listener_t local;
+    char path[ALCHI_SHM_PATH_MAX];
 
     use_folder();
-    alchi_local_listen(&local, key, &claim);
+    alchi_shm_listener_open(&local, key, &claim);
     memcpy(path, local.path, sizeof path);
     close(local.fd[0]);
     close(local.fd[1]);
     ck_assert_int_eq(access(path, F_OK), 0);
-    ck_assert_int_eq(alchi_local_sweep(), 1);
+    ck_assert_int_eq(alchi_shm_sweep_sockets(), 1);
     ck_assert_int_eq(access(path, F_OK), -1);
-    ck_assert_int_eq(alchi_local_sweep(), 0);
+    ck_assert_int_eq(alchi_shm_sweep_sockets(), 0);
     remove_folder();
 }
 END_TEST
@@ -721,7 +721,7 @@ START_TEST(long_path)
 {
     uint8_t key[ALCHI_KEY_SIZE] = {4, (uint8_t)getpid()};
     alchi_claim_t claim = {ALCHI_ROLE_DATA, 5, 6, 7};
-    alchi_local_t local;
+    alchi_shm_listener_t local;
     char path[256];
     int fd;
 
@@ -729,11 +729,11 @@ START_TEST(long_path)
     snprintf(path, sizeof path, "%s/%0100d", folder, 1);
     ck_assert_int_eq(mkdir(path, 0700), 0);
     setenv("XDG_RUNTIME_DIR", path, 1);
-    alchi_local_listen(&local, key, &claim);
+    alchi_shm_listener_open(&local, key, &claim);
     ck_assert_int_eq(local.fd[1], -1);
-    ck_assert_int_ge(fd = alchi_local_connect(key, &claim), 0);
+    ck_assert_int_ge(fd = alchi_shm_connect(key, &claim), 0);
     close(fd);
-    alchi_local_close(&local);
+    alchi_shm_listener_close(&local);
     remove_folder();
 }
 END_TEST

@@ -54,7 +54,7 @@ make_storage(const alchi_axis_t *rows, const alchi_axis_t *cols, size_t entry, b
 
 /* Common entries within the bounds are there, all others are as empty as before. */
 static void
-check_storage(const alchi_cross_t *cross, const alchi_axis_t *rows, const alchi_axis_t *cols, const uint8_t *data)
+check_storage(const alchi_product_t *cross, const alchi_axis_t *rows, const alchi_axis_t *cols, const uint8_t *data)
 {
     uint8_t *expected = calloc(SIDE * SIDE, cross->entry);
     const alchi_intersect_t *r = &cross->rows, *c = &cross->cols;
@@ -69,7 +69,7 @@ check_storage(const alchi_cross_t *cross, const alchi_axis_t *rows, const alchi_
 }
 
 static void
-pump(alchi_cross_t *from, alchi_cross_t *to, size_t bytes)
+pump(alchi_product_t *from, alchi_product_t *to, size_t bytes)
 {
     uint8_t *stream = malloc(bytes + 16);
     size_t run;
@@ -78,21 +78,21 @@ pump(alchi_cross_t *from, alchi_cross_t *to, size_t bytes)
         size = (size_t)pick(1, 700);
         size = size < bytes - at ? size : bytes - at;
         if (pick(0, 3))
-            alchi_cross_get(from, stream + at, size);
+            alchi_product_get(from, stream + at, size);
         else {
-            const uint8_t *here = alchi_cross_step(from, size, &size);
+            const uint8_t *here = alchi_product_next_bytes(from, size, &size);
 
             ck_assert_ptr_nonnull(here);
             memcpy(stream + at, here, size);
         }
     }
-    ck_assert_ptr_null(alchi_cross_step(from, 1, &run));
+    ck_assert_ptr_null(alchi_product_next_bytes(from, 1, &run));
     for (size_t at = 0, size; at < bytes; at += size) {
         size = (size_t)pick(1, 700);
         size = size < bytes - at ? size : bytes - at;
-        alchi_cross_put(to, stream + at, size);
+        alchi_product_put(to, stream + at, size);
     }
-    alchi_cross_put(to, stream, 16);
+    alchi_product_put(to, stream, 16);
     free(stream);
 }
 
@@ -103,12 +103,12 @@ exchange(size_t entry)
     int64_t i = pick(0, SIDE - 1), j = pick(0, SIDE - 1);
     uint8_t *a = make_storage(&a_rows, &a_cols, entry, true), *b = make_storage(&b_rows, &b_cols, entry, false);
     alchi_intersect_t rows, cols;
-    alchi_cross_t from, to;
+    alchi_product_t from, to;
 
     alchi_intersect_init(&rows, &a_rows, &b_rows, i, pick(i, SIDE));
     alchi_intersect_init(&cols, &a_cols, &b_cols, j, pick(j, SIDE));
-    alchi_cross_init(&from, &rows, &cols, ALCHI_SIDE_A, a, SIDE, entry);
-    alchi_cross_init(&to, &rows, &cols, ALCHI_SIDE_B, b, SIDE, entry);
+    alchi_product_init(&from, &rows, &cols, ALCHI_SIDE_A, a, SIDE, entry);
+    alchi_product_init(&to, &rows, &cols, ALCHI_SIDE_B, b, SIDE, entry);
     pump(&from, &to, (size_t)(alchi_intersect_count(&rows) * alchi_intersect_count(&cols)) * entry);
     check_storage(&to, &b_rows, &b_cols, b);
     free(a);

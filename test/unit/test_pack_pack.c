@@ -62,7 +62,7 @@ static void
 pack(const alchi_kernels_t *kind, const alchi_pack_t *shape, unsigned char *strided, unsigned char *packed, int64_t ld)
 {
     if (kind)
-        alchi_move(kind, shape, (char *)strided, (char *)packed, ld, true);
+        alchi_drv_move(kind, shape, (char *)strided, (char *)packed, ld, true);
     else
         alchi_pack(shape, strided, packed, ld);
 }
@@ -72,7 +72,7 @@ unpack(const alchi_kernels_t *kind, const alchi_pack_t *shape, unsigned char *pa
        unsigned char *strided)
 {
     if (kind)
-        alchi_move(kind, shape, (char *)strided, (char *)packed, ld, false);
+        alchi_drv_move(kind, shape, (char *)strided, (char *)packed, ld, false);
     else
         alchi_unpack(shape, packed, ld, strided);
 }
@@ -268,7 +268,7 @@ START_TEST(test_products)
     bool across = _i % 2;
     int64_t rows[M], cols[N], row_step = across ? 2 * N + 3 : 1, col_step = across ? 1 : 2 * M + 3;
     unsigned char *strided = malloc(bytes), *back = malloc(bytes), *packed = malloc(M * N * size);
-    alchi_product_t product = {(char *)strided, rows, cols, M, N, (char *)packed, size, across};
+    alchi_pack_lists_t product = {(char *)strided, rows, cols, M, N, (char *)packed, size, across};
     uint64_t random = 17;
     int64_t wrong = 0;
 
@@ -277,10 +277,10 @@ START_TEST(test_products)
     for (int64_t j = 0; j < N; j++)
         cols[j] = (j / 24 * 32 + j % 24) * col_step * (int64_t)size;
     fill(strided, bytes, &random);
-    alchi_pack_product(&product);
+    alchi_pack_lists(&product);
     memset(back, 0x55, bytes);
     product.strided = (char *)back;
-    alchi_unpack_product(&product);
+    alchi_unpack_lists(&product);
     for (int64_t j = 0; j < N; j++)
         for (int64_t i = 0; i < M; i++) {
             unsigned char *there = strided + rows[i] + cols[j], *copy = back + rows[i] + cols[j];

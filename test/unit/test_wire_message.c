@@ -227,8 +227,8 @@ START_TEST(codes_of_errors)
     static const struct {
         uint32_t sent;
         int code;
-    } rows[] = {{ALCH_OK, ALCH_EPROTO}, {ALCH_EINVAL, ALCH_EINVAL}, {ALCH_EDAMAGED, ALCH_EDAMAGED},
-                {255, 255},             {256, ALCH_EPROTO},         {UINT32_MAX, ALCH_EPROTO}};
+    } rows[] = {{ALCH_OK, ALCH_EPROTO}, {ALCH_EINVAL, ALCH_EINVAL}, {ALCH_EDAMAGED, ALCH_EDAMAGED}, {255, 255},
+                {256, ALCH_EPROTO},     {UINT32_MAX, ALCH_EPROTO}};
 
     unit_code(alchi_message_code(NULL), ALCH_EPROTO);
     for (size_t k = 0; k < ALCHI_COUNT(rows); k++) {

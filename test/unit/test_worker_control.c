@@ -18,8 +18,8 @@ static alch_error_t err;
 
 typedef struct {
     alchi_store_t *store;
-    alchi_queue_t *queue;
-    alchi_control_t *control;
+    alchi_rank_queue_t *queue;
+    alchi_rank_control_t *control;
     alchi_channel_t *driver, *rank;
 } rank_t;
 
@@ -30,7 +30,7 @@ static rank_t kept __attribute__((used));
 static rank_t
 rank_start(void)
 {
-    alchi_control_env_t env = {.rank = 1, .size = 2};
+    alchi_rank_control_env_t env = {.rank = 1, .size = 2};
     rank_t rank;
     int fds[2];
 
@@ -41,11 +41,11 @@ rank_start(void)
     alchi_channel_set_limits(rank.driver, ALCHI_META_MAX, 0);
     alchi_channel_set_limits(rank.rank, ALCHI_META_MAX, 0);
     rank.store = alchi_store_create(1, 2, 1000000);
-    rank.queue = alchi_queue_create(rank.store);
+    rank.queue = alchi_rank_queue_create(rank.store);
     env.channel = rank.rank;
     env.store = rank.store;
     env.queue = rank.queue;
-    unit_code(alchi_control_start(&env, &rank.control, &err), ALCH_OK);
+    unit_code(alchi_rank_control_start(&env, &rank.control, &err), ALCH_OK);
     kept = rank;
     return rank;
 }
@@ -163,7 +163,7 @@ START_TEST(matrices)
     alch_rect_t all = {0, 0, 10, 4};
     rank_t rank = rank_start();
     uint64_t ids[] = {5};
-    alchi_part_t *part;
+    alchi_store_part_t *part;
 
     unit_code(reserve(&rank, 5, 10, 8, 3), ALCH_EPROTO);
     unit_code(reserve(&rank, 5, -1, 8, 2), ALCH_EINVAL);
@@ -196,7 +196,7 @@ START_TEST(tasks_run_as_they_are_started)
 {
     Alchw__WorkerLoad load = ALCHW__WORKER_LOAD__INIT;
     rank_t rank = rank_start();
-    alchi_job_t *job;
+    alchi_rank_job_t *job;
 
     unit_code(reserve(&rank, 5, 10, 8, 2), ALCH_OK);
     send_task(&rank, 10, 1, 5, false);
@@ -213,28 +213,28 @@ START_TEST(tasks_run_as_they_are_started)
     order(&rank, ALCHI_WORKER_CANCEL, 2);
     order(&rank, ALCHI_WORKER_CANCEL, 77);
     settle(&rank);
-    job = alchi_queue_next(rank.queue);
+    job = alchi_rank_queue_next(rank.queue);
     ck_assert_uint_eq(job->request, 13);
     ck_assert_str_eq(job->load->name, "L");
-    alchi_queue_done(rank.queue, job);
-    job = alchi_queue_next(rank.queue);
+    alchi_rank_queue_done(rank.queue, job);
+    job = alchi_rank_queue_next(rank.queue);
     ck_assert_uint_eq(job->request, 11);
     ck_assert_uint_eq(job->task->task, 2);
     ck_assert(atomic_load(&job->cancel));
     unit_code(free_matrix(&rank, 5), ALCH_EBUSY);
-    alchi_queue_done(rank.queue, job);
+    alchi_rank_queue_done(rank.queue, job);
     unit_code(free_matrix(&rank, 5), ALCH_OK);
-    job = alchi_queue_next(rank.queue);
+    job = alchi_rank_queue_next(rank.queue);
     ck_assert_uint_eq(job->request, 14);
     ck_assert(!atomic_load(&job->cancel));
     order(&rank, ALCHI_WORKER_CANCEL, 4);
     settle(&rank);
     ck_assert(atomic_load(&job->cancel));
-    alchi_queue_done(rank.queue, job);
+    alchi_rank_queue_done(rank.queue, job);
     order(&rank, ALCHI_WORKER_START, 3);
-    job = alchi_queue_next(rank.queue);
+    job = alchi_rank_queue_next(rank.queue);
     ck_assert_uint_eq(job->request, 12);
-    alchi_queue_done(rank.queue, job);
+    alchi_rank_queue_done(rank.queue, job);
 }
 END_TEST
 
@@ -265,7 +265,7 @@ START_TEST(answers_from_two_threads)
     text[20000] = '\0';
     message.text = text;
     for (uint64_t k = 0; k < MESSAGES; k++) {
-        unit_code(alchi_control_send(rank.control, ALCHI_TEST_STRING, 1000, &message), ALCH_OK);
+        unit_code(alchi_rank_control_send(rank.control, ALCHI_TEST_STRING, 1000, &message), ALCH_OK);
         unit_code(alchi_channel_send(rank.driver, ALCHI_PING, 0, 1 + k, NULL), ALCH_OK);
     }
     for (int k = 0; k < 2 * MESSAGES; k++) {
@@ -292,7 +292,7 @@ START_TEST(too_large_to_tell)
 
     message.text = calloc(1, ALCHI_META_MAX + 10);
     memset(message.text, 'x', ALCHI_META_MAX + 1);
-    unit_code(alchi_control_send(rank.control, ALCHI_TEST_STRING, 7, &message), ALCH_ERANGE);
+    unit_code(alchi_rank_control_send(rank.control, ALCHI_TEST_STRING, 7, &message), ALCH_ERANGE);
     settle(&rank);
     free(message.text);
 }
@@ -305,8 +305,8 @@ START_TEST(progress_is_throttled)
     const Alchw__WorkerProgress *progress;
 
     for (int k = 0; k < 1000; k++)
-        alchi_control_progress(rank.control, 6, 0.001 * k, "iterating");
-    alchi_control_progress(rank.control, 7, -1, NULL);
+        alchi_rank_control_progress(rank.control, 6, 0.001 * k, "iterating");
+    alchi_rank_control_progress(rank.control, 7, -1, NULL);
     unit_code(answered(&rank, 0, ALCHI_WORKER_PROGRESS, &message), ALCH_OK);
     progress = (Alchw__WorkerProgress *)message;
     ck_assert_uint_eq(progress->task, 6);
@@ -325,7 +325,7 @@ START_TEST(progress_is_throttled)
     alchi_message_free(message);
     /* The last word comes, though nothing follows. */
     for (int k = 0; k < 100; k++)
-        alchi_control_progress(rank.control, 7, 0.25, k < 99 ? "soon" : "now for a long time");
+        alchi_rank_control_progress(rank.control, 7, 0.25, k < 99 ? "soon" : "now for a long time");
     do {
         unit_code(answered(&rank, 0, ALCHI_WORKER_PROGRESS, &message), ALCH_OK);
         progress = (Alchw__WorkerProgress *)message;
@@ -344,15 +344,15 @@ static void
 rank_in_child(int kind)
 {
     rank_t rank = rank_start();
-    alchi_job_t *job;
+    alchi_rank_job_t *job;
 
     if (kind == 0) {
         ask(&rank, ALCHI_WORKER_QUIT, 0, NULL);
-        job = alchi_queue_next(rank.queue);
+        job = alchi_rank_queue_next(rank.queue);
         _exit(job ? 99 : 42);
     } else if (kind == 1) {
         send_task(&rank, 1, 1, 0, true);
-        job = alchi_queue_next(rank.queue);
+        job = alchi_rank_queue_next(rank.queue);
         ask(&rank, ALCHI_WORKER_QUIT, 0, NULL);
         for (int t = 0; t < 500 && !atomic_load(&job->cancel); t++)
             usleep(1000);
@@ -366,7 +366,7 @@ rank_in_child(int kind)
         kill(getpid(), SIGTERM);
         usleep(20000);
         ask(&rank, ALCHI_WORKER_QUIT, 0, NULL);
-        job = alchi_queue_next(rank.queue);
+        job = alchi_rank_queue_next(rank.queue);
         _exit(job ? 99 : 42);
     } else {
         alchi_channel_send(rank.driver, ALCHI_PING, 0, 1, NULL);

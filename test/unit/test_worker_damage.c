@@ -10,7 +10,7 @@
 
 static server_t server;
 static alchi_channel_t *channel;
-static alchi_part_t *part;
+static alchi_store_part_t *part;
 static uint8_t sent[BYTES], got[BYTES];
 
 static void

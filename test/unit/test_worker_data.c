@@ -37,7 +37,7 @@ START_TEST(strangers_are_refused)
         unit_code(client_prove(channel, &claims[k], k == 4 ? 8 : 7), ALCH_EAUTH);
         alchi_channel_destroy(channel);
     }
-    ck_assert_int_eq(alchi_data_connections(server.data), 0);
+    ck_assert_int_eq(alchi_data_server_connections(server.data), 0);
     alchi_channel_destroy(client_open(&server));
     server_stop(&server);
 }
@@ -62,7 +62,7 @@ START_TEST(round_trip)
     alchi_channel_t *channel = client_open(&server);
 
     for (unsigned k = 0; k < 3; k++) {
-        alchi_part_t *part = server_matrix(&server, 1 + k, shapes[_i].m, shapes[_i].n, dtypes[k]);
+        alchi_store_part_t *part = server_matrix(&server, 1 + k, shapes[_i].m, shapes[_i].n, dtypes[k]);
         size_t entry = part->entry, column = (size_t)rect.m * entry, size = column * (size_t)rect.n;
         uint8_t *out = filled(size, k), *in = calloc(1, size + 1), *data = part->data;
 
@@ -87,7 +87,7 @@ START_TEST(refused_writes_leave_the_connection)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 1, .message_limit = 2000000});
     alchi_channel_t *channel = client_open(&server);
-    alchi_part_t *part = server_matrix(&server, 4, 500, 600, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, 500, 600, ALCH_FLOAT64);
     alch_rect_t columns = {0, 0, 500, 400}, low = {400, 0, 101, 4}, negative = {-1, 0, 2, 2};
     uint64_t id = 4;
     void *bytes = filled(2400000, 1);
@@ -121,7 +121,7 @@ START_TEST(taken_in_the_middle_of_a_write)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 1});
     alchi_channel_t *channel = client_open(&server);
-    alchi_part_t *part = server_matrix(&server, 4, 1000, 2, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, 1000, 2, ALCH_FLOAT64);
     alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = ALCHI_DATA_WRITE, .id = 1, .payload = 8000};
     Alchw__Rect where = ALCHW__RECT__INIT;
     Alchw__DataWrite write = ALCHW__DATA_WRITE__INIT;
@@ -160,7 +160,7 @@ START_TEST(unwritten_entries_are_not_read)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 1});
     alchi_channel_t *channel = client_open(&server);
-    alchi_part_t *part = server_matrix(&server, 4, 10, 10, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, 10, 10, ALCH_FLOAT64);
     alch_rect_t left = {0, 0, 10, 5}, all = {0, 0, 10, 10};
     double bytes[100] = {1};
 
@@ -188,7 +188,7 @@ START_TEST(many_requests_in_flight)
     enum { REQUESTS = 300, COLUMN = 20000 };
     server_t server = server_start((alchi_data_config_t){.threads = 2});
     alchi_channel_t *channel = client_open(&server);
-    alchi_part_t *part = server_matrix(&server, 4, COLUMN, 10, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, COLUMN, 10, ALCH_FLOAT64);
     alch_rect_t all = {0, 0, COLUMN, 10};
     size_t column = COLUMN * 8;
     uint8_t *bytes = filled(10 * column, 3), *in = malloc(column);
@@ -210,7 +210,7 @@ END_TEST
 
 typedef struct {
     const server_t *server;
-    alchi_part_t *part;
+    alchi_store_part_t *part;
     int64_t first;
     int failed;
 } writer_t;
@@ -249,7 +249,7 @@ write_strip(void *argument)
 START_TEST(many_clients_at_once)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 3});
-    alchi_part_t *part = server_matrix(&server, 4, HEIGHT, STRIP * STRIPS, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, HEIGHT, STRIP * STRIPS, ALCH_FLOAT64);
     writer_t writers[STRIPS];
     pthread_t threads[STRIPS];
 
@@ -265,9 +265,9 @@ START_TEST(many_clients_at_once)
     for (int64_t j = 0; j < STRIP * STRIPS; j++)
         for (int64_t i = 0; i < HEIGHT; i++)
             ck_assert(((double *)part->data)[j * HEIGHT + i] == (double)(j * 10000 + i));
-    for (int t = 0; t < 5000 && alchi_data_connections(server.data) > 0; t++)
+    for (int t = 0; t < 5000 && alchi_data_server_connections(server.data) > 0; t++)
         usleep(1000);
-    ck_assert_int_eq(alchi_data_connections(server.data), 0);
+    ck_assert_int_eq(alchi_data_server_connections(server.data), 0);
     ck_assert_int_eq(part->references, 2);
     alchi_store_release(server.store, part);
     server_stop(&server);
@@ -279,7 +279,7 @@ START_TEST(stop_in_the_middle)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 2});
     alchi_channel_t *writing = client_open(&server), *reading = client_open(&server), *silent = client_raw(&server);
-    alchi_part_t *part = server_matrix(&server, 4, 1000, 2000, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, 1000, 2000, ALCH_FLOAT64);
     alch_rect_t all = {0, 0, 1000, 2000};
     void *bytes = filled(16000000, 1);
 
@@ -291,7 +291,7 @@ START_TEST(stop_in_the_middle)
         unit_code(send_write(writing, 1 + k, 4, all, bytes, 3000000, 1000000), ALCH_OK);
     alchi_store_release(server.store, part);
     unit_code(alchi_store_free(server.store, 4, &err), ALCH_OK);
-    alchi_data_stop(server.data);
+    alchi_data_server_stop(server.data);
     server.data = NULL;
     ck_assert_int_eq(alchi_store_used(server.store), 0);
     free(bytes);

@@ -93,7 +93,7 @@ static int
 check(const char *name)
 {
     memset(&err, 0, sizeof(err));
-    return alchi_elf_check(in_folder(name), &err);
+    return alchi_host_needs_check(in_folder(name), &err);
 }
 
 static void
@@ -123,16 +123,16 @@ teardown(void)
 
 START_TEST(names)
 {
-    ck_assert(alchi_elf_is_openmpi("libmpi.so.40"));
-    ck_assert(alchi_elf_is_openmpi("/usr/lib/libmpi.so.40.30.4"));
-    ck_assert(alchi_elf_is_openmpi("libmpi.so"));
-    ck_assert(alchi_elf_is_openmpi("libmpi_mpifh.so.40"));
-    ck_assert(alchi_elf_is_openmpi("libopen-rte.so.40"));
-    ck_assert(alchi_elf_is_openmpi("libopen-pal.so.80"));
-    ck_assert(!alchi_elf_is_openmpi("libmpich.so.12"));
-    ck_assert(!alchi_elf_is_openmpi("libmpichcxx.so.12"));
-    ck_assert(!alchi_elf_is_openmpi("libmpi.so.12"));
-    ck_assert(!alchi_elf_is_openmpi("libm.so.6"));
+    ck_assert(alchi_host_needs_is_openmpi("libmpi.so.40"));
+    ck_assert(alchi_host_needs_is_openmpi("/usr/lib/libmpi.so.40.30.4"));
+    ck_assert(alchi_host_needs_is_openmpi("libmpi.so"));
+    ck_assert(alchi_host_needs_is_openmpi("libmpi_mpifh.so.40"));
+    ck_assert(alchi_host_needs_is_openmpi("libopen-rte.so.40"));
+    ck_assert(alchi_host_needs_is_openmpi("libopen-pal.so.80"));
+    ck_assert(!alchi_host_needs_is_openmpi("libmpich.so.12"));
+    ck_assert(!alchi_host_needs_is_openmpi("libmpichcxx.so.12"));
+    ck_assert(!alchi_host_needs_is_openmpi("libmpi.so.12"));
+    ck_assert(!alchi_host_needs_is_openmpi("libm.so.6"));
 }
 END_TEST
 
@@ -240,28 +240,28 @@ END_TEST
 START_TEST(linker_cache)
 {
     size_t size = 0, cursor = 0;
-    uint8_t *cache = alchi_file_read("/etc/ld.so.cache", 1 << 26, &size);
+    uint8_t *cache = alchi_host_file_read("/etc/ld.so.cache", 1 << 26, &size);
     uint8_t bad[64] = "glibc-ld.so.cache1.1";
     const char *path;
 
     ck_assert(cache != NULL);
-    path = alchi_ldcache_find(cache, size, "libc.so.6", &cursor);
+    path = alchi_host_ldcache_find(cache, size, "libc.so.6", &cursor);
     ck_assert(path && strstr(path, "libc.so.6"));
     for (size_t cut = 0; cut < 200; cut++) {
         cursor = 0;
-        (void)alchi_ldcache_find(cache, cut, "libc.so.6", &cursor);
+        (void)alchi_host_ldcache_find(cache, cut, "libc.so.6", &cursor);
     }
     free(cache);
     /* One entry is claimed, and its strings lie outside. */
     bad[20] = 1;
     memset(bad + 48, 0xff, 16);
     cursor = 0;
-    ck_assert(alchi_ldcache_find(bad, sizeof(bad), "libc.so.6", &cursor) == NULL);
+    ck_assert(alchi_host_ldcache_find(bad, sizeof(bad), "libc.so.6", &cursor) == NULL);
     bad[23] = 0xff;
-    ck_assert(alchi_ldcache_find(bad, sizeof(bad), "libc.so.6", &cursor) == NULL);
+    ck_assert(alchi_host_ldcache_find(bad, sizeof(bad), "libc.so.6", &cursor) == NULL);
     cursor = 0;
-    ck_assert(alchi_ldcache_find(NULL, 0, "libc.so.6", &cursor) == NULL);
-    ck_assert(alchi_file_read("/etc/ld.so.cache", 10, &size) == NULL);
+    ck_assert(alchi_host_ldcache_find(NULL, 0, "libc.so.6", &cursor) == NULL);
+    ck_assert(alchi_host_file_read("/etc/ld.so.cache", 10, &size) == NULL);
 }
 END_TEST
 

@@ -200,7 +200,7 @@ break_protocol(int kind, alchi_channel_t *channel)
 START_TEST(protocol_broken_after_the_proof)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 2});
-    alchi_part_t *part = server_matrix(&server, 4, 10, 10, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, 10, 10, ALCH_FLOAT64);
     alchi_channel_t *channel = client_open(&server);
     char text[4096];
 
@@ -251,7 +251,7 @@ END_TEST
 START_TEST(stalls)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 2, .io_timeout_ms = 100});
-    alchi_part_t *part = server_matrix(&server, 4, 1000, 4000, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, 1000, 4000, ALCH_FLOAT64);
     alch_rect_t all = {0, 0, 1000, 4000};
     alchi_channel_t *idle = client_open(&server), *writing = client_open(&server), *between = client_open(&server),
                     *reading = client_open(&server), *half = client_open(&server);
@@ -273,9 +273,9 @@ START_TEST(stalls)
     ck_assert(is_closed(writing));
     ck_assert(is_closed(between));
     ck_assert(is_closed(half));
-    for (int t = 0; t < 5000 && alchi_data_connections(server.data) > 1; t++)
+    for (int t = 0; t < 5000 && alchi_data_server_connections(server.data) > 1; t++)
         usleep(1000);
-    ck_assert_int_eq(alchi_data_connections(server.data), 1);
+    ck_assert_int_eq(alchi_data_server_connections(server.data), 1);
     ck_assert_int_eq(part->references, 2);
     unit_code(alchi_channel_send(idle, ALCHI_PING, 0, 1, NULL), ALCH_OK);
     unit_code(receive_answer(idle, 1, ALCHI_EMPTY), ALCH_OK);
@@ -297,7 +297,7 @@ drip(const server_t *server, alchi_channel_t *channel, bool sending, int left)
     char byte = 0;
     int steps = 0;
 
-    for (; steps < 300 && alchi_data_connections(server->data) > left; steps++) {
+    for (; steps < 300 && alchi_data_server_connections(server->data) > left; steps++) {
         if (sending)
             send(alchi_channel_fd(channel), &byte, 1, MSG_NOSIGNAL);
         else
@@ -311,7 +311,7 @@ drip(const server_t *server, alchi_channel_t *channel, bool sending, int left)
 START_TEST(drips)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 2, .io_timeout_ms = 200});
-    alchi_part_t *part = server_matrix(&server, 4, 1000, 4000, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, 1000, 4000, ALCH_FLOAT64);
     alch_rect_t all = {0, 0, 1000, 4000}, column = {0, 0, 1000, 1};
     alchi_channel_t *writing = client_open(&server), *reading = client_open(&server), *slow = client_open(&server);
     uint8_t header[ALCHI_FRAME_HEADER];
@@ -334,7 +334,7 @@ START_TEST(drips)
             send_raw(slow, header + 3, sizeof header - 3);
         }
     }
-    ck_assert_int_eq(alchi_data_connections(server.data), 1);
+    ck_assert_int_eq(alchi_data_server_connections(server.data), 1);
     unit_code(receive_answer(slow, 10, ALCHI_DATA_ACK), ALCH_OK);
     free(bytes);
     alchi_store_release(server.store, part);
@@ -359,9 +359,9 @@ START_TEST(idle_for_long)
     unit_code(alchi_channel_send(busy, ALCHI_PING, 0, 99, NULL), ALCH_OK);
     unit_code(receive_answer(busy, 99, ALCHI_EMPTY), ALCH_OK);
     ck_assert(is_closed(busy));
-    for (int t = 0; t < 1000 && alchi_data_connections(server.data) > 0; t++)
+    for (int t = 0; t < 1000 && alchi_data_server_connections(server.data) > 0; t++)
         usleep(1000);
-    ck_assert_int_eq(alchi_data_connections(server.data), 0);
+    ck_assert_int_eq(alchi_data_server_connections(server.data), 0);
     alchi_channel_destroy(idle);
     alchi_channel_destroy(busy);
     server_stop(&server);
@@ -373,7 +373,7 @@ START_TEST(more_readers_than_buffers)
 {
     enum { READERS = 40, M = 3000, N = 600 };
     server_t server = server_start((alchi_data_config_t){.threads = 1});
-    alchi_part_t *part = server_matrix(&server, 4, M, N, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, M, N, ALCH_FLOAT64);
     alch_rect_t all = {0, 0, M, N}, rect = {5, 0, 100, N};
     alchi_channel_t *readers[READERS];
     double *bytes = malloc(sizeof(double) * M * N), *in = malloc(sizeof(double) * 100 * N);
@@ -404,7 +404,7 @@ END_TEST
 START_TEST(requests_without_reading)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 1, .io_timeout_ms = 300});
-    alchi_part_t *part = server_matrix(&server, 4, 100000, 10, ALCH_FLOAT64);
+    alchi_store_part_t *part = server_matrix(&server, 4, 100000, 10, ALCH_FLOAT64);
     alchi_channel_t *channel = client_open(&server);
     void *bytes = calloc(1, 8000000);
     int most = 0;
@@ -413,13 +413,13 @@ START_TEST(requests_without_reading)
     for (uint64_t k = 0; k < 2000; k++)
         if (send_read(channel, 2 + k, 4, (alch_rect_t){0, 0, 100000, 10}))
             break;
-    for (int t = 0; t < 5000 && alchi_data_connections(server.data) > 0; t++) {
-        int references = ((volatile alchi_part_t *)part)->references;
+    for (int t = 0; t < 5000 && alchi_data_server_connections(server.data) > 0; t++) {
+        int references = ((volatile alchi_store_part_t *)part)->references;
 
         most = references > most ? references : most;
         usleep(1000);
     }
-    ck_assert_int_eq(alchi_data_connections(server.data), 0);
+    ck_assert_int_eq(alchi_data_server_connections(server.data), 0);
     ck_assert_int_le(most, 2 + 24);
     ck_assert_int_ge(most, 2 + 22);
     free(bytes);
@@ -455,7 +455,7 @@ START_TEST(crowds)
         unit_code(receive_answer(clients[k], 1, ALCHI_EMPTY), ALCH_OK);
         alchi_channel_destroy(clients[k]);
     }
-    for (int t = 0; t < 5000 && alchi_data_connections(server.data) > 0; t++)
+    for (int t = 0; t < 5000 && alchi_data_server_connections(server.data) > 0; t++)
         usleep(1000);
     ck_serves(&server);
     for (int k = 0; k < 272; k++)

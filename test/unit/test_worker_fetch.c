@@ -18,7 +18,7 @@
 
 typedef struct {
     alchi_store_t *store;
-    alchi_data_t *data;
+    alchi_data_server_t *data;
     alchi_data_config_t config;
     int port;
 } server_t;
@@ -39,7 +39,7 @@ server_start(server_t *server, int rank, int size)
     server->config = (alchi_data_config_t){.store = server->store, .session = SESSION, .group = GROUP, .rank = rank};
     memset(server->config.key, 100 + rank, sizeof server->config.key);
     unit_code(alchi_bind(&address, &server->config.listen_fd, &err), ALCH_OK);
-    unit_code(alchi_data_start(&server->config, &server->data, &server->port, &err), ALCH_OK);
+    unit_code(alchi_data_server_start(&server->config, &server->data, &server->port, &err), ALCH_OK);
 }
 
 static void
@@ -57,7 +57,7 @@ stop(void)
     while (server_count > 0) {
         server_t *server = &servers[--server_count];
 
-        alchi_data_stop(server->data);
+        alchi_data_server_stop(server->data);
         close(server->config.listen_fd);
         alchi_store_destroy(server->store);
     }
@@ -82,10 +82,10 @@ written(int64_t i, int64_t j, int density)
     return (uint64_t)(i / (1 + j % 5) * 2654435761u + j * 40503u) >> 5 & 3 ? density > 2 : density > 0;
 }
 
-static alchi_part_t *
+static alchi_store_part_t *
 reserve(alchi_store_t *store, const matrix_t *matrix)
 {
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
     alch_error_t err;
 
     unit_code(alchi_store_reserve(store, MATRIX, matrix->m, matrix->n, matrix->dtype, &matrix->layout, "", &part, &err),
@@ -97,7 +97,7 @@ reserve(alchi_store_t *store, const matrix_t *matrix)
 static void
 write_part(server_t *server, const matrix_t *matrix, int density)
 {
-    alchi_part_t *part = reserve(server->store, matrix);
+    alchi_store_part_t *part = reserve(server->store, matrix);
     alch_error_t err;
     int failed = 0;
 
@@ -117,7 +117,7 @@ write_part(server_t *server, const matrix_t *matrix, int density)
 }
 
 static void
-check_part(alchi_part_t *part, int density)
+check_part(alchi_store_part_t *part, int density)
 {
     int wrong = 0;
 
@@ -147,15 +147,15 @@ static int
 fetch(alchi_store_t *store, int rank, const matrix_t *matrix, bool complete, int timeout_ms, int64_t limit,
       alch_error_t *err)
 {
-    const alchi_fetch_env_t env = {.store = store,
-                                   .driver_address = "127.0.0.1:24960",
-                                   .control_key = control_key,
-                                   .session = SESSION,
-                                   .name = "reader",
-                                   .rank = rank,
-                                   .message_limit = limit,
-                                   .io_timeout_ms = timeout_ms};
-    const alchi_fetch_watch_t watch = {&cancel, note_fraction, NULL};
+    const alchi_rank_migrate_env_t env = {.store = store,
+                                          .driver_address = "127.0.0.1:24960",
+                                          .control_key = control_key,
+                                          .session = SESSION,
+                                          .name = "reader",
+                                          .rank = rank,
+                                          .message_limit = limit,
+                                          .io_timeout_ms = timeout_ms};
+    const alchi_rank_migrate_watch_t watch = {&cancel, note_fraction, NULL};
     Alchw__WorkerFetch ask = ALCHW__WORKER_FETCH__INIT;
     Alchw__Matrix message = ALCHW__MATRIX__INIT;
     Alchw__Layout layout = ALCHW__LAYOUT__INIT;
@@ -187,7 +187,7 @@ fetch(alchi_store_t *store, int rank, const matrix_t *matrix, bool complete, int
     ask.n_sources = (size_t)server_count;
     ask.sources = list;
     fraction = 0;
-    return alchi_fetch(&env, &ask, &watch, err);
+    return alchi_rank_migrate(&env, &ask, &watch, err);
 }
 
 static void
@@ -197,7 +197,7 @@ move(const matrix_t *from, const matrix_t *to, int workers, int density)
 
     for (int rank = 0; rank < workers; rank++) {
         alchi_store_t *store = alchi_store_create(rank, workers, 0);
-        alchi_part_t *part = reserve(store, to);
+        alchi_store_part_t *part = reserve(store, to);
         int code = fetch(store, rank, from, density > 2, 10000, rank % 2 ? 1000 : 0, &err);
 
         ck_assert_msg(code == ALCH_OK, "%s", err.text);
@@ -245,7 +245,7 @@ START_TEST(large_ones)
 
     start(2);
     for (int rank = 0; rank < 2; rank++) {
-        alchi_part_t *part = reserve(servers[rank].store, &from);
+        alchi_store_part_t *part = reserve(servers[rank].store, &from);
 
         for (int64_t k = 0; k < part->local_m * part->local_n * 8; k++)
             ((uint8_t *)part->data)[k] =
@@ -262,7 +262,7 @@ static void
 expect(int code, const char *text, const matrix_t *matrix, bool complete)
 {
     alchi_store_t *store = alchi_store_create(0, 1, 0);
-    alchi_part_t *part = reserve(store, matrix);
+    alchi_store_part_t *part = reserve(store, matrix);
     alch_error_t err = {0};
 
     unit_code(fetch(store, 0, matrix, complete, 300, 0, &err), code);
@@ -286,7 +286,7 @@ START_TEST(what_goes_wrong)
     servers[0].config.key[3] ^= 1;
     expect(ALCH_EAUTH, "worker 1 at 127.0.0.1", &matrix, false);
     servers[0].config.key[3] ^= 1;
-    alchi_data_stop(servers[1].data);
+    alchi_data_server_stop(servers[1].data);
     close(servers[1].config.listen_fd);
     expect(ALCH_ECONNECT, "worker 2 at 127.0.0.1", &matrix, false);
     alchi_store_destroy(servers[1].store);

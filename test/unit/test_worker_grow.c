@@ -37,7 +37,7 @@ reserve(alchi_store_t *store, int64_t m, int64_t n, const alch_layout_t *layout)
 static void
 fill(alchi_store_t *store, int64_t first)
 {
-    alchi_part_t *part;
+    alchi_store_part_t *part;
 
     unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
     for (int64_t j = 0; j < part->local_n; j++)
@@ -53,7 +53,7 @@ fill(alchi_store_t *store, int64_t first)
 static int64_t
 verify(alchi_store_t *store, int64_t rows)
 {
-    alchi_part_t *part;
+    alchi_store_part_t *part;
     int64_t local_m;
 
     unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
@@ -99,7 +99,7 @@ START_TEST(every_layout)
                 reserve(store, 0, 7, &layout);
                 for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
                     int64_t n, m;
-                    alchi_part_t *part;
+                    alchi_store_part_t *part;
 
                     unit_code(alchi_store_grow(store, 7, sizes[k], &err), ALCH_OK);
                     unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
@@ -134,7 +134,7 @@ START_TEST(amortised)
 
     reserve(store, 0, 3, NULL);
     for (int64_t rows = 1; rows <= 1000; rows++) {
-        alchi_part_t *part;
+        alchi_store_part_t *part;
 
         unit_code(alchi_store_grow(store, 7, rows, &err), ALCH_OK);
         fill(store, rows - 1);
@@ -170,7 +170,7 @@ END_TEST
 START_TEST(taken_back)
 {
     alchi_store_t *store = store_of(0, 1, 0);
-    alchi_part_t *part;
+    alchi_store_part_t *part;
 
     reserve(store, 100, 2, NULL);
     fill(store, 0);
@@ -203,7 +203,7 @@ START_TEST(users)
 {
     static const uint64_t ids[] = {7};
     alchi_store_t *store = store_of(0, 1, 0);
-    alchi_part_t *part;
+    alchi_store_part_t *part;
     pthread_t thread;
     void *pair[2];
 
@@ -232,7 +232,7 @@ work(void *argument)
     alch_error_t error;
 
     for (int k = 0; k < 2000; k++) {
-        alchi_part_t *part;
+        alchi_store_part_t *part;
 
         ck_assert_int_eq(alchi_store_acquire(store, 7, &part, &error), ALCH_OK);
         ((volatile double *)part->data)[k % part->local_m] = 1;

@@ -22,17 +22,17 @@ START_TEST(zeroed_and_aligned)
 {
     static const size_t sizes[] = {1, 63, 100000, 300000, 5000000};
 
-    ck_assert_ptr_null(alchi_mem_alloc(0));
-    ck_assert_ptr_null(alchi_mem_alloc(SIZE_MAX));
-    alchi_mem_free(NULL, 0);
+    ck_assert_ptr_null(alchi_store_mem_alloc(0));
+    ck_assert_ptr_null(alchi_store_mem_alloc(SIZE_MAX));
+    alchi_store_mem_free(NULL, 0);
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
-        char *memory = alchi_mem_alloc(sizes[k]);
+        char *memory = alchi_store_mem_alloc(sizes[k]);
 
         ck_assert_uint_eq((uintptr_t)memory % 64, 0);
         ck_assert(all_zero(memory, sizes[k]));
-        alchi_mem_free(memory, sizes[k]);
+        alchi_store_mem_free(memory, sizes[k]);
     }
-    ck_assert_uint_eq(alchi_mem_trim(SIZE_MAX), 0);
+    ck_assert_uint_eq(alchi_store_mem_trim(SIZE_MAX), 0);
 }
 END_TEST
 
@@ -40,22 +40,22 @@ START_TEST(what_is_kept_serves_again)
 {
     char *first, *second;
 
-    alchi_mem_set_keep(64 * MIB);
-    first = alchi_mem_alloc(8 * MIB);
+    alchi_store_mem_set_keep(64 * MIB);
+    first = alchi_store_mem_alloc(8 * MIB);
     memset(first, 7, 8 * MIB);
-    alchi_mem_free(first, 8 * MIB);
-    ck_assert_uint_eq(alchi_mem_trim(SIZE_MAX), 8 * MIB);
-    second = alchi_mem_alloc(8 * MIB - 5000); /* a little smaller */
+    alchi_store_mem_free(first, 8 * MIB);
+    ck_assert_uint_eq(alchi_store_mem_trim(SIZE_MAX), 8 * MIB);
+    second = alchi_store_mem_alloc(8 * MIB - 5000); /* a little smaller */
     ck_assert_ptr_eq(second, first);
     ck_assert(all_zero(second, 8 * MIB - 5000));
-    ck_assert_uint_eq(alchi_mem_trim(SIZE_MAX), 0);
-    alchi_mem_free(second, 8 * MIB - 5000);
-    ck_assert_uint_gt(alchi_mem_trim(SIZE_MAX), 0);
-    second = alchi_mem_alloc_dirty(MIB); /* far too small for it */
+    ck_assert_uint_eq(alchi_store_mem_trim(SIZE_MAX), 0);
+    alchi_store_mem_free(second, 8 * MIB - 5000);
+    ck_assert_uint_gt(alchi_store_mem_trim(SIZE_MAX), 0);
+    second = alchi_store_mem_alloc_dirty(MIB); /* far too small for it */
     ck_assert_ptr_ne(second, first);
-    alchi_mem_free(second, MIB);
-    ck_assert_uint_eq(alchi_mem_trim(0), 0);
-    alchi_mem_set_keep(0);
+    alchi_store_mem_free(second, MIB);
+    ck_assert_uint_eq(alchi_store_mem_trim(0), 0);
+    alchi_store_mem_set_keep(0);
 }
 END_TEST
 
@@ -63,25 +63,25 @@ START_TEST(the_limit_holds)
 {
     char *blocks[100];
 
-    alchi_mem_set_keep(10 * MIB);
+    alchi_store_mem_set_keep(10 * MIB);
     for (int k = 0; k < 4; k++)
-        blocks[k] = alchi_mem_alloc(4 * MIB);
+        blocks[k] = alchi_store_mem_alloc(4 * MIB);
     for (int k = 0; k < 4; k++)
-        alchi_mem_free(blocks[k], 4 * MIB);
-    ck_assert_uint_eq(alchi_mem_trim(SIZE_MAX), 8 * MIB);
-    blocks[0] = alchi_mem_alloc(11 * MIB);
-    alchi_mem_free(blocks[0], 11 * MIB); /* more than may be kept */
-    ck_assert_uint_eq(alchi_mem_trim(SIZE_MAX), 8 * MIB);
-    alchi_mem_set_keep(5 * MIB);
-    ck_assert_uint_eq(alchi_mem_trim(SIZE_MAX), 4 * MIB);
-    alchi_mem_set_keep(1000 * MIB);
+        alchi_store_mem_free(blocks[k], 4 * MIB);
+    ck_assert_uint_eq(alchi_store_mem_trim(SIZE_MAX), 8 * MIB);
+    blocks[0] = alchi_store_mem_alloc(11 * MIB);
+    alchi_store_mem_free(blocks[0], 11 * MIB); /* more than may be kept */
+    ck_assert_uint_eq(alchi_store_mem_trim(SIZE_MAX), 8 * MIB);
+    alchi_store_mem_set_keep(5 * MIB);
+    ck_assert_uint_eq(alchi_store_mem_trim(SIZE_MAX), 4 * MIB);
+    alchi_store_mem_set_keep(1000 * MIB);
     for (int k = 0; k < 100; k++)
-        blocks[k] = alchi_mem_alloc(MIB);
+        blocks[k] = alchi_store_mem_alloc(MIB);
     for (int k = 0; k < 100; k++)
-        alchi_mem_free(blocks[k], MIB);
-    ck_assert_uint_le(alchi_mem_trim(SIZE_MAX), 70 * MIB); /* so many blocks, not more */
-    ck_assert_uint_eq(alchi_mem_trim(0), 0);
-    alchi_mem_set_keep(0);
+        alchi_store_mem_free(blocks[k], MIB);
+    ck_assert_uint_le(alchi_store_mem_trim(SIZE_MAX), 70 * MIB); /* so many blocks, not more */
+    ck_assert_uint_eq(alchi_store_mem_trim(0), 0);
+    alchi_store_mem_set_keep(0);
 }
 END_TEST
 
@@ -110,7 +110,7 @@ is_resident(void *memory, size_t bytes)
 
 START_TEST(fresh_pages_are_touched)
 {
-    char *memory = alchi_mem_alloc_dirty(64 * MIB);
+    char *memory = alchi_store_mem_alloc_dirty(64 * MIB);
 
     if (!can_touch()) {
         printf("skipped: this kernel does not touch pages on request\n");
@@ -120,26 +120,26 @@ START_TEST(fresh_pages_are_touched)
         ck_assert(is_resident(memory, 64 * MIB));
     }
     ck_assert(all_zero(memory, 64 * MIB));
-    alchi_mem_free(memory, 64 * MIB);
+    alchi_store_mem_free(memory, 64 * MIB);
 }
 END_TEST
 
 /* While they are being touched, or before, with neighbours that stay. */
 START_TEST(touched_blocks_can_go_any_time)
 {
-    char *blocks[100], *stays = alchi_mem_alloc_dirty(32 * MIB);
+    char *blocks[100], *stays = alchi_store_mem_alloc_dirty(32 * MIB);
 
     stays[0] = stays[32 * MIB - 1] = 7;
     for (int round = 0; round < 20; round++) {
         for (int k = 0; k < 100; k++)
-            blocks[k] = alchi_mem_alloc_dirty((size_t)(4 + k % 5) * MIB);
+            blocks[k] = alchi_store_mem_alloc_dirty((size_t)(4 + k % 5) * MIB);
         if (round % 2)
             usleep(2000);
         for (int k = 99; k >= 0; k--)
-            alchi_mem_free(blocks[k], (size_t)(4 + k % 5) * MIB);
+            alchi_store_mem_free(blocks[k], (size_t)(4 + k % 5) * MIB);
     }
     ck_assert_int_eq(stays[0] + stays[32 * MIB - 1], 14);
-    alchi_mem_free(stays, 32 * MIB);
+    alchi_store_mem_free(stays, 32 * MIB);
 }
 END_TEST
 

@@ -29,7 +29,7 @@ ck_text(const char *part)
 START_TEST(invalid)
 {
     alchi_store_t *store = store_of(0, 1, 0);
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
 
     unit_code(alchi_store_reserve(store, 0, 2, 2, ALCH_FLOAT64, NULL, "", NULL, &err), ALCH_EINVAL);
     unit_code(alchi_store_reserve(store, 1, -1, 2, ALCH_FLOAT64, NULL, "", NULL, &err), ALCH_EINVAL);
@@ -50,7 +50,7 @@ END_TEST
 START_TEST(reserved_is_zeroed_and_found)
 {
     alchi_store_t *store = store_of(0, 1, 0);
-    alchi_part_t *part;
+    alchi_store_part_t *part;
 
     unit_code(alchi_store_reserve(store, 7, 300, 200, ALCH_FLOAT64, NULL, "A", NULL, &err), ALCH_OK);
     unit_code(alchi_store_reserve(store, 7, 1, 1, ALCH_FLOAT64, NULL, "B", NULL, &err), ALCH_EINVAL);
@@ -76,7 +76,7 @@ END_TEST
 START_TEST(ranks_without_entries)
 {
     alchi_store_t *store = store_of(2, 3, 0);
-    alchi_part_t *part;
+    alchi_store_part_t *part;
 
     unit_code(alchi_store_reserve(store, 1, 10, 10, ALCH_INT32, &column_blocks, "", NULL, &err), ALCH_OK);
     unit_code(alchi_store_acquire(store, 1, &part, &err), ALCH_OK);
@@ -117,7 +117,7 @@ END_TEST
 START_TEST(work_matrices)
 {
     alchi_store_t *store = store_of(0, 1, 0);
-    alchi_part_t *work, *other, *found;
+    alchi_store_part_t *work, *other, *found;
 
     unit_code(alchi_store_reserve(store, 0, 5, 5, ALCH_FLOAT32, NULL, "", &work, &err), ALCH_OK);
     unit_code(alchi_store_reserve(store, 0, 5, 5, ALCH_FLOAT32, NULL, "", &other, &err), ALCH_OK);
@@ -140,7 +140,7 @@ END_TEST
 START_TEST(freed_lives_until_the_last_reference)
 {
     alchi_store_t *store = store_of(0, 1, 0);
-    alchi_part_t *part, *again;
+    alchi_store_part_t *part, *again;
     alch_rect_t one = {0, 0, 1, 1};
 
     unit_code(alchi_store_reserve(store, 3, 4, 4, ALCH_FLOAT64, NULL, "", &part, &err), ALCH_OK);
@@ -162,7 +162,7 @@ START_TEST(locks)
 {
     alchi_store_t *store = store_of(0, 1, 0);
     const uint64_t both[] = {1, 2}, twice[] = {1, 1}, unknown[] = {2, 77};
-    alchi_part_t *part;
+    alchi_store_part_t *part;
 
     unit_code(alchi_store_reserve(store, 1, 4, 4, ALCH_FLOAT64, NULL, "", &part, &err), ALCH_OK);
     unit_code(alchi_store_reserve(store, 2, 4, 4, ALCH_FLOAT64, NULL, "", NULL, &err), ALCH_OK);
@@ -193,7 +193,7 @@ START_TEST(completeness_names_what_is_missing)
 {
     alchi_store_t *store = store_of(1, 2, 0);
     alch_rect_t upper = {0, 0, 50, 10}, lower = {50, 0, 50, 10}, third = {50, 2, 1, 1};
-    alchi_part_t *part;
+    alchi_store_part_t *part;
 
     unit_code(alchi_store_reserve(store, 3, 100, 20, ALCH_FLOAT64, &column_blocks, "", &part, &err), ALCH_OK);
     ck_assert_int_eq(part->local_n, 10);
@@ -220,7 +220,7 @@ START_TEST(missing_rows_stop_at_a_block)
     const alch_layout_t row_blocks = {ALCH_BLOCK_CYCLIC, 4, 4, 2, 1};
     alchi_store_t *store = store_of(1, 2, 0);
     alch_rect_t first = {0, 0, 1, 1};
-    alchi_part_t *part;
+    alchi_store_part_t *part;
 
     unit_code(alchi_store_reserve(store, 3, 16, 1, ALCH_FLOAT64, &row_blocks, "", &part, &err), ALCH_OK);
     unit_code(alchi_store_written(store, part, &first, &err), ALCH_OK);
@@ -239,7 +239,7 @@ churn(void *store)
 
     for (int k = 0; k < 300; k++) {
         uint64_t id = next++, seen = 100 + (uint64_t)k;
-        alchi_part_t *part;
+        alchi_store_part_t *part;
         alch_rect_t all = {0, 0, 8, 8};
 
         if (alchi_store_reserve(store, id, 8, 8, ALCH_FLOAT64, NULL, "", NULL, NULL) ||

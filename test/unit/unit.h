@@ -7,11 +7,11 @@
 void unit_suite(Suite *suite);
 
 /** Assert that a call returns a code, showing names. */
-#define unit_code(call, expected)                                                                                  \
-    do {                                                                                                           \
-        int unit_got_ = (call);                                                                                    \
-        ck_assert_msg(unit_got_ == (expected), "%s: got %s, expected %s", #call, alch_errname(unit_got_),          \
-                      alch_errname(expected));                                                                     \
+#define unit_code(call, expected)                                                                         \
+    do {                                                                                                  \
+        int unit_got_ = (call);                                                                           \
+        ck_assert_msg(unit_got_ == (expected), "%s: got %s, expected %s", #call, alch_errname(unit_got_), \
+                      alch_errname(expected));                                                            \
     } while (0)
 
 #endif

@@ -19,7 +19,7 @@
 
 typedef struct {
     alchi_store_t *store;
-    alchi_data_t *data;
+    alchi_data_server_t *data;
     alchi_data_config_t config;
     int port;
 } server_t;
@@ -41,7 +41,7 @@ server_start(alchi_data_config_t config)
     server.config.group = GROUP;
     server.config.rank = RANK;
     memset(server.config.key, 7, sizeof server.config.key);
-    unit_code(alchi_data_start(&server.config, &server.data, &server.port, &err), ALCH_OK);
+    unit_code(alchi_data_server_start(&server.config, &server.data, &server.port, &err), ALCH_OK);
     ck_assert_int_eq(server.port, address.port);
     return server;
 }
@@ -49,17 +49,17 @@ server_start(alchi_data_config_t config)
 static inline void
 server_stop(server_t *server)
 {
-    alchi_data_stop(server->data);
+    alchi_data_server_stop(server->data);
     close(server->config.listen_fd);
     alchi_store_destroy(server->store);
 }
 
 /* Matrix `id` of which this rank holds all m x n entries: the other rank has an equal half. */
-static inline alchi_part_t *
+static inline alchi_store_part_t *
 server_matrix(server_t *server, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype)
 {
     alch_layout_t layout = {ALCH_BLOCK_CYCLIC, m > 0 ? m : 1, n > 0 ? n : 1, 2, 1};
-    alchi_part_t *part = NULL;
+    alchi_store_part_t *part = NULL;
 
     unit_code(alchi_store_reserve(server->store, id, 2 * m, n, dtype, &layout, "", &part, &err), ALCH_OK);
     ck_assert_int_eq(part->local_m, m);
