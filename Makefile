@@ -23,14 +23,14 @@ LDLIBS := $(shell pkg-config --libs $(PKGS)) -lscalapack-mpich -lopenblas -lm
 
 # Folders speak: every .c below an area is in; areas that need MPI are compiled by its wrapper.
 CLIENT_AREAS := base wire net layout pack client
-SERVER_AREAS := agent driver
-MPI_AREAS := scalapack worker
+SERVER_AREAS := agent driver daemon store dataserver
+MPI_AREAS := pluginhost scalapack worker
 src = $(foreach a,$(1),$(sort $(wildcard lib/$(a)/*.c)))
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 PB_OBJ := $(O)/obj/lib/wire/alchemist.pb-c.o
 CLIENT_OBJ := $(call obj,$(call src,$(CLIENT_AREAS))) $(PB_OBJ)
 MPI_OBJ := $(call obj,$(call src,$(MPI_AREAS)))
-PROGRAM_OBJ := $(call obj,$(wildcard lib/yield/*.c lib/mend/*.c))
+PROGRAM_OBJ := $(call obj,$(wildcard lib/interpose/*.c))
 LIB_OBJ := $(CLIENT_OBJ) $(call obj,$(call src,$(SERVER_AREAS))) $(MPI_OBJ)
 PLUGINS := $(patsubst plugins/%/,%,$(sort $(wildcard plugins/*/)))
 PLUGIN_SO := $(foreach p,$(PLUGINS),$(O)/plugins/$(p).so)
@@ -61,8 +61,8 @@ $(O)/files: force
 # Only one object knows where plugins will be installed: another PREFIX rebuilds that alone.
 $(O)/libdir: force
 	@mkdir -p $(@D); echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
-$(O)/obj/lib/driver/options.o: $(O)/libdir
-$(O)/obj/lib/driver/options.o: DEFS += -DALCH_PLUGINDIR='"$(LIBDIR)/alchemist/plugins"'
+$(O)/obj/lib/daemon/options.o: $(O)/libdir
+$(O)/obj/lib/daemon/options.o: DEFS += -DALCH_PLUGINDIR='"$(LIBDIR)/alchemist/plugins"'
 .PHONY: force
 
 PB_H := $(O)/gen/wire/alchemist.pb-c.h

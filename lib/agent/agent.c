@@ -1,7 +1,7 @@
 /* The agent: its ports, its connection to the driver, and its end. */
 #include "agent/agent.h"
 
-#include "agent/local.h"
+#include "agent/agent_impl.h"
 #include "agent/machine.h"
 #include "agent/sweep.h"
 

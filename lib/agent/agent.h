@@ -1,5 +1,5 @@
 /**
- * @file agent.h
+ * @file agent/agent.h
  * An agent: starts the ranks of worker groups on its host, speaks PMI-1 to them, watches and reaps them.
  *
  * It runs on a libuv loop and never blocks it: messages of the driver come in over a channel that is already

@@ -1,4 +1,4 @@
-/** @file environment.h  The environment of a rank: the agent's own without what belongs to other jobs. Pure. */
+/** @file agent/environment.h  The environment of a rank: the agent's own without what belongs to other jobs. Pure. */
 #ifndef ALCHI_AGENT_ENVIRONMENT_H
 #define ALCHI_AGENT_ENVIRONMENT_H
 

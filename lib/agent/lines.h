@@ -1,4 +1,4 @@
-/** @file lines.h  What a rank prints, cut into lines; the last ones are kept. Pure. */
+/** @file agent/lines.h  What a rank prints, cut into lines; the last ones are kept. Pure. */
 #ifndef ALCHI_AGENT_LINES_H
 #define ALCHI_AGENT_LINES_H
 

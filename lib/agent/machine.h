@@ -1,5 +1,5 @@
 /**
- * @file machine.h
+ * @file agent/machine.h
  * What an agent tells about its host. `root` is "" but in tests, where it is a folder with copies of /proc and /sys.
  */
 #ifndef ALCHI_AGENT_MACHINE_H

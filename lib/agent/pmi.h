@@ -1,5 +1,5 @@
 /**
- * @file pmi.h
+ * @file agent/pmi.h
  * PMI-1, the server's side, as pure text processing: a line of a rank in, the reply out.
  *
  * A space holds the keys of one group as this agent knows them. Puts are answered here, are visible to the agent's

@@ -1,7 +1,7 @@
 /* One rank: started, served, and taken note of when it ends. */
 #include "agent/environment.h"
-#include "agent/exit.h"
-#include "agent/local.h"
+#include "wire/exit_text.h"
+#include "agent/agent_impl.h"
 
 #include "base/error.h"
 #include "base/log.h"
@@ -245,7 +245,7 @@ send_exit(alchi_agent_rank_t *rank, Alchw__RankExit *rank_exit)
     rank_exit->n_lines = alchi_agent_lines_last(&rank->lines, last);
     rank_exit->lines = last;
     alchi_log(ALCHI_LOG_DEBUG, "rank %d of group %llu (worker %u) %s", rank->rank, (unsigned long long)rank->group->id,
-              rank->number, alchi_drv_rank_exit_text(rank_exit, text, sizeof text));
+              rank->number, alchi_exit_text(rank_exit, text, sizeof text));
     alchi_agent_send(rank->group->agent, ALCHI_RANK_EXIT, rank_exit);
 }
 

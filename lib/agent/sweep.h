@@ -1,5 +1,5 @@
 /**
- * @file sweep.h
+ * @file agent/sweep.h
  * Shared memory that dead ranks left.
  *
  * MPICH 4.0 and UCX unlink their files in /dev/shm (mpich_shar_tmp*, ucx_shm_posix_*) and mark their System V

@@ -1,5 +1,5 @@
 /**
- * @file watch.h
+ * @file agent/watch.h
  * Descriptors and timers on a libuv loop, with memory of their own: closing one is final at once, although libuv
  * lets go of its handle only in the next round of the loop.
  */

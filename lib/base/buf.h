@@ -1,4 +1,4 @@
-/** @file buf.h  A growable byte queue: append at the end, consume at the front. */
+/** @file base/buf.h  A growable byte queue: append at the end, consume at the front. */
 #ifndef ALCHI_BASE_BUF_H
 #define ALCHI_BASE_BUF_H
 

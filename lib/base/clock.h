@@ -1,4 +1,4 @@
-/** @file clock.h  Monotonic time, deadlines, and waiting by them. */
+/** @file base/clock.h  Monotonic time, deadlines, and waiting by them. */
 #ifndef ALCHI_BASE_CLOCK_H
 #define ALCHI_BASE_CLOCK_H
 

@@ -1,5 +1,5 @@
 /**
- * @file crc32c.h
+ * @file base/crc32c.h
  * CRC-32C (Castagnoli), as in iSCSI and SCTP: checks payload. By the processor's instructions where it has them, by
  * tables elsewhere; the result is the same. Pure memory, MT-Safe.
  */

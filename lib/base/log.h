@@ -1,5 +1,5 @@
 /**
- * @file log.h
+ * @file base/log.h
  * Log lines: "[2026-11-22 18:50:01.123] [driver] [info] text".
  *
  * Only the serving side logs; the client library prints nothing. Lines go to

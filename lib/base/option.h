@@ -1,5 +1,5 @@
 /**
- * @file option.h
+ * @file base/option.h
  * Command-line options from a table: parsing, --help, the manual's table and
  * the names of environment variables all come from the same rows.
  *

@@ -1,3 +1,6 @@
+/* Types of entries and of values: names, sizes and which conversions are allowed. */
+#include "base/types.h"
+#include "base/error.h"
 #include "base/util.h"
 
 #include <alchemist/library.h>
@@ -39,6 +42,33 @@ const char *
 alch_dtype_name(alch_dtype_t dtype)
 {
     return (unsigned)dtype < ALCHI_COUNT(dtypes) ? dtypes[(unsigned)dtype].name : NULL;
+}
+
+static bool
+is_complex(alch_dtype_t dtype)
+{
+    return dtype == ALCH_COMPLEX128 || dtype == ALCH_COMPLEX64;
+}
+
+static bool
+is_integer(alch_dtype_t dtype)
+{
+    return dtype == ALCH_INT64 || dtype == ALCH_INT32;
+}
+
+int
+alchi_dtype_check_conversion(alch_dtype_t from, alch_dtype_t to, bool unsafe, alch_error_t *err)
+{
+    if (!alch_dtype_size(from) || !alch_dtype_size(to))
+        return alchi_error_set(err, ALCH_EINVAL, "there is no entry type %d", (int)(alch_dtype_size(from) ? to : from));
+    if (is_complex(from) && !is_complex(to))
+        return alchi_error_set(err, ALCH_ETYPE, "%s does not become %s: the imaginary parts would be lost",
+                               alch_dtype_name(from), alch_dtype_name(to));
+    if (!is_integer(from) && is_integer(to) && !unsafe)
+        return alchi_error_set(err, ALCH_ETYPE,
+                               "%s does not become %s unless asked for as unsafe: the fractions would be lost",
+                               alch_dtype_name(from), alch_dtype_name(to));
+    return ALCH_OK;
 }
 
 const char *

@@ -1,4 +1,4 @@
-/** @file util.h  Small things that libc lacks. */
+/** @file base/util.h  Small things that libc lacks. */
 #ifndef ALCHI_BASE_UTIL_H
 #define ALCHI_BASE_UTIL_H
 

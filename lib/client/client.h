@@ -1,4 +1,4 @@
-/** @file client.h  What a session consists of. Constant after it was opened but for what its parts guard. */
+/** @file client/client.h  What a session consists of. Constant after it was opened but for what its parts guard. */
 #ifndef ALCHI_CLIENT_CLIENT_H
 #define ALCHI_CLIENT_CLIENT_H
 

@@ -1,5 +1,5 @@
 /**
- * @file control.h
+ * @file client/control.h
  * One connection to the driver, shared by all threads of a session.
  *
  * There is no background thread: of the threads that wait for an answer one reads the connection (it leads), hands

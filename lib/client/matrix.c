@@ -1,7 +1,7 @@
 /* Handles of matrices: create, open, list, free. Transfers are in transfer.c. */
 #include "client/client.h"
 #include "base/error.h"
-#include "wire/layout.h"
+#include "wire/layout_message.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /**
- * @file pool.h
+ * @file client/pool.h
  * The worker group as the client knows it, and the data connections to its ranks.
  *
  * All sessions of a process with the same id and key share their connections, whether they were opened or attached:

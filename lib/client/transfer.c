@@ -1,6 +1,6 @@
 /* Transfers: start, wait, progress, cancel. */
 #include "client/transfer.h"
-#include "client/drive.h"
+#include "client/transfer_thread.h"
 #include "base/error.h"
 
 #include <sched.h>

@@ -1,5 +1,5 @@
 /**
- * @file transfer.h
+ * @file client/transfer.h
  * The transfer engine. A transfer has a lane per worker; each of its threads drives some lanes over non-blocking
  * connections: one packs or unpacks while the kernel sends and receives for the others.
  */
@@ -7,10 +7,10 @@
 #define ALCHI_CLIENT_TRANSFER_H
 
 #include "client/client.h"
-#include "client/cut.h"
-#include "client/missing.h"
-#include "client/own.h"
-#include "pack/cross.h"
+#include "client/chunk.h"
+#include "client/gaps.h"
+#include "client/local_piece.h"
+#include "pack/product.h"
 #include "pack/pack.h"
 
 #include <pthread.h>

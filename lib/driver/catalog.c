@@ -1,7 +1,8 @@
 #include "driver/catalog.h"
 #include "base/error.h"
 #include "base/util.h"
-#include "wire/layout.h"
+#include "wire/layout_message.h"
+#include "wire/message.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /**
- * @file catalog.h
+ * @file driver/catalog.h
  * The matrices of a session as the driver knows them: what and where, complete or not,
  * who uses them. The entries live on the workers. Pure bookkeeping.
  */

@@ -1,8 +1,16 @@
-/* Commands: a message to ranks, an answer of each; and the jobs that keep the order of the main threads. */
-#include "driver/driver.h"
+/* Commands: a message to ranks, one answer of each rank. */
+#include "driver/command.h"
 #include "base/error.h"
 #include "base/util.h"
+#include "driver/config.h"
+#include "driver/driver.h"
+#include "driver/group_actions.h"
+#include "driver/group_state.h"
+#include "driver/link.h"
+#include "driver/timer.h"
+#include "wire/message.h"
 #include <stdlib.h>
+#include <utlist.h>
 
 void
 alchi_drv_group_send(alchi_drv_group_t *group, unsigned type, const void *message)
@@ -28,7 +36,7 @@ overdue(alchi_drv_timer_t *timer)
 {
     alchi_drv_command_t *command = ALCHI_CONTAINER(timer, alchi_drv_command_t, timer);
     alchi_drv_group_t *group = command->group;
-    const alchi_dmn_options_t *options = group->driver->options;
+    const alchi_drv_config_t *config = group->driver->config;
     alch_error_t error;
     int rank;
 
@@ -37,11 +45,11 @@ overdue(alchi_drv_timer_t *timer)
     if (is_long(command))
         alchi_error_rank(&error, ALCH_EGROUP, command->error.rank,
                          "rank %d (worker %d) had not returned %.1f s after rank %d failed (--fail-grace): %s", rank,
-                         group->ranks[rank].slot_id, (double)options->fail_grace_ms / 1000, command->error.rank,
+                         group->ranks[rank].slot_id, (double)config->fail_grace_ms / 1000, command->error.rank,
                          command->error.text);
     else
         alchi_error_rank(&error, ALCH_EGROUP, rank, "rank %d (worker %d) did not answer for %.1f s (--client-timeout)",
-                         rank, group->ranks[rank].slot_id, (double)options->client_timeout_ms / 1000);
+                         rank, group->ranks[rank].slot_id, (double)config->client_timeout_ms / 1000);
     alchi_drv_group_kill(group, &error);
 }
 
@@ -78,7 +86,7 @@ alchi_drv_command_send(alchi_drv_group_t *group, unsigned type, const void *mess
             group->ranks[rank].link->ops->send(group->ranks[rank].link, type, 0, command->id, message);
     }
     if (!is_long(command))
-        alchi_drv_timer_start(&group->driver->timers, &command->timer, group->driver->options->client_timeout_ms,
+        alchi_drv_timer_start(&group->driver->timers, &command->timer, group->driver->config->client_timeout_ms,
                               overdue);
     if (command_p)
         *command_p = command;
@@ -116,7 +124,7 @@ note_failure(alchi_drv_command_t *command, int rank, const Alchw__Error *message
                      message && message->text ? message->text : "the worker gave no reason");
     if (is_long(command))
         alchi_drv_timer_start(&command->group->driver->timers, &command->timer,
-                              command->group->driver->options->fail_grace_ms, overdue);
+                              command->group->driver->config->fail_grace_ms, overdue);
 }
 
 void
@@ -157,55 +165,5 @@ alchi_drv_commands_fail(alchi_drv_group_t *group, const alch_error_t *error)
             command->error = *error;
         command->done(command);
         alchi_drv_command_drop(command);
-    }
-}
-
-void
-alchi_drv_job_add(alchi_drv_group_t *group, alchi_drv_job_t *job)
-{
-    job->group = group;
-    job->ready = job->running = false;
-    DL_APPEND(group->jobs, job);
-}
-
-static void
-start_first(alchi_drv_group_t *group)
-{
-    alchi_drv_job_t *job = group->jobs;
-
-    if (!job || job->running || !job->ready || group->state != ALCHI_DRV_GROUP_READY)
-        return;
-    job->running = true;
-    job->start(job);
-}
-
-void
-alchi_drv_job_ready(alchi_drv_job_t *job)
-{
-    job->ready = true;
-    start_first(job->group);
-}
-
-void
-alchi_drv_job_end(alchi_drv_job_t *job)
-{
-    alchi_drv_group_t *group = job->group;
-
-    if (!group)
-        return;
-    DL_DELETE(group->jobs, job);
-    job->group = NULL;
-    start_first(group);
-}
-
-void
-alchi_drv_jobs_fail(alchi_drv_group_t *group, const alch_error_t *error)
-{
-    alchi_drv_job_t *job;
-
-    while ((job = group->jobs)) {
-        DL_DELETE(group->jobs, job);
-        job->group = NULL;
-        job->fail(job, error);
     }
 }

@@ -3,19 +3,30 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "driver/command.h"
+#include "driver/config.h"
+#include "driver/group_actions.h"
+#include "driver/group_state.h"
+#include "driver/handlers.h"
+#include "driver/link.h"
+#include "driver/request.h"
+#include "driver/session.h"
+#include "driver/slots.h"
+#include "wire/message.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <utlist.h>
 
 alchi_drv_t *
-alchi_drv_create(const alchi_dmn_options_t *options, const uint8_t token[ALCHI_KEY_SIZE])
+alchi_drv_create(const alchi_drv_config_t *config, const uint8_t token[ALCHI_KEY_SIZE])
 {
     alchi_drv_t *driver = calloc(1, sizeof(*driver));
 
     if (!driver)
         return NULL;
-    driver->options = options;
+    driver->config = config;
     memcpy(driver->token, token, ALCHI_KEY_SIZE);
     if (gethostname(driver->host, sizeof(driver->host) - 1))
         snprintf(driver->host, sizeof(driver->host), "localhost");
@@ -115,9 +126,9 @@ admit_client(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_
     uint8_t key[ALCHI_KEY_SIZE];
     alchi_drv_session_t *session;
 
-    if (driver->clients >= driver->options->connections)
+    if (driver->clients >= driver->config->connections)
         return alchi_error_set(err, ALCH_ELIMIT, "%d clients are connected, the limit is %lld (--connections)",
-                               driver->clients, (long long)driver->options->connections);
+                               driver->clients, (long long)driver->config->connections);
     if (link->role == ALCHI_ROLE_EXECUTOR) {
         if (!(session = find_session(driver, responder->claim.session)) || session->closing)
             return alchi_error_set(err, ALCH_ENOENT, "there is no session %llu",
@@ -181,7 +192,12 @@ alchi_drv_admit(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_respond
 
 /* ---- messages ---- */
 
-static const alchi_drv_handler_t client_handlers[] = {
+typedef struct {
+    unsigned type;
+    alchi_drv_handler_f handler;
+} handler_t;
+
+static const handler_t client_handlers[] = {
     {ALCHI_SUBMIT_TASK, alchi_drv_on_submit_task},     {ALCHI_WAIT_TASK, alchi_drv_on_wait_task},
     {ALCHI_CANCEL_TASK, alchi_drv_on_cancel_task},     {ALCHI_PING, alchi_drv_on_ping},
     {ALCHI_CREATE_MATRIX, alchi_drv_on_create_matrix}, {ALCHI_GET_MATRIX, alchi_drv_on_get_matrix},
@@ -192,12 +208,12 @@ static const alchi_drv_handler_t client_handlers[] = {
     {ALCHI_TEST_STRING, alchi_drv_on_test_string},     {ALCHI_CLOSE_SESSION, alchi_drv_on_close_session},
     {ALCHI_GROW_MATRIX, alchi_drv_on_grow_matrix},     {ALCHI_TRANSFORM, alchi_drv_on_transform},
 };
-static const alchi_drv_handler_t rank_handlers[] = {
+static const handler_t rank_handlers[] = {
     {ALCHI_WORKER_PROGRESS, alchi_drv_on_worker_progress},
     {ALCHI_WORKER_JOIN, alchi_drv_on_worker_join},
     {ALCHI_ERROR, alchi_drv_on_error},
 };
-static const alchi_drv_handler_t agent_handlers[] = {
+static const handler_t agent_handlers[] = {
     {ALCHI_AGENT_HELLO, alchi_drv_on_agent_hello}, {ALCHI_RANK_STARTED, alchi_drv_on_rank_started},
     {ALCHI_RANK_EXIT, alchi_drv_on_rank_exit},     {ALCHI_GROUP_ENDED, alchi_drv_on_group_ended},
     {ALCHI_PMI_BARRIER, alchi_drv_on_pmi_barrier}, {ALCHI_ERROR, alchi_drv_on_error},
@@ -206,7 +222,7 @@ static const alchi_drv_handler_t agent_handlers[] = {
 static alchi_drv_handler_f
 find_handler(const alchi_drv_link_t *link, unsigned type)
 {
-    const alchi_drv_handler_t *table = client_handlers;
+    const handler_t *table = client_handlers;
     size_t count = ALCHI_COUNT(client_handlers), i;
 
     if (link->role == ALCHI_ROLE_RANK) {

@@ -1,36 +1,45 @@
 /* Libraries of a session: loaded on its group, loaded again on the next one. */
-#include "driver/driver.h"
+#include "driver/library.h"
 #include "base/error.h"
 #include "base/log.h"
-#include <dirent.h>
+#include "base/util.h"
+#include "driver/command.h"
+#include "driver/group_state.h"
+#include "driver/job.h"
+#include "driver/library_names.h"
+#include "driver/request.h"
+#include "driver/session.h"
+#include "wire/message.h"
+#include "wire/value.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 void
-alchi_drv_library_destroy(alchi_drv_library_t *loaded)
+alchi_drv_library_destroy(alchi_drv_library_t *library)
 {
-    alchi_drv_job_end(&loaded->job);
-    alchi_message_free(loaded->library);
-    free(loaded->name);
-    free(loaded->path);
-    free(loaded);
+    alchi_drv_job_end(&library->job);
+    alchi_message_free(library->description);
+    free(library->name);
+    free(library->path);
+    free(library);
 }
 
 static void
-forget(alchi_drv_library_t *loaded)
+forget(alchi_drv_library_t *library)
 {
-    DL_DELETE(loaded->session->libraries, loaded);
-    alchi_drv_library_destroy(loaded);
+    DL_DELETE(library->session->libraries, library);
+    alchi_drv_library_destroy(library);
 }
 
 static void
 reply_loading(alchi_drv_request_t *request)
 {
-    const alchi_drv_library_t *loaded = request->object;
+    const alchi_drv_library_t *library = request->object;
     Alchw__Library message = ALCHW__LIBRARY__INIT;
 
-    message.name = loaded->name;
+    message.name = library->name;
     message.has_loading = message.loading = 1;
     alchi_drv_request_reply(request, ALCHI_LIBRARY, &message);
 }
@@ -38,80 +47,80 @@ reply_loading(alchi_drv_request_t *request)
 /* ---- the job ---- */
 
 static void
-load_failed(alchi_drv_library_t *loaded, const alch_error_t *error)
+load_failed(alchi_drv_library_t *library, const alch_error_t *error)
 {
-    alchi_log(ALCHI_LOG_WARNING, "session %llu: library '%s': %s", (unsigned long long)loaded->session->id,
-              loaded->name, error->text);
-    if (!loaded->waiters) {
-        loaded->failed = *error;
-        alchi_drv_job_end(&loaded->job);
+    alchi_log(ALCHI_LOG_WARNING, "session %llu: library '%s': %s", (unsigned long long)library->session->id,
+              library->name, error->text);
+    if (!library->waiters) {
+        library->failed = *error;
+        alchi_drv_job_end(&library->job);
         return;
     }
-    alchi_drv_waiters_fail(&loaded->waiters, error);
-    forget(loaded);
+    alchi_drv_waiters_fail(&library->waiters, error);
+    forget(library);
 }
 
 /* The group went, and not for the library's sake. */
 static void
-cut_short(alchi_drv_library_t *loaded, const alch_error_t *error)
+cut_short(alchi_drv_library_t *library, const alch_error_t *error)
 {
-    alchi_drv_waiters_fail(&loaded->waiters, error);
-    if (loaded->library)
-        alchi_drv_job_end(&loaded->job);
+    alchi_drv_waiters_fail(&library->waiters, error);
+    if (library->description)
+        alchi_drv_job_end(&library->job);
     else
-        forget(loaded);
+        forget(library);
 }
 
 static void
 loaded_answer(alchi_drv_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
 {
-    alchi_drv_library_t *loaded = command->context;
-    Alchw__Library *library;
+    alchi_drv_library_t *library = command->context;
+    Alchw__Library *description;
 
     (void)rank;
-    if (loaded->answered || frame->type != ALCHI_LIBRARY || !(library = alchi_message_copy(message)))
+    if (library->answered || frame->type != ALCHI_LIBRARY || !(description = alchi_message_copy(message)))
         return;
-    alchi_message_free(loaded->library);
-    loaded->library = library;
-    loaded->answered = true;
+    alchi_message_free(library->description);
+    library->description = description;
+    library->answered = true;
 }
 
 static void
 loaded_done(alchi_drv_command_t *command)
 {
-    alchi_drv_library_t *loaded = command->context;
+    alchi_drv_library_t *library = command->context;
 
-    if (!command->failed && !loaded->answered)
-        alchi_error_set(&command->error, ALCH_EPROTO, "the workers did not describe library '%s'", loaded->name);
+    if (!command->failed && !library->answered)
+        alchi_error_set(&command->error, ALCH_EPROTO, "the workers did not describe library '%s'", library->name);
     if (command->failed && command->group->state == ALCHI_DRV_GROUP_RELEASING) {
-        cut_short(loaded, &command->error);
+        cut_short(library, &command->error);
         return;
     }
-    if (command->failed || !loaded->answered) {
-        load_failed(loaded, &command->error);
+    if (command->failed || !library->answered) {
+        load_failed(library, &command->error);
         return;
     }
-    loaded->loaded = true;
-    alchi_log(ALCHI_LOG_INFO, "session %llu: loaded library %s %s", (unsigned long long)loaded->session->id,
-              loaded->library->name, loaded->library->version ? loaded->library->version : "");
-    while (loaded->waiters)
-        alchi_drv_request_reply(loaded->waiters, ALCHI_LIBRARY, loaded->library);
-    alchi_drv_job_end(&loaded->job);
+    library->loaded = true;
+    alchi_log(ALCHI_LOG_INFO, "session %llu: loaded library %s %s", (unsigned long long)library->session->id,
+              library->description->name, library->description->version ? library->description->version : "");
+    while (library->waiters)
+        alchi_drv_request_reply(library->waiters, ALCHI_LIBRARY, library->description);
+    alchi_drv_job_end(&library->job);
 }
 
 static void
 load_start(alchi_drv_job_t *job)
 {
-    alchi_drv_library_t *loaded = ALCHI_CONTAINER(job, alchi_drv_library_t, job);
-    alchi_drv_command_t model = {.answer = loaded_answer, .done = loaded_done, .context = loaded};
+    alchi_drv_library_t *library = ALCHI_CONTAINER(job, alchi_drv_library_t, job);
+    alchi_drv_command_t model = {.answer = loaded_answer, .done = loaded_done, .context = library};
     Alchw__WorkerLoad message = ALCHW__WORKER_LOAD__INIT;
     alch_error_t error;
 
-    message.name = loaded->name;
-    message.path = loaded->path;
+    message.name = library->name;
+    message.path = library->path;
     if (alchi_drv_command_send(job->group, ALCHI_WORKER_LOAD, &message, NULL, &model, NULL)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        load_failed(loaded, &error);
+        load_failed(library, &error);
     }
 }
 
@@ -122,36 +131,36 @@ load_fail(alchi_drv_job_t *job, const alch_error_t *error)
 }
 
 static void
-load_queue(alchi_drv_library_t *loaded, alchi_drv_group_t *group)
+load_queue(alchi_drv_library_t *library, alchi_drv_group_t *group)
 {
-    loaded->failed.code = ALCH_OK;
-    loaded->answered = false;
-    loaded->job.start = load_start;
-    loaded->job.fail = load_fail;
-    alchi_drv_job_add(group, &loaded->job);
-    alchi_drv_job_ready(&loaded->job);
+    library->failed.code = ALCH_OK;
+    library->answered = false;
+    library->job.start = load_start;
+    library->job.fail = load_fail;
+    alchi_drv_job_add(group, &library->job);
+    alchi_drv_job_ready(&library->job);
 }
 
 /* The description stays: calls may be queued behind the next load. */
 void
 alchi_drv_libraries_unload(alchi_drv_session_t *session)
 {
-    alchi_drv_library_t *loaded;
+    alchi_drv_library_t *library;
 
-    DL_FOREACH(session->libraries, loaded)
-    loaded->loaded = false;
+    DL_FOREACH(session->libraries, library)
+    library->loaded = false;
 }
 
 /* What failed to load is not tried again unasked: it may be what ended the group. */
 void
 alchi_drv_libraries_reload(alchi_drv_session_t *session)
 {
-    alchi_drv_library_t *loaded, *next;
+    alchi_drv_library_t *library, *next;
 
-    DL_FOREACH_SAFE(session->libraries, loaded, next)
+    DL_FOREACH_SAFE(session->libraries, library, next)
     {
-        if (!loaded->failed.code && !loaded->job.group)
-            load_queue(loaded, session->group);
+        if (!library->failed.code && !library->job.group)
+            load_queue(library, session->group);
     }
 }
 
@@ -173,12 +182,12 @@ same_library(const char *a, const char *b)
 static alchi_drv_library_t *
 find(alchi_drv_session_t *session, const char *name, const char *path)
 {
-    alchi_drv_library_t *loaded;
+    alchi_drv_library_t *library;
 
-    DL_FOREACH(session->libraries, loaded)
+    DL_FOREACH(session->libraries, library)
     {
-        if (same_library(loaded->name, name) && (!path || !*path || same(loaded->path, path)))
-            return loaded;
+        if (same_library(library->name, name) && (!path || !*path || same(library->path, path)))
+            return library;
     }
     return NULL;
 }
@@ -186,152 +195,55 @@ find(alchi_drv_session_t *session, const char *name, const char *path)
 static alchi_drv_library_t *
 add(alchi_drv_session_t *session, const Alchw__LoadLibrary *load)
 {
-    alchi_drv_library_t *loaded = calloc(1, sizeof(*loaded));
+    alchi_drv_library_t *library = calloc(1, sizeof(*library));
 
-    if (!loaded)
+    if (!library)
         return NULL;
-    loaded->session = session;
-    loaded->name = strdup(load->name ? load->name : "");
-    loaded->path = strdup(load->path ? load->path : "");
-    if (!loaded->name || !loaded->path) {
-        alchi_drv_library_destroy(loaded);
+    library->session = session;
+    library->name = strdup(load->name ? load->name : "");
+    library->path = strdup(load->path ? load->path : "");
+    if (!library->name || !library->path) {
+        alchi_drv_library_destroy(library);
         return NULL;
     }
-    DL_APPEND(session->libraries, loaded);
-    return loaded;
+    DL_APPEND(session->libraries, library);
+    return library;
 }
 
-static int
-prepare(alchi_drv_session_t *session, const Alchw__LoadLibrary *load, alchi_drv_library_t **loaded_p, alch_error_t *err)
+int
+alchi_drv_library_get(alchi_drv_session_t *session, const Alchw__LoadLibrary *load, alchi_drv_library_t **library_p,
+                      alch_error_t *err)
 {
     alchi_drv_group_t *group;
-    alchi_drv_library_t *loaded;
+    alchi_drv_library_t *library;
     int code = alchi_drv_session_ready(session, &group, err);
 
     if ((!load->name || !*load->name) && (!load->path || !*load->path))
         return alchi_error_set(err, ALCH_EINVAL, "a library needs a name or a path");
-    loaded = find(session, load->name, load->path);
-    if (loaded && loaded->failed.code) {
-        *err = loaded->failed;
-        forget(loaded);
+    library = find(session, load->name, load->path);
+    if (library && library->failed.code) {
+        *err = library->failed;
+        forget(library);
         return err->code;
     }
     if (code)
         return code;
-    if (!loaded && !(loaded = add(session, load)))
+    if (!library && !(library = add(session, load)))
         return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
-    *loaded_p = loaded;
+    *library_p = library;
     return ALCH_OK;
 }
 
-ALCHI_DRV_HANDLER(alchi_drv_on_load_library)
+void
+alchi_drv_library_wait(alchi_drv_library_t *library, alchi_drv_request_t *request, uint32_t wait_ms)
 {
-    const Alchw__LoadLibrary *load = message;
-    alchi_drv_session_t *session = link->session;
-    alchi_drv_library_t *loaded = NULL;
-    alchi_drv_request_t *request;
-    alch_error_t error;
-
-    if (prepare(session, load, &loaded, &error)) {
-        alchi_drv_link_fail(link, frame->id, &error);
+    if (library->loaded) {
+        alchi_drv_request_reply(request, ALCHI_LIBRARY, library->description);
         return;
     }
-    if (!(request = alchi_drv_request_create(driver, link, frame->id)))
-        return;
-    if (loaded->loaded) {
-        alchi_drv_request_reply(request, ALCHI_LIBRARY, loaded->library);
-        return;
-    }
-    alchi_drv_request_wait(request, &loaded->waiters, load->wait_ms, reply_loading, loaded);
-    if (!loaded->job.group)
-        load_queue(loaded, session->group);
-}
-
-/* ---- names ---- */
-
-typedef struct {
-    char **names;
-    size_t count;
-} names_t;
-
-static void
-names_add(names_t *names, const char *name, size_t size)
-{
-    char **grown;
-    size_t i;
-
-    for (i = 0; i < names->count; i++) {
-        if (strlen(names->names[i]) == size && strncasecmp(names->names[i], name, size) == 0)
-            return;
-    }
-    if (!(grown = realloc(names->names, (names->count + 1) * sizeof(*grown))))
-        return;
-    names->names = grown;
-    if ((grown[names->count] = strndup(name, size)))
-        names->count++;
-}
-
-static void
-names_scan(names_t *names, const char *path)
-{
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    const char *name;
-    size_t size;
-
-    while (dir && (entry = readdir(dir))) {
-        size = strlen(entry->d_name);
-        if (size < 4 || strcmp(entry->d_name + size - 3, ".so") != 0)
-            continue;
-        name = strncmp(entry->d_name, "lib", 3) == 0 && size > 6 ? entry->d_name + 3 : entry->d_name;
-        names_add(names, name, size - 3 - (size_t)(name - entry->d_name));
-    }
-    if (dir)
-        closedir(dir);
-}
-
-static int
-by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void
-names_loaded(names_t *names, const alchi_drv_session_t *session)
-{
-    const alchi_drv_library_t *loaded;
-
-    DL_FOREACH(session->libraries, loaded)
-    {
-        if (loaded->library && !loaded->failed.code)
-            names_add(names, loaded->library->name, strlen(loaded->library->name));
-    }
-}
-
-static void
-names_fini(names_t *names)
-{
-    while (names->count)
-        free(names->names[--names->count]);
-    free(names->names);
-}
-
-ALCHI_DRV_HANDLER(alchi_drv_on_list_libraries)
-{
-    const Alchw__ListLibraries *list = message;
-    Alchw__NameList reply = ALCHW__NAME_LIST__INIT;
-    names_t names = {NULL, 0};
-    size_t i;
-
-    names_loaded(&names, link->session);
-    for (i = 0; !list->loaded_only && i < driver->options->plugin_dirs.count; i++)
-        names_scan(&names, driver->options->plugin_dirs.items[i]);
-    if (names.count)
-        qsort(names.names, names.count, sizeof(*names.names), by_text);
-    reply.n_names = names.count;
-    reply.names = names.names;
-    alchi_drv_link_reply(link, frame->id, ALCHI_NAME_LIST, &reply);
-    names_fini(&names);
+    alchi_drv_request_wait(request, &library->waiters, wait_ms, reply_loading, library);
+    if (!library->job.group)
+        load_queue(library, library->session->group);
 }
 
 static void
@@ -343,44 +255,44 @@ join(char *text, size_t size, const char *name)
 }
 
 static int
-no_library(const alchi_drv_session_t *session, const char *library, alch_error_t *err)
+no_library(const alchi_drv_session_t *session, const char *library_name, alch_error_t *err)
 {
-    names_t names = {NULL, 0};
+    alchi_drv_library_names_t names = {NULL, 0};
     char text[512] = "";
     size_t i;
 
-    names_loaded(&names, session);
+    alchi_drv_library_names_add_loaded(&names, session);
     for (i = 0; i < names.count; i++)
         join(text, sizeof(text), names.names[i]);
-    names_fini(&names);
-    return alchi_error_set(err, ALCH_ENOENT, "library '%s' is not loaded in session %llu (%s%s)", library,
+    alchi_drv_library_names_fini(&names);
+    return alchi_error_set(err, ALCH_ENOENT, "library '%s' is not loaded in session %llu (%s%s)", library_name,
                            (unsigned long long)session->id, *text ? "loaded: " : "none is", text);
 }
 
 int
-alchi_drv_library_lookup(alchi_drv_session_t *session, const char *library, const char *function,
-                         alchi_drv_library_t **loaded_p, const Alchw__Function **function_p, alch_error_t *err)
+alchi_drv_library_lookup(alchi_drv_session_t *session, const char *library_name, const char *function_name,
+                         alchi_drv_library_t **library_p, const Alchw__Function **function_p, alch_error_t *err)
 {
-    alchi_drv_library_t *loaded;
+    alchi_drv_library_t *library;
     char text[512] = "";
     size_t i;
 
-    DL_FOREACH(session->libraries, loaded)
+    DL_FOREACH(session->libraries, library)
     {
-        if (loaded->library && !loaded->failed.code &&
-            (same_library(loaded->name, library) || same_library(loaded->library->name, library)))
+        if (library->description && !library->failed.code &&
+            (same_library(library->name, library_name) || same_library(library->description->name, library_name)))
             break;
     }
-    if (!loaded)
-        return no_library(session, library ? library : "", err);
-    for (i = 0; i < loaded->library->n_functions; i++) {
-        if (same(loaded->library->functions[i]->name, function)) {
-            *loaded_p = loaded;
-            *function_p = loaded->library->functions[i];
+    if (!library)
+        return no_library(session, library_name ? library_name : "", err);
+    for (i = 0; i < library->description->n_functions; i++) {
+        if (same(library->description->functions[i]->name, function_name)) {
+            *library_p = library;
+            *function_p = library->description->functions[i];
             return ALCH_OK;
         }
-        join(text, sizeof(text), loaded->library->functions[i]->name);
+        join(text, sizeof(text), library->description->functions[i]->name);
     }
-    return alchi_error_set(err, ALCH_ENOENT, "library '%s' has no function '%s' (it has: %s)", loaded->library->name,
-                           function ? function : "", text);
+    return alchi_error_set(err, ALCH_ENOENT, "library '%s' has no function '%s' (it has: %s)",
+                           library->description->name, function_name ? function_name : "", text);
 }

@@ -1,14 +1,28 @@
 /* A session's matrices go to a second group: it is started beside the session's own, reserves them, reads them from the
  * old workers, and takes the old group's place. Until then nothing is lost if anything fails. */
-#include "driver/driver.h"
+#include "driver/move.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "driver/catalog.h"
+#include "driver/command.h"
+#include "driver/driver.h"
+#include "driver/group_actions.h"
+#include "driver/group_state.h"
+#include "driver/library.h"
+#include "driver/request.h"
+#include "driver/session.h"
+#include "driver/slot_queue.h"
+#include "driver/slots.h"
+#include "driver/timer.h"
 #include "layout/layout.h"
-#include "wire/layout.h"
+#include "wire/layout_message.h"
+#include "wire/message.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #define LOG_NS (5 * INT64_C(1000000000)) /* from one word about its progress to the next */
 

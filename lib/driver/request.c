@@ -1,32 +1,12 @@
-/* Links and the requests that came over them and are not answered yet. */
-#include "driver/driver.h"
+/* Requests that are answered later than they were received. */
+#include "driver/request.h"
 #include "base/error.h"
+#include "base/util.h"
+#include "driver/driver.h"
+#include "driver/link.h"
+#include "driver/timer.h"
 #include <stdlib.h>
-
-void
-alchi_drv_link_send(alchi_drv_link_t *link, unsigned type, const void *message)
-{
-    link->ops->send(link, type, 0, 0, message);
-}
-
-void
-alchi_drv_link_reply(alchi_drv_link_t *link, uint64_t id, unsigned type, const void *message)
-{
-    link->ops->send(link, type, ALCHI_FRAME_REPLY, id, message);
-}
-
-void
-alchi_drv_link_fail(alchi_drv_link_t *link, uint64_t id, const alch_error_t *error)
-{
-    Alchw__Error message = ALCHW__ERROR__INIT;
-
-    message.has_code = message.has_rank = 1;
-    message.code = (uint32_t)error->code;
-    message.rank = error->rank;
-    message.text = (char *)error->text;
-    /* Id 0 is not an answer: the last word before the connection is closed. */
-    link->ops->send(link, ALCHI_ERROR, id ? ALCHI_FRAME_REPLY : 0, id, &message);
-}
+#include <utlist.h>
 
 alchi_drv_request_t *
 alchi_drv_request_create(alchi_drv_t *driver, alchi_drv_link_t *link, uint64_t id)

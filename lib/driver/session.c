@@ -1,10 +1,21 @@
 /* Sessions: from a client's connection to its end. */
-#include "driver/driver.h"
+#include "driver/session.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "driver/catalog.h"
+#include "driver/driver.h"
+#include "driver/group_actions.h"
+#include "driver/group_state.h"
+#include "driver/library.h"
+#include "driver/link.h"
+#include "driver/move.h"
+#include "driver/request.h"
+#include "driver/slot_queue.h"
+#include "driver/task.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 alchi_drv_session_t *
 alchi_drv_session_create(alchi_drv_t *driver, alchi_drv_link_t *owner, const uint8_t key[ALCHI_KEY_SIZE])
@@ -66,7 +77,7 @@ alchi_drv_session_end(alchi_drv_session_t *session, const char *why)
 {
     alchi_drv_t *driver = session->driver;
     alchi_drv_task_t *task, *next_task;
-    alchi_drv_library_t *loaded, *next_loaded;
+    alchi_drv_library_t *library, *next_library;
     alch_error_t error;
 
     alchi_error_set(&error, ALCH_ECONNECT, "session %llu has ended: %s", (unsigned long long)session->id, why);
@@ -85,10 +96,10 @@ alchi_drv_session_end(alchi_drv_session_t *session, const char *why)
         HASH_DEL(session->tasks, task);
         alchi_drv_task_free(task);
     }
-    DL_FOREACH_SAFE(session->libraries, loaded, next_loaded)
+    DL_FOREACH_SAFE(session->libraries, library, next_library)
     {
-        DL_DELETE(session->libraries, loaded);
-        alchi_drv_library_destroy(loaded);
+        DL_DELETE(session->libraries, library);
+        alchi_drv_library_destroy(library);
     }
     alchi_drv_catalog_fini(&session->catalog);
     explicit_bzero(session->key, sizeof(session->key));

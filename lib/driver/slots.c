@@ -1,4 +1,5 @@
 #include "driver/slots.h"
+#include "wire/message.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

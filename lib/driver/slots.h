@@ -1,5 +1,5 @@
 /**
- * @file slots.h
+ * @file driver/slots.h
  * Nodes (agents as the driver sees them), their worker slots, and which slots a group gets.
  * Pure bookkeeping: no I/O.
  */

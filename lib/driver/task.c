@@ -1,7 +1,18 @@
 /* Tasks: queued, sent, running, ended. */
-#include "driver/driver.h"
+#include "driver/task.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/util.h"
+#include "driver/catalog.h"
+#include "driver/command.h"
+#include "driver/group_actions.h"
+#include "driver/group_state.h"
+#include "driver/job.h"
+#include "driver/request.h"
+#include "driver/session.h"
+#include "wire/message.h"
+#include "wire/value.h"
 #include <stdlib.h>
 
 bool

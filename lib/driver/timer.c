@@ -1,4 +1,5 @@
 #include "driver/timer.h"
+#include "base/clock.h"
 #include <stddef.h>
 #include <utlist.h>
 

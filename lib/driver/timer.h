@@ -1,5 +1,5 @@
 /**
- * @file timer.h
+ * @file driver/timer.h
  * Deadlines in one list, earliest first: starting and stopping one costs no system
  * call, so that a request which is answered at once pays nothing for its limit.
  */

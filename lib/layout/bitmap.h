@@ -1,4 +1,4 @@
-/** @file bitmap.h  Runs of bits in an array of words: what region.c falls back to. */
+/** @file layout/bitmap.h  Runs of bits in an array of words: what region.c falls back to. */
 #ifndef ALCHI_LAYOUT_BITMAP_H
 #define ALCHI_LAYOUT_BITMAP_H
 

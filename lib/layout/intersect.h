@@ -1,5 +1,5 @@
 /**
- * @file intersect.h
+ * @file layout/intersect.h
  * The indices that two block-cyclic index sets have in common.
  *
  * Two places, of different grids with different blocks, hold some indices of one dimension each. What they

@@ -1,5 +1,5 @@
 /**
- * @file named.h
+ * @file layout/named.h
  * Elemental's distributions as maps from the r x c grid of workers to places of a layout.
  *
  * Each is a pair of schemes, one for rows and one for columns; a scheme says how many places

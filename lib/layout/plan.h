@@ -1,5 +1,5 @@
 /**
- * @file plan.h
+ * @file layout/plan.h
  * The planner: which rank gets or gives which local rectangle of a global one,
  * cut into messages of bounded size. Serves client transfers now, and relayout,
  * parallel clients and resizing later. Nothing is enumerated ahead: a cursor per

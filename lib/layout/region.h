@@ -1,5 +1,5 @@
 /**
- * @file region.h
+ * @file layout/region.h
  * A set of entries of an m x n local part: which have been written.
  *
  * Kept as a few merged rectangles; when those fragment, as a bitmap. Both are exact.

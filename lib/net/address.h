@@ -1,5 +1,5 @@
 /**
- * @file address.h
+ * @file net/address.h
  * Addresses and sockets: parse, connect with a deadline, listen.
  *
  * All sockets made here are non-blocking, close-on-exec, with TCP_NODELAY and

@@ -1,5 +1,5 @@
 /**
- * @file auth.h
+ * @file net/auth.h
  * Mutual authentication: HMAC-SHA256 challenge and response over a shared key.
  *
  *     initiator -> HELLO {versions, role, nonce, session, group, rank}

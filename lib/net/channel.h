@@ -1,5 +1,5 @@
 /**
- * @file channel.h
+ * @file net/channel.h
  * Frames over a stream. Non-blocking at heart; *_by() variants wait with a deadline.
  *
  * One thread uses a channel at a time (or one reads and one writes: the two

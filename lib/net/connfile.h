@@ -1,5 +1,5 @@
 /**
- * @file connfile.h
+ * @file net/connfile.h
  * The connection file: how local clients find a driver and its token.
  *
  * JSON {"address", "port", "token", "pid", "version"}, mode 0600, written atomically (a temporary

@@ -1,5 +1,5 @@
 /**
- * @file connpath.h
+ * @file net/connpath.h
  * Where connection files are and what they are called.
  */
 #ifndef ALCHI_NET_CONNPATH_H

@@ -1,5 +1,5 @@
 /**
- * @file portowner.h
+ * @file net/portowner.h
  * Which process has a port: for the error that says that it is in use.
  */
 #ifndef ALCHI_NET_PORTOWNER_H

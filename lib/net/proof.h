@@ -1,5 +1,5 @@
 /**
- * @file proof.h
+ * @file net/proof.h
  * What a side of the handshake proves.
  */
 #ifndef ALCHI_NET_PROOF_H

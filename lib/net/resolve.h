@@ -1,5 +1,5 @@
 /**
- * @file resolve.h
+ * @file net/resolve.h
  * Names to socket addresses, with a deadline.
  */
 #ifndef ALCHI_NET_RESOLVE_H

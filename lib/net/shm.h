@@ -1,5 +1,5 @@
 /**
- * @file shm.h
+ * @file net/shm.h
  * The same-host path: a stream over a unix socket whose bytes go through shared memory.
  *
  * The responder (a rank) makes two rings in a sealed memfd and passes it over the socket after the usual handshake.

@@ -1,5 +1,5 @@
 /**
- * @file shm_rings.h
+ * @file net/shm_rings.h
  * Two rings of bytes, one for each direction, in memory that two processes share.
  *
  * A sealed memfd: its peer cannot shrink it, so that touching it never faults. Everything in it may be changed by the

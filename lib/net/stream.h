@@ -1,5 +1,5 @@
 /**
- * @file stream.h
+ * @file net/stream.h
  * A byte stream over a descriptor: TCP or a unix socket; the place where TLS and
  * the same-host path plug in (a table of operations). Non-blocking.
  */

@@ -1,5 +1,5 @@
 /**
- * @file stream_ops.h
+ * @file net/stream_ops.h
  * What a kind of stream does: for those who add one. Every call moves what is possible now and never waits.
  */
 #ifndef ALCHI_NET_STREAM_OPS_H

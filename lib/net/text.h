@@ -1,5 +1,5 @@
 /**
- * @file text.h
+ * @file net/text.h
  * Texts of unknown origin, made fit to be sent and printed.
  */
 #ifndef ALCHI_NET_TEXT_H

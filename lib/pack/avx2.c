@@ -198,7 +198,7 @@ four_16(char *a, char *b, char *c, char *d, char *packed, bool pack)
         store_half(pack ? packed + k * 16 : strided[k], load(pack ? strided[k] : packed + k * 16));
 }
 
-#include "pack/panel.h"
+#include "pack/panel_template.h"
 
 const alchi_kernels_t *
 alchi_kernels_avx2(void)

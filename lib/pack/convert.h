@@ -10,11 +10,6 @@
 #include <alchemist/types.h>
 #include <stdbool.h>
 
-/** Whether entries may be converted.
- *  @param unsafe  also fractions to integers, cut towards zero
- *  @return ALCH_OK; ALCH_ETYPE: complex to real; or real to integer and not `unsafe`; ALCH_EINVAL: unknown type */
-int alchi_dtype_check_conversion(alch_dtype_t from, alch_dtype_t to, bool unsafe, alch_error_t *err);
-
 /**
  * Convert `count` entries, for which alchi_dtype_check_conversion() holds.
  * @param conjugate  complex results are conjugated

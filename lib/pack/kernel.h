@@ -1,5 +1,5 @@
 /**
- * @file kernel.h
+ * @file pack/kernel.h
  * Copy kernels: what moves the entries once the layout has been resolved into panels.
  *
  * A panel is some rows and columns of the local rectangle, small enough for two lists of offsets on the stack. Entry

@@ -1,5 +1,5 @@
 /**
- * @file pack.h
+ * @file pack/pack.h
  * Copy between a strided buffer and a local rectangle in storage order.
  *
  * Both kernels walk a rectangle `local` of a rank's part whose axes map local to

@@ -85,7 +85,7 @@ four_16(char *a, char *b, char *c, char *d, char *packed, bool pack)
     plain_four(a, b, c, d, packed, 16, pack);
 }
 
-#include "pack/panel.h"
+#include "pack/panel_template.h"
 
 const alchi_kernels_t *
 alchi_kernels_portable(void)

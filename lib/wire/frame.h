@@ -1,5 +1,5 @@
 /**
- * @file frame.h
+ * @file wire/frame.h
  * The frame: a fixed header, a protobuf message, raw payload.
  *
  * Header, 32 bytes, little-endian:

@@ -1,4 +1,4 @@
-/** @file kind.h  What the types of values have in common: how an entry is held, and its range. */
+/** @file wire/kind.h  What the types of values have in common: how an entry is held, and its range. */
 #ifndef ALCHI_WIRE_KIND_H
 #define ALCHI_WIRE_KIND_H
 

@@ -1,5 +1,5 @@
 /**
- * @file message.h
+ * @file wire/message.h
  * Frame types and their messages: one table, bytes to structs and back.
  */
 #ifndef ALCHI_WIRE_MESSAGE_H

@@ -1,5 +1,5 @@
 /**
- * @file value.h
+ * @file wire/value.h
  * Typed values, signatures and arguments, as pure operations on messages: shared by
  * client (sets of values), driver (checking arguments) and worker (signatures).
  * Everything made here is allocated the way alchi_message_free() expects.

@@ -1,5 +1,5 @@
 /**
- * @file verify.h
+ * @file wire/verify.h
  * A look at the bytes of a message before they are unpacked: no allocation, no trust.
  */
 #ifndef ALCHI_WIRE_VERIFY_H

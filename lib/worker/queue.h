@@ -9,7 +9,7 @@
 #define ALCHI_WORKER_QUEUE_H
 
 #include "wire/message.h"
-#include "worker/store.h"
+#include "store/store.h"
 #include <stdatomic.h>
 
 typedef struct alchi_rank_job {

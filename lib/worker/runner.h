@@ -5,9 +5,9 @@
 #ifndef ALCHI_WORKER_RUNNER_H
 #define ALCHI_WORKER_RUNNER_H
 
-#include "worker/control.h"
-#include "worker/fetch.h"
-#include "worker/plugins.h"
+#include "worker/control_thread.h"
+#include "worker/migrate.h"
+#include "pluginhost/plugins.h"
 #include "worker/queue.h"
 
 #include <mpi.h>

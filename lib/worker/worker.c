@@ -3,11 +3,11 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "net/auth.h"
-#include "worker/control.h"
-#include "worker/data.h"
+#include "worker/control_thread.h"
+#include "dataserver/dataserver.h"
 #include "worker/join.h"
-#include "worker/mem.h"
-#include "worker/plugins.h"
+#include "store/mem.h"
+#include "pluginhost/plugins.h"
 #include "worker/runner.h"
 
 #include <stdio.h>

@@ -10,7 +10,7 @@
 #include "../mpi/harness.h"
 #include "base/clock.h"
 #include "scalapack/blacs.h"
-#include "worker/exchange.h"
+#include "pluginhost/exchange.h"
 
 #define PAIRS_MAX 99
 

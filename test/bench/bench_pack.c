@@ -9,7 +9,7 @@
  */
 #include "bench_raw.h"
 
-#include "client/cut.h"
+#include "client/chunk.h"
 #include "pack/pack.h"
 
 #define PAIRS 15

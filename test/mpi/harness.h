@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "wire/value.h"
-#include "worker/plugins.h"
+#include "pluginhost/plugins.h"
 
 #include <math.h>
 #include <stdio.h>

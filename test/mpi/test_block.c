@@ -1,7 +1,7 @@
 /* procs: 1 */
 /* What plugins are told of a rank's share of a rectangle, and how it is packed: against entries looked at one by one.
  */
-#include "worker/host.h"
+#include "pluginhost/call.h"
 
 #include <stdio.h>
 #include <stdlib.h>

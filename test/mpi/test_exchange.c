@@ -3,8 +3,8 @@
  * entries' own values everywhere. */
 #include "harness.h"
 #include "scalapack/blacs.h"
-#include "pack/convert.h"
-#include "worker/exchange.h"
+#include "base/types.h"
+#include "pluginhost/exchange.h"
 
 #define LAYOUTS 18
 

@@ -2,7 +2,7 @@
 /* BLACS contexts, descriptors, and our own relayout held against PxGEMR2D. */
 #include "harness.h"
 #include "scalapack/blacs.h"
-#include "worker/exchange.h"
+#include "pluginhost/exchange.h"
 
 void pdgemr2d_(const int *m, const int *n, const double *a, const int *ia, const int *ja, const int *desca, double *b,
                const int *ib, const int *jb, const int *descb, const int *context);

@@ -5,7 +5,10 @@
 
 #include "unit.h"
 #include "base/log.h"
+#include "base/util.h"
+#include "driver/config.h"
 #include "driver/driver.h"
+#include "driver/link.h"
 #include "wire/value.h"
 #include <signal.h>
 #include <string.h>
@@ -83,15 +86,14 @@ fake_say(alchi_drv_t *driver, fake_t *fake, unsigned type, unsigned flags, uint6
 
 #define RANKS 4
 
-static alchi_dmn_options_t options = {.workers = 4,
-                                      .start_timeout_ms = 30000,
-                                      .fail_grace_ms = 5000,
-                                      .client_timeout_ms = 60000,
-                                      .io_timeout_ms = 30000,
-                                      .connections = 2,
-                                      .message_limit = 1 << 20,
-                                      .data_threads = 1,
-                                      .log_level = "error"};
+static alchi_drv_config_t config = {.start_timeout_ms = 30000,
+                                    .fail_grace_ms = 5000,
+                                    .client_timeout_ms = 60000,
+                                    .io_timeout_ms = 30000,
+                                    .connections = 2,
+                                    .message_limit = 1 << 20,
+                                    .data_threads = 1,
+                                    .log_level = "error"};
 static const uint8_t token[ALCHI_KEY_SIZE] = {1, 2, 3};
 static alchi_drv_t *driver;
 static fake_t agent, client, other, rank[RANKS];
@@ -132,7 +134,7 @@ static inline void
 setup(void)
 {
     alchi_log_init("test", ALCHI_LOG_ERROR);
-    driver = alchi_drv_create(&options, token);
+    driver = alchi_drv_create(&config, token);
     ck_assert_ptr_nonnull(driver);
     memset(&client, 0, sizeof(client));
     memset(&other, 0, sizeof(other));

@@ -1,7 +1,7 @@
 /* Output of ranks cut into lines. */
 #include "unit.h"
 
-#include "agent/exit.h"
+#include "wire/exit_text.h"
 #include "agent/lines.h"
 
 #include <stdio.h>
@@ -118,17 +118,17 @@ START_TEST(test_exit_text)
     Alchw__RankExit rank_exit = ALCHW__RANK_EXIT__INIT;
     char text[128], small[8];
 
-    ck_assert_str_eq(alchi_drv_rank_exit_text(&rank_exit, text, sizeof text), "exited with code 0");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "exited with code 0");
     rank_exit.exit_code = 3;
-    ck_assert_str_eq(alchi_drv_rank_exit_text(&rank_exit, text, sizeof text), "exited with code 3");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "exited with code 3");
     rank_exit.signal = 9;
-    ck_assert_str_eq(alchi_drv_rank_exit_text(&rank_exit, text, sizeof text), "was killed by signal 9 (Killed)");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "was killed by signal 9 (Killed)");
     rank_exit.aborted = 1;
     rank_exit.abort_code = 7;
-    ck_assert_str_eq(alchi_drv_rank_exit_text(&rank_exit, text, sizeof text), "exited with code 7 through MPI_Abort");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "exited with code 7 through MPI_Abort");
     rank_exit.text = "could not be started: no room";
-    ck_assert_str_eq(alchi_drv_rank_exit_text(&rank_exit, text, sizeof text), "could not be started: no room");
-    ck_assert_str_eq(alchi_drv_rank_exit_text(&rank_exit, small, sizeof small), "could n");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "could not be started: no room");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, small, sizeof small), "could n");
 }
 END_TEST
 

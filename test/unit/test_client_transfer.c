@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "client/transfer.h"
 #include "net/address.h"
-#include "worker/data.h"
+#include "dataserver/dataserver.h"
 
 #include <poll.h>
 #include <stdio.h>

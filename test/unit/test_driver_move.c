@@ -222,7 +222,7 @@ START_TEST(fails)
     ask_to_move(41, 1, 60000);
     new = second_group();
     if (_i == 4) {
-        alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(options.start_timeout_ms + 1));
+        alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(config.start_timeout_ms + 1));
     } else if (_i == 2) {
         rank_killed(new, 0);
     } else {

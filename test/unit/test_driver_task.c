@@ -1,5 +1,6 @@
 /* The driver as a whole: matrices and tasks. */
 #include "driver_fake.h"
+#include <alchemist/task.h>
 #include <math.h>
 
 START_TEST(task_done)

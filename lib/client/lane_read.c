@@ -1,0 +1,242 @@
+/* Reading: ask for several messages ahead, take their payload straight into the user's memory where it lies in
+ * storage order, else chunk by chunk into a buffer and from there. */
+#include "client/transfer.h"
+#include "base/error.h"
+#include "wire/layout_message.h"
+
+/* Columns of fewer bytes are unpacked from a buffer: a system call for each costs more than a copy. */
+#define COLUMN_MIN ((size_t)32 << 10)
+/* Bytes that a lane takes before the thread looks at its other lanes. */
+#define BURST ((size_t)2 << 20)
+
+/* A block says how long the worker took for what came before it: an empty one behind the last message says the rest. */
+static int
+ask_times(alchi_cli_lane_t *lane, Alchw__DataRead *request)
+{
+    Alchw__Rect nothing = ALCHW__RECT__INIT;
+
+    lane->times_asked = true;
+    if (!lane->in_flight)
+        return ALCH_OK;
+    request->rect = &nothing;
+    request->axes = NULL;
+    lane->times_id = ++lane->link->last_id;
+    lane->in_flight++;
+    return alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, lane->times_id, request);
+}
+
+static void
+take_times(alchi_cli_lane_t *lane, const Alchw__DataBlock *block)
+{
+    if (block) {
+        lane->timing.serialize += (double)block->pack_ns * 1e-9;
+        lane->timing.send += (double)block->send_ns * 1e-9;
+    }
+}
+
+/* The empty block has come, or was refused: then some time remains unknown, which is no failure. */
+static void
+end_times(alchi_cli_lane_t *lane)
+{
+    lane->times_id = 0;
+    lane->in_flight--;
+}
+
+static int
+ask(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
+{
+    Alchw__DataRead request = ALCHW__DATA_READ__INIT;
+    Alchw__Rect rect;
+    Alchw__Axes axes;
+    alchi_cli_inflight_t *flight;
+    int code = ALCH_OK;
+
+    request.has_matrix = request.has_version = request.has_again = request.has_check = true;
+    request.check = lane->transfer->checked;
+    request.version = lane->transfer->matrix->version;
+    request.matrix = lane->transfer->matrix->facts.id;
+    request.rect = &rect;
+    if (lane->transfer->own) {
+        alchi_cli_local_piece_axes(lane->transfer->own, &axes);
+        request.axes = &axes;
+    }
+    while (code == ALCH_OK && alchi_cli_lane_next_message(lane, &flight)) {
+        alchi_wire_rect_out(&flight->piece.local, &rect);
+        request.again = flight->tries;
+        code = alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, flight->id, &request);
+        *moved_p = true;
+    }
+    if (code == ALCH_OK && lane->exhausted && !lane->times_asked)
+        code = ask_times(lane, &request);
+    if (code == ALCH_OK && alchi_channel_wants_write(lane->link->channel))
+        code = alchi_channel_flush(lane->link->channel);
+    return code == ALCH_OK || code == ALCH_EAGAIN ? ALCH_OK : alchi_cli_lane_connection_error(lane, code, err);
+}
+
+/* A process's own piece arrives in a buffer. */
+static void
+next_own(alchi_cli_lane_t *lane)
+{
+    const alchi_cli_memory_t *memory = &lane->transfer->memory;
+    alchi_cli_inflight_t *flight = lane->arriving;
+    size_t left = flight->bytes - flight->done;
+
+    if (flight->done == 0)
+        alchi_product_init(&lane->cross, &flight->own.rows, &flight->own.cols, ALCHI_PRODUCT_SIDE_A, memory->data,
+                           memory->col_stride, memory->entry);
+    lane->chunk_bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
+    lane->chunk_done = 0;
+    lane->chunk_at = lane->link->buffers[0];
+}
+
+/* Choose where the next bytes of the arriving message go. */
+static void
+next_chunk(alchi_cli_lane_t *lane)
+{
+    const alchi_cli_memory_t *memory = &lane->transfer->memory;
+    alchi_cli_inflight_t *flight = lane->arriving;
+
+    lane->chunk_done = 0;
+    lane->chunk_bytes = alchi_cli_chunk_at(&flight->piece, memory->entry, flight->done,
+                                           lane->direct ? flight->bytes : lane->link->buffer_size,
+                                           lane->direct == ALCHI_CLI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->chunk);
+    lane->chunk_at = lane->direct ? alchi_cli_memory_at(memory, &flight->piece, lane->chunk.i, lane->chunk.j)
+                                  : lane->link->buffers[0];
+}
+
+/* From the buffer to where it belongs. */
+static void
+unpack_chunk(alchi_cli_lane_t *lane)
+{
+    int64_t started = alchi_now_ns();
+
+    if (lane->transfer->own) {
+        alchi_product_put(&lane->cross, lane->link->buffers[0], lane->chunk_bytes);
+    } else {
+        alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->arriving->piece, &lane->chunk);
+        alchi_unpack(&shape, lane->link->buffers[0], lane->chunk.m, lane->transfer->memory.data);
+    }
+    lane->timing.deserialize += (double)(alchi_now_ns() - started) * 1e-9;
+}
+
+static void
+end_chunk(alchi_cli_lane_t *lane)
+{
+    alchi_cli_inflight_t *flight = lane->arriving;
+
+    if (!lane->direct)
+        unpack_chunk(lane);
+    flight->done += lane->chunk_bytes;
+    lane->chunk_bytes = lane->chunk_done = 0;
+    if (flight->done == flight->bytes)
+        alchi_cli_lane_message_received(lane, flight);
+}
+
+/* A block's frame: it must go on with the message under way, or begin one that was asked for. */
+static int
+begin_block(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+{
+    const Alchw__DataBlock *block = (const Alchw__DataBlock *)message;
+    alchi_cli_inflight_t *flight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
+    size_t left;
+
+    take_times(lane, block);
+    if (lane->times_id && frame->id == lane->times_id && !frame->payload) {
+        end_times(lane);
+        return ALCH_OK;
+    }
+    if (!flight || (lane->arriving && lane->arriving != flight))
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block that was not asked for", lane->where);
+    if (!lane->arriving)
+        lane->direct = lane->transfer->own
+                           ? ALCHI_CLI_DIRECT_NO
+                           : alchi_cli_piece_direct(&lane->transfer->memory, &flight->piece, COLUMN_MIN);
+    lane->arriving = flight;
+    left = flight->bytes - flight->done - lane->chunk_done;
+    if (frame->payload > left || frame->payload == 0 ||
+        (frame->flags & ALCHI_FRAME_MORE) != (frame->payload < left ? ALCHI_FRAME_MORE : 0))
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %u bytes of a block where %zu were left",
+                                lane->where, frame->payload, left);
+    if (!(frame->flags & ALCHI_FRAME_CHECK) == lane->transfer->checked)
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block %s a check", lane->where,
+                                lane->transfer->checked ? "without" : "with");
+    lane->frame_left = frame->payload;
+    lane->frame_check = frame->check;
+    return ALCH_OK;
+}
+
+/* @return ALCH_OK: a frame began, or an answer without payload was taken; ALCH_EAGAIN; else the end */
+static int
+next_frame(alchi_cli_lane_t *lane, alch_error_t *err)
+{
+    ProtobufCMessage *message = NULL;
+    alchi_frame_t frame;
+    int code = alchi_channel_receive(lane->link->channel, &frame, &message);
+
+    if (code == ALCH_EAGAIN)
+        return code;
+    if (code != ALCH_OK)
+        return alchi_cli_lane_connection_error(lane, code, err);
+    if (frame.type == ALCHI_ERROR && frame.id && frame.id == lane->times_id) {
+        end_times(lane);
+    } else if (frame.type == ALCHI_ERROR) {
+        if (lane->arriving && lane->arriving->id == frame.id)
+            lane->chunk_bytes = lane->chunk_done = 0;
+        code = alchi_cli_lane_error_reply(lane, &frame, message, err);
+    } else if (frame.type == ALCHI_DATA_BLOCK && (frame.flags & ALCHI_FRAME_REPLY)) {
+        code = begin_block(lane, &frame, message, err);
+    } else {
+        code = alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %s during a read", lane->where,
+                                alchi_message_name(frame.type));
+    }
+    alchi_message_free(message);
+    return code;
+}
+
+/* @return ALCH_OK: bytes were taken; ALCH_EAGAIN; else the end */
+static int
+take_payload(alchi_cli_lane_t *lane, size_t *taken_p, alch_error_t *err)
+{
+    int64_t started = alchi_now_ns();
+    size_t size;
+    ssize_t n;
+
+    if (!lane->chunk_bytes && lane->transfer->own)
+        next_own(lane);
+    else if (!lane->chunk_bytes)
+        next_chunk(lane);
+    size = lane->chunk_bytes - lane->chunk_done;
+    if (size > lane->frame_left)
+        size = lane->frame_left;
+    n = alchi_channel_read_payload(lane->link->channel, lane->chunk_at + lane->chunk_done, size);
+    lane->timing.receive += (double)(alchi_now_ns() - started) * 1e-9;
+    if (n == 0)
+        return ALCH_EAGAIN;
+    if (n < 0)
+        return alchi_cli_lane_connection_error(lane, ALCH_ECONNECT, err);
+    *taken_p += (size_t)n;
+    lane->frame_left -= (size_t)n;
+    lane->chunk_done += (size_t)n;
+    __atomic_add_fetch(&lane->transfer->done, (int64_t)n, __ATOMIC_RELAXED);
+    if (lane->frame_left == 0)
+        alchi_cli_lane_verify_frame(lane);
+    if (lane->chunk_done == lane->chunk_bytes)
+        end_chunk(lane);
+    return ALCH_OK;
+}
+
+int
+alchi_cli_lane_read(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
+{
+    size_t taken = 0;
+    int code = ask(lane, moved_p, err);
+
+    while (code == ALCH_OK && lane->in_flight && taken < BURST) {
+        if (!lane->frame_left)
+            code = next_frame(lane, err);
+        else
+            code = take_payload(lane, &taken, err);
+        *moved_p = *moved_p || code == ALCH_OK;
+    }
+    return code == ALCH_EAGAIN ? ALCH_OK : code;
+}

@@ -1,0 +1,284 @@
+/* Writing: cut messages into chunks, pack those that do not lie in storage order, send, collect acknowledgements. */
+#include "client/transfer.h"
+#include "base/error.h"
+#include "wire/layout_message.h"
+
+/* Columns of fewer bytes are packed: the kernel takes a list of them more slowly than a copy takes. */
+#define COLUMN_MIN ((size_t)8 << 10)
+/* Of memory whose lines hold entries of several workers: what is read for one is then still there for the next. */
+#define INTERLEAVED_CHUNK ((size_t)128 << 10)
+/* Chunks that a lane sends before the thread looks at its other lanes. */
+#define BURST 4
+
+static void
+use_memory(alchi_cli_outgoing_t *out, const alchi_cli_memory_t *memory, const alchi_piece_t *piece,
+           const alch_rect_t *chunk, size_t bytes, bool whole)
+{
+    size_t column = (size_t)chunk->m * memory->entry;
+
+    out->count = whole ? 1 : (int)chunk->n;
+    for (int k = 0; k < out->count; k++) {
+        out->iov[k].iov_base = alchi_cli_memory_at(memory, piece, chunk->i, chunk->j + k);
+        out->iov[k].iov_len = whole ? bytes : column;
+    }
+}
+
+static void
+use_buffer(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer, const alch_rect_t *chunk, size_t bytes)
+{
+    alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->current.piece, chunk);
+    int64_t started = alchi_now_ns();
+
+    alchi_pack(&shape, lane->transfer->memory.data, buffer, chunk->m);
+    lane->timing.serialize += (double)(alchi_now_ns() - started) * 1e-9;
+    out->iov[0] = (struct iovec){buffer, bytes};
+    out->count = 1;
+}
+
+static void
+announce(alchi_cli_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *local, bool own)
+{
+    alchw__data_write__init(&out->message);
+    alchi_wire_rect_out(local, &out->rect);
+    out->message.has_matrix = out->message.has_version = true;
+    out->message.matrix = matrix->facts.id;
+    out->message.version = matrix->version;
+    out->message.rect = &out->rect;
+    out->message.axes = own ? &out->axes : NULL;
+}
+
+/* The next bytes of a process's own piece go through a buffer. */
+static size_t
+use_own(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
+{
+    const alchi_cli_memory_t *memory = &lane->transfer->memory;
+    alchi_cli_inflight_t *current = &lane->current;
+    size_t left = current->bytes - current->done;
+    size_t bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
+    int64_t started = alchi_now_ns();
+
+    if (current->done == 0) {
+        alchi_product_init(&lane->cross, &current->own.rows, &current->own.cols, ALCHI_PRODUCT_SIDE_A, memory->data,
+                           memory->col_stride, memory->entry);
+        alchi_cli_local_piece_axes(lane->transfer->own, &out->axes);
+    }
+    alchi_product_get(&lane->cross, buffer, bytes);
+    lane->timing.serialize += (double)(alchi_now_ns() - started) * 1e-9;
+    out->iov[0] = (struct iovec){buffer, bytes};
+    out->count = 1;
+    return bytes;
+}
+
+/* Bytes of a chunk at most. */
+static size_t
+chunk_limit(const alchi_cli_lane_t *lane)
+{
+    if (lane->direct)
+        return ALCHI_PAYLOAD_MAX;
+    return alchi_cli_piece_interleaved(&lane->transfer->memory, &lane->current.piece) ? INTERLEAVED_CHUNK
+                                                                                      : lane->link->buffer_size;
+}
+
+/* The next chunk of the message that is being cut. @return its bytes */
+static size_t
+use_next(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
+{
+    const alchi_cli_memory_t *memory = &lane->transfer->memory;
+    const alchi_cli_inflight_t *current = &lane->current;
+    alch_rect_t chunk;
+    size_t bytes;
+
+    if (lane->transfer->own)
+        return use_own(lane, out, buffer);
+    bytes = alchi_cli_chunk_at(&current->piece, memory->entry, current->done, chunk_limit(lane),
+                               lane->direct == ALCHI_CLI_DIRECT_COLUMNS ? ALCHI_CLI_CHUNK_COLUMNS : INT64_MAX, &chunk);
+    if (lane->direct)
+        use_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_CLI_DIRECT_WHOLE);
+    else
+        use_buffer(lane, out, buffer, &chunk, bytes);
+    return bytes;
+}
+
+/* Whether there is a message to be cut into chunks. */
+static bool
+cutting(alchi_cli_lane_t *lane)
+{
+    alchi_cli_inflight_t *current = &lane->current, *flight;
+
+    if (current->id)
+        return true;
+    if (!alchi_cli_lane_next_message(lane, &flight))
+        return false;
+    *current = *flight;
+    lane->direct = alchi_cli_piece_direct(&lane->transfer->memory, &current->piece, COLUMN_MIN);
+    return true;
+}
+
+/* The frame of the next `bytes` of the message. */
+static void
+frame_chunk(const alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, size_t bytes)
+{
+    const alchi_cli_inflight_t *current = &lane->current;
+
+    out->first = current->done == 0;
+    if (out->first)
+        announce(out, lane->transfer->matrix, &current->piece.local, lane->transfer->own != NULL);
+    out->frame = (alchi_frame_t){.type = ALCHI_DATA_WRITE, .id = current->id, .payload = (uint32_t)bytes};
+    out->frame.flags = current->done + bytes < current->bytes ? ALCHI_FRAME_MORE : 0;
+    out->sent = 0;
+}
+
+static void
+advance(alchi_cli_inflight_t *current, size_t bytes)
+{
+    current->done += bytes;
+    if (current->done == current->bytes)
+        current->id = 0;
+}
+
+/* Make the next chunk ready to be sent. false: all places are taken, or there is nothing to send now. */
+static bool
+prepare(alchi_cli_lane_t *lane)
+{
+    int place = (lane->head + lane->ready) % ALCHI_CLI_LINK_BUFFERS;
+    alchi_cli_outgoing_t *out = &lane->outgoing[place];
+    size_t bytes;
+
+    if (lane->ready == ALCHI_CLI_LINK_BUFFERS || !cutting(lane))
+        return false;
+    bytes = use_next(lane, out, lane->link->buffers[place]);
+    frame_chunk(lane, out, bytes);
+    if (lane->transfer->checked)
+        alchi_cli_outgoing_add_checksum(out);
+    advance(&lane->current, bytes);
+    lane->ready++;
+    return true;
+}
+
+/* Pack the next chunk where the worker reads it: in shared memory, when it is not sent as it lies.
+ * @return ALCH_OK: it has gone; ALCH_EAGAIN: no room; ALCH_EUNSUPPORTED: another way; an error of the connection */
+static int
+make(alchi_cli_lane_t *lane, bool *moved_p)
+{
+    alchi_cli_outgoing_t *out = &lane->outgoing[lane->head];
+    alchi_channel_t *channel = lane->link->channel;
+    size_t most = alchi_channel_make_max(channel), bytes;
+    alch_rect_t chunk;
+    uint8_t *place;
+    int code;
+
+    lane->full = false;
+    if (most == 0 || lane->transfer->own || lane->ready || !cutting(lane) || lane->direct)
+        return ALCH_EUNSUPPORTED;
+    bytes = alchi_cli_chunk_at(&lane->current.piece, lane->transfer->memory.entry, lane->current.done, most, INT64_MAX,
+                               &chunk);
+    frame_chunk(lane, out, bytes);
+    code = alchi_channel_make_payload(channel, &out->frame, out->first ? &out->message : NULL, &place);
+    lane->full = code == ALCH_EAGAIN;
+    if (code != ALCH_OK)
+        return code;
+    use_buffer(lane, out, place, &chunk, bytes);
+    if (lane->transfer->checked)
+        alchi_cli_outgoing_add_checksum(out);
+    alchi_channel_send_made(channel, &out->frame);
+    advance(&lane->current, bytes);
+    *moved_p = true;
+    return ALCH_OK;
+}
+
+/* Send the first chunk that is ready. @return ALCH_OK: it has gone; ALCH_EAGAIN; an error of the connection */
+static int
+push(alchi_cli_lane_t *lane, bool *moved_p)
+{
+    alchi_cli_outgoing_t *out = &lane->outgoing[lane->head];
+    size_t before = out->sent;
+    int64_t started = alchi_now_ns();
+    int code = alchi_channel_send_payload(lane->link->channel, &out->frame, out->first ? &out->message : NULL, out->iov,
+                                          out->count, &out->sent);
+
+    lane->timing.send += (double)(alchi_now_ns() - started) * 1e-9;
+    *moved_p = *moved_p || out->sent > before;
+    if (code != ALCH_OK)
+        return code;
+    lane->head = (lane->head + 1) % ALCHI_CLI_LINK_BUFFERS;
+    lane->ready--;
+    return ALCH_OK;
+}
+
+static int
+acknowledged(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+{
+    const Alchw__DataAck *ack = (const Alchw__DataAck *)message;
+    alchi_cli_inflight_t *flight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
+
+    if (!flight || frame->payload || (lane->current.id == frame->id && lane->current.done < flight->bytes))
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s acknowledged what was not sent", lane->where);
+    if (ack) {
+        lane->timing.receive += (double)ack->receive_ns * 1e-9;
+        lane->timing.deserialize += (double)ack->unpack_ns * 1e-9;
+    }
+    __atomic_add_fetch(&lane->transfer->done, (int64_t)flight->bytes, __ATOMIC_RELAXED);
+    alchi_cli_lane_message_done(lane, flight);
+    return ALCH_OK;
+}
+
+static int
+collect(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
+{
+    ProtobufCMessage *message;
+    alchi_frame_t frame;
+    int code;
+
+    for (;;) {
+        message = NULL;
+        code = alchi_channel_receive(lane->link->channel, &frame, &message);
+        if (code == ALCH_EAGAIN)
+            return ALCH_OK;
+        if (code != ALCH_OK)
+            return alchi_cli_lane_connection_error(lane, code, err);
+        *moved_p = true;
+        if (frame.type == ALCHI_ERROR)
+            code = alchi_cli_lane_error_reply(lane, &frame, message, err);
+        else if (frame.type == ALCHI_DATA_ACK && (frame.flags & ALCHI_FRAME_REPLY))
+            code = acknowledged(lane, &frame, message, err);
+        else
+            code = alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %s during a write", lane->where,
+                                    alchi_message_name(frame.type));
+        alchi_message_free(message);
+        if (code != ALCH_OK)
+            return code;
+    }
+}
+
+/* A worker that ends a connection says why before: that counts more than the failure to send. */
+static int
+send_failed(alchi_cli_lane_t *lane, int code, alch_error_t *err)
+{
+    bool moved;
+    int said = collect(lane, &moved, err);
+
+    return said != ALCH_OK ? said : alchi_cli_lane_connection_error(lane, code, err);
+}
+
+int
+alchi_cli_lane_write(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
+{
+    int code = ALCH_OK;
+
+    /* While the kernel cannot take the chunk that is ready, the next one is packed. */
+    for (int k = 0; k < BURST; k++) {
+        bool made = false;
+        code = make(lane, moved_p);
+        if (code == ALCH_EUNSUPPORTED) {
+            made = prepare(lane);
+            if (!lane->ready)
+                break;
+            code = push(lane, moved_p);
+        }
+        if (code != ALCH_OK && code != ALCH_EAGAIN)
+            return send_failed(lane, code, err);
+        if (code == ALCH_EAGAIN && !made)
+            break;
+    }
+    return lane->in_flight ? collect(lane, moved_p, err) : ALCH_OK;
+}

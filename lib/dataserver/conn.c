@@ -1,0 +1,313 @@
+#include "dataserver/conn.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "net/address.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <utlist.h>
+
+#define TURN_BYTES ((size_t)1 << 20) /* then others get their turn */
+/* A peer that moves less than this within io_timeout_ms, and ends no message, counts as stalled: a byte now and then
+ * does not keep a place. */
+#define PACE_BYTES ((size_t)256 << 10)
+#define CLOSING_MS 1000
+
+/* With its channel's buffers (two small messages), however it is used. */
+_Static_assert(sizeof(alchi_data_conn_t) + ALCHI_DATA_CONN_REPLIES * sizeof(alchi_data_reply_t) <= ((size_t)48 << 10),
+               "a connection's state is bounded");
+
+alchi_data_conn_t *
+alchi_data_conn_create(const alchi_data_config_t *config, int fd)
+{
+    alchi_channel_t *channel = alchi_channel_create(alchi_stream_create(fd));
+    alchi_data_conn_t *conn = channel ? calloc(1, sizeof *conn) : NULL;
+
+    if (conn)
+        conn->responder = calloc(1, sizeof *conn->responder);
+    if (!conn || !conn->responder) {
+        free(conn);
+        alchi_channel_destroy(channel);
+        return NULL;
+    }
+    conn->config = config;
+    conn->channel = channel;
+    alchi_peer_host(fd, conn->peer, sizeof conn->peer);
+    if (!conn->peer[0])
+        snprintf(conn->peer, sizeof conn->peer, "this host");
+    alchi_responder_init(conn->responder);
+    conn->since = alchi_now_ns();
+    conn->deadline = alchi_deadline_in_ms(config->handshake_timeout_ms);
+    return conn;
+}
+
+static void
+forget_responder(alchi_data_conn_t *conn)
+{
+    if (conn->responder)
+        explicit_bzero(conn->responder, sizeof *conn->responder);
+    free(conn->responder);
+    conn->responder = NULL;
+}
+
+alchi_data_reply_t *
+alchi_data_reply_create(alchi_data_conn_t *conn, uint64_t id, unsigned type)
+{
+    alchi_data_reply_t *reply = conn->spare;
+
+    if (reply)
+        LL_DELETE(conn->spare, reply);
+    else
+        reply = malloc(sizeof *reply);
+    if (reply)
+        *reply = (alchi_data_reply_t){.id = id, .type = type, .error.rank = -1};
+    else
+        alchi_log(ALCHI_LOG_ERROR, "data connection from %s closed: out of memory", conn->peer);
+    return reply;
+}
+
+void
+alchi_data_reply_release(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
+{
+    if (!reply)
+        return;
+    alchi_store_release(conn->config->store, reply->part);
+    alchi_message_free(reply->regions);
+    LL_PREPEND(conn->spare, reply);
+}
+
+void
+alchi_data_conn_destroy(alchi_data_conn_t *conn)
+{
+    alchi_data_reply_t *reply, *next;
+
+    if (!conn)
+        return;
+    DL_FOREACH_SAFE(conn->small, reply, next)
+    alchi_data_reply_release(conn, reply);
+    DL_FOREACH_SAFE(conn->blocks, reply, next)
+    alchi_data_reply_release(conn, reply);
+    alchi_data_reply_release(conn, conn->in.reply);
+    LL_FOREACH_SAFE(conn->spare, reply, next)
+    free(reply);
+    alchi_store_release(conn->config->store, conn->in.part);
+    forget_responder(conn);
+    alchi_data_conn_stop_shm(conn);
+    alchi_channel_destroy(conn->channel);
+    alchi_data_stage_release(conn->stages, conn->stage);
+    free(conn);
+}
+
+static void
+start_closing(alchi_data_conn_t *conn)
+{
+    conn->state = ALCHI_DATA_CONN_CLOSING;
+    conn->deadline = alchi_deadline_in_ms(CLOSING_MS);
+}
+
+int
+alchi_data_conn_refuse(alchi_data_conn_t *conn, int code, const char *format, ...)
+{
+    alch_error_t err = {code, conn->config->rank, ""};
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(err.text, sizeof err.text, format, args);
+    va_end(args);
+    alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: %s", conn->peer, err.text);
+    /* A stranger is told nothing, and a payload under way cannot be interrupted. */
+    if (conn->state != ALCHI_DATA_CONN_OPEN || conn->out.active)
+        return code;
+    alchi_channel_send_error(conn->channel, 0, &err);
+    start_closing(conn);
+    return ALCH_OK;
+}
+
+void
+alchi_data_conn_timed_out(const alchi_data_conn_t *conn)
+{
+    if (conn->state == ALCHI_DATA_CONN_HANDSHAKE)
+        alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: no proof within %d ms", conn->peer,
+                  conn->config->handshake_timeout_ms);
+    else if (conn->state == ALCHI_DATA_CONN_OPEN && conn->idle)
+        alchi_log(ALCHI_LOG_DEBUG, "data connection from %s closed: idle for %d s", conn->peer,
+                  conn->config->idle_timeout_ms / 1000);
+    else if (conn->state == ALCHI_DATA_CONN_OPEN)
+        alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: stalled for %d ms in the middle of %s",
+                  conn->peer, conn->config->io_timeout_ms,
+                  conn->in.active                    ? "a write"
+                  : alchi_data_conn_has_output(conn) ? "an answer"
+                                                     : "a request");
+}
+
+static int
+find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE], alch_error_t *err)
+{
+    const alchi_data_config_t *config = context;
+
+    if (claim->role != ALCHI_ROLE_DATA || claim->session != config->session || claim->group != config->group ||
+        claim->rank != config->rank)
+        return alchi_error_set(err, ALCH_EAUTH, "role %d asked for session %llu, group %llu, rank %d", (int)claim->role,
+                               (unsigned long long)claim->session, (unsigned long long)claim->group, claim->rank);
+    memcpy(key, config->key, ALCHI_KEY_SIZE);
+    return ALCH_OK;
+}
+
+static void
+become_idle(alchi_data_conn_t *conn)
+{
+    conn->idle = true;
+    conn->deadline = alchi_deadline_in_ms(conn->config->idle_timeout_ms);
+}
+
+/* One too many: it has proved itself, so it may know why. */
+static void
+turn_away(alchi_data_conn_t *conn, uint64_t id)
+{
+    alch_error_t err = {ALCH_OK, -1, ""};
+
+    alchi_error_rank(&err, ALCH_ELIMIT, conn->config->rank,
+                     "%d data connections are open already, the limit of a worker (--connections)",
+                     conn->config->connection_limit);
+    alchi_log(ALCHI_LOG_WARNING, "data connection from %s refused: %s", conn->peer, err.text);
+    alchi_channel_send_error(conn->channel, id, &err);
+    start_closing(conn);
+}
+
+static int
+welcome(alchi_data_conn_t *conn, uint64_t id)
+{
+    Alchw__Welcome message = ALCHW__WELCOME__INIT;
+
+    message.has_session = true;
+    message.session = conn->config->session;
+    message.server_version = (char *)alch_version();
+    forget_responder(conn);
+    conn->state = ALCHI_DATA_CONN_OPEN;
+    become_idle(conn);
+    /* Requests on this connection are small; bulk data is payload. */
+    alchi_channel_set_limits(conn->channel, ALCHI_META_MAX_UNAUTHENTICATED, ALCHI_PAYLOAD_MAX);
+    return alchi_channel_send(conn->channel, ALCHI_WELCOME, ALCHI_FRAME_REPLY, id, &message);
+}
+
+static int
+handshake(alchi_data_conn_t *conn)
+{
+    while (conn->state == ALCHI_DATA_CONN_HANDSHAKE) {
+        alch_error_t err = {ALCH_OK, -1, ""};
+        ProtobufCMessage *message = NULL;
+        alchi_frame_t frame;
+        bool done = false;
+        int rc = alchi_channel_receive(conn->channel, &frame, &message);
+
+        if (rc == ALCH_EAGAIN)
+            return alchi_channel_flush(conn->channel) == ALCH_ECONNECT ? ALCH_ECONNECT : ALCH_OK;
+        if (rc == ALCH_ECONNECT)
+            return rc;
+        if (rc)
+            return alchi_data_conn_refuse(conn, rc, "%s", alchi_channel_fault(conn->channel));
+        rc = alchi_responder_feed(conn->responder, conn->channel, &frame, message, find_key, (void *)conn->config,
+                                  &done, &err);
+        alchi_message_free(message);
+        if (rc) {
+            alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: %s", conn->peer, err.text);
+            start_closing(conn);
+        } else if (done && conn->full) {
+            turn_away(conn, frame.id);
+        } else if (done && welcome(conn, frame.id)) {
+            return ALCH_ECONNECT;
+        }
+    }
+    return ALCH_OK;
+}
+
+/* A peer that has to send or to read now has io_timeout_ms for its message, and again for each PACE_BYTES of it. */
+static void
+set_deadline(alchi_data_conn_t *conn, size_t moved)
+{
+    conn->pace += moved;
+    if (!conn->in.active && !alchi_data_conn_has_output(conn) && !alchi_channel_buffered(conn->channel)) {
+        if (!conn->idle || moved > 0)
+            become_idle(conn);
+        return;
+    }
+    if (!conn->idle && conn->pace < PACE_BYTES && conn->done == conn->done_seen)
+        return;
+    conn->idle = false;
+    conn->pace = 0;
+    conn->done_seen = conn->done;
+    conn->deadline = alchi_deadline_in_ms(conn->config->io_timeout_ms);
+}
+
+static int
+serve(alchi_data_conn_t *conn)
+{
+    size_t received = 0, sent = 0;
+    int rc = alchi_data_conn_receive(conn, TURN_BYTES, &received);
+    bool paused = alchi_data_conn_paused(conn);
+
+    if (!rc && conn->state == ALCHI_DATA_CONN_OPEN)
+        rc = alchi_data_conn_send(conn, TURN_BYTES, &sent);
+    if (rc || conn->state != ALCHI_DATA_CONN_OPEN)
+        return rc;
+    /* Frames that the channel holds already raise no event. */
+    conn->again = received >= TURN_BYTES || sent >= TURN_BYTES || (paused && !alchi_data_conn_paused(conn));
+    set_deadline(conn, received + sent);
+    return ALCH_OK;
+}
+
+/* Whoever closes with bytes unread sends a reset, which would overtake what was said last. */
+static int
+finish_closing(alchi_data_conn_t *conn)
+{
+    size_t dropped = 0;
+    ssize_t n;
+    int rc = alchi_channel_flush(conn->channel);
+
+    if (rc)
+        return rc == ALCH_EAGAIN ? ALCH_OK : rc;
+    if (!conn->ending)
+        shutdown(alchi_channel_fd(conn->channel), SHUT_WR);
+    conn->ending = true;
+    while (dropped < TURN_BYTES) {
+        n = alchi_stream_read(alchi_channel_stream(conn->channel), conn->scratch, ALCHI_DATA_CONN_SCRATCH);
+        if (n <= 0)
+            return n < 0 ? ALCH_ECONNECT : ALCH_OK;
+        dropped += (size_t)n;
+    }
+    conn->again = true;
+    return ALCH_OK;
+}
+
+int
+alchi_data_conn_step(alchi_data_conn_t *conn)
+{
+    int rc = ALCH_OK;
+
+    conn->again = false;
+    if (conn->state == ALCHI_DATA_CONN_HANDSHAKE)
+        rc = handshake(conn);
+    if (!rc && conn->state == ALCHI_DATA_CONN_OPEN)
+        rc = serve(conn);
+    if (!rc && conn->state == ALCHI_DATA_CONN_CLOSING)
+        rc = finish_closing(conn);
+    return rc;
+}
+
+unsigned
+alchi_data_conn_events(const alchi_data_conn_t *conn)
+{
+    bool output = alchi_channel_wants_write(conn->channel) || conn->out.active;
+    unsigned events = 0;
+
+    if (conn->state == ALCHI_DATA_CONN_CLOSING || !alchi_data_conn_paused(conn))
+        events |= EPOLLIN;
+    if (output && (conn->blocked || conn->state != ALCHI_DATA_CONN_OPEN))
+        events |= EPOLLOUT;
+    return (unsigned)alchi_stream_poll_events(alchi_channel_stream(conn->channel), (short)events);
+}

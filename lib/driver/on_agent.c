@@ -1,0 +1,193 @@
+/* Messages of agents: their slots, the start and the exit of ranks, and the PMI exchange of a group. */
+#include "base/error.h"
+#include "base/log.h"
+#include "driver/driver.h"
+#include "driver/group_actions.h"
+#include "driver/group_state.h"
+#include "driver/handlers.h"
+#include "driver/link.h"
+#include "driver/slot_queue.h"
+#include "driver/slots.h"
+#include "wire/exit_text.h"
+#include "wire/message.h"
+#include "wire/value.h"
+#include <stdlib.h>
+#include <utlist.h>
+
+void
+alchi_drv_on_agent_hello(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
+{
+    const Alchw__AgentHello *hello = message;
+    Alchw__AgentWelcome welcome = ALCHW__AGENT_WELCOME__INIT;
+    const char *address = hello->advertise && *hello->advertise ? hello->advertise : link->host;
+    alchi_drv_node_t *node;
+
+    (void)frame;
+    if (link->node)
+        return;
+    if (!(node = alchi_drv_slots_add(&driver->slots, hello, link->local ? "" : address))) {
+        alchi_log(ALCHI_LOG_ERROR, "the agent from %s announces slots that make no sense", link->host);
+        link->ops->close(link);
+        return;
+    }
+    node->link = link;
+    link->node = node;
+    welcome.has_first_slot = 1;
+    welcome.first_slot = (uint32_t)node->slots[0].id;
+    alchi_drv_link_send(link, ALCHI_AGENT_WELCOME, &welcome);
+    if (driver->joined)
+        driver->joined(driver, node);
+    alchi_drv_slot_queue_start_next(driver);
+}
+
+void
+alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link)
+{
+    alchi_drv_node_t *node = link->node;
+    alchi_drv_group_t *group, *next;
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_PART_LOST};
+
+    if (!node)
+        return;
+    if (!driver->stopping)
+        alchi_log(ALCHI_LOG_WARNING, "the agent on %s is gone, and %d worker slots with it", node->host, node->count);
+    node->link = NULL;
+    link->node = NULL;
+    DL_FOREACH_SAFE(driver->groups, group, next)
+    {
+        if ((event.part = alchi_drv_group_part_of(group, node)) >= 0)
+            alchi_drv_group_handle_event(group, &event);
+    }
+    alchi_drv_slots_remove(&driver->slots, node);
+    alchi_drv_slot_queue_start_next(driver);
+}
+
+/* ---- ranks, as their agent sees them ---- */
+
+static alchi_drv_group_t *
+find_group(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *part_p)
+{
+    alchi_drv_group_t *group;
+
+    if (!link->node)
+        return NULL;
+    DL_FOREACH(driver->groups, group)
+    {
+        if (group->id == id)
+            break;
+    }
+    if (!group || (*part_p = alchi_drv_group_part_of(group, link->node)) < 0)
+        return NULL;
+    return group;
+}
+
+/* The rank, if it runs on this agent; else -1. */
+static int
+own_rank(const alchi_drv_group_t *group, int part, uint32_t rank)
+{
+    const alchi_drv_part_ranks_t *ranks = &group->parts[part];
+
+    return rank >= (uint32_t)ranks->first && rank < (uint32_t)(ranks->first + ranks->count) ? (int)rank : -1;
+}
+
+void
+alchi_drv_on_rank_started(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
+{
+    const Alchw__RankStarted *started = message;
+    int part, rank;
+    alchi_drv_group_t *group = find_group(driver, link, started->group, &part);
+
+    (void)frame;
+    if (group && (rank = own_rank(group, part, started->rank)) >= 0 && group->ranks[rank].slot)
+        group->ranks[rank].slot->pid = started->pid;
+}
+
+void
+alchi_drv_on_rank_exit(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
+{
+    const Alchw__RankExit *exit = message;
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_EXIT, .exit = exit};
+    int part;
+    alchi_drv_group_t *group = find_group(driver, link, exit->group, &part);
+    char text[512];
+
+    (void)frame;
+    if (!group || (event.rank = own_rank(group, part, exit->rank)) < 0)
+        return;
+    alchi_log(ALCHI_LOG_DEBUG, "worker group %llu: rank %d (worker %d) %s", (unsigned long long)group->id, event.rank,
+              group->ranks[event.rank].slot_id, alchi_exit_text(exit, text, sizeof(text)));
+    alchi_drv_group_handle_event(group, &event);
+}
+
+void
+alchi_drv_on_group_ended(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
+{
+    const Alchw__GroupEnded *ended = message;
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_PART_ENDED};
+    alchi_drv_group_t *group = find_group(driver, link, ended->group, &event.part);
+
+    (void)frame;
+    if (group)
+        alchi_drv_group_handle_event(group, &event);
+}
+
+/* ---- PMI: what all put before a barrier, all may get after it ---- */
+
+static bool
+take_pairs(alchi_drv_group_t *group, Alchw__PmiPair *const *pairs, size_t count)
+{
+    Alchw__PmiPair **grown = realloc(group->pairs, (group->pair_count + count + 1) * sizeof(*grown));
+    size_t i;
+
+    if (!grown)
+        return false;
+    group->pairs = grown;
+    for (i = 0; i < count; i++) {
+        if (!(grown[group->pair_count] = alchi_message_copy(pairs[i])))
+            return false;
+        group->pair_count++;
+    }
+    return true;
+}
+
+static void
+leave_barrier(alchi_drv_group_t *group)
+{
+    Alchw__PmiBarrierOut message = ALCHW__PMI_BARRIER_OUT__INIT;
+    int i;
+
+    message.has_group = 1;
+    message.group = group->id;
+    message.n_pairs = group->pair_count;
+    message.pairs = group->pairs;
+    for (i = 0; i < group->part_count; i++) {
+        group->parts[i].in_barrier = false;
+        if (group->parts[i].node)
+            alchi_drv_link_send(group->parts[i].node->link, ALCHI_PMI_BARRIER_OUT, &message);
+    }
+    while (group->pair_count)
+        alchi_message_free(group->pairs[--group->pair_count]);
+}
+
+void
+alchi_drv_on_pmi_barrier(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
+{
+    const Alchw__PmiBarrier *barrier = message;
+    int part, i;
+    alchi_drv_group_t *group = find_group(driver, link, barrier->group, &part);
+    alch_error_t error;
+
+    (void)frame;
+    if (!group || group->parts[part].in_barrier)
+        return;
+    if (!take_pairs(group, barrier->pairs, barrier->n_pairs)) {
+        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_group_kill(group, &error);
+        return;
+    }
+    group->parts[part].in_barrier = true;
+    for (i = 0; i < group->part_count && (group->parts[i].in_barrier || group->parts[i].ended); i++)
+        ;
+    if (i == group->part_count)
+        leave_barrier(group);
+}

@@ -1,0 +1,170 @@
+/* More rows for a matrix: all ranks get them, or none keeps them. */
+#include "base/error.h"
+#include "base/util.h"
+#include "driver/catalog.h"
+#include "driver/command.h"
+#include "driver/driver.h"
+#include "driver/group_state.h"
+#include "driver/handlers.h"
+#include "driver/link.h"
+#include "driver/request.h"
+#include "driver/session.h"
+#include "layout/layout.h"
+#include "wire/message.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* A growth while the ranks work on it. */
+typedef struct {
+    alchi_drv_request_t *request;
+    alchi_drv_session_t *session;
+    uint64_t id;
+    int64_t rows;       /* what it shall have */
+    alch_error_t error; /* why what some ranks did is undone */
+} growth_t;
+
+/* The matrix that was to grow, which is free for others again; NULL: it went with its group. */
+static alchi_drv_matrix_t *
+settle(const growth_t *growth)
+{
+    alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&growth->session->catalog, growth->id);
+
+    if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LIVE)
+        return NULL;
+    matrix->growing = false;
+    return matrix;
+}
+
+static void
+give_up(growth_t *growth)
+{
+    settle(growth);
+    alchi_drv_request_fail(growth->request, &growth->error);
+    free(growth);
+}
+
+static int
+send_rows(growth_t *growth, alchi_drv_group_t *group, const bool *ranks, int64_t rows,
+          void (*done)(alchi_drv_command_t *))
+{
+    alchi_drv_command_t model = {.done = done, .context = growth};
+    Alchw__WorkerGrow message = ALCHW__WORKER_GROW__INIT;
+
+    message.has_id = message.has_rows = 1;
+    message.id = growth->id;
+    message.rows = rows;
+    return alchi_drv_command_send(group, ALCHI_WORKER_GROW, &message, ranks, &model, NULL);
+}
+
+/* A rank that cannot even forget rows differs from the others for good. */
+static void
+undone(alchi_drv_command_t *command)
+{
+    growth_t *growth = command->context;
+    alchi_drv_matrix_t *matrix = settle(growth);
+
+    if (command->failed && matrix) {
+        matrix->state = ALCHI_DRV_MATRIX_LOST;
+        matrix->lost = alchi_asprintf("it could not be shrunk again after it could not grow: %s", command->error.text);
+    }
+    give_up(growth);
+}
+
+static bool
+any(const bool *ranks, int size)
+{
+    for (int rank = 0; rank < size; rank++) {
+        if (ranks[rank])
+            return true;
+    }
+    return false;
+}
+
+static void
+grown(alchi_drv_command_t *command)
+{
+    growth_t *growth = command->context;
+    alchi_drv_matrix_t *matrix;
+
+    if (!command->failed) {
+        if ((matrix = settle(growth))) {
+            matrix->rows = growth->rows;
+            matrix->complete = matrix->complete && matrix->cols == 0;
+            alchi_drv_matrix_reply(growth->request, matrix);
+        } else {
+            alchi_error_set(&growth->error, ALCH_ENOENT, "matrix %llu is gone", (unsigned long long)growth->id);
+            alchi_drv_request_fail(growth->request, &growth->error);
+        }
+        free(growth);
+        return;
+    }
+    growth->error = command->error;
+    matrix = alchi_drv_catalog_get(&growth->session->catalog, growth->id);
+    if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LIVE || !any(command->succeeded, command->group->size) ||
+        send_rows(growth, command->group, command->succeeded, matrix->rows, undone))
+        give_up(growth);
+}
+
+/* Whether it may grow now, and what it then has. */
+static int
+check(const alchi_drv_matrix_t *matrix, int64_t more, int64_t *rows_p, alch_error_t *err)
+{
+    alchi_layout_t layout;
+    char text[128];
+    int code;
+
+    alchi_format_matrix(matrix->id, matrix->rows, matrix->cols, matrix->dtype, text, sizeof(text));
+    if (more < 0 || more > INT64_MAX - matrix->rows)
+        return alchi_error_set(err, ALCH_EINVAL, "matrix %s cannot be given %lld more rows", text, (long long)more);
+    if ((code = alchi_drv_catalog_check_unlocked(matrix, err)))
+        return code;
+    code = alchi_layout_init(&layout, matrix->rows + more, matrix->cols, matrix->workers, &matrix->layout, err);
+    if (code)
+        return code;
+    alchi_layout_fini(&layout);
+    *rows_p = matrix->rows + more;
+    return ALCH_OK;
+}
+
+static int
+start(alchi_drv_request_t *request, alchi_drv_session_t *session, alchi_drv_matrix_t *matrix, int64_t rows,
+      alch_error_t *err)
+{
+    growth_t *growth = calloc(1, sizeof(*growth));
+    alchi_drv_group_t *group;
+    int code;
+
+    if (!growth)
+        return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+    *growth = (growth_t){.request = request, .session = session, .id = matrix->id, .rows = rows};
+    code = alchi_drv_session_ready(session, &group, err);
+    if (!code && (code = send_rows(growth, group, NULL, rows, grown)))
+        alchi_error_set(err, code, "matrix %llu cannot grow now", (unsigned long long)matrix->id);
+    if (code)
+        free(growth);
+    else
+        matrix->growing = true;
+    return code;
+}
+
+void
+alchi_drv_on_grow_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
+{
+    const Alchw__GrowMatrix *ask = message;
+    alchi_drv_request_t *request;
+    alchi_drv_matrix_t *matrix;
+    alch_error_t error;
+    int64_t rows = 0;
+
+    if (alchi_drv_catalog_find(&link->session->catalog, ask->id, &matrix, &error) ||
+        (ask->rows != 0 && check(matrix, ask->rows, &rows, &error))) {
+        alchi_drv_link_fail(link, frame->id, &error);
+        return;
+    }
+    if (!(request = alchi_drv_request_create(driver, link, frame->id)))
+        return;
+    if (ask->rows == 0)
+        alchi_drv_matrix_reply(request, matrix);
+    else if (start(request, link->session, matrix, rows, &error))
+        alchi_drv_request_fail(request, &error);
+}

@@ -1,0 +1,138 @@
+/* Matrices from matrices: another layout, transposed, converted, copied. Tasks like a library's. */
+#include "base/error.h"
+#include "base/types.h"
+#include "driver/catalog.h"
+#include "driver/driver.h"
+#include "driver/group_state.h"
+#include "driver/handlers.h"
+#include "driver/link.h"
+#include "driver/request.h"
+#include "driver/session.h"
+#include "driver/task.h"
+#include "layout/layout.h"
+#include "wire/layout_message.h"
+#include "wire/message.h"
+#include "wire/value.h"
+#include <stdlib.h>
+
+/* What the result will be. */
+typedef struct {
+    Alchw__Matrix description;
+    Alchw__Layout layout;
+} result_t;
+
+static const char *
+name_of(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, const result_t *result)
+{
+    if (ask->transpose)
+        return "transpose";
+    if (result->description.dtype != matrix->dtype)
+        return "convert";
+    return ask->layout ? "relayout" : "copy";
+}
+
+static int
+describe(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, result_t *result, alch_error_t *err)
+{
+    Alchw__Matrix *description = &result->description;
+    alch_layout_t spec = matrix->layout;
+    alchi_layout_t layout;
+    int code;
+
+    alchw__matrix__init(description);
+    description->has_id = description->has_rows = description->has_cols = description->has_dtype = 1;
+    description->has_workers = 1;
+    description->rows = ask->transpose ? matrix->cols : matrix->rows;
+    description->cols = ask->transpose ? matrix->rows : matrix->cols;
+    description->dtype = ask->dtype ? ask->dtype : matrix->dtype;
+    description->workers = (uint32_t)matrix->workers;
+    description->has_version = 1;
+    description->version = ask->in_place ? matrix->version + 1 : 0;
+    description->layout = &result->layout;
+    description->name = ask->name;
+    if (ask->in_place && !(ask->name && *ask->name))
+        description->name = (char *)matrix->name;
+    if ((code = alchi_drv_catalog_check_name(ask->name, err)))
+        return code;
+    code = alchi_dtype_check_conversion(
+        matrix->dtype, description->dtype > INT32_MAX ? 0 : (alch_dtype_t)description->dtype, ask->unsafe, err);
+    if (code)
+        return code;
+    if (ask->layout)
+        spec = alchi_wire_layout_in(ask->layout);
+    if ((code = alchi_layout_init(&layout, description->rows, description->cols, matrix->workers, &spec, err)))
+        return code;
+    alchi_wire_layout_out(&layout.spec, &result->layout);
+    alchi_layout_fini(&layout);
+    return ALCH_OK;
+}
+
+static int
+fill(alchi_drv_task_t *task, const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, result_t *result,
+     alch_error_t *err)
+{
+    Alchw__WorkerTransform message = ALCHW__WORKER_TRANSFORM__INIT;
+
+    message.has_task = message.has_matrix = message.has_transpose = message.has_conjugate = 1;
+    message.has_unsafe = message.has_in_place = 1;
+    message.matrix = matrix->id;
+    message.result = &result->description;
+    message.transpose = ask->transpose;
+    message.conjugate = ask->conjugate;
+    message.unsafe = ask->unsafe;
+    message.in_place = ask->in_place;
+    task->library = strdup("matrix");
+    task->function = strdup(name_of(ask, matrix, result));
+    task->transform = alchi_message_copy(&message);
+    task->inputs = calloc(1, sizeof(*task->inputs));
+    if (!task->library || !task->function || !task->transform || !task->inputs)
+        return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+    task->inputs[task->input_count++] = matrix->id;
+    task->result_count = !ask->in_place;
+    return ALCH_OK;
+}
+
+/* A task with its inputs locked; not queued yet. */
+static int
+create(alchi_drv_session_t *session, const Alchw__Transform *ask, alchi_drv_task_t **task_p, alch_error_t *err)
+{
+    alchi_drv_matrix_t *matrix;
+    alchi_drv_group_t *group;
+    alchi_drv_task_t *task;
+    result_t result;
+    int code;
+
+    if ((code = alchi_drv_session_ready(session, &group, err)) ||
+        (code = alchi_drv_catalog_find(&session->catalog, ask->matrix, &matrix, err)) ||
+        (ask->in_place && (code = alchi_drv_catalog_check_unlocked(matrix, err))) ||
+        (code = describe(ask, matrix, &result, err)))
+        return code;
+    if (!(task = alchi_drv_task_create(session, err)))
+        return ALCH_ENOMEM;
+    if ((code = fill(task, ask, matrix, &result, err))) {
+        alchi_drv_task_free(task);
+        return code;
+    }
+    alchi_drv_task_register(session, task);
+    task->transform->task = task->id;
+    task->transform->result->id = ask->in_place ? matrix->id : task->first_result;
+    matrix->changing = ask->in_place;
+    *task_p = task;
+    return ALCH_OK;
+}
+
+void
+alchi_drv_on_transform(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
+{
+    const Alchw__Transform *ask = message;
+    alchi_drv_request_t *request = alchi_drv_request_create(driver, link, frame->id);
+    alchi_drv_task_t *task = NULL;
+    alch_error_t error;
+
+    if (!request)
+        return;
+    if (create(link->session, ask, &task, &error))
+        alchi_drv_request_fail(request, &error);
+    else
+        alchi_drv_task_queue(task, link->session->group, request, ask->wait_ms);
+}

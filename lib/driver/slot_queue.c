@@ -1,0 +1,100 @@
+/* Sessions that wait for free worker slots. */
+#include "driver/slot_queue.h"
+#include "base/error.h"
+#include "driver/driver.h"
+#include "driver/group_actions.h"
+#include "driver/move.h"
+#include "driver/request.h"
+#include "driver/session.h"
+#include "driver/slots.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+static int
+no_slots(const alchi_drv_session_t *session, int count, int claimed, alch_error_t *err)
+{
+    const alchi_drv_slots_t *slots = &session->driver->slots;
+    int idle = alchi_drv_slots_count(slots, ALCH_WORKER_IDLE), total = alchi_drv_slots_total(slots);
+    char also[64] = "";
+
+    if (claimed)
+        snprintf(also, sizeof(also), ", %d claimed by sessions before this one", claimed);
+    return alchi_error_set(err, ALCH_ENOSLOTS, "%d workers requested, %d of %d slots %s free%s (--workers)", count,
+                           idle, total, idle == 1 ? "is" : "are", also);
+}
+
+int
+alchi_drv_slot_queue_check(const alchi_drv_session_t *session, int count, int own, alch_error_t *err)
+{
+    const alchi_drv_t *driver = session->driver;
+    const alchi_drv_session_t *other;
+    int claimed = 0, soon = own + alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE) +
+                            alchi_drv_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
+
+    DL_FOREACH2(driver->wants, other, want_next)
+    claimed += other == session ? 0 : other->wanted;
+    return count > soon - claimed ? no_slots(session, count, claimed, err) : ALCH_OK;
+}
+
+int
+alchi_drv_slot_queue_add(alchi_drv_session_t *session, int count, const int *slots, alch_error_t *err)
+{
+    int code;
+
+    alchi_drv_slot_queue_remove(session);
+    if ((code = alchi_drv_slot_queue_check(session, count, 0, err)))
+        return code;
+    if (slots) {
+        if (!(session->wanted_slots = calloc((size_t)count, sizeof(int))))
+            return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+        memcpy(session->wanted_slots, slots, (size_t)count * sizeof(int));
+    }
+    session->wanted = count;
+    session->wants = true;
+    DL_APPEND2(session->driver->wants, session, want_prev, want_next);
+    return ALCH_OK;
+}
+
+void
+alchi_drv_slot_queue_remove(alchi_drv_session_t *session)
+{
+    if (session->wants)
+        DL_DELETE2(session->driver->wants, session, want_prev, want_next);
+    session->wants = false;
+    session->wanted = 0;
+    free(session->wanted_slots);
+    session->wanted_slots = NULL;
+}
+
+void
+alchi_drv_slot_queue_start_next(alchi_drv_t *driver)
+{
+    alchi_drv_session_t *session;
+    alch_error_t error;
+    int idle, releasing;
+
+    while (!driver->stopping && (session = driver->wants)) {
+        idle = alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE);
+        releasing = alchi_drv_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
+        if (session->wanted > idle && session->wanted <= idle + releasing)
+            return;
+        DL_DELETE2(driver->wants, session, want_prev, want_next);
+        session->wants = false;
+        if (session->wanted <= idle) {
+            alchi_drv_group_start(session);
+            continue;
+        }
+        no_slots(session, session->wanted, 0, &error);
+        if (session->move) {
+            alchi_drv_move_fail(session->move, &error);
+            continue;
+        }
+        alchi_drv_slot_queue_remove(session);
+        session->start_failed = error;
+        if (session->starting)
+            session->start_failed.code = ALCH_OK;
+        alchi_drv_waiters_fail(&session->starting, &error);
+    }
+}

@@ -1,0 +1,602 @@
+#include "pluginhost/exchange.h"
+#include "base/error.h"
+#include "base/util.h"
+#include "pack/convert.h"
+#include "pack/pack.h"
+#include "pluginhost/agree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_EVERY 4   /* tiles between two questions whether somebody wants to stop */
+#define RUN_BYTES 128 /* runs of so many bytes are copied as such */
+
+enum { GO_ON, STOP_CANCELED, STOP_MISFIT };
+
+/* Some of a part's local indices in one dimension, sorted by their place in the other layout; within a place they
+ * rise. Runs are those that follow each other in storage. */
+typedef struct {
+    int64_t *offsets; /* bytes in the part's storage */
+    int64_t *indices; /* global, in the source's sense; NULL: nobody asks */
+    int32_t *runs;    /* where in `offsets` each run starts; a place's runs begin at its own start */
+    int64_t *starts;  /* [places + 1], in offsets */
+    int64_t *counts;  /* [places]: runs of each */
+} lists_t;
+
+typedef struct {
+    MPI_Comm comm;
+    int rank, size;
+    const alchi_store_part_t *from;
+    alchi_store_part_t *to;
+    const alchi_host_exchange_t *how;
+    int64_t from_entry, to_entry, wide; /* bytes; the wider of the two */
+    int64_t height, width;              /* of a tile */
+    int64_t tiles, done;
+    bool alike; /* every rank holds of the target what it holds of the source */
+    char *send, *receive;
+    int *send_counts, *send_at, *receive_counts, *receive_at;
+    lists_t rows, cols;
+    void *lists;
+    int64_t bad_row, bad_col; /* of the first misfit here; -1: none */
+} exchange_t;
+
+/* ---- who holds what ---- */
+
+/* The axes and the grid of a part in the source's sense. */
+typedef struct {
+    alchi_axis_t rows, cols;
+    int64_t mb, nb, row_step, col_step; /* bytes from one local index to the next */
+    int nprow, npcol;
+} sense_t;
+
+static sense_t
+sense_of(const exchange_t *x, const alchi_store_part_t *part)
+{
+    const alchi_layout_t *layout = &part->layout;
+    int64_t entry = (int64_t)part->entry, column = entry * part->lld;
+
+    if (part == x->to && x->how->transpose)
+        return (sense_t){part->cols, part->rows, layout->nb, layout->mb, column, entry, layout->npcol, layout->nprow};
+    return (sense_t){part->rows, part->cols, layout->mb, layout->nb, entry, column, layout->nprow, layout->npcol};
+}
+
+/* A part's share of a tile: local indices in the source's sense. */
+static alch_rect_t
+share_of(const exchange_t *x, const alchi_store_part_t *part, const alch_rect_t *tile)
+{
+    alch_rect_t share = {0, 0, 0, 0}, turned = {tile->j, tile->i, tile->n, tile->m};
+    bool turn = part == x->to && x->how->transpose;
+
+    if (part->replica < 0)
+        return share;
+    alchi_layout_share(&part->layout, part->row, part->col, turn ? &turned : tile, &share);
+    return turn ? (alch_rect_t){share.j, share.i, share.n, share.m} : share;
+}
+
+/* Whether `source_rank` is who serves `target_rank`; where it stands in the source, in the source's sense. */
+static bool
+serves(const exchange_t *x, int source_rank, int target_rank, int *row_p, int *col_p)
+{
+    const alchi_layout_t *source = &x->from->layout;
+    int replica, own, row, col;
+
+    if (!alchi_layout_place(source, source_rank, &replica, row_p, col_p))
+        return false;
+    if (!alchi_layout_place(source, target_rank, &own, &row, &col))
+        own = target_rank % source->replicas;
+    return replica == own;
+}
+
+/* Where a rank stands in the target, in the source's sense. */
+static bool
+target_place(const exchange_t *x, int rank, int *row_p, int *col_p)
+{
+    int replica;
+
+    if (x->how->transpose)
+        return alchi_layout_place(&x->to->layout, rank, &replica, col_p, row_p);
+    return alchi_layout_place(&x->to->layout, rank, &replica, row_p, col_p);
+}
+
+static bool
+same_placement(const alchi_layout_t *a, const alchi_layout_t *b)
+{
+    return a->nprow == b->nprow && a->npcol == b->npcol && a->replicas == b->replicas &&
+           (a->mb == b->mb || a->nprow == 1) && (a->nb == b->nb || a->npcol == 1) &&
+           memcmp(a->ranks, b->ranks, sizeof(*a->ranks) * (size_t)(a->nprow * a->npcol * a->replicas)) == 0;
+}
+
+/* ---- lists ---- */
+
+/* Walks local indices of one axis and keeps their place in blocks of `block` over `places`, without dividing. */
+typedef struct {
+    int64_t global, in_block, own_block; /* position within the axis' own block */
+    int64_t rest, block;                 /* position within the other side's block */
+    int place, places;
+    int64_t jump, jump_rest; /* from the end of one own block to the next */
+    int jump_places;
+} walk_t;
+
+static void
+walk_init(walk_t *walk, const alchi_axis_t *axis, int64_t start, int64_t block, int places)
+{
+    walk->global = alchi_axis_global(axis, start);
+    walk->in_block = start % axis->block;
+    walk->own_block = axis->block;
+    walk->block = block;
+    walk->places = places;
+    walk->rest = walk->global % block;
+    walk->place = (int)(walk->global / block % places);
+    walk->jump = axis->period - axis->block + 1;
+    walk->jump_rest = walk->jump % block;
+    walk->jump_places = (int)(walk->jump / block % places);
+}
+
+static void
+walk_next(walk_t *walk)
+{
+    if (++walk->in_block < walk->own_block) {
+        walk->global++;
+        walk->rest++;
+    } else {
+        walk->in_block = 0;
+        walk->global += walk->jump;
+        walk->rest += walk->jump_rest;
+        walk->place += walk->jump_places;
+    }
+    if (walk->rest >= walk->block) {
+        walk->rest -= walk->block;
+        walk->place++;
+    }
+    if (walk->place >= walk->places)
+        walk->place -= walk->places;
+}
+
+static void
+find_runs(lists_t *lists, int places, int64_t entry)
+{
+    for (int p = 0; p < places; p++) {
+        int64_t first = lists->starts[p], end = lists->starts[p + 1];
+
+        lists->counts[p] = 0;
+        for (int64_t k = first; k < end; k++)
+            if (k == first || lists->offsets[k] != lists->offsets[k - 1] + entry)
+                lists->runs[first + lists->counts[p]++] = (int32_t)(k - first);
+    }
+}
+
+/* Sort local indices start..start+count-1 of an axis by their place in the other layout. */
+static void
+sort(lists_t *lists, const alchi_axis_t *axis, int64_t start, int64_t count, int64_t step, int64_t block, int places)
+{
+    walk_t walk;
+
+    memset(lists->starts, 0, sizeof(*lists->starts) * (size_t)(places + 1));
+    if (count > 0)
+        walk_init(&walk, axis, start, block, places);
+    for (int64_t l = 0; l < count; l++, walk_next(&walk))
+        lists->starts[walk.place + 1]++;
+    for (int p = 0; p < places; p++)
+        lists->starts[p + 1] += lists->starts[p];
+    if (count > 0)
+        walk_init(&walk, axis, start, block, places);
+    for (int64_t l = 0; l < count; l++, walk_next(&walk)) {
+        int64_t at = lists->starts[walk.place]++;
+
+        lists->offsets[at] = (start + l) * step;
+        lists->indices[at] = walk.global;
+    }
+    /* Each start now stands at its place's end: the next one's start. */
+    memmove(lists->starts + 1, lists->starts, sizeof(*lists->starts) * (size_t)places);
+    lists->starts[0] = 0;
+}
+
+static void
+list_share(exchange_t *x, const alchi_store_part_t *mine, const alchi_store_part_t *other, const alch_rect_t *tile)
+{
+    sense_t own = sense_of(x, mine), far = sense_of(x, other);
+    alch_rect_t share = share_of(x, mine, tile);
+
+    sort(&x->rows, &own.rows, share.i, share.m, own.row_step, far.mb, far.nprow);
+    sort(&x->cols, &own.cols, share.j, share.n, own.col_step, far.nb, far.npcol);
+    find_runs(&x->rows, far.nprow, (int64_t)mine->entry);
+}
+
+/* ---- copies ---- */
+
+typedef struct {
+    char *storage;
+    const int64_t *rows, *cols;
+    const int32_t *runs;
+    int64_t m, n, run_count;
+    char *packed; /* m x n, column by column */
+} product_t;
+
+static product_t
+product_of(const exchange_t *x, const alchi_store_part_t *part, int row, int col, char *packed)
+{
+    int64_t first = x->rows.starts[row];
+
+    return (product_t){part->data,
+                       x->rows.offsets + first,
+                       x->cols.offsets + x->cols.starts[col],
+                       x->rows.runs + first,
+                       x->rows.starts[row + 1] - first,
+                       x->cols.starts[col + 1] - x->cols.starts[col],
+                       x->rows.counts[row],
+                       packed};
+}
+
+/* Columns whose rows mostly follow each other. */
+static void
+copy_runs(const product_t *p, size_t entry, bool into_storage)
+{
+    char *at = p->packed;
+
+    for (int64_t j = 0; j < p->n; j++) {
+        char *column = p->storage + p->cols[j];
+
+        for (int64_t r = 0; r < p->run_count; r++) {
+            int64_t first = p->runs[r], end = r + 1 < p->run_count ? p->runs[r + 1] : p->m;
+            size_t bytes = (size_t)(end - first) * entry;
+
+            if (into_storage)
+                memcpy(column + p->rows[first], at, bytes);
+            else
+                memcpy(at, column + p->rows[first], bytes);
+            at += bytes;
+        }
+    }
+}
+
+static void
+copy_product(const product_t *p, size_t entry, bool into_storage, bool across)
+{
+    const alchi_pack_lists_t product = {p->storage, p->rows, p->cols, p->m, p->n, p->packed, entry, across};
+
+    if (p->m == 0 || p->n == 0)
+        return;
+    if (!across && p->m * (int64_t)entry >= RUN_BYTES * p->run_count)
+        copy_runs(p, entry, into_storage);
+    else if (into_storage)
+        alchi_unpack_lists(&product);
+    else
+        alchi_pack_lists(&product);
+}
+
+/* ---- types ---- */
+
+static bool
+converts(const exchange_t *x)
+{
+    return x->from->dtype != x->to->dtype ||
+           (x->how->conjugate && (x->to->dtype == ALCH_COMPLEX128 || x->to->dtype == ALCH_COMPLEX64));
+}
+
+static void
+note_misfit(exchange_t *x, int64_t row, int64_t col)
+{
+    if (x->bad_row >= 0)
+        return;
+    x->bad_row = row;
+    x->bad_col = col;
+}
+
+/* Convert the packed product of two places where it lies. */
+static void
+convert_product(exchange_t *x, const product_t *p)
+{
+    int64_t bad;
+
+    if (!converts(x) || p->m == 0 || p->n == 0)
+        return;
+    bad = alchi_convert(x->from->dtype, x->to->dtype, x->how->conjugate, p->packed, p->packed, p->m * p->n);
+    if (bad >= 0)
+        note_misfit(x, x->rows.indices[p->rows - x->rows.offsets + bad % p->m],
+                    x->cols.indices[p->cols - x->cols.offsets + bad / p->m]);
+}
+
+/* ---- one tile ---- */
+
+static void
+pack(exchange_t *x, const alch_rect_t *tile)
+{
+    int64_t at = 0;
+
+    list_share(x, x->from, x->to, tile);
+    for (int rank = 0; rank < x->size; rank++) {
+        int row, col, my_row, my_col;
+        int64_t entries = 0;
+
+        if (target_place(x, rank, &row, &col) && serves(x, x->rank, rank, &my_row, &my_col)) {
+            product_t product = product_of(x, x->from, row, col, x->send + at);
+
+            copy_product(&product, (size_t)x->from_entry, false, false);
+            convert_product(x, &product);
+            entries = product.m * product.n;
+        }
+        x->send_at[rank] = (int)at;
+        x->send_counts[rank] = (int)(entries * x->to_entry);
+        at += entries * x->wide;
+    }
+}
+
+/* What each rank sends, in the order in which it packs it. Its own share a rank takes from where it was packed. */
+static void
+expect(exchange_t *x, const alch_rect_t *tile)
+{
+    int64_t at = 0;
+
+    list_share(x, x->to, x->from, tile);
+    for (int rank = 0; rank < x->size; rank++) {
+        int row, col;
+        int64_t bytes = 0;
+
+        if (rank != x->rank && x->to->replica >= 0 && serves(x, rank, x->rank, &row, &col))
+            bytes = (x->rows.starts[row + 1] - x->rows.starts[row]) * (x->cols.starts[col + 1] - x->cols.starts[col]) *
+                    x->to_entry;
+        x->receive_at[rank] = (int)at;
+        x->receive_counts[rank] = (int)bytes;
+        at += bytes;
+    }
+}
+
+static void
+unpack_own(exchange_t *x)
+{
+    int row, col;
+
+    if (x->to->replica >= 0 && serves(x, x->rank, x->rank, &row, &col)) {
+        product_t product = product_of(x, x->to, row, col, x->send + x->send_at[x->rank]);
+
+        copy_product(&product, (size_t)x->to_entry, true, x->how->transpose);
+    }
+    x->send_counts[x->rank] = 0;
+}
+
+static void
+unpack(exchange_t *x)
+{
+    for (int rank = 0; rank < x->size; rank++) {
+        product_t product;
+        int row, col;
+
+        if (x->receive_counts[rank] == 0 || !serves(x, rank, x->rank, &row, &col))
+            continue;
+        product = product_of(x, x->to, row, col, x->receive + x->receive_at[rank]);
+        copy_product(&product, (size_t)x->to_entry, true, x->how->transpose);
+    }
+}
+
+static int
+exchange_tile(exchange_t *x, const alch_rect_t *tile)
+{
+    pack(x, tile);
+    expect(x, tile);
+    unpack_own(x);
+    if (MPI_Alltoallv(x->send, x->send_counts, x->send_at, MPI_BYTE, x->receive, x->receive_counts, x->receive_at,
+                      MPI_BYTE, x->comm) != MPI_SUCCESS)
+        return ALCH_EINTERNAL;
+    unpack(x);
+    return ALCH_OK;
+}
+
+/* Nothing travels: from one part to the other at once, or column by column. */
+static void
+copy_tile(exchange_t *x, const alch_rect_t *tile)
+{
+    alch_rect_t share = share_of(x, x->from, tile);
+
+    if (share.m == 0 || share.n == 0)
+        return;
+    if (share.m == x->from->lld && share.m == x->to->lld && !converts(x)) {
+        memcpy((char *)x->to->data + share.j * share.m * x->to_entry,
+               (const char *)x->from->data + share.j * share.m * x->from_entry,
+               (size_t)(share.m * share.n * x->to_entry));
+        return;
+    }
+    for (int64_t j = share.j; j < share.j + share.n; j++) {
+        const char *in = (const char *)x->from->data + (share.i + j * x->from->lld) * x->from_entry;
+        char *out = (char *)x->to->data + (share.i + j * x->to->lld) * x->to_entry;
+        int64_t bad = -1;
+
+        if (converts(x))
+            bad = alchi_convert(x->from->dtype, x->to->dtype, x->how->conjugate, in, out, share.m);
+        else
+            memcpy(out, in, (size_t)(share.m * x->to_entry));
+        if (bad >= 0)
+            note_misfit(x, alchi_axis_global(&x->from->rows, share.i + bad), alchi_axis_global(&x->from->cols, j));
+    }
+}
+
+/* ---- all tiles ---- */
+
+/* Where nothing travels nobody waits for anybody: each rank stops for itself. */
+static int
+ask(const exchange_t *x, int *stop_p)
+{
+    int mine = GO_ON;
+
+    if (x->how->cancel && atomic_load(x->how->cancel))
+        mine = STOP_CANCELED;
+    if (x->bad_row >= 0)
+        mine = STOP_MISFIT;
+    if (x->alike) {
+        *stop_p = mine;
+        return ALCH_OK;
+    }
+    return MPI_Allreduce(&mine, stop_p, 1, MPI_INT, MPI_MAX, x->comm) == MPI_SUCCESS ? ALCH_OK : ALCH_EINTERNAL;
+}
+
+static int
+misfit(const exchange_t *x, alch_error_t *err)
+{
+    return alchi_error_rank(
+        err, ALCH_ERANGE, x->rank, "matrix %llu: the value in row %lld, column %lld is one that %s cannot hold",
+        (unsigned long long)x->from->id, (long long)x->bad_row, (long long)x->bad_col, alch_dtype_name(x->to->dtype));
+}
+
+static int
+move_tile(exchange_t *x, const alch_rect_t *tile, int *stop_p, alch_error_t *err)
+{
+    int code = ALCH_OK;
+
+    if (x->alike)
+        copy_tile(x, tile);
+    else
+        code = exchange_tile(x, tile);
+    x->done++;
+    if (!code && x->done % ASK_EVERY == 0)
+        code = ask(x, stop_p);
+    if (x->rank == 0 && x->how->progress)
+        x->how->progress(x->how->context, (double)x->done / (double)x->tiles);
+    return code ? alchi_error_set(err, code, "the exchange between the workers failed in MPI") : ALCH_OK;
+}
+
+static int
+move_all(exchange_t *x, alch_error_t *err)
+{
+    int64_t m = x->from->layout.m, n = x->from->layout.n;
+    int stop = GO_ON, code = ALCH_OK;
+
+    for (int64_t j = 0; j < n && !code && !stop; j += x->width) {
+        for (int64_t i = 0; i < m && !code && !stop; i += x->height) {
+            alch_rect_t tile = {i, j, m - i < x->height ? m - i : x->height, n - j < x->width ? n - j : x->width};
+
+            code = move_tile(x, &tile, &stop, err);
+        }
+    }
+    if (!code && x->bad_row >= 0)
+        code = misfit(x, err);
+    else if (!code && stop == STOP_CANCELED)
+        code = alchi_error_set(err, ALCH_ECANCELED, "canceled after %lld of %lld steps", (long long)x->done,
+                               (long long)x->tiles);
+    return code;
+}
+
+/* Tiles of an m x n source as near to square as it and the limits allow: a rank may owe its whole share of one to every
+ * copy of the target. @return the bytes of one buffer */
+static int64_t
+cut(exchange_t *x, int64_t m, int64_t n, int64_t copies)
+{
+    int64_t bytes = x->how->tile_bytes ? x->how->tile_bytes : ALCHI_HOST_EXCHANGE_BYTES;
+    int64_t entries = alchi_max_int64(1, bytes / (x->wide * copies)), side = 1;
+
+    m = alchi_max_int64(1, m);
+    n = alchi_max_int64(1, n);
+    if (x->alike) { /* whole columns, which take neither buffers nor lists */
+        x->height = m;
+        x->width = alchi_min_int64(n, alchi_max_int64(1, entries / m));
+        x->tiles = (n - 1) / x->width + 1;
+        return 0;
+    }
+    while ((side + 1) * (side + 1) <= entries)
+        side++;
+    x->width = alchi_min_int64(n, side);
+    x->height = alchi_min_int64(alchi_min_int64(m, entries / x->width), ALCHI_HOST_EXCHANGE_SIDE);
+    x->width = alchi_min_int64(alchi_min_int64(n, entries / x->height), ALCHI_HOST_EXCHANGE_SIDE);
+    x->tiles = ((m - 1) / x->height + 1) * ((n - 1) / x->width + 1);
+    return x->height * x->width * copies * x->wide;
+}
+
+static void
+lists_place(lists_t *lists, int64_t **at, int64_t length, int64_t places)
+{
+    lists->offsets = *at;
+    lists->indices = lists->offsets + length;
+    lists->starts = lists->indices + length;
+    lists->counts = lists->starts + places + 1;
+    lists->runs = (int32_t *)(lists->counts + places);
+    *at = lists->counts + places + (length + 1) / 2;
+}
+
+/* @return bytes of all lists */
+static int64_t
+lists_bytes(const exchange_t *x, int64_t places)
+{
+    return (int64_t)sizeof(int64_t) * ((x->height + x->width) * 5 / 2 + 2 + 4 * places + 2);
+}
+
+int64_t
+alchi_host_exchange_bytes(int ranks, int64_t m, int64_t n, size_t entry)
+{
+    static const alchi_host_exchange_t as_it_is = {0};
+    exchange_t x = {.how = &as_it_is, .wide = (int64_t)entry};
+    int64_t bytes = cut(&x, m, n, 1);
+
+    return 2 * bytes + lists_bytes(&x, ranks);
+}
+
+static int
+allocate(exchange_t *x, int64_t bytes, int64_t places)
+{
+    int64_t *at = malloc((size_t)lists_bytes(x, places));
+    int *counts = calloc(4 * (size_t)x->size, sizeof(*counts));
+
+    x->lists = at;
+    x->send_counts = counts;
+    x->send = malloc((size_t)bytes);
+    x->receive = malloc((size_t)bytes);
+    if (!counts || !at || !x->send || !x->receive)
+        return ALCH_ENOMEM;
+    x->send_at = counts + x->size;
+    x->receive_counts = counts + 2 * x->size;
+    x->receive_at = counts + 3 * x->size;
+    lists_place(&x->rows, &at, x->height, places);
+    lists_place(&x->cols, &at, x->width, places);
+    return ALCH_OK;
+}
+
+static void
+release(exchange_t *x)
+{
+    free(x->send_counts);
+    free(x->lists);
+    free(x->send);
+    free(x->receive);
+}
+
+/* The buffers count as memory of the worker while they are there. */
+static int
+run(exchange_t *x, alchi_store_t *store, alch_error_t *err)
+{
+    int64_t places = x->size, copies = alchi_max_int64(1, x->to->layout.replicas), account;
+    int64_t bytes = cut(x, x->from->layout.m, x->from->layout.n, copies);
+    int code;
+
+    if (x->alike)
+        return alchi_host_agree(x->comm, move_all(x, err), err);
+    account = 2 * bytes + lists_bytes(x, places);
+    code = alchi_store_account(store, account, "buffers of an exchange", err);
+    if (code)
+        return alchi_host_agree(x->comm, code, err);
+    if ((code = allocate(x, bytes, places)))
+        alchi_error_rank(err, code, x->rank, "no memory for the buffers of an exchange");
+    code = alchi_host_agree(x->comm, code, err);
+    if (!code)
+        code = alchi_host_agree(x->comm, move_all(x, err), err);
+    release(x);
+    (void)alchi_store_account(store, -account, "buffers of an exchange", NULL);
+    return code;
+}
+
+int
+alchi_host_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_store_part_t *from, alchi_store_part_t *to,
+                    const alchi_host_exchange_t *how, alch_error_t *err)
+{
+    static const alchi_host_exchange_t as_it_is = {0};
+    alch_error_t error = {ALCH_OK, -1, ""};
+    exchange_t x = {.comm = comm, .from = from, .to = to, .how = how ? how : &as_it_is, .bad_row = -1};
+    int code;
+
+    MPI_Comm_rank(comm, &x.rank);
+    MPI_Comm_size(comm, &x.size);
+    x.from_entry = (int64_t)from->entry;
+    x.to_entry = (int64_t)to->entry;
+    x.wide = alchi_max_int64(x.from_entry, x.to_entry);
+    x.alike = !x.how->transpose && same_placement(&from->layout, &to->layout);
+    code = run(&x, store, &error);
+    if (code && err)
+        *err = error;
+    return code;
+}

@@ -1,0 +1,178 @@
+#include "store/mem.h"
+
+#include "store/prefault.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define ALIGNMENT 64
+#define MAP_MIN ((size_t)256 << 10) /* below this a mapping of its own costs more than it gives */
+#define HUGE_MIN ((size_t)4 << 20)  /* worth huge pages */
+#define BLOCKS 64
+#define SLACK 8 /* a kept block serves a part that leaves at most one in SLACK of its bytes unused */
+
+typedef struct {
+    void *memory;
+    size_t bytes; /* pages of it */
+} block_t;
+
+/* The blocks in the order in which they were freed. Nothing here happens once per message. */
+static struct {
+    pthread_mutex_t mutex;
+    size_t limit, kept;
+    block_t blocks[BLOCKS];
+    int count;
+} pool = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static size_t
+whole_pages(size_t bytes)
+{
+    return (bytes + 4095) & ~(size_t)4095;
+}
+
+/* With the mutex held. */
+static block_t
+take_out(int k)
+{
+    block_t block = pool.blocks[k];
+
+    pool.kept -= block.bytes;
+    pool.count--;
+    memmove(&pool.blocks[k], &pool.blocks[k + 1], (size_t)(pool.count - k) * sizeof block);
+    return block;
+}
+
+/* With the mutex held: until `bytes` are kept in fewer than `count` blocks, the oldest go. */
+static void
+trim(size_t bytes, int count)
+{
+    while (pool.kept > bytes || pool.count >= count) {
+        block_t block = take_out(0);
+
+        munmap(block.memory, block.bytes);
+    }
+}
+
+/* The smallest kept block that is large enough but not much larger; its end goes. NULL: there is none. */
+static void *
+reuse(size_t bytes)
+{
+    size_t wanted = whole_pages(bytes);
+    block_t block = {NULL, 0};
+    int best = -1;
+
+    pthread_mutex_lock(&pool.mutex);
+    for (int k = 0; k < pool.count; k++) {
+        size_t has = pool.blocks[k].bytes;
+
+        if (has >= wanted && has - wanted <= has / SLACK && (best < 0 || has < pool.blocks[best].bytes))
+            best = k;
+    }
+    if (best >= 0)
+        block = take_out(best);
+    pthread_mutex_unlock(&pool.mutex);
+    if (block.bytes > wanted)
+        munmap((char *)block.memory + wanted, block.bytes - wanted);
+    return block.memory;
+}
+
+static void *
+map(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        alchi_store_mem_trim(0);
+        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    if (memory == MAP_FAILED)
+        return NULL;
+    if (bytes >= HUGE_MIN)
+        madvise(memory, bytes, MADV_HUGEPAGE); /* a kernel without them serves small pages */
+    return memory;
+}
+
+static void *
+allocate(size_t bytes, bool zeroed)
+{
+    void *memory;
+
+    if (bytes == 0 || bytes > SIZE_MAX / 2)
+        return NULL;
+    if (bytes < MAP_MIN) {
+        size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+
+        memory = aligned_alloc(ALIGNMENT, rounded);
+        return memory ? memset(memory, 0, rounded) : NULL;
+    }
+    memory = reuse(bytes);
+    if (memory)
+        return zeroed ? memset(memory, 0, bytes) : memory;
+    memory = map(bytes);
+    if (memory && !zeroed && bytes >= HUGE_MIN)
+        alchi_store_prefault(memory, bytes); /* data for it is on the way */
+    return memory;
+}
+
+void *
+alchi_store_mem_alloc(size_t bytes)
+{
+    return allocate(bytes, true);
+}
+
+void *
+alchi_store_mem_alloc_dirty(size_t bytes)
+{
+    return allocate(bytes, false);
+}
+
+void
+alchi_store_mem_free(void *memory, size_t bytes)
+{
+    size_t pages = whole_pages(bytes);
+
+    if (!memory)
+        return;
+    if (bytes < MAP_MIN) {
+        free(memory);
+        return;
+    }
+    alchi_store_prefault_cancel(memory);
+    pthread_mutex_lock(&pool.mutex);
+    if (pages <= pool.limit) {
+        trim(pool.limit - pages, BLOCKS);
+        pool.blocks[pool.count++] = (block_t){memory, pages};
+        pool.kept += pages;
+        /* Ours until the system is short of memory; then the kernel takes the pages without writing them anywhere. */
+        madvise(memory, pages, MADV_FREE);
+        memory = NULL;
+    }
+    pthread_mutex_unlock(&pool.mutex);
+    if (memory)
+        munmap(memory, bytes);
+}
+
+void
+alchi_store_mem_set_keep(size_t bytes)
+{
+    pthread_mutex_lock(&pool.mutex);
+    pool.limit = bytes;
+    trim(bytes, BLOCKS + 1);
+    pthread_mutex_unlock(&pool.mutex);
+}
+
+size_t
+alchi_store_mem_trim(size_t bytes)
+{
+    size_t kept;
+
+    pthread_mutex_lock(&pool.mutex);
+    trim(bytes, BLOCKS + 1);
+    kept = pool.kept;
+    pthread_mutex_unlock(&pool.mutex);
+    return kept;
+}

@@ -1,0 +1,138 @@
+#include "unit.h"
+#include "daemon/options.h"
+#include "daemon/token.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static alchi_dmn_options_t options;
+static alch_error_t error;
+
+#define read_options(...) \
+    read_list((const char *[]){"alchemistd", __VA_ARGS__}, sizeof((const char *[]){"", __VA_ARGS__}) / sizeof(char *))
+
+static int
+read_list(const char **arguments, size_t count)
+{
+    return alchi_dmn_options_read((int)count, (char **)arguments, &options, &error);
+}
+
+static void
+refuse(int code, const char *part, int got)
+{
+    ck_assert_int_eq(got, code);
+    ck_assert_msg(strstr(error.text, part) != NULL, "'%s' lacks '%s'", error.text, part);
+}
+
+START_TEST(refusals)
+{
+    refuse(ALCH_EINVAL, "--workers", read_options("--workers", "0"));
+    refuse(ALCH_EINVAL, "loud", read_options("--log-level", "loud"));
+    refuse(ALCH_EINVAL, "--join HOST:PORT", read_options("--agent"));
+    refuse(ALCH_EINVAL, "--agent", read_options("--join", "localhost:1"));
+    refuse(ALCH_EINVAL, "--token-file", read_options("--no-connection-file"));
+    refuse(ALCH_EINVAL, "65535", read_options("--port", "65000", "--workers", "600"));
+}
+END_TEST
+
+START_TEST(beyond_loopback_only_when_told)
+{
+    refuse(ALCH_EPERM, "--insecure", read_options("--bind", "0.0.0.0"));
+    refuse(ALCH_EPERM, "--insecure", read_options("--bind", "::"));
+    refuse(ALCH_EPERM, "--insecure", read_options("--bind", "10.0.0.1"));
+    refuse(ALCH_EPERM, "--insecure", read_options("--agent", "--join", "far.example:24960"));
+    unit_code(read_options("--bind", "0.0.0.0", "--insecure"), ALCH_OK);
+    alchi_dmn_options_free(&options);
+    unit_code(read_options("--bind", "::1"), ALCH_OK);
+    alchi_dmn_options_free(&options);
+    unit_code(read_options("--agent", "--join", "127.0.0.1:24960"), ALCH_OK);
+    alchi_dmn_options_free(&options);
+}
+END_TEST
+
+START_TEST(defaults)
+{
+    unit_code(read_options("--workers", "5"), ALCH_OK);
+    ck_assert_int_eq(options.workers, 5);
+    ck_assert_int_eq(options.port, 24960);
+    ck_assert_str_eq(options.bind, "127.0.0.1");
+    ck_assert_int_eq(options.driver.start_timeout_ms, 30000);
+    ck_assert_int_eq(options.driver.fail_grace_ms, 5000);
+    ck_assert_int_eq(options.driver.client_timeout_ms, 60000);
+    ck_assert_int_eq(options.driver.message_limit, 256 << 20);
+    ck_assert(!options.insecure);
+    alchi_dmn_options_free(&options);
+}
+END_TEST
+
+START_TEST(plugin_directories_are_real_ones)
+{
+    unit_code(read_options("--plugin-dir", "/usr/../tmp", "--plugin-dir", "/nowhere/at/all"), ALCH_OK);
+    refuse(ALCH_ENOENT, "/nowhere/at/all", alchi_dmn_options_plugin_dirs(&options, &error));
+    alchi_dmn_options_free(&options);
+    unit_code(read_options("--plugin-dir", "/usr/../tmp"), ALCH_OK);
+    unit_code(alchi_dmn_options_plugin_dirs(&options, &error), ALCH_OK);
+    ck_assert_uint_eq(options.driver.plugin_dirs.count, 1);
+    ck_assert_str_eq(options.driver.plugin_dirs.items[0], "/tmp");
+    alchi_dmn_options_free(&options);
+}
+END_TEST
+
+START_TEST(data_directories_are_real_ones)
+{
+    unit_code(read_options("--data-dir", "/nowhere/at/all"), ALCH_OK);
+    refuse(ALCH_ENOENT, "--data-dir /nowhere/at/all", alchi_dmn_options_data_dirs(&options, &error));
+    alchi_dmn_options_free(&options);
+    unit_code(read_options("--data-dir", "/dev/null"), ALCH_OK);
+    refuse(ALCH_ENOENT, "no such directory", alchi_dmn_options_data_dirs(&options, &error));
+    alchi_dmn_options_free(&options);
+    unit_code(read_options("--data-dir", "/usr/../tmp", "--data-dir", "/usr"), ALCH_OK);
+    unit_code(alchi_dmn_options_data_dirs(&options, &error), ALCH_OK);
+    ck_assert_uint_eq(options.driver.data_dirs.count, 2);
+    ck_assert_str_eq(options.driver.data_dirs.items[0], "/tmp");
+    ck_assert_str_eq(options.driver.data_dirs.items[1], "/usr");
+    alchi_dmn_options_free(&options);
+    unit_code(read_options("--port", "0"), ALCH_OK);
+    unit_code(alchi_dmn_options_data_dirs(&options, &error), ALCH_OK);
+    ck_assert_uint_eq(options.driver.data_dirs.count, 0); /* none unless they are listed */
+    alchi_dmn_options_free(&options);
+}
+END_TEST
+
+START_TEST(token_file)
+{
+    char path[] = "/tmp/alchemist-token-XXXXXX";
+    uint8_t made[ALCHI_KEY_SIZE], again[ALCHI_KEY_SIZE];
+    struct stat status;
+
+    ck_assert_int_ge(close(mkstemp(path)), 0);
+    refuse(ALCH_EINVAL, "64 hexadecimal", alchi_dmn_token_read(path, made, &error));
+    unlink(path);
+    unit_code(alchi_dmn_token_read(path, made, &error), ALCH_ENOENT);
+    unit_code(alchi_dmn_token_read_or_make(path, made, &error), ALCH_OK);
+    ck_assert_int_eq(stat(path, &status), 0);
+    ck_assert_int_eq(status.st_mode & 0777, 0600);
+    ck_assert_int_eq(status.st_size, 65);
+    unit_code(alchi_dmn_token_read_or_make(path, again, &error), ALCH_OK);
+    ck_assert_mem_eq(made, again, ALCHI_KEY_SIZE);
+    chmod(path, 0640);
+    refuse(ALCH_EPERM, "chmod 600", alchi_dmn_token_read(path, again, &error));
+    unlink(path);
+    unit_code(alchi_dmn_token_read_or_make("/nowhere/token", again, &error), ALCH_ESYSTEM);
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *tcase = tcase_create("options");
+
+    tcase_add_test(tcase, refusals);
+    tcase_add_test(tcase, beyond_loopback_only_when_told);
+    tcase_add_test(tcase, defaults);
+    tcase_add_test(tcase, plugin_directories_are_real_ones);
+    tcase_add_test(tcase, data_directories_are_real_ones);
+    tcase_add_test(tcase, token_file);
+    suite_add_tcase(suite, tcase);
+}

@@ -1,0 +1,276 @@
+/* Growth of a rank's matrices, and what of them is missing. */
+#include "unit.h"
+#include "layout_model.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static alch_error_t err;
+
+static alchi_store_t *
+store_of(int rank, int size, int64_t limit)
+{
+    alchi_store_t *store = alchi_store_create(rank, size, limit);
+
+    ck_assert_ptr_nonnull(store);
+    alchi_store_set_slot(store, rank + 1);
+    return store;
+}
+
+static void
+ck_text(const char *part)
+{
+    ck_assert_msg(strstr(err.text, part) != NULL, "'%s' lacks '%s'", err.text, part);
+}
+
+static void
+reserve(alchi_store_t *store, int64_t m, int64_t n, const alch_layout_t *layout)
+{
+    unit_code(alchi_store_reserve(store, 7, m, n, ALCH_FLOAT64, layout, "", NULL, &err), ALCH_OK);
+}
+
+/* Every local entry from row `first` on becomes a function of its global place, and counts as written. */
+static void
+fill(alchi_store_t *store, int64_t first)
+{
+    alchi_store_part_t *part;
+
+    unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
+    for (int64_t j = 0; j < part->local_n; j++)
+        for (int64_t i = first; i < part->local_m; i++)
+            ((double *)part->data)[i + j * part->lld] =
+                (double)(alchi_axis_global(&part->rows, i) * 1000 + alchi_axis_global(&part->cols, j));
+    unit_code(alchi_store_written(store, part, &(alch_rect_t){first, 0, part->local_m - first, part->local_n}, &err),
+              ALCH_OK);
+    alchi_store_release(store, part);
+}
+
+/* @return local rows */
+static int64_t
+verify(alchi_store_t *store, int64_t rows)
+{
+    alchi_store_part_t *part;
+    int64_t local_m;
+
+    unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
+    ck_assert_int_eq(part->layout.m, rows);
+    ck_assert_int_ge(part->lld, part->local_m);
+    for (int64_t j = 0; j < part->local_n; j++)
+        for (int64_t i = 0; i < part->local_m; i++)
+            ck_assert_double_eq(((double *)part->data)[i + j * part->lld],
+                                (double)(alchi_axis_global(&part->rows, i) * 1000 + alchi_axis_global(&part->cols, j)));
+    local_m = part->local_m;
+    alchi_store_release(store, part);
+    return local_m;
+}
+
+START_TEST(invalid)
+{
+    alchi_store_t *store = store_of(0, 1, 0);
+
+    unit_code(alchi_store_grow(store, 7, 3, &err), ALCH_ENOENT);
+    ck_text("no matrix 7 on worker 1 (rank 0)");
+    reserve(store, 4, 2, NULL);
+    unit_code(alchi_store_grow(store, 7, -1, &err), ALCH_EINVAL);
+    unit_code(alchi_store_grow(store, 7, INT64_MAX, &err), ALCH_EINVAL);
+    fill(store, 0);
+    ck_assert_int_eq(verify(store, 4), 4);
+    ck_assert_int_eq(alchi_store_used(store), 64);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+/* On every rank of every layout: what was there stays where it is and written, what is new is missing. */
+START_TEST(every_layout)
+{
+    static const int64_t sizes[] = {0, 1, 3, 10, 10, 11, 64, 200, 1000};
+
+    for (int dist = ALCH_BLOCK_CYCLIC; dist <= ALCH_CIRC_CIRC; dist++)
+        for (int size = 1; size <= 6; size++)
+            for (int rank = 0; rank < size; rank++) {
+                alch_layout_t layout = {(alch_dist_t)dist, 4, 3, 0, 0};
+                alchi_store_t *store = store_of(rank, size, 0);
+                int64_t before = 0;
+
+                reserve(store, 0, 7, &layout);
+                for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+                    int64_t n, m;
+                    alchi_store_part_t *part;
+
+                    unit_code(alchi_store_grow(store, 7, sizes[k], &err), ALCH_OK);
+                    unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
+                    m = part->local_m;
+                    n = part->local_n;
+                    alchi_store_release(store, part);
+                    unit_code(alchi_store_check(store, 7, &err), m > before && n > 0 ? ALCH_EINCOMPLETE : ALCH_OK);
+                    if (m > before && n > 0) {
+                        char count[64];
+
+                        snprintf(count, sizeof count, "%lld of %lld entries", (long long)((m - before) * n),
+                                 (long long)(m * n));
+                        ck_text(count);
+                    }
+                    fill(store, before);
+                    unit_code(alchi_store_check(store, 7, &err), ALCH_OK);
+                    before = verify(store, sizes[k]);
+                }
+                unit_code(alchi_store_free(store, 7, &err), ALCH_OK);
+                ck_assert_int_eq(alchi_store_used(store), 0);
+                alchi_store_destroy(store);
+            }
+}
+END_TEST
+
+/* A thousand single rows move the columns a few times only. */
+START_TEST(amortised)
+{
+    alchi_store_t *store = store_of(0, 1, 0);
+    const void *at = NULL;
+    int moves = 0;
+
+    reserve(store, 0, 3, NULL);
+    for (int64_t rows = 1; rows <= 1000; rows++) {
+        alchi_store_part_t *part;
+
+        unit_code(alchi_store_grow(store, 7, rows, &err), ALCH_OK);
+        fill(store, rows - 1);
+        unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
+        moves += part->data != at;
+        at = part->data;
+        alchi_store_release(store, part);
+    }
+    ck_assert_int_eq(verify(store, 1000), 1000);
+    ck_assert_int_lt(moves, 25);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+/* Old and new place are there together, so that is what the limit must allow; room to spare is left away first. */
+START_TEST(limits)
+{
+    alchi_store_t *store = store_of(0, 1, 2250 * 8);
+
+    reserve(store, 1000, 1, NULL);
+    fill(store, 0);
+    unit_code(alchi_store_grow(store, 7, 1251, &err), ALCH_ELIMIT);
+    ck_text("matrix 7 (1251 x 1, float64): needs 10.0 kB on worker 1 (rank 0), 10.0 kB of 18.0 kB are free");
+    ck_assert_int_eq(verify(store, 1000), 1000);
+    unit_code(alchi_store_check(store, 7, &err), ALCH_OK);
+    ck_assert_int_eq(alchi_store_used(store), 8000);
+    unit_code(alchi_store_grow(store, 7, 1250, &err), ALCH_OK);
+    ck_assert_int_eq(alchi_store_used(store), 10000);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+START_TEST(taken_back)
+{
+    alchi_store_t *store = store_of(0, 1, 0);
+    alchi_store_part_t *part;
+
+    reserve(store, 100, 2, NULL);
+    fill(store, 0);
+    unit_code(alchi_store_grow(store, 7, 150, &err), ALCH_OK);
+    /* Also while somebody reads what was there before. */
+    unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
+    unit_code(alchi_store_grow(store, 7, 100, &err), ALCH_OK);
+    alchi_store_release(store, part);
+    unit_code(alchi_store_check(store, 7, &err), ALCH_OK);
+    ck_assert_int_eq(verify(store, 100), 100);
+    unit_code(alchi_store_grow(store, 7, 120, &err), ALCH_OK);
+    unit_code(alchi_store_check(store, 7, &err), ALCH_EINCOMPLETE);
+    ck_text("40 of 240 entries");
+    ck_text("first rows 100..119 of column 0");
+    alchi_store_destroy(store);
+}
+END_TEST
+
+static void *
+release_later(void *argument)
+{
+    void **pair = argument;
+
+    usleep(50000);
+    alchi_store_release(pair[0], pair[1]);
+    return NULL;
+}
+
+START_TEST(users)
+{
+    static const uint64_t ids[] = {7};
+    alchi_store_t *store = store_of(0, 1, 0);
+    alchi_store_part_t *part;
+    pthread_t thread;
+    void *pair[2];
+
+    reserve(store, 10, 2, NULL);
+    unit_code(alchi_store_lock(store, 3, "Lib.run", ids, 1, &err), ALCH_OK);
+    unit_code(alchi_store_grow(store, 7, 11, &err), ALCH_EBUSY);
+    ck_text("is read by task 3 (Lib.run)");
+    alchi_store_unlock(store, 3);
+    unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
+    unit_code(alchi_store_grow(store, 7, 11, &err), ALCH_EBUSY);
+    ck_text("matrix 7 (10 x 2, float64) is used by a transfer on worker 1 (rank 0)");
+    pair[0] = store;
+    pair[1] = part;
+    ck_assert_int_eq(pthread_create(&thread, NULL, release_later, pair), 0);
+    unit_code(alchi_store_grow(store, 7, 11, &err), ALCH_OK);
+    pthread_join(thread, NULL);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+/* Transfers meet a matrix that grows: they see it before or after, and nothing is lost. */
+static void *
+work(void *argument)
+{
+    alchi_store_t *store = argument;
+    alch_error_t error;
+
+    for (int k = 0; k < 2000; k++) {
+        alchi_store_part_t *part;
+
+        ck_assert_int_eq(alchi_store_acquire(store, 7, &part, &error), ALCH_OK);
+        ((volatile double *)part->data)[k % part->local_m] = 1;
+        alchi_store_release(store, part);
+    }
+    return NULL;
+}
+
+START_TEST(threads)
+{
+    alchi_store_t *store = store_of(0, 1, 0);
+    pthread_t workers[2];
+    int64_t rows = 1;
+
+    reserve(store, 1, 1, NULL);
+    for (int k = 0; k < 2; k++)
+        ck_assert_int_eq(pthread_create(&workers[k], NULL, work, store), 0);
+    for (int k = 0; k < 50; k++)
+        rows += alchi_store_grow(store, 7, rows + 10, &err) == ALCH_OK ? 10 : 0;
+    for (int k = 0; k < 2; k++)
+        pthread_join(workers[k], NULL);
+    ck_assert_int_gt(rows, 1);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+void
+unit_suite(Suite *suite)
+{
+    TCase *grow = tcase_create("grow");
+
+    tcase_set_timeout(grow, 60);
+    tcase_add_test(grow, invalid);
+    tcase_add_test(grow, every_layout);
+    tcase_add_test(grow, amortised);
+    tcase_add_test(grow, limits);
+    tcase_add_test(grow, taken_back);
+    tcase_add_test(grow, users);
+    tcase_add_test(grow, threads);
+    suite_add_tcase(suite, grow);
+}
