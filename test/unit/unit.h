@@ -3,6 +3,8 @@
 #define ALCHI_UNIT_H
 
 #include <check.h>
+#include <stdbool.h>
+#include <unistd.h>
 
 void unit_suite(Suite *suite);
 
@@ -13,5 +15,15 @@ void unit_suite(Suite *suite);
         ck_assert_msg(unit_got_ == (expected), "%s: got %s, expected %s", #call, alch_errname(unit_got_), \
                       alch_errname(expected));                                                            \
     } while (0)
+
+/** Poll until the condition is true; the test fails when that takes longer than timeout_ms. */
+static inline void
+unit_wait_for(bool (*condition)(void *context), void *context, int timeout_ms)
+{
+    for (int waited_ms = 0; !condition(context); waited_ms++) {
+        ck_assert_msg(waited_ms < timeout_ms, "the condition was not met within %d ms", timeout_ms);
+        usleep(1000);
+    }
+}
 
 #endif
