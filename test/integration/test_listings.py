@@ -214,7 +214,8 @@ def fresh_checkout(path):
     for entry in TOP.iterdir():
         if entry.name not in ("bindings", "build", ".git"):
             (path / entry.name).symlink_to(entry)
-    shutil.copytree(TOP / "bindings", path / "bindings", ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    made = shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
+    shutil.copytree(TOP / "bindings", path / "bindings", ignore=made)
     (path / "build").symlink_to(BUILD)
     return path
 
@@ -340,5 +341,5 @@ def test_paths_in_documents_exist(document):
     """Paths in backquotes that begin with a folder of the checkout; the build makes some of them."""
     folders = "|".join(re.escape(entry.name) for entry in TOP.iterdir() if entry.is_dir() and entry.name != "build")
     named = re.findall(rf"`((?:{folders})/[\w./*-]*)`", (TOP / document).read_text())
-    missing = [path for path in named if not list(TOP.glob(path.rstrip("/"))) and not list(BUILD.glob(path.rstrip("/")))]
+    missing = [path for path in named if not any(list(root.glob(path.rstrip("/"))) for root in (TOP, BUILD))]
     assert not missing
