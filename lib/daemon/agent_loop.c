@@ -1,4 +1,4 @@
-/* An agent that joins another host's driver. */
+/* The agent of another host: it joins the driver and serves worker slots to it. */
 #include "agent/agent.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -12,45 +12,45 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ATTEMPT_MS 10000
+#define ATTEMPT_MS 10000 /* for one attempt to connect, and for the handshake */
 #define RETRY_MS 500
-#define STOP_GRACE_MS 2000
+#define STOP_GRACE_MS 2000 /* from SIGTERM to SIGKILL of the ranks */
 
 typedef struct {
     const alchi_dmn_options_t *options;
     uv_loop_t loop;
     alchi_agent_t *agent;
-    alchi_dmn_stop_signal_t watch;
+    alchi_dmn_stop_signal_t stop_signal;
     bool stopping;
     int code;
-} guest_t;
+} joined_agent_t;
 
 static void
 on_stopped(void *context)
 {
-    guest_t *guest = context;
+    joined_agent_t *joined = context;
 
-    uv_stop(&guest->loop);
+    uv_stop(&joined->loop);
 }
 
 static void
-on_told(void *context, const char *why)
+on_stop(void *context, const char *why)
 {
-    guest_t *guest = context;
+    joined_agent_t *joined = context;
 
     alchi_log(ALCHI_LOG_INFO, "stopping: %s", why);
-    alchi_agent_stop(guest->agent, guest->stopping ? 0 : STOP_GRACE_MS, on_stopped, guest);
-    guest->stopping = true;
+    alchi_agent_stop(joined->agent, joined->stopping ? 0 : STOP_GRACE_MS, on_stopped, joined);
+    joined->stopping = true;
 }
 
 static void
 on_end(void *context, int code, const char *text)
 {
-    guest_t *guest = context;
+    joined_agent_t *joined = context;
 
-    alchi_log(ALCHI_LOG_ERROR, "the driver at %s is lost: %s", guest->options->join, text);
-    guest->code = code ? code : ALCH_ECONNECT;
-    uv_stop(&guest->loop);
+    alchi_log(ALCHI_LOG_ERROR, "the connection to the driver at %s was lost: %s", joined->options->join, text);
+    joined->code = code ? code : ALCH_ECONNECT;
+    uv_stop(&joined->loop);
 }
 
 static int
@@ -72,9 +72,9 @@ find_token(const alchi_dmn_options_t *options, const alchi_address_t *address, u
     return code;
 }
 
-/* A job's parts start in any order: the driver may not listen yet. */
+/* The parts of a batch job start in any order, so the driver may not listen yet: retry within --start-timeout. */
 static int
-connect_patiently(const alchi_dmn_options_t *options, const alchi_address_t *address, int *fd_p, alch_error_t *err)
+connect_with_retries(const alchi_dmn_options_t *options, const alchi_address_t *address, int *fd_p, alch_error_t *err)
 {
     alchi_deadline_t limit = alchi_deadline_in_ms(options->driver.start_timeout_ms), attempt;
     int code;
@@ -98,10 +98,10 @@ authenticate(const alchi_dmn_options_t *options, const alchi_address_t *address,
     alchi_channel_t *channel;
     int fd, code;
 
-    if ((code = connect_patiently(options, address, &fd, err)))
+    if ((code = connect_with_retries(options, address, &fd, err)))
         return code;
     if (!(channel = alchi_channel_create(alchi_stream_create(fd))))
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for a connection");
+        return alchi_error_set(err, ALCH_ENOMEM, "the agent is out of memory for a connection");
     if (!(code = find_token(options, address, token, err)))
         code = alchi_authenticate(channel, &claim, token, "agent", 0, alchi_deadline_in_ms(ATTEMPT_MS), &granted, err);
     explicit_bzero(token, sizeof(token));
@@ -113,26 +113,26 @@ authenticate(const alchi_dmn_options_t *options, const alchi_address_t *address,
 }
 
 static int
-start(guest_t *guest, alch_error_t *err)
+join_driver(joined_agent_t *joined, alch_error_t *err)
 {
-    const alchi_dmn_options_t *options = guest->options;
+    const alchi_dmn_options_t *options = joined->options;
     alchi_agent_options_t agent = {.slots = (int)options->workers,
                                    .bind = options->bind,
                                    .base_port = (int)options->port,
                                    .advertise = options->advertise,
                                    .on_end = on_end,
-                                   .context = guest};
+                                   .context = joined};
     alchi_channel_t *channel = NULL;
     alchi_address_t address;
     char text[300];
     int code;
 
     if ((code = alchi_address_parse(options->join, ALCH_DEFAULT_PORT, &address, err)) ||
-        (code = alchi_dmn_stop_signal_start(&guest->watch, &guest->loop, (int)options->owner_pid, err)) ||
+        (code = alchi_dmn_stop_signal_start(&joined->stop_signal, &joined->loop, (int)options->owner_pid, err)) ||
         (code = authenticate(options, &address, &channel, err)))
         return code;
     agent.driver_address = alchi_address_format(&address, text, sizeof(text));
-    if ((code = alchi_agent_create(&guest->loop, channel, &agent, &guest->agent, err))) {
+    if ((code = alchi_agent_create(&joined->loop, channel, &agent, &joined->agent, err))) {
         alchi_channel_destroy(channel);
         return code;
     }
@@ -143,25 +143,25 @@ start(guest_t *guest, alch_error_t *err)
 int
 alchi_dmn_run_agent(const alchi_dmn_options_t *options)
 {
-    guest_t *guest = calloc(1, sizeof(*guest));
+    joined_agent_t *joined = calloc(1, sizeof(*joined));
     alch_error_t error;
     int code;
 
-    if (!guest)
+    if (!joined)
         return ALCH_ENOMEM;
-    guest->options = options;
-    guest->watch.told = on_told;
-    guest->watch.context = guest;
-    uv_loop_init(&guest->loop);
-    if ((guest->code = start(guest, &error)))
+    joined->options = options;
+    joined->stop_signal.on_stop = on_stop;
+    joined->stop_signal.context = joined;
+    uv_loop_init(&joined->loop);
+    if ((joined->code = join_driver(joined, &error)))
         alchi_log(ALCHI_LOG_ERROR, "%s", error.text);
     else
-        uv_run(&guest->loop, UV_RUN_DEFAULT);
-    alchi_agent_destroy(guest->agent);
-    alchi_dmn_stop_signal_stop(&guest->watch);
-    uv_run(&guest->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&guest->loop);
-    code = guest->code;
-    free(guest);
+        uv_run(&joined->loop, UV_RUN_DEFAULT);
+    alchi_agent_destroy(joined->agent);
+    alchi_dmn_stop_signal_stop(&joined->stop_signal);
+    uv_run(&joined->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&joined->loop);
+    code = joined->code;
+    free(joined);
     return code;
 }

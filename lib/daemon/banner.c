@@ -1,3 +1,4 @@
+/* What the driver prints when it starts, as in the paper. */
 #include "daemon/banner.h"
 #include "base/log.h"
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* The driver on its loop: listener, timers, signals, its own agent, the connection file. */
+/* The driver's event loop: listener, timers, stop signals, the agent of its own host, the connection file. */
 #include "agent/agent.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -17,8 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STOP_MS 5000        /* until what is left is killed */
-#define ACCEPT_PAUSE_MS 500 /* without descriptors */
+#define STOP_MS 5000        /* after which ranks that still run are killed */
+#define ACCEPT_PAUSE_MS 500 /* when the process has no free descriptors */
 
 typedef struct {
     const alchi_dmn_options_t *options;
@@ -32,7 +32,7 @@ typedef struct {
     alchi_drv_t *driver;
     alchi_dmn_peers_t peers;
     alchi_agent_t *agent;
-    alchi_dmn_stop_signal_t watch;
+    alchi_dmn_stop_signal_t stop_signal;
     alchi_address_t address;
     int listen_fd, lock_fd;
     alchi_connfile_t file;
@@ -52,7 +52,7 @@ on_timer(uv_timer_t *timer)
 }
 
 static void
-arm(server_t *server)
+arm_timer(server_t *server)
 {
     alchi_deadline_t next = alchi_drv_timers_next(&server->driver->timers);
 
@@ -67,7 +67,7 @@ arm(server_t *server)
     uv_timer_start(&server->timer, on_timer, (uint64_t)alchi_deadline_left_ms(next), 0);
 }
 
-/* ---- the end ---- */
+/* ---- stopping ---- */
 
 static void
 on_agent_stopped(void *context)
@@ -94,18 +94,18 @@ on_stop_limit(alchi_drv_timer_t *timer)
 {
     server_t *server = ALCHI_CONTAINER(timer, server_t, stop_limit);
 
-    alchi_log(ALCHI_LOG_WARNING, "workers did not end within %d s", STOP_MS / 1000);
+    alchi_log(ALCHI_LOG_WARNING, "workers did not end within %d s and are killed", STOP_MS / 1000);
     stop_agent(server);
 }
 
 static void
-on_told(void *context, const char *why)
+on_stop(void *context, const char *why)
 {
     server_t *server = context;
     char text[96];
 
     if (server->stopping) {
-        alchi_log(ALCHI_LOG_WARNING, "%s again: ending at once", why);
+        alchi_log(ALCHI_LOG_WARNING, "%s again: stopping without waiting for the workers", why);
         stop_agent(server);
         uv_stop(&server->loop);
         return;
@@ -119,7 +119,7 @@ on_told(void *context, const char *why)
     alchi_drv_timer_start(&server->driver->timers, &server->stop_limit, STOP_MS, on_stop_limit);
 }
 
-/* Before each wait: what callbacks have left to be done. */
+/* Runs before each wait of the loop: work that callbacks must leave to it. */
 static void
 on_prepare(uv_prepare_t *prepare)
 {
@@ -128,7 +128,7 @@ on_prepare(uv_prepare_t *prepare)
     alchi_dmn_peers_free_closed(&server->peers);
     if (server->stopping && alchi_drv_is_idle(server->driver))
         stop_agent(server);
-    arm(server);
+    arm_timer(server);
 }
 
 /* ---- connections ---- */
@@ -177,17 +177,17 @@ static int
 start_listener(server_t *server, alch_error_t *err)
 {
     if (uv_poll_init(&server->loop, &server->listener, server->listen_fd))
-        return alchi_error_set(err, ALCH_ESYSTEM, "the loop does not take the listening socket");
+        return alchi_error_set(err, ALCH_ESYSTEM, "the event loop cannot watch the listening socket");
     server->listener.data = server;
     server->listening = true;
     uv_poll_start(&server->listener, UV_READABLE, on_incoming);
     return ALCH_OK;
 }
 
-/* ---- being ready ---- */
+/* ---- ready ---- */
 
 static int
-write_file(server_t *server, alch_error_t *err)
+write_connfile(server_t *server, alch_error_t *err)
 {
     int code;
 
@@ -205,7 +205,7 @@ write_file(server_t *server, alch_error_t *err)
 }
 
 static void
-fail(server_t *server, const alch_error_t *error)
+stop_with_error(server_t *server, const alch_error_t *error)
 {
     alchi_log(ALCHI_LOG_ERROR, "%s", error->text);
     server->code = error->code;
@@ -218,8 +218,8 @@ become_ready(server_t *server)
     alch_error_t error;
 
     server->ready = true;
-    if (write_file(server, &error)) {
-        fail(server, &error);
+    if (write_connfile(server, &error)) {
+        stop_with_error(server, &error);
         return;
     }
     alchi_dmn_banner_ready();
@@ -243,12 +243,13 @@ on_agent_end(void *context, int code, const char *text)
 
     if (server->stopping)
         return;
-    alchi_error_set(&error, code, "the driver's own agent ended: %s", text);
-    fail(server, &error);
+    alchi_error_set(&error, code, "the agent of this host ended: %s", text);
+    stop_with_error(server, &error);
 }
 
+/* Ranks of this host connect to loopback when the driver listens at all addresses. */
 static const char *
-local_address(const server_t *server, char *text, size_t size)
+address_for_ranks(const server_t *server, char *text, size_t size)
 {
     alchi_address_t address = server->address;
 
@@ -271,15 +272,15 @@ start_agent(server_t *server, alch_error_t *err)
     alchi_channel_t *channel;
     int pair[2], code;
 
-    options.driver_address = local_address(server, driver_address, sizeof(driver_address));
+    options.driver_address = address_for_ranks(server, driver_address, sizeof(driver_address));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
-        return alchi_error_errno(err, errno, "cannot make a socket pair");
+        return alchi_error_errno(err, errno, "cannot make a socket pair for the agent of this host");
     if ((code = alchi_dmn_peer_add_own_agent(&server->peers, pair[0], err))) {
         close(pair[1]);
         return code;
     }
     if (!(channel = alchi_channel_create(alchi_stream_create(pair[1]))))
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for the agent");
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the agent of this host");
     if ((code = alchi_agent_create(&server->loop, channel, &options, &server->agent, err)))
         alchi_channel_destroy(channel);
     return code;
@@ -291,7 +292,7 @@ make_token(const alchi_dmn_options_t *options, uint8_t token[ALCHI_KEY_SIZE], al
     if (options->token_file)
         return alchi_dmn_token_read_or_make(options->token_file, token, err);
     if (alchi_random(token, ALCHI_KEY_SIZE))
-        return alchi_error_set(err, ALCH_ESYSTEM, "no random numbers for a token");
+        return alchi_error_set(err, ALCH_ESYSTEM, "the system gave no random numbers for a token");
     return ALCH_OK;
 }
 
@@ -304,13 +305,13 @@ start_handles(server_t *server, alch_error_t *err)
     server->timer.data = server->prepare.data = server;
     server->prepared = true;
     uv_prepare_start(&server->prepare, on_prepare);
-    server->watch.told = on_told;
-    server->watch.context = server;
-    return alchi_dmn_stop_signal_start(&server->watch, &server->loop, (int)server->options->owner_pid, err);
+    server->stop_signal.on_stop = on_stop;
+    server->stop_signal.context = server;
+    return alchi_dmn_stop_signal_start(&server->stop_signal, &server->loop, (int)server->options->owner_pid, err);
 }
 
 static int
-start(server_t *server, alch_error_t *err)
+start_server(server_t *server, alch_error_t *err)
 {
     uint8_t token[ALCHI_KEY_SIZE];
     int code;
@@ -320,7 +321,7 @@ start(server_t *server, alch_error_t *err)
     server->driver = alchi_drv_create(&server->options->driver, token);
     explicit_bzero(token, sizeof(token));
     if (!server->driver)
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for the driver");
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the driver");
     server->driver->joined = on_joined;
     server->driver->context = server;
     server->peers = (alchi_dmn_peers_t){.loop = &server->loop, .driver = server->driver};
@@ -332,9 +333,9 @@ start(server_t *server, alch_error_t *err)
     return start_listener(server, err);
 }
 
-/* In the reverse order of start(). */
+/* In the reverse order of start_server(). */
 static void
-finish(server_t *server)
+finish_server(server_t *server)
 {
     server->stopping = true;
     if (server->driver)
@@ -346,7 +347,7 @@ finish(server_t *server)
     alchi_agent_destroy(server->agent);
     if (server->driver)
         alchi_dmn_peers_fini(&server->peers);
-    alchi_dmn_stop_signal_stop(&server->watch);
+    alchi_dmn_stop_signal_stop(&server->stop_signal);
     if (server->prepared) {
         uv_close((uv_handle_t *)&server->timer, NULL);
         uv_close((uv_handle_t *)&server->prepare, NULL);
@@ -371,11 +372,11 @@ alchi_dmn_run_driver(const alchi_dmn_options_t *options)
     server->options = options;
     server->listen_fd = server->lock_fd = -1;
     uv_loop_init(&server->loop);
-    if ((server->code = start(server, &error)))
+    if ((server->code = start_server(server, &error)))
         alchi_log(ALCHI_LOG_ERROR, "%s", error.text);
     else
         uv_run(&server->loop, UV_RUN_DEFAULT);
-    finish(server);
+    finish_server(server);
     code = server->code;
     if (!code)
         alchi_log(ALCHI_LOG_INFO, "stopped");

@@ -1,4 +1,4 @@
-/* alchemistd: which of its three programs runs. */
+/* The main of alchemistd: it runs the driver, an agent or a rank. */
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "worker/worker.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 
 static int
-serve(alchi_dmn_options_t *options, alch_error_t *err)
+run_daemon(alchi_dmn_options_t *options, alch_error_t *err)
 {
     alchi_log_init(options->agent ? "agent" : "driver",
                    (alchi_log_level_t)alchi_log_level_parse(options->driver.log_level));
@@ -41,7 +41,7 @@ alch_server_main(int argc, char **argv)
     else if (options.print_options_man)
         alchi_dmn_options_print_man();
     else
-        code = serve(&options, &error);
+        code = run_daemon(&options, &error);
     alchi_dmn_options_free(&options);
     return code;
 }

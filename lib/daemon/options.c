@@ -1,3 +1,4 @@
+/* The options of alchemistd. */
 #include "daemon/options.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -16,74 +17,79 @@
 #define TEXT(number) #number
 #define TEXT_OF(macro) TEXT(macro)
 
-/* name, type, value, default, unit, text, member, lowest, highest */
+/* name, type, value, default, unit, text, member, minimum, maximum */
 static const alchi_option_t table[] = {
     {"workers", ALCHI_OPTION_INT, "N", "3", "slots", "worker slots of this host", AT(workers), 1, 4096},
     {"port", ALCHI_OPTION_INT, "P", TEXT_OF(ALCH_DEFAULT_PORT), NULL,
-     "port of the driver; slot i has port P+i; 0: any free ports (for an agent, slot i has port P+i of its own host)",
+     "port of the driver; slot i listens on port P+i; an agent uses P only to number the ports of its own slots; 0: "
+     "any free ports",
      AT(port), 0, 65534},
-    {"bind", ALCHI_OPTION_TEXT, "ADDR", "127.0.0.1", NULL, "address to listen at; beyond loopback only with --insecure",
-     AT(bind), 0, 0},
+    {"bind", ALCHI_OPTION_TEXT, "ADDR", "127.0.0.1", NULL,
+     "address to listen on; an address that other hosts can reach needs --insecure", AT(bind), 0, 0},
     {"insecure", ALCHI_OPTION_FLAG, NULL, NULL, NULL,
-     "serve beyond loopback although data travels unencrypted; connections still authenticate", AT(insecure), 0, 0},
+     "listen on addresses that other hosts can reach, although data is not encrypted; connections still authenticate",
+     AT(insecure), 0, 0},
     {"advertise", ALCHI_OPTION_TEXT, "HOST", NULL, NULL,
-     "(agent) address at which clients reach its workers; default: as the driver sees the agent", AT(advertise), 0, 0},
+     "(agent) address at which clients reach its workers; default: the address that the driver sees", AT(advertise), 0,
+     0},
     {"plugin-dir", ALCHI_OPTION_LIST, "DIR", NULL, NULL,
-     "directory that libraries may be loaded from; default: the installed one, and in a build tree "
-     "its own",
+     "directory from which workers may load libraries; default: the installed one, and in a build tree the tree's own",
      AT(driver.plugin_dirs), 0, 0},
     {"data-dir", ALCHI_OPTION_LIST, "DIR", NULL, NULL,
-     "directory whose files, and those below it, libraries may read and write for clients; relative paths are in the "
+     "directory in which libraries may read and write files for clients, at any depth; relative paths start in the "
      "first one; default: none, clients reach no file",
      AT(driver.data_dirs), 0, 0},
     {"connection-file", ALCHI_OPTION_TEXT, "FILE", NULL, NULL,
-     "where local clients find address and token; default: alchemist-HOST-PORT.json in $XDG_RUNTIME_DIR/alchemist or "
-     "~/.alchemist",
+     "file in which local clients find the address and the token; default: alchemist-HOST-PORT.json in "
+     "$XDG_RUNTIME_DIR/alchemist or ~/.alchemist",
      AT(connection_file), 0, 0},
     {"no-connection-file", ALCHI_OPTION_FLAG, NULL, NULL, NULL, "write no connection file (needs --token-file)",
      AT(no_connection_file), 0, 0},
     {"token-file", ALCHI_OPTION_TEXT, "FILE", NULL, NULL,
-     "file with the token, 64 hexadecimal digits, mode 0600; made if it does not exist; default: a new token at every "
-     "start",
+     "file with the token: 64 hexadecimal digits, mode 0600; it is created if it does not exist; default: a new token "
+     "at every start",
      AT(token_file), 0, 0},
     {"log-level", ALCHI_OPTION_TEXT, "LEVEL", "info", NULL, "error, warning, info or debug", AT(driver.log_level), 0,
      0},
     {"memory-limit", ALCHI_OPTION_BYTES, "BYTES", "0", "bytes",
-     "memory of one worker for matrices and buffers; 0: 90 % of its host's or control group's memory / slots there",
+     "memory that one worker may use for matrices and buffers; 0: 90 % of the memory of its host or control group, "
+     "divided by the slots there",
      AT(driver.memory_limit), 0, INT64_MAX},
     {"keep-memory", ALCHI_OPTION_BYTES, "BYTES", "4G", "bytes",
-     "memory of freed matrices that a worker keeps for the next ones, within --memory-limit; 0: none",
+     "memory of freed matrices that a worker keeps for new ones, within --memory-limit; 0: none",
      AT(driver.keep_memory), 0, INT64_C(1) << 50},
-    {"start-timeout", ALCHI_OPTION_INT, "MS", "30000", "ms", "a worker group must be ready within this time",
-     AT(driver.start_timeout_ms), 1, 3600000},
+    {"start-timeout", ALCHI_OPTION_INT, "MS", "30000", "ms",
+     "time within which a worker group must be ready, or an agent must reach the driver", AT(driver.start_timeout_ms),
+     1, 3600000},
     {"fail-grace", ALCHI_OPTION_INT, "MS", "5000", "ms",
-     "when a call has failed on one worker, the others must return within this time, else the group is ended",
+     "after a call has failed on one worker, the other workers must return within this time, or the group is ended",
      AT(driver.fail_grace_ms), 1, 3600000},
     {"client-timeout", ALCHI_OPTION_INT, "MS", "60000", "ms",
-     "a host or a worker that is silent for this time counts as gone", AT(driver.client_timeout_ms), 1, 86400000},
-    {"io-timeout", ALCHI_OPTION_INT, "MS", "30000", "ms", "a data connection that stops within a message is closed",
-     AT(driver.io_timeout_ms), 1, 86400000},
-    {"connections", ALCHI_OPTION_INT, "N", "256", NULL, "client connections to the driver, and to each worker",
-     AT(driver.connections), 1, 65536},
+     "a host or a worker that is silent for this time counts as lost", AT(driver.client_timeout_ms), 1, 86400000},
+    {"io-timeout", ALCHI_OPTION_INT, "MS", "30000", "ms",
+     "a data connection that makes no progress within a message for this time is closed", AT(driver.io_timeout_ms), 1,
+     86400000},
+    {"connections", ALCHI_OPTION_INT, "N", "256", NULL,
+     "maximum number of client connections to the driver, and to each worker", AT(driver.connections), 1, 65536},
     {"message-limit", ALCHI_OPTION_BYTES, "BYTES", "256M", "bytes", "largest message of a transfer",
      AT(driver.message_limit), 64 << 10, INT64_C(1) << 40},
-    {"data-threads", ALCHI_OPTION_INT, "N", "2", NULL, "threads of one worker that move data", AT(driver.data_threads),
-     1, 64},
+    {"data-threads", ALCHI_OPTION_INT, "N", "2", NULL, "threads of one worker that serve transfers",
+     AT(driver.data_threads), 1, 64},
     {"no-shared-memory", ALCHI_OPTION_FLAG, NULL, NULL, NULL,
-     "transfers to clients of the same host go over TCP as well", AT(driver.no_shared_memory), 0, 0},
-    {"owner-pid", ALCHI_OPTION_INT, "PID", "0", NULL, "end when this process is gone; 0: none", AT(owner_pid), 0,
-     INT32_MAX},
+     "use TCP also for transfers to and from clients of the same host", AT(driver.no_shared_memory), 0, 0},
+    {"owner-pid", ALCHI_OPTION_INT, "PID", "0", NULL, "stop when this process has ended; 0: no such process",
+     AT(owner_pid), 0, INT32_MAX},
     {"mpi-net-devices", ALCHI_OPTION_TEXT, "LIST", NULL, NULL,
-     "network devices for MPI between hosts (UCX_NET_DEVICES), a trusted network; default: MPI chooses",
+     "network devices that MPI uses between hosts (UCX_NET_DEVICES); the network must be trusted; default: MPI chooses",
      AT(driver.net_devices), 0, 0},
-    {"agent", ALCHI_OPTION_FLAG, NULL, NULL, NULL, "serve slots of this host to another host's driver", AT(agent), 0,
-     0},
-    {"join", ALCHI_OPTION_TEXT, "HOST:PORT", NULL, NULL, "(agent) the driver to serve", AT(join), 0, 0},
-    {"help", ALCHI_OPTION_FLAG, NULL, NULL, NULL, "print this text and end", AT(help), 0, 0},
-    {"version", ALCHI_OPTION_FLAG, NULL, NULL, NULL, "print the version and end", AT(version), 0, 0},
+    {"agent", ALCHI_OPTION_FLAG, NULL, NULL, NULL,
+     "run an agent: serve this host's slots to the driver of another host", AT(agent), 0, 0},
+    {"join", ALCHI_OPTION_TEXT, "HOST:PORT", NULL, NULL, "(agent) address of the driver", AT(join), 0, 0},
+    {"help", ALCHI_OPTION_FLAG, NULL, NULL, NULL, "print this text and exit", AT(help), 0, 0},
+    {"version", ALCHI_OPTION_FLAG, NULL, NULL, NULL, "print the version and exit", AT(version), 0, 0},
 };
 
-/* Asked for by the manual's rule in the Makefile; not shown. */
+/* Prints the option table of alchemistd(8). Not in the help. */
 static const char hidden[] = "--print-options-man";
 
 static int
@@ -91,46 +97,47 @@ check_port(const alchi_dmn_options_t *options, alch_error_t *err)
 {
     if (options->port && options->port + options->workers > 65535)
         return alchi_error_set(
-            err, ALCH_EINVAL, "--port %lld with --workers %lld needs ports up to %lld, the last is 65535",
+            err, ALCH_EINVAL, "--port %lld with --workers %lld needs ports up to %lld, and the highest port is 65535",
             (long long)options->port, (long long)options->workers, (long long)(options->port + options->workers));
     return ALCH_OK;
 }
 
-/* What "any" address means is everyone, so that only loopback proper counts as such here. */
+/* alchi_address_is_loopback() accepts "any" addresses, since a client may connect to them. A listener there is open to
+ * all hosts. */
 static bool
-stays_here(const char *host)
+is_loopback_only(const char *host)
 {
     return alchi_address_is_loopback(host) && strcmp(host, "0.0.0.0") != 0 && strcmp(host, "::") != 0;
 }
 
 static int
-check(const alchi_dmn_options_t *options, alch_error_t *err)
+check_options(const alchi_dmn_options_t *options, alch_error_t *err)
 {
     alchi_address_t address;
     int code;
 
     if (alchi_log_level_parse(options->driver.log_level) < 0)
-        return alchi_error_set(err, ALCH_EINVAL, "--log-level %s: error, warning, info or debug expected",
+        return alchi_error_set(err, ALCH_EINVAL, "--log-level %s is not one of error, warning, info and debug",
                                options->driver.log_level);
     if (options->agent && !options->join)
         return alchi_error_set(err, ALCH_EINVAL, "--agent needs --join HOST:PORT");
     if (!options->agent && options->join)
-        return alchi_error_set(err, ALCH_EINVAL, "--join is for an agent: add --agent");
+        return alchi_error_set(err, ALCH_EINVAL, "--join needs --agent");
     if (options->no_connection_file && !options->token_file && !options->agent)
         return alchi_error_set(err, ALCH_EINVAL,
-                               "--no-connection-file needs --token-file: no client could know the token");
-    if (!stays_here(options->bind) && !options->insecure)
+                               "--no-connection-file needs --token-file, or no client could know the token");
+    if (!is_loopback_only(options->bind) && !options->insecure)
         return alchi_error_set(err, ALCH_EPERM,
-                               "--bind %s reaches beyond this host, where data would travel unencrypted: "
-                               "bind to 127.0.0.1, or add --insecure on a trusted network",
+                               "--bind %s can be reached from other hosts, and data would travel unencrypted: "
+                               "bind to 127.0.0.1, or add --insecure if the network is trusted",
                                options->bind);
     if (options->join) {
         if ((code = alchi_address_parse(options->join, ALCH_DEFAULT_PORT, &address, err)))
             return code;
-        if (!stays_here(address.host) && !options->insecure)
+        if (!is_loopback_only(address.host) && !options->insecure)
             return alchi_error_set(err, ALCH_EPERM,
-                                   "--join %s reaches beyond this host, where keys and data would travel "
-                                   "unencrypted: add --insecure on a trusted network",
+                                   "--join %s is another host, and keys and data would travel unencrypted: "
+                                   "add --insecure if the network is trusted",
                                    options->join);
     }
     return check_port(options, err);
@@ -148,7 +155,7 @@ alchi_dmn_options_read(int argc, char **argv, alchi_dmn_options_t *options, alch
         return code;
     if (options->help || options->version || options->print_options_man)
         return ALCH_OK;
-    if ((code = check(options, err)))
+    if ((code = check_options(options, err)))
         alchi_dmn_options_free(options);
     return code;
 }
@@ -181,11 +188,11 @@ add_dir(alchi_text_list_t *list, const char *option, const char *path, alch_erro
     char *real;
 
     if (!items)
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for %s", option);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for %s", option);
     list->items = items;
     if (!(real = realpath(path, NULL)) || stat(real, &status) || !S_ISDIR(status.st_mode)) {
         free(real);
-        return alchi_error_set(err, ALCH_ENOENT, "%s %s: no such directory", option, path);
+        return alchi_error_set(err, ALCH_ENOENT, "%s %s is not a directory", option, path);
     }
     list->items[list->count++] = real;
     return ALCH_OK;
@@ -201,7 +208,7 @@ add_dirs(alchi_text_list_t *real, const char *option, const alchi_text_list_t *g
     return code;
 }
 
-/* ../plugins of the executable, NULL if it is not there. */
+/* The folder ../plugins next to the executable, which a build tree has. NULL: there is none */
 static const char *
 tree_dir(char path[PATH_MAX])
 {
@@ -225,7 +232,7 @@ free_dirs(alchi_text_list_t *list)
     free(list->items);
 }
 
-/* What was found takes the place of what was given, unless something is wrong with it. */
+/* Replace the given paths by the resolved ones, unless resolving failed with `code`. */
 static int
 replace_dirs(alchi_text_list_t *given, alchi_text_list_t *real, int code)
 {

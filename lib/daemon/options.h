@@ -1,4 +1,4 @@
-/** @file daemon/options.h  What alchemistd can be told: one table for the help, the manual and the environment. */
+/** @file daemon/options.h  The options of alchemistd: one table for the help, the manual and the environment. */
 #ifndef ALCHI_DAEMON_OPTIONS_H
 #define ALCHI_DAEMON_OPTIONS_H
 
@@ -15,8 +15,13 @@ typedef struct {
 } alchi_dmn_options_t;
 
 /**
- * Defaults, environment, command line; then what the values must agree on.
- * @return ALCH_OK; ALCH_EINVAL; ALCH_EPERM: beyond loopback without --insecure
+ * Read defaults, environment and command line, and check that the values fit together.
+ *
+ * @param[out] options  free it with alchi_dmn_options_free(); nothing to free on failure
+ *
+ * @return ALCH_OK
+ * @return ALCH_EINVAL  an option is unknown, its value is wrong, or options contradict each other; the text names them
+ * @return ALCH_EPERM   an address of another host without --insecure
  */
 int alchi_dmn_options_read(int argc, char **argv, alchi_dmn_options_t *options, alch_error_t *err);
 void alchi_dmn_options_free(alchi_dmn_options_t *options);
@@ -24,10 +29,14 @@ void alchi_dmn_options_free(alchi_dmn_options_t *options);
 void alchi_dmn_options_print_help(void);
 void alchi_dmn_options_print_man(void);
 
-/** Replace an empty list of plugin directories by the installed one and, in a build tree, the tree's own. */
+/**
+ * Resolve the plugin directories. An empty list becomes the installed directory and, in a build tree, the tree's own.
+ *
+ * @return ALCH_OK; ALCH_ENOENT: a path is not a directory; ALCH_ENOMEM
+ */
 int alchi_dmn_options_plugin_dirs(alchi_dmn_options_t *options, alch_error_t *err);
 
-/** Replace the directories for data by what they resolve to. @return ALCH_OK; ALCH_ENOENT: one is no directory */
+/** Resolve the data directories. @return as alchi_dmn_options_plugin_dirs() */
 int alchi_dmn_options_data_dirs(alchi_dmn_options_t *options, alch_error_t *err);
 
 #endif

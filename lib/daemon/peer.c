@@ -1,3 +1,4 @@
+/* Connections on the driver's loop. */
 #include "daemon/peer.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -12,7 +13,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
-typedef enum { HANDSHAKE, OPEN, CLOSING, DEAD } peer_state_t;
+typedef enum { HANDSHAKE, OPEN, CLOSING, CLOSED } peer_state_t;
 
 struct alchi_dmn_peer {
     alchi_drv_link_t link;
@@ -21,39 +22,39 @@ struct alchi_dmn_peer {
     uv_poll_t poll;
     int events;
     peer_state_t state;
-    bool admitted; /* the driver knows it and is to be told of its end */
-    bool shut;
+    bool admitted; /* the driver knows the link: alchi_drv_on_closed() must be called */
+    bool shut;     /* nothing more is sent */
     alchi_responder_t responder;
     alchi_drv_timer_t timer;
-    int64_t since; /* accepted */
+    int64_t since; /* when it was accepted */
     alchi_dmn_peer_t *prev, *next;
-    alchi_dmn_peer_t *dead_next;
+    alchi_dmn_peer_t *closed_next;
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void
-die(alchi_dmn_peer_t *peer)
+mark_closed(alchi_dmn_peer_t *peer)
 {
-    if (peer->state == DEAD)
+    if (peer->state == CLOSED)
         return;
     if (peer->state == HANDSHAKE)
-        peer->peers->strangers--;
-    peer->state = DEAD;
+        peer->peers->unauthenticated--;
+    peer->state = CLOSED;
     alchi_drv_timer_stop(&peer->timer);
     uv_poll_stop(&peer->poll);
-    LL_PREPEND2(peer->peers->dead, peer, dead_next);
+    LL_PREPEND2(peer->peers->closed, peer, closed_next);
 }
 
 static void
-out_of_time(alchi_drv_timer_t *timer)
+on_timeout(alchi_drv_timer_t *timer)
 {
     alchi_dmn_peer_t *peer = ALCHI_CONTAINER(timer, alchi_dmn_peer_t, timer);
 
     if (peer->state == HANDSHAKE)
-        alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: not authenticated within %d s", peer->link.host,
-                  ALCHI_DMN_HANDSHAKE_MS / 1000);
-    die(peer);
+        alchi_log(ALCHI_LOG_WARNING, "closed the connection from %s: it did not authenticate within %d s",
+                  peer->link.host, ALCHI_DMN_HANDSHAKE_MS / 1000);
+    mark_closed(peer);
 }
 
 static void
@@ -61,10 +62,10 @@ update_events(alchi_dmn_peer_t *peer)
 {
     int events = UV_READABLE | (alchi_channel_wants_write(peer->channel) ? UV_WRITABLE : 0);
 
-    if (peer->state == DEAD)
+    if (peer->state == CLOSED)
         return;
     if (peer->state == CLOSING && !(events & UV_WRITABLE) && !peer->shut) {
-        /* Its end of file says that it has taken the last word. */
+        /* The peer closes its end after it has read the final message. */
         peer->shut = true;
         shutdown(alchi_channel_fd(peer->channel), SHUT_WR);
     }
@@ -81,18 +82,18 @@ peer_send(alchi_drv_link_t *link, unsigned type, unsigned flags, uint64_t id, co
     alch_error_t error;
     int code;
 
-    if (peer->state == DEAD || peer->state == CLOSING)
+    if (peer->state == CLOSED || peer->state == CLOSING)
         return;
     code = alchi_channel_send(peer->channel, type, flags, id, message);
     if (code == ALCH_ERANGE && (flags & ALCHI_FRAME_REPLY)) {
-        alchi_error_set(&error, ALCH_ELIMIT, "the answer (%s) is larger than the %u bytes that a message may have",
+        alchi_error_set(&error, ALCH_ELIMIT, "the reply %s is larger than a message may be (%u bytes)",
                         alchi_message_name(type), ALCHI_META_MAX);
         code = alchi_channel_send_error(peer->channel, id, &error);
     }
     if (code) {
         alchi_log(ALCHI_LOG_DEBUG, "sending %s to %s '%s': %s", alchi_message_name(type), link->host, link->name,
                   alch_strerror(code));
-        die(peer);
+        mark_closed(peer);
     } else {
         update_events(peer);
     }
@@ -103,29 +104,29 @@ peer_close(alchi_drv_link_t *link)
 {
     alchi_dmn_peer_t *peer = ALCHI_CONTAINER(link, alchi_dmn_peer_t, link);
 
-    if (peer->state == DEAD || peer->state == CLOSING)
+    if (peer->state == CLOSED || peer->state == CLOSING)
         return;
     if (peer->state == HANDSHAKE)
-        peer->peers->strangers--;
+        peer->peers->unauthenticated--;
     peer->state = CLOSING;
     peer->admitted = false;
-    alchi_drv_timer_start(&peer->peers->driver->timers, &peer->timer, ALCHI_DMN_FINAL_MESSAGE_MS, out_of_time);
+    alchi_drv_timer_start(&peer->peers->driver->timers, &peer->timer, ALCHI_DMN_FINAL_MESSAGE_MS, on_timeout);
     update_events(peer);
 }
 
 static const alchi_drv_link_ops_t peer_ops = {peer_send, peer_close};
 
-/* ---- what comes in ---- */
+/* ---- receiving ---- */
 
 static void
-refuse(alchi_dmn_peer_t *peer, const char *why)
+refuse_peer(alchi_dmn_peer_t *peer, const char *why)
 {
-    alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: %s", peer->link.host, why);
+    alchi_log(ALCHI_LOG_WARNING, "closed the connection from %s: %s", peer->link.host, why);
     peer_close(&peer->link);
 }
 
 static void
-handshake(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *message)
+continue_handshake(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *message)
 {
     alchi_drv_t *driver = peer->peers->driver;
     alch_error_t error;
@@ -133,7 +134,7 @@ handshake(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMes
 
     if (alchi_responder_feed(&peer->responder, peer->channel, frame, message, alchi_drv_find_key, driver, &done,
                              &error)) {
-        refuse(peer, error.text);
+        refuse_peer(peer, error.text);
         return;
     }
     if (!done) {
@@ -142,7 +143,7 @@ handshake(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMes
     }
     alchi_channel_set_limits(peer->channel, ALCHI_META_MAX, 0);
     if (alchi_drv_admit(driver, &peer->link, &peer->responder, frame->id, &error)) {
-        refuse(peer, error.text);
+        refuse_peer(peer, error.text);
         return;
     }
     peer->admitted = true;
@@ -150,36 +151,36 @@ handshake(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMes
     if (peer->state != HANDSHAKE)
         return;
     alchi_drv_timer_stop(&peer->timer);
-    peer->peers->strangers--;
+    peer->peers->unauthenticated--;
     peer->state = OPEN;
 }
 
 static void
-handle(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *message)
+handle_message(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *message)
 {
     alch_error_t error;
 
     if (peer->state == HANDSHAKE) {
-        handshake(peer, frame, message);
+        continue_handshake(peer, frame, message);
     } else if (peer->state == OPEN && alchi_drv_on_message(peer->peers->driver, &peer->link, frame, message, &error)) {
-        alchi_log(ALCHI_LOG_WARNING, "connection of '%s' from %s closed: %s", peer->link.name, peer->link.host,
+        alchi_log(ALCHI_LOG_WARNING, "closed the connection of '%s' from %s: %s", peer->link.name, peer->link.host,
                   error.text);
         alchi_drv_link_fail(&peer->link, 0, &error);
-        die(peer);
+        mark_closed(peer);
     }
 }
 
 static void
-lost(alchi_dmn_peer_t *peer, int code)
+receive_failed(alchi_dmn_peer_t *peer, int code)
 {
     const char *fault = alchi_channel_fault(peer->channel);
 
     if (peer->state == HANDSHAKE && code == ALCH_ECONNECT)
         alchi_log(ALCHI_LOG_INFO, "connection from %s ended before it authenticated", peer->link.host);
     else if (code != ALCH_ECONNECT && peer->state != CLOSING)
-        alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: %s", peer->link.host,
+        alchi_log(ALCHI_LOG_WARNING, "closed the connection from %s: %s", peer->link.host,
                   *fault ? fault : alch_strerror(code));
-    die(peer);
+    mark_closed(peer);
 }
 
 static void
@@ -189,17 +190,17 @@ receive_all(alchi_dmn_peer_t *peer)
     alchi_frame_t frame;
     int code;
 
-    while (peer->state != DEAD) {
+    while (peer->state != CLOSED) {
         message = NULL;
         code = alchi_channel_receive(peer->channel, &frame, &message);
         if (code == ALCH_EAGAIN)
             return;
         if (code) {
-            lost(peer, code);
+            receive_failed(peer, code);
             return;
         }
         if (peer->state != CLOSING)
-            handle(peer, &frame, message);
+            handle_message(peer, &frame, message);
         alchi_message_free(message);
     }
 }
@@ -213,16 +214,16 @@ on_poll(uv_poll_t *poll, int status, int events)
     if (events & UV_WRITABLE)
         code = alchi_channel_flush(peer->channel);
     if (code && code != ALCH_EAGAIN) {
-        die(peer);
+        mark_closed(peer);
         return;
     }
-    /* An error of the socket shows in reading. */
+    /* Reading reports an error of the socket. */
     if ((events & UV_READABLE) || status < 0)
         receive_all(peer);
     update_events(peer);
 }
 
-/* ---- life ---- */
+/* ---- creating and closing ---- */
 
 static alchi_dmn_peer_t *
 peer_create(alchi_dmn_peers_t *peers, int fd)
@@ -248,9 +249,9 @@ peer_create(alchi_dmn_peers_t *peers, int fd)
     return peer;
 }
 
-/* The one that has had the most time goes: those who mean it need only milliseconds. */
+/* Real clients authenticate within milliseconds: make room by closing the connection that has waited longest. */
 static void
-evict(alchi_dmn_peers_t *peers)
+close_oldest_unauthenticated(alchi_dmn_peers_t *peers)
 {
     alchi_dmn_peer_t *peer;
 
@@ -258,12 +259,13 @@ evict(alchi_dmn_peers_t *peers)
     {
         if (peer->state != HANDSHAKE)
             continue;
-        if (peers->strangers < ALCHI_DMN_UNAUTHENTICATED_HARD_MAX &&
+        if (peers->unauthenticated < ALCHI_DMN_UNAUTHENTICATED_HARD_MAX &&
             alchi_now_ns() - peer->since < (int64_t)ALCHI_DMN_UNAUTHENTICATED_MS * 1000000)
             return;
-        alchi_log(ALCHI_LOG_WARNING, "connection from %s closed: %d are waiting to authenticate", peer->link.host,
-                  peers->strangers);
-        die(peer);
+        alchi_log(ALCHI_LOG_WARNING,
+                  "closed the connection from %s: it had not authenticated, and %d connections are waiting to do so",
+                  peer->link.host, peers->unauthenticated);
+        mark_closed(peer);
         return;
     }
 }
@@ -277,16 +279,16 @@ alchi_dmn_peer_accept(alchi_dmn_peers_t *peers, int fd)
 
     alchi_socket_keepalive(fd, (int)config->client_timeout_ms);
     alchi_peer_host(fd, host, sizeof(host));
-    if (peers->strangers >= ALCHI_DMN_UNAUTHENTICATED_MAX)
-        evict(peers);
+    if (peers->unauthenticated >= ALCHI_DMN_UNAUTHENTICATED_MAX)
+        close_oldest_unauthenticated(peers);
     if (!(peer = peer_create(peers, fd))) {
-        alchi_log(ALCHI_LOG_ERROR, "connection from %s closed: no memory", host);
+        alchi_log(ALCHI_LOG_ERROR, "closed the connection from %s: the driver is out of memory", host);
         return;
     }
     snprintf(peer->link.host, sizeof(peer->link.host), "%s", host);
-    peers->strangers++;
+    peers->unauthenticated++;
     alchi_responder_init(&peer->responder);
-    alchi_drv_timer_start(&peers->driver->timers, &peer->timer, ALCHI_DMN_HANDSHAKE_MS, out_of_time);
+    alchi_drv_timer_start(&peers->driver->timers, &peer->timer, ALCHI_DMN_HANDSHAKE_MS, on_timeout);
     update_events(peer);
     receive_all(peer);
 }
@@ -297,7 +299,7 @@ alchi_dmn_peer_add_own_agent(alchi_dmn_peers_t *peers, int fd, alch_error_t *err
     alchi_dmn_peer_t *peer = peer_create(peers, fd);
 
     if (!peer)
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for the connection to the driver's own agent");
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the connection to the agent of this host");
     peer->state = OPEN;
     peer->admitted = true;
     peer->link.role = ALCHI_ROLE_AGENT;
@@ -324,10 +326,10 @@ alchi_dmn_peers_free_closed(alchi_dmn_peers_t *peers)
 {
     alchi_dmn_peer_t *peer;
 
-    while ((peer = peers->dead)) {
-        LL_DELETE2(peers->dead, peer, dead_next);
+    while ((peer = peers->closed)) {
+        LL_DELETE2(peers->closed, peer, closed_next);
         DL_DELETE(peers->all, peer);
-        /* May bring more of them here. */
+        /* This may close more peers, which are then in the list as well. */
         if (peer->admitted)
             alchi_drv_on_closed(peers->driver, &peer->link);
         uv_close((uv_handle_t *)&peer->poll, on_closed);
@@ -340,6 +342,6 @@ alchi_dmn_peers_fini(alchi_dmn_peers_t *peers)
     alchi_dmn_peer_t *peer;
 
     DL_FOREACH(peers->all, peer)
-    die(peer);
+    mark_closed(peer);
     alchi_dmn_peers_free_closed(peers);
 }

@@ -1,6 +1,7 @@
 /**
  * @file daemon/peer.h
- * Connections on the loop: a channel, its poll handle and the handshake; once authenticated, a link of the driver.
+ * Connections on the driver's loop: a channel, its poll handle and the handshake. After the handshake the connection is
+ * a link of the driver. Not MT-Safe: everything happens in the thread of the loop.
  */
 #ifndef ALCHI_DAEMON_PEER_H
 #define ALCHI_DAEMON_PEER_H
@@ -9,13 +10,17 @@
 #include "net/channel.h"
 #include <uv.h>
 
-/* Connections that have not authenticated yet. Executors come in crowds: up to the second number of them the oldest
- * goes only if it has had ALCHI_DMN_UNAUTHENTICATED_MS. */
+/*
+ * Connections that have not authenticated yet. Executors of one job connect all at once, so more than
+ * ALCHI_DMN_UNAUTHENTICATED_MAX are allowed for a moment: a new connection then closes the oldest one only if that one
+ * has had ALCHI_DMN_UNAUTHENTICATED_MS. At the hard maximum it closes the oldest one in any case.
+ */
 #define ALCHI_DMN_UNAUTHENTICATED_MAX 64
 #define ALCHI_DMN_UNAUTHENTICATED_HARD_MAX 1024
 #define ALCHI_DMN_UNAUTHENTICATED_MS 5000
 #define ALCHI_DMN_HANDSHAKE_MS 10000
-#define ALCHI_DMN_FINAL_MESSAGE_MS 1000 /* to take the last word before a close */
+#define ALCHI_DMN_FINAL_MESSAGE_MS 1000 /* time for a peer to read the final message before the connection is closed \
+                                         */
 
 typedef struct alchi_dmn_peer alchi_dmn_peer_t;
 
@@ -23,18 +28,22 @@ typedef struct {
     uv_loop_t *loop;
     alchi_drv_t *driver;
     alchi_dmn_peer_t *all;
-    alchi_dmn_peer_t *dead; /* to be let go by alchi_dmn_peers_free_closed() */
-    int strangers;
+    alchi_dmn_peer_t *closed; /* alchi_dmn_peers_free_closed() frees them */
+    int unauthenticated;
 } alchi_dmn_peers_t;
 
-/** A connection that was accepted; takes fd over. */
+/** Add a connection that was accepted. fd belongs to the peer afterwards, also on failure. */
 void alchi_dmn_peer_accept(alchi_dmn_peers_t *peers, int fd);
-/** The driver's own agent over a socketpair: authenticated by descent. Takes fd over. @return ALCH_OK, ALCH_ENOMEM,
- * ALCH_ESYSTEM */
+/**
+ * Add the agent of the driver's own host. It is at the other end of a socketpair that this process made, so it needs no
+ * authentication. fd belongs to the peer afterwards, also on failure.
+ *
+ * @return ALCH_OK, ALCH_ENOMEM
+ */
 int alchi_dmn_peer_add_own_agent(alchi_dmn_peers_t *peers, int fd, alch_error_t *err);
-/** Let broken ones go: before each wait of the loop, so that nothing is freed under anyone's feet. */
+/** Free closed peers. Called before each wait of the loop, so that no callback uses a peer that was freed under it. */
 void alchi_dmn_peers_free_closed(alchi_dmn_peers_t *peers);
-/** Close all without a word. */
+/** Close all connections without a final message. */
 void alchi_dmn_peers_fini(alchi_dmn_peers_t *peers);
 
 #endif

@@ -1,3 +1,4 @@
+/* What asks a daemon to stop. */
 #include "daemon/stop_signal.h"
 #include "base/error.h"
 #include <errno.h>
@@ -9,72 +10,72 @@
 static void
 on_signal(uv_signal_t *handle, int number)
 {
-    alchi_dmn_stop_signal_t *watch = handle->data;
+    alchi_dmn_stop_signal_t *stop = handle->data;
 
-    watch->told(watch->context, number == SIGTERM ? "SIGTERM" : "SIGINT");
+    stop->on_stop(stop->context, number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
 static void
 on_owner(uv_poll_t *poll, int status, int events)
 {
-    alchi_dmn_stop_signal_t *watch = poll->data;
+    alchi_dmn_stop_signal_t *stop = poll->data;
 
     (void)status, (void)events;
     uv_poll_stop(poll);
-    watch->told(watch->context, watch->why);
+    stop->on_stop(stop->context, stop->why);
 }
 
 static int
-watch_owner(alchi_dmn_stop_signal_t *watch, uv_loop_t *loop, int owner, alch_error_t *err)
+watch_owner(alchi_dmn_stop_signal_t *stop, uv_loop_t *loop, int owner, alch_error_t *err)
 {
-    watch->owner_fd = (int)syscall(SYS_pidfd_open, owner, 0);
-    if (watch->owner_fd < 0 && errno == ESRCH)
-        return alchi_error_set(err, ALCH_ENOENT, "--owner-pid %d: no such process", owner);
-    if (watch->owner_fd < 0)
+    stop->owner_fd = (int)syscall(SYS_pidfd_open, owner, 0);
+    if (stop->owner_fd < 0 && errno == ESRCH)
+        return alchi_error_set(err, ALCH_ENOENT, "--owner-pid %d is not a running process", owner);
+    if (stop->owner_fd < 0)
         return alchi_error_errno(err, errno, "--owner-pid %d", owner);
-    snprintf(watch->why, sizeof(watch->why), "its owner, process %d, has ended", owner);
-    uv_poll_init(loop, &watch->owner, watch->owner_fd);
-    watch->owner.data = watch;
-    uv_poll_start(&watch->owner, UV_READABLE, on_owner);
+    snprintf(stop->why, sizeof(stop->why), "process %d, the owner of alchemistd, has ended", owner);
+    uv_poll_init(loop, &stop->owner, stop->owner_fd);
+    stop->owner.data = stop;
+    uv_poll_start(&stop->owner, UV_READABLE, on_owner);
     return ALCH_OK;
 }
 
 int
-alchi_dmn_stop_signal_start(alchi_dmn_stop_signal_t *watch, uv_loop_t *loop, int owner, alch_error_t *err)
+alchi_dmn_stop_signal_start(alchi_dmn_stop_signal_t *stop, uv_loop_t *loop, int owner, alch_error_t *err)
 {
     int code;
 
-    watch->owner_fd = -1;
-    if (owner && (code = watch_owner(watch, loop, owner, err)))
+    stop->owner_fd = -1;
+    if (owner && (code = watch_owner(stop, loop, owner, err)))
         return code;
-    /* Writing to a peer that left is an error like others. */
+    /* A write to a closed connection returns an error, which the caller handles. */
     signal(SIGPIPE, SIG_IGN);
-    uv_signal_init(loop, &watch->terminate);
-    uv_signal_init(loop, &watch->interrupt);
-    watch->terminate.data = watch->interrupt.data = watch;
-    uv_signal_start(&watch->terminate, on_signal, SIGTERM);
-    uv_signal_start(&watch->interrupt, on_signal, SIGINT);
-    watch->started = true;
+    uv_signal_init(loop, &stop->terminate);
+    uv_signal_init(loop, &stop->interrupt);
+    stop->terminate.data = stop->interrupt.data = stop;
+    uv_signal_start(&stop->terminate, on_signal, SIGTERM);
+    uv_signal_start(&stop->interrupt, on_signal, SIGINT);
+    stop->started = true;
     return ALCH_OK;
 }
 
 static void
 owner_closed(uv_handle_t *handle)
 {
-    alchi_dmn_stop_signal_t *watch = handle->data;
+    alchi_dmn_stop_signal_t *stop = handle->data;
 
-    close(watch->owner_fd);
-    watch->owner_fd = -1;
+    close(stop->owner_fd);
+    stop->owner_fd = -1;
 }
 
 void
-alchi_dmn_stop_signal_stop(alchi_dmn_stop_signal_t *watch)
+alchi_dmn_stop_signal_stop(alchi_dmn_stop_signal_t *stop)
 {
-    if (!watch->started)
+    if (!stop->started)
         return;
-    watch->started = false;
-    uv_close((uv_handle_t *)&watch->terminate, NULL);
-    uv_close((uv_handle_t *)&watch->interrupt, NULL);
-    if (watch->owner_fd >= 0)
-        uv_close((uv_handle_t *)&watch->owner, owner_closed);
+    stop->started = false;
+    uv_close((uv_handle_t *)&stop->terminate, NULL);
+    uv_close((uv_handle_t *)&stop->interrupt, NULL);
+    if (stop->owner_fd >= 0)
+        uv_close((uv_handle_t *)&stop->owner, owner_closed);
 }

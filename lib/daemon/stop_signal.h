@@ -1,4 +1,4 @@
-/** @file daemon/stop_signal.h  What tells a daemon to end: signals, and the end of its owner. */
+/** @file daemon/stop_signal.h  What asks a daemon to stop: SIGTERM, SIGINT, and the end of its owner process. */
 #ifndef ALCHI_DAEMON_STOP_SIGNAL_H
 #define ALCHI_DAEMON_STOP_SIGNAL_H
 
@@ -11,14 +11,21 @@ typedef struct {
     uv_poll_t owner;
     int owner_fd; /* -1: none */
     bool started;
-    /** Called for each: "SIGTERM", "SIGINT", "its owner, process 17, has ended". */
-    void (*told)(void *context, const char *why);
+    /** Called for each signal, and once for the owner. `why` is "SIGTERM", "SIGINT", or "process 17, the owner of
+     *  alchemistd, has ended". */
+    void (*on_stop)(void *context, const char *why);
     void *context;
     char why[64];
 } alchi_dmn_stop_signal_t;
 
-/** @param owner  process id; 0: none. @return ALCH_OK; ALCH_ENOENT: it is gone already; ALCH_ESYSTEM */
-int alchi_dmn_stop_signal_start(alchi_dmn_stop_signal_t *watch, uv_loop_t *loop, int owner, alch_error_t *err);
-void alchi_dmn_stop_signal_stop(alchi_dmn_stop_signal_t *watch);
+/**
+ * Watch for signals and for the end of the owner. SIGPIPE is ignored from now on.
+ *
+ * @param owner  process id; 0: there is no owner
+ *
+ * @return ALCH_OK; ALCH_ENOENT: there is no such process; ALCH_ESYSTEM
+ */
+int alchi_dmn_stop_signal_start(alchi_dmn_stop_signal_t *stop, uv_loop_t *loop, int owner, alch_error_t *err);
+void alchi_dmn_stop_signal_stop(alchi_dmn_stop_signal_t *stop);
 
 #endif

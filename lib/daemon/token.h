@@ -1,13 +1,20 @@
-/** @file daemon/token.h  The driver's token: from a file, made anew, or as the connection file says. */
+/** @file daemon/token.h  The token file: 64 hexadecimal digits that clients and agents must know. */
 #ifndef ALCHI_DAEMON_TOKEN_H
 #define ALCHI_DAEMON_TOKEN_H
 
 #include "net/auth.h"
 
-/** Read 64 hexadecimal digits. @return ALCH_OK; ALCH_ENOENT; ALCH_EPERM: not ours, or readable by others; ALCH_EINVAL;
- * ALCH_ESYSTEM */
+/**
+ * Read the token.
+ *
+ * @return ALCH_OK
+ * @return ALCH_ENOENT   there is no such file
+ * @return ALCH_EPERM    the file belongs to another user, or other users can read it
+ * @return ALCH_EINVAL   the file does not hold 64 hexadecimal digits
+ * @return ALCH_ESYSTEM  the file cannot be read
+ */
 int alchi_dmn_token_read(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err);
-/** Read the file, or make it (0600) with a random token. */
+/** Read the token; if there is no such file, make one (mode 0600) with a random token. */
 int alchi_dmn_token_read_or_make(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err);
 
 #endif

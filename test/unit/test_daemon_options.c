@@ -1,3 +1,4 @@
+/* Options of alchemistd, and the token file. */
 #include "unit.h"
 #include "daemon/options.h"
 #include "daemon/token.h"
@@ -85,7 +86,7 @@ START_TEST(data_directories_are_real_ones)
     refuse(ALCH_ENOENT, "--data-dir /nowhere/at/all", alchi_dmn_options_data_dirs(&options, &error));
     alchi_dmn_options_free(&options);
     unit_code(read_options("--data-dir", "/dev/null"), ALCH_OK);
-    refuse(ALCH_ENOENT, "no such directory", alchi_dmn_options_data_dirs(&options, &error));
+    refuse(ALCH_ENOENT, "is not a directory", alchi_dmn_options_data_dirs(&options, &error));
     alchi_dmn_options_free(&options);
     unit_code(read_options("--data-dir", "/usr/../tmp", "--data-dir", "/usr"), ALCH_OK);
     unit_code(alchi_dmn_options_data_dirs(&options, &error), ALCH_OK);
