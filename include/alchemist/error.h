@@ -1,12 +1,15 @@
 /**
- * @file error.h
- * Error codes and error detail.
+ * @file alchemist/error.h
+ * Error codes and error details.
  *
- * Every function that can fail returns a code of this list; where a function
- * takes an `alch_error_t *` it comes last, may be NULL, and is written on
- * failure only. The function that decides an error writes its text; callers
- * pass it on. Codes are 1..255 so that they also serve as exit codes, and
- * they travel over the wire: values are only ever appended.
+ * Every function that can fail returns one of these codes. A function that
+ * takes an `alch_error_t *` takes it as its last parameter. The pointer may be
+ * NULL, and the function writes the struct only when it fails. Its text is a
+ * whole sentence for people: it names the object, the value, the limit and the
+ * setting.
+ *
+ * Codes lie in 1..255, so that a program can use them as exit codes. They
+ * travel over the wire: new codes are appended, and values never change.
  */
 #ifndef ALCHEMIST_ERROR_H
 #define ALCHEMIST_ERROR_H
@@ -15,6 +18,7 @@
 extern "C" {
 #endif
 
+/** All codes: X(name, value, constant text). */
 #define ALCH_ERROR_LIST(X)                                                      \
     X(ALCH_OK, 0, "success")                                                    \
     X(ALCH_EINVAL, 1, "invalid argument")                                       \
@@ -52,28 +56,31 @@ typedef enum {
 #undef ALCH_ERROR_ENUM
 } alch_code_t;
 
+/** Bytes of an error's text, with its NUL. */
 #define ALCH_ERROR_TEXT_MAX 1024
 
-/** Detail of a failure. `rank` is the worker rank that decided it, or -1. */
+/** Details of a failure. A function that succeeds leaves the struct as it was. */
 typedef struct {
-    int code;
-    int rank;
-    char text[ALCH_ERROR_TEXT_MAX];
+    int code;                       /**< the code that the function returned */
+    int rank;                       /**< the worker rank that failed, from 0; -1: no rank did */
+    char text[ALCH_ERROR_TEXT_MAX]; /**< the reason, in UTF-8 */
 } alch_error_t;
 
 /**
  * The constant text of a code, for example "object in use".
  *
- * @threads  MT-Safe
- * @return   a static string, never NULL; "unknown error" for other values
+ * @collective  no
+ * @threads     MT-Safe
+ * @return      a static string, never NULL; "unknown error" for other values
  */
 const char *alch_strerror(int code);
 
 /**
  * The name of a code, for example "ALCH_EBUSY".
  *
- * @threads  MT-Safe
- * @return   a static string, never NULL; "ALCH_E?" for other values
+ * @collective  no
+ * @threads     MT-Safe
+ * @return      a static string, never NULL; "ALCH_E?" for other values
  */
 const char *alch_errname(int code);
 

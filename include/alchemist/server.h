@@ -1,6 +1,7 @@
 /**
- * @file server.h
- * The serving side: what alchemistd wraps. Lives in libalchemist.so only.
+ * @file alchemist/server.h
+ * The serving side: the function that the program alchemistd consists of.
+ * Only libalchemist.so has it; libalchemist-client.so does not.
  */
 #ifndef ALCHEMIST_SERVER_H
 #define ALCHEMIST_SERVER_H
@@ -10,13 +11,23 @@ extern "C" {
 #endif
 
 /**
- * Run alchemistd: a driver, an agent (--agent), or, when started by an agent,
- * one rank of a worker group. Returns when it has ended in order.
+ * Run alchemistd until it ends.
  *
- * Must be called from the main thread before other threads exist: driver and
- * agent fork, and the rank initialises MPI.
+ * The arguments decide which of three programs runs: the driver; an agent
+ * (--agent), which offers worker slots of its host to a driver elsewhere; or
+ * one rank of a worker group, which an agent starts with --rank.
+ * alchemistd(8) describes the options, their environment variables and the
+ * signals.
  *
- * @return 0, or an exit code of error.h; messages went to standard error
+ * @collective  no
+ * @threads     call it from the main thread, before other threads exist: the
+ *              driver and the agent fork, and a rank initializes MPI
+ * @param[in] argc  as main() gets it
+ * @param[in] argv  as main() gets it; borrowed until the function returns
+ *
+ * @return 0          the program ended in order, or printed --help or --version
+ * @return otherwise  an error code of error.h, which is meant to be the exit
+ *                    code; standard error has the reason
  */
 int alch_server_main(int argc, char **argv);
 
