@@ -105,7 +105,8 @@ typedef struct {
     /** A connection to a worker is kept for the next transfer. After this time without use it is closed, as soon as
      *  any connection is taken or given back. 0: none is kept. Default 30000. */
     int idle_timeout_ms;
-    /** A CRC32C protects the payload of transfers: 1: on; 0: off; -1: the library's choice, which is off. Default -1. */
+    /** A CRC32C protects the payload of transfers: 1: on; 0: off; -1: as the library chooses, which is off. Default
+     *  -1. */
     int checksum;
 } alch_session_options_t;
 
