@@ -79,8 +79,7 @@ const char *alch_type_name(alch_type_t type);
  * alch_task_submit() returns ALCH_ETYPE with the function, the parameter and
  * the value.
  *
- * A set belongs to no session and to no process: no function of it contacts the
- * driver, and all of them work in a forked child.
+ * A set belongs to no session: no function of it contacts the driver.
  *
  * @threads  one thread at a time may use a set; several may read it at once
  */
@@ -201,7 +200,7 @@ int alch_values_get_complex(const alch_values_t *values, const char *name, size_
 int alch_values_get_string(const alch_values_t *values, const char *name, size_t index, const char **x_p);
 int alch_values_get_matrix(const alch_values_t *values, const char *name, size_t index, uint64_t *id_p);
 
-/** Kinds of notes that a function makes in addition to its results. The values travel over the wire and never change. */
+/** Kinds of notes that a function makes in addition to its results. The values travel over the wire, never change. */
 typedef enum {
     ALCH_NOTE = 1,   /**< how the result was computed, for example that a matrix was copied to another layout */
     ALCH_WARNING = 2 /**< the results can be worse than expected: not converged, badly conditioned */
@@ -232,7 +231,7 @@ typedef struct {
     size_t result_count;
 } alch_function_t;
 
-/** A handle of a library that a session has loaded: its name, version and functions. It may outlive the session. */
+/** A handle of a library that a session has loaded: its name, version and functions. Destroy it before the session. */
 typedef struct alch_library alch_library_t;
 
 /**

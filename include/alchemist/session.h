@@ -193,8 +193,8 @@ int alch_session_close(alch_session_t *session, alch_error_t *err);
 /**
  * Close without waiting, and free the handle.
  *
- * Destroy the matrix, task and transfer handles of the session before it;
- * library handles and sets of values may outlive it.
+ * Destroy the matrix, library, task and transfer handles of the session before
+ * it.
  *
  * @collective  no
  * @threads     no other thread may use the session any more
