@@ -21,7 +21,7 @@ ALL_CFLAGS = -std=gnu11 -pthread -fPIC -fno-semantic-interposition -MMD -MP $(WA
 MPICC := MPICH_CC=$(CC) mpicc.mpich
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lscalapack-mpich -lopenblas -lm
 
-# Folders speak: every .c below an area is in; areas that need MPI are compiled by its wrapper.
+# The folders define the build: make compiles every .c file of an area, with MPI's wrapper in the areas that need MPI.
 CLIENT_AREAS := base wire net layout pack client
 SERVER_AREAS := agent driver daemon store dataserver
 MPI_AREAS := pluginhost scalapack worker
@@ -41,7 +41,7 @@ CLIENT := $(O)/lib/libalchemist-client.so
 DAEMON := $(O)/bin/alchemistd
 LIB_A := $(O)/obj/libalchemist-test.a
 
-# No built-in rules: they would try to make everything from everything.
+# Without the built-in rules make does not look for sources of files that have none.
 MAKEFLAGS += -rR
 .SUFFIXES:
 
@@ -52,13 +52,13 @@ all: $(LIB) $(CLIENT) $(DAEMON) $(PLUGIN_SO) $(LIBRARY_MAN) ## build everything
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s'|'
 
-# Stamps: rebuild when flags change, relink when the list of files changes.
+# Stamps: a change of the flags compiles everything again, a change of the list of files links again.
 FLAGS_NOW := $(CC) $(ALL_CFLAGS)
 $(O)/flags: force
 	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
 $(O)/files: force
 	@mkdir -p $(@D); echo '$(LIB_OBJ) $(PROGRAM_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ) $(PROGRAM_OBJ)' > $@
-# Only one object knows where plugins will be installed: another PREFIX rebuilds that alone.
+# Only one object contains the directory of installed plugins: another PREFIX compiles that object alone.
 $(O)/libdir: force
 	@mkdir -p $(@D); echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
 $(O)/obj/lib/daemon/options.o: $(O)/libdir
@@ -79,32 +79,34 @@ $(O)/obj/%.o: %.c $(PB_H) $(O)/flags
 LINK = -shared -Wl,-Bsymbolic-functions $(SANFLAGS) -pthread -Wl,-soname,$(notdir $@).$(SO) -Wl,--version-script=lib/libalchemist.map $(if $(SAN),,-Wl,-z,defs)
 $(LIB): $(LIB_OBJ) $(O)/files lib/libalchemist.map
 	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(LINK) -o $@ $(LIB_OBJ) $(LDLIBS) && ln -sf $(@F) $@.$(SO)
-# No MPI, no BLAS; protobuf-c and OpenSSL are inside and hidden (jansson's archive is not position-independent).
+# The client library needs no MPI and no BLAS. It contains protobuf-c and OpenSSL and hides their symbols. It links jansson
+# dynamically, because Debian's archive of jansson is not position-independent.
 $(CLIENT): $(CLIENT_OBJ) $(O)/files lib/libalchemist.map
 	$(call say,LINK)mkdir -p $(@D) && $(CC) $(LINK) -Wl,-Bsymbolic -Wl,--exclude-libs,ALL -o $@ $(CLIENT_OBJ) \
 	  -Wl,-Bstatic -lprotobuf-c -lssl -lcrypto -Wl,-Bdynamic -ljansson && ln -sf $(@F) $@.$(SO)
-# What stands before MPI and BLAS is linked into programs only; its symbols must be seen by libscalapack.
+# PROGRAM_OBJ defines functions of MPI and BLAS in front of the libraries' own. It is linked into programs only, never into
+# a library, and -rdynamic makes its symbols visible to libscalapack.
 $(DAEMON): $(O)/obj/bin/alchemistd.o $(PROGRAM_OBJ) $(LIB)
 	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(O)/obj/bin/alchemistd.o $(PROGRAM_OBJ) \
 	  -L$(O)/lib -lalchemist -Wl,-rpath,'$$ORIGIN/../lib' -Wl,-rpath-link,$(O)/lib
 $(LIB_A): $(LIB_OBJ) $(O)/files
 	$(call say,AR)rm -f $@ && ar rcs $@ $(LIB_OBJ)
 
-# A folder in plugins/ is a library; its own needs are in NAME.cflags and NAME.libs, if any, as the shell reads them.
-# What everybody may write is not loaded, whatever the umask here.
+# Each folder in plugins/ is a library. Its own flags, if it has any, are in NAME.cflags and NAME.libs, which the shell reads.
+# chmod: workers refuse a library that everybody may write, and the umask may allow that.
 .SECONDEXPANSION:
 $(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.cflags plugins/$$*/*.libs) $$(wildcard include/alchemist/*.h) $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
 	  $(if $(wildcard plugins/$*/$*.cflags),$(shell cat plugins/$*/$*.cflags 2>/dev/null)) \
 	  -o $@ $(wildcard plugins/$*/*.c) $(if $(wildcard plugins/$*/$*.libs),$(shell cat plugins/$*/$*.libs 2>/dev/null)) && chmod o-w $@
 
-# The manual pages of the libraries are made from what the libraries say of themselves.
+# The manual page of a library is made from the description that the library contains.
 $(O)/man/library-man: man/library-man.c include/alchemist/plugin.h $(O)/flags
 	$(call say,CC)mkdir -p $(@D) && $(MPICC) -std=gnu11 $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) -o $@ $< -ldl
 $(O)/man/alchemist-%.7: $(O)/plugins/%.so $(O)/man/library-man $$(wildcard plugins/$$*/about.man) VERSION
 	$(call say,MAN)ASAN_OPTIONS=detect_leaks=0 $(O)/man/library-man $< $(VERSION) $(wildcard plugins/$*/about.man) > $@.new && mv $@.new $@
 
-# ---- Python: Debian's own interpreter would do; what is pinned goes into a virtual environment ----
+# ---- Python: a virtual environment of Debian's interpreter, for the packages with pinned versions ----
 VENV := $(O)/venv
 VPY := $(VENV)/bin/python
 python: $(VENV)/stamp ## make the virtual environment of the Python binding
@@ -112,7 +114,7 @@ $(VENV)/stamp: $(wildcard bindings/python/requirements*.txt)
 	$(call say,VENV)$(PYTHON) -m venv $(VENV) && $(VPY) -m pip install -q --disable-pip-version-check \
 	  $(foreach r,$(wildcard bindings/python/requirements*.txt),-r $(r)) && \
 	  echo '$(CURDIR)/bindings/python' > "$$($(VPY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/alchemist.pth" && touch $@
-# Where programs that are run from the tree find its parts.
+# Programs that run from the tree find its parts by these variables.
 RUN_ENV = ALCHEMIST_LIBRARY=$(abspath $(CLIENT)) ALCHEMIST_DAEMON=$(abspath $(DAEMON)) ALCHEMIST_BUILD=$(abspath $(O))
 
 demo: all python ## run the demo: Figure 3 of the paper, then an SVD of Fashion-MNIST
@@ -146,7 +148,7 @@ $(O)/test/plugins/openmpi2.so: $(O)/test/plugins/openmpi_middle.so
 TESTS_BUILT = all python $(UNIT) $(MPITEST) $(FUZZ) $(TESTPLUGIN_SO)
 test: $(TESTS_BUILT) ## run all tests
 	$(Q)$(RUN_ENV) test/tools/run-tests $(O) '$(SAN)'
-test-sanitized: ## the same tests, built with AddressSanitizer and UndefinedBehaviorSanitizer
+test-sanitized: ## run all tests, built with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory test O=$(O)/san SAN=address,undefined CFLAGS='-O1 -g'
 fuzz: ## fuzz the frame parser with libFuzzer for FUZZ_SECONDS (60)
 	$(Q)$(MAKE) --no-print-directory fuzz-run O=$(O)/fuzz CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g'
@@ -154,11 +156,11 @@ fuzz-run: $(LIB_A) $(patsubst $(O)/%,$(O)/obj/%.o,$(FUZZ))
 	$(Q)for f in $(notdir $(FUZZ)); do mkdir -p $(O)/corpus/$$f; \
 	  $(MPICC) -fsanitize=fuzzer,address,undefined -o $(O)/$$f $(O)/obj/test/fuzz/$$f.o $(LIB_A) $(TESTLIBS) && \
 	  $(O)/$$f -max_total_time=$(or $(FUZZ_SECONDS),60) $(O)/corpus/$$f test/fuzz/corpus/$${f#fuzz_}; done
-bench: all python $(BENCH_BIN) $(TESTPLUGIN_SO) ## print every figure beside its limit, measured in the same run
+bench: all python $(BENCH_BIN) $(TESTPLUGIN_SO) ## print every figure and the limit that it is held against, measured in the same run
 	$(Q)$(RUN_ENV) test/tools/run-bench $(O)
-bench-transfer: all python ## the transfer study of the paper: CSV and plots in build/bench (NETNS=1: over a slow link)
+bench-transfer: all python ## run the transfer study of the paper: CSV and plots in build/bench (NETNS=1: over a slow link)
 	$(Q)$(RUN_ENV) PYTHONPATH=bindings/python $(VPY) test/bench/bench_transfer.py $(O)/bench
-test-large: all python $(TESTPLUGIN_SO) ## send and fetch more than 2^31 entries, relay more than 2 GiB (needs 11 GB of memory)
+test-large: all python $(TESTPLUGIN_SO) ## transfer more than 2^31 entries, copy more than 2 GiB to another layout (needs 11 GB of memory)
 	$(Q)$(RUN_ENV) $(VPY) test/integration/large.py
 format: ## format the C sources
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -1,9 +1,9 @@
-/* Writes the manual page of a library from what the library says of itself, so that the page, help() in Python and the
- * description on the wire are one text.
+/* Writes the manual page of a library from the description that the library contains, so that the page, help() in
+ * Python and the description on the wire are one text.
  *
  *     library-man plugins/linalg.so VERSION [about.man] > alchemist-linalg.7
  *
- * about.man is roff that stands before the functions. */
+ * about.man is roff, which the page shows before the functions. */
 #include <alchemist/plugin.h>
 
 #include <ctype.h>
@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Text as roff: no backslash or hyphen is taken for something else, no line for a request. */
+/* Write text as roff: escape backslashes and hyphens, and the first character of a line that would be a request. */
 static void
-put(const char *text, size_t size, bool line_start)
+put_text(const char *text, size_t size, bool line_start)
 {
     if (line_start && size && (*text == '.' || *text == '\''))
         fputs("\\&", stdout);
@@ -35,14 +35,14 @@ put_upper(const char *text)
         putchar(toupper((unsigned char)*text++));
 }
 
-/* What one operation's documentation is being written for. */
+/* The state of writing one operation's documentation. */
 typedef struct {
     const char *signature;
-    const char *list; /* heading of the list that was begun last, NULL: none */
-    bool item;        /* lines go on with a parameter or result */
+    const char *list; /* heading of the list that was begun last; NULL: none was */
+    bool item;        /* the current line belongs to a parameter or a result */
 } doc_t;
 
-/* The heading under which a parameter or result of that name stands; NULL: the signature has none. */
+/* The heading for a name of the signature: that of parameters or of results; NULL: the signature lacks the name. */
 static const char *
 list_of(const char *signature, const char *name, size_t size)
 {
@@ -59,7 +59,7 @@ list_of(const char *signature, const char *name, size_t size)
     return NULL;
 }
 
-/* A line "name: text" documents a parameter or result; those after it go on with it until a line is empty. */
+/* A line "name: text" documents a parameter or a result. The lines after it belong to it, up to an empty line. */
 static void
 put_line(doc_t *doc, const char *line, size_t size)
 {
@@ -75,14 +75,14 @@ put_line(doc_t *doc, const char *line, size_t size)
         if (!doc->list || strcmp(doc->list, list) != 0)
             printf(".PP\n.B %s\n", list);
         printf(".TP\n.I ");
-        put(line, name, false);
+        put_text(line, name, false);
         putchar('\n');
         doc->list = list;
         doc->item = true;
         line = colon + 1 + strspn(colon + 1, " ");
         size -= (size_t)(line - (colon - name));
     }
-    put(line, size, true);
+    put_text(line, size, true);
     putchar('\n');
     if (!doc->item && size && strchr(".:", line[size - 1]))
         puts(".br");
@@ -105,13 +105,13 @@ static void
 put_operation(const char *library, const alch_operation_t *operation)
 {
     printf(".SS ");
-    put(operation->name, strlen(operation->name), false);
+    put_text(operation->name, strlen(operation->name), false);
     putchar('\n');
-    put(operation->summary, strlen(operation->summary), true);
+    put_text(operation->summary, strlen(operation->summary), true);
     printf("\n.PP\n.nh\n.ad l\n.B %s.", library);
-    put(operation->name, strlen(operation->name), false);
+    put_text(operation->name, strlen(operation->name), false);
     puts("\n.RS 4");
-    put(operation->signature, strlen(operation->signature), true);
+    put_text(operation->signature, strlen(operation->signature), true);
     puts("\n.RE\n.ad\n.hy\n.PP");
     put_doc(operation);
 }
@@ -140,30 +140,32 @@ put_head(const alch_plugin_t *plugin, const char *version)
     printf(".\\\" Made by man/library-man.c from the library itself.\n.TH ALCHEMIST\\-");
     put_upper(plugin->name);
     printf(" 7 \"\" \"Alchemist %s\" \"Alchemist\"\n.SH NAME\nalchemist\\-%s \\- ", version, plugin->name);
-    /* In the index of pages it is no sentence. */
-    put(plugin->summary, size - (size && plugin->summary[size - 1] == '.'), false);
+    /* The index of pages shows it as a phrase, without a full stop. */
+    put_text(plugin->summary, size - (size && plugin->summary[size - 1] == '.'), false);
     printf("\n.SH SYNOPSIS\n.nf\nlibrary = session.load_library(\"%s\")\n.fi\n", plugin->name);
-    puts(".SH DESCRIPTION\nParameters stand before the arrow in each signature, results behind it; what has a default "
-         "may be "
-         "left out.\nA\n.I vector\nis a matrix with one column.\nIn Python the functions are attributes of the "
-         "library, and "
-         "help(library.function)\nshows the same text.");
+    puts(".SH DESCRIPTION\nIn each signature the parameters are before the arrow and the results after it.\n"
+         "A parameter with a default may be left out.\nA\n.I vector\nis a matrix with one column.\n"
+         "In Python the functions are attributes of the library, and help(library.function)\nshows the same text.");
 }
 
 int
 main(int argc, char **argv)
 {
-    void *object = argc > 2 ? dlopen(argv[1], RTLD_LAZY | RTLD_LOCAL) : NULL;
     const alch_plugin_t *plugin;
     alch_plugin_f *describe;
+    void *object;
 
-    if (!object) {
-        fprintf(stderr, "usage: library-man LIBRARY.so VERSION [about.man]: %s\n", argc > 2 ? dlerror() : "");
+    if (argc < 3) {
+        fputs("usage: library-man LIBRARY.so VERSION [about.man]\n", stderr);
+        return EXIT_FAILURE;
+    }
+    if (!(object = dlopen(argv[1], RTLD_LAZY | RTLD_LOCAL))) {
+        fprintf(stderr, "library-man: %s\n", dlerror());
         return EXIT_FAILURE;
     }
     *(void **)&describe = dlsym(object, ALCH_PLUGIN_SYMBOL);
     if (!describe || !(plugin = describe()) || plugin->abi != ALCH_PLUGIN_ABI) {
-        fprintf(stderr, "library-man: %s is no library of this version\n", argv[1]);
+        fprintf(stderr, "library-man: %s does not describe a library of plugin ABI %d\n", argv[1], ALCH_PLUGIN_ABI);
         return EXIT_FAILURE;
     }
     put_head(plugin, argv[2]);
