@@ -79,21 +79,21 @@ $(O)/obj/%.o: %.c $(PB_H) $(O)/flags
 LINK = -shared -Wl,-Bsymbolic-functions $(SANFLAGS) -pthread -Wl,-soname,$(notdir $@).$(SO) -Wl,--version-script=lib/libalchemist.map $(if $(SAN),,-Wl,-z,defs)
 $(LIB): $(LIB_OBJ) $(O)/files lib/libalchemist.map
 	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(LINK) -o $@ $(LIB_OBJ) $(LDLIBS) && ln -sf $(@F) $@.$(SO)
-# The client library needs no MPI and no BLAS. It contains protobuf-c and OpenSSL and hides their symbols. It links jansson
-# dynamically, because Debian's archive of jansson is not position-independent.
+# The client library needs no MPI and no BLAS. It contains protobuf-c and OpenSSL and hides their symbols. It links
+# jansson dynamically, because Debian's archive of jansson is not position-independent.
 $(CLIENT): $(CLIENT_OBJ) $(O)/files lib/libalchemist.map
 	$(call say,LINK)mkdir -p $(@D) && $(CC) $(LINK) -Wl,-Bsymbolic -Wl,--exclude-libs,ALL -o $@ $(CLIENT_OBJ) \
 	  -Wl,-Bstatic -lprotobuf-c -lssl -lcrypto -Wl,-Bdynamic -ljansson && ln -sf $(@F) $@.$(SO)
-# PROGRAM_OBJ defines functions of MPI and BLAS in front of the libraries' own. It is linked into programs only, never into
-# a library, and -rdynamic makes its symbols visible to libscalapack.
+# PROGRAM_OBJ defines functions of MPI and BLAS in front of the libraries' own. It is linked into programs only, never
+# into a library, and -rdynamic makes its symbols visible to libscalapack.
 $(DAEMON): $(O)/obj/bin/alchemistd.o $(PROGRAM_OBJ) $(LIB)
 	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(O)/obj/bin/alchemistd.o $(PROGRAM_OBJ) \
 	  -L$(O)/lib -lalchemist -Wl,-rpath,'$$ORIGIN/../lib' -Wl,-rpath-link,$(O)/lib
 $(LIB_A): $(LIB_OBJ) $(O)/files
 	$(call say,AR)rm -f $@ && ar rcs $@ $(LIB_OBJ)
 
-# Each folder in plugins/ is a library. Its own flags, if it has any, are in NAME.cflags and NAME.libs, which the shell reads.
-# chmod: workers refuse a library that everybody may write, and the umask may allow that.
+# Each folder in plugins/ is a library. Its own flags, if it has any, are in NAME.cflags and NAME.libs, which the shell
+# reads. chmod: workers refuse a library that everybody may write, and the umask may allow that.
 .SECONDEXPANSION:
 $(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.cflags plugins/$$*/*.libs) $$(wildcard include/alchemist/*.h) $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
