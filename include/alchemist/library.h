@@ -81,7 +81,7 @@ const char *alch_type_name(alch_type_t type);
  *
  * A set belongs to no session: no function of it contacts the driver.
  *
- * @threads  one thread at a time may use a set; several may read it at once
+ * @threads  one thread at a time may use a set
  */
 typedef struct alch_values alch_values_t;
 
@@ -156,7 +156,7 @@ size_t alch_values_count(const alch_values_t *values);
 const char *alch_values_name(const alch_values_t *values, size_t index);
 
 /**
- * What kind of value a name has.
+ * Describe a value: its type, whether it is a list, and how long.
  *
  * @collective  no
  * @threads     as alch_values_t
@@ -284,7 +284,7 @@ int alch_library_load(alch_session_t *session, const char *name, const char *pat
 void alch_library_destroy(alch_library_t *library);
 
 /**
- * What a library says of itself: its name, its version and a one-line summary.
+ * The name of a library, its version, and its one-line summary.
  *
  * @collective  no
  * @threads     MT-Safe

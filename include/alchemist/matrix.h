@@ -321,10 +321,16 @@ int alch_matrix_write_start(alch_matrix_t *matrix, const alch_rect_t *rect, cons
  * thousands of separate places are missing, some written entries around them are
  * sent again. The total of alch_transfer_progress() counts what is sent now.
  *
- * @collective, @threads, parameters  as alch_matrix_write_start()
+ * @collective  no; as alch_matrix_write_start()
+ * @threads     MT-Safe on one session, but not while another thread reads
+ *              alch_matrix_facts()
+ * @param[in]  matrix, rect, data, row_stride, col_stride
+ *                         as for alch_matrix_write_start()
+ * @param[out] transfer_p  owned by the caller
+ * @param[out] err         details of a failure, or NULL
  *
- * @return as alch_matrix_write_start(); the questions can take
- *         transfer_timeout_ms for each answer (ALCH_ETIMEDOUT)
+ * @return ALCH_ETIMEDOUT  a worker did not answer within transfer_timeout_ms
+ * @return otherwise       as alch_matrix_write_start()
  */
 int alch_matrix_write_missing_start(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data,
                                     int64_t row_stride, int64_t col_stride, alch_transfer_t **transfer_p,

@@ -309,8 +309,8 @@ struct alch_host {
      */
     int (*data_file)(alch_call_t *call, const char *path, bool for_writing, int *dir_p, char *name);
     /**
-     * Add a remark or a warning, as for printf(), to the results: alch_task_note(). Those of rank 0 count; on other
-     * ranks, and after ALCH_NOTES_MAX of them, it does nothing. The notes of a task that fails are dropped.
+     * Add a remark or a warning, as for printf(), to the results: alch_task_note(). Only those of rank 0 count: on
+     * other ranks, and after ALCH_NOTES_MAX notes, it does nothing. The notes of a task that fails are dropped.
      */
     void (*note)(alch_call_t *call, alch_note_kind_t kind, const char *format, ...)
         __attribute__((format(printf, 3, 4)));

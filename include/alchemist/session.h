@@ -251,7 +251,7 @@ typedef enum {
     ALCH_WORKERS_ASSIGNED = 3  /**< in the group of this session */
 } alch_worker_filter_t;
 
-/** What a worker slot is doing. */
+/** The state of a worker slot. */
 typedef enum {
     ALCH_WORKER_IDLE = 0,      /**< free for any session */
     ALCH_WORKER_STARTING = 1,  /**< its worker is being started */
