@@ -1,6 +1,5 @@
 /* Ranks agree on the outcome of a step. */
 #include "pluginhost/agree.h"
-
 #include "base/error.h"
 
 int

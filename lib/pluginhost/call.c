@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "wire/value.h"
-
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

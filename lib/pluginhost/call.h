@@ -6,10 +6,9 @@
 #ifndef ALCHI_PLUGINHOST_CALL_H
 #define ALCHI_PLUGINHOST_CALL_H
 
-#include "scalapack/blacs.h"
 #include "pluginhost/agree.h"
 #include "pluginhost/plugins.h"
-
+#include "scalapack/blacs.h"
 #include <alchemist/plugin.h>
 
 /* A matrix in a library's hands. */

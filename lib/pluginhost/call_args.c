@@ -1,7 +1,6 @@
 /* Arguments: looked up by name, with the signature's default behind them. */
-#include "wire/value.h"
 #include "pluginhost/call.h"
-
+#include "wire/value.h"
 #include <string.h>
 #include <utlist.h>
 

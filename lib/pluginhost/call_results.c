@@ -1,10 +1,9 @@
 /* Results: converted to the declared type as they are set, bound to ids when the operation has succeeded. */
 #include "base/error.h"
 #include "base/util.h"
+#include "pluginhost/call.h"
 #include "wire/layout_message.h"
 #include "wire/value.h"
-#include "pluginhost/call.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /* Files that a library may use: those below the directories that the operator allows. */
 #include "base/error.h"
 #include "pluginhost/call.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

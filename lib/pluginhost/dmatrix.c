@@ -1,10 +1,9 @@
 /* Matrices as a library sees them. */
 #include "base/error.h"
-#include "base/util.h"
 #include "base/types.h"
-#include "pluginhost/exchange.h"
+#include "base/util.h"
 #include "pluginhost/call.h"
-
+#include "pluginhost/exchange.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

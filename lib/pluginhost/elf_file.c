@@ -1,5 +1,4 @@
 #include "pluginhost/elf_file.h"
-
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>

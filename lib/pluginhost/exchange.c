@@ -4,7 +4,6 @@
 #include "pack/convert.h"
 #include "pack/pack.h"
 #include "pluginhost/agree.h"
-
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 #include "pluginhost/needs.h"
 #include "base/error.h"
 #include "pluginhost/elf_file.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

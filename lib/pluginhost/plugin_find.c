@@ -1,6 +1,5 @@
 #include "base/error.h"
 #include "pluginhost/plugin_load.h"
-
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>

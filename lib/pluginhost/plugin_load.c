@@ -1,9 +1,8 @@
 #include "pluginhost/plugin_load.h"
 #include "base/error.h"
 #include "base/util.h"
-#include "wire/value.h"
 #include "pluginhost/needs.h"
-
+#include "wire/value.h"
 #include <dlfcn.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,10 +1,9 @@
 #include "pluginhost/plugins.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "wire/value.h"
 #include "pluginhost/call.h"
 #include "pluginhost/plugin_load.h"
-
+#include "wire/value.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

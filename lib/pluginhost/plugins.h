@@ -5,8 +5,8 @@
 #ifndef ALCHI_PLUGINHOST_PLUGINS_H
 #define ALCHI_PLUGINHOST_PLUGINS_H
 
-#include "wire/message.h"
 #include "store/store.h"
+#include "wire/message.h"
 #include <mpi.h>
 #include <stdatomic.h>
 

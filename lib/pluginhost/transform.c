@@ -1,11 +1,10 @@
 /* Matrices from matrices, as tasks: what a client asks for without a library. */
 #include "base/error.h"
 #include "base/types.h"
+#include "pluginhost/call.h"
+#include "pluginhost/exchange.h"
 #include "wire/layout_message.h"
 #include "wire/value.h"
-#include "pluginhost/exchange.h"
-#include "pluginhost/call.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 

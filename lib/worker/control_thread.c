@@ -1,9 +1,8 @@
+/* The control thread of a rank. */
 #include "worker/control_thread.h"
-
 #include "base/error.h"
 #include "base/log.h"
 #include "wire/layout_message.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,10 +14,10 @@
 #include <unistd.h>
 
 #define PROGRESS_INTERVAL_NS (50 * 1000000LL)
-#define TERM_MS 200  /* how long an order to quit may come after the signal */
-#define QUIT_MS 1000 /* how long an orderly end may take */
+#define TERM_MS 200  /* how long after SIGTERM a WORKER_QUIT may arrive */
+#define QUIT_MS 1000 /* how long the main thread may take to end in order */
 
-/* The latest word about a task. */
+/* The last report of a task. */
 typedef struct {
     uint64_t task;
     double fraction;
@@ -27,48 +26,49 @@ typedef struct {
 
 struct alchi_rank_control {
     alchi_rank_control_env_t env;
-    pthread_mutex_t sending; /* guards the sending side of the channel and what follows */
+    pthread_mutex_t sending; /* guards the sending side of the channel and the three members below */
     progress_t progress;
-    bool progress_waits; /* it came too soon after the one before */
-    int64_t progress_ns; /* when one was sent last */
-    int wake_fd;         /* tells the thread that something is left to send */
-    int term_fd;         /* SIGTERM */
+    bool progress_waits; /* the last report is still to be sent: it came too soon after the one before */
+    int64_t progress_ns; /* when a report was last sent */
+    int wake_fd;         /* eventfd: wakes the thread when there is something to send */
+    int term_fd;         /* signalfd for SIGTERM */
 };
 
-/* Without its driver a rank has no purpose, and its main thread may be anywhere. */
+/* Without its driver a rank is of no use. The main thread may be inside a call, so the process ends without it. */
 static _Noreturn void
-driver_gone(const alchi_rank_control_t *control, int rc)
+exit_without_driver(const alchi_rank_control_t *control, int code)
 {
     const char *fault = alchi_channel_fault(control->env.channel);
 
-    if (rc == ALCH_ECONNECT)
-        alchi_log(ALCHI_LOG_DEBUG, "the driver closed its connection; leaving");
+    if (code == ALCH_ECONNECT)
+        alchi_log(ALCHI_LOG_DEBUG, "the driver closed its connection; the rank ends");
     else
-        alchi_log(ALCHI_LOG_ERROR, "connection to the driver failed: %s; leaving",
-                  fault[0] ? fault : alch_strerror(rc));
-    _exit(rc);
+        alchi_log(ALCHI_LOG_ERROR, "the connection to the driver failed: %s; the rank ends",
+                  fault[0] ? fault : alch_strerror(code));
+    _exit(code);
 }
 
-/* After a send under the mutex. */
+/* Unlock the mutex after a send, and wake the thread if the channel has not sent everything. */
 static int
-sent(alchi_rank_control_t *control, int rc)
+finish_send(alchi_rank_control_t *control, int code)
 {
     uint64_t one = 1;
     bool left = alchi_channel_wants_write(control->env.channel);
 
     pthread_mutex_unlock(&control->sending);
-    if (rc && rc != ALCH_ERANGE)
-        driver_gone(control, rc);
-    if (left && write(control->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
-        driver_gone(control, ALCH_ESYSTEM);
-    return rc;
+    if (code && code != ALCH_ERANGE)
+        exit_without_driver(control, code);
+    if (left && write(control->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        exit_without_driver(control, ALCH_ESYSTEM);
+    return code;
 }
 
 int
 alchi_rank_control_send(alchi_rank_control_t *control, unsigned type, uint64_t id, const void *message)
 {
     pthread_mutex_lock(&control->sending);
-    return sent(control, alchi_channel_send(control->env.channel, type, id ? ALCHI_FRAME_REPLY : 0, id, message));
+    return finish_send(control,
+                       alchi_channel_send(control->env.channel, type, id ? ALCHI_FRAME_REPLY : 0, id, message));
 }
 
 void
@@ -79,10 +79,10 @@ alchi_rank_control_send_error(alchi_rank_control_t *control, uint64_t id, const 
     if (mine.rank < 0)
         mine.rank = control->env.rank;
     pthread_mutex_lock(&control->sending);
-    sent(control, alchi_channel_send_error(control->env.channel, id, &mine));
+    finish_send(control, alchi_channel_send_error(control->env.channel, id, &mine));
 }
 
-/* Under the mutex, which it unlocks. */
+/* Call it with the mutex locked; it unlocks it. */
 static void
 send_progress(alchi_rank_control_t *control)
 {
@@ -94,7 +94,7 @@ send_progress(alchi_rank_control_t *control)
     progress.task = control->progress.task;
     progress.fraction = control->progress.fraction;
     progress.text = control->progress.text;
-    sent(control, alchi_channel_send(control->env.channel, ALCHI_WORKER_PROGRESS, 0, 0, &progress));
+    finish_send(control, alchi_channel_send(control->env.channel, ALCHI_WORKER_PROGRESS, 0, 0, &progress));
 }
 
 void
@@ -116,12 +116,12 @@ alchi_rank_control_progress(alchi_rank_control_t *control, uint64_t task, double
     first = !control->progress_waits;
     control->progress_waits = true;
     pthread_mutex_unlock(&control->sending);
-    if (first && write(control->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
-        driver_gone(control, ALCH_ESYSTEM);
+    if (first && write(control->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        exit_without_driver(control, ALCH_ESYSTEM);
 }
 
-/* What a task said last is sent when its time has come: the task may say nothing more for minutes.
- * @return milliseconds until then; -1: nothing waits */
+/* Send the last report of a task when its time has come; the task may not report again for minutes.
+ * @return milliseconds until then; -1: no report waits */
 static int
 send_waiting_progress(alchi_rank_control_t *control)
 {
@@ -134,125 +134,126 @@ send_waiting_progress(alchi_rank_control_t *control)
         return -1;
     }
     if (!control->progress_waits || left <= 0)
-        left = -1; /* a channel that is full wakes the thread when it is not */
+        left = -1; /* when the channel is full, poll() wakes the thread as soon as it is not */
     pthread_mutex_unlock(&control->sending);
     return left < 0 ? -1 : (int)(left / 1000000) + 1;
 }
 
 static int
-do_reserve(alchi_rank_control_t *control, const Alchw__WorkerReserve *reserve, alch_error_t *err)
+reserve_matrix(alchi_rank_control_t *control, const Alchw__WorkerReserve *reserve, alch_error_t *err)
 {
     const Alchw__Matrix *matrix = reserve->matrix;
     alch_layout_t layout;
     alchi_store_part_t *part = NULL;
-    int rc;
+    int code;
 
     if (!matrix || !matrix->layout || matrix->id == 0)
-        return alchi_error_set(err, ALCH_EPROTO, "a reservation needs a matrix with id and layout");
+        return alchi_error_set(err, ALCH_EPROTO, "the driver reserved a matrix without an id or a layout");
     if (matrix->workers != (uint32_t)control->env.size)
-        return alchi_error_set(err, ALCH_EPROTO, "matrix %llu is laid out for %u workers, the group has %d",
+        return alchi_error_set(err, ALCH_EPROTO, "matrix %llu is laid out for %u workers, and the group has %d",
                                (unsigned long long)matrix->id, matrix->workers, control->env.size);
     layout = alchi_wire_layout_in(matrix->layout);
-    rc = alchi_store_reserve(control->env.store, matrix->id, matrix->rows, matrix->cols, (alch_dtype_t)matrix->dtype,
-                             &layout, matrix->name, NULL, err);
-    if (rc || !matrix->version)
-        return rc;
-    /* One that comes from another group; nobody knows it here yet. */
-    rc = alchi_store_acquire(control->env.store, matrix->id, &part, err);
-    if (rc)
-        return rc;
+    code = alchi_store_reserve(control->env.store, matrix->id, matrix->rows, matrix->cols, (alch_dtype_t)matrix->dtype,
+                               &layout, matrix->name, NULL, err);
+    if (code || !matrix->version)
+        return code;
+    /* A matrix that moves here from another group keeps its version. No client can use it here yet. */
+    code = alchi_store_acquire(control->env.store, matrix->id, &part, err);
+    if (code)
+        return code;
     alchi_store_part_set_version(part, matrix->version);
     alchi_store_release(control->env.store, part);
     return ALCH_OK;
 }
 
-/* No task runs for it: it ends with an UNHOLD, or with the group. */
+/* Lock matrices as a task does, but without a task: until WORKER_UNHOLD, or the end of the group. */
 static int
-do_hold(alchi_rank_control_t *control, const Alchw__WorkerHold *hold, alch_error_t *err)
+hold_matrices(alchi_rank_control_t *control, const Alchw__WorkerHold *hold, alch_error_t *err)
 {
     if (!hold->task)
-        return alchi_error_set(err, ALCH_EPROTO, "a hold needs a number");
+        return alchi_error_set(err, ALCH_EPROTO, "the driver sent a hold without a number");
     return alchi_store_lock(control->env.store, hold->task, hold->name, hold->ids, hold->n_ids, err);
 }
 
 static int
-do_check(alchi_rank_control_t *control, const Alchw__WorkerCheck *check, alch_error_t *err)
+check_matrices(alchi_rank_control_t *control, const Alchw__WorkerCheck *check, alch_error_t *err)
 {
-    int rc = ALCH_OK;
+    int code = ALCH_OK;
 
-    for (size_t k = 0; k < check->n_ids && !rc; k++)
-        rc = alchi_store_check(control->env.store, check->ids[k], err);
-    return rc;
+    for (size_t k = 0; k < check->n_ids && !code; k++)
+        code = alchi_store_check(control->env.store, check->ids[k], err);
+    return code;
 }
 
 static void
-answer(alchi_rank_control_t *control, uint64_t id, int rc, const alch_error_t *err)
+send_result(alchi_rank_control_t *control, uint64_t id, int code, const alch_error_t *err)
 {
     Alchw__Empty empty = ALCHW__EMPTY__INIT;
 
-    if (rc)
+    if (code)
         alchi_rank_control_send_error(control, id, err);
     else
         alchi_rank_control_send(control, ALCHI_EMPTY, id, &empty);
 }
 
-/* Give the main thread a second to end in order. */
+/* Give the main thread QUIT_MS to end in order. */
 static _Noreturn void
-quit(alchi_rank_control_t *control)
+quit_rank(alchi_rank_control_t *control)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(QUIT_MS);
 
-    alchi_log(ALCHI_LOG_DEBUG, "told to quit");
+    alchi_log(ALCHI_LOG_DEBUG, "the driver asked this rank to quit");
     alchi_rank_queue_quit(control->env.queue);
     while (alchi_deadline_left_ms(deadline) > 0)
         poll(NULL, 0, alchi_deadline_left_ms(deadline));
     _exit(EXIT_SUCCESS);
 }
 
-/* Requests that are answered here; false: not one of them. */
+/* Commands that this thread answers. false: the message is not one of them. */
 static bool
 handle_request(alchi_rank_control_t *control, const alchi_frame_t *frame, const void *message)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
-    int rc = ALCH_OK;
+    int code = ALCH_OK;
 
     switch (frame->type) {
     case ALCHI_PING:
         break;
     case ALCHI_WORKER_RESERVE:
-        rc = do_reserve(control, message, &err);
+        code = reserve_matrix(control, message, &err);
         break;
     case ALCHI_WORKER_FREE:
-        rc = alchi_store_free(control->env.store, ((const Alchw__WorkerFree *)message)->id, &err);
+        code = alchi_store_free(control->env.store, ((const Alchw__WorkerFree *)message)->id, &err);
         break;
     case ALCHI_WORKER_GROW:
-        rc = alchi_store_grow(control->env.store, ((const Alchw__WorkerGrow *)message)->id,
-                              ((const Alchw__WorkerGrow *)message)->rows, &err);
+        code = alchi_store_grow(control->env.store, ((const Alchw__WorkerGrow *)message)->id,
+                                ((const Alchw__WorkerGrow *)message)->rows, &err);
         break;
     case ALCHI_WORKER_HOLD:
-        rc = do_hold(control, message, &err);
+        code = hold_matrices(control, message, &err);
         break;
     case ALCHI_WORKER_UNHOLD:
         alchi_store_unlock(control->env.store, ((const Alchw__WorkerUnhold *)message)->task);
         break;
     case ALCHI_WORKER_CHECK:
-        rc = do_check(control, message, &err);
+        code = check_matrices(control, message, &err);
         break;
     default:
         return false;
     }
-    answer(control, frame->id, rc, &err);
+    send_result(control, frame->id, code, &err);
     return true;
 }
 
-/* Orders about tasks; false: not one of them. A task that is not there has ended meanwhile. */
+/* Messages without an answer. false: the message is not one of them. A task that is not found has ended in the
+ * meantime. */
 static bool
-handle_order(alchi_rank_control_t *control, const alchi_frame_t *frame, const void *message)
+handle_notice(alchi_rank_control_t *control, const alchi_frame_t *frame, const void *message)
 {
     switch (frame->type) {
     case ALCHI_WORKER_START:
         if (!alchi_rank_queue_start(control->env.queue, ((const Alchw__WorkerStart *)message)->task))
-            alchi_log(ALCHI_LOG_WARNING, "no task %llu waits for its start",
+            alchi_log(ALCHI_LOG_WARNING, "the driver started task %llu, which does not wait for its start",
                       (unsigned long long)((const Alchw__WorkerStart *)message)->task);
         return true;
     case ALCHI_WORKER_DROP:
@@ -262,40 +263,40 @@ handle_order(alchi_rank_control_t *control, const alchi_frame_t *frame, const vo
         alchi_rank_queue_cancel(control->env.queue, ((const Alchw__WorkerCancel *)message)->task);
         return true;
     case ALCHI_WORKER_QUIT:
-        quit(control);
+        quit_rank(control);
     default:
         return false;
     }
 }
 
-/* Loads, tasks and fetches keep their message; false: not one of them. */
+/* Jobs of the main thread; the queue keeps the message. false: the message is not one of them. */
 static bool
 handle_job(alchi_rank_control_t *control, const alchi_frame_t *frame, void *message)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
-    int rc;
+    int code;
 
     if (frame->type == ALCHI_WORKER_LOAD)
-        rc = alchi_rank_queue_load(control->env.queue, frame->id, message, &err);
+        code = alchi_rank_queue_load(control->env.queue, frame->id, message, &err);
     else if (frame->type == ALCHI_WORKER_TASK)
-        rc = alchi_rank_queue_task(control->env.queue, frame->id, message, &err);
+        code = alchi_rank_queue_task(control->env.queue, frame->id, message, &err);
     else if (frame->type == ALCHI_WORKER_TRANSFORM)
-        rc = alchi_rank_queue_transform(control->env.queue, frame->id, message, &err);
+        code = alchi_rank_queue_transform(control->env.queue, frame->id, message, &err);
     else if (frame->type == ALCHI_WORKER_FETCH)
-        rc = alchi_rank_queue_migrate(control->env.queue, frame->id, message, &err);
+        code = alchi_rank_queue_migrate(control->env.queue, frame->id, message, &err);
     else
         return false;
-    if (rc)
+    if (code)
         alchi_rank_control_send_error(control, frame->id, &err);
     return true;
 }
 
 static void
-handle(alchi_rank_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
+handle_message(alchi_rank_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
 
-    /* A message all of whose fields have their defaults takes no bytes. */
+    /* A message whose fields all have their defaults has no bytes. */
     if (!message && alchi_message_decode(frame->type, "", 0, &message))
         return;
     if (handle_job(control, frame, message))
@@ -303,9 +304,9 @@ handle(alchi_rank_control_t *control, const alchi_frame_t *frame, ProtobufCMessa
     if (frame->type == ALCHI_ERROR) {
         const char *text = ((const Alchw__Error *)message)->text;
 
-        alchi_log(ALCHI_LOG_ERROR, "the driver says: %s", text ? text : "error");
-    } else if (!handle_request(control, frame, message) && !handle_order(control, frame, message) && frame->id) {
-        alchi_error_set(&err, ALCH_EPROTO, "a rank does not understand %s", alchi_message_name(frame->type));
+        alchi_log(ALCHI_LOG_ERROR, "the driver reports an error: %s", text ? text : "error");
+    } else if (!handle_request(control, frame, message) && !handle_notice(control, frame, message) && frame->id) {
+        alchi_error_set(&err, ALCH_EPROTO, "a rank does not handle %s", alchi_message_name(frame->type));
         alchi_rank_control_send_error(control, frame->id, &err);
     }
     alchi_message_free(message);
@@ -317,19 +318,20 @@ receive_all(alchi_rank_control_t *control)
     for (;;) {
         alchi_frame_t frame;
         ProtobufCMessage *message = NULL;
-        int rc = alchi_channel_receive(control->env.channel, &frame, &message);
+        int code = alchi_channel_receive(control->env.channel, &frame, &message);
 
-        if (rc == ALCH_EAGAIN)
+        if (code == ALCH_EAGAIN)
             return;
-        if (rc)
-            driver_gone(control, rc);
-        handle(control, &frame, message);
+        if (code)
+            exit_without_driver(control, code);
+        handle_message(control, &frame, message);
     }
 }
 
-/* Who ends a group in order tells its ranks to quit and sends the signal at the same time. */
+/* The end of a group in order is a WORKER_QUIT of the driver and a SIGTERM of the agent at the same time: look for the
+ * first before the signal ends the process. */
 static _Noreturn void
-terminated(alchi_rank_control_t *control)
+handle_sigterm(alchi_rank_control_t *control)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(TERM_MS);
     sigset_t term;
@@ -350,26 +352,27 @@ terminated(alchi_rank_control_t *control)
     _exit(128 + SIGTERM);
 }
 
+/* Whether something is left to send. */
 static bool
-flush(alchi_rank_control_t *control)
+flush_channel(alchi_rank_control_t *control)
 {
-    int rc;
+    int code;
 
     pthread_mutex_lock(&control->sending);
-    rc = alchi_channel_flush(control->env.channel);
+    code = alchi_channel_flush(control->env.channel);
     pthread_mutex_unlock(&control->sending);
-    if (rc && rc != ALCH_EAGAIN)
-        driver_gone(control, rc);
-    return rc == ALCH_EAGAIN;
+    if (code && code != ALCH_EAGAIN)
+        exit_without_driver(control, code);
+    return code == ALCH_EAGAIN;
 }
 
 static void *
-run(void *argument)
+control_main(void *argument)
 {
     alchi_rank_control_t *control = argument;
     bool left = true;
 
-    receive_all(control); /* what came with the handshake's last bytes */
+    receive_all(control); /* messages that arrived together with the end of the handshake */
     for (;;) {
         struct pollfd fds[3] = {
             {alchi_channel_fd(control->env.channel), (short)(POLLIN | (left ? POLLOUT : 0)), 0},
@@ -379,14 +382,14 @@ run(void *argument)
         uint64_t ignored;
 
         if (poll(fds, 3, send_waiting_progress(control)) < 0 && errno != EINTR)
-            driver_gone(control, ALCH_ESYSTEM);
-        if (fds[1].revents && read(control->wake_fd, &ignored, sizeof ignored) < 0 && errno != EAGAIN)
-            driver_gone(control, ALCH_ESYSTEM);
-        left = flush(control);
+            exit_without_driver(control, ALCH_ESYSTEM);
+        if (fds[1].revents && read(control->wake_fd, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
+            exit_without_driver(control, ALCH_ESYSTEM);
+        left = flush_channel(control);
         if (fds[0].revents)
             receive_all(control);
         if (fds[2].revents)
-            terminated(control);
+            handle_sigterm(control);
     }
     return NULL;
 }
@@ -402,7 +405,7 @@ control_free(alchi_rank_control_t *control)
     free(control);
 }
 
-/* The thread takes no other signals. */
+/* The thread receives no signal but SIGTERM, through its signalfd. */
 static int
 start_thread(alchi_rank_control_t *control)
 {
@@ -412,7 +415,7 @@ start_thread(alchi_rank_control_t *control)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    number = pthread_create(&thread, NULL, run, control);
+    number = pthread_create(&thread, NULL, control_main, control);
     sigaddset(&old, SIGTERM);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!number)
@@ -423,12 +426,12 @@ start_thread(alchi_rank_control_t *control)
 int
 alchi_rank_control_start(const alchi_rank_control_env_t *env, alchi_rank_control_t **control_p, alch_error_t *err)
 {
-    alchi_rank_control_t *control = calloc(1, sizeof *control);
+    alchi_rank_control_t *control = calloc(1, sizeof(*control));
     sigset_t term;
     int number;
 
     if (!control)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for its control thread");
     control->env = *env;
     pthread_mutex_init(&control->sending, NULL);
     sigemptyset(&term);

@@ -1,18 +1,18 @@
 /**
  * @file worker/control_thread.h
- * The control thread of a rank: answers the driver at any time, also while a task runs.
- * When the driver is gone the process ends at once. No MPI.
+ * The control thread of a rank: it answers the driver at any time, also while a task runs. If the connection to the
+ * driver is lost, it ends the process at once. No MPI.
  */
 #ifndef ALCHI_WORKER_CONTROL_THREAD_H
 #define ALCHI_WORKER_CONTROL_THREAD_H
 
 #include "net/channel.h"
-#include "worker/queue.h"
 #include "store/store.h"
+#include "worker/queue.h"
 
 typedef struct alchi_rank_control alchi_rank_control_t;
 
-/** What the control thread works on; all borrowed but the channel, which it takes over once started. */
+/** What the control thread works on. All are borrowed, except the channel, which belongs to the thread once it runs. */
 typedef struct {
     alchi_channel_t *channel; /* authenticated */
     alchi_store_t *store;
@@ -20,20 +20,32 @@ typedef struct {
     int rank, size;
 } alchi_rank_control_env_t;
 
-/** Start the thread. Signal TERM stays blocked in the caller: the thread takes it, so that an order to quit which
- *  comes with it is obeyed first; without one the process ends by the signal.
- *  @return ALCH_OK, ALCH_ENOMEM, ALCH_ESYSTEM */
+/**
+ * Start the thread. SIGTERM stays blocked in the calling thread, and the control thread receives it: an agent sends it
+ * together with the driver's WORKER_QUIT, which comes first. Without a WORKER_QUIT the process ends by the signal.
+ *
+ * @return ALCH_OK, ALCH_ENOMEM, ALCH_ESYSTEM
+ */
 int alchi_rank_control_start(const alchi_rank_control_env_t *env, alchi_rank_control_t **control_p, alch_error_t *err);
 
-/** Send a message to the driver: a reply (`id` of the request) or an unasked one (id 0). MT-Safe.
- *  @return ALCH_OK; ALCH_ERANGE: larger than a message may be, nothing was sent */
+/**
+ * Send a message to the driver.
+ *
+ * @threads  MT-Safe
+ *
+ * @param id  of the command that the message answers; 0: it answers none
+ *
+ * @return ALCH_OK; ALCH_ERANGE: the message is too large and was not sent. Other failures end the process
+ */
 int alchi_rank_control_send(alchi_rank_control_t *control, unsigned type, uint64_t id, const void *message);
 
-/** Send an ERROR; a rank of -1 becomes this one. MT-Safe. */
+/** Send an error. If its rank is -1, this rank's number is sent. MT-Safe. */
 void alchi_rank_control_send_error(alchi_rank_control_t *control, uint64_t id, const alch_error_t *error);
 
-/** Report progress of a task, at most about 20 times a second; of what comes faster, or finds a driver that does not
- *  read, the last is sent when it is time. MT-Safe. */
+/**
+ * Report progress of a task. At most about 20 reports per second are sent: of reports that come faster, or while the
+ * driver does not read, only the last one is sent, when its time has come. MT-Safe.
+ */
 void alchi_rank_control_progress(alchi_rank_control_t *control, uint64_t task, double fraction, const char *text);
 
 #endif

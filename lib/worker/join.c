@@ -1,10 +1,9 @@
+/* How a rank joins its group. */
 #include "worker/join.h"
-
 #include "base/error.h"
 #include "base/util.h"
 #include "net/address.h"
 #include "net/auth.h"
-
 #include <alchemist/session.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,9 +12,9 @@
 #include <unistd.h>
 
 #define CONFIG_MAX ((size_t)1 << 20)
-#define CONNECT_MS 15000
+#define CONNECT_MS 15000 /* to connect to the driver and authenticate */
 
-/* A memfd is read from its start wherever its writer left the position; a pipe as it comes. */
+/* The descriptor is a memfd, whose position is where the writer left it, or a pipe. */
 static ssize_t
 read_config(int fd, uint8_t *bytes, size_t size)
 {
@@ -41,11 +40,12 @@ check_config(const Alchw__WorkerConfig *config, alch_error_t *err)
 {
     if (!config->driver_address || !config->has_listen_fd || !config->has_rank || config->size == 0 ||
         config->size > INT32_MAX || config->rank >= config->size)
-        return alchi_error_set(err, ALCH_EPROTO,
-                               "the rank's configuration lacks its driver, port or place (rank %u of %u)", config->rank,
-                               config->size);
+        return alchi_error_set(
+            err, ALCH_EPROTO,
+            "the rank's configuration (rank %u of %u) has no driver address, no listening socket or no valid rank",
+            config->rank, config->size);
     if (config->control_key.len != ALCHI_KEY_SIZE || config->data_key.len != ALCHI_KEY_SIZE)
-        return alchi_error_set(err, ALCH_EPROTO, "the rank's configuration lacks a key");
+        return alchi_error_set(err, ALCH_EPROTO, "the rank's configuration has no valid key");
     return ALCH_OK;
 }
 
@@ -55,27 +55,27 @@ load_config(int fd, Alchw__WorkerConfig **config_p, alch_error_t *err)
     uint8_t *bytes = malloc(CONFIG_MAX);
     Alchw__WorkerConfig *config;
     ssize_t size;
-    int rc;
+    int code;
 
     if (!bytes)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory");
     size = read_config(fd, bytes, CONFIG_MAX);
     if (size < 0) {
-        rc = alchi_error_errno(err, errno, "cannot read the rank's configuration from descriptor %d", fd);
+        code = alchi_error_errno(err, errno, "cannot read the rank's configuration from descriptor %d", fd);
         free(bytes);
-        return rc;
+        return code;
     }
     config = alchw__worker_config__unpack(NULL, (size_t)size, bytes);
     explicit_bzero(bytes, (size_t)size);
     free(bytes);
     if (!config)
         return alchi_error_set(err, ALCH_EPROTO, "the rank's configuration is malformed");
-    rc = check_config(config, err);
-    if (rc)
+    code = check_config(config, err);
+    if (code)
         alchi_message_free(config);
     else
         *config_p = config;
-    return rc;
+    return code;
 }
 
 int
@@ -83,15 +83,15 @@ alchi_rank_join_config(Alchw__WorkerConfig **config_p, alch_error_t *err)
 {
     const char *text = getenv(ALCHI_RANK_FD_ENV);
     int64_t fd;
-    int rc;
+    int code;
 
     if (!text || !alchi_parse_int64(text, 0, INT32_MAX, &fd))
-        return alchi_error_set(err, ALCH_ESTATE, "--rank is for ranks that an agent starts: %s is not set",
+        return alchi_error_set(err, ALCH_ESTATE, "--rank is for processes that an agent starts, and %s is not set",
                                ALCHI_RANK_FD_ENV);
-    rc = load_config((int)fd, config_p, err);
+    code = load_config((int)fd, config_p, err);
     close((int)fd);
     unsetenv(ALCHI_RANK_FD_ENV);
-    return rc;
+    return code;
 }
 
 int
@@ -103,23 +103,23 @@ alchi_rank_join_driver(const Alchw__WorkerConfig *config, alchi_channel_t **chan
     alchi_address_t address;
     alchi_channel_t *channel;
     char name[32];
-    int fd, rc;
+    int fd, code;
 
-    rc = alchi_address_parse(config->driver_address, ALCH_DEFAULT_PORT, &address, err);
-    if (!rc)
-        rc = alchi_connect(&address, deadline, &fd, err);
-    if (rc)
-        return rc;
+    code = alchi_address_parse(config->driver_address, ALCH_DEFAULT_PORT, &address, err);
+    if (!code)
+        code = alchi_connect(&address, deadline, &fd, err);
+    if (code)
+        return code;
     channel = alchi_channel_create(alchi_stream_create(fd));
     if (!channel)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
-    snprintf(name, sizeof name, "worker-%03u", config->slot);
-    rc = alchi_authenticate(channel, &claim, config->control_key.data, name, 0, deadline, &granted, err);
-    if (rc)
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory");
+    snprintf(name, sizeof(name), "worker-%03u", config->slot);
+    code = alchi_authenticate(channel, &claim, config->control_key.data, name, 0, deadline, &granted, err);
+    if (code)
         alchi_channel_destroy(channel);
     else
         *channel_p = channel;
-    return rc;
+    return code;
 }
 
 static int
@@ -129,30 +129,30 @@ mpi_error(int code, const char *call, alch_error_t *err)
     int length;
 
     MPI_Error_string(code, text, &length);
-    return alchi_error_set(err, ALCH_EGROUP, "%s: %s", call, text);
+    return alchi_error_set(err, ALCH_EGROUP, "%s failed: %s", call, text);
 }
 
 int
 alchi_rank_join_mpi(const Alchw__WorkerConfig *config, MPI_Comm *comm_p, alch_error_t *err)
 {
-    int provided, size, rank, rc;
+    int provided, size, rank, code;
 
-    rc = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
-    if (rc)
-        return mpi_error(rc, "MPI_Init_thread", err);
+    code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
+    if (code)
+        return mpi_error(code, "MPI_Init_thread", err);
     if (provided < MPI_THREAD_FUNNELED)
-        return alchi_error_set(err, ALCH_EUNSUPPORTED, "this MPI offers thread level %d, MPI_THREAD_FUNNELED is needed",
-                               provided);
+        return alchi_error_set(err, ALCH_EUNSUPPORTED,
+                               "this MPI offers thread level %d, and MPI_THREAD_FUNNELED is needed", provided);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (size != (int)config->size || rank != (int)config->rank)
         return alchi_error_set(err, ALCH_EGROUP,
-                               "MPI made this process rank %d of %d, rank %u of %u was promised: is another MPI's "
-                               "library or starter in use?",
+                               "MPI made this process rank %d of %d instead of rank %u of %u: is the library or the "
+                               "starter of another MPI in use?",
                                rank, size, config->rank, config->size);
-    rc = MPI_Comm_dup(MPI_COMM_WORLD, comm_p);
-    if (rc)
-        return mpi_error(rc, "MPI_Comm_dup", err);
+    code = MPI_Comm_dup(MPI_COMM_WORLD, comm_p);
+    if (code)
+        return mpi_error(code, "MPI_Comm_dup", err);
     MPI_Comm_set_errhandler(*comm_p, MPI_ERRORS_RETURN);
     return ALCH_OK;
 }

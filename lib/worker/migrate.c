@@ -1,100 +1,102 @@
+/* Read this rank's part of a matrix from the ranks of another group. */
 #include "worker/migrate.h"
-
 #include "base/error.h"
 #include "layout/overlap.h"
 #include "net/address.h"
 #include "net/auth.h"
 #include "pack/product.h"
 #include "wire/layout_message.h"
-
 #include <alchemist/session.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FLIGHTS 4                     /* messages that are asked for ahead */
-#define DIRECT_MIN ((size_t)32 << 10) /* shorter runs are cheaper received together and copied */
+#define IN_FLIGHT_MAX 4               /* messages that are requested ahead */
+#define DIRECT_MIN ((size_t)32 << 10) /* shorter runs are cheaper to receive into a buffer and copy */
 #define CONNECT_MS 10000
-#define LOOK_MS 200 /* how soon a cancel is seen */
+#define CANCEL_POLL_MS 200 /* how soon a cancel is seen */
 
 typedef struct {
     const alchi_rank_migrate_env_t *env;
-    const Alchw__WorkerFetch *ask;
+    const Alchw__WorkerFetch *request;
     const alchi_rank_migrate_watch_t *watch;
     alchi_store_part_t *part;
-    alchi_layout_t from; /* the matrix there */
+    alchi_layout_t from; /* layout of the matrix in the other group */
     uint8_t *scratch;
     int64_t entries, done; /* of the part */
-    /* with one worker */
+
+    /* of the worker that is read now */
     int source;
     char where[320];
     alchi_channel_t *channel;
     alchi_deadline_t deadline;
-    alchi_overlap_splitter_t cutter;
+    alchi_overlap_splitter_t splitter;
     bool exhausted;
-    alchi_overlap_t flights[FLIGHTS]; /* side a: this part; a ring: answers come in the order of the requests */
+    alchi_overlap_t in_flight[IN_FLIGHT_MAX]; /* a ring: replies come in the order of requests. Side a is this part */
     int first, count;
     uint64_t last_id; /* ids are consecutive */
-    /* with the message that arrives */
-    alchi_product_t cross;
-    size_t left;  /* bytes of it */
-    bool direct;  /* its runs are long */
-    uint8_t *run; /* where the next bytes go then */
+
+    /* of the message that is being received */
+    alchi_product_t product;
+    size_t left;  /* bytes that are still to be received */
+    bool direct;  /* its runs are long: receive into place */
+    uint8_t *run; /* if direct: where the next bytes go */
     size_t run_left;
-} fetch_t;
+} migration_t;
 
 /* ---- waiting ---- */
 
 static void
-moved(fetch_t *f)
+reset_deadline(migration_t *m)
 {
-    f->deadline = alchi_deadline_in_ms(f->env->io_timeout_ms);
+    m->deadline = alchi_deadline_in_ms(m->env->io_timeout_ms);
 }
 
 static bool
-canceled(const fetch_t *f)
+is_canceled(const migration_t *m)
 {
-    return f->watch->cancel && atomic_load(f->watch->cancel);
+    return m->watch->cancel && atomic_load(m->watch->cancel);
 }
 
 static int
-await(const fetch_t *f, short events, alch_error_t *err)
+wait_for_stream(const migration_t *m, short events, alch_error_t *err)
 {
     for (;;) {
-        alchi_deadline_t look = alchi_deadline_in_ms(LOOK_MS);
+        alchi_deadline_t poll_end = alchi_deadline_in_ms(CANCEL_POLL_MS);
 
-        if (canceled(f))
-            return alchi_error_set(err, ALCH_ECANCELED, "canceled");
-        if (alchi_deadline_left_ms(f->deadline) == 0)
-            return alchi_error_set(err, ALCH_ETIMEDOUT, "%s made no progress for %g s (--io-timeout)", f->where,
-                                   f->env->io_timeout_ms * 1e-3);
-        if (alchi_stream_wait(alchi_channel_stream(f->channel), events, look < f->deadline ? look : f->deadline) ==
-            ALCH_OK)
+        if (is_canceled(m))
+            return alchi_error_set(err, ALCH_ECANCELED, "the migration was canceled");
+        if (alchi_deadline_left_ms(m->deadline) == 0)
+            return alchi_error_set(err, ALCH_ETIMEDOUT, "%s made no progress for %g s (--io-timeout)", m->where,
+                                   m->env->io_timeout_ms * 1e-3);
+        if (alchi_stream_wait(alchi_channel_stream(m->channel), events,
+                              poll_end < m->deadline ? poll_end : m->deadline) == ALCH_OK)
             return ALCH_OK;
     }
 }
 
 static int
-broken(const fetch_t *f, int code, alch_error_t *err)
+connection_error(const migration_t *m, int code, alch_error_t *err)
 {
-    const char *fault = alchi_channel_fault(f->channel);
+    const char *fault = alchi_channel_fault(m->channel);
 
     if (code == ALCH_ECONNECT)
-        return alchi_error_set(err, code, "the connection to %s was lost", f->where);
-    return alchi_error_set(err, code, "%s: %s", f->where, fault[0] ? fault : alch_strerror(code));
+        return alchi_error_set(err, code, "the connection to %s was lost", m->where);
+    return alchi_error_set(err, code, "%s: %s", m->where, fault[0] ? fault : alch_strerror(code));
 }
 
 /* ---- connecting ---- */
 
 static int
-check_source(const fetch_t *f, const Alchw__Source *source, alchi_address_t *address, alch_error_t *err)
+check_source(const migration_t *m, const Alchw__Source *source, alchi_address_t *address, alch_error_t *err)
 {
-    int code = alchi_address_parse(f->env->driver_address, ALCH_DEFAULT_PORT, address, err);
+    int code = alchi_address_parse(m->env->driver_address, ALCH_DEFAULT_PORT, address, err);
 
     if (code)
         return code;
     if (source->key.len != ALCHI_KEY_SIZE || source->port < 1 || source->port > 65535)
-        return alchi_error_set(err, ALCH_EINVAL, "rank %d is to be read from without its port or key", f->source);
+        return alchi_error_set(err, ALCH_EINVAL, "the driver named no valid port or key of rank %d of the other group",
+                               m->source);
     if (source->address && *source->address)
         snprintf(address->host, sizeof(address->host), "%s", source->address);
     address->port = (int)source->port;
@@ -102,55 +104,55 @@ check_source(const fetch_t *f, const Alchw__Source *source, alchi_address_t *add
 }
 
 static int
-dial(fetch_t *f, const alchi_address_t *address, const uint8_t *key, alch_error_t *err)
+dial(migration_t *m, const alchi_address_t *address, const uint8_t *key, alch_error_t *err)
 {
-    const alchi_claim_t claim = {ALCHI_ROLE_DATA, f->env->session, f->ask->matrix->group, f->source};
+    const alchi_claim_t claim = {ALCHI_ROLE_DATA, m->env->session, m->request->matrix->group, m->source};
     alchi_deadline_t deadline = alchi_deadline_in_ms(CONNECT_MS);
     alchi_granted_t granted;
     int fd, code = alchi_connect(address, deadline, &fd, err);
 
     if (code)
         return code;
-    f->channel = alchi_channel_create(alchi_stream_create(fd));
-    if (!f->channel)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
-    return alchi_authenticate(f->channel, &claim, key, f->env->name, ALCHI_PAYLOAD_MAX, deadline, &granted, err);
+    m->channel = alchi_channel_create(alchi_stream_create(fd));
+    if (!m->channel)
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a migration");
+    return alchi_authenticate(m->channel, &claim, key, m->env->name, ALCHI_PAYLOAD_MAX, deadline, &granted, err);
 }
 
 static void
-hang_up(fetch_t *f)
+close_channel(migration_t *m)
 {
-    alchi_channel_destroy(f->channel);
-    f->channel = NULL;
+    alchi_channel_destroy(m->channel);
+    m->channel = NULL;
 }
 
 static int
-connect_to(fetch_t *f, alch_error_t *err)
+connect_to(migration_t *m, alch_error_t *err)
 {
-    const Alchw__Source *source = f->ask->sources[f->source];
+    const Alchw__Source *source = m->request->sources[m->source];
     uint8_t key[ALCHI_KEY_SIZE];
     alch_error_t detail = {0};
     alchi_address_t address;
     char text[300];
-    int code = check_source(f, source, &address, err);
+    int code = check_source(m, source, &address, err);
 
     if (code)
         return code;
-    snprintf(f->where, sizeof(f->where), "worker %u at %s", source->slot,
+    snprintf(m->where, sizeof(m->where), "worker %u at %s", source->slot,
              alchi_address_format(&address, text, sizeof(text)));
-    alchi_key_wrap(f->env->control_key, f->ask->matrix->group, f->source, source->key.data, key);
-    code = dial(f, &address, key, &detail);
+    alchi_key_wrap(m->env->control_key, m->request->matrix->group, m->source, source->key.data, key);
+    code = dial(m, &address, key, &detail);
     explicit_bzero(key, sizeof(key));
-    f->first = f->count = 0;
-    f->last_id = 0;
-    moved(f);
-    return code ? alchi_error_set(err, code, "%s: %s", f->where, detail.text) : ALCH_OK;
+    m->first = m->count = 0;
+    m->last_id = 0;
+    reset_deadline(m);
+    return code ? alchi_error_set(err, code, "%s: %s", m->where, detail.text) : ALCH_OK;
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static void
-to_axes(const alchi_store_part_t *part, Alchw__Axes *axes)
+describe_axes(const alchi_store_part_t *part, Alchw__Axes *axes)
 {
     const alchi_axis_t *rows = &part->rows, *cols = &part->cols;
 
@@ -159,286 +161,289 @@ to_axes(const alchi_store_part_t *part, Alchw__Axes *axes)
 }
 
 static int
-ask_one(fetch_t *f, const alchi_overlap_t *common)
+send_request(migration_t *m, const alchi_overlap_t *overlap)
 {
     Alchw__DataRead request = ALCHW__DATA_READ__INIT;
     Alchw__Rect rect;
     Alchw__Axes axes;
 
-    to_axes(f->part, &axes);
-    alchi_wire_rect_out(&common->local, &rect);
+    describe_axes(m->part, &axes);
+    alchi_wire_rect_out(&overlap->local, &rect);
     request.has_matrix = request.has_version = request.has_written = true;
-    request.matrix = f->part->id;
-    request.version = f->part->version;
-    request.written = !f->ask->complete;
+    request.matrix = m->part->id;
+    request.version = m->part->version;
+    request.written = !m->request->complete;
     request.rect = &rect;
     request.axes = &axes;
-    f->flights[(f->first + f->count++) % FLIGHTS] = *common;
-    return alchi_channel_send(f->channel, ALCHI_DATA_READ, 0, ++f->last_id, &request);
+    m->in_flight[(m->first + m->count++) % IN_FLIGHT_MAX] = *overlap;
+    return alchi_channel_send(m->channel, ALCHI_DATA_READ, 0, ++m->last_id, &request);
 }
 
 static int
-ask_ahead(fetch_t *f, alch_error_t *err)
+send_requests(migration_t *m, alch_error_t *err)
 {
-    alchi_overlap_t common;
+    alchi_overlap_t overlap;
     int code = ALCH_OK;
 
-    if (canceled(f))
-        return alchi_error_set(err, ALCH_ECANCELED, "canceled");
-    while (!code && f->count < FLIGHTS && !f->exhausted) {
-        f->exhausted = !alchi_overlap_splitter_next(&f->cutter, &common);
-        if (!f->exhausted)
-            code = ask_one(f, &common);
+    if (is_canceled(m))
+        return alchi_error_set(err, ALCH_ECANCELED, "the migration was canceled");
+    while (!code && m->count < IN_FLIGHT_MAX && !m->exhausted) {
+        m->exhausted = !alchi_overlap_splitter_next(&m->splitter, &overlap);
+        if (!m->exhausted)
+            code = send_request(m, &overlap);
     }
-    while (!code && alchi_channel_wants_write(f->channel)) {
-        code = alchi_channel_flush(f->channel);
-        if (code == ALCH_EAGAIN && (code = await(f, POLLOUT, err)))
+    while (!code && alchi_channel_wants_write(m->channel)) {
+        code = alchi_channel_flush(m->channel);
+        if (code == ALCH_EAGAIN && (code = wait_for_stream(m, POLLOUT, err)))
             return code;
     }
-    return code ? broken(f, code, err) : ALCH_OK;
+    return code ? connection_error(m, code, err) : ALCH_OK;
 }
 
-/* ---- what arrives ---- */
+/* ---- receiving ---- */
 
 static int
-receive(fetch_t *f, alchi_frame_t *frame, ProtobufCMessage **message_p, alch_error_t *err)
+receive_frame(migration_t *m, alchi_frame_t *frame, ProtobufCMessage **message_p, alch_error_t *err)
 {
     for (;;) {
-        int code = alchi_channel_receive(f->channel, frame, message_p);
+        int code = alchi_channel_receive(m->channel, frame, message_p);
 
         if (code == ALCH_OK)
             return code;
         if (code != ALCH_EAGAIN)
-            return broken(f, code, err);
-        if ((code = await(f, POLLIN, err)))
+            return connection_error(m, code, err);
+        if ((code = wait_for_stream(m, POLLIN, err)))
             return code;
     }
 }
 
-/* Up to `size` bytes of payload to where they belong. @return as alchi_channel_read_payload() */
+/* Receive up to `size` bytes of payload into the part. @return as alchi_channel_read_payload() */
 static ssize_t
-take(fetch_t *f, size_t size)
+receive_payload(migration_t *m, size_t size)
 {
     ssize_t n;
 
-    if (!f->direct) {
-        n = alchi_channel_read_payload(f->channel, f->scratch,
+    if (!m->direct) {
+        n = alchi_channel_read_payload(m->channel, m->scratch,
                                        size < ALCHI_RANK_MIGRATE_BYTES ? size : ALCHI_RANK_MIGRATE_BYTES);
         if (n > 0)
-            alchi_product_put(&f->cross, f->scratch, (size_t)n);
+            alchi_product_put(&m->product, m->scratch, (size_t)n);
         return n;
     }
-    if (f->run_left == 0)
-        f->run = alchi_product_next_bytes(&f->cross, f->left, &f->run_left);
-    n = alchi_channel_read_payload(f->channel, f->run, size < f->run_left ? size : f->run_left);
+    if (m->run_left == 0)
+        m->run = alchi_product_next_bytes(&m->product, m->left, &m->run_left);
+    n = alchi_channel_read_payload(m->channel, m->run, size < m->run_left ? size : m->run_left);
     if (n > 0) {
-        f->run += n;
-        f->run_left -= (size_t)n;
+        m->run += n;
+        m->run_left -= (size_t)n;
     }
     return n;
 }
 
 static int
-take_frame(fetch_t *f, const alchi_frame_t *frame, alch_error_t *err)
+receive_frame_payload(migration_t *m, const alchi_frame_t *frame, alch_error_t *err)
 {
     size_t size = frame->payload;
     int code;
 
     while (size > 0) {
-        ssize_t n = take(f, size);
+        ssize_t n = receive_payload(m, size);
 
         if (n < 0)
-            return broken(f, ALCH_ECONNECT, err);
+            return connection_error(m, ALCH_ECONNECT, err);
         if (n == 0) {
-            if ((code = await(f, POLLIN, err)))
+            if ((code = wait_for_stream(m, POLLIN, err)))
                 return code;
             continue;
         }
         size -= (size_t)n;
-        f->left -= (size_t)n;
-        moved(f);
+        m->left -= (size_t)n;
+        reset_deadline(m);
     }
     return ALCH_OK;
 }
 
 static int
-check_frame(const fetch_t *f, const alchi_frame_t *frame, const void *message, bool begun, alch_error_t *err)
+check_frame(const migration_t *m, const alchi_frame_t *frame, const void *message, bool begun, alch_error_t *err)
 {
     const Alchw__Error *error = message;
 
     if (frame->type == ALCHI_ERROR)
-        return alchi_error_set(err, alchi_message_code(error), "%s: %s", f->where,
-                               error && error->text ? error->text : "no reason was given");
-    if (frame->type != ALCHI_DATA_BLOCK || frame->id != f->last_id - (uint64_t)f->count + 1 ||
-        (message == NULL) != begun || frame->payload == 0 || frame->payload > f->left ||
-        !(frame->flags & ALCHI_FRAME_MORE) != (frame->payload == f->left))
-        return alchi_error_set(err, ALCH_EPROTO, "%s sent a %s that was not asked for", f->where,
+        return alchi_error_set(err, alchi_message_code(error), "%s: %s", m->where,
+                               error && error->text ? error->text : "it gave no reason");
+    if (frame->type != ALCHI_DATA_BLOCK || frame->id != m->last_id - (uint64_t)m->count + 1 ||
+        (message == NULL) != begun || frame->payload == 0 || frame->payload > m->left ||
+        !(frame->flags & ALCHI_FRAME_MORE) != (frame->payload == m->left))
+        return alchi_error_set(err, ALCH_EPROTO, "%s sent a %s that was not requested", m->where,
                                alchi_message_name(frame->type));
     return ALCH_OK;
 }
 
-/* ---- what counts as written ---- */
+/* ---- written entries ---- */
 
-/* A complete matrix is noted as a whole at its end. */
+/* Mark the entries of a message as written. A complete matrix is marked as a whole at the end. */
 static int
-note_written(const fetch_t *f, const alchi_overlap_t *common, const Alchw__DataBlock *block, alch_error_t *err)
+mark_written(const migration_t *m, const alchi_overlap_t *overlap, const Alchw__DataBlock *block, alch_error_t *err)
 {
-    alchi_intersect_t rows = alchi_intersect_swapped(&common->rows), cols = alchi_intersect_swapped(&common->cols);
+    alchi_intersect_t rows = alchi_intersect_swapped(&overlap->rows), cols = alchi_intersect_swapped(&overlap->cols);
     int code;
 
-    if (f->ask->complete)
+    if (m->request->complete)
         return ALCH_OK;
-    if (block->has_mask && block->mask.len < (size_t)(common->entries + 7) / 8)
-        return alchi_error_set(err, ALCH_EPROTO, "%s does not say what is written", f->where);
-    code = block->has_mask ? alchi_store_part_mark_mask(f->part, &rows, &cols, block->mask.data)
-                           : alchi_store_part_mark_set(f->part, &rows, &cols);
-    return code ? alchi_error_set(err, code, "out of memory for what is written") : ALCH_OK;
+    if (block->has_mask && block->mask.len < (size_t)(overlap->entries + 7) / 8)
+        return alchi_error_set(err, ALCH_EPROTO, "%s did not say which entries are written", m->where);
+    code = block->has_mask ? alchi_store_part_mark_mask(m->part, &rows, &cols, block->mask.data)
+                           : alchi_store_part_mark_set(m->part, &rows, &cols);
+    return code ? alchi_error_set(err, code, "the rank is out of memory for the set of written entries") : ALCH_OK;
 }
 
 /* ---- messages ---- */
 
 static void
-begin_message(fetch_t *f, const alchi_overlap_t *common)
+begin_message(migration_t *m, const alchi_overlap_t *overlap)
 {
-    alchi_store_part_t *part = f->part;
-    alchi_strided_run_t comb = {0};
+    alchi_store_part_t *part = m->part;
+    alchi_strided_run_t run = {0};
 
-    alchi_intersect_next(&common->rows, common->rows.begin, &comb);
-    alchi_product_init(&f->cross, &common->rows, &common->cols, ALCHI_PRODUCT_SIDE_A, part->data, part->lld, part->entry);
-    f->left = (size_t)common->entries * part->entry;
-    f->direct = (size_t)comb.length * part->entry >= DIRECT_MIN;
-    f->run_left = 0;
+    alchi_intersect_next(&overlap->rows, overlap->rows.begin, &run);
+    alchi_product_init(&m->product, &overlap->rows, &overlap->cols, ALCHI_PRODUCT_SIDE_A, part->data, part->lld,
+                       part->entry);
+    m->left = (size_t)overlap->entries * part->entry;
+    m->direct = (size_t)run.length * part->entry >= DIRECT_MIN;
+    m->run_left = 0;
 }
 
-/* The oldest message that was asked for. */
+/* Receive the oldest message in flight. */
 static int
-take_message(fetch_t *f, alch_error_t *err)
+receive_message(migration_t *m, alch_error_t *err)
 {
-    const alchi_overlap_t *common = &f->flights[f->first];
+    const alchi_overlap_t *overlap = &m->in_flight[m->first];
     ProtobufCMessage *block = NULL;
     int code = ALCH_OK;
 
-    begin_message(f, common);
-    while (!code && f->left > 0) {
+    begin_message(m, overlap);
+    while (!code && m->left > 0) {
         ProtobufCMessage *message = NULL;
         alchi_frame_t frame;
 
-        if ((code = receive(f, &frame, &message, err)))
+        if ((code = receive_frame(m, &frame, &message, err)))
             break;
-        code = check_frame(f, &frame, message, block != NULL, err);
+        code = check_frame(m, &frame, message, block != NULL, err);
         if (!code && !block) {
             block = message;
             message = NULL;
         }
         alchi_message_free(message);
         if (!code)
-            code = take_frame(f, &frame, err);
+            code = receive_frame_payload(m, &frame, err);
     }
     if (!code)
-        code = note_written(f, common, (const Alchw__DataBlock *)block, err);
+        code = mark_written(m, overlap, (const Alchw__DataBlock *)block, err);
     alchi_message_free(block);
-    f->done += common->entries;
-    f->first = (f->first + 1) % FLIGHTS;
-    f->count--;
+    m->done += overlap->entries;
+    m->first = (m->first + 1) % IN_FLIGHT_MAX;
+    m->count--;
     return code;
 }
 
-/* What this part and the source's have in common; false: nothing. Where there are copies each reader takes all from
- * one of them. */
+/* Split the overlap of this part and the source's part into messages. false: there is none. If the matrix has replicas,
+ * this rank reads all entries from one of them. */
 static bool
-meet(fetch_t *f)
+split_overlap(migration_t *m)
 {
-    int64_t m = f->from.m, n = f->from.n, limit = ALCHI_MASK_ENTRIES;
+    int64_t limit = ALCHI_MASK_ENTRIES;
     alchi_intersect_t rows, cols;
     alchi_axis_t row_axis, col_axis;
     int replica, row, col;
 
-    if (!alchi_layout_place(&f->from, f->source, &replica, &row, &col) || replica != f->env->rank % f->from.replicas)
+    if (!alchi_layout_place(&m->from, m->source, &replica, &row, &col) || replica != m->env->rank % m->from.replicas)
         return false;
-    alchi_layout_axes(&f->from, row, col, &row_axis, &col_axis);
-    alchi_intersect_init(&rows, &f->part->rows, &row_axis, 0, m);
-    alchi_intersect_init(&cols, &f->part->cols, &col_axis, 0, n);
+    alchi_layout_axes(&m->from, row, col, &row_axis, &col_axis);
+    alchi_intersect_init(&rows, &m->part->rows, &row_axis, 0, m->from.m);
+    alchi_intersect_init(&cols, &m->part->cols, &col_axis, 0, m->from.n);
     if (alchi_intersect_count(&rows) == 0 || alchi_intersect_count(&cols) == 0)
         return false;
-    if (f->env->message_limit > 0 && f->env->message_limit / (int64_t)f->part->entry < limit)
-        limit = f->env->message_limit / (int64_t)f->part->entry;
-    alchi_overlap_splitter_init(&f->cutter, &rows, &cols, limit > 1 ? limit : 1);
-    f->exhausted = false;
+    if (m->env->message_limit > 0 && m->env->message_limit / (int64_t)m->part->entry < limit)
+        limit = m->env->message_limit / (int64_t)m->part->entry;
+    alchi_overlap_splitter_init(&m->splitter, &rows, &cols, limit > 1 ? limit : 1);
+    m->exhausted = false;
     return true;
 }
 
 static int
-read_source(fetch_t *f, alch_error_t *err)
+read_source(migration_t *m, alch_error_t *err)
 {
-    int code = connect_to(f, err);
+    int code = connect_to(m, err);
 
-    while (!code && !(code = ask_ahead(f, err)) && f->count > 0) {
-        code = take_message(f, err);
-        if (!code && f->watch->progress)
-            f->watch->progress(f->watch->context, (double)f->done / (double)f->entries);
+    while (!code && !(code = send_requests(m, err)) && m->count > 0) {
+        code = receive_message(m, err);
+        if (!code && m->watch->progress)
+            m->watch->progress(m->watch->context, (double)m->done / (double)m->entries);
     }
-    hang_up(f);
+    close_channel(m);
     return code;
 }
 
-/* Each rank begins with another source. */
+/* Each rank begins with a different source, so that the sources share the load. */
 static int
-read_all(fetch_t *f, alch_error_t *err)
+read_all(migration_t *m, alch_error_t *err)
 {
-    int code = ALCH_OK, count = (int)f->ask->n_sources;
+    int code = ALCH_OK, count = (int)m->request->n_sources;
 
     for (int k = 0; k < count && !code; k++) {
-        f->source = (f->env->rank + k) % count;
-        if (meet(f))
-            code = read_source(f, err);
+        m->source = (m->env->rank + k) % count;
+        if (split_overlap(m))
+            code = read_source(m, err);
     }
-    if (!code && f->ask->complete)
-        alchi_store_part_mark_written(f->part);
+    if (!code && m->request->complete)
+        alchi_store_part_mark_written(m->part);
     return code;
 }
 
 static int
-prepare(fetch_t *f, alch_error_t *err)
+prepare_part(migration_t *m, alch_error_t *err)
 {
-    const Alchw__Matrix *matrix = f->ask->matrix;
+    const Alchw__Matrix *matrix = m->request->matrix;
     alch_layout_t spec;
     int code;
 
-    if (!matrix || !matrix->layout || matrix->workers < 1 || matrix->workers != f->ask->n_sources)
-        return alchi_error_set(err, ALCH_EPROTO, "a matrix to be read needs a layout and its workers");
+    if (!matrix || !matrix->layout || matrix->workers < 1 || matrix->workers != m->request->n_sources)
+        return alchi_error_set(err, ALCH_EPROTO,
+                               "the driver sent a migration without a layout, or without all workers of the matrix");
     spec = alchi_wire_layout_in(matrix->layout);
-    if ((code = alchi_store_acquire(f->env->store, matrix->id, &f->part, err)))
+    if ((code = alchi_store_acquire(m->env->store, matrix->id, &m->part, err)))
         return code;
-    if (matrix->rows != f->part->layout.m || matrix->cols != f->part->layout.n ||
-        matrix->dtype != (uint32_t)f->part->dtype)
-        return alchi_error_set(err, ALCH_EPROTO, "matrix %llu is another one here", (unsigned long long)matrix->id);
-    code = alchi_layout_init(&f->from, matrix->rows, matrix->cols, (int)matrix->workers, &spec, err);
-    if (!code && !(f->scratch = malloc(ALCHI_RANK_MIGRATE_BYTES)))
-        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    if (matrix->rows != m->part->layout.m || matrix->cols != m->part->layout.n ||
+        matrix->dtype != (uint32_t)m->part->dtype)
+        return alchi_error_set(err, ALCH_EPROTO, "matrix %llu has a different shape or type in this group",
+                               (unsigned long long)matrix->id);
+    code = alchi_layout_init(&m->from, matrix->rows, matrix->cols, (int)matrix->workers, &spec, err);
+    if (!code && !(m->scratch = malloc(ALCHI_RANK_MIGRATE_BYTES)))
+        code = alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a migration");
     return code;
 }
 
 int
-alchi_rank_migrate(const alchi_rank_migrate_env_t *env, const Alchw__WorkerFetch *ask,
+alchi_rank_migrate(const alchi_rank_migrate_env_t *env, const Alchw__WorkerFetch *request,
                    const alchi_rank_migrate_watch_t *watch, alch_error_t *err)
 {
-    fetch_t *f = calloc(1, sizeof(*f));
+    migration_t *m = calloc(1, sizeof(*m));
     int code;
 
-    if (!f)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
-    f->env = env;
-    f->ask = ask;
-    f->watch = watch;
-    code = prepare(f, err);
+    if (!m)
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a migration");
+    m->env = env;
+    m->request = request;
+    m->watch = watch;
+    code = prepare_part(m, err);
     if (!code) {
-        f->entries = f->part->local_m * f->part->local_n;
-        if (f->entries > 0)
-            code = read_all(f, err);
+        m->entries = m->part->local_m * m->part->local_n;
+        if (m->entries > 0)
+            code = read_all(m, err);
     }
-    free(f->scratch);
-    alchi_layout_fini(&f->from);
-    alchi_store_release(env->store, f->part);
-    free(f);
+    free(m->scratch);
+    alchi_layout_fini(&m->from);
+    alchi_store_release(env->store, m->part);
+    free(m);
     return code;
 }

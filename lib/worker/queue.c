@@ -1,9 +1,7 @@
+/* The jobs of a rank's main thread. */
 #include "worker/queue.h"
-
 #include "base/error.h"
-
 #include <alchemist/library.h>
-
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +18,7 @@ struct alchi_rank_queue {
 alchi_rank_queue_t *
 alchi_rank_queue_create(alchi_store_t *store)
 {
-    alchi_rank_queue_t *queue = calloc(1, sizeof *queue);
+    alchi_rank_queue_t *queue = calloc(1, sizeof(*queue));
 
     if (!queue)
         return NULL;
@@ -36,19 +34,19 @@ job_free(alchi_rank_job_t *job)
     alchi_message_free(job->load);
     alchi_message_free(job->task);
     alchi_message_free(job->transform);
-    alchi_message_free(job->fetch);
+    alchi_message_free(job->migrate);
     free(job);
 }
 
 static void
-job_unlock(alchi_rank_queue_t *queue, alchi_rank_job_t *job)
+unlock_job(alchi_rank_queue_t *queue, alchi_rank_job_t *job)
 {
     if (job->id)
         alchi_store_unlock(queue->store, job->id);
 }
 
 static void
-put(alchi_rank_queue_t *queue, alchi_rank_job_t *job, bool start)
+append_job(alchi_rank_queue_t *queue, alchi_rank_job_t *job, bool start)
 {
     pthread_mutex_lock(&queue->mutex);
     if (start)
@@ -62,36 +60,36 @@ put(alchi_rank_queue_t *queue, alchi_rank_job_t *job, bool start)
 int
 alchi_rank_queue_load(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load, alch_error_t *err)
 {
-    alchi_rank_job_t *job = calloc(1, sizeof *job);
+    alchi_rank_job_t *job = calloc(1, sizeof(*job));
 
     if (!job) {
         alchi_message_free(load);
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
     }
     job->request = request;
     job->load = load;
-    put(queue, job, true);
+    append_job(queue, job, true);
     return ALCH_OK;
 }
 
 int
-alchi_rank_queue_migrate(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerFetch *fetch, alch_error_t *err)
+alchi_rank_queue_migrate(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerFetch *migrate, alch_error_t *err)
 {
-    alchi_rank_job_t *job = calloc(1, sizeof *job);
+    alchi_rank_job_t *job = calloc(1, sizeof(*job));
 
     if (!job) {
-        alchi_message_free(fetch);
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        alchi_message_free(migrate);
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
     }
     job->request = request;
-    job->fetch = fetch;
-    put(queue, job, true);
+    job->migrate = migrate;
+    append_job(queue, job, true);
     return ALCH_OK;
 }
 
-/* The matrix ids among the arguments; with NULL only their number. */
+/* The ids of the matrices among the arguments. @param ids  NULL: only count them. @return how many there are */
 static size_t
-matrices_of(const Alchw__WorkerTask *task, uint64_t *ids)
+list_matrix_ids(const Alchw__WorkerTask *task, uint64_t *ids)
 {
     size_t count = 0;
 
@@ -101,7 +99,7 @@ matrices_of(const Alchw__WorkerTask *task, uint64_t *ids)
         if (!value || value->type != ALCH_TYPE_MATRIX)
             continue;
         for (size_t e = 0; e < value->n_u; e++) {
-            if (value->u[e] == 0) /* an optional one that was not given */
+            if (value->u[e] == 0) /* an optional matrix that the caller left out */
                 continue;
             if (ids)
                 ids[count] = value->u[e];
@@ -112,52 +110,53 @@ matrices_of(const Alchw__WorkerTask *task, uint64_t *ids)
 }
 
 static int
-job_lock(alchi_rank_queue_t *queue, alchi_rank_job_t *job, alch_error_t *err)
+lock_task(alchi_rank_queue_t *queue, alchi_rank_job_t *job, alch_error_t *err)
 {
     const Alchw__WorkerTask *task = job->task;
     uint64_t *ids;
     char name[64];
-    int rc;
+    int code;
 
     if (!task->task || !task->library || !task->function)
-        return alchi_error_set(err, ALCH_EINVAL, "a task needs an id, a library and a function");
-    if (!(ids = calloc(matrices_of(task, NULL) + 1, sizeof *ids)))
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
-    snprintf(name, sizeof name, "%s.%s", task->library, task->function);
-    rc = alchi_store_lock(queue->store, task->task, name, ids, matrices_of(task, ids), err);
+        return alchi_error_set(err, ALCH_EINVAL, "the driver sent a task without an id, a library or a function");
+    if (!(ids = calloc(list_matrix_ids(task, NULL) + 1, sizeof(*ids))))
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
+    snprintf(name, sizeof(name), "%s.%s", task->library, task->function);
+    code = alchi_store_lock(queue->store, task->task, name, ids, list_matrix_ids(task, ids), err);
     free(ids);
-    return rc;
+    return code;
 }
 
 int
 alchi_rank_queue_task(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerTask *task, alch_error_t *err)
 {
-    alchi_rank_job_t *job = calloc(1, sizeof *job);
-    int rc;
+    alchi_rank_job_t *job = calloc(1, sizeof(*job));
+    int code;
 
     if (!job) {
         alchi_message_free(task);
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
     }
     job->request = request;
     job->id = task->task;
     job->task = task;
-    rc = job_lock(queue, job, err);
-    if (rc) {
+    code = lock_task(queue, job, err);
+    if (code) {
         job_free(job);
-        return rc;
+        return code;
     }
-    put(queue, job, task->start);
+    append_job(queue, job, task->start);
     return ALCH_OK;
 }
 
 static int
-transform_lock(alchi_rank_queue_t *queue, alchi_rank_job_t *job, alch_error_t *err)
+lock_transform(alchi_rank_queue_t *queue, alchi_rank_job_t *job, alch_error_t *err)
 {
     const Alchw__WorkerTransform *transform = job->transform;
 
     if (!job->id || !transform->matrix || !transform->result || !transform->result->layout)
-        return alchi_error_set(err, ALCH_EINVAL, "a transform needs an id, a matrix and what becomes of it");
+        return alchi_error_set(err, ALCH_EINVAL,
+                               "the driver sent a transform without an id, a matrix or a result layout");
     return alchi_store_lock(queue->store, job->id, "matrix.transform", &transform->matrix, 1, err);
 }
 
@@ -165,26 +164,26 @@ int
 alchi_rank_queue_transform(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerTransform *transform,
                            alch_error_t *err)
 {
-    alchi_rank_job_t *job = calloc(1, sizeof *job);
-    int rc;
+    alchi_rank_job_t *job = calloc(1, sizeof(*job));
+    int code;
 
     if (!job) {
         alchi_message_free(transform);
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
     }
     job->request = request;
     job->id = transform->task;
     job->transform = transform;
-    rc = transform_lock(queue, job, err);
-    if (rc)
+    code = lock_transform(queue, job, err);
+    if (code)
         job_free(job);
     else
-        put(queue, job, transform->start);
-    return rc;
+        append_job(queue, job, transform->start);
+    return code;
 }
 
 static alchi_rank_job_t *
-find(alchi_rank_job_t *jobs, uint64_t task)
+find_task(alchi_rank_job_t *jobs, uint64_t task)
 {
     alchi_rank_job_t *job;
 
@@ -202,7 +201,7 @@ alchi_rank_queue_start(alchi_rank_queue_t *queue, uint64_t task)
     alchi_rank_job_t *job;
 
     pthread_mutex_lock(&queue->mutex);
-    job = find(queue->waiting, task);
+    job = find_task(queue->waiting, task);
     if (job) {
         DL_DELETE(queue->waiting, job);
         DL_APPEND(queue->runnable, job);
@@ -218,13 +217,13 @@ alchi_rank_queue_drop(alchi_rank_queue_t *queue, uint64_t task)
     alchi_rank_job_t *job;
 
     pthread_mutex_lock(&queue->mutex);
-    job = find(queue->waiting, task);
+    job = find_task(queue->waiting, task);
     if (job)
         DL_DELETE(queue->waiting, job);
     pthread_mutex_unlock(&queue->mutex);
     if (!job)
         return false;
-    job_unlock(queue, job);
+    unlock_job(queue, job);
     job_free(job);
     return true;
 }
@@ -235,11 +234,11 @@ alchi_rank_queue_cancel(alchi_rank_queue_t *queue, uint64_t task)
     alchi_rank_job_t *job;
 
     pthread_mutex_lock(&queue->mutex);
-    job = find(queue->running, task);
+    job = find_task(queue->running, task);
     if (!job)
-        job = find(queue->runnable, task);
+        job = find_task(queue->runnable, task);
     if (!job)
-        job = find(queue->waiting, task);
+        job = find_task(queue->waiting, task);
     if (job)
         atomic_store(&job->cancel, true);
     pthread_mutex_unlock(&queue->mutex);
@@ -291,6 +290,6 @@ alchi_rank_queue_done(alchi_rank_queue_t *queue, alchi_rank_job_t *job)
     pthread_mutex_lock(&queue->mutex);
     DL_DELETE(queue->running, job);
     pthread_mutex_unlock(&queue->mutex);
-    job_unlock(queue, job);
+    unlock_job(queue, job);
     job_free(job);
 }

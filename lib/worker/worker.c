@@ -1,15 +1,14 @@
+/* The main of a rank: it joins its group, starts the threads, runs jobs until it must quit. */
 #include "worker/worker.h"
-
 #include "base/error.h"
 #include "base/log.h"
-#include "net/auth.h"
-#include "worker/control_thread.h"
 #include "dataserver/dataserver.h"
-#include "worker/join.h"
-#include "store/mem.h"
+#include "net/auth.h"
 #include "pluginhost/plugins.h"
+#include "store/mem.h"
+#include "worker/control_thread.h"
+#include "worker/join.h"
 #include "worker/runner.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +31,14 @@ start_log(const Alchw__WorkerConfig *config)
     int level = config->log_level ? alchi_log_level_parse(config->log_level) : -1;
     char who[32];
 
-    snprintf(who, sizeof who, "worker-%03u", config->slot);
+    snprintf(who, sizeof(who), "worker-%03u", config->slot);
     alchi_log_init(who, level < 0 ? ALCHI_LOG_INFO : (alchi_log_level_t)level);
-    /* What a library prints must not wait in a buffer that dies with the process. */
+    /* Line buffers: if a library crashes the process, the lines that it printed are in the log. */
     setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
 static void
-joined(rank_t *rank, unsigned stage, int port)
+report_stage(rank_t *rank, unsigned stage, int port)
 {
     Alchw__WorkerJoin join = ALCHW__WORKER_JOIN__INIT;
 
@@ -50,27 +49,27 @@ joined(rank_t *rank, unsigned stage, int port)
     alchi_rank_control_send(rank->control, ALCHI_WORKER_JOIN, 0, &join);
 }
 
-/* Up to where the control thread runs: all before MPI, whose start may take long or never end. */
+/* Everything up to the control thread comes before MPI_Init, which may take long or never return. */
 static int
 join_driver(rank_t *rank, alch_error_t *err)
 {
     const Alchw__WorkerConfig *config = rank->config;
     alchi_rank_control_env_t env;
-    int rc = alchi_rank_join_driver(config, &rank->channel, err);
+    int code = alchi_rank_join_driver(config, &rank->channel, err);
 
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     rank->store = alchi_store_create((int)config->rank, (int)config->size, config->memory_limit);
     rank->queue = rank->store ? alchi_rank_queue_create(rank->store) : NULL;
     if (!rank->queue)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory");
     alchi_store_set_slot(rank->store, (int)config->slot);
     alchi_store_mem_set_keep((size_t)config->keep_memory);
     env = (alchi_rank_control_env_t){rank->channel, rank->store, rank->queue, (int)config->rank, (int)config->size};
-    rc = alchi_rank_control_start(&env, &rank->control, err);
-    if (!rc)
-        joined(rank, ALCHW__JOIN_STAGE__JOIN_CONNECTED, 0);
-    return rc;
+    code = alchi_rank_control_start(&env, &rank->control, err);
+    if (!code)
+        report_stage(rank, ALCHW__JOIN_STAGE__JOIN_CONNECTED, 0);
+    return code;
 }
 
 static void
@@ -94,11 +93,11 @@ start_plugins(rank_t *rank, alch_error_t *err)
     };
 
     rank->plugins = alchi_host_plugins_create(&env);
-    return rank->plugins ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    return rank->plugins ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory");
 }
 
 static int
-start_data(rank_t *rank, alch_error_t *err)
+start_data_server(rank_t *rank, alch_error_t *err)
 {
     const Alchw__WorkerConfig *config = rank->config;
     alchi_data_config_t data = {
@@ -113,47 +112,48 @@ start_data(rank_t *rank, alch_error_t *err)
         .io_timeout_ms = (int)config->io_timeout_ms,
         .shared_memory = config->shared_memory,
     };
-    int port = 0, rc;
+    int port = 0, code;
 
     memcpy(data.key, config->data_key.data, ALCHI_KEY_SIZE);
-    rc = alchi_data_server_start(&data, &rank->data, &port, err);
-    explicit_bzero(data.key, sizeof data.key);
-    if (!rc)
-        joined(rank, ALCHW__JOIN_STAGE__JOIN_READY, port);
-    return rc;
+    code = alchi_data_server_start(&data, &rank->data, &port, err);
+    explicit_bzero(data.key, sizeof(data.key));
+    if (!code)
+        report_stage(rank, ALCHW__JOIN_STAGE__JOIN_READY, port);
+    return code;
 }
 
 static int
 join_group(rank_t *rank, alch_error_t *err)
 {
-    int rc = join_driver(rank, err);
+    int code = join_driver(rank, err);
 
-    if (!rc)
-        rc = alchi_rank_join_mpi(rank->config, &rank->comm, err);
-    if (!rc) {
-        joined(rank, ALCHW__JOIN_STAGE__JOIN_MPI, 0);
-        rc = start_plugins(rank, err);
+    if (!code)
+        code = alchi_rank_join_mpi(rank->config, &rank->comm, err);
+    if (!code) {
+        report_stage(rank, ALCHW__JOIN_STAGE__JOIN_MPI, 0);
+        code = start_plugins(rank, err);
     }
-    if (!rc)
-        rc = start_data(rank, err);
-    return rc;
+    if (!code)
+        code = start_data_server(rank, err);
+    return code;
 }
 
-/* The control thread ends the process if this takes too long: another rank may be gone already. */
+/* Another rank may have exited already, so that MPI_Finalize() does not return: the control thread then ends the
+ * process. */
 static _Noreturn void
-leave(rank_t *rank)
+leave_group(rank_t *rank)
 {
     alchi_data_server_stop(rank->data);
     alchi_host_plugins_destroy(rank->plugins);
     MPI_Comm_free(&rank->comm);
     MPI_Finalize();
-    alchi_log(ALCHI_LOG_DEBUG, "ended in order");
+    alchi_log(ALCHI_LOG_DEBUG, "the rank has left its group in order");
     fflush(NULL);
     _exit(EXIT_SUCCESS);
 }
 
 static alchi_rank_migrate_env_t
-fetch_env(const rank_t *rank, char *name, size_t size)
+migrate_env(const rank_t *rank, char *name, size_t size)
 {
     const Alchw__WorkerConfig *config = rank->config;
 
@@ -175,20 +175,20 @@ alchi_rank_main(void)
     rank_t rank = {.comm = MPI_COMM_NULL};
     alchi_rank_runner_t runner;
     char name[32];
-    int rc = alchi_rank_join_config(&rank.config, &err);
+    int code = alchi_rank_join_config(&rank.config, &err);
 
-    if (rc) {
+    if (code) {
         fprintf(stderr, "alchemistd: %s\n", err.text);
-        return rc;
+        return code;
     }
     start_log(rank.config);
-    rc = join_group(&rank, &err);
-    if (rc) {
+    code = join_group(&rank, &err);
+    if (code) {
         alchi_log(ALCHI_LOG_ERROR, "cannot join group %llu: %s", (unsigned long long)rank.config->group, err.text);
         if (rank.control)
             alchi_rank_control_send_error(rank.control, 0, &err);
         fflush(NULL);
-        _exit(rc);
+        _exit(code);
     }
     alchi_log(ALCHI_LOG_DEBUG, "rank %u of %u of group %llu is ready", rank.config->rank, rank.config->size,
               (unsigned long long)rank.config->group);
@@ -197,7 +197,7 @@ alchi_rank_main(void)
                                    .store = rank.store,
                                    .plugins = rank.plugins,
                                    .comm = rank.comm,
-                                   .fetch = fetch_env(&rank, name, sizeof name)};
+                                   .migrate = migrate_env(&rank, name, sizeof(name))};
     alchi_rank_runner_run(&runner);
-    leave(&rank);
+    leave_group(&rank);
 }

@@ -1,15 +1,15 @@
 /**
  * @file worker/worker.h
- * One rank of a worker group: what `alchemistd --rank` runs.
+ * The main of a rank: `alchemistd --rank`, started by an agent.
  */
 #ifndef ALCHI_WORKER_WORKER_H
 #define ALCHI_WORKER_WORKER_H
 
 /**
- * Join the group described by the descriptor in ALCHEMIST_WORKER_FD and serve until told to quit.
- * Main thread of a fresh process only; initialises MPI.
+ * Join the group that the inherited configuration describes (join.h), and serve until the driver sends WORKER_QUIT.
+ * Call it from the main thread of a new process; it initializes MPI. It ends the process itself with _exit().
  *
- * @return an exit code of error.h when joining failed; otherwise it ends the process itself
+ * @return an exit code of error.h if there is no valid configuration
  */
 int alchi_rank_main(void);
 
