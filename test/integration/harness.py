@@ -64,4 +64,4 @@ class Daemon(alchemist.Daemon):
     def idle(self):
         """Whether all slots are idle, asked by a session of its own."""
         with self.connect() as session:
-            return all(w.state == "idle" for w in session._workers("all"))
+            return all(w.state == "idle" for w in session.list_all_workers())

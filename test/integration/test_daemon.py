@@ -185,7 +185,7 @@ def test_an_agent_adds_slots(own_daemon):
                               "--connection-file", daemon.connection_file], stdout=log, stderr=log)
     try:
         with daemon.connect() as als:
-            wait_for(lambda: len(als._workers("all")) == 3, 10 * PATIENCE, "the agent's slots")
+            wait_for(lambda: len(als.list_all_workers()) == 3, 10 * PATIENCE, "the agent's slots")
             als.request_workers(3)
             lib = als.load_library("hello")
             a = als.send_matrix(__import__("numpy").ones((30, 20)))
@@ -196,7 +196,7 @@ def test_an_agent_adds_slots(own_daemon):
                 for _ in range(100):
                     lib.total(a)
                     time.sleep(0.1)
-            wait_for(lambda: len(als._workers("all")) == 1, 10, "the agent's slots to go")
+            wait_for(lambda: len(als.list_all_workers()) == 1, 10, "the agent's slots to go")
             als.request_workers(1)
             assert als.load_library("hello").total(als.send_matrix(__import__("numpy").ones((3, 3)))) == 9
     finally:

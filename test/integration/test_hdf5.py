@@ -187,7 +187,7 @@ def test_ranges(als, data):
     with pytest.raises(alchemist.InvalidError, match="columns: .* not 1 numbers"):
         library.read("ranges.h5", "a", columns=[1])
     for rows in (5, [1, 2], (0, 5), Ellipsis):
-        with pytest.raises(TypeError, match="rows: a slice expected"):
+        with pytest.raises(TypeError, match="but must be a slice"):
             als.load_from_hdf5("ranges.h5", "a", rows=rows)
     for rows in (slice(1.5, 2), slice("a")):
         with pytest.raises(TypeError, match="integer"):

@@ -72,7 +72,7 @@ def spawned(daemon, als, count):
 
     def found():
         with daemon.connect() as other:
-            new = [w for w in other._workers("all") if w.session == als.id and w.pid and w.pid not in own]
+            new = [w for w in other.list_all_workers() if w.session == als.id and w.pid and w.pid not in own]
         return new if len(new) >= count else None
 
     return wait_for(found, 20 * PATIENCE, "the second group")
@@ -272,7 +272,7 @@ def test_the_session_ends_meanwhile(large):
         with pytest.raises(TimeoutError):
             als.request_workers(3, timeout=0.05, move=True)
         with large.connect() as other:
-            pids = [w.pid for w in other._workers("all") if w.pid]
+            pids = [w.pid for w in other.list_all_workers() if w.pid]
     wait_for(large.idle, 10 * PATIENCE, "all slots idle")
     assert not [pid for pid in pids if alive(pid)]
 

@@ -79,9 +79,9 @@ def test_other_handles_learn_of_rows_and_bad_blocks_change_nothing(daemon):
         handle.append_rows(a)
         assert other.shape == (20, 3) and np.array_equal(np.asarray(other), a)
         assert other.refresh().shape == (40, 3) and np.array_equal(np.asarray(other), np.vstack([a, a]))
-        with pytest.raises(ValueError, match="the block has 2 columns, matrix .* 3"):
+        with pytest.raises(ValueError, match="the block has 2 columns, but matrix .* has 3"):
             handle.append_rows(a[:, :2])
-        with pytest.raises(TypeError, match="dtype float64, the array int64"):
+        with pytest.raises(TypeError, match="dtype float64, but the array has int64"):
             handle.append_rows(a.astype(int))
         with pytest.raises(TypeError, match="cannot be stored"):
             handle.append_rows(a, dtype="float32")
@@ -213,28 +213,28 @@ def bad_sources():
 
     three = np.zeros((3, 3))
     return [
-        (ragged(), {}, ValueError, "block 1 has 4 columns, the matrix 3"),
+        (ragged(), {}, ValueError, "block 1 has 4 columns, but the matrix has 3"),
         (ragged(), {"shape": (4, 3)}, ValueError, "block 1 has 4 columns"),
-        (iter([three]), {"shape": (3, 5)}, ValueError, "block 0 has 3 columns, the matrix 5"),
+        (iter([three]), {"shape": (3, 5)}, ValueError, "block 0 has 3 columns, but the matrix has 5"),
         (iter([three] * 3), {"shape": (8, 3)}, ValueError, "more rows came than the 8 that were announced: 9"),
         (iter([three] * 3), {"shape": (10, 3)}, ValueError, "fewer rows came than were announced: 9 of 10"),
         (iter([]), {}, ValueError, "no blocks"),
         (iter([]), {"shape": (2, 3)}, ValueError, "0 of 2"),
         (iter([]), {"shape": (0, 3)}, ValueError, "no blocks"),
         (failing(), {}, KeyError, "mine"),
-        (changing(), {}, TypeError, "block 1 has dtype int64, the matrix float64"),
+        (changing(), {}, TypeError, "block 1 has dtype int64, but the matrix has float64"),
         (iter([np.array([[object()]])]), {}, TypeError, "object"),
         (iter([np.array([["a"]])]), {"dtype": float}, TypeError, "are not numbers"),
-        (iter([np.zeros((2, 2, 2))]), {}, ValueError, "block 0 3"),
-        (iter([3.0]), {}, ValueError, "block 0 0"),
-        ([[1, 2], [3]], {}, ValueError, "row 1 has 1 entries, row 0 2"),
+        (iter([np.zeros((2, 2, 2))]), {}, ValueError, "block 0 has 3"),
+        (iter([3.0]), {}, ValueError, "block 0 has 0"),
+        ([[1, 2], [3]], {}, ValueError, "row 1 has 1 entries, but row 0 has 2"),
         (np.array([[object()]]), {}, TypeError, "object"),
         (np.array([[object()]]), {"dtype": float}, TypeError, "are not numbers"),
         (np.zeros((2, 2), "float16"), {}, TypeError, "float16"),
         (np.zeros((2, 2), complex), {"dtype": float}, TypeError, "imaginary"),
         (np.zeros((2, 2)), {"dtype": "uint8"}, TypeError, "uint8"),
         (np.zeros((2, 2)), {"shape": (3, 2)}, ValueError, "announced"),
-        (np.zeros((2, 2, 2)), {}, ValueError, "two dimensions, the array 3"),
+        (np.zeros((2, 2, 2)), {}, ValueError, "two dimensions, but the array has 3"),
         (np.array([[1e300]]), {"dtype": "float32"}, ValueError, "does not fit float32"),
         (np.array([[2.0, np.nan]]), {"dtype": "int32"}, ValueError, "do not fit int32"),
         (np.array([[2.0 ** 63]]), {"dtype": "int64"}, ValueError, "do not fit int64"),

@@ -1,20 +1,31 @@
-"""The C library through ctypes: the only module that touches it.
+"""The C library, loaded through ctypes: its functions and structs, and the ways to call it.
 
-Loads libalchemist-client (no MPI needed), declares its functions and structs,
-and turns status codes into exceptions. The library is looked for at
-ALCHEMIST_LIBRARY, beside this package, in the build tree that this package is
-part of, and where the system's loader looks.
+This module loads libalchemist-client, which needs no MPI, and turns error codes into exceptions. It looks for the
+library at ALCHEMIST_LIBRARY, next to this package, in the build tree that this package is part of, and where the
+system's loader looks.
+
+There are three ways to call a function that can fail:
+
+* call() for a function that returns at once;
+* call_interruptibly() for a function that may wait for a peer;
+* repeat() for a function that takes a timeout and returns ALCH_EAGAIN when that has passed.
 """
 
 import ctypes as C
 import os
 import threading
+import time
 
 from . import errors
 
-OK, EAGAIN = 0, 23
 SONAME = "libalchemist-client.so.0"
-SLICE_MS = 100  # how long one C call may wait before Python looks for Ctrl-C
+# How long one C call may wait. Python handles Ctrl-C only between two calls.
+SLICE_MS = 100
+# Stands for the argument of repeat() that takes the timeout of one call in milliseconds.
+TIMEOUT = object()
+
+_OK = 0
+_EAGAIN = errors.code_of("ALCH_EAGAIN")
 
 
 class Error(C.Structure):
@@ -77,7 +88,7 @@ class MatrixInfo(C.Structure):
 
 
 class Local(C.Structure):
-    """A process's own piece of a block-cyclic matrix; see alch_local_t."""
+    """The local piece of a block-cyclic matrix that one process of a parallel program has; see alch_local_t."""
 
     _fields_ = [
         ("m", C.c_int64),
@@ -149,7 +160,7 @@ _R = C.POINTER
 _E = _R(Error)
 _PP = _R(_P)
 
-# Result type and argument types of every function used, in the order of the headers.
+# Result type and argument types of every function that Python uses, in the order of the headers.
 _PROTOTYPES = {
     "strerror": (_S, [_I]),
     "version": (_S, []),
@@ -258,8 +269,8 @@ def _load():
             return C.CDLL(path)
         except OSError as error:
             tried.append(f"  {path}: {error}")
-    raise ImportError("libalchemist-client was not found (set ALCHEMIST_LIBRARY to its path); looked at\n"
-                      + "\n".join(tried))
+    raise ImportError("libalchemist-client was not found (ALCHEMIST_LIBRARY can be set to its path). These places were "
+                      "tried:\n" + "\n".join(tried))
 
 
 class _Library:
@@ -274,56 +285,51 @@ class _Library:
 
 
 lib = _Library()
-_free = C.CDLL(None).free
-_free.argtypes, _free.restype = [C.c_void_p], None
+free = C.CDLL(None).free  # for memory that a function of the library says to give to free()
+free.argtypes, free.restype = [C.c_void_p], None
 
 
-def free(pointer):
-    """Give back what a function said is to be given to free()."""
-    _free(pointer)
-
-
-def text(x):
+def encode(text):
     """A string as C takes it; None stays None."""
-    if x is None:
+    if text is None:
         return None
-    if "\0" in x:
-        raise ValueError(f"{x!r} holds a NUL character, which no name or text can have")
-    return x.encode("utf-8")
+    if "\0" in text:
+        raise ValueError(f"{text!r} holds a NUL character, which no name or text can have")
+    return text.encode("utf-8")
 
 
-def check(code, error):
-    """Raise the exception of a failed call."""
-    if code != OK:
+def _raise_for(code, error):
+    """Raise the exception of an error code, with the text that the library wrote."""
+    if code != _OK:
         raise errors.from_code(code, error.text.decode("utf-8", "replace") or lib.strerror(code).decode(), error.rank)
 
 
 def call(name, *arguments):
-    """Call a function that takes an error detail last and is quick."""
+    """Call a function that returns at once. The error detail, its last argument in C, is added here."""
     error = Error(rank=-1)
-    check(getattr(lib, name)(*arguments, C.byref(error)), error)
+    _raise_for(getattr(lib, name)(*arguments, C.byref(error)), error)
 
 
-def patient(name, *arguments, orphaned=None):
-    """Call a function that may wait for a peer, so that Ctrl-C is seen meanwhile.
+def call_interruptibly(name, *arguments, orphaned=None):
+    """Call a function that may wait for a peer, so that Ctrl-C interrupts the caller meanwhile.
 
-    The call runs in a thread of its own. When the caller is interrupted it is
-    left to its deadline; its arguments are kept alive until then. If it succeeds
-    after all, `orphaned` is called to give back what it made.
+    The call runs in a thread of its own. When the caller is interrupted, the call goes on until it returns or its
+    deadline passes; its arguments are kept alive until then. If such a call succeeds, `orphaned` is called to
+    release what it made.
     """
     if threading.current_thread() is not threading.main_thread():
-        call(name, *arguments)
+        call(name, *arguments)  # Python delivers Ctrl-C to the main thread only
         return
     error, outcome, done = Error(rank=-1), [], threading.Event()
-    lock, left = threading.Lock(), []
+    lock, abandoned = threading.Lock(), []
 
     def run():
         code = getattr(lib, name)(*arguments, C.byref(error))
         with lock:
             outcome.append(code)
-            alone = bool(left)
+            is_abandoned = bool(abandoned)
         done.set()
-        if alone and code == OK and orphaned is not None:
+        if is_abandoned and code == _OK and orphaned is not None:
             orphaned()
 
     threading.Thread(target=run, name="alchemist-" + name, daemon=True).start()
@@ -332,33 +338,29 @@ def patient(name, *arguments, orphaned=None):
             pass
     except BaseException:
         with lock:
-            left.append(True)
-            ended = bool(outcome)
-        if ended and outcome[0] == OK and orphaned is not None:
+            abandoned.append(True)
+            has_ended = bool(outcome)
+        if has_ended and outcome[0] == _OK and orphaned is not None:
             orphaned()
         raise
-    check(outcome[0], error)
+    _raise_for(outcome[0], error)
 
 
-def repeat(name, *arguments, timeout_ms, timeout=None):
-    """Call a function that says ALCH_EAGAIN after `timeout_ms`, until it is through.
+def repeat(name, *arguments, timeout=None):
+    """Call a function again and again while it returns ALCH_EAGAIN.
 
-    `timeout_ms` is the index of the argument that takes the slice. Returns False
-    when `timeout` seconds were not enough.
+    One of the arguments is TIMEOUT; each call gets at most SLICE_MS in its place, so that Ctrl-C is seen between two
+    calls. Returns False when `timeout` seconds were not enough; None sets no limit.
     """
-    import time
-
     end = None if timeout is None else time.monotonic() + timeout
-    arguments = list(arguments)
     while True:
         slice_ms = SLICE_MS
         if end is not None:
             slice_ms = max(0, min(SLICE_MS, int((end - time.monotonic()) * 1000)))
-        arguments[timeout_ms] = slice_ms
         error = Error(rank=-1)
-        code = getattr(lib, name)(*arguments, C.byref(error))
-        if code != EAGAIN:
-            check(code, error)
+        code = getattr(lib, name)(*(slice_ms if x is TIMEOUT else x for x in arguments), C.byref(error))
+        if code != _EAGAIN:
+            _raise_for(code, error)
             return True
         if end is not None and time.monotonic() >= end:
             return False

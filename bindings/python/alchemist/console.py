@@ -1,29 +1,31 @@
-"""What a session that talks prints: the lines and tables of the paper's Figure 3."""
+"""What a verbose session prints: the lines and tables of the paper's Figure 3."""
 
 import contextlib
 import time
+
+from .values import scalar
 
 _KINDS = {"matrix": "MATRIX ID", "int": "INT", "uint": "UINT", "real": "FLOAT", "complex": "COMPLEX", "bool": "BOOL",
           "string": "STRING", None: "LIST"}
 
 
 class Quiet:
-    """Prints nothing."""
+    """The console of a session that prints nothing."""
 
     def stage(self, text, done=None):
-        """A context for work: its line begins with `text` and ends with `done` or the time it took, or how it failed."""
+        """The context of some work. Its line begins with `text`, and ends with `done`, the time taken, or "failed"."""
         return contextlib.nullcontext()
 
     def line(self, text):
-        pass
+        """Print one line."""
 
     def task(self, function, arguments):
-        """The context of a call."""
+        """The context of a call of a library function."""
         return contextlib.nullcontext()
 
 
 class Console(Quiet):
-    """Prints progress lines; each begins when work starts and ends with its time."""
+    """The console of a session that prints what it does."""
 
     @contextlib.contextmanager
     def stage(self, text, done=None):
@@ -40,18 +42,16 @@ class Console(Quiet):
         print(text, flush=True)
 
     def task(self, function, arguments):
-        from .library import _scalar
-
         self.line("List of input parameters:")
         for name, x in arguments.items():
-            entry = _scalar(x)
+            entry = scalar(x)
             kind = entry[0] if entry else None
             self.line(f"{name} ({_KINDS[kind]}) = {entry[1][0] if kind == 'matrix' else x}")
         return self.stage(f"Alchemist started task '{function.name}' ...")
 
 
 def print_timings(title, workers, timings):
-    """The table of transfer times in seconds, a row for each worker of the group, also where nothing went."""
+    """Print the transfer times in seconds, with a row for every worker of the group."""
     times = {t.slot: (t.serialize, t.send, t.receive, t.deserialize) for t in timings}
     print(title)
     print("-----")

@@ -1,8 +1,8 @@
 """Exceptions: one class for each error code, all derived from AlchemistError.
 
-Where Python has a matching built-in exception the class derives from it too, so
-that ``except TimeoutError`` or ``except MemoryError`` work as expected. NumericError
-(singular, not positive definite, not converged, NaN) is a numpy.linalg.LinAlgError too.
+If Python has a built-in exception that fits, the class is derived from it too, so that ``except TimeoutError`` and
+``except MemoryError`` work as expected. NumericError (a matrix is singular, is not positive definite or holds NaN, or
+an iteration did not converge) is also a numpy.linalg.LinAlgError.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ __all__ = ["AlchemistError", "AlchemistWarning"]
 
 
 class AlchemistWarning(RuntimeWarning):
-    """What a library function warns of: its results may not be what was wanted."""
+    """A warning of a library function: its results may not be what the caller wanted."""
 
 
 class AlchemistError(Exception):
@@ -19,7 +19,7 @@ class AlchemistError(Exception):
 
     Attributes:
         code: the number of the error code (include/alchemist/error.h).
-        name: its name, ``"ALCH_EBUSY"`` for example.
+        name: the name of the error code, ``"ALCH_EBUSY"`` for example.
         rank: the worker rank that decided the error, or None.
     """
 
@@ -33,7 +33,7 @@ class AlchemistError(Exception):
         self.rank = rank
 
 
-# Code, name, class name, further base class or classes: as include/alchemist/error.h has them.
+# Code and name as in include/alchemist/error.h; the name of the class; its further base class or classes.
 _TABLE = [
     (1, "ALCH_EINVAL", "InvalidError", ValueError),
     (2, "ALCH_ENOMEM", "OutOfMemoryError", MemoryError),
@@ -78,6 +78,11 @@ for _row in _TABLE:
     __all__.append(_row[2])
 
 
+def code_of(name):
+    """The number of the error code with a name, "ALCH_EAGAIN" for example."""
+    return next(row[0] for row in _TABLE if row[1] == name)
+
+
 def from_code(code, text, rank=-1):
-    """The exception for a code, ready to be raised."""
+    """The exception for an error code, ready to be raised. A negative rank means that no rank decided it."""
     return _BY_CODE.get(code, AlchemistError)(text, code, None if rank < 0 else rank)

@@ -5,22 +5,26 @@ import ctypes as C
 import inspect
 import keyword
 import numbers
+import os
 
 import numpy as np
 
 from . import _ffi
+from .codes import Type
 from .describe import describe, listing
 from .errors import WrongTypeError
 from .matrix import MatrixHandle
 from .task import Task
+from .values import KIND_OF, read_results, set_argument
 
-_ANNOTATIONS = {1: bool, 10: float, 11: float, 12: complex, 13: complex, 14: str, 15: MatrixHandle}
+_ANNOTATIONS = {"bool": bool, "int": int, "uint": int, "real": float, "complex": complex, "string": str,
+                "matrix": MatrixHandle}
 
 
 class Library:
-    """A library loaded in a session: its functions are attributes, as its documentation says.
+    """A library that is loaded in a session. Its functions are attributes.
 
-    ``help(lib)`` and ``help(lib.function)`` show what the library itself says.
+    ``help(lib)`` and ``help(lib.function)`` show the library's own documentation.
     """
 
     def __init__(self, session, pointer):
@@ -51,14 +55,14 @@ class Library:
 
     @property
     def functions(self):
-        """Its functions by name."""
+        """The library's functions by name."""
         return dict(self._functions)
 
     def __getattr__(self, name):
         functions = self.__dict__.get("_functions", {})
         if name in functions:
             return functions[name]
-        raise AttributeError(f"library {self.__dict__.get('_name')!r} has no function {name!r}: "
+        raise AttributeError(f"library {self.__dict__.get('_name')!r} has no function {name!r}. It has "
                              + ", ".join(functions))
 
     def __dir__(self):
@@ -69,7 +73,7 @@ class Library:
 
 
 class Function:
-    """A function of a library. Call it, or submit() it and wait later."""
+    """A function of a library. Call it, or submit() it and wait for its task later."""
 
     def __init__(self, session, library, c):
         self._session = session
@@ -78,8 +82,9 @@ class Function:
         self.__qualname__ = f"{library}.{self.name}"
         self.signature = c.signature.decode()
         self.summary = c.summary.decode()
-        self._parameters = [_Parameter(c.parameters[k]) for k in range(c.parameter_count)]
-        self._results = [_Parameter(c.results[k]) for k in range(c.result_count)]
+        self._parameters = [Parameter(c.parameters[k]) for k in range(c.parameter_count)]
+        self._results = [Parameter(c.results[k]) for k in range(c.result_count)]
+        self._by_name = {p.name: p for p in self._parameters}
         self._tuples = {}
         self.__signature__ = inspect.Signature([p.inspected() for p in self._parameters])
         returns = ", ".join(r.name for r in self._results)
@@ -95,149 +100,112 @@ class Function:
 
     def __call__(self, *args, **kwargs):
         """Run the call and return its results: one, or a named tuple in the order of the signature."""
-        values = self._bind(args, kwargs)
-        with self._session._console.task(self, values):
-            task = self._submit(values, _ffi.SLICE_MS)
+        arguments = self._bind(args, kwargs)
+        with self._session._console.task(self, arguments):
+            task = self._submit(arguments, _ffi.SLICE_MS)
             result = task.result()
         for note in task.notes:
             self._session._console.line(note)
         return result
 
     def _bind(self, args, kwargs):
-        """Arguments by name; the driver checks types and what is missing."""
+        """The arguments by the names of their parameters. The driver checks their types, and that none is missing."""
         if len(args) > len(self._parameters):
             raise WrongTypeError(f"{self.__qualname__}: {len(args)} arguments given, at most {len(self._parameters)} "
                                  f"expected: {self.signature}")
-        bound = collections.OrderedDict((p.name, x) for p, x in zip(self._parameters, args))
+        bound = dict(zip(self._by_name, args))
         for name, x in kwargs.items():
             name = name[:-1] if name.endswith("_") and keyword.iskeyword(name[:-1]) else name
             if name in bound:
                 raise WrongTypeError(f"{self.__qualname__}: argument {name!r} is given twice")
-            if name not in (p.name for p in self._parameters):
-                raise WrongTypeError(f"{self.__qualname__}: no parameter {name!r}: {self.signature}")
+            if name not in self._by_name:
+                raise WrongTypeError(f"{self.__qualname__}: the function has no parameter {name!r}: {self.signature}")
             bound[name] = x
-        optional = {p.name: p for p in self._parameters if p.default is not None}
-        return collections.OrderedDict((k, _as_text(x) if k in optional and optional[k].type == 14 else x)
-                                       for k, x in bound.items() if x is not None or k not in optional)
+        return {name: self._by_name[name].adapt(x) for name, x in bound.items()
+                if x is not None or self._by_name[name].default is None}
 
-    def _tuple_of(self, names):
-        """The type of these results together: a call may leave out what was not asked for."""
-        names = tuple(name.decode() for name in names)
-        if names not in self._tuples:
-            self._tuples[names] = collections.namedtuple(self.name + "_result", names, rename=True)
-        return self._tuples[names]
-
-    def _submit(self, bound, wait_ms):
+    def _submit(self, arguments, wait_ms):
         values = _ffi.lib.values_create()
         pointer = C.c_void_p()
         try:
-            for name, x in bound.items():
-                _set(values, self, name, x)
+            for name, x in arguments.items():
+                set_argument(values, self.__qualname__, self._by_name[name], x)
             _ffi.call("task_submit", self._session._handle(), self.library.encode(), self.name.encode(), values,
                       wait_ms, C.byref(pointer))
         finally:
             _ffi.lib.values_destroy(values)
-        return Task(self._session, pointer, self)
+        return Task(self._session, pointer, self.name, self._unpack)
+
+    def _unpack(self, task):
+        """The results of a task that is done: None, one result, or a named tuple."""
+        names, results = read_results(task)
+        if len(results) <= 1:
+            return results[0] if results else None
+        return self._tuple_type(names)(*results)
+
+    def _tuple_type(self, names):
+        """The type of a tuple of these results. A call can have fewer results than the signature has."""
+        names = tuple(names)
+        if names not in self._tuples:
+            self._tuples[names] = collections.namedtuple(self.name + "_result", names, rename=True)
+        return self._tuples[names]
 
     def __repr__(self):
         return f"<function {self.__qualname__}: {self.signature}>"
 
 
-def _as_text(x):
-    """A number given for an option that is text goes as text: norm(A, 1), norm(A, np.inf)."""
-    if not isinstance(x, numbers.Real) or isinstance(x, (bool, np.bool_)):
-        return x
-    return f"{x:g}" if float(f"{x:g}") == x else repr(float(x))
-
-
-class _Parameter:
-    """One parameter or result of a function, with what Python needs to know of it."""
+class Parameter:
+    """One parameter or result of a function, as its signature describes it."""
 
     def __init__(self, c):
         self.name = c.name.decode()
-        self.type = c.type
+        self.type = Type(c.type)
         self.list = c.list
         self.default = c.default_text.decode() if c.optional and c.default_text is not None else None
         self.doc = c.doc.decode()
 
     def described(self):
+        """The name, the type and the documentation, as texts."""
         kind = _ffi.lib.type_name(self.type).decode() + ("[]" if self.list else "")
         return self.name, kind, self.doc
 
     def inspected(self):
-        annotation = list if self.list else _ANNOTATIONS.get(self.type, int)
+        """The parameter as a signature of Python has it."""
+        annotation = list if self.list else _ANNOTATIONS[KIND_OF[self.type]]
         name = self.name + "_" if keyword.iskeyword(self.name) else self.name
-        default = inspect.Parameter.empty if self.default is None else _Shown(self.default)
+        default = inspect.Parameter.empty if self.default is None else _Default(self.default)
         return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
 
+    def adapt(self, x):
+        """The argument to pass for x: a number given for an option of type string becomes text, as in norm(A, 1)."""
+        is_option = self.default is not None and self.type == Type.STRING
+        if not is_option or not isinstance(x, numbers.Real) or isinstance(x, (bool, np.bool_)):
+            return x
+        return f"{x:g}" if float(f"{x:g}") == x else repr(float(x))
 
-class _Shown(str):
-    """A default as the signature writes it, or as Python writes it where that differs."""
+
+class _Default(str):
+    """A default as the signature writes it, or as Python writes it if that differs."""
 
     def __repr__(self):
         return {"none": "None", "true": "True", "false": "False"}.get(str(self), str(self))
 
 
-def _set(values, function, name, x):
-    """Put one argument into a set of values, by what it is in Python."""
-    key = name.encode()
-    entry = _scalar(x)
-    if entry is not None:
-        code = getattr(_ffi.lib, "values_set_" + entry[0])(values, key, *entry[1])
-    elif isinstance(x, (list, tuple, range)) or (isinstance(x, np.ndarray) and x.ndim == 1):
-        code = _set_list(values, function, key, list(x))
-    else:
-        hint = ": send it with send_matrix() first" if isinstance(x, np.ndarray) else ""
-        raise WrongTypeError(f"{function.__qualname__}: parameter {name!r}: {type(x).__name__} cannot be passed{hint}")
-    if code:
-        raise WrongTypeError(f"{function.__qualname__}: parameter {name!r}: {_ffi.lib.strerror(code).decode()}")
+def load_into_session(session, name, path=None, timeout=None):
+    """Load a library on the workers of a session. Returns the Library."""
+    pointer = C.c_void_p()
+    path = None if path is None else _ffi.encode(os.fspath(path))
+    if not _ffi.repeat("library_load", session._handle(), _ffi.encode(name), path, _ffi.TIMEOUT, C.byref(pointer),
+                       timeout=timeout):
+        raise TimeoutError(f"library {name!r} was not loaded within {timeout} s")
+    return Library(session, pointer)
 
 
-def _scalar(x):
-    """The kind of a scalar and its C arguments; None for what is not a scalar."""
-    if isinstance(x, MatrixHandle):
-        return "matrix", (x._handle() and x.id,)
-    if isinstance(x, (bool, np.bool_)):
-        return "bool", (bool(x),)
-    if isinstance(x, numbers.Integral):
-        x = int(x)
-        if -2**63 <= x < 2**63:
-            return "int", (x,)
-        if 0 <= x < 2**64:
-            return "uint", (x,)
-        raise WrongTypeError(f"{x} does not fit in 64 bits")
-    if isinstance(x, numbers.Real):
-        return "real", (float(x),)
-    if isinstance(x, numbers.Complex):
-        return "complex", (complex(x).real, complex(x).imag)
-    if isinstance(x, str):
-        return "string", (_ffi.text(x),)
-    return None
-
-
-# From the widest kind that a list holds to the narrowest, with the C type of its array.
-_LISTS = [
-    ("matrix", "matrices", C.c_uint64), ("string", "strings", C.c_char_p), ("complex", "complexes", C.c_double),
-    ("real", "reals", C.c_double), ("uint", "uints", C.c_uint64), ("int", "ints", C.c_int64),
-    ("bool", "bools", C.c_bool),
-]
-_EMPTY = {1: "bool", 10: "real", 11: "real", 12: "complex", 13: "complex", 14: "string", 15: "matrix"}
-
-
-def _set_list(values, function, key, items):
-    entries = [_scalar(x) for x in items]
-    if None in entries:
-        raise WrongTypeError(f"{function.__qualname__}: parameter {key.decode()!r}: lists hold scalars of one type")
-    kinds = {kind for kind, _ in entries}
-    if not kinds:
-        declared = [p.type for p in function._parameters if p.name == key.decode()]
-        kinds = {_EMPTY.get(declared[0], "int") if declared else "int"}
-    if len(kinds) > 1 and not kinds <= {"int", "uint", "real", "complex"}:
-        raise WrongTypeError(f"{function.__qualname__}: parameter {key.decode()!r}: a list of {', '.join(sorted(kinds))}")
-    kind, plural, c_type = next(row for row in _LISTS if row[0] in kinds)
-    if kind == "complex":
-        flat = [part for x in items for part in (complex(x).real, complex(x).imag)]
-    else:
-        flat = [arguments[0] for _, arguments in entries]
-    array = (c_type * len(flat))(*flat)
-    return getattr(_ffi.lib, "values_set_" + plural)(values, key, array, len(items))
+def library_names(session, loaded_only):
+    """The names of the libraries that a session has loaded, or of those that the server offers."""
+    array, count = C.POINTER(C.c_char_p)(), C.c_size_t()
+    _ffi.call_interruptibly("library_list", session._handle(), C.c_bool(loaded_only), C.byref(array), C.byref(count))
+    try:
+        return [array[k].decode() for k in range(count.value)]
+    finally:
+        _ffi.lib.names_free(array)

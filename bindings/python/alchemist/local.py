@@ -1,4 +1,4 @@
-"""A server of one's own: started on a free port of this machine, stopped at exit."""
+"""A local server of this process: it is started on a free port of this machine, and stopped at exit."""
 
 import atexit
 import os
@@ -9,20 +9,21 @@ import tempfile
 import time
 
 from .errors import ConnectError
-from .session import connect
+from .connection import connect
 
 
 def local(workers=2, *, plugin_dirs=(), options=(), verbose=False, timeout=30):
-    """Start alchemistd with `workers` worker slots, connect to it and ask for them all.
+    """Start alchemistd with `workers` worker slots, connect to it and request all of them.
 
-    The daemon runs in a session of its own (Ctrl-C in the terminal does not reach it) and ends with the
-    session, at exit, or when this interpreter dies in whatever way.
+    The daemon runs in an operating-system session that is not the terminal's, so that Ctrl-C does not reach it. It
+    ends when the Alchemist session is closed, at exit, or when this interpreter dies for any reason.
 
     Args:
-        workers: worker processes.
-        plugin_dirs: directories that libraries may be loaded from, instead of the daemon's own.
+        workers: the number of worker processes.
+        plugin_dirs: directories from which libraries can be loaded, instead of the daemon's default.
         options: further options for alchemistd, ``["--memory-limit", "1G"]`` for example.
-        timeout: seconds until the daemon must be ready.
+        verbose: print what the session does.
+        timeout: seconds within which the daemon must be ready.
     """
     daemon = Daemon(workers, plugin_dirs, options, timeout)
     try:
@@ -66,7 +67,7 @@ class Daemon:
             time.sleep(0.01)
 
     def log(self):
-        """What the daemon has logged."""
+        """The text that the daemon has logged."""
         try:
             with open(self.log_file, encoding="utf-8", errors="replace") as file:
                 return file.read()
@@ -74,7 +75,10 @@ class Daemon:
             return ""
 
     def stop(self, timeout=10):
-        """Stop the daemon and everything it started. May be called again."""
+        """Stop the daemon and all processes that it started. May be called again.
+
+        Kills the daemon if it has not ended `timeout` seconds after SIGTERM. Does nothing in a forked child.
+        """
         atexit.unregister(self.stop)
         if os.getpid() != self._pid:
             return
@@ -89,7 +93,7 @@ class Daemon:
 
 
 def find_daemon():
-    """The path of alchemistd: ALCHEMIST_DAEMON, the build tree that this package is part of, or PATH."""
+    """The path of alchemistd: from ALCHEMIST_DAEMON, in the build tree that this package is part of, or from PATH."""
     here = os.path.dirname(os.path.abspath(__file__))
     if os.environ.get("ALCHEMIST_DAEMON"):
         return os.environ["ALCHEMIST_DAEMON"]
@@ -98,6 +102,6 @@ def find_daemon():
         return built
     found = shutil.which("alchemistd")
     if found is None:
-        raise FileNotFoundError(f"alchemistd was not found: looked at ALCHEMIST_DAEMON (not set), {built}, and PATH. "
-                                "Install it, or connect() to a server elsewhere.")
+        raise FileNotFoundError(f"alchemistd was not found: ALCHEMIST_DAEMON is not set, {built} is not executable, "
+                                "and PATH does not have it. Install it, or connect() to a server elsewhere.")
     return found

@@ -10,19 +10,20 @@ from .errors import BusyError
 from .layout import Layout
 from .transform import Transforms
 
-GROW_PATIENCE = 10  # seconds
+GROW_PATIENCE = 10  # seconds that a growth waits for other clients' transfers and growths
+GROW_RETRY = 0.02  # seconds between two attempts
 
 
 class MatrixHandle(Transforms):
-    """A matrix whose entries live on the workers of a session.
+    """A handle of a matrix whose entries are on the workers of a session.
 
-    Looks like a two-dimensional array, but nothing is fetched unless asked for:
-    ``np.asarray(A)`` fetches all of it, ``A[100:200, :5]`` that part alone.
-    NumPy functions given a handle raise TypeError rather than fetch behind your back.
+    It looks like a two-dimensional array, but fetches entries only on request:
+    ``np.asarray(A)`` fetches all of them, ``A[100:200, :5]`` that part alone.
+    A NumPy function that gets a handle raises TypeError instead of fetching silently.
     """
 
     ndim = 2
-    __array_ufunc__ = None  # A + 1 and np.add(A, 1) raise TypeError
+    __array_ufunc__ = None  # makes A + 1 and np.add(A, 1) raise TypeError
 
     def __init__(self, session, pointer):
         self._session = session
@@ -31,6 +32,7 @@ class MatrixHandle(Transforms):
         session._adopt(self)
 
     def _learn(self):
+        """Copy the description that the C library has cached."""
         facts = _ffi.lib.matrix_facts(self._pointer).contents
         self.id = facts.id
         self.shape = (facts.rows, facts.cols)
@@ -40,28 +42,38 @@ class MatrixHandle(Transforms):
         self.replicas = facts.replicas
         self.name = facts.name.decode("utf-8", "replace")
 
-    # -- what it is --
+    # -- description --
 
     @property
     def size(self):
-        """Number of entries."""
+        """The number of entries."""
         return self.shape[0] * self.shape[1]
 
     @property
     def session(self):
-        """The session that it belongs to."""
+        """The session that the matrix belongs to."""
         return self._session
 
     @property
     def info(self):
-        """What the server says of it now, as a dict with its current use in "busy"."""
-        info = _ffi.MatrixInfo()
-        _ffi.patient("matrix_info", self._handle(), C.byref(info))
+        """The server's current description of the matrix, as a dict. "busy" names the task that uses the matrix."""
+        info = self._ask_info()
         return {
             "id": info.id, "shape": (info.rows, info.cols), "dtype": transfer.DTYPE_OF[info.dtype].name,
             "layout": str(Layout._from_c(info.layout)), "workers": info.workers, "replicas": info.replicas,
             "nbytes": info.bytes, "name": info.name.decode("utf-8", "replace"), "busy": info.busy.decode(),
         }
+
+    def _ask_info(self):
+        info = _ffi.MatrixInfo()
+        _ffi.call_interruptibly("matrix_info", self._handle(), C.byref(info))
+        return info
+
+    def refresh(self):
+        """Update the description after others changed the matrix: more rows, another layout. Returns the handle."""
+        _ffi.call_interruptibly("matrix_refresh", self._handle())
+        self._learn()
+        return self
 
     def __len__(self):
         return self.shape[0]
@@ -77,13 +89,12 @@ class MatrixHandle(Transforms):
             rows.insert(1, ("name", self.name.replace("&", "&amp;").replace("<", "&lt;")))
         return "<table>" + "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in rows) + "</table>"
 
-    # -- what it holds --
+    # -- entries --
 
     def fetch(self, rect=None, out=None, progress=None):
-        """Fetch a rectangle (first row, first column, rows, columns), or everything.
+        """Fetch a rectangle (first row, first column, rows, columns), or the whole matrix.
 
-        `out` is an array of the rectangle's shape and the matrix's dtype, with any
-        strides; it is filled and returned.
+        `out` is an array of the rectangle's shape and the matrix's dtype, with any strides. It is filled and returned.
         """
         array, _ = self._read(rect, out, progress)
         return array
@@ -91,47 +102,49 @@ class MatrixHandle(Transforms):
     def write(self, array, row=0, col=0, dtype=None, progress=None):
         """Write an array into the matrix, its first entry at (row, col).
 
-        The array must have the matrix's dtype; dtype=handle.dtype converts it in blocks (fractions are cut off,
-        values that do not fit are an error). When this is interrupted, what was acknowledged stays written,
-        and resume() with the same arguments sends the rest.
+        The array must have the matrix's dtype, unless dtype=handle.dtype converts it in blocks. Fractions are then
+        cut off, and a value that does not fit is an error. When the write is interrupted, the entries that workers
+        have acknowledged stay written, and resume() with the same arguments sends the rest.
         """
         self._put("matrix_write_start", array, row, col, dtype, progress)
 
     def resume(self, array, row=0, col=0, dtype=None, progress=None):
-        """Go on with an interrupted write or send: give the same array, and only what is missing is sent.
+        """Continue an interrupted write or send: pass the same array, and only the missing entries are sent.
 
-        `array` may be an iterable of row blocks too. Returns how many bytes were sent.
+        `array` may also be an iterable of row blocks. Returns the number of bytes sent.
         """
-        if sources.is_sliceable(array):
+        if sources.is_file_array(array):
             array = sources.slices_of(array)
         if sources.is_blocks(array):
             if (row, col) != (0, 0):
-                raise ValueError("an iterable of row blocks is the whole matrix: row and col must be 0")
+                raise ValueError("an iterable of row blocks stands for the whole matrix: row and col are "
+                                 f"{row} and {col}, but must be 0")
             return sum(t.bytes for t in self._put_blocks("matrix_write_missing_start", array, dtype, progress))
         return sum(t.bytes for t in self._put("matrix_write_missing_start", array, row, col, dtype, progress))
 
     def append_rows(self, rows, dtype=None, progress=None):
-        """Append rows to the matrix: a block of them, or one (one dimension). The handle's shape follows.
+        """Append a block of rows to the matrix, or one row (an array of one dimension). Updates the handle's shape.
 
-        The entries of the matrix stay where they are. Not while a task uses the matrix. When the sending is
-        interrupted, the new rows are there and incomplete.
+        The entries of the matrix stay where they are. While a task uses the matrix, the call raises BusyError. When the
+        transfer is interrupted, the matrix keeps the new rows, which are incomplete.
         """
         block = sources.as_array(rows, "the block")
         if np.ndim(rows) == 1:
             block = block.T
         self._accept(block, dtype)
         if block.shape[1] != self.shape[1]:
-            raise ValueError(f"the block has {block.shape[1]} columns, matrix {self.id} {self.shape[1]}")
+            raise ValueError(f"the block has {block.shape[1]} columns, but matrix {self.id} has {self.shape[1]}")
         self._grow(block.shape[0])
         self._put("matrix_write_start", block, self.shape[0] - block.shape[0], 0, dtype, progress)
 
     def missing(self, most=64):
-        """What is not written yet, as rectangles (first row, first column, rows, columns).
+        """The entries that are not written yet, as rectangles (first row, first column, rows, columns).
 
-        They cover all that is missing, and nothing else unless that takes more than `most` of them.
+        The rectangles cover all missing entries. They cover others too only if more than `most` rectangles would be
+        needed to leave those out.
         """
         rects, count = (_ffi.Rect * most)(), C.c_size_t()
-        _ffi.patient("matrix_missing", self._handle(), rects, C.c_size_t(most), C.byref(count))
+        _ffi.call_interruptibly("matrix_missing", self._handle(), rects, C.c_size_t(most), C.byref(count))
         return [(r.i, r.j, r.m, r.n) for r in rects[:count.value]]
 
     @property
@@ -139,40 +152,45 @@ class MatrixHandle(Transforms):
         """Whether every entry is written."""
         return not self.missing(1)
 
-    def refresh(self):
-        """Learn what others made of the matrix: more rows, another layout. Returns the handle."""
-        return self._follow()
-
     def _grow(self, rows):
-        # Transfers of others, and their growths, are soon over; a task is not.
+        """Append rows that are not written yet."""
         end = time.monotonic() + GROW_PATIENCE
         while True:
             try:
-                _ffi.patient("matrix_grow", self._handle(), C.c_int64(rows))
+                _ffi.call_interruptibly("matrix_grow", self._handle(), C.c_int64(rows))
                 break
-            except BusyError as error:
-                if "task" in str(error) or time.monotonic() > end:
+            except BusyError:
+                # Other clients' transfers and growths end soon, so it is worth waiting for them. A task may take long.
+                # The server names the use of a matrix only if it is a task that uses it.
+                if time.monotonic() > end or self._ask_info().busy:
                     raise
-                time.sleep(0.02)
+                time.sleep(GROW_RETRY)
         self._learn()
 
     def _accept(self, array, dtype):
-        """Whether an array can be written, converted if `dtype` asks for it."""
+        """Raise TypeError unless an array can be written, converted to `dtype` unless that is None."""
         if dtype is not None and np.dtype(dtype) != self.dtype:
             raise TypeError(f"matrix {self.id} has dtype {self.dtype}: entries of {np.dtype(dtype)} cannot be stored")
         if dtype is not None:
-            sources.target(array.dtype, dtype)
+            sources.matrix_dtype(array.dtype, dtype)
         elif array.dtype.newbyteorder("=") != self.dtype:
-            raise TypeError(f"matrix {self.id} has dtype {self.dtype}, the array {array.dtype}: convert with .astype(), "
-                            f"or in blocks with dtype={self.dtype.name!r}")
+            raise TypeError(f"matrix {self.id} has dtype {self.dtype}, but the array has {array.dtype}: convert it "
+                            f"with .astype(), or in blocks with dtype={self.dtype.name!r}")
+
+    def _accept_blocks(self, dtype):
+        """Raise TypeError unless row blocks that become `dtype` have the matrix's dtype."""
+        if dtype != self.dtype:
+            raise TypeError(f"matrix {self.id} has dtype {self.dtype}, but the blocks have {dtype}: "
+                            f"dtype={self.dtype.name!r} converts them")
 
     def _put(self, start, array, row, col, dtype, progress):
         array = sources.as_array(array, "the array")
         self._accept(array, dtype)
-        if sources.as_it_lies(array, self.dtype):
+        if sources.is_sent_in_place(array, self.dtype):
             rect = (row, col, *array.shape)
             return transfer.run(start, self._session, self._handle(), rect, array, progress)
-        # Blocks of a rectangle that leaves the matrix would be written up to its edge.
+        # The workers check each transfer. Without this check, the slices before the first one that leaves the matrix
+        # would be written.
         if row < 0 or col < 0 or row + array.shape[0] > self.shape[0] or col + array.shape[1] > self.shape[1]:
             raise IndexError(f"{array.shape[0]} x {array.shape[1]} entries at ({row}, {col}) leave matrix {self.id} "
                              f"({self.shape[0]} x {self.shape[1]})")
@@ -184,12 +202,11 @@ class MatrixHandle(Transforms):
             writer.abort()
 
     def _put_blocks(self, start, blocks, dtype, progress):
-        def writer(given):
-            if given != self.dtype:
-                raise TypeError(f"matrix {self.id} has dtype {self.dtype}, the blocks {given}: dtype= converts")
+        def make_writer(given):
+            self._accept_blocks(given)
             return sources.Writer(self._session, self, self.dtype, start, progress, self.nbytes)
 
-        rows = sources.Rows(writer, None, self.shape[0], self.shape[1], dtype)
+        rows = sources.Rows(make_writer, None, self.shape[0], self.shape[1], dtype)
         try:
             for block in blocks:
                 rows.add(block)
@@ -203,15 +220,17 @@ class MatrixHandle(Transforms):
         if out is None:
             out = np.empty(tuple(max(0, x) for x in shape), dtype=self.dtype)
         elif out.shape != shape or out.dtype != self.dtype or not out.flags.writeable:
-            raise ValueError(f"out must be a writeable array of shape {shape} and dtype {self.dtype}")
+            raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}, but must be a writeable array of shape "
+                             f"{shape} and dtype {self.dtype}")
         if any(s % self.dtype.itemsize for s in out.strides) or not out.flags.aligned:
-            raise ValueError("out must be aligned, with strides that are whole entries")
+            raise ValueError(f"out has strides of {out.strides} bytes, but must be aligned and have strides of whole "
+                             f"entries ({self.dtype.itemsize} bytes)")
         timings = transfer.run("matrix_read_start", self._session, self._handle(), rect, out, progress)
         return out, timings
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
-            raise ValueError("the entries are on the workers: an array of them is always a copy")
+            raise ValueError(f"the entries of matrix {self.id} are on the workers: an array of them is always a copy")
         array = self.fetch()
         return array if dtype is None or np.dtype(dtype) == self.dtype else array.astype(dtype)
 
@@ -220,37 +239,37 @@ class MatrixHandle(Transforms):
                         "use np.asarray(handle) to fetch it, or a function of a library")
 
     def __iter__(self):
-        raise TypeError("iterating over a matrix on the workers would fetch it row by row: use np.asarray(handle)")
+        raise TypeError(f"iterating over matrix {self.id} would fetch it row by row: use np.asarray(handle)")
 
     def __getitem__(self, key):
-        """Fetch a part: integers, slices with any step and lists of indices, as NumPy's basic indexing."""
+        """Fetch a part: indexes are integers, slices with any step, and lists of indices, as in NumPy."""
         key = key if isinstance(key, tuple) else (key,)
         if Ellipsis in [k if k is Ellipsis else None for k in key]:
             at = [k is Ellipsis for k in key].index(True)
             key = key[:at] + (slice(None),) * (3 - len(key)) + key[at + 1:]
         if len(key) > 2:
-            raise IndexError(f"a matrix has 2 dimensions, {len(key)} were indexed")
+            raise IndexError(f"a matrix has 2 dimensions, but {len(key)} were indexed")
         key = key + (slice(None),) * (2 - len(key))
         rows, drop_row = _indices(key[0], self.shape[0], "row")
         cols, drop_col = _indices(key[1], self.shape[1], "column")
         part = np.empty((len(rows), len(cols)), dtype=self.dtype)
         for r0, r1, first_row, row_step in _runs(rows):
             for c0, c1, first_col, col_step in _runs(cols):
-                # A descending run is read upwards into a reversed view.
+                # A descending run is read in ascending order, into a reversed view.
                 view = part[r0:r1, c0:c1][::row_step, ::col_step]
                 self._read((first_row, first_col, r1 - r0, c1 - c0), view)
         return part[0 if drop_row else slice(None), 0 if drop_col else slice(None)]
 
-    # -- its end --
+    # -- end --
 
     def free(self):
-        """Free the matrix on the workers; the handle is of no more use."""
-        _ffi.patient("matrix_free", self._handle())
+        """Free the matrix on the workers. The handle cannot be used afterwards."""
+        _ffi.call_interruptibly("matrix_free", self._handle())
         self._release()
 
     def _handle(self):
         if not self._pointer:
-            raise ValueError(f"matrix {self.id} was freed, or its session closed")
+            raise ValueError(f"matrix {self.id} was freed, or its session was closed")
         return self._pointer
 
     def _release(self):
@@ -274,17 +293,18 @@ def _indices(key, size, what):
     array = np.asarray(key)
     if array.ndim == 1 and array.dtype == bool:
         if len(array) != size:
-            raise IndexError(f"a mask of {len(array)} for a matrix with {size} {what}s")
+            raise IndexError(f"the mask has {len(array)} entries, but the matrix has {size} {what}s")
         array = np.flatnonzero(array)
     if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
         raise IndexError(f"a matrix is indexed by integers, slices and lists of {what}s, not {key!r}")
     if array.size and not (-size <= array.min() and array.max() < size):
-        raise IndexError(f"a {what} in the list is out of range for a matrix with {size} {what}s")
+        bad = array.max() if array.max() >= size else array.min()
+        raise IndexError(f"{what} {bad} in the list is out of range for a matrix with {size} {what}s")
     return [int(i) % size for i in array], False
 
 
 def _runs(indices):
-    """Cut indices into runs of neighbours: (first place, end place, lowest index, +1 or -1)."""
+    """Cut indices into runs of neighbors: (first place, end place, lowest index, +1 or -1)."""
     if isinstance(indices, range) and abs(indices.step) == 1:
         if len(indices):
             yield 0, len(indices), min(indices[0], indices[-1]), indices.step
