@@ -19,7 +19,7 @@ import time
 from . import errors
 
 SONAME = "libalchemist-client.so.0"
-# How long one C call may wait. Python handles Ctrl-C only between two calls.
+# The longest wait of one C call. Python handles Ctrl-C only between two calls.
 SLICE_MS = 100
 # Stands for the argument of repeat() that takes the timeout of one call in milliseconds.
 TIMEOUT = object()
@@ -313,7 +313,7 @@ def call(name, *arguments):
 def call_interruptibly(name, *arguments, orphaned=None):
     """Call a function that may wait for a peer, so that Ctrl-C interrupts the caller meanwhile.
 
-    The call runs in a thread of its own. When the caller is interrupted, the call goes on until it returns or its
+    The call runs in a new thread. When the caller is interrupted, the call goes on until it returns or its
     deadline passes; its arguments are kept alive until then. If such a call succeeds, `orphaned` is called to
     release what it made.
     """

@@ -47,7 +47,7 @@ class WorkerFilter(enum.IntEnum):
 
 
 class WorkerState(enum.IntEnum):
-    """What a worker slot does (alch_worker_state_t)."""
+    """States of a worker slot (alch_worker_state_t)."""
 
     IDLE = 0
     STARTING = 1
@@ -94,7 +94,7 @@ class TaskState(enum.IntEnum):
 
 
 class TransformFlag(enum.IntFlag):
-    """What a transform does in addition to a new layout and type (ALCH_TRANSFORM_*)."""
+    """Flags of a transform, which can also change layout and type (ALCH_TRANSFORM_*)."""
 
     TRANSPOSE = 1
     CONJUGATE = 2

@@ -1,4 +1,4 @@
-"""How to get a session: connect() to a server, or attach() to the session of another process."""
+"""Functions that return a session: connect() to a server, attach() to the session of another process."""
 
 from .paper import AlchemistSession
 from .session import Ticket

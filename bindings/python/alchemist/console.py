@@ -1,4 +1,4 @@
-"""What a verbose session prints: the lines and tables of the paper's Figure 3."""
+"""The output of a verbose session: the lines and tables of the paper's Figure 3."""
 
 import contextlib
 import time

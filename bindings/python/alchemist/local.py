@@ -37,7 +37,12 @@ def local(workers=2, *, plugin_dirs=(), options=(), verbose=False, timeout=30):
 
 
 class Daemon:
-    """A running alchemistd that belongs to this process."""
+    """A running alchemistd that belongs to this process.
+
+    If the daemon does not start, the constructor raises a ConnectError with the text that the daemon logged. The
+    error's `exit_status` is None if the daemon was not ready in time. If the daemon ended, it is the number of an error
+    code, ``PortError.code`` for example, or negative for a signal.
+    """
 
     def __init__(self, workers=2, plugin_dirs=(), options=(), timeout=30):
         self._directory = tempfile.mkdtemp(prefix="alchemist-")
@@ -60,10 +65,12 @@ class Daemon:
         while not os.path.exists(self.connection_file):
             code = self.process.poll()
             if code is not None or time.monotonic() > end:
-                why = f"ended with {code}" if code is not None else f"was not ready within {timeout} s"
+                why = f"ended with exit status {code}" if code is not None else f"was not ready within {timeout} s"
                 log = self.log()
                 self.stop()
-                raise ConnectError(f"alchemistd {why}:\n{log}")
+                error = ConnectError(f"alchemistd {why}:\n{log}")
+                error.exit_status = code
+                raise error
             time.sleep(0.01)
 
     def log(self):

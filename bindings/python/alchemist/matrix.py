@@ -28,10 +28,10 @@ class MatrixHandle(Transforms):
     def __init__(self, session, pointer):
         self._session = session
         self._pointer = pointer
-        self._learn()
+        self._copy_description()
         session._adopt(self)
 
-    def _learn(self):
+    def _copy_description(self):
         """Copy the description that the C library has cached."""
         facts = _ffi.lib.matrix_facts(self._pointer).contents
         self.id = facts.id
@@ -72,7 +72,7 @@ class MatrixHandle(Transforms):
     def refresh(self):
         """Update the description after others changed the matrix: more rows, another layout. Returns the handle."""
         _ffi.call_interruptibly("matrix_refresh", self._handle())
-        self._learn()
+        self._copy_description()
         return self
 
     def __len__(self):
@@ -106,7 +106,7 @@ class MatrixHandle(Transforms):
         cut off, and a value that does not fit is an error. When the write is interrupted, the entries that workers
         have acknowledged stay written, and resume() with the same arguments sends the rest.
         """
-        self._put("matrix_write_start", array, row, col, dtype, progress)
+        self._write_array("matrix_write_start", array, row, col, dtype, progress)
 
     def resume(self, array, row=0, col=0, dtype=None, progress=None):
         """Continue an interrupted write or send: pass the same array, and only the missing entries are sent.
@@ -119,8 +119,8 @@ class MatrixHandle(Transforms):
             if (row, col) != (0, 0):
                 raise ValueError("an iterable of row blocks stands for the whole matrix: row and col are "
                                  f"{row} and {col}, but must be 0")
-            return sum(t.bytes for t in self._put_blocks("matrix_write_missing_start", array, dtype, progress))
-        return sum(t.bytes for t in self._put("matrix_write_missing_start", array, row, col, dtype, progress))
+            return sum(t.bytes for t in self._write_blocks("matrix_write_missing_start", array, dtype, progress))
+        return sum(t.bytes for t in self._write_array("matrix_write_missing_start", array, row, col, dtype, progress))
 
     def append_rows(self, rows, dtype=None, progress=None):
         """Append a block of rows to the matrix, or one row (an array of one dimension). Updates the handle's shape.
@@ -131,11 +131,11 @@ class MatrixHandle(Transforms):
         block = sources.as_array(rows, "the block")
         if np.ndim(rows) == 1:
             block = block.T
-        self._accept(block, dtype)
+        self._check_array(block, dtype)
         if block.shape[1] != self.shape[1]:
             raise ValueError(f"the block has {block.shape[1]} columns, but matrix {self.id} has {self.shape[1]}")
         self._grow(block.shape[0])
-        self._put("matrix_write_start", block, self.shape[0] - block.shape[0], 0, dtype, progress)
+        self._write_array("matrix_write_start", block, self.shape[0] - block.shape[0], 0, dtype, progress)
 
     def missing(self, most=64):
         """The entries that are not written yet, as rectangles (first row, first column, rows, columns).
@@ -161,13 +161,13 @@ class MatrixHandle(Transforms):
                 break
             except BusyError:
                 # Other clients' transfers and growths end soon, so it is worth waiting for them. A task may take long.
-                # The server names the use of a matrix only if it is a task that uses it.
+                # The server names a use of the matrix only if it is a task or a move to other workers.
                 if time.monotonic() > end or self._ask_info().busy:
                     raise
                 time.sleep(GROW_RETRY)
-        self._learn()
+        self._copy_description()
 
-    def _accept(self, array, dtype):
+    def _check_array(self, array, dtype):
         """Raise TypeError unless an array can be written, converted to `dtype` unless that is None."""
         if dtype is not None and np.dtype(dtype) != self.dtype:
             raise TypeError(f"matrix {self.id} has dtype {self.dtype}: entries of {np.dtype(dtype)} cannot be stored")
@@ -177,15 +177,15 @@ class MatrixHandle(Transforms):
             raise TypeError(f"matrix {self.id} has dtype {self.dtype}, but the array has {array.dtype}: convert it "
                             f"with .astype(), or in blocks with dtype={self.dtype.name!r}")
 
-    def _accept_blocks(self, dtype):
+    def _check_blocks_dtype(self, dtype):
         """Raise TypeError unless row blocks that become `dtype` have the matrix's dtype."""
         if dtype != self.dtype:
             raise TypeError(f"matrix {self.id} has dtype {self.dtype}, but the blocks have {dtype}: "
                             f"dtype={self.dtype.name!r} converts them")
 
-    def _put(self, start, array, row, col, dtype, progress):
+    def _write_array(self, start, array, row, col, dtype, progress):
         array = sources.as_array(array, "the array")
-        self._accept(array, dtype)
+        self._check_array(array, dtype)
         if sources.is_sent_in_place(array, self.dtype):
             rect = (row, col, *array.shape)
             return transfer.run(start, self._session, self._handle(), rect, array, progress)
@@ -201,9 +201,9 @@ class MatrixHandle(Transforms):
         finally:
             writer.abort()
 
-    def _put_blocks(self, start, blocks, dtype, progress):
+    def _write_blocks(self, start, blocks, dtype, progress):
         def make_writer(given):
-            self._accept_blocks(given)
+            self._check_blocks_dtype(given)
             return sources.Writer(self._session, self, self.dtype, start, progress, self.nbytes)
 
         rows = sources.Rows(make_writer, None, self.shape[0], self.shape[1], dtype)
@@ -220,8 +220,9 @@ class MatrixHandle(Transforms):
         if out is None:
             out = np.empty(tuple(max(0, x) for x in shape), dtype=self.dtype)
         elif out.shape != shape or out.dtype != self.dtype or not out.flags.writeable:
-            raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}, but must be a writeable array of shape "
-                             f"{shape} and dtype {self.dtype}")
+            access = "is writeable" if out.flags.writeable else "is read-only"
+            raise ValueError(f"out has shape {out.shape} and dtype {out.dtype} and {access}, but must be a writeable "
+                             f"array of shape {shape} and dtype {self.dtype}")
         if any(s % self.dtype.itemsize for s in out.strides) or not out.flags.aligned:
             raise ValueError(f"out has strides of {out.strides} bytes, but must be aligned and have strides of whole "
                              f"entries ({self.dtype.itemsize} bytes)")

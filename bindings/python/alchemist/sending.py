@@ -1,4 +1,4 @@
-"""How send_matrix() sends a matrix: an array in one transfer or in stages, or row blocks as they are produced."""
+"""The send of a matrix: an array in one transfer or in stages, or row blocks as they are produced."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Sender:
         with self._stage(array.dtype, wanted):
             show, close = transfer.bar("sending", self._progress)
             try:
-                timings = handle._put(self._start, array, 0, 0, self._dtype, show)
+                timings = handle._write_array(self._start, array, 0, 0, self._dtype, show)
             except BaseException:
                 self._discard(handle)
                 raise
@@ -65,7 +65,7 @@ class Sender:
 
         def make_writer(given):
             if self._into is not None:
-                self._into._accept_blocks(given)
+                self._into._check_blocks_dtype(given)
             total = None if rows is None else rows * staged.columns * given.itemsize
             return sources.Writer(self._session, self._into, given, self._start, show, total)
 

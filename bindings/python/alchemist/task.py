@@ -75,7 +75,7 @@ class Task:
 
     @property
     def notes(self):
-        """What the function reported, as strings, once it is done. A warning begins with "warning: "."""
+        """The notes that the function left once it is done, as strings. A warning begins with "warning: "."""
         if self._result is None and self.done():
             self._notes = tuple(_read_notes(self._handle()))
         return [("warning: " if kind == NoteKind.WARNING else "") + text for kind, text in self._notes]

@@ -1,8 +1,8 @@
-"""The demo: the paper's Figure 3, then a truncated SVD of Fashion-MNIST, checked against NumPy.
+"""The demo runs the paper's Figure 3, then a truncated SVD of Fashion-MNIST that is checked against NumPy.
 
 usage: python demo.py OUTPUT_DIRECTORY
 
-Starts a server with 3 worker slots on loopback, and stops it at the end. `make demo` runs it.
+It starts a server with 3 worker slots on loopback, and stops it at the end. `make demo` runs it.
 """
 
 import gzip
@@ -17,7 +17,7 @@ import alchemist
 IMAGES = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"
 RANK = 20
 
-# The cells of Figure 3, word for word but for the port, when 24960 is taken on this machine.
+# The cells of Figure 3, word for word. Only the port is replaced if another process of this machine uses 24960.
 FIGURE_3 = [
     """from alchemist import *
 import numpy as np
@@ -38,20 +38,20 @@ print(np.flipud(S).transpose())""",
 
 
 def start_server():
-    """A server with 3 worker slots on port 24960, or on a free port when that is taken."""
+    """Start a server with 3 worker slots on port 24960, or on a free port if that is in use."""
     try:
         return alchemist.Daemon(3, options=["--port", "24960"]), 24960
     except alchemist.ConnectError as error:
-        if "in use" not in str(error):
+        if error.exit_status != alchemist.PortError.code:
             raise
-        print("Port 24960 is in use on this machine: taking a free one.")
+        print("Port 24960, or one of the three after it, is in use on this machine. The demo takes free ones.")
     daemon = alchemist.Daemon(3)
     with alchemist.connect(connection_file=daemon.connection_file) as session:
         return daemon, int(session.address.rsplit(":", 1)[1])
 
 
-def figure_3(port, testlib_path):
-    """Run the cells of Figure 3 as a notebook would, showing each."""
+def run_figure_3(port, testlib_path):
+    """Run the cells of Figure 3 as a notebook does, and print each. Returns the error of the singular values."""
     names = {"testlib_path": testlib_path}
     for number, cell in enumerate(FIGURE_3, start=2):
         cell = cell.replace("24960", str(port))
@@ -66,14 +66,14 @@ def figure_3(port, testlib_path):
 
 
 def load_images():
-    """The 60,000 training images of 28 x 28 pixels, a row each, as float64."""
+    """The 60,000 training images of 28 x 28 pixels as float64, one image in each row."""
     with gzip.open(IMAGES) as file:
         data = np.frombuffer(file.read(), dtype=np.uint8, offset=16)
     return data.reshape(60000, 784).astype(np.float64)
 
 
-def fashion_mnist(output):
-    """Truncated SVD on 3 workers, checked against NumPy; returns whether all checks passed."""
+def run_fashion_mnist(output):
+    """Compute a truncated SVD on 3 workers and check it against NumPy. Returns whether all checks passed."""
     A = load_images()
     print(f"Fashion-MNIST: {A.shape[0]} x {A.shape[1]} float64, {A.nbytes / 1e6:.0f} MB; rank {RANK} on 3 workers")
     times = {}
@@ -89,7 +89,7 @@ def fashion_mnist(output):
         handle = timed("send A", lambda: als.send_matrix(A, name="Fashion-MNIST"))
         S_h, U_h, V_h = timed("compute on the workers", lambda: lib.truncated_svd(handle, RANK))
         S, U, V = timed("fetch U, S, V", lambda: [np.asarray(h) for h in (S_h, U_h, V_h)])
-    # Largest first, as NumPy has them.
+    # The largest value comes first, as in NumPy.
     s, U, V = S.ravel()[::-1], U[:, ::-1], V[:, ::-1]
     Un, sn, Vn = timed("numpy.linalg.svd, all 784", lambda: np.linalg.svd(A, full_matrices=False))
 
@@ -103,7 +103,7 @@ def fashion_mnist(output):
 
 
 def check(A, U, s, V, Un, sn, Vn):
-    """Compare with NumPy's SVD; print each figure beside its bound."""
+    """Compare with NumPy's SVD, and print each figure with its bound. Returns whether all are within their bounds."""
     optimal = np.sqrt(np.sum(sn[RANK:] ** 2))
     residual = np.linalg.norm(A - (U * s) @ V.T)
     figures = [
@@ -124,7 +124,7 @@ def projector_distance(X, Y):
 
 
 def draw(output, s, V, sn):
-    """Draw the leading right singular vectors and the spectrum; returns the path of the picture."""
+    """Draw the leading right singular vectors and the spectrum. Returns the path of the picture."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -155,12 +155,12 @@ def main():
     output = sys.argv[1]
     build = os.environ.get("ALCHEMIST_BUILD", "build")
     daemon, port = start_server()
-    # Sessions below find the server by this file, as they would find one that was started by hand.
+    # The sessions below find the server by this file, as they find one that a user starts.
     os.environ["ALCHEMIST_CONNECTION"] = daemon.connection_file
     try:
         print(f"alchemistd {alchemist.__version__} with 3 worker slots is ready on port {port}\n")
-        close = figure_3(port, os.path.abspath(os.path.join(build, "plugins", "testlib.so"))) < 1e-8
-        ok = fashion_mnist(output)
+        close = run_figure_3(port, os.path.abspath(os.path.join(build, "plugins", "testlib.so"))) < 1e-8
+        ok = run_fashion_mnist(output)
     finally:
         daemon.stop()
     print("Demo finished: " + ("all checks passed." if ok and close else "A CHECK FAILED."))
