@@ -133,7 +133,7 @@ def test_help_shows_what_a_library_says(als):
 
 @pytest.mark.parametrize("arguments, named, text", [
     ((), {}, "'A' is missing"),
-    ((1, 2), {}, "2 arguments given, at most 1 expected: A:matrix"),
+    ((1, 2), {}, "2 arguments are given, but the function has at most 1: A:matrix"),
     ((), {"B": 1}, "no parameter 'B': A:matrix"),
     ((1,), {"A": 1}, "'A' is given twice"),
     (("x",), {}, "matrix expected, got string"),

@@ -111,8 +111,8 @@ class Function:
     def _bind(self, args, kwargs):
         """The arguments by the names of their parameters. The driver checks their types, and that none is missing."""
         if len(args) > len(self._parameters):
-            raise WrongTypeError(f"{self.__qualname__}: {len(args)} arguments given, at most {len(self._parameters)} "
-                                 f"expected: {self.signature}")
+            raise WrongTypeError(f"{self.__qualname__}: {len(args)} arguments are given, but the function has at most "
+                                 f"{len(self._parameters)}: {self.signature}")
         bound = dict(zip(self._by_name, args))
         for name, x in kwargs.items():
             name = name[:-1] if name.endswith("_") and keyword.iskeyword(name[:-1]) else name

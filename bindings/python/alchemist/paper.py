@@ -119,7 +119,7 @@ class AlchemistSession(Session, Files):
         """Fetch a whole matrix as an array. To fetch a part, slice the handle."""
         title = handle.name or f"matrix {handle.id}"
         with self._console.stage(f"Fetching data for array {title} from Alchemist ..."):
-            show, close = transfer.bar("fetching", progress)
+            show, close = transfer.progress_bar("fetching", progress)
             try:
                 array, timings = handle._read(None, out, show)
             finally:

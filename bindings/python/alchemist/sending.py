@@ -41,7 +41,7 @@ class Sender:
             with self._session._console.stage("Sending array info to Alchemist ..."):
                 handle = self._session.create_matrix(array.shape, wanted, self._layout, self._name)
         with self._stage(array.dtype, wanted):
-            show, close = transfer.bar("sending", self._progress)
+            show, close = transfer.progress_bar("sending", self._progress)
             try:
                 timings = handle._write_array(self._start, array, 0, 0, self._dtype, show)
             except BaseException:
@@ -61,7 +61,7 @@ class Sender:
         dtype = None if self._dtype is None else np.dtype(self._dtype)
         if dtype is not None:
             transfer.dtype_code(dtype)
-        show, close = transfer.bar("sending", self._progress)
+        show, close = transfer.progress_bar("sending", self._progress)
 
         def make_writer(given):
             if self._into is not None:

@@ -76,7 +76,7 @@ def run(start, session, handle, rect, array, progress=None):
         pending.close()
 
 
-def bar(text, progress=None):
+def progress_bar(text, progress=None):
     """The function that shows the progress of a transfer, and the function that ends the display.
 
     The first is the caller's `progress` if there is one. Otherwise it shows a tqdm bar once the transfer has lasted a

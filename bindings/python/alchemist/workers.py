@@ -39,7 +39,7 @@ def move_to_group(session, count, timeout, progress):
 
     Returns False when `timeout` seconds were not enough.
     """
-    show, close = transfer.bar("moving", progress)
+    show, close = transfer.progress_bar("moving", progress)
     end = None if timeout is None else time.monotonic() + timeout
     slice_s = _ffi.SLICE_MS / 1000
     try:

@@ -44,25 +44,25 @@ def test_the_callers_function_replaces_the_bar(terminal):
     def mine(done, total):
         pass
 
-    shown, close = transfer.bar("sending", mine)
+    shown, close = transfer.progress_bar("sending", mine)
     assert shown is mine and close() is None and not Bar.made
 
 
 def test_there_is_no_bar_without_a_terminal(terminal):
     terminal.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     terminal.delitem(sys.modules, "ipykernel", raising=False)
-    shown, close = transfer.bar("sending")
+    shown, close = transfer.progress_bar("sending")
     assert shown is None and close() is None
 
 
 def test_there_is_a_bar_in_a_notebook(terminal):
     terminal.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     terminal.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
-    assert transfer.bar("sending")[0] is not None
+    assert transfer.progress_bar("sending")[0] is not None
 
 
 def test_the_bar_appears_after_a_second(terminal):
-    shown, close = transfer.bar("sending")
+    shown, close = transfer.progress_bar("sending")
     shown(10, 100)
     assert not Bar.made, "not within the first second"
     shown(20, 100)
@@ -74,7 +74,7 @@ def test_the_bar_appears_after_a_second(terminal):
 
 
 def test_a_short_transfer_has_no_bar(terminal):
-    shown, close = transfer.bar("sending")
+    shown, close = transfer.progress_bar("sending")
     shown(10, 100)
     close()
     assert not Bar.made
@@ -82,7 +82,7 @@ def test_a_short_transfer_has_no_bar(terminal):
 
 def test_there_is_no_bar_without_tqdm(terminal):
     terminal.setitem(sys.modules, "tqdm.auto", None)
-    shown, close = transfer.bar("sending")
+    shown, close = transfer.progress_bar("sending")
     for done in range(5):
         shown(done, 5)
     close()
