@@ -18,7 +18,7 @@ from .options import join_address, session_options
 from .workers import list_workers
 
 Ticket = collections.namedtuple("Ticket", "address id key")
-Ticket.__doc__ = """The data that another process needs to attach to a session with attach(): see Session.ticket."""
+Ticket.__doc__ = """The data that another process needs for attach(): see AlchemistSession.ticket."""
 
 
 class Session:

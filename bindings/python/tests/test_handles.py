@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import alchemist
+from alchemist import _ffi
 
 
 @pytest.fixture
@@ -140,6 +141,34 @@ def test_resume_converts_blocks_to_a_dtype_however_it_is_given(als, twelve, dtyp
     h = als.create_matrix((3, 4))
     assert h.resume(iter(twelve.astype(int)), dtype=dtype) == h.nbytes
     assert np.array_equal(np.asarray(h), twelve)
+
+
+def test_append_rows_tries_again_when_no_task_uses_the_matrix(als, twelve, monkeypatch):
+    h = als.send_matrix(twelve)
+    refusals = [alchemist.BusyError("matrix 1 is used by a transfer"), alchemist.BusyError("whatever a task says")]
+    call = _ffi.call_interruptibly
+
+    def refuse_to_grow(name, *arguments, **options):
+        if name == "matrix_grow" and refusals:
+            raise refusals.pop()
+        call(name, *arguments, **options)
+
+    monkeypatch.setattr(_ffi, "call_interruptibly", refuse_to_grow)
+    h.append_rows(twelve)
+    assert not refusals and np.array_equal(np.asarray(h), np.vstack([twelve, twelve]))
+
+
+def test_append_rows_raises_when_a_task_uses_the_matrix(als, twelve):
+    h = als.send_matrix(twelve)
+    faults = als.load_library("faults")
+    running = faults.busy.submit(60.0)
+    queued = faults.copy.submit(h)
+    with pytest.raises(alchemist.BusyError):
+        h.append_rows(twelve)
+    running.cancel()
+    queued.result()
+    h.append_rows(twelve)
+    assert h.shape == (6, 4)
 
 
 # ---- end ----
