@@ -1,43 +1,47 @@
+/* Panels, strips and batches: their sizes, their places in the matrix, and the exchange between the ranks. */
 #include "panels.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Measured: more of either leaves the caches, less costs more rounds than it saves. */
+/* Both were chosen by measurement: with more bytes the data leaves the caches, with fewer the additional rounds cost
+ * more than the caches save. */
 #define STRIP_BYTES (INT64_C(2) << 20)
-#define LINES_BYTES (INT64_C(256) << 10)
-/* Larger chunks are not read as a whole, but unpacked again for all lines that they have a part of. */
-#define CHUNK_BYTES (INT64_C(128) << 20)
+#define BATCH_BYTES (INT64_C(256) << 10)
+/* A larger chunk is not read as a whole. HDF5 then unpacks it again for each batch that has rows of it. */
+#define CHUNK_BYTES_MAX (INT64_C(128) << 20)
 
 static int64_t
-smaller(int64_t a, int64_t b)
+min(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
 static int64_t
-larger(int64_t a, int64_t b)
+max(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }
 
-/* At least one of them. */
+/* To a multiple of `unit`, but at least one unit. */
 static int64_t
-whole(int64_t count, int64_t of)
+round_down(int64_t count, int64_t unit)
 {
-    return larger(of, count / of * of);
+    return max(unit, count / unit * unit);
 }
 
-/* What the owner of a strip sends for each entry of it. */
+/* How often the matrix holds an entry of the file; the owner of the entry's strip sends each of these copies. A writer
+ * takes only one. */
 static int64_t
-fan_out(const hdf5_panels_t *panels)
+copies_of_entry(const hdf5_panels_t *panels)
 {
     return panels->write ? 1 : panels->blocks[0].replicas * panels->copies;
 }
 
-/* Entries of the strips of one panel that one rank's block may have: most where a panel begins with the block. */
+/* The largest number of entries of one panel that a rank's block can hold. A panel that begins with a block of the grid
+ * gives most to the rank that owns this block; block_share() computes it for a panel at row 0 and rank (0, 0). */
 static int64_t
-inner_entries(const hdf5_panels_t *panels)
+block_entries_max(const hdf5_panels_t *panels)
 {
     alch_block_t first = panels->blocks[0];
     alch_rect_t panel = {0, 0, panels->strip_rows * panels->call->size, panels->strip_cols}, share;
@@ -47,32 +51,35 @@ inner_entries(const hdf5_panels_t *panels)
     return share.m * share.n * panels->copies;
 }
 
-/* Strips of about the same size on both sides of the exchange, of whole chunks. */
+/* Strips consist of whole chunks. The sizes limit the bytes that a rank sends as well as those that it receives. */
 static void
-choose_sizes(hdf5_panels_t *panels, const hdf5_grain_t *grain)
+choose_sizes(hdf5_panels_t *panels, const hdf5_chunking_t *chunking)
 {
-    int64_t entries = larger(1, STRIP_BYTES / (int64_t)panels->entry), most = larger(1, entries / fan_out(panels));
-    int64_t rows = grain->rows, cols = grain->cols, ranks = panels->call->size;
+    int64_t entries = max(1, STRIP_BYTES / (int64_t)panels->entry_size);
+    int64_t entries_max = max(1, entries / copies_of_entry(panels)); /* of a strip */
+    int64_t rows = chunking->rows, cols = chunking->cols, ranks = panels->call->size;
 
-    if (rows * cols * fan_out(panels) > CHUNK_BYTES / (int64_t)panels->entry)
+    if (rows * cols * copies_of_entry(panels) > CHUNK_BYTES_MAX / (int64_t)panels->entry_size)
         rows = cols = 1;
-    panels->lead = grain->lead % rows;
-    panels->strip_cols = smaller(whole(most / rows, cols), larger(panels->width, 1));
-    panels->strip_rows = whole(most / panels->strip_cols, rows);
-    panels->strip_rows = smaller(panels->strip_rows, whole((panels->m + panels->lead) / ranks + rows, rows));
-    while (panels->strip_rows > rows && inner_entries(panels) > 4 * entries)
-        panels->strip_rows = whole(panels->strip_rows / 2, rows);
-    panels->line_rows = whole(LINES_BYTES / (int64_t)panels->entry / panels->strip_cols, rows);
-    panels->line_rows = smaller(panels->line_rows, panels->strip_rows);
+    panels->row_offset = chunking->row_offset % rows;
+    panels->strip_cols = min(round_down(entries_max / rows, cols), max(panels->cols, 1));
+    panels->strip_rows = round_down(entries_max / panels->strip_cols, rows);
+    panels->strip_rows = min(panels->strip_rows, round_down((panels->m + panels->row_offset) / ranks + rows, rows));
+    while (panels->strip_rows > rows && block_entries_max(panels) > 4 * entries)
+        panels->strip_rows = round_down(panels->strip_rows / 2, rows);
+    panels->batch_rows = round_down(BATCH_BYTES / (int64_t)panels->entry_size / panels->strip_cols, rows);
+    panels->batch_rows = min(panels->batch_rows, panels->strip_rows);
 }
 
+/* Learn the place of every rank in the grid; the rest of the blocks is the same on all ranks. */
 static int
-find_places(hdf5_panels_t *panels)
+gather_blocks(hdf5_panels_t *panels)
 {
     alch_call_t *call = panels->call;
     alch_block_t mine = panels->blocks[call->rank];
     int place[3] = {mine.replica, mine.myrow, mine.mycol}, *places = malloc((size_t)call->size * sizeof(place));
-    int code = call->host->agree(call, places ? ALCH_OK : ALCH_ENOMEM, "no memory for the workers' places");
+    int code = call->host->agree(call, places ? ALCH_OK : ALCH_ENOMEM,
+                                 "the grid places of %d workers cannot be allocated", call->size);
 
     if (!code && MPI_Allgather(place, 3, MPI_INT, places, 3, MPI_INT, call->comm) != MPI_SUCCESS)
         code = call->host->fail(call, ALCH_EINTERNAL, "MPI_Allgather failed");
@@ -87,53 +94,55 @@ find_places(hdf5_panels_t *panels)
 }
 
 static int
-get_memory(hdf5_panels_t *panels)
+allocate_buffers(hdf5_panels_t *panels)
 {
     alch_call_t *call = panels->call;
-    size_t lines = (size_t)(panels->line_rows * panels->strip_cols) * panels->entry;
-    size_t outer = (size_t)(panels->strip_rows * panels->strip_cols * fan_out(panels)) * panels->entry;
-    size_t inner = (size_t)inner_entries(panels) * panels->entry;
+    size_t batch_bytes = (size_t)(panels->batch_rows * panels->strip_cols) * panels->entry_size;
+    size_t strip_bytes =
+        (size_t)(panels->strip_rows * panels->strip_cols * copies_of_entry(panels)) * panels->entry_size;
+    size_t block_bytes = (size_t)block_entries_max(panels) * panels->entry_size;
     int code;
 
     if (call->size == 1)
-        outer = inner = 0;
-    if ((code = call->host->workspace(call, (int64_t)(lines + outer + inner))))
+        strip_bytes = block_bytes = 0;
+    if ((code = call->host->workspace(call, (int64_t)(batch_bytes + strip_bytes + block_bytes))))
         return code;
-    panels->lines = malloc(lines + 1);
-    panels->outer = malloc(outer + 1);
-    panels->inner = malloc(inner + 1);
-    panels->outer_counts = calloc(4 * (size_t)call->size, sizeof(int));
-    if (!panels->lines || !panels->outer || !panels->inner || !panels->outer_counts)
-        return call->host->fail(call, ALCH_ENOMEM, "no memory for buffers of %zu bytes", lines + outer + inner);
-    panels->outer_starts = panels->outer_counts + call->size;
-    panels->inner_counts = panels->outer_starts + call->size;
-    panels->inner_starts = panels->inner_counts + call->size;
+    panels->batch = malloc(batch_bytes + 1);
+    panels->strip_buffer = malloc(strip_bytes + 1);
+    panels->block_buffer = malloc(block_bytes + 1);
+    panels->strip_counts = calloc(4 * (size_t)call->size, sizeof(int));
+    if (!panels->batch || !panels->strip_buffer || !panels->block_buffer || !panels->strip_counts)
+        return call->host->fail(call, ALCH_ENOMEM, "buffers of %zu bytes cannot be allocated",
+                                batch_bytes + strip_bytes + block_bytes);
+    panels->strip_displs = panels->strip_counts + call->size;
+    panels->block_counts = panels->strip_displs + call->size;
+    panels->block_displs = panels->block_counts + call->size;
     return ALCH_OK;
 }
 
 int
-hdf5_panels_init(hdf5_panels_t *panels, alch_call_t *call, const alch_block_t *block, bool write, int64_t width,
-                 const hdf5_grain_t *grain)
+hdf5_panels_init(hdf5_panels_t *panels, alch_call_t *call, const alch_block_t *block, bool write, int64_t cols,
+                 const hdf5_chunking_t *chunking)
 {
     int code;
 
     *panels = (hdf5_panels_t){.call = call,
                               .write = write,
                               .m = block->m,
-                              .width = width,
-                              .copies = width ? block->n / width : 1,
+                              .cols = cols,
+                              .copies = cols ? block->n / cols : 1,
                               .blocks = malloc((size_t)call->size * sizeof(*block))};
-    panels->entry = hdf5_dtype_size(block->dtype);
-    MPI_Type_contiguous((int)panels->entry, MPI_BYTE, &panels->type);
+    panels->entry_size = hdf5_dtype_size(block->dtype);
+    MPI_Type_contiguous((int)panels->entry_size, MPI_BYTE, &panels->type);
     MPI_Type_commit(&panels->type);
     code = panels->blocks ? ALCH_OK : ALCH_ENOMEM;
-    if ((code = call->host->agree(call, code, "no memory for the workers' places")))
+    if ((code = call->host->agree(call, code, "the blocks of %d workers cannot be allocated", call->size)))
         return code;
     panels->blocks[call->rank] = *block;
-    if ((code = find_places(panels)))
+    if ((code = gather_blocks(panels)))
         return code;
-    choose_sizes(panels, grain);
-    return call->host->agree(call, get_memory(panels), NULL);
+    choose_sizes(panels, chunking);
+    return call->host->agree(call, allocate_buffers(panels), NULL);
 }
 
 void
@@ -141,62 +150,58 @@ hdf5_panels_fini(hdf5_panels_t *panels)
 {
     MPI_Type_free(&panels->type);
     free(panels->blocks);
-    free(panels->lines);
-    free(panels->outer);
-    free(panels->inner);
-    free(panels->outer_counts);
+    free(panels->batch);
+    free(panels->strip_buffer);
+    free(panels->block_buffer);
+    free(panels->strip_counts);
     (void)panels->call->host->workspace(panels->call, 0);
-}
-
-/* The first row that is read lies behind `lead` others, which count. */
-static int64_t
-panel_rows(const hdf5_panels_t *panels)
-{
-    return panels->strip_rows * panels->call->size;
 }
 
 int64_t
 hdf5_panels_count(const hdf5_panels_t *panels)
 {
-    int64_t rows = panel_rows(panels);
+    int64_t rows = panels->strip_rows * panels->call->size;
 
-    return (panels->m + panels->lead + rows - 1) / rows *
-           ((panels->width + panels->strip_cols - 1) / panels->strip_cols);
+    /* The first panel begins with a chunk, `row_offset` rows before the first row that is read. */
+    return (panels->m + panels->row_offset + rows - 1) / rows *
+           ((panels->cols + panels->strip_cols - 1) / panels->strip_cols);
 }
 
-/* A rank's strip of the panel: rows and columns of the data set. */
+/* A rank's strip of the current panel, in rows and columns of the data set. */
 static alch_rect_t
-strip_of(const hdf5_panels_t *panels, int rank)
+strip_rect(const hdf5_panels_t *panels, int rank)
 {
     int64_t begin = panels->row + rank * panels->strip_rows;
-    int64_t end = larger(0, smaller(begin + panels->strip_rows, panels->row_end));
+    int64_t end = max(0, min(begin + panels->strip_rows, panels->row_end));
 
-    begin = larger(0, smaller(begin, end));
+    begin = max(0, min(begin, end));
     return (alch_rect_t){begin, panels->col, end - begin, panels->col_end - panels->col};
 }
 
+/* The place in the matrix of a rectangle of the data set. */
 static alch_rect_t
-in_matrix(const hdf5_panels_t *panels, const alch_rect_t *part, int64_t copy)
+matrix_rect(const hdf5_panels_t *panels, const alch_rect_t *part, int64_t copy)
 {
-    return (alch_rect_t){part->i, copy * panels->width + part->j, part->m, part->n};
+    return (alch_rect_t){part->i, copy * panels->cols + part->j, part->m, part->n};
 }
 
-/* Whether a rank's block takes part: of a matrix that is written, one copy is enough. */
+/* Whether a rank's block takes part in the transfer. A writer needs only one replica of the matrix. */
 static bool
 takes_part(const hdf5_panels_t *panels, int rank)
 {
     return panels->write ? panels->blocks[rank].replica == 0 : panels->blocks[rank].replica >= 0;
 }
 
-/* What a rank's block has of another rank's strip. */
+/* The number of entries of `owner`'s strip that belong to `rank`'s block; 0 if both are one rank, which copies them
+ * without an exchange. */
 static int
-common(const hdf5_panels_t *panels, int owner, int rank)
+overlap_entries(const hdf5_panels_t *panels, int owner, int rank)
 {
-    alch_rect_t strip = strip_of(panels, owner), rect, share;
+    alch_rect_t strip = strip_rect(panels, owner), rect, share;
     int64_t entries = 0;
 
     for (int64_t copy = 0; owner != rank && takes_part(panels, rank) && copy < panels->copies; copy++) {
-        rect = in_matrix(panels, &strip, copy);
+        rect = matrix_rect(panels, &strip, copy);
         panels->call->host->block_share(&panels->blocks[rank], &rect, &share);
         entries += share.m * share.n;
     }
@@ -204,15 +209,15 @@ common(const hdf5_panels_t *panels, int owner, int rank)
 }
 
 static void
-count_all(hdf5_panels_t *panels)
+set_counts(hdf5_panels_t *panels)
 {
-    int me = panels->call->rank, outer = 0, inner = 0;
+    int me = panels->call->rank, strip_entries = 0, block_entries = 0;
 
     for (int k = 0; k < panels->call->size; k++) {
-        panels->outer_starts[k] = outer;
-        panels->inner_starts[k] = inner;
-        outer += panels->outer_counts[k] = common(panels, me, k);
-        inner += panels->inner_counts[k] = common(panels, k, me);
+        panels->strip_displs[k] = strip_entries;
+        panels->block_displs[k] = block_entries;
+        strip_entries += panels->strip_counts[k] = overlap_entries(panels, me, k);
+        block_entries += panels->block_counts[k] = overlap_entries(panels, k, me);
     }
 }
 
@@ -221,96 +226,98 @@ hdf5_panels_next(hdf5_panels_t *panels)
 {
     bool first = panels->col_end == 0;
 
-    if (panels->m == 0 || panels->width == 0)
+    if (panels->m == 0 || panels->cols == 0)
         return false;
-    panels->row = first ? -panels->lead : panels->row_end;
+    panels->row = first ? -panels->row_offset : panels->row_end;
     if (panels->row == panels->m) {
-        panels->row = -panels->lead;
+        panels->row = -panels->row_offset;
         panels->col = panels->col_end;
-        if (panels->col == panels->width)
+        if (panels->col == panels->cols)
             return false;
     }
-    panels->row_end = smaller(panels->row + panel_rows(panels), panels->m);
-    panels->col_end = smaller(panels->col + panels->strip_cols, panels->width);
-    count_all(panels);
+    panels->row_end = min(panels->row + panels->strip_rows * panels->call->size, panels->m);
+    panels->col_end = min(panels->col + panels->strip_cols, panels->cols);
+    set_counts(panels);
     return true;
 }
 
 bool
-hdf5_panels_lines(const hdf5_panels_t *panels, alch_rect_t *lines)
+hdf5_panels_next_batch(const hdf5_panels_t *panels, alch_rect_t *batch)
 {
-    alch_rect_t strip = strip_of(panels, panels->call->rank);
-    int64_t begin = lines->m ? lines->i + lines->m : strip.i, end;
+    alch_rect_t strip = strip_rect(panels, panels->call->rank);
+    int64_t begin = batch->m ? batch->i + batch->m : strip.i, end;
 
-    /* Chunks are not parted. */
-    end = begin + panels->line_rows - (begin + panels->lead) % panels->line_rows;
-    *lines = (alch_rect_t){begin, strip.j, smaller(end, strip.i + strip.m) - begin, strip.n};
-    return lines->m > 0;
+    /* A batch ends with a chunk. */
+    end = begin + panels->batch_rows - (begin + panels->row_offset) % panels->batch_rows;
+    *batch = (alch_rect_t){begin, strip.j, min(end, strip.i + strip.m) - begin, strip.n};
+    return batch->m > 0;
 }
 
-/* Where entries of one copy are that a rank's block has of my strip: in the block, if it is mine, else among those that
- * are exchanged. Moves `outer_p` behind them. */
+/* Find where the entries of a batch are that belong to `rank`: in this rank's block, or in the strip buffer if `rank`
+ * is another rank. `at_p` is the position in the strip buffer of this rank's entries of this copy, and is moved behind
+ * them. */
 static char *
-place_of(const hdf5_panels_t *panels, int rank, const alch_rect_t *lines, int64_t copy, char **outer_p, int64_t *ld_p)
+locate_entries(const hdf5_panels_t *panels, int rank, const alch_rect_t *batch, int64_t copy, char **at_p,
+               int64_t *ld_p)
 {
     const alch_block_t *block = &panels->blocks[rank];
-    alch_rect_t strip = strip_of(panels, panels->call->rank), all = in_matrix(panels, &strip, copy);
-    alch_rect_t rect = in_matrix(panels, lines, copy), share;
-    char *outer = *outer_p;
+    alch_rect_t strip = strip_rect(panels, panels->call->rank), all = matrix_rect(panels, &strip, copy);
+    alch_rect_t rect = matrix_rect(panels, batch, copy), share;
+    char *begin = *at_p;
 
     panels->call->host->block_share(block, &rect, &share);
     if (rank == panels->call->rank) {
         *ld_p = block->lld;
-        return (char *)block->data + (size_t)(share.i + share.j * block->lld) * panels->entry;
+        return (char *)block->data + (size_t)(share.i + share.j * block->lld) * panels->entry_size;
     }
     panels->call->host->block_share(block, &all, &all);
-    *outer_p += (size_t)(all.m * all.n) * panels->entry;
+    *at_p += (size_t)(all.m * all.n) * panels->entry_size;
     *ld_p = all.m;
-    return outer + (size_t)(share.i - all.i) * panels->entry;
+    return begin + (size_t)(share.i - all.i) * panels->entry_size;
 }
 
 void
-hdf5_panels_move(hdf5_panels_t *panels, const alch_rect_t *lines)
+hdf5_panels_copy_batch(hdf5_panels_t *panels, const alch_rect_t *batch)
 {
     const alch_host_t *host = panels->call->host;
 
     for (int rank = 0; rank < panels->call->size; rank++) {
-        char *outer = panels->outer + (size_t)panels->outer_starts[rank] * panels->entry;
+        char *at = panels->strip_buffer + (size_t)panels->strip_displs[rank] * panels->entry_size;
 
         for (int64_t copy = 0; takes_part(panels, rank) && copy < panels->copies; copy++) {
-            alch_rect_t rect = in_matrix(panels, lines, copy);
+            alch_rect_t rect = matrix_rect(panels, batch, copy);
             int64_t ld;
-            char *place = place_of(panels, rank, lines, copy, &outer, &ld);
+            char *place = locate_entries(panels, rank, batch, copy, &at, &ld);
 
             if (panels->write)
-                host->block_unpack(&panels->blocks[rank], &rect, place, ld, panels->lines, lines->n, 1);
+                host->block_unpack(&panels->blocks[rank], &rect, place, ld, panels->batch, batch->n, 1);
             else
-                host->block_pack(&panels->blocks[rank], &rect, panels->lines, lines->n, 1, place, ld);
+                host->block_pack(&panels->blocks[rank], &rect, panels->batch, batch->n, 1, place, ld);
         }
     }
 }
 
-/* Between the strips of others, as they are exchanged, and my block: column by column. */
+/* Copy entries between this rank's block and the block buffer, column by column. */
 static void
-move_block(hdf5_panels_t *panels)
+copy_block(hdf5_panels_t *panels)
 {
     alch_call_t *call = panels->call;
     const alch_block_t *mine = &panels->blocks[call->rank];
-    char *inner = panels->inner;
+    char *at = panels->block_buffer;
 
     for (int rank = 0; rank < call->size; rank++) {
-        alch_rect_t strip = strip_of(panels, rank);
+        alch_rect_t strip = strip_rect(panels, rank);
 
-        for (int64_t copy = 0; panels->inner_counts[rank] && copy < panels->copies; copy++) {
-            alch_rect_t rect = in_matrix(panels, &strip, copy), share;
+        for (int64_t copy = 0; panels->block_counts[rank] && copy < panels->copies; copy++) {
+            alch_rect_t rect = matrix_rect(panels, &strip, copy), share;
             size_t bytes;
 
             call->host->block_share(mine, &rect, &share);
-            bytes = (size_t)share.m * panels->entry;
-            for (int64_t j = share.j; j < share.j + share.n; j++, inner += bytes) {
-                char *column = (char *)mine->data + (size_t)(share.i + j * mine->lld) * panels->entry;
+            bytes = (size_t)share.m * panels->entry_size;
+            for (int64_t j = share.j; j < share.j + share.n; j++, at += bytes) {
+                char *column = (char *)mine->data + (size_t)(share.i + j * mine->lld) * panels->entry_size;
 
-                memcpy(panels->write ? inner : column, panels->write ? column : inner, bytes);
+                memcpy(panels->write ? at : column, panels->write ? column : at, bytes);
             }
         }
     }
@@ -323,17 +330,17 @@ hdf5_panels_exchange(hdf5_panels_t *panels)
     int error = MPI_SUCCESS;
 
     if (panels->write)
-        move_block(panels);
+        copy_block(panels);
     if (call->size > 1)
-        error =
-            panels->write
-                ? MPI_Alltoallv(panels->inner, panels->inner_counts, panels->inner_starts, panels->type, panels->outer,
-                                panels->outer_counts, panels->outer_starts, panels->type, call->comm)
-                : MPI_Alltoallv(panels->outer, panels->outer_counts, panels->outer_starts, panels->type, panels->inner,
-                                panels->inner_counts, panels->inner_starts, panels->type, call->comm);
+        error = panels->write ? MPI_Alltoallv(panels->block_buffer, panels->block_counts, panels->block_displs,
+                                              panels->type, panels->strip_buffer, panels->strip_counts,
+                                              panels->strip_displs, panels->type, call->comm)
+                              : MPI_Alltoallv(panels->strip_buffer, panels->strip_counts, panels->strip_displs,
+                                              panels->type, panels->block_buffer, panels->block_counts,
+                                              panels->block_displs, panels->type, call->comm);
     if (error != MPI_SUCCESS)
         return call->host->fail(call, ALCH_EINTERNAL, "MPI_Alltoallv failed");
     if (!panels->write)
-        move_block(panels);
+        copy_block(panels);
     return ALCH_OK;
 }

@@ -1,8 +1,13 @@
-/* A matrix in panels of rows. A panel is cut into one strip for each rank, which the rank reads from or writes to the
- * file as it lies there, some lines at a time, so that they are in its caches when entries go to their places. What
- * others have of a strip is exchanged once for each panel. File systems see long contiguous pieces whatever the layout,
- * and nothing has to be collective in HDF5: a rank that fails in a collective call of it would leave the others waiting
- * for ever, and MPI-IO is slow where ranks outnumber cores. */
+/** @file hdf5/panels.h  A data set and a matrix in panels, which are exchanged between the ranks.
+ *
+ *  A panel is a range of rows (and, if rows are long, of columns). It is divided into one strip for each rank. A rank
+ *  reads its strip from the file, or writes it, as it lies there: some rows at a time (a batch), so that a batch is
+ *  still in the caches when its entries are copied to their places. Once for each panel the ranks exchange the entries
+ *  of their strips that belong to other ranks.
+ *
+ *  So the file system sees long contiguous accesses whatever the layout is, and no HDF5 call is collective. A rank that
+ *  fails in a collective HDF5 call would leave the others waiting for ever, and MPI-IO is slow if there are more ranks
+ *  than cores. */
 #ifndef PLUGIN_HDF5_PANELS_H
 #define PLUGIN_HDF5_PANELS_H
 
@@ -11,31 +16,36 @@
 typedef struct {
     alch_call_t *call;
     bool write;
-    alch_block_t *blocks;     /* the matrix as each rank has it; data is this rank's */
-    int64_t m, width, copies; /* rows and columns of the data set; how often the matrix has them side by side */
-    size_t entry;             /* bytes of one */
-    MPI_Datatype type;
-    int64_t lead;                              /* rows of the first chunk that nobody asked for */
-    int64_t strip_rows, strip_cols, line_rows; /* at most */
-    char *lines, *outer, *inner;               /* in the file's order; what strips exchange; what blocks exchange */
-    int *outer_counts, *outer_starts, *inner_counts, *inner_starts;
-    int64_t row, row_end, col, col_end; /* the panel in hand, in the data set */
+    alch_block_t *blocks;    /* the matrix as each rank has it; all have this rank's data pointer */
+    int64_t m, cols, copies; /* rows and columns of the data set; the matrix holds the columns `copies` times */
+    size_t entry_size;
+    MPI_Datatype type;                          /* one entry */
+    int64_t row_offset;                         /* of hdf5_chunking_t */
+    int64_t strip_rows, strip_cols, batch_rows; /* maxima */
+    char *batch;                                /* in the order of the file */
+    char *strip_buffer;                         /* entries of this rank's strip that belong to other ranks */
+    char *block_buffer;                         /* entries of this rank's block that are in other ranks' strips */
+    int *strip_counts, *strip_displs, *block_counts, *block_displs; /* of MPI_Alltoallv(), for each rank */
+    int64_t row, row_end, col, col_end; /* the current panel, in rows and columns of the data set */
 } hdf5_panels_t;
 
-/* Choose sizes, account for the memory and get it. Zeroed before. @collective yes */
-int hdf5_panels_init(hdf5_panels_t *panels, alch_call_t *call, const alch_block_t *block, bool write, int64_t width,
-                     const hdf5_grain_t *grain);
+/** Choose the sizes, account for the memory and allocate it. The caller calls hdf5_panels_fini() after a failure too.
+ *  @collective yes */
+int hdf5_panels_init(hdf5_panels_t *panels, alch_call_t *call, const alch_block_t *block, bool write, int64_t cols,
+                     const hdf5_chunking_t *chunking);
 void hdf5_panels_fini(hdf5_panels_t *panels);
 
 int64_t hdf5_panels_count(const hdf5_panels_t *panels);
-/* The next one. @return false: there are no more */
+/** Go to the next panel. @return false: there are no more */
 bool hdf5_panels_next(hdf5_panels_t *panels);
-/* The next lines of this rank's strip; begin with zeros. @return false: there are no more */
-bool hdf5_panels_lines(const hdf5_panels_t *panels, alch_rect_t *lines);
+/** Go to the next batch of this rank's strip. The first call for a panel takes a zeroed batch.
+ *  @return false: there are no more */
+bool hdf5_panels_next_batch(const hdf5_panels_t *panels, alch_rect_t *batch);
 
-/* Between panels->lines and where their entries are: in this rank's block, or in what strips exchange. */
-void hdf5_panels_move(hdf5_panels_t *panels, const alch_rect_t *lines);
-/* Exchange: when reading, after the last lines of a panel; when writing, before its first. @collective yes */
+/** Copy entries between panels->batch and this rank's block or the strip buffer. */
+void hdf5_panels_copy_batch(hdf5_panels_t *panels, const alch_rect_t *batch);
+/** Exchange the entries of a panel: a reader calls this after the last batch, a writer before the first.
+ *  @collective yes */
 int hdf5_panels_exchange(hdf5_panels_t *panels);
 
 #endif

@@ -1,13 +1,14 @@
-/* Hello: the template of a library for the workers. Copy this folder, rename it, and go on from here; every service
- * that is used below, and many more, are documented in <alchemist/plugin.h>.
+/* hello: the template of a library for the workers. To write a library, copy this folder, rename the folder and the
+ * file, and replace the operations. <alchemist/plugin.h> documents every service that is used below, and many more.
  *
- * An operation runs on all workers of a session's group at once, like the main() of an MPI program. `call->comm` is
- * this library's own communicator; `call->host` has the services: arguments, results, matrices, errors, progress. */
+ * The plugin host calls an operation on all ranks of a session's group at once, as mpiexec calls main() of an MPI
+ * program. `call->comm` is a communicator that only this library uses. `call->host` is the table of services:
+ * arguments, results, matrices, errors, progress. */
 #include <alchemist/plugin.h>
 
 #include <stdio.h>
 
-/* Scalar results are set on every rank; the client gets rank 0's. */
+/* Every rank sets the scalar results; the client receives those of rank 0. */
 static int
 hello(alch_call_t *call)
 {
@@ -21,19 +22,20 @@ hello(alch_call_t *call)
     return call->host->ret_string(call, "greeting", text);
 }
 
-/* Each rank adds up the entries that it holds, and MPI adds up the ranks. */
+/* Each rank adds up its own entries; MPI_Allreduce() adds up the sums of the ranks. */
 static int
 total(alch_call_t *call)
 {
-    alch_block_t block; /* this rank's part: column-major, leading dimension lld */
+    alch_block_t block; /* this rank's part of A: column-major, leading dimension lld */
     double mine = 0, sum = 0;
 
     call->host->matrix_block(call->host->arg_matrix(call, "A"), &block);
-    /* Arguments were checked against the signature, but a matrix may have entries of any type. All ranks see the same
-     * type, so that all of them return here and none waits for another below. */
+    /* The host has checked the arguments against the signature, but `matrix` allows entries of any type. All ranks see
+     * the same type, so either all of them return here or none does, and no rank waits for another in MPI_Allreduce().
+     */
     if (block.dtype != ALCH_FLOAT64)
         return call->host->fail(call, ALCH_ETYPE, "total: the entries of A must be float64");
-    /* In a replicated layout the other copies hold the same entries once more. */
+    /* In a replicated layout several ranks hold the same entries; only replica 0 counts them. */
     for (int64_t j = 0; block.replica == 0 && j < block.local_n; j++)
         for (int64_t i = 0; i < block.local_m; i++)
             mine += ((const double *)block.data)[i + j * block.lld];
@@ -41,13 +43,14 @@ total(alch_call_t *call)
     return call->host->ret_real(call, "sum", sum);
 }
 
-/* Name, summary, signature (types as in NumPy; a default makes a parameter optional), documentation, flags, function.
- * Clients show these texts: lines "name: text" become the description of a parameter or a result. */
+/* Each row: name, summary, signature, documentation, flags, function. Types in a signature have NumPy's names; a
+ * parameter with a default is optional. Clients show the documentation to their users: a line "name: text" describes
+ * the parameter or the result of that name. */
 static const alch_operation_t operations[] = {
-    {"hello", "A greeting from all workers.", "name:string=\"world\" -> greeting:string",
-     "name: whom to greet\ngreeting: says how many workers there are, and where\n", 0, hello},
-    {"total", "The sum of all entries of a matrix.", "A:matrix -> sum:float64",
-     "A: float64, in any layout\nsum: added up by each worker, then over the workers\n", 0, total},
+    {"hello", "Return a greeting from all workers.", "name:string=\"world\" -> greeting:string",
+     "name: the name to greet\ngreeting: names the number of workers and the host of the first worker\n", 0, hello},
+    {"total", "Compute the sum of all entries of a matrix.", "A:matrix -> sum:float64",
+     "A: float64, in any layout\nsum: each worker adds up its entries, then the workers add up their sums\n", 0, total},
 };
 
 static const alch_plugin_t plugin = {
@@ -61,7 +64,7 @@ static const alch_plugin_t plugin = {
     .operation_count = sizeof(operations) / sizeof(*operations),
 };
 
-/* The one symbol that a library exports: plugin.h declares it. */
+/* The only symbol that a library exports; <alchemist/plugin.h> declares it. */
 const alch_plugin_t *
 alch_plugin(void)
 {

@@ -1,4 +1,4 @@
-"""HDF5 files: h5py writes what the workers read, and reads what they write."""
+"""HDF5 files: the workers read what h5py writes, and h5py reads what the workers write."""
 
 import os
 
@@ -28,7 +28,7 @@ def daemon(data):
 
 @pytest.fixture(scope="module")
 def sessions(daemon):
-    """Sessions with 1, 2, 3 and 5 workers, one at a time: groups take their time to start."""
+    """get(workers): a session, kept until the next test asks for another number of workers: starting a group is slow."""
     held = {}
 
     def get(workers):
@@ -50,6 +50,12 @@ def als(sessions):
     return sessions(3)
 
 
+def stored(data, name):
+    """All data sets of a file's root group, as h5py reads them."""
+    with h5py.File(data / name) as file:
+        return {key: file[key][()] for key in file}
+
+
 def entries(shape, dtype="float64", seed=1):
     rng = np.random.default_rng(seed)
     x = rng.integers(-100, 100, shape) if dtype.startswith("int") else rng.standard_normal(shape)
@@ -57,13 +63,14 @@ def entries(shape, dtype="float64", seed=1):
 
 
 def put(data, name, **datasets):
+    """Write a file with h5py."""
     with h5py.File(data / name, "w") as file:
         for key, array in datasets.items():
             file[key] = array
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 5])
-def test_layouts(sessions, data, workers):
+def test_every_layout_reads_and_writes_the_same_entries(sessions, data, workers):
     als = sessions(workers)
     a = entries((131, 67))
     put(data, "layouts.h5", a=a)
@@ -79,7 +86,7 @@ def test_layouts(sessions, data, workers):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_every_type_of_a_matrix(als, data, dtype):
+def test_every_type_of_a_matrix_is_written_and_read_back(als, data, dtype):
     a = entries((45, 31), dtype)
     A = als.send_matrix(a, layout="MC_MR")
     als.save_to_hdf5(A, f"types-{dtype}.h5", "deep/er/a")
@@ -93,7 +100,7 @@ def test_every_type_of_a_matrix(als, data, dtype):
     ("u1", "int32"), ("i1", "int32"), ("u2", "int32"), ("i2", "int32"), ("u4", "int64"), ("u8", "int64"), (">i4", "int32"),
     (">f8", "float64"), ("f2", "float32"), ("?", "int32"), ("g", "float64"),
 ])
-def test_other_types(als, data, source, natural):
+def test_a_type_that_no_matrix_has_is_read_as_the_smallest_one_that_holds_it(als, data, source, natural):
     a = (np.arange(60).reshape(12, 5) % 2 if source == "?" else np.arange(60).reshape(12, 5)).astype(source)
     put(data, "other.h5", a=a)
     task = als.load_library("hdf5").read.submit("other.h5", "a")
@@ -105,7 +112,7 @@ def test_other_types(als, data, source, natural):
         assert B.dtype == dtype and np.array_equal(np.asarray(B), a.astype(dtype))
 
 
-def test_values_that_do_not_fit(als, data):
+def test_values_that_do_not_fit_are_refused(als, data):
     a = np.zeros((40, 3), "u8")
     a[33, 1] = 2**63
     put(data, "unfit.h5", a=a, f=np.full((2, 2), 1e300), c=entries((3, 3), "complex64"))
@@ -121,7 +128,7 @@ def test_values_that_do_not_fit(als, data):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (0, 5), (5, 0), (2, 3)])
-def test_odd_shapes(als, data, shape):
+def test_matrices_of_one_or_no_row_or_column_are_written_and_read_back(als, data, shape):
     a = entries(shape)
     put(data, "odd.h5", a=a)
     for layout in (None, "VC_STAR", "STAR_VC"):
@@ -132,8 +139,8 @@ def test_odd_shapes(als, data, shape):
             assert file["a"].shape == shape and np.array_equal(file["a"][()], a)
 
 
-def test_many_panels(als, data):
-    """More than one strip for each worker, in both directions; and rows so long that they are cut."""
+def test_matrices_of_many_panels_are_read_and_written(als, data):
+    """Each worker has more than one strip, in both directions; the rows of `wide` are divided between panels."""
     tall, wide = entries((9000, 601)), entries((5, 1_100_003), "complex128")
     for name, a in (("tall", tall), ("wide", wide)):
         put(data, "panels.h5", **{name: a})
@@ -148,7 +155,7 @@ def test_many_panels(als, data):
     assert np.array_equal(np.asarray(twice), np.hstack(2 * [wide[1:3]]))
 
 
-def test_how_data_sets_are_stored(als, data):
+def test_chunked_linked_unwritten_and_one_dimensional_data_sets_are_read(als, data):
     a = entries((50, 40))
     with h5py.File(data / "stored.h5", "w") as file:
         file.create_dataset("chunked", data=a, chunks=(7, 9), compression="gzip", shuffle=True)
@@ -163,7 +170,7 @@ def test_how_data_sets_are_stored(als, data):
 
 
 @pytest.mark.parametrize("name", ["a", "link", "hard", "g//a", "/g/a", "a/"])
-def test_ranges_of_what_has_several_names(als, data, name):
+def test_every_name_of_a_data_set_leads_to_it(als, data, name):
     a = entries((30, 10))
     with h5py.File(data / "names.h5", "w") as file:
         file["a"] = file["g/a"] = a
@@ -172,49 +179,60 @@ def test_ranges_of_what_has_several_names(als, data, name):
     assert np.array_equal(np.asarray(part), a[10:20, 1::3])
 
 
-def test_ranges(als, data):
+def test_ranges_select_what_slices_select_in_numpy(als, data):
     a = entries((20, 10))
     put(data, "ranges.h5", a=a)
     for rows in (slice(-5, None), slice(None, -18), slice(15, 100), slice(9, 3), slice(1, None, 7), slice(-100, 3),
                  slice(10**30, None), slice(np.int64(2), np.int32(4)), slice(None), slice(0, 20, 2**62)):
         part = als.load_from_hdf5("ranges.h5", "a", rows=rows, columns=slice(2))
         assert np.array_equal(np.asarray(part), a[rows, :2]), rows
-    library = als.load_library("hdf5")
-    assert library.read("ranges.h5", "a", rows=[-3, -1]).shape == (2, 10)
+    assert als.load_library("hdf5").read("ranges.h5", "a", rows=[-3, -1]).shape == (2, 10)
+
+
+def test_steps_that_are_not_positive_are_refused(als, data):
+    put(data, "steps.h5", a=entries((20, 10)))
     for step in (0, -1):
-        with pytest.raises(alchemist.RangeError, match=f"'a' of file 'ranges.h5': the step is {step}"):
-            als.load_from_hdf5("ranges.h5", "a", rows=slice(5, 1, step))
-    with pytest.raises(alchemist.InvalidError, match="columns: .* not 1 numbers"):
-        library.read("ranges.h5", "a", columns=[1])
+        with pytest.raises(alchemist.RangeError, match=f"'a' of file 'steps.h5': the step is {step}, but"):
+            als.load_from_hdf5("steps.h5", "a", rows=slice(5, 1, step))
+
+
+def test_ranges_that_are_not_slices_are_refused(als, data):
+    put(data, "slices.h5", a=entries((20, 10)))
+    with pytest.raises(alchemist.InvalidError, match="columns has 1 numbers"):
+        als.load_library("hdf5").read("slices.h5", "a", columns=[1])
     for rows in (5, [1, 2], (0, 5), Ellipsis):
         with pytest.raises(TypeError, match="but must be a slice"):
             als.load_from_hdf5("ranges.h5", "a", rows=rows)
     for rows in (slice(1.5, 2), slice("a")):
         with pytest.raises(TypeError, match="integer"):
-            als.load_from_hdf5("ranges.h5", "a", rows=rows)
+            als.load_from_hdf5("slices.h5", "a", rows=rows)
 
 
-def test_arguments(als, data):
+def test_wrong_arguments_are_refused_with_their_value(als, data):
     put(data, "arguments.h5", a=entries((3, 3)))
     for copies in (0, -1, 1000001, 2**62):
-        with pytest.raises(alchemist.InvalidError, match=f"copies: {copies}, 1 to 1000000 expected"):
+        with pytest.raises(alchemist.InvalidError, match=f"copies is {copies}, but it must be 1 to 1000000"):
             als.load_from_hdf5("arguments.h5", "a", copies=copies)
     with pytest.raises(alchemist.InvalidError, match="VC_STAR"):
         als.load_from_hdf5("arguments.h5", "a", layout="XY")
-    with pytest.raises(alchemist.InvalidError, match="'float16': float64"):
+    with pytest.raises(alchemist.InvalidError, match="'float16' is not a type of a matrix: float64"):
         als.load_from_hdf5("arguments.h5", "a", dtype="float16")
     for file in (None, 5):
         with pytest.raises(TypeError, match="PathLike"):
             als.load_from_hdf5(file, "a")
-    assert als.load_from_hdf5(data / "arguments.h5", "a").shape == (3, 3)
+
+
+def test_a_path_object_names_a_file(als, data):
+    put(data, "path.h5", a=entries((3, 3)))
+    assert als.load_from_hdf5(data / "path.h5", "a").shape == (3, 3)
 
 
 CHUNKS = [(7, 9), (64, 67), (1, 67), (131, 5), (100, 100), (200, 200)]
 
 
 @pytest.mark.parametrize("chunks", CHUNKS, ids=str)
-def test_chunks(als, data, chunks):
-    """Strips begin with chunks, wherever the rows begin that are asked for."""
+def test_compressed_chunks_of_every_shape_are_read(als, data, chunks):
+    """Strips begin with chunks, even if the first row that is read is inside a chunk."""
     a = entries((701, 67))
     with h5py.File(data / "chunks.h5", "w") as file:
         file.create_dataset("a", data=a, chunks=chunks, maxshape=(None, None), compression="gzip")
@@ -226,7 +244,7 @@ def test_chunks(als, data, chunks):
             part.free()
 
 
-def test_lists(als, data):
+def test_a_list_shows_types_shapes_and_attributes(als, data):
     put(data, "lists.h5", a=entries((4, 3)), text="hello", deep=np.arange(3))
     with h5py.File(data / "lists.h5", "a") as file:
         file["a"].attrs.update({"unit": 'µ"m\\', "scale": 2.5, "many": [1, 2, 3], "nan": np.nan})
@@ -236,50 +254,108 @@ def test_lists(als, data):
     assert listed["text"].dtype == "string" and listed["deep"].shape == (3,)
 
 
-def test_nothing_is_overwritten_unasked(als, data):
-    a, b = entries((30, 20)), entries((10, 10), seed=2)
-    A, B = als.send_matrix(a), als.send_matrix(b)
-    als.save_to_hdf5(A, "mine.h5", "a", mode="x")
-    with pytest.raises(alchemist.StateError, match="mine.h5"):
-        als.save_to_hdf5(B, "mine.h5", "b", mode="x")
+@pytest.fixture
+def two(als):
+    """Two arrays, and the matrices that hold them."""
+    arrays = entries((30, 20)), entries((10, 10), seed=2)
+    yield (*arrays, *map(als.send_matrix, arrays))
+
+
+def test_a_data_set_is_added_to_a_file(als, data, two):
+    a, b, A, B = two
+    als.save_to_hdf5(A, "add.h5", "a", mode="x")
+    als.save_to_hdf5(B, "add.h5", "b")
+    held = stored(data, "add.h5")
+    assert sorted(held) == ["a", "b"] and np.array_equal(held["a"], a) and np.array_equal(held["b"], b)
+    assert not [name for name in os.listdir(data) if "alchemist-" in name], "no temporary file remains"
+
+
+def test_mode_x_refuses_a_file_that_exists(als, data, two):
+    _, _, A, B = two
+    als.save_to_hdf5(A, "exclusive.h5", "a", mode="x")
+    with pytest.raises(alchemist.StateError, match="file 'exclusive.h5' exists"):
+        als.save_to_hdf5(B, "exclusive.h5", "b", mode="x")
+    assert list(stored(data, "exclusive.h5")) == ["a"]
+
+
+def test_mode_w_replaces_the_whole_file(als, data, two):
+    a, b, A, B = two
+    als.save_to_hdf5(A, "whole.h5", "a", mode="x")
+    als.save_to_hdf5(B, "whole.h5", "only", mode="w")
+    held = stored(data, "whole.h5")
+    assert list(held) == ["only"] and np.array_equal(held["only"], b)
+
+
+def test_an_unknown_mode_is_refused(als, two):
+    with pytest.raises(alchemist.InvalidError, match="mode 'r' is not a .*, x .* or w"):
+        als.save_to_hdf5(two[2], "mode.h5", "x", mode="r")
+
+
+def test_a_data_set_is_replaced_only_with_overwrite(als, data, two):
+    a, b, A, B = two
+    als.save_to_hdf5(A, "replace.h5", "a", mode="x")
     with pytest.raises(alchemist.StateError, match="'a' already"):
-        als.save_to_hdf5(B, "mine.h5", "a")
-    als.save_to_hdf5(B, "mine.h5", "b")
-    als.save_to_hdf5(B, "mine.h5", "a", overwrite=True)
-    with h5py.File(data / "mine.h5") as file:
-        assert sorted(file) == ["a", "b"] and np.array_equal(file["a"][()], b) and np.array_equal(file["b"][()], b)
-    als.save_to_hdf5(A, "mine.h5", "group/c")
-    with h5py.File(data / "mine.h5", "a") as file:
+        als.save_to_hdf5(B, "replace.h5", "a")
+    assert np.array_equal(stored(data, "replace.h5")["a"], a)
+    als.save_to_hdf5(B, "replace.h5", "a", overwrite=True)
+    held = stored(data, "replace.h5")
+    assert list(held) == ["a"] and np.array_equal(held["a"], b)
+
+
+def test_a_dangling_link_is_replaced_only_with_overwrite(als, data, two):
+    _, b, _, B = two
+    with h5py.File(data / "dangling.h5", "w") as file:
         file["nowhere"] = h5py.SoftLink("/not/there")
-    for overwrite in (False, True):
-        with pytest.raises(alchemist.StateError, match="'group' of file 'mine.h5' is no data set"):
-            als.save_to_hdf5(A, "mine.h5", "group", overwrite=overwrite)
-        with pytest.raises(alchemist.InvalidError, match="'b/x' .* 'b' is no group"):
-            als.save_to_hdf5(A, "mine.h5", "b/x", overwrite=overwrite)
     with pytest.raises(alchemist.StateError, match="a link 'nowhere' already"):
-        als.save_to_hdf5(A, "mine.h5", "nowhere")
-    als.save_to_hdf5(B, "mine.h5", "nowhere", overwrite=True)
-    assert np.array_equal(np.asarray(als.load_from_hdf5("mine.h5", "group/c")), a), "what the group holds is still there"
+        als.save_to_hdf5(B, "dangling.h5", "nowhere")
+    als.save_to_hdf5(B, "dangling.h5", "nowhere", overwrite=True)
+    assert np.array_equal(stored(data, "dangling.h5")["nowhere"], b)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_group_is_never_replaced(als, two, overwrite):
+    a, _, A, B = two
+    als.save_to_hdf5(A, "group.h5", "group/c", mode="w")
+    with pytest.raises(alchemist.StateError, match="'group' of file 'group.h5' is not a data set"):
+        als.save_to_hdf5(B, "group.h5", "group", overwrite=overwrite)
+    assert np.array_equal(np.asarray(als.load_from_hdf5("group.h5", "group/c")), a)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_data_set_cannot_be_written_below_a_data_set(als, two, overwrite):
+    _, _, A, B = two
+    als.save_to_hdf5(A, "below.h5", "b", mode="w")
+    with pytest.raises(alchemist.InvalidError, match="'b/x' .* 'b' is not a group"):
+        als.save_to_hdf5(B, "below.h5", "b/x", overwrite=overwrite)
+
+
+def test_data_sets_groups_and_links_are_deleted(als, data, two):
+    _, _, A, B = two
+    for dataset in ("a", "b", "group/c"):
+        als.save_to_hdf5(A, "delete.h5", dataset)
+    with h5py.File(data / "delete.h5", "a") as file:
+        file["nowhere"] = h5py.SoftLink("/not/there")
     for name in ("group", "nowhere", "a"):
-        als.load_library("hdf5").delete("mine.h5", name)
+        als.load_library("hdf5").delete("delete.h5", name)
+    assert list(stored(data, "delete.h5")) == ["b"]
     with pytest.raises(alchemist.NotFoundError, match="holds b$"):
-        als.load_library("hdf5").delete("mine.h5", "a")
-    als.save_to_hdf5(A, "mine.h5", "only", mode="w")
-    with h5py.File(data / "mine.h5") as file:
-        assert list(file) == ["only"]
-    with pytest.raises(alchemist.InvalidError, match="mode 'r'"):
-        als.save_to_hdf5(A, "mine.h5", "x", mode="r")
-    for name, text in (("", "not the name"), ("/", "not the name"), ("..", "no groups"), ("g/./x", "no groups"),
-                       ("x" * 1024, "1024 bytes, the limit is 1023")):
-        with pytest.raises(alchemist.InvalidError, match=text):
-            als.save_to_hdf5(A, "mine.h5", name)
-        with pytest.raises(alchemist.InvalidError, match=text):
-            als.load_library("hdf5").delete("mine.h5", name)
-    assert not [name for name in os.listdir(data) if "alchemist-" in name]
+        als.load_library("hdf5").delete("delete.h5", "a")
+    with pytest.raises(alchemist.NotFoundError, match="file 'never-written.h5' does not exist"):
+        als.load_library("hdf5").delete("never-written.h5", "a")
+
+
+@pytest.mark.parametrize("name, text", [("", "not the name"), ("/", "not the name"), ("..", "not names of groups"),
+                                        ("g/./x", "not names of groups"), ("x" * 1024, "1024 bytes, the limit is 1023")],
+                         ids=["empty", "slash", "parent", "dot", "long"])
+def test_what_cannot_be_a_name_is_refused(als, two, name, text):
+    with pytest.raises(alchemist.InvalidError, match=text):
+        als.save_to_hdf5(two[2], "names-refused.h5", name)
+    with pytest.raises(alchemist.InvalidError, match=text):
+        als.load_library("hdf5").delete("names-refused.h5", name)
 
 
 @pytest.mark.parametrize("before, after", [(3, 2), (2, 5), (3, 3)])
-def test_save_and_restore(sessions, data, before, after):
+def test_restore_brings_back_names_types_layouts_and_entries(sessions, data, before, after):
     als = sessions(before)
     arrays = {"A": entries((90, 70)), "vector": entries((33, 1), "complex64"), "counts": entries((8, 9), "int32")}
     layouts = {"A": None, "vector": "VC_STAR", "counts": "STAR_STAR"}
@@ -300,28 +376,47 @@ def test_save_and_restore(sessions, data, before, after):
         assert np.array_equal(file["A"][()], arrays["A"])
 
 
-def test_save_refuses(als, data):
+@pytest.fixture
+def kept(als, data):
+    """A saved matrix, and the test that its file is still the same."""
     A = als.send_matrix(entries((20, 20)), name="done")
-    als.save("kept.h5", [A])
+    als.save("kept.h5", [A], overwrite=True)
     before = (data / "kept.h5").read_bytes()
+    yield A
+    assert (data / "kept.h5").read_bytes() == before
+
+
+def test_save_replaces_no_file_without_overwrite(als, kept):
     with pytest.raises(alchemist.StateError, match="overwrite"):
-        als.save("kept.h5", [A])
+        als.save("kept.h5", [kept])
+
+
+def test_save_refuses_a_matrix_that_is_not_complete(als, kept):
     half = als.create_matrix((20, 20), name="half-written")
     half.write(entries((5, 20)))
     with pytest.raises(alchemist.IncompleteError, match="half-written"):
-        als.save("kept.h5", [A, half], overwrite=True)
-    with pytest.raises(alchemist.InvalidError, match="twice"):
-        als.load_library("hdf5").save([A, A], ["x", "x"], ["", ""], "kept.h5", True)
-    assert (data / "kept.h5").read_bytes() == before
+        als.save("kept.h5", [kept, half], overwrite=True)
     half.free()
-    for matrices, error, text in (([], ValueError, "nothing to save"), ({"a/b": A}, ValueError, "a/b"),
-                                  ({"": A}, ValueError, "names: ''"), ([np.ones(3)], TypeError, "send_matrix")):
+
+
+def test_save_refuses_a_name_that_is_given_twice(als, kept):
+    with pytest.raises(alchemist.InvalidError, match="names: 'x' is given twice"):
+        als.load_library("hdf5").save([kept, kept], ["x", "x"], ["", ""], "kept.h5", True)
+
+
+def test_save_refuses_what_is_not_a_matrix_with_a_name(als, kept):
+    for matrices, error, text in (([], ValueError, "nothing to save"), ({"a/b": kept}, ValueError, "a/b"),
+                                  ({"": kept}, ValueError, "names: ''"), ([np.ones(3)], TypeError, "send_matrix")):
         with pytest.raises(error, match=text):
             als.save("kept.h5", matrices, overwrite=True)
-    assert (data / "kept.h5").read_bytes() == before
-    same = als.save("same.h5", {"one": A, "two": A})
-    assert list(same) == ["one", "two"]
-    assert list(als.save("one.h5", A)) == ["done"]
+
+
+def test_save_uses_the_names_that_are_given(als, kept):
+    assert list(als.save("same.h5", {"one": kept, "two": kept})) == ["one", "two"]
+    assert list(als.save("one.h5", kept)) == ["done"]
+
+
+def test_restore_refuses_a_file_that_save_did_not_write(als, data):
     put(data, "plain.h5", a=entries((3, 3)))
     with pytest.raises(alchemist.NotFoundError, match="load_from_hdf5"):
         als.restore("plain.h5")

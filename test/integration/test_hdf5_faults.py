@@ -1,4 +1,4 @@
-"""HDF5 files that are missing, damaged, forbidden or full, and what dies while it writes them."""
+"""HDF5 files that are missing, damaged, forbidden or locked, full file systems, and workers that die while they write."""
 
 import contextlib
 import fcntl
@@ -47,48 +47,84 @@ def refused(als, error, text, file, dataset="a"):
         als.load_from_hdf5(file, dataset)
 
 
-def test_files_that_are_none(als, data, daemon):
-    put(data, "good.h5", a=np.ones((300, 300)), b=np.ones((2, 2, 2)), s="text", e=np.array(1.0))
-    put(data, "refers.h5", a=np.ones(3))
-    with h5py.File(data / "refers.h5", "a") as file:
-        file.create_dataset("r", (1,), h5py.ref_dtype)
-        file.create_dataset("colour", data=[0, 1], dtype=h5py.enum_dtype({"RED": 0, "BLUE": 1}))
-        file["pair"] = np.zeros(3, [("x", "f8"), ("y", "i4")])
-        file["group/a"] = np.ones(3)
-        file["dangling"], file["circle"] = h5py.SoftLink("/nowhere"), h5py.SoftLink("/circle")
-    (data / "text.h5").write_text("this is no HDF5 file\n" * 100)
+@pytest.mark.parametrize("path, error, text", [
+    ("missing.h5", alchemist.NotFoundError, r"missing.h5'.*--data-dir"),
+    ("none/missing.h5", alchemist.NotFoundError, "none/missing.h5'"),
+    ("text.h5", alchemist.InvalidError, "'text.h5' is not an HDF5 file"),
+    ("empty.h5", alchemist.InvalidError, "'empty.h5' is not an HDF5 file"),
+    ("cut.h5", alchemist.SystemCallError, "'cut.h5' cannot be opened: .*truncated"),
+    ("directory", alchemist.InvalidError, "directory"),
+    ("pipe", alchemist.InvalidError, "regular file"),
+    ("good.h5/", alchemist.NotFoundError, "'good.h5/'"),
+])
+def test_a_path_that_does_not_lead_to_an_hdf5_file_is_refused(als, data, path, error, text):
+    put(data, "good.h5", a=np.ones((300, 300)))
+    (data / "text.h5").write_text("not an HDF5 file\n" * 100)
     (data / "empty.h5").write_bytes(b"")
     whole = (data / "good.h5").read_bytes()
     (data / "cut.h5").write_bytes(whole[: len(whole) // 2])
-    (data / "directory").mkdir()
-    os.mkfifo(data / "pipe")
-    refused(als, alchemist.NotFoundError, r"no file 'missing.h5'.*--data-dir", "missing.h5")
-    refused(als, alchemist.NotFoundError, "no file 'none/missing.h5'", "none/missing.h5")
-    refused(als, alchemist.InvalidError, "'text.h5' is no HDF5 file", "text.h5")
-    refused(als, alchemist.InvalidError, "'empty.h5' is no HDF5 file", "empty.h5")
-    refused(als, alchemist.SystemCallError, "'cut.h5' cannot be opened: .*truncated", "cut.h5")
-    refused(als, alchemist.InvalidError, "directory", "directory")
-    refused(als, alchemist.InvalidError, "no regular file", "pipe")
-    refused(als, alchemist.NotFoundError, "no data set 'x'; it holds a, b, e, s", "good.h5", "x")
-    refused(als, alchemist.NotFoundError, "no data set 'a/b/c'", "good.h5", "a/b/c")
-    refused(als, alchemist.InvalidError, r"'b' of file 'good.h5' has shape \(2,2,2\), 3 dimensions", "good.h5", "b")
-    refused(als, alchemist.InvalidError, "0 dimensions", "good.h5", "e")
-    refused(als, alchemist.WrongTypeError, "'s' of file 'good.h5' .* string", "good.h5", "s")
-    for name, kind in (("r", "reference"), ("colour", "enumeration"), ("pair", "compound")):
-        refused(als, alchemist.WrongTypeError, f"'{name}' of file 'refers.h5' .* {kind}: no numbers", "refers.h5", name)
-    refused(als, alchemist.InvalidError, "'group' of file 'refers.h5' is no data set.*group/a", "refers.h5", "group")
-    for name in ("dangling", "circle"):
-        refused(als, alchemist.NotFoundError, f"'{name}', only a link that cannot be followed", "refers.h5", name)
-    for name in ("", "/", ".."):
-        refused(als, alchemist.InvalidError, "is not the name of a data set", "refers.h5", name)
-    refused(als, alchemist.NotFoundError, "'good.h5/': a part of its path is no directory", "good.h5/")
-    with pytest.raises(alchemist.InvalidError, match="'text.h5' is no HDF5 file"):
-        als.restore("text.h5")
+    (data / "directory").mkdir(exist_ok=True)
+    if not (data / "pipe").exists():
+        os.mkfifo(data / "pipe")
+    refused(als, error, text, path)
     assert als.load_from_hdf5("good.h5", "a").shape == (300, 300), "the group lives on"
-    assert "HDF5-DIAG" not in daemon.log(), "HDF5 prints nothing itself"
 
 
-def test_paths_are_confined(als, data, tmp_path):
+def test_restore_refuses_a_file_that_is_not_hdf5(als, data):
+    (data / "plain.h5").write_text("not an HDF5 file\n" * 100)
+    with pytest.raises(alchemist.InvalidError, match="'plain.h5' is not an HDF5 file"):
+        als.restore("plain.h5")
+
+
+def test_a_missing_data_set_is_refused_with_the_names_of_the_others(als, data):
+    put(data, "names.h5", a=np.ones((3, 3)), b=np.ones((2, 2, 2)), s="text")
+    refused(als, alchemist.NotFoundError, "no data set 'x'; it holds a, b, s", "names.h5", "x")
+    refused(als, alchemist.NotFoundError, "no data set 'a/b/c'", "names.h5", "a/b/c")
+
+
+def test_a_data_set_of_no_or_three_dimensions_is_refused(als, data):
+    put(data, "shapes.h5", b=np.ones((2, 2, 2)), e=np.array(1.0))
+    refused(als, alchemist.InvalidError, r"'b' of file 'shapes.h5' has shape \(2,2,2\), 3 dimensions", "shapes.h5", "b")
+    refused(als, alchemist.InvalidError, "0 dimensions", "shapes.h5", "e")
+
+
+def test_entries_that_are_not_numbers_are_refused(als, data):
+    put(data, "types.h5", s="text", pair=np.zeros(3, [("x", "f8"), ("y", "i4")]))
+    with h5py.File(data / "types.h5", "a") as file:
+        file.create_dataset("r", (1,), h5py.ref_dtype)
+        file.create_dataset("color", data=[0, 1], dtype=h5py.enum_dtype({"RED": 0, "BLUE": 1}))
+    for name, kind in (("s", "string"), ("r", "reference"), ("color", "enumeration"), ("pair", "compound")):
+        refused(als, alchemist.WrongTypeError, f"'{name}' of file 'types.h5' .* {kind}, which are not numbers", "types.h5", name)
+
+
+def test_a_group_is_not_read(als, data):
+    put(data, "groups.h5", **{"group/a": np.ones(3)})
+    refused(als, alchemist.InvalidError, "'group' of file 'groups.h5' is not a data set.*group/a", "groups.h5", "group")
+
+
+def test_a_link_that_cannot_be_followed_is_refused(als, data):
+    put(data, "links.h5", a=np.ones(3))
+    with h5py.File(data / "links.h5", "a") as file:
+        file["dangling"], file["circle"] = h5py.SoftLink("/nowhere"), h5py.SoftLink("/circle")
+    for name in ("dangling", "circle"):
+        refused(als, alchemist.NotFoundError, f"'{name}', only a link of this name that cannot", "links.h5", name)
+
+
+def test_what_cannot_be_the_name_of_a_data_set_is_refused(als, data):
+    put(data, "named.h5", a=np.ones(3))
+    for name in ("", "/", ".."):
+        refused(als, alchemist.InvalidError, "is not the name of a data set", "named.h5", name)
+
+
+def test_hdf5_prints_no_errors_of_its_own(als, data, daemon):
+    put(data, "quiet.h5", a=np.ones((300, 300)))
+    whole = (data / "quiet.h5").read_bytes()
+    (data / "quiet.h5").write_bytes(whole[: len(whole) // 2])
+    refused(als, alchemist.SystemCallError, "'quiet.h5' cannot be opened", "quiet.h5")
+    assert "HDF5-DIAG" not in daemon.log()
+
+
+def test_no_path_leads_out_of_the_data_directory(als, data, tmp_path):
     put(tmp_path, "outside.h5", a=np.ones((2, 2)))
     put(data, "inside.h5", a=np.ones((2, 2)))
     (data / "escape.h5").symlink_to(tmp_path / "outside.h5")
@@ -101,16 +137,15 @@ def test_paths_are_confined(als, data, tmp_path):
         refused(als, alchemist.NotPermittedError, "--data-dir", path)
         with pytest.raises(alchemist.NotPermittedError, match="--data-dir"):
             als.save(path, [A], overwrite=True)
-    for path in ("hanging.h5",):
-        with pytest.raises(alchemist.AlchemistError, match="hanging.h5"):
-            als.save(path, [A])
+    with pytest.raises(alchemist.AlchemistError, match="hanging.h5"):
+        als.save("hanging.h5", [A])
     assert not (tmp_path / "not-there.h5").exists()
     for path in (data / "inside.h5", "./inside.h5", f"../{data.name}/inside.h5", tmp_path / "back.h5"):
         assert als.load_from_hdf5(path, "a").shape == (2, 2)
 
 
-def test_other_files_through_a_file(als, data, tmp_path):
-    """A file within may point out of the directory in three ways; none is followed."""
+def test_a_file_does_not_lead_to_other_files(als, data, tmp_path):
+    """An HDF5 file can refer to files out of the directory in three ways. None is followed."""
     put(tmp_path, "outside.h5", a=np.ones((4, 4)))
     (tmp_path / "raw").write_bytes(bytes(128))
     with h5py.File(data / "points.h5", "w") as file:
@@ -119,13 +154,12 @@ def test_other_files_through_a_file(als, data, tmp_path):
         layout = h5py.VirtualLayout((4, 4), "f8")
         layout[:] = h5py.VirtualSource(str(tmp_path / "outside.h5"), "a", shape=(4, 4))
         file.create_virtual_dataset("virtual", layout)
-    refused(als, alchemist.NotFoundError, "'link', only a link that cannot be followed", "points.h5", "link")
+    refused(als, alchemist.NotFoundError, "'link', only a link of this name that cannot be followed", "points.h5", "link")
     for name in ("raw", "virtual"):
-        refused(als, alchemist.NotPermittedError, "lie in other files", "points.h5", name)
+        refused(als, alchemist.NotPermittedError, "are in other files", "points.h5", name)
 
 
-def test_damaged_entries(als, data):
-    """One chunk's bytes are others than were written; the chunks around it are read."""
+def test_a_damaged_chunk_is_refused_and_the_others_are_read(als, data):
     a = np.random.default_rng(0).standard_normal((300, 50))
     with h5py.File(data / "damaged.h5", "w") as file:
         file.create_dataset("gzip", data=a, chunks=(100, 50), compression="gzip")
@@ -134,15 +168,15 @@ def test_damaged_entries(als, data):
     with open(data / "damaged.h5", "r+b") as file:
         for place in places.values():
             file.seek(place + 100)
-            file.write(b"not what it was")
+            file.write(b"other bytes....")
     refused(als, alchemist.SystemCallError, "of data set 'gzip' of file 'damaged.h5' .*inflate", "damaged.h5", "gzip")
     refused(als, alchemist.SystemCallError, "of data set 'sum' of file 'damaged.h5' .*Fletcher32", "damaged.h5", "sum")
     part = als.load_from_hdf5("damaged.h5", "gzip", rows=slice(0, 100))
     assert np.array_equal(np.asarray(part), a[:100])
 
 
-def test_links_that_change_meanwhile(als, data, tmp_path):
-    """Somebody swaps a directory for a link that leads out, again and again: nothing outside is read or written."""
+def test_links_that_change_during_a_call_lead_nowhere_else(als, data, tmp_path):
+    """Another process exchanges a directory and a link that leads out, again and again. Nothing outside is read or written."""
     put(tmp_path, "x.h5", secret=np.full((2, 2), 42.0))
     (data / "swap").mkdir()
     put(data, "swap/x.h5", a=np.ones((2, 2)))
@@ -164,29 +198,29 @@ def test_links_that_change_meanwhile(als, data, tmp_path):
     assert os.listdir(tmp_path) == ["x.h5"] and (tmp_path / "x.h5").read_bytes() == before
 
 
-def test_no_directory_is_allowed(own_daemon):
+def test_a_server_without_data_dir_reads_no_file(own_daemon):
     with own_daemon(2).connect(workers=2) as als:
         refused(als, alchemist.NotPermittedError, "alchemistd --data-dir DIR", "/tmp/x.h5")
 
 
-def test_memory(als, data):
+def test_a_data_set_larger_than_the_memory_limit_is_refused(als, data):
     with h5py.File(data / "huge.h5", "w") as file:
-        file.create_dataset("a", (60000, 60000), "f8")  # 29 GB, none of them written
+        file.create_dataset("a", (60000, 60000), "f8")  # 29 GB, of which none is written
     refused(als, alchemist.LimitError, "memory-limit", "huge.h5")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a small file system")
-def test_full_file_system(own_daemon, tmp_path):
+def test_a_file_system_without_space_is_refused_before_writing(own_daemon, tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", tmp_path], capture_output=True).returncode:
-        pytest.skip("no file system may be mounted here")
+        pytest.skip("this machine allows no mounts")
     try:
         with own_daemon(3, "--data-dir", tmp_path).connect(workers=3) as als:
             small, large = als.send_matrix(np.ones((100, 100))), als.send_matrix(np.ones((1000, 1000)))
             als.save("kept.h5", [small])
             before = (tmp_path / "kept.h5").read_bytes()
-            with pytest.raises(alchemist.SystemCallError, match=r"no room for file 'kept.h5': 8.0 MB .* are free"):
+            with pytest.raises(alchemist.SystemCallError, match="'kept.h5' needs 8.0 MB, but its file system has only .* free"):
                 als.save("kept.h5", [large], overwrite=True)
-            with pytest.raises(alchemist.SystemCallError, match="no room"):
+            with pytest.raises(alchemist.SystemCallError, match="needs 8.0 MB"):
                 als.save_to_hdf5(large, "kept.h5", "large")
             assert (tmp_path / "kept.h5").read_bytes() == before
             assert os.listdir(tmp_path) == ["kept.h5"]
@@ -196,10 +230,10 @@ def test_full_file_system(own_daemon, tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a small file system")
 @pytest.mark.parametrize("add", [False, True])
-def test_file_system_fills_up_meanwhile(own_daemon, tmp_path, add):
-    """There was room when the writing began; somebody else takes it."""
+def test_a_file_system_that_fills_up_during_a_write_leaves_the_old_data(own_daemon, tmp_path, add):
+    """There is space when the writing begins; another process takes it."""
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=140m", "none", tmp_path], capture_output=True).returncode:
-        pytest.skip("no file system may be mounted here")
+        pytest.skip("this machine allows no mounts")
 
     def write():
         if add:
@@ -241,7 +275,7 @@ def test_file_system_fills_up_meanwhile(own_daemon, tmp_path, add):
         subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
-def test_files_in_use(als, data):
+def test_a_locked_file_is_refused(als, data):
     put(data, "used.h5", a=np.ones((5, 5)))
     A = als.send_matrix(np.ones((2, 2)))
     with open(data / "used.h5") as file:
@@ -254,7 +288,7 @@ def test_files_in_use(als, data):
         assert sorted(file) == ["a", "b"]
 
 
-def test_two_sessions_save_to_one_file(daemon, data):
+def test_of_two_sessions_that_save_to_one_file_one_wins(daemon, data):
     with daemon.connect(workers=2) as one, daemon.connect(workers=2) as two:
         arrays = [np.full((400, 400), x) for x in (1.0, 2.0)]
         handles = [s.send_matrix(a, name="M") for s, a in zip((one, two), arrays)]
@@ -275,8 +309,8 @@ def test_two_sessions_save_to_one_file(daemon, data):
             for t in threads:
                 t.join()
             won = [x for x in outcome if x is None]
-            # Without overwrite exactly one has made it; with it the later one has replaced the earlier one, unless
-            # both had it in their hands at once.
+            # Without overwrite exactly one session creates the file. With it, the later one replaces the file of the
+            # earlier one, or is refused if both work on the file at the same time.
             assert len(won) == 1 if not overwrite else len(won) >= 1, outcome
             assert all(isinstance(x, (alchemist.StateError, alchemist.BusyError)) for x in outcome if x is not None)
             with h5py.File(data / "race.h5") as file:
@@ -288,7 +322,7 @@ def big(als):
 
 
 def kill_while_saving(daemon, data, handle_of, delay):
-    """Save over old.h5, kill a worker after `delay` s. Returns whether the new file had taken the old one's place."""
+    """Save over old.h5 and kill a worker after `delay` s. Returns whether the new file has replaced the old one."""
     with daemon.connect(workers=2) as als:
         handle = handle_of(als)
         pids = [w.pid for w in als.workers]
@@ -307,15 +341,15 @@ def kill_while_saving(daemon, data, handle_of, delay):
     return new
 
 
-def test_killed_while_saving(daemon, data):
-    """Whenever a worker dies, the file is the old one or the new one, and nothing is left of the attempt in the end."""
+def test_a_worker_killed_during_save_leaves_the_old_or_the_new_file(daemon, data):
+    """The next save removes the temporary file, unless it is so young that its owner may be about to lock it."""
     def save_old():
         with daemon.connect(workers=2) as als:
             als.save("old.h5", [als.send_matrix(np.zeros((10, 10)), name="old")], overwrite=True)
         wait_for(daemon.idle, 20, "all slots idle")
 
     save_old()
-    # Sooner and sooner, until a kill has come before the end.
+    # Kill earlier and earlier, until a kill comes before the end of the save.
     for delay in (0.08, 0.04, 0.02, 0.01, 0.005, 0):
         if not kill_while_saving(daemon, data, big, delay):
             break
@@ -324,14 +358,14 @@ def test_killed_while_saving(daemon, data):
         pytest.fail("no worker was killed before the file was complete")
     left = [name for name in os.listdir(data) if name.startswith(".old.h5.alchemist-")]
     (data / ".old.h5.alchemist-zzzzzz").write_text("left behind")
-    (data / ".old.h5.alchemist-fresh0").write_text("somebody may be about to lock it")
+    (data / ".old.h5.alchemist-fresh0").write_text("its owner may be about to lock it")
     for name in (*left, ".old.h5.alchemist-zzzzzz"):
         os.utime(data / name, (1, 1))
     save_old()
     assert [name for name in os.listdir(data) if name.startswith(".old.h5")] == [".old.h5.alchemist-fresh0"]
 
 
-def test_cancel(als, data):
+def test_a_canceled_save_or_write_leaves_the_old_data(als, data):
     put(data, "keep.h5", a=np.ones((3, 3)))
     handle = big(als)
     library = als.load_library("hdf5")
@@ -354,12 +388,12 @@ def test_cancel(als, data):
     assert np.array_equal(np.asarray(als.load_from_hdf5("keep.h5", "a")), np.ones((3, 3))), "the session goes on"
 
 
-def test_directory_without_permission(own_daemon, tmp_path):
+def test_a_directory_without_write_permission_is_refused(own_daemon, tmp_path):
     (tmp_path / "sub").mkdir()
     mounted = os.geteuid() == 0
     if mounted and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,ro", "none", tmp_path / "sub"],
                                   capture_output=True).returncode:
-        pytest.skip("no file system may be mounted here")
+        pytest.skip("this machine allows no mounts")
     if not mounted:
         (tmp_path / "sub").chmod(0o500)
     try:
