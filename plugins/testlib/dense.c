@@ -1,16 +1,17 @@
-/* All singular values by ScaLAPACK, for what the iteration is not made for: nearly all values asked for, or values so
- * small that A^T A loses them. A, transposed if it is wide, is copied into block-cyclic form; a QR factorization takes
- * it to a square matrix, PDGESVD decomposes that, and PDORMQR takes its left vectors back. */
+/* Computes all singular values with ScaLAPACK. The iteration cannot do this if nearly all values are wanted, or if some
+ * are so small that A^T A loses them. A (transposed if it is wide) is copied to a block-cyclic layout. PDGEQRF reduces
+ * a tall matrix to a square one, PDGESVD decomposes the square matrix, and PDORMQR transforms its left vectors back. */
 #include "svd.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK 32
-/* Fewer entries than this on a process are not worth the messages. */
-#define ENTRIES_LEAST (256 * 256)
+/* With fewer entries on a process the messages cost more than the additional process saves. */
+#define ENTRIES_MIN (256 * 256)
 
 void pdtran_(const int *m, const int *n, const double *alpha, const double *a, const int *ia, const int *ja,
              const int *desca, const double *beta, double *c, const int *ic, const int *jc, const int *descc);
@@ -25,20 +26,20 @@ void pdormqr_(const char *side, const char *trans, const int *m, const int *n, c
               const int *ia, const int *ja, const int *desca, const double *tau, double *c, const int *ic,
               const int *jc, const int *descc, double *work, const int *lwork, int *info);
 
-/* A block-cyclic float64 matrix with what ScaLAPACK needs of it. */
+/* A block-cyclic float64 matrix with its ScaLAPACK descriptor. */
 typedef struct {
     alch_dmatrix_t *matrix;
     alch_block_t block;
     double *data;
     int desc[9];
-    bool here; /* this rank is in the grid */
-} panel_t;
+    bool in_grid; /* this rank is in the process grid */
+} matrix_t;
 
 typedef struct {
     svd_t *svd;
     alch_layout_t layout;
     int p, q, k; /* the tall matrix is p x q */
-    panel_t A, R, W, Zt, U, V;
+    matrix_t A, R, W, Zt, U, V;
     double *values, *tau, *work; /* [q], [local columns + 1], [lwork] */
     int lwork;
 } dense_t;
@@ -48,7 +49,7 @@ static const int one = 1;
 static alch_layout_t
 choose_layout(const svd_t *svd)
 {
-    double entries = (double)svd->long_size * (double)svd->short_size / ENTRIES_LEAST;
+    double entries = (double)svd->long_size * (double)svd->short_size / ENTRIES_MIN;
     int procs = entries < 1 ? 1 : entries > svd->call->size ? svd->call->size : (int)entries, nprow = 1;
 
     for (int r = 2; r * r <= procs; r++)
@@ -57,39 +58,39 @@ choose_layout(const svd_t *svd)
     return (alch_layout_t){ALCH_BLOCK_CYCLIC, BLOCK, BLOCK, nprow, procs / nprow};
 }
 
-/* Take a matrix into a panel. */
+/* Describe a matrix of the plugin host for ScaLAPACK. */
 static int
-panel_take(dense_t *dense, alch_dmatrix_t *matrix, panel_t *panel)
+matrix_wrap(dense_t *dense, alch_dmatrix_t *matrix, matrix_t *target)
 {
     const alch_host_t *host = dense->svd->call->host;
-    int code = host->matrix_descriptor(dense->svd->call, matrix, panel->desc);
+    int code = host->matrix_descriptor(dense->svd->call, matrix, target->desc);
 
-    panel->matrix = matrix;
-    host->matrix_block(matrix, &panel->block);
-    panel->data = panel->block.data;
-    panel->here = panel->desc[1] >= 0;
+    target->matrix = matrix;
+    host->matrix_block(matrix, &target->block);
+    target->data = target->block.data;
+    target->in_grid = target->desc[1] >= 0;
     return code;
 }
 
 static int
-panel_create(dense_t *dense, int64_t m, int64_t n, panel_t *panel)
+matrix_create_block_cyclic(dense_t *dense, int64_t m, int64_t n, matrix_t *target)
 {
     alch_dmatrix_t *matrix;
     int code = dense->svd->call->host->matrix_create(dense->svd->call, m, n, ALCH_FLOAT64, &dense->layout, &matrix);
 
-    return code ? code : panel_take(dense, matrix, panel);
+    return code ? code : matrix_wrap(dense, matrix, target);
 }
 
 static void
-panel_free(dense_t *dense, panel_t *panel)
+matrix_free_early(dense_t *dense, matrix_t *target)
 {
-    dense->svd->call->host->matrix_free(dense->svd->call, panel->matrix);
-    *panel = (panel_t){.matrix = NULL};
+    dense->svd->call->host->matrix_free(dense->svd->call, target->matrix);
+    *target = (matrix_t){.matrix = NULL};
 }
 
-/* to := scale * from; both have the same layout, and may be one. */
+/* to := scale * from; both have the same layout, and may be the same matrix. */
 static void
-convert(const svd_t *svd, const alch_block_t *from, const panel_t *to)
+scale_to_float64(const svd_t *svd, const alch_block_t *from, const matrix_t *to)
 {
     for (int64_t j = 0; j < from->local_n; j++) {
         for (int64_t i = 0; i < from->local_m; i++) {
@@ -101,61 +102,63 @@ convert(const svd_t *svd, const alch_block_t *from, const panel_t *to)
     }
 }
 
-/* flat := scale * A, block-cyclic, in float64. */
+/* copy := scale * A, block-cyclic, in float64. */
 static int
-copy_flat(dense_t *dense, panel_t *flat)
+copy_block_cyclic(dense_t *dense, matrix_t *copy)
 {
     svd_t *svd = dense->svd;
     const alch_host_t *host = svd->call->host;
-    alch_dmatrix_t *copy;
+    alch_dmatrix_t *relaid;
     alch_block_t block;
-    int code = host->matrix_relayout(svd->call, svd->A, &dense->layout, &copy);
+    int code = host->matrix_relayout(svd->call, svd->A, &dense->layout, &relaid);
 
     if (code)
         return code;
-    host->matrix_block(copy, &block);
+    host->matrix_block(relaid, &block);
     if (block.dtype == ALCH_FLOAT64)
-        code = panel_take(dense, copy, flat);
+        code = matrix_wrap(dense, relaid, copy);
     else
-        code = panel_create(dense, svd->block.m, svd->block.n, flat);
+        code = matrix_create_block_cyclic(dense, svd->block.m, svd->block.n, copy);
     if (!code)
-        convert(svd, &block, flat);
+        scale_to_float64(svd, &block, copy);
     if (block.dtype != ALCH_FLOAT64)
-        host->matrix_free(svd->call, copy);
+        host->matrix_free(svd->call, relaid);
     return code;
 }
 
-/* dense->A := scale * A, tall. */
+/* dense->A := scale * A, transposed if A is wide. */
 static int
 copy_input(dense_t *dense)
 {
     const double unit = 1, zero = 0;
-    panel_t flat = {.matrix = NULL};
+    matrix_t wide = {.matrix = NULL};
     int code;
 
     if (!dense->svd->wide)
-        return copy_flat(dense, &dense->A);
-    if ((code = copy_flat(dense, &flat)) || (code = panel_create(dense, dense->p, dense->q, &dense->A)))
+        return copy_block_cyclic(dense, &dense->A);
+    if ((code = copy_block_cyclic(dense, &wide)) ||
+        (code = matrix_create_block_cyclic(dense, dense->p, dense->q, &dense->A)))
         return code;
-    if (flat.here)
-        pdtran_(&dense->p, &dense->q, &unit, flat.data, &one, &one, flat.desc, &zero, dense->A.data, &one, &one,
+    if (wide.in_grid)
+        pdtran_(&dense->p, &dense->q, &unit, wide.data, &one, &one, wide.desc, &zero, dense->A.data, &one, &one,
                 dense->A.desc);
-    panel_free(dense, &flat);
+    matrix_free_early(dense, &wide);
     return ALCH_OK;
 }
 
-/* What a routine asked for in its workspace query; PDGESVD's own arithmetic overflows unnoticed. */
+/* The workspace of PDGESVD: what its query returned, or a lower bound, because the query overflows without an error for
+ * large matrices. */
 static int64_t
 gesvd_entries(const dense_t *dense, double asked)
 {
     int64_t q = dense->q, procs = dense->layout.nprow * dense->layout.npcol;
-    int64_t least = 2 * q * (q / procs + 2 * BLOCK) + 12 * q + 4 * BLOCK * BLOCK;
+    int64_t min_entries = 2 * q * (q / procs + 2 * BLOCK) + 12 * q + 4 * BLOCK * BLOCK;
 
-    return asked > (double)least && asked < 1e18 ? (int64_t)asked : least;
+    return asked > (double)min_entries && asked < 1e18 ? (int64_t)asked : min_entries;
 }
 
 static void
-query(dense_t *dense, double asked[3])
+query_workspaces(dense_t *dense, double asked[3])
 {
     int ask = -1, info;
     double *a = dense->A.data, *w = dense->W.data;
@@ -169,9 +172,9 @@ query(dense_t *dense, double asked[3])
              &one, dense->U.desc, &asked[2], &ask, &info);
 }
 
-/* Workspace for all three routines, of which no two run at once. */
+/* One workspace serves all three routines: they run one after the other. */
 static int
-allocate(dense_t *dense)
+allocate_workspace(dense_t *dense)
 {
     svd_t *svd = dense->svd;
     const alch_host_t *host = svd->call->host;
@@ -181,37 +184,39 @@ allocate(dense_t *dense)
 
     dense->values = calloc((size_t)dense->q, sizeof(double));
     dense->tau = calloc((size_t)dense->A.block.local_n + 1, sizeof(double));
-    code = host->agree(svd->call, dense->values && dense->tau ? ALCH_OK : ALCH_ENOMEM, "no memory for the values");
+    code = host->agree(svd->call, dense->values && dense->tau ? ALCH_OK : ALCH_ENOMEM,
+                       "truncated_svd: %d singular values cannot be allocated", dense->q);
     if (code)
         return code;
-    if (dense->A.here) {
-        query(dense, asked);
+    if (dense->A.in_grid) {
+        query_workspaces(dense, asked);
         entries = gesvd_entries(dense, asked[0]);
         entries = asked[1] > (double)entries ? (int64_t)asked[1] : entries;
         entries = asked[2] > (double)entries ? (int64_t)asked[2] : entries;
     }
     if (entries > INT32_MAX)
         code = host->fail(svd->call, ALCH_ELIMIT,
-                          "truncated_svd: PDGESVD needs a workspace of %.3g entries: ScaLAPACK's "
-                          "32-bit indices end at %d",
+                          "truncated_svd: PDGESVD needs a workspace of %.3g entries, but ScaLAPACK's 32-bit indices "
+                          "allow %d",
                           (double)entries, INT32_MAX);
     else if (!(code = host->workspace(svd->call, entries * (int64_t)sizeof(double))) &&
              !(dense->work = malloc((size_t)entries * sizeof(double))))
-        code = host->fail(svd->call, ALCH_ENOMEM, "truncated_svd: no memory for PDGESVD");
+        code = host->fail(svd->call, ALCH_ENOMEM,
+                          "truncated_svd: the workspace of PDGESVD, %" PRId64 " entries, cannot be allocated", entries);
     dense->lwork = (int)entries;
     return host->agree(svd->call, code, NULL);
 }
 
-/* All ranks agree on what a routine's INFO says. */
+/* Let all ranks agree that a routine succeeded on each of them. */
 static int
-check(dense_t *dense, const char *routine, int info)
+agree_on_info(dense_t *dense, const char *routine, int info)
 {
     return dense->svd->call->host->agree(dense->svd->call, info ? ALCH_ENUMERIC : ALCH_OK,
-                                         "truncated_svd: %s did not succeed: INFO is %d", routine, info);
+                                         "truncated_svd: %s failed with INFO %d", routine, info);
 }
 
 static int
-look(dense_t *dense, double fraction, const char *text)
+report_and_check_cancel(dense_t *dense, double fraction, const char *text)
 {
     const alch_host_t *host = dense->svd->call->host;
 
@@ -226,92 +231,96 @@ factorize(dense_t *dense)
 {
     int info = 0, code;
 
-    if (dense->A.here && dense->p > dense->q) {
+    if (dense->A.in_grid && dense->p > dense->q) {
         pdgeqrf_(&dense->p, &dense->q, dense->A.data, &one, &one, dense->A.desc, dense->tau, dense->work, &dense->lwork,
                  &info);
         pdlacpy_("U", &dense->q, &dense->q, dense->A.data, &one, &one, dense->A.desc, dense->R.data, &one, &one,
                  dense->R.desc);
-    } else if (dense->A.here) {
+    } else if (dense->A.in_grid) {
         pdlacpy_("A", &dense->q, &dense->q, dense->A.data, &one, &one, dense->A.desc, dense->R.data, &one, &one,
                  dense->R.desc);
     }
-    if ((code = check(dense, "PDGEQRF", info)) || (code = look(dense, 0.3, "dense decomposition")))
+    if ((code = agree_on_info(dense, "PDGEQRF", info)) ||
+        (code = report_and_check_cancel(dense, 0.3, "computing the dense decomposition")))
         return code;
-    if (dense->R.here)
+    if (dense->R.in_grid)
         pdgesvd_("V", "V", &dense->q, &dense->q, dense->R.data, &one, &one, dense->R.desc, dense->values, dense->W.data,
                  &one, &one, dense->W.desc, dense->Zt.data, &one, &one, dense->Zt.desc, dense->work, &dense->lwork,
                  &info);
-    if ((code = check(dense, "PDGESVD", info)))
+    if ((code = agree_on_info(dense, "PDGESVD", info)))
         return code;
-    return look(dense, 0.9, "singular vectors");
+    return report_and_check_cancel(dense, 0.9, "computing the singular vectors");
 }
 
-/* The k dominant vectors: U = Q W, V = Zt^T. */
+/* Compute the k dominant vectors: U = Q W, V = Zt^T. */
 static int
 back_transform(dense_t *dense)
 {
     const double unit = 1, zero = 0;
     int info = 0;
 
-    if (dense->U.here)
+    if (dense->U.in_grid)
         pdlacpy_("A", &dense->q, &dense->k, dense->W.data, &one, &one, dense->W.desc, dense->U.data, &one, &one,
                  dense->U.desc);
-    if (dense->U.here && dense->p > dense->q)
+    if (dense->U.in_grid && dense->p > dense->q)
         pdormqr_("L", "N", &dense->p, &dense->k, &dense->q, dense->A.data, &one, &one, dense->A.desc, dense->tau,
                  dense->U.data, &one, &one, dense->U.desc, dense->work, &dense->lwork, &info);
-    if (dense->V.here)
+    if (dense->V.in_grid)
         pdtran_(&dense->q, &dense->k, &unit, dense->Zt.data, &one, &one, dense->Zt.desc, &zero, dense->V.data, &one,
                 &one, dense->V.desc);
-    return check(dense, "PDORMQR", info);
+    return agree_on_info(dense, "PDORMQR", info);
 }
 
 static int
-deliver_panel(dense_t *dense, const char *name, const panel_t *panel)
+return_matrix(dense_t *dense, const char *name, const matrix_t *target)
 {
     const alch_host_t *host = dense->svd->call->host;
-    const alch_block_t *block = &panel->block;
+    const alch_block_t *block = &target->block;
     int64_t *rows = malloc(sizeof(*rows) * (size_t)(block->local_m + block->local_n + 1)), *cols;
-    int code = host->agree(dense->svd->call, rows ? ALCH_OK : ALCH_ENOMEM, "no memory for the result %s", name);
+    int code = host->agree(dense->svd->call, rows ? ALCH_OK : ALCH_ENOMEM,
+                           "the indices of the result %s cannot be allocated", name);
 
     if (!code) {
-        piece_t piece = {panel->data, block->local_m, block->local_n, block->lld, rows, cols = rows + block->local_m};
+        piece_t piece = {target->data, block->local_m, block->local_n, block->lld, rows, cols = rows + block->local_m};
 
         for (int64_t i = 0; i < block->local_m; i++)
-            rows[i] = host->global_row(panel->matrix, i);
+            rows[i] = host->global_row(target->matrix, i);
         for (int64_t j = 0; j < block->local_n; j++)
-            cols[j] = host->global_col(panel->matrix, j);
-        code = svd_deliver(dense->svd, name, block->m, block->n, &piece);
+            cols[j] = host->global_col(target->matrix, j);
+        code = svd_return_matrix(dense->svd, name, block->m, block->n, &piece);
     }
     free(rows);
     return code;
 }
 
 static int
-deliver(dense_t *dense)
+return_results(dense_t *dense)
 {
     svd_t *svd = dense->svd;
     int code;
 
-    /* Rank 0 is in every grid. */
+    /* Rank 0 is in every process grid, so it knows the values. */
     for (int k = 0; k < dense->k; k++)
         dense->values[k] /= svd->scale;
     MPI_Bcast(dense->values, dense->k, MPI_DOUBLE, 0, svd->call->comm);
-    if ((code = svd_deliver_values(svd, dense->values)) ||
-        (code = deliver_panel(dense, svd->wide ? "V" : "U", &dense->U)))
+    if ((code = svd_return_values(svd, dense->values)) ||
+        (code = return_matrix(dense, svd->wide ? "V" : "U", &dense->U)))
         return code;
-    return deliver_panel(dense, svd->wide ? "U" : "V", &dense->V);
+    return return_matrix(dense, svd->wide ? "U" : "V", &dense->V);
 }
 
 static int
-create_panels(dense_t *dense)
+create_matrices(dense_t *dense)
 {
     int64_t p = dense->p, q = dense->q, k = dense->k;
     int code;
 
-    if ((code = panel_create(dense, q, q, &dense->R)) || (code = panel_create(dense, q, q, &dense->W)) ||
-        (code = panel_create(dense, q, q, &dense->Zt)) || (code = panel_create(dense, p, k, &dense->U)))
+    if ((code = matrix_create_block_cyclic(dense, q, q, &dense->R)) ||
+        (code = matrix_create_block_cyclic(dense, q, q, &dense->W)) ||
+        (code = matrix_create_block_cyclic(dense, q, q, &dense->Zt)) ||
+        (code = matrix_create_block_cyclic(dense, p, k, &dense->U)))
         return code;
-    return panel_create(dense, q, k, &dense->V);
+    return matrix_create_block_cyclic(dense, q, k, &dense->V);
 }
 
 int
@@ -322,23 +331,23 @@ svd_dense(svd_t *svd)
 
     if (svd->long_size > INT32_MAX)
         return svd->call->host->fail(svd->call, ALCH_ELIMIT,
-                                     "truncated_svd: a dense decomposition of %lld rows or columns: ScaLAPACK's 32-bit "
-                                     "indices end at %d",
+                                     "truncated_svd: the larger side of A has %lld entries, but the dense "
+                                     "decomposition with ScaLAPACK's 32-bit indices allows %d",
                                      (long long)svd->long_size, INT32_MAX);
     dense.p = (int)svd->long_size;
-    code = look(&dense, 0, "copy for a dense decomposition");
+    code = report_and_check_cancel(&dense, 0, "copying A for the dense decomposition");
     if (!code)
         code = copy_input(&dense);
     if (!code)
-        code = create_panels(&dense);
+        code = create_matrices(&dense);
     if (!code)
-        code = allocate(&dense);
+        code = allocate_workspace(&dense);
     if (!code)
         code = factorize(&dense);
     if (!code)
         code = back_transform(&dense);
     if (!code)
-        code = deliver(&dense);
+        code = return_results(&dense);
     free(dense.values);
     free(dense.tau);
     free(dense.work);

@@ -1,10 +1,10 @@
-/* An echo of every scalar type. */
+/* The operation greet: returns a scalar of every type. */
 #include "testlib.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* String literals, so that the table of operations can hold their address. */
+/* Name, type, default. The macros below paste string literals, because the table of operations is static. */
 #define SCALARS(X)                           \
     X(b, "bool", "true")                     \
     X(i8, "int8", "-8")                      \
@@ -24,14 +24,14 @@
 #define PARAMETER(name, type, value) ", " #name ":" type "=" value
 #define RESULT(name, type, value) ", " #name ":" type
 
-/* The first one has no comma before it. */
+/* PARAMETER and RESULT begin with a comma, so the first parameter and the first result are written out. */
 const char testlib_greet_signature[] = "name:string=\"world\"" SCALARS(PARAMETER) " -> greeting:string" SCALARS(RESULT);
 
-const char testlib_greet_doc[] = "Each parameter comes back as the result of the same name.\n\n"
-                                 "name: who is greeted\n"
+const char testlib_greet_doc[] = "Each parameter is returned as the result of the same name.\n\n"
+                                 "name: the name to greet\n"
                                  "greeting: \"Hello, \" and the name\n";
 
-/* Each kind of service serves all widths of its kind. */
+/* arg_int() and ret_int() serve integers of all widths; the other kinds likewise. */
 static int
 echo_integers(alch_call_t *call)
 {
@@ -73,7 +73,8 @@ testlib_greet(alch_call_t *call)
     int code;
 
     if (strlen(name) > sizeof(greeting) - sizeof("Hello, !"))
-        return host->fail(call, ALCH_ERANGE, "greet: a name of %zu bytes", strlen(name));
+        return host->fail(call, ALCH_ERANGE, "greet: name has %zu bytes, the limit is %zu", strlen(name),
+                          sizeof(greeting) - sizeof("Hello, !"));
     snprintf(greeting, sizeof(greeting), "Hello, %s!", name);
     if ((code = host->ret_string(call, "greeting", greeting)) || (code = echo_integers(call)) ||
         (code = echo_reals(call)))

@@ -1,6 +1,6 @@
-/* Right singular vectors by implicitly restarted Lanczos iteration on (scale A)^T (scale A): ARPACK's reverse
- * communication (Lehoucq, Sorensen, Yang: ARPACK Users' Guide, 1998), run by rank 0, which sends the vectors around, so
- * that all ranks agree on every step. */
+/* Computes right singular vectors by implicitly restarted Lanczos iteration on (scale A)^T (scale A), with ARPACK
+ * (Lehoucq, Sorensen, Yang: ARPACK Users' Guide, 1998). Rank 0 alone runs ARPACK's reverse communication and broadcasts
+ * each vector to multiply, so that all ranks agree on every step. */
 #include "svd.h"
 
 #include <math.h>
@@ -16,17 +16,18 @@ void dseupd_(const int *rvec, const char *howmny, const int *select, double *d, 
              double *workl, const int *lworkl, int *info, size_t howmny_length, size_t bmat_length,
              size_t which_length);
 
-/* Residuals of eigenpairs relative to the eigenvalue. Values are then accurate to their square. */
+/* Bound of the residual of an eigenpair relative to the eigenvalue. The relative error of the eigenvalue is about the
+ * square of it. */
 #define TOLERANCE 1e-12
 #define RESTARTS_MAX 300
-/* Squares of values below 1e-6 of the largest drown in rounding errors of the largest one's square. */
+/* The squares of values below 1e-6 of the largest value are lost in the rounding errors of the largest square. */
 #define SQUARE_MIN 1e-12
-/* A rank looks for a cancel after so many seconds. */
-#define LOOK_SECONDS 0.1
+/* Asking for a cancel is collective, so it is not done in every step. */
+#define CANCEL_CHECK_SECONDS 0.1
 
-enum { STEP_MULTIPLY, STEP_LOOK, STEP_DONE, STEP_DENSE };
+enum { STEP_MULTIPLY, STEP_CHECK_CANCEL, STEP_DONE, STEP_DENSE };
 
-/* Rank 0's side. */
+/* The state of ARPACK, on rank 0. */
 typedef struct {
     int n, nev, ncv, lworkl, ido, info;
     int iparam[11], ipntr[11];
@@ -35,10 +36,10 @@ typedef struct {
     int *select;
     void *memory;
     int restarts, converged;
-    double ritz_sum, looked;
+    double ritz_sum, cancel_checked;
 } arpack_t;
 
-/* Lanczos vectors kept between restarts: more make fewer products, and more work on rank 0. */
+/* The number of Lanczos vectors. With more of them fewer products are needed, but rank 0 has more work. */
 static int64_t
 choose_ncv(const svd_t *svd)
 {
@@ -46,7 +47,7 @@ choose_ncv(const svd_t *svd)
 }
 
 static int
-arpack_open(arpack_t *arpack, const svd_t *svd)
+arpack_init(arpack_t *arpack, const svd_t *svd)
 {
     size_t n = (size_t)svd->short_size, ncv = (size_t)choose_ncv(svd), lworkl = ncv * (ncv + 8);
     size_t entries = n + n * ncv + 3 * n + lworkl + (size_t)svd->k;
@@ -65,18 +66,18 @@ arpack_open(arpack_t *arpack, const svd_t *svd)
                          .tol = TOLERANCE,
                          .info = 1,
                          .memory = memory,
-                         .looked = MPI_Wtime()};
+                         .cancel_checked = MPI_Wtime()};
     arpack->resid = memory;
     arpack->v = arpack->resid + n;
     arpack->workd = arpack->v + n * ncv;
     arpack->workl = arpack->workd + 3 * n;
     arpack->values = arpack->workl + lworkl;
     arpack->select = (int *)(arpack->values + svd->k);
-    arpack->iparam[0] = 1; /* exact shifts */
+    arpack->iparam[0] = 1; /* ISHIFT: exact shifts */
     arpack->iparam[2] = RESTARTS_MAX;
     arpack->iparam[3] = 1;
-    arpack->iparam[6] = 1; /* a plain symmetric problem */
-    /* The same start in every run, with some of every direction in it. */
+    arpack->iparam[6] = 1; /* MODE: a standard symmetric problem */
+    /* A random start vector has a part in the direction of every eigenvector; its fixed seed makes runs repeatable. */
     for (size_t k = 0; k < n; k++) {
         random ^= random << 13;
         random ^= random >> 7;
@@ -86,9 +87,10 @@ arpack_open(arpack_t *arpack, const svd_t *svd)
     return ALCH_OK;
 }
 
-/* What ARPACK keeps between restarts: Ritz values, the wanted ones last, and their error bounds. */
+/* Notice a restart by a change of the Ritz values, and count the converged ones. ARPACK keeps the Ritz values, the
+ * wanted ones last, and their error bounds. */
 static void
-watch_restarts(arpack_t *arpack)
+count_restarts(arpack_t *arpack)
 {
     const double *ritz = arpack->workl + arpack->ipntr[5] - 1, *bounds = arpack->workl + arpack->ipntr[6] - 1;
     double sum = 0;
@@ -106,16 +108,16 @@ watch_restarts(arpack_t *arpack)
         arpack->converged += fabs(bounds[k]) <= arpack->tol * fabs(ritz[k]);
 }
 
-/* Whether after some restarts a wanted value still is too small for this method. */
+/* Whether a wanted value is too small for this method. The first restarts do not tell this yet. */
 static bool
-hopeless(const arpack_t *arpack)
+wanted_value_too_small(const arpack_t *arpack)
 {
     const double *ritz = arpack->workl + arpack->ipntr[5] - 1;
 
     return arpack->restarts >= 4 && ritz[arpack->ncv - arpack->nev] < SQUARE_MIN * ritz[arpack->ncv - 1];
 }
 
-/* Rank 0: one step of the iteration; x gets the vector to multiply. */
+/* Rank 0: do one step of the iteration, and write the vector to multiply to x. */
 static int
 arpack_step(arpack_t *arpack, svd_t *svd, double *x)
 {
@@ -124,20 +126,20 @@ arpack_step(arpack_t *arpack, svd_t *svd, double *x)
             2);
     if (arpack->ido != 1 && arpack->ido != -1)
         return arpack->info == 0 ? STEP_DONE : STEP_DENSE;
-    watch_restarts(arpack);
-    if (hopeless(arpack))
+    count_restarts(arpack);
+    if (wanted_value_too_small(arpack))
         return STEP_DENSE;
     svd->call->host->progress(svd->call, (double)arpack->converged / arpack->nev,
                               "restart %d, %d of %d values converged", arpack->restarts, arpack->converged,
                               arpack->nev);
     memcpy(x, arpack->workd + arpack->ipntr[0] - 1, sizeof(double) * (size_t)arpack->n);
-    if (MPI_Wtime() - arpack->looked < LOOK_SECONDS)
+    if (MPI_Wtime() - arpack->cancel_checked < CANCEL_CHECK_SECONDS)
         return STEP_MULTIPLY;
-    arpack->looked = MPI_Wtime();
-    return STEP_LOOK;
+    arpack->cancel_checked = MPI_Wtime();
+    return STEP_CHECK_CANCEL;
 }
 
-/* Rank 0: the eigenvectors, ascending. */
+/* Rank 0: compute the eigenvectors, in ascending order of the eigenvalues. */
 static int
 arpack_vectors(arpack_t *arpack, double *vectors)
 {
@@ -150,9 +152,9 @@ arpack_vectors(arpack_t *arpack, double *vectors)
     return arpack->info == 0 && arpack->iparam[4] >= arpack->nev ? STEP_DONE : STEP_DENSE;
 }
 
-/* Send rank 0's step and vector to all: x has one entry more, in front. */
+/* Broadcast rank 0's step and vector. The step is x[0], the vector follows. */
 static int
-share_step(svd_t *svd, int step, double *x)
+broadcast_step(svd_t *svd, int step, double *x)
 {
     x[0] = step;
     MPI_Bcast(x, (int)svd->short_size + 1, MPI_DOUBLE, 0, svd->call->comm);
@@ -160,17 +162,17 @@ share_step(svd_t *svd, int step, double *x)
 }
 
 static int
-iterate(svd_t *svd, arpack_t *arpack, double *x, double *scratch, bool *dense_p)
+run_iteration(svd_t *svd, arpack_t *arpack, double *x, double *scratch, bool *dense_p)
 {
     const alch_host_t *host = svd->call->host;
 
     for (;;) {
-        int step = share_step(svd, svd->call->rank == 0 ? arpack_step(arpack, svd, x + 1) : 0, x);
+        int step = broadcast_step(svd, svd->call->rank == 0 ? arpack_step(arpack, svd, x + 1) : 0, x);
 
         *dense_p = step == STEP_DENSE;
         if (step == STEP_DONE || step == STEP_DENSE)
             return ALCH_OK;
-        if (step == STEP_LOOK && host->cancelled(svd->call))
+        if (step == STEP_CHECK_CANCEL && host->cancelled(svd->call))
             return host->fail(svd->call, ALCH_ECANCELED, "truncated_svd was canceled");
         svd_normal_product(svd, x + 1, scratch);
         if (svd->call->rank == 0)
@@ -178,9 +180,9 @@ iterate(svd_t *svd, arpack_t *arpack, double *x, double *scratch, bool *dense_p)
     }
 }
 
-/* Rank 0's vectors to all ranks. */
+/* Broadcast the vectors of rank 0, or that the dense method is needed. */
 static void
-share_vectors(svd_t *svd, arpack_t *arpack, double *vectors, bool *dense_p)
+broadcast_vectors(svd_t *svd, arpack_t *arpack, double *vectors, bool *dense_p)
 {
     int step = svd->call->rank == 0 ? arpack_vectors(arpack, vectors) : 0;
 
@@ -198,17 +200,22 @@ svd_lanczos(svd_t *svd, double *vectors, bool *dense_p)
     double *x;
     int code;
 
-    /* ARPACK needs room beside the wanted values; and in squares a zero matrix cannot be told from a small one. */
+    /* ARPACK needs more Lanczos vectors than there are wanted values. In squares, a zero matrix looks like one of small
+     * values. */
     *dense_p = choose_ncv(svd) > svd->short_size || svd->largest == 0;
     if (*dense_p)
         return ALCH_OK;
     x = malloc(sizeof(double) * (size_t)(2 * svd->short_size + 1));
-    code = svd->call->rank == 0 ? arpack_open(&arpack, svd) : ALCH_OK;
-    code = host->agree(svd->call, code ? code : x ? ALCH_OK : ALCH_ENOMEM, "no room for the vectors of the iteration");
+    code = svd->call->rank == 0 ? arpack_init(&arpack, svd) : ALCH_OK;
+    code = host->agree(svd->call,
+                       code ? code
+                       : x  ? ALCH_OK
+                            : ALCH_ENOMEM,
+                       "truncated_svd: the vectors of the iteration cannot be allocated");
     if (!code)
-        code = iterate(svd, &arpack, x, x + svd->short_size + 1, dense_p);
+        code = run_iteration(svd, &arpack, x, x + svd->short_size + 1, dense_p);
     if (!code && !*dense_p)
-        share_vectors(svd, &arpack, vectors, dense_p);
+        broadcast_vectors(svd, &arpack, vectors, dense_p);
     free(arpack.memory);
     free(x);
     return code;

@@ -1,13 +1,14 @@
-/* Which part of A a rank works on. */
+/* Chooses the piece of A that a rank works on, and reads it in chunks. */
 #include "svd.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* About what stays in the caches of one core between two products with a chunk. */
+/* About what stays in the caches of one core between the two products with a chunk. */
 #define CHUNK_BYTES (INT64_C(2) << 20)
-#define CHUNK_LEAST 64
+#define CHUNK_MIN 64
 
+/* The replicas of a rank's block divide its rows. */
 static void
 choose_rows(svd_t *svd)
 {
@@ -21,7 +22,7 @@ choose_rows(svd_t *svd)
 }
 
 static int64_t *
-indices(const svd_t *svd, bool of_rows)
+global_indices(const svd_t *svd, bool of_rows)
 {
     int64_t count = of_rows ? svd->rows : svd->cols;
     int64_t *index = malloc(sizeof(*index) * (size_t)(count + 1));
@@ -36,7 +37,7 @@ choose_chunk(const svd_t *svd)
 {
     int64_t chunk = CHUNK_BYTES / (int64_t)sizeof(double) / (svd->short_count > 0 ? svd->short_count : 1);
 
-    return chunk < CHUNK_LEAST ? CHUNK_LEAST : chunk;
+    return chunk < CHUNK_MIN ? CHUNK_MIN : chunk;
 }
 
 static int
@@ -44,8 +45,8 @@ allocate(svd_t *svd)
 {
     size_t converted = svd->block.dtype == ALCH_FLOAT64 ? 0 : (size_t)(svd->chunk * svd->short_count);
 
-    svd->short_index = indices(svd, svd->wide);
-    svd->long_index = indices(svd, !svd->wide);
+    svd->short_index = global_indices(svd, svd->wide);
+    svd->long_index = global_indices(svd, !svd->wide);
     svd->short_part = calloc((size_t)svd->short_count + 1, sizeof(double));
     svd->short_sum = calloc((size_t)svd->short_count + 1, sizeof(double));
     svd->long_part = calloc((size_t)svd->long_count + 1, sizeof(double));
@@ -57,7 +58,7 @@ allocate(svd_t *svd)
 }
 
 int
-svd_open(svd_t *svd)
+svd_init(svd_t *svd)
 {
     int color;
 
@@ -65,18 +66,19 @@ svd_open(svd_t *svd)
     svd->short_count = svd->wide ? svd->rows : svd->cols;
     svd->long_count = svd->wide ? svd->cols : svd->rows;
     color = svd->wide ? svd->block.mycol : svd->block.replica * svd->block.layout.nprow + svd->block.myrow;
-    MPI_Comm_split(svd->call->comm, svd->block.replica < 0 ? MPI_UNDEFINED : color, svd->call->rank, &svd->across);
-    if (svd->across != MPI_COMM_NULL)
-        MPI_Comm_rank(svd->across, &svd->across_rank);
+    MPI_Comm_split(svd->call->comm, svd->block.replica < 0 ? MPI_UNDEFINED : color, svd->call->rank, &svd->reduce_comm);
+    if (svd->reduce_comm != MPI_COMM_NULL)
+        MPI_Comm_rank(svd->reduce_comm, &svd->reduce_rank);
     svd->chunk = choose_chunk(svd);
-    return svd->call->host->agree(svd->call, allocate(svd), "no memory for the vectors of truncated_svd");
+    return svd->call->host->agree(svd->call, allocate(svd),
+                                  "truncated_svd: the vectors of a piece cannot be allocated");
 }
 
 void
-svd_close(svd_t *svd)
+svd_fini(svd_t *svd)
 {
-    if (svd->across != MPI_COMM_NULL)
-        MPI_Comm_free(&svd->across);
+    if (svd->reduce_comm != MPI_COMM_NULL)
+        MPI_Comm_free(&svd->reduce_comm);
     free(svd->short_index);
     free(svd->long_index);
     free(svd->short_part);

@@ -1,9 +1,11 @@
-/* From a basis X of the dominant short singular vectors to values and vectors of both sides (Rayleigh-Ritz on A, not on
- * its square): A X = Q R by two rounds of Cholesky QR on scaled columns (Yamamoto et al., 2015), R = W diag(s) Z^T, so
- * that A's vectors are Q W and X Z. Values are accurate to rounding errors of the largest. */
+/* Computes values and vectors of both sides from a basis X of the dominant short singular vectors, by the Rayleigh-Ritz
+ * method on A and not on its square: A X = Q R by two rounds of Cholesky QR on scaled columns (Yamamoto et al., 2015),
+ * and R = W diag(s) Z^T, so that the vectors of A are Q W and X Z. The errors of the values are rounding errors of the
+ * largest value. */
 #include "svd.h"
 
 #include <cblas.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +15,10 @@ void dgesvd_(const char *jobu, const char *jobvt, const int *m, const int *n, do
              double *u, const int *ldu, double *vt, const int *ldvt, double *work, const int *lwork, int *info,
              size_t jobu_length, size_t jobvt_length);
 
-/* Below this part of the largest value the basis itself is not accurate enough. */
+/* For values below this part of the largest one the basis X itself is not accurate enough. */
 #define VALUE_MIN 1e-6
 
-/* k x k work of all ranks, the same on each. */
+/* Matrices of k x k entries, which are the same on all ranks, and workspace. */
 typedef struct {
     double *gram, *R, *W, *Zt, *work;
     double *part; /* short_count x k */
@@ -25,7 +27,7 @@ typedef struct {
 } small_t;
 
 static int
-small_open(small_t *small, const svd_t *svd)
+small_init(small_t *small, const svd_t *svd)
 {
     size_t kk = (size_t)(svd->k * svd->k), lwork = (size_t)svd->k * 64 + 64;
     double *memory = malloc(sizeof(double) * (4 * kk + lwork + (size_t)(svd->short_count * svd->k)));
@@ -41,11 +43,11 @@ small_open(small_t *small, const svd_t *svd)
     return ALCH_OK;
 }
 
-/* gram := Y^T Y, each long index counted once. */
+/* gram := Y^T Y. Of the ranks that have the same long indices only the first one counts them. */
 static void
 gram_matrix(svd_t *svd, const double *Y, double *gram)
 {
-    int k = (int)svd->k, mine = svd->across != MPI_COMM_NULL && svd->across_rank == 0 ? (int)svd->long_count : 0;
+    int k = (int)svd->k, mine = svd->reduce_comm != MPI_COMM_NULL && svd->reduce_rank == 0 ? (int)svd->long_count : 0;
 
     memset(gram, 0, sizeof(double) * (size_t)(svd->k * svd->k));
     if (mine > 0)
@@ -54,9 +56,10 @@ gram_matrix(svd_t *svd, const double *Y, double *gram)
     MPI_Allreduce(MPI_IN_PLACE, gram, k * k, MPI_DOUBLE, MPI_SUM, svd->call->comm);
 }
 
-/* gram := its upper factor R, by rank 0 for all: equal bits everywhere. @return false: dependent columns */
+/* gram := its upper Cholesky factor. Rank 0 computes it, so that all ranks have the same bits.
+ * @return false: the columns are linearly dependent */
 static bool
-factorize(svd_t *svd, small_t *small)
+factorize_gram(svd_t *svd, small_t *small)
 {
     int k = (int)svd->k, info = 0;
     double *G = small->gram, *norms = small->work;
@@ -70,7 +73,7 @@ factorize(svd_t *svd, small_t *small)
     }
     if (svd->call->rank == 0 && !info)
         dpotrf_("U", &k, G, &k, &info, 1);
-    /* With unit columns the factor is well conditioned; the norms go back into it afterwards. */
+    /* The factor was computed for columns of norm 1, which is better conditioned. Put the norms back. */
     for (int c = 0; c < k; c++)
         for (int r = 0; r <= c; r++)
             G[r + c * k] *= norms[c];
@@ -79,14 +82,14 @@ factorize(svd_t *svd, small_t *small)
     return info == 0;
 }
 
-/* One round: Y := Q, R := R' R with Y = Q R'. @return false: the columns are too dependent */
+/* One round of Cholesky QR: Y := Q, R := R' R with Y = Q R'. @return false: the columns are nearly dependent */
 static bool
 orthonormalize(svd_t *svd, small_t *small, double *Y)
 {
     int k = (int)svd->k;
 
     gram_matrix(svd, Y, small->gram);
-    if (!factorize(svd, small))
+    if (!factorize_gram(svd, small))
         return false;
     if (svd->long_count > 0)
         cblas_dtrsm(CblasColMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, (int)svd->long_count, k, 1,
@@ -95,7 +98,7 @@ orthonormalize(svd_t *svd, small_t *small, double *Y)
     return true;
 }
 
-/* Y := Y W in place, some rows at a time. */
+/* Y := Y W or Y W^T in place, some rows at a time. */
 static int
 rotate(double *Y, int64_t m, int64_t k, const double *W, CBLAS_TRANSPOSE transpose)
 {
@@ -116,9 +119,9 @@ rotate(double *Y, int64_t m, int64_t k, const double *W, CBLAS_TRANSPOSE transpo
     return ALCH_OK;
 }
 
-/* The small decomposition, by rank 0 for all: equal bits everywhere. @return false: it did not converge */
+/* R = W diag(values) Z^T. Rank 0 computes it, so that all ranks have the same bits. @return false: no convergence */
 static bool
-decompose(svd_t *svd, small_t *small, double *values)
+decompose_R(svd_t *svd, small_t *small, double *values)
 {
     int k = (int)svd->k, info = 0;
 
@@ -133,7 +136,7 @@ decompose(svd_t *svd, small_t *small, double *values)
 }
 
 static int
-refine(svd_t *svd, small_t *small, factors_t *factors, bool *dense_p)
+refine_factors(svd_t *svd, small_t *small, factors_t *factors, bool *dense_p)
 {
     int k = (int)svd->k, code;
 
@@ -142,7 +145,7 @@ refine(svd_t *svd, small_t *small, factors_t *factors, bool *dense_p)
     for (int c = 0; c < k; c++)
         small->R[c + c * k] = 1;
     *dense_p = !orthonormalize(svd, small, factors->long_vectors) ||
-               !orthonormalize(svd, small, factors->long_vectors) || !decompose(svd, small, factors->values) ||
+               !orthonormalize(svd, small, factors->long_vectors) || !decompose_R(svd, small, factors->values) ||
                !(factors->values[k - 1] > VALUE_MIN * factors->values[0]);
     if (*dense_p)
         return ALCH_OK;
@@ -151,17 +154,19 @@ refine(svd_t *svd, small_t *small, factors_t *factors, bool *dense_p)
     code = rotate(factors->long_vectors, svd->long_count, svd->k, small->W, CblasNoTrans);
     if (!code)
         code = rotate(factors->short_vectors, svd->short_size, svd->k, small->Zt, CblasTrans);
-    return svd->call->host->agree(svd->call, code, "no memory for the vectors of truncated_svd");
+    return svd->call->host->agree(svd->call, code, "truncated_svd: a buffer for the vectors cannot be allocated");
 }
 
 int
 svd_refine(svd_t *svd, factors_t *factors, bool *dense_p)
 {
     small_t small;
-    int code = svd->call->host->agree(svd->call, small_open(&small, svd), "no memory for the vectors of truncated_svd");
+    int code = svd->call->host->agree(svd->call, small_init(&small, svd),
+                                      "truncated_svd: matrices of %" PRId64 " x %" PRId64 " cannot be allocated",
+                                      svd->k, svd->k);
 
     if (!code)
-        code = refine(svd, &small, factors, dense_p);
+        code = refine_factors(svd, &small, factors, dense_p);
     free(small.memory);
     return code;
 }

@@ -1,4 +1,4 @@
-/* truncated_svd: checks, and the choice of a method. */
+/* The operation truncated_svd: checks the arguments and chooses the method. */
 #include "svd.h"
 #include "testlib.h"
 
@@ -11,7 +11,7 @@
 static const char *const dtype_names[] = {"?", "float64", "float32", "complex128", "complex64", "int64", "int32"};
 
 static char *
-describe(const svd_t *svd, char *text, size_t size)
+describe_matrix(const svd_t *svd, char *text, size_t size)
 {
     snprintf(text, size, "A (%" PRId64 " x %" PRId64 ", %s)", svd->block.m, svd->block.n,
              dtype_names[svd->block.dtype]);
@@ -25,22 +25,23 @@ check_arguments(svd_t *svd)
     char text[96];
 
     if (svd->block.dtype != ALCH_FLOAT64 && svd->block.dtype != ALCH_FLOAT32)
-        return host->fail(svd->call, ALCH_ETYPE, "truncated_svd: %s: float64 or float32 expected",
-                          describe(svd, text, sizeof(text)));
+        return host->fail(svd->call, ALCH_ETYPE, "truncated_svd: %s must be float64 or float32",
+                          describe_matrix(svd, text, sizeof(text)));
     if (svd->short_size == 0)
-        return host->fail(svd->call, ALCH_ERANGE, "truncated_svd: rank is %" PRId64 ": %s has no singular values",
-                          svd->k, describe(svd, text, sizeof(text)));
+        return host->fail(svd->call, ALCH_ERANGE, "truncated_svd: rank is %" PRId64 ", but %s has no singular values",
+                          svd->k, describe_matrix(svd, text, sizeof(text)));
     if (svd->k < 1 || svd->k > svd->short_size)
         return host->fail(svd->call, ALCH_ERANGE,
-                          "truncated_svd: rank is %" PRId64 ": 1 to %" PRId64 " expected for %s", svd->k,
-                          svd->short_size, describe(svd, text, sizeof(text)));
+                          "truncated_svd: rank is %" PRId64 ", but it must be 1 to %" PRId64 " for %s", svd->k,
+                          svd->short_size, describe_matrix(svd, text, sizeof(text)));
     if (svd->short_size > INT32_MAX / 2 || svd->block.lld > INT32_MAX || svd->block.local_n > INT32_MAX)
-        return host->fail(svd->call, ALCH_ELIMIT, "truncated_svd: %s: the smaller side may have %d entries",
-                          describe(svd, text, sizeof(text)), INT32_MAX / 2);
+        return host->fail(svd->call, ALCH_ELIMIT, "truncated_svd: %s is too large: the limit of the smaller side is %d",
+                          describe_matrix(svd, text, sizeof(text)), INT32_MAX / 2);
     return ALCH_OK;
 }
 
-/* The largest magnitude of a column; magnitudes of IEEE numbers order like their bits, NaN and infinity last. */
+/* The bits of the largest magnitude of a column, as float64. Magnitudes of IEEE numbers have the order of their bits as
+ * integers, with infinity and NaN last, so one pass finds the maximum and shows whether all entries are finite. */
 static uint64_t
 column_magnitude(const svd_t *svd, int64_t j)
 {
@@ -73,7 +74,7 @@ column_magnitude(const svd_t *svd, int64_t j)
 }
 
 static double
-entry(const svd_t *svd, int64_t i, int64_t j)
+entry_at(const svd_t *svd, int64_t i, int64_t j)
 {
     int64_t at = svd->row + i + j * svd->block.lld;
 
@@ -82,19 +83,20 @@ entry(const svd_t *svd, int64_t i, int64_t j)
 }
 
 static int
-refuse_entry(svd_t *svd, int64_t j)
+fail_with_entry(svd_t *svd, int64_t j)
 {
     int64_t i = 0;
     char text[96];
 
-    while (isfinite(entry(svd, i, j)))
+    while (isfinite(entry_at(svd, i, j)))
         i++;
-    return svd->call->host->agree(svd->call, ALCH_ENUMERIC, "truncated_svd: %s: entry (%" PRId64 ", %" PRId64 ") is %s",
-                                  describe(svd, text, sizeof(text)), svd->call->host->global_row(svd->A, svd->row + i),
-                                  svd->call->host->global_col(svd->A, j), isnan(entry(svd, i, j)) ? "NaN" : "infinite");
+    return svd->call->host->agree(
+        svd->call, ALCH_ENUMERIC, "truncated_svd: %s: entry (%" PRId64 ", %" PRId64 ") is %s",
+        describe_matrix(svd, text, sizeof(text)), svd->call->host->global_row(svd->A, svd->row + i),
+        svd->call->host->global_col(svd->A, j), isnan(entry_at(svd, i, j)) ? "NaN" : "infinite");
 }
 
-/* All entries must be finite; their largest magnitude gives the scale that keeps squares within range. */
+/* Check that all entries are finite, and choose a scale by their largest magnitude, so that no square overflows. */
 static int
 check_entries(svd_t *svd)
 {
@@ -107,7 +109,7 @@ check_entries(svd_t *svd)
 
         memcpy(&magnitude, &bits, sizeof(magnitude));
         if (!isfinite(magnitude))
-            return refuse_entry(svd, j);
+            return fail_with_entry(svd, j);
         mine = magnitude > mine ? magnitude : mine;
     }
     if ((code = svd->call->host->agree(svd->call, ALCH_OK, NULL)))
@@ -120,34 +122,35 @@ check_entries(svd_t *svd)
     return ALCH_OK;
 }
 
-/* Hand over what the iteration found. */
+/* Return the factors as result matrices. */
 static int
-deliver(svd_t *svd, const factors_t *factors)
+return_factors(svd_t *svd, const factors_t *factors)
 {
     int64_t *count_up = malloc(sizeof(int64_t) * (size_t)(svd->short_size > svd->k ? svd->short_size : svd->k));
     piece_t replicated = {factors->short_vectors, svd->short_size, svd->k, svd->short_size, count_up, count_up};
     piece_t mine = {factors->long_vectors, svd->long_count, svd->k, svd->long_count, svd->long_index, count_up};
-    int code = svd->call->host->agree(svd->call, count_up ? ALCH_OK : ALCH_ENOMEM, "no memory for the results");
+    int code = svd->call->host->agree(svd->call, count_up ? ALCH_OK : ALCH_ENOMEM,
+                                      "truncated_svd: the indices of the results cannot be allocated");
 
     for (int64_t k = 0; !code && k < (svd->short_size > svd->k ? svd->short_size : svd->k); k++)
         count_up[k] = k;
-    /* Of what several ranks know one speaks. */
-    if (svd->across_rank != 0)
+    /* Several ranks hold the same entries; one of them delivers them. */
+    if (svd->reduce_rank != 0)
         mine.m = 0;
     if (svd->call->rank != 0)
         replicated.m = 0;
     if (!code)
-        code = svd_deliver_values(svd, factors->values);
+        code = svd_return_values(svd, factors->values);
     if (!code)
-        code = svd_deliver(svd, svd->wide ? "V" : "U", svd->long_size, svd->k, &mine);
+        code = svd_return_matrix(svd, svd->wide ? "V" : "U", svd->long_size, svd->k, &mine);
     if (!code)
-        code = svd_deliver(svd, svd->wide ? "U" : "V", svd->short_size, svd->k, &replicated);
+        code = svd_return_matrix(svd, svd->wide ? "U" : "V", svd->short_size, svd->k, &replicated);
     free(count_up);
     return code;
 }
 
 static int
-iterate(svd_t *svd, bool *dense_p)
+run_lanczos(svd_t *svd, bool *dense_p)
 {
     size_t k = (size_t)svd->k;
     size_t entries = k * (1 + (size_t)svd->short_size + (size_t)svd->long_count);
@@ -165,7 +168,7 @@ iterate(svd_t *svd, bool *dense_p)
         if (!code && !*dense_p)
             code = svd_refine(svd, &factors, dense_p);
         if (!code && !*dense_p)
-            code = deliver(svd, &factors);
+            code = return_factors(svd, &factors);
     }
     free(memory);
     return code;
@@ -177,7 +180,7 @@ testlib_truncated_svd(alch_call_t *call)
     svd_t svd = {.call = call,
                  .A = call->host->arg_matrix(call, "A"),
                  .k = call->host->arg_int(call, "rank"),
-                 .across = MPI_COMM_NULL};
+                 .reduce_comm = MPI_COMM_NULL};
     bool dense = false;
     int code;
 
@@ -185,16 +188,16 @@ testlib_truncated_svd(alch_call_t *call)
     svd.wide = svd.block.m < svd.block.n;
     svd.short_size = svd.wide ? svd.block.m : svd.block.n;
     svd.long_size = svd.wide ? svd.block.n : svd.block.m;
-    /* What is wrong on one rank only must not leave the others waiting. */
+    /* A check can fail on one rank only (lld). agree() lets all ranks return then. */
     code = call->host->agree(call, check_arguments(&svd), NULL);
     if (!code)
-        code = svd_open(&svd);
+        code = svd_init(&svd);
     if (!code)
         code = check_entries(&svd);
     if (!code)
-        code = iterate(&svd, &dense);
+        code = run_lanczos(&svd, &dense);
     if (!code && dense)
         code = svd_dense(&svd);
-    svd_close(&svd);
+    svd_fini(&svd);
     return code;
 }

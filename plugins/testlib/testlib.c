@@ -1,17 +1,16 @@
-/* TestLib: the library of the examples. */
+/* TestLib: the library that the examples of the paper call. */
 #include "testlib.h"
 
 static const alch_operation_t operations[] = {
-    {"greet", "Gives every scalar argument back as it came.", testlib_greet_signature, testlib_greet_doc, 0,
-     testlib_greet},
-    {"truncated_svd", "The largest singular values of a matrix, with their singular vectors.",
+    {"greet", "Return every scalar argument unchanged.", testlib_greet_signature, testlib_greet_doc, 0, testlib_greet},
+    {"truncated_svd", "Compute the largest singular values of a matrix and their singular vectors.",
      "A:matrix, rank:int64 -> S:matrix, U:matrix, V:matrix",
-     "A is approximated by U diag(S) V^T. The values are computed by Lanczos iteration on the smaller side of A\n"
-     "(ARPACK), with products distributed over the workers; when nearly all values are asked for, when A is small,\n"
-     "and when a value is below 1e-6 times the largest, by a dense decomposition (ScaLAPACK).\n"
-     "Each value is accurate to 1e-8 of itself, or to 1e-12 of the largest, whichever is more.\n\n"
+     "U diag(S) V^T approximates A. The method is a Lanczos iteration on the smaller side of A (ARPACK), with the\n"
+     "products distributed over the workers. It is a dense decomposition (ScaLAPACK) if A is small, if rank is nearly\n"
+     "the smaller side of A, or if one of the values is below 1e-6 times the largest.\n"
+     "The error of each value is at most 1e-8 times the value or 1e-12 times the largest value, whichever is more.\n\n"
      "A: m x n, float64 or float32 (computed in float64), in any layout\n"
-     "rank: how many values, 1 to min(m, n)\n"
+     "rank: the number of values, 1 to min(m, n)\n"
      "S: rank x 1, ascending\n"
      "U: m x rank, orthonormal columns; column i belongs to S[i]\n"
      "V: n x rank, orthonormal columns; column i belongs to S[i]\n",
@@ -24,7 +23,7 @@ static const alch_plugin_t plugin = {
     .build = ALCH_PLUGIN_BUILD,
     .name = "TestLib",
     .version = "1.0",
-    .summary = "Test functions: an echo of all scalar types and a truncated SVD.",
+    .summary = "The functions of the paper's examples: an echo of all scalar types and a truncated SVD.",
     .operations = operations,
     .operation_count = sizeof(operations) / sizeof(*operations),
 };

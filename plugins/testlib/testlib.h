@@ -1,14 +1,16 @@
-/* The operations of TestLib. */
+/** @file testlib/testlib.h  The operations of TestLib. */
 #ifndef TESTLIB_H
 #define TESTLIB_H
 
 #include <alchemist/plugin.h>
 
-/* greet.c */
+/* ---- greet.c ---- */
+
 int testlib_greet(alch_call_t *call);
 extern const char testlib_greet_signature[], testlib_greet_doc[];
 
-/* svd.c */
+/* ---- svd.c ---- */
+
 int testlib_truncated_svd(alch_call_t *call);
 
 #endif

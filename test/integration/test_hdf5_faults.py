@@ -1,4 +1,4 @@
-"""HDF5 files that are missing, damaged, forbidden or locked, full file systems, and workers that die while they write."""
+"""HDF5 files that are missing, damaged, forbidden or locked; full file systems; workers that die while they write."""
 
 import contextlib
 import fcntl
@@ -176,7 +176,7 @@ def test_a_damaged_chunk_is_refused_and_the_others_are_read(als, data):
 
 
 def test_links_that_change_during_a_call_lead_nowhere_else(als, data, tmp_path):
-    """Another process exchanges a directory and a link that leads out, again and again. Nothing outside is read or written."""
+    """Another process exchanges a directory and a link that leads out, again and again. No file outside is touched."""
     put(tmp_path, "x.h5", secret=np.full((2, 2), 42.0))
     (data / "swap").mkdir()
     put(data, "swap/x.h5", a=np.ones((2, 2)))

@@ -150,7 +150,7 @@ def test_loading_a_library_twice_lists_it_once(als):
 
 
 def test_help_shows_what_a_library_says(als):
-    """help() of a function shows the call, the summary, the parameters and results; help() of a library its functions."""
+    """help() of a function shows its call, summary, parameters and results; help() of a library lists its functions."""
     for name in als.list_available_libraries():
         try:
             library = als.load_library(name)

@@ -245,9 +245,9 @@ test_refusals(void)
     known_t known = decaying(30, 20, 0.5);
     uint64_t id = make_matrix(30, 20, ALCH_FLOAT64, NULL, known_entry, &known);
 
-    expect(id, 0, ALCH_ERANGE, "rank is 0: 1 to 20 expected for A (30 x 20, float64)");
+    expect(id, 0, ALCH_ERANGE, "rank is 0, but it must be 1 to 20 for A (30 x 20, float64)");
     expect(id, -3, ALCH_ERANGE, "rank is -3");
-    expect(id, 21, ALCH_ERANGE, "rank is 21: 1 to 20 expected");
+    expect(id, 21, ALCH_ERANGE, "rank is 21, but it must be 1 to 20");
     free_matrix(id);
     for (int dtype = ALCH_COMPLEX128; dtype <= ALCH_INT32; dtype++) {
         id = make_matrix(30, 20, (alch_dtype_t)dtype, NULL, known_entry, &known);

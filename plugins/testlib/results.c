@@ -1,14 +1,17 @@
-/* Results: from what ranks hold in whatever order to matrices in the default layout, some rows at a time. */
+/* Returns results: sums the pieces that the ranks hold, and stores them in matrices of the default layout. This goes a
+ * round of rows at a time, so that the buffer of whole rows stays small. */
 #include "svd.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUND_ENTRIES (1 << 20)
+#define ROUND_ENTRIES_MAX (1 << 20) /* of whole rows in one round: 8 MiB */
 
-/* Put the piece's entries of rows start..start+count-1 into a zeroed buffer; *next is the first row not yet given. */
+/* Add the piece's entries of rows start..start+count-1 to a zeroed buffer, with the columns reversed. *next is the
+ * first row of the piece that no round has added yet. */
 static void
-give(const piece_t *piece, int64_t start, int64_t count, int64_t n, int64_t *next, double *rows)
+add_piece_rows(const piece_t *piece, int64_t start, int64_t count, int64_t n, int64_t *next, double *rows)
 {
     int64_t first = *next;
 
@@ -19,9 +22,11 @@ give(const piece_t *piece, int64_t start, int64_t count, int64_t n, int64_t *nex
             rows[piece->rows[i] - start + (n - 1 - piece->cols[j]) * count] = piece->data[i + j * piece->lld];
 }
 
-/* Copy this rank's entries of these rows out of the buffer. */
+/* Copy the entries of rows start..start+count-1 that this rank owns from the buffer to the matrix. *next is the first
+ * local row that no round has copied yet. */
 static void
-take(svd_t *svd, const alch_dmatrix_t *matrix, int64_t start, int64_t count, int64_t *next, const double *rows)
+copy_local_rows(svd_t *svd, const alch_dmatrix_t *matrix, int64_t start, int64_t count, int64_t *next,
+                const double *rows)
 {
     const alch_host_t *host = svd->call->host;
     alch_block_t block;
@@ -39,10 +44,10 @@ take(svd_t *svd, const alch_dmatrix_t *matrix, int64_t start, int64_t count, int
 }
 
 int
-svd_deliver(svd_t *svd, const char *name, int64_t m, int64_t n, const piece_t *piece)
+svd_return_matrix(svd_t *svd, const char *name, int64_t m, int64_t n, const piece_t *piece)
 {
     const alch_host_t *host = svd->call->host;
-    int64_t round = ROUND_ENTRIES / n > 0 ? ROUND_ENTRIES / n : 1, given = 0, taken = 0;
+    int64_t round = ROUND_ENTRIES_MAX / n > 0 ? ROUND_ENTRIES_MAX / n : 1, next_given = 0, next_taken = 0;
     alch_dmatrix_t *matrix;
     double *rows;
     int code = host->matrix_create(svd->call, m, n, ALCH_FLOAT64, NULL, &matrix);
@@ -51,21 +56,22 @@ svd_deliver(svd_t *svd, const char *name, int64_t m, int64_t n, const piece_t *p
         return code;
     round = round < m ? round : m;
     rows = malloc(sizeof(double) * (size_t)(round * n));
-    code = host->agree(svd->call, rows ? ALCH_OK : ALCH_ENOMEM, "no memory for the result %s", name);
+    code = host->agree(svd->call, rows ? ALCH_OK : ALCH_ENOMEM, "%" PRId64 " rows of the result %s cannot be allocated",
+                       round, name);
     for (int64_t start = 0; !code && start < m; start += round) {
         int64_t count = m - start < round ? m - start : round;
 
         memset(rows, 0, sizeof(double) * (size_t)(count * n));
-        give(piece, start, count, n, &given, rows);
+        add_piece_rows(piece, start, count, n, &next_given, rows);
         MPI_Allreduce(MPI_IN_PLACE, rows, (int)(count * n), MPI_DOUBLE, MPI_SUM, svd->call->comm);
-        take(svd, matrix, start, count, &taken, rows);
+        copy_local_rows(svd, matrix, start, count, &next_taken, rows);
     }
     free(rows);
     return code ? code : host->ret_matrix(svd->call, name, matrix);
 }
 
 int
-svd_deliver_values(svd_t *svd, const double *values)
+svd_return_values(svd_t *svd, const double *values)
 {
     const alch_host_t *host = svd->call->host;
     alch_dmatrix_t *matrix;
