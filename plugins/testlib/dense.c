@@ -272,21 +272,21 @@ back_transform(dense_t *dense)
 }
 
 static int
-return_matrix(dense_t *dense, const char *name, const matrix_t *target)
+return_matrix(dense_t *dense, const char *name, const matrix_t *result)
 {
     const alch_host_t *host = dense->svd->call->host;
-    const alch_block_t *block = &target->block;
+    const alch_block_t *block = &result->block;
     int64_t *rows = malloc(sizeof(*rows) * (size_t)(block->local_m + block->local_n + 1)), *cols;
     int code = host->agree(dense->svd->call, rows ? ALCH_OK : ALCH_ENOMEM,
                            "the indices of the result %s cannot be allocated", name);
 
     if (!code) {
-        piece_t piece = {target->data, block->local_m, block->local_n, block->lld, rows, cols = rows + block->local_m};
+        piece_t piece = {result->data, block->local_m, block->local_n, block->lld, rows, cols = rows + block->local_m};
 
         for (int64_t i = 0; i < block->local_m; i++)
-            rows[i] = host->global_row(target->matrix, i);
+            rows[i] = host->global_row(result->matrix, i);
         for (int64_t j = 0; j < block->local_n; j++)
-            cols[j] = host->global_col(target->matrix, j);
+            cols[j] = host->global_col(result->matrix, j);
         code = svd_return_matrix(dense->svd, name, block->m, block->n, &piece);
     }
     free(rows);

@@ -5,8 +5,9 @@
 #include <cblas.h>
 #include <string.h>
 
-#define REDUCE_MAX (1 << 24) /* entries of one MPI_Allreduce(), whose count is an int */
+#define REDUCE_MAX (1 << 24) /* entries of one MPI_Allreduce() */
 
+/* Whether a chunk is transposed in a forward product. */
 static CBLAS_TRANSPOSE
 op_forward(const svd_t *svd)
 {

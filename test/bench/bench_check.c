@@ -1,12 +1,12 @@
 /*
- * What checks of payload cost: the sum alone, and transfers with a CRC32C of each payload frame beside the same
- * without.
+ * Measures what checksums of payloads cost: the checksum alone, and transfers with a CRC32C of each payload frame
+ * against transfers without.
  *
- *     bench_check [MB [PAIRS]]     the daemon is found as any client finds it (ALCHEMIST_CONNECTION)
+ *     bench_check [MB [PAIRS]]     finds the daemon as every client does (ALCHEMIST_CONNECTION)
  *
- * Two handles of one session share workers, matrix, connections and memory; one of them has the option on. Interleaved
- * pairs, the first of a pair by turns. Prints `name value unit` rows: medians over the pairs, and the ratio's median
- * with its spread.
+ * Two handles of one session share workers, matrix and memory; one of them has the option `checksum`. The pairs are
+ * interleaved, and the two measurements of a pair come first in turn. Prints `name value unit` rows: medians over the
+ * pairs, and the median of the ratio with its quartiles.
  */
 #include "bench_session.h"
 
@@ -15,8 +15,9 @@
 #define WORKERS 3
 #define IN_CACHE ((size_t)256 << 10)
 #define ROUNDS 200
-#define AIM 0.95 /* of the rate without checks, for them to be on by default */
+#define AIM 0.95 /* of the rate without checksums; below it they are not on by default */
 
+/* One side of a pair: without checksums or with them. */
 typedef struct {
     alch_session_t *session;
     alch_matrix_t *matrix;
@@ -24,10 +25,10 @@ typedef struct {
 
 static int pairs = 15;
 
-/* ---- the sum alone ---- */
+/* ---- the checksum alone ---- */
 
 static void
-bench_sums(void)
+bench_checksums(void)
 {
     uint8_t *from = malloc(IN_CACHE), *to = malloc(IN_CACHE);
     volatile uint32_t sum = 0;
@@ -35,7 +36,7 @@ bench_sums(void)
     memset(from, 7, IN_CACHE);
     for (size_t w = 0; alchi_crc32c_way(w); w++) {
         const alchi_crc32c_way_t *way = alchi_crc32c_way(w);
-        bench_pairs_t result = bench_pairs(pairs);
+        bench_pairs_t result = bench_pairs_create(pairs);
         char name[64];
 
         for (int k = -1; k < pairs; k++) {
@@ -50,7 +51,7 @@ bench_sums(void)
                 sum ^= to[round];
             }
             if (k >= 0)
-                bench_pair(&result, between - started, bench_now() - between);
+                bench_add_pair(&result, between - started, bench_now() - between);
         }
         snprintf(name, sizeof(name), "crc32c_%s_in_cache", way->name);
         bench_print(&result, name, "memcpy", (double)(IN_CACHE * ROUNDS) * 1e-9, "GB/s", true);
@@ -62,7 +63,7 @@ bench_sums(void)
 /* ---- transfers ---- */
 
 static double
-time_one(const side_t *side, const bench_buffers_t *buffers, bool writing)
+time_transfer(const side_t *side, const bench_buffers_t *buffers, bool writing)
 {
     double started = bench_now();
 
@@ -77,16 +78,16 @@ static void
 bench_direction(const side_t sides[2], const bench_buffers_t *buffers, bool writing, const char *path,
                 const char *layout)
 {
-    bench_pairs_t result = bench_pairs(pairs);
+    bench_pairs_t result = bench_pairs_create(pairs);
     char name[64];
 
-    for (int k = -1; k < pairs; k++) { /* the first one warms the memory of all sides */
+    for (int k = -1; k < pairs; k++) { /* pair -1 warms the memory of both sides */
         double seconds[2];
 
         for (int turn = 0; turn < 2; turn++)
-            seconds[(k + 1 + turn) % 2] = time_one(&sides[(k + 1 + turn) % 2], buffers, writing);
+            seconds[(k + 1 + turn) % 2] = time_transfer(&sides[(k + 1 + turn) % 2], buffers, writing);
         if (k >= 0)
-            bench_pair(&result, seconds[1], seconds[0]);
+            bench_add_pair(&result, seconds[1], seconds[0]);
     }
     snprintf(name, sizeof(name), "checked_%s_%s_%s", writing ? "send" : "fetch", path, layout);
     bench_print_aim(&result, name, "unchecked", (double)buffers->bytes * 1e-6, "MB/s", true, AIM);
@@ -147,7 +148,7 @@ main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    bench_sums();
+    bench_checksums();
     buffers = bench_buffers_open(megabytes);
     bench_path(&buffers, "tcp", false);
     bench_path(&buffers, "shm", true);

@@ -1,12 +1,13 @@
 /*
- * The client beside its limits: an empty task beside a TCP round trip, transfers beside raw sockets.
+ * Measures the client against its limits: an empty task against a TCP round trip, transfers against raw sockets.
  *
- *     bench_client [MB [PAIRS [warm|fresh [LAYOUT...]]]]    the daemon is found as any client finds it
+ *     bench_client [MB [PAIRS [warm|fresh [LAYOUT...]]]]    finds the daemon as every client does
  *
  * Each figure is measured in interleaved pairs with its limit: the same bytes over as many TCP streams in the same
- * direction, between this process and forked ones. warm (default): into and out of memory that was used before. fresh:
- * into memory that was mapped for this repetition alone, by the raw socket too; the daemon must run with
- * --keep-memory 0. Prints `name value unit` rows: medians over the pairs, and the ratio's median with its quartiles.
+ * direction, between this process and forked ones. warm (the default): source and target are memory that was used
+ * before. fresh: the target is memory that was mapped for this repetition alone, for the raw socket too; the daemon
+ * must run with --keep-memory 0. Prints `name value unit` rows: medians over the pairs, and the median of the ratio
+ * with its quartiles.
  */
 #include "bench_session.h"
 
@@ -14,7 +15,7 @@
 #define TRIPS 500
 #define AIM_WARM 0.75 /* of the raw socket's rate */
 #define AIM_FRESH 0.85
-#define AIM_DEAREST 1.5 /* times as long as the cheapest layout */
+#define AIM_SLOWEST_LAYOUT 1.5 /* times as long as the fastest layout */
 
 static int pairs = 15;
 
@@ -25,7 +26,7 @@ connect_session(int workers)
     alch_session_t *session;
 
     alch_session_options_init(&options);
-    options.shared_memory = 0; /* beside sockets; bench_shm has the other way */
+    options.shared_memory = 0; /* the limit is that of sockets; bench_shm measures shared memory */
     bench_check(alch_session_open(&options, &session, &bench_err), "connect");
     bench_check(alch_session_request_workers(session, workers, 30000, &bench_err), "request workers");
     return session;
@@ -47,7 +48,7 @@ time_tasks(alch_session_t *session, const char *library, const char *function)
     return (bench_now() - started) / TRIPS;
 }
 
-/* faults has an operation that does nothing; a greeting is nearly that. */
+/* The library faults has an operation that does nothing. Without it, hello is the cheapest one. */
 static const char *
 load_cheapest(alch_session_t *session, const char **function_p)
 {
@@ -68,14 +69,14 @@ bench_tasks(int workers)
 {
     alch_session_t *session = connect_session(workers);
     bench_raw_t raw = bench_raw_open(1, 0);
-    bench_pairs_t result = bench_pairs(pairs);
+    bench_pairs_t result = bench_pairs_create(pairs);
     const char *function, *library = load_cheapest(session, &function);
     char name[64];
 
     for (int k = -1; k < pairs; k++) {
         double ours = time_tasks(session, library, function), limit = bench_raw_echo(&raw, TRIPS);
         if (k >= 0)
-            bench_pair(&result, ours, limit);
+            bench_add_pair(&result, ours, limit);
     }
     snprintf(name, sizeof(name), "task_%s_%d_workers", function, workers);
     bench_print(&result, name, "tcp_round_trip", 1e6, "us", false);
@@ -87,7 +88,7 @@ bench_tasks(int workers)
 static void
 bench_connect(void)
 {
-    bench_pairs_t result = bench_pairs(pairs);
+    bench_pairs_t result = bench_pairs_create(pairs);
 
     for (int k = 0; k < pairs; k++) {
         double started = bench_now(), ready;
@@ -95,7 +96,7 @@ bench_connect(void)
         ready = bench_now();
         bench_check(alch_session_close(session, &bench_err), "close");
         alch_session_destroy(session);
-        bench_pair(&result, ready - started, bench_now() - ready);
+        bench_add_pair(&result, ready - started, bench_now() - ready);
     }
     bench_print(&result, "connect_and_request_3_workers", "close", 1e3, "ms", false);
 }
@@ -103,7 +104,7 @@ bench_connect(void)
 /* ---- transfers ---- */
 
 static alch_matrix_t *
-create(alch_session_t *session, const bench_buffers_t *buffers, const char *text)
+create_matrix(alch_session_t *session, const bench_buffers_t *buffers, const char *text)
 {
     alch_layout_t layout;
     alch_matrix_t *matrix;
@@ -111,12 +112,12 @@ create(alch_session_t *session, const bench_buffers_t *buffers, const char *text
     bench_check(alch_layout_parse(strcmp(text, "default") ? text : "block_cyclic", &layout, &bench_err), "layout");
     bench_check(
         alch_matrix_create(session, buffers->rows, BENCH_COLS, ALCH_FLOAT64, &layout, NULL, &matrix, &bench_err),
-        "create");
+        "create_matrix");
     return matrix;
 }
 
 static void
-release(alch_matrix_t *matrix)
+delete_matrix(alch_matrix_t *matrix)
 {
     bench_check(alch_matrix_free(matrix, &bench_err), "free");
     alch_matrix_destroy(matrix);
@@ -141,7 +142,7 @@ time_read(alch_matrix_t *matrix, const bench_buffers_t *buffers)
 }
 
 static void
-renew(bench_buffers_t *buffers)
+remap_if_fresh(bench_buffers_t *buffers)
 {
     if (buffers->fresh) {
         munmap(buffers->in, buffers->bytes);
@@ -149,7 +150,7 @@ renew(bench_buffers_t *buffers)
     }
 }
 
-/* Into fresh memory the matrix is made within the time: its pages may be touched from then on. */
+/* For fresh memory the time includes the creation of the matrix, because its pages can be prefaulted from then on. */
 static double
 time_send(alch_session_t *session, alch_matrix_t **matrix_p, const bench_buffers_t *buffers, const char *text)
 {
@@ -157,9 +158,9 @@ time_send(alch_session_t *session, alch_matrix_t **matrix_p, const bench_buffers
 
     if (!buffers->fresh)
         return time_write(*matrix_p, buffers);
-    release(*matrix_p);
+    delete_matrix(*matrix_p);
     started = bench_now();
-    *matrix_p = create(session, buffers, text);
+    *matrix_p = create_matrix(session, buffers, text);
     time_write(*matrix_p, buffers);
     return bench_now() - started;
 }
@@ -167,14 +168,14 @@ time_send(alch_session_t *session, alch_matrix_t **matrix_p, const bench_buffers
 static double
 time_fetch(alch_matrix_t *matrix, bench_buffers_t *buffers)
 {
-    renew(buffers);
+    remap_if_fresh(buffers);
     return time_read(matrix, buffers);
 }
 
 static double
 time_raw_fetch(bench_raw_t *raw, bench_buffers_t *buffers)
 {
-    renew(buffers);
+    remap_if_fresh(buffers);
     return bench_raw_fetch(raw, buffers->in);
 }
 
@@ -188,17 +189,17 @@ print_transfer(bench_pairs_t *result, const bench_buffers_t *buffers, const char
                     buffers->fresh ? AIM_FRESH : AIM_WARM);
 }
 
-/* Who goes first takes turns. */
+/* The raw socket and the client come first in turn. */
 static void
 bench_layout(alch_session_t *session, bench_buffers_t *buffers, const char *text)
 {
     bench_raw_t raw = bench_raw_open(WORKERS, buffers->bytes);
-    bench_pairs_t send = bench_pairs(pairs), fetch = bench_pairs(pairs);
-    alch_matrix_t *matrix = create(session, buffers, text);
+    bench_pairs_t send = bench_pairs_create(pairs), fetch = bench_pairs_create(pairs);
+    alch_matrix_t *matrix = create_matrix(session, buffers, text);
     double ours, limit = 0;
 
     time_write(matrix, buffers);
-    for (int k = -1; k < pairs; k++) { /* the first one warms the memory of all sides */
+    for (int k = -1; k < pairs; k++) { /* pair -1 warms the memory of all processes */
         bool raw_first = k & 1;
         if (raw_first)
             limit = bench_raw_send(&raw, buffers->out, buffers->fresh);
@@ -206,45 +207,46 @@ bench_layout(alch_session_t *session, bench_buffers_t *buffers, const char *text
         if (!raw_first)
             limit = bench_raw_send(&raw, buffers->out, buffers->fresh);
         if (k >= 0)
-            bench_pair(&send, ours, limit);
+            bench_add_pair(&send, ours, limit);
         if (raw_first)
             limit = time_raw_fetch(&raw, buffers);
         ours = time_fetch(matrix, buffers);
         if (!raw_first)
             limit = time_raw_fetch(&raw, buffers);
         if (k >= 0)
-            bench_pair(&fetch, ours, limit);
+            bench_add_pair(&fetch, ours, limit);
     }
     time_read(matrix, buffers);
     bench_verify(buffers, text);
     print_transfer(&send, buffers, "send", text);
     print_transfer(&fetch, buffers, "fetch", text);
-    release(matrix);
+    delete_matrix(matrix);
     bench_raw_close(&raw);
 }
 
-/* The layout that is dearest to pack beside the cheapest. */
+/* The layout that takes longest to pack against the one that takes least. */
 static void
-bench_dearest(alch_session_t *session, const bench_buffers_t *buffers)
+bench_slowest_layout(alch_session_t *session, const bench_buffers_t *buffers)
 {
-    bench_pairs_t send = bench_pairs(pairs), fetch = bench_pairs(pairs);
-    alch_matrix_t *dearest = create(session, buffers, "STAR_VC"), *cheapest = create(session, buffers, "VC_STAR");
+    bench_pairs_t send = bench_pairs_create(pairs), fetch = bench_pairs_create(pairs);
+    alch_matrix_t *slowest = create_matrix(session, buffers, "STAR_VC"),
+                  *fastest = create_matrix(session, buffers, "VC_STAR");
     double ours;
 
     for (int k = -1; k < pairs; k++) {
-        ours = time_write(dearest, buffers);
+        ours = time_write(slowest, buffers);
         if (k >= 0)
-            bench_pair(&send, ours, time_write(cheapest, buffers));
+            bench_add_pair(&send, ours, time_write(fastest, buffers));
         else
-            time_write(cheapest, buffers);
-        ours = time_read(dearest, buffers);
+            time_write(fastest, buffers);
+        ours = time_read(slowest, buffers);
         if (k >= 0)
-            bench_pair(&fetch, ours, time_read(cheapest, buffers));
+            bench_add_pair(&fetch, ours, time_read(fastest, buffers));
     }
-    bench_print_aim(&send, "send_time_STAR_VC", "VC_STAR", 1e3, "ms", false, AIM_DEAREST);
-    bench_print_aim(&fetch, "fetch_time_STAR_VC", "VC_STAR", 1e3, "ms", false, AIM_DEAREST);
-    release(cheapest);
-    release(dearest);
+    bench_print_aim(&send, "send_time_STAR_VC", "VC_STAR", 1e3, "ms", false, AIM_SLOWEST_LAYOUT);
+    bench_print_aim(&fetch, "fetch_time_STAR_VC", "VC_STAR", 1e3, "ms", false, AIM_SLOWEST_LAYOUT);
+    delete_matrix(fastest);
+    delete_matrix(slowest);
 }
 
 static void
@@ -259,7 +261,7 @@ bench_transfers(int megabytes, bool fresh, char **layouts)
     for (char **layout = *layouts ? layouts : all; *layout; layout++)
         bench_layout(session, &buffers, *layout);
     if (!fresh && !*layouts)
-        bench_dearest(session, &buffers);
+        bench_slowest_layout(session, &buffers);
     bench_check(alch_session_close(session, &bench_err), "close");
     alch_session_destroy(session);
     bench_buffers_close(&buffers);

@@ -1,11 +1,11 @@
 /*
- * How fast the workers give a matrix another layout, transpose, copy and convert it, beside memcpy of the same bytes on
- * as many ranks at once and, where it applies, beside PDGEMR2D of the same entries on the same ranks.
+ * Measures how fast the workers change the layout of a matrix, transpose, copy and convert it, against memcpy of the
+ * same bytes on as many ranks at once and, where it applies, against PDGEMR2D of the same entries on the same ranks.
  *
  *     mpiexec.mpich -n RANKS bench_exchange OUT [MEGABYTES [PAIRS]]
  *
- * Prints `name value unit` rows: medians over the pairs of what all ranks together read of the source in a second, in
- * warm memory. A task adds fresh memory for its result to this, unless memory is kept.
+ * Prints `name value unit` rows: medians over the pairs of the rate at which all ranks together read the source, in
+ * warm memory. A task also needs fresh memory for its result, unless the workers keep memory (--keep-memory).
  */
 #include "../mpi/harness.h"
 #include "base/clock.h"
@@ -51,14 +51,14 @@ typedef struct {
 } bench_t;
 
 static double
-one(int64_t i, int64_t j, const void *context)
+sum_of_indices(int64_t i, int64_t j, const void *context)
 {
     (void)context;
     return (double)(i + j);
 }
 
 static void
-exchange(const bench_t *bench)
+run_exchange(const bench_t *bench)
 {
     const alchi_host_exchange_t how = {.transpose = bench->test->transpose};
 
@@ -66,13 +66,13 @@ exchange(const bench_t *bench)
 }
 
 static void
-copy(const bench_t *bench)
+run_memcpy(const bench_t *bench)
 {
     size_t bytes = (size_t)bench->from->lld * (size_t)bench->from->local_n * bench->from->entry;
-    size_t room = (size_t)bench->to->lld * (size_t)bench->to->local_n * bench->to->entry;
+    size_t target_bytes = (size_t)bench->to->lld * (size_t)bench->to->local_n * bench->to->entry;
 
     for (size_t left = bytes; left > 0;) {
-        size_t count = left < room ? left : room;
+        size_t count = left < target_bytes ? left : target_bytes;
 
         memcpy(bench->to->data, (char *)bench->from->data + (bytes - left), count);
         left -= count;
@@ -80,7 +80,7 @@ copy(const bench_t *bench)
 }
 
 static void
-redistribute(const bench_t *bench)
+run_pdgemr2d(const bench_t *bench)
 {
     static const int first = 1;
     int m = (int)bench->from->layout.m, n = (int)bench->from->layout.n;
@@ -89,9 +89,9 @@ redistribute(const bench_t *bench)
               bench->descs[1], &bench->context);
 }
 
-/* GB of the source in a second. */
+/* GB of the source per second. */
 static double
-rate(const bench_t *bench, void (*move)(const bench_t *))
+measure_rate(const bench_t *bench, void (*move)(const bench_t *))
 {
     double bytes = (double)bench->from->layout.m * (double)bench->from->layout.n * (double)bench->from->entry;
     int64_t start;
@@ -119,29 +119,29 @@ median(double *values, int count)
 }
 
 static void
-measure(const bench_t *bench, int pairs)
+measure_case(const bench_t *bench, int pairs)
 {
-    double ours[PAIRS_MAX], memory[PAIRS_MAX], theirs[PAIRS_MAX], ratios[2][PAIRS_MAX];
-    bool oracle = !bench->test->transpose && bench->from->dtype == bench->to->dtype;
+    double exchange_rates[PAIRS_MAX], memcpy_rates[PAIRS_MAX], pdgemr2d_rates[PAIRS_MAX], ratios[2][PAIRS_MAX];
+    bool has_pdgemr2d = !bench->test->transpose && bench->from->dtype == bench->to->dtype;
     const char *name = bench->test->name;
 
-    exchange(bench);
-    copy(bench);
+    run_exchange(bench);
+    run_memcpy(bench);
     for (int k = 0; k < pairs; k++) {
-        ours[k] = rate(bench, exchange);
-        memory[k] = rate(bench, copy);
-        theirs[k] = oracle ? rate(bench, redistribute) : 1;
-        ratios[0][k] = ours[k] / memory[k];
-        ratios[1][k] = ours[k] / theirs[k];
+        exchange_rates[k] = measure_rate(bench, run_exchange);
+        memcpy_rates[k] = measure_rate(bench, run_memcpy);
+        pdgemr2d_rates[k] = has_pdgemr2d ? measure_rate(bench, run_pdgemr2d) : 1;
+        ratios[0][k] = exchange_rates[k] / memcpy_rates[k];
+        ratios[1][k] = exchange_rates[k] / pdgemr2d_rates[k];
     }
     if (h.rank != 0)
         return;
-    printf("exchange_%s_%d %.2f GB/s\n", name, h.size, median(ours, pairs));
-    printf("exchange_%s_%d_memcpy %.2f GB/s\n", name, h.size, median(memory, pairs));
+    printf("exchange_%s_%d %.2f GB/s\n", name, h.size, median(exchange_rates, pairs));
+    printf("exchange_%s_%d_memcpy %.2f GB/s\n", name, h.size, median(memcpy_rates, pairs));
     printf("exchange_%s_%d_ratio %.2f memcpy\n", name, h.size, median(ratios[0], pairs));
-    if (!oracle)
+    if (!has_pdgemr2d)
         return;
-    printf("exchange_%s_%d_pdgemr2d %.2f GB/s\n", name, h.size, median(theirs, pairs));
+    printf("exchange_%s_%d_pdgemr2d %.2f GB/s\n", name, h.size, median(pdgemr2d_rates, pairs));
     printf("exchange_%s_%d_to_pdgemr2d %.2f pdgemr2d\n", name, h.size, median(ratios[1], pairs));
 }
 
@@ -150,8 +150,8 @@ run_case(const case_t *test, alchi_blacs_t *blacs, int64_t megabytes, int pairs)
 {
     int64_t n = 1000, m = megabytes * 1000000 / 8 / n;
     uint64_t ids[2] = {
-        make_matrix(m, n, ALCH_FLOAT64, &test->from, one, NULL),
-        make_matrix(test->transpose ? n : m, test->transpose ? m : n, test->to_type, &test->to, one, NULL)};
+        make_matrix(m, n, ALCH_FLOAT64, &test->from, sum_of_indices, NULL),
+        make_matrix(test->transpose ? n : m, test->transpose ? m : n, test->to_type, &test->to, sum_of_indices, NULL)};
     bench_t bench = {.test = test};
 
     CHECK_CODE(alchi_store_acquire(h.store, ids[0], &bench.from, &h.error), ALCH_OK);

@@ -1,11 +1,11 @@
 /*
- * How fast entries are packed for the workers and unpacked from them, beside memcpy of the same bytes.
+ * Measures how fast entries are packed for the workers and unpacked from them, against memcpy of the same bytes.
  *
- * Each row of the table is measured in pairs: the whole matrix moved as a transfer moves it (chunk by chunk through two
- * buffers for each worker, the workers in turn), then memcpy of as many bytes between the same memory and the same
- * buffers. The buffers stay in the cache, as they do in a transfer. The matrix is larger than the last cache, so that
- * it comes from memory each time ("cold"), except for the cases named "warm". Prints `name value unit` rows: medians
- * over the pairs, and the ratio's median with its spread.
+ * Each row of the table is measured in pairs. First the whole matrix is packed or unpacked as in a transfer: chunk by
+ * chunk through two buffers for each worker, the workers in turn. Then memcpy copies as many bytes between the same
+ * memory and the same buffers. The buffers stay in the caches, as they do in a transfer. The matrix is larger than the
+ * last cache, so that it comes from memory each time ("cold"), except for the cases named "warm". Prints `name value
+ * unit` rows: medians over the pairs, and the median of the ratio with its quartiles.
  */
 #include "bench_raw.h"
 
@@ -20,7 +20,7 @@
 #define COLD_BYTES (INT64_C(96) << 20)
 #define WARM_BYTES (INT64_C(4) << 20)
 #define AIM_BLOCKS 0.70  /* of memcpy's rate, for float64 in C order */
-#define AIM_ENTRIES 0.50 /* where blocks have one entry */
+#define AIM_ENTRIES 0.50 /* for layouts whose blocks have one entry */
 
 typedef struct {
     const char *name;
@@ -93,7 +93,7 @@ typedef struct {
     int64_t bytes;
 } bench_t;
 
-/* What one worker's connection has under way. */
+/* The state of one worker's connection. */
 typedef struct {
     alchi_cli_splitter_t cutter;
     alchi_piece_t message;
@@ -104,7 +104,7 @@ typedef struct {
 
 /* Move the next chunk of a worker's part. */
 static void
-step(const bench_t *bench, lane_t *lane, uint8_t *buffers)
+move_chunk(const bench_t *bench, lane_t *lane, uint8_t *buffers)
 {
     const alchi_cli_memory_t *memory = &bench->memory;
     uint8_t *buffer = buffers + (size_t)lane->turn * CHUNK_BYTES;
@@ -145,7 +145,7 @@ move_matrix(const bench_t *bench)
         open = 0;
         for (int rank = 0; rank < layout->workers; rank++) {
             if (!lanes[rank].ended)
-                step(bench, &lanes[rank], bench->buffers + (size_t)rank * BUFFERS * CHUNK_BYTES);
+                move_chunk(bench, &lanes[rank], bench->buffers + (size_t)rank * BUFFERS * CHUNK_BYTES);
             open += !lanes[rank].ended;
         }
     }
@@ -169,9 +169,9 @@ copy_matrix(const bench_t *bench)
     }
 }
 
-/* Of this thread: on a machine that others use as well, time on the wall would count them too. */
+/* CPU time of this thread: wall time would also count the other programs of the machine. */
 static double
-spent(void)
+cpu_seconds(void)
 {
     struct timespec now;
 
@@ -180,17 +180,17 @@ spent(void)
 }
 
 static double
-seconds(const bench_t *bench, int64_t rounds, void (*move)(const bench_t *))
+time_moves(const bench_t *bench, int64_t rounds, void (*move)(const bench_t *))
 {
-    double start = spent();
+    double start = cpu_seconds();
 
     for (int64_t k = 0; k < rounds; k++)
         move(bench);
-    return spent() - start;
+    return cpu_seconds() - start;
 }
 
 static double
-aim(const case_t *test)
+aim_of(const case_t *test)
 {
     if (test->order != C_ORDER || test->size != sizeof(double))
         return 0;
@@ -198,20 +198,20 @@ aim(const case_t *test)
 }
 
 static void
-measure(const bench_t *bench)
+measure_case(const bench_t *bench)
 {
     int64_t rounds = bench->test->warm ? COLD_BYTES / WARM_BYTES : 1;
-    bench_pairs_t result = bench_pairs(PAIRS);
+    bench_pairs_t result = bench_pairs_create(PAIRS);
     char name[64];
 
     move_matrix(bench);
     for (int k = 0; k < PAIRS; k++) {
-        double ours = seconds(bench, rounds, move_matrix);
+        double ours = time_moves(bench, rounds, move_matrix);
 
-        bench_pair(&result, ours, seconds(bench, rounds, copy_matrix));
+        bench_add_pair(&result, ours, time_moves(bench, rounds, copy_matrix));
     }
     snprintf(name, sizeof(name), "pack_%s", bench->test->name);
-    bench_print_aim(&result, name, "memcpy", (double)(bench->bytes * rounds) * 1e-9, "GB/s", true, aim(bench->test));
+    bench_print_aim(&result, name, "memcpy", (double)(bench->bytes * rounds) * 1e-9, "GB/s", true, aim_of(bench->test));
 }
 
 static int
@@ -232,12 +232,12 @@ run_case(const case_t *test, uint8_t *matrix, uint8_t *buffers)
         bench.memory.row_stride = -test->cols;
         bench.memory.col_stride = -1;
     }
-    measure(&bench);
+    measure_case(&bench);
     alchi_layout_fini(&bench.layout);
     return EXIT_SUCCESS;
 }
 
-/* @param argv  names of cases; none: all */
+/* @param argv  names of cases; without any all cases run */
 int
 main(int argc, char **argv)
 {

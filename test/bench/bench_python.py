@@ -1,9 +1,9 @@
-"""Send and fetch from Python beside the C functions, called with the same session, matrix and memory.
+"""Sends and fetches from Python and with the C functions, on the same session, matrix and memory.
 
 usage: bench_python.py MEGABYTES PAIRS
 
-Prints `name value unit` rows: medians over interleaved pairs, and the ratio's median with its quartiles. What C itself
-reaches of a raw socket is in bench_client.
+Prints `name value unit` rows: medians over interleaved pairs, and the median of the ratio with its quartiles.
+bench_client compares the C functions with raw sockets.
 """
 
 import ctypes
@@ -17,11 +17,11 @@ from pairs import measure, show
 
 WORKERS = 3
 LAYOUTS = ("VC_STAR", "MC_MR", None, "STAR_VC")
-AIM = 0.95  # of C's rate
+AIM = 0.95  # of the rate of the C functions
 
 
-class Plain:
-    """The blocking functions of the C library, which Python itself does not use: they do not see Ctrl-C."""
+class PlainMatrix:
+    """The blocking functions of the C library. The Python package does not use them, because they ignore Ctrl-C."""
 
     def __init__(self, handle):
         library = ctypes.CDLL(os.environ["ALCHEMIST_LIBRARY"])
@@ -30,16 +30,16 @@ class Plain:
             function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64,
                                  ctypes.c_void_p]
 
-    def _call(self, function, array):
+    def _transfer(self, function, array):
         code = function(self.handle._pointer, None, array.ctypes.data, array.strides[0] // array.itemsize,
                         array.strides[1] // array.itemsize, None)
         assert code == 0, code
 
     def write(self, array):
-        self._call(self.functions[0], array)
+        self._transfer(self.functions[0], array)
 
     def fetch(self, array):
-        self._call(self.functions[1], array)
+        self._transfer(self.functions[1], array)
 
 
 def compare(name, size, pairs, ours, plain):
@@ -56,7 +56,7 @@ def main():
     with alchemist.connect(workers=WORKERS, shared_memory=0) as als:
         for layout in LAYOUTS:
             handle = als.create_matrix(A.shape, layout=layout)
-            plain, name = Plain(handle), layout or "default"
+            plain, name = PlainMatrix(handle), layout or "default"
             compare(f"python_send_{name}", A.nbytes, pairs, lambda: handle.write(A), lambda: plain.write(A))
             compare(f"python_fetch_{name}", A.nbytes, pairs, lambda: handle.fetch(out=out), lambda: plain.fetch(out))
             assert np.array_equal(out, A)

@@ -1,5 +1,5 @@
-/** @file bench_raw.h  The limit that transfers are held against: plain sockets to forked processes; and the statistics.
- */
+/** @file bench_raw.h  The limit that transfers are compared with: plain sockets to forked processes. Also the
+ * statistics of pairs of measurements, and the memory that benchmarks move. */
 #ifndef ALCHI_BENCH_RAW_H
 #define ALCHI_BENCH_RAW_H
 
@@ -28,26 +28,27 @@ bench_now(void)
 
 /* ---- pairs ---- */
 
+/** Pairs of times: of our code, and of the limit that it is compared with. */
 typedef struct {
     int count;
     double *ours, *limit; /* seconds */
 } bench_pairs_t;
 
 static inline bench_pairs_t
-bench_pairs(int pairs)
+bench_pairs_create(int pairs)
 {
     return (bench_pairs_t){0, calloc((size_t)pairs, sizeof(double)), calloc((size_t)pairs, sizeof(double))};
 }
 
 static inline void
-bench_pair(bench_pairs_t *pairs, double ours, double limit)
+bench_add_pair(bench_pairs_t *pairs, double ours, double limit)
 {
     pairs->ours[pairs->count] = ours;
     pairs->limit[pairs->count++] = limit;
 }
 
 static inline int
-bench_order(const void *a, const void *b)
+bench_compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
 
@@ -57,13 +58,15 @@ bench_order(const void *a, const void *b)
 static inline double
 bench_quantile(double *values, int count, double q)
 {
-    qsort(values, (size_t)count, sizeof(*values), bench_order);
+    qsort(values, (size_t)count, sizeof(*values), bench_compare);
     return values[(int)(q * (count - 1) + 0.5)];
 }
 
-/** Medians, and the ratio with its quartiles. `rate`: the figure is scale / seconds, else seconds * scale; the ratio is
- *  that of the figures. Its aim (0: none) is met when the quartiles reach it: from below for a rate, else from above.
- *  Frees the pairs. */
+/** Print the medians, and the median of the ratio with its quartiles, and free the pairs.
+ *  @param limit  the name of the limit in the printed rows
+ *  @param rate   the figure is scale / seconds, else seconds * scale; the ratio is that of the figures
+ *  @param aim    of the ratio; 0: none. A rate meets it if the upper quartile is at least the aim, a time if the lower
+ *                quartile is at most the aim. */
 static inline void
 bench_print_aim(bench_pairs_t *pairs, const char *name, const char *limit, double scale, const char *unit, bool rate,
                 double aim)
@@ -97,15 +100,16 @@ bench_print(bench_pairs_t *pairs, const char *name, const char *limit, double sc
 
 /* ---- memory ---- */
 
-/** Pages of its own, large ones if the system offers them, as the workers and NumPy ask for: none is there before it is
- *  touched, so that memory just mapped is fresh. Forked processes do not get it: to share pages would cost later. */
+/** Map memory with huge pages if the system has them, which the workers and NumPy ask for too. The system adds a page
+ *  when it is first touched, so memory that was just mapped is fresh. Forked processes do not inherit it: shared pages
+ *  would have to be copied later. */
 static inline void *
 bench_map(size_t bytes)
 {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (memory == MAP_FAILED) {
-        fprintf(stderr, "no memory for %zu bytes\n", bytes);
+        fprintf(stderr, "%zu bytes cannot be mapped\n", bytes);
         exit(1);
     }
     madvise(memory, bytes, MADV_HUGEPAGE);
@@ -113,6 +117,7 @@ bench_map(size_t bytes)
     return memory;
 }
 
+/** Map memory whose pages are present already. */
 static inline void *
 bench_map_warm(size_t bytes)
 {
@@ -122,23 +127,31 @@ bench_map_warm(size_t bytes)
 /* ---- raw sockets ---- */
 
 #define BENCH_STREAMS_MAX 8
-/* Bytes of one call, the fastest of 128 KiB to all at once on the machine in HACKING.md. Buffers of sockets are the
- * kernel's to size: it makes them larger than a program may ask for. */
+/* Bytes of one send() or recv(): the fastest size between 128 KiB and all at once, on the machine of the measurements.
+ * The benchmark does not set the size of socket buffers: the kernel makes them larger than a program may ask for. */
 #define BENCH_CALL ((size_t)4 << 20)
 
-/* One forked process per stream, as a worker is one; it obeys bytes: 'e' echo, 's' take `bytes`, 'S' take them into
- * memory just mapped, 'f' give `bytes`. 'd', before each of them, outside of what is timed: unmap what 'S' mapped. Not
- * earlier: a virtual machine may give back to its host what is free for a while, and getting it again takes long. The
- * matrices before are freed just then, too. */
+/** Streams to forked processes, one process for each stream, like one worker for each connection. A process obeys these
+ *  bytes:
+ *    'e'  echo the byte
+ *    's'  receive into warm memory
+ *    'S'  receive into memory that was just mapped
+ *    'f'  send from warm memory
+ *    'd'  unmap the memory of the last 'S'
+ *  The parent sends 'd' right before each timed transfer, and not earlier: a virtual machine may return memory that is
+ *  free for a while to its host, and getting it back takes long. The matrices of the client are freed at the same
+ * point.
+ */
 typedef struct {
     int streams;
-    size_t bytes; /* in all */
+    size_t bytes; /* of all streams together */
     int fds[BENCH_STREAMS_MAX];
     pid_t pids[BENCH_STREAMS_MAX];
 } bench_raw_t;
 
+/** Send or receive all bytes; ends the process if the other side has closed. */
 static inline void
-bench_move(int fd, void *memory, size_t bytes, bool sending)
+bench_raw_copy(int fd, void *memory, size_t bytes, bool sending)
 {
     char *at = memory;
 
@@ -153,30 +166,32 @@ bench_move(int fd, void *memory, size_t bytes, bool sending)
     }
 }
 
+/** The forked process of one stream. */
 static inline void
-bench_serve(int fd, size_t bytes)
+bench_raw_serve(int fd, size_t bytes)
 {
     char *warm = bench_map_warm(bytes + 1), *fresh = NULL, order;
 
     while (recv(fd, &order, 1, 0) == 1) {
         if (order == 's')
-            bench_move(fd, warm, bytes, false);
+            bench_raw_copy(fd, warm, bytes, false);
         if (order == 'S')
-            bench_move(fd, fresh = bench_map(bytes), bytes, false);
+            bench_raw_copy(fd, fresh = bench_map(bytes), bytes, false);
         if (order == 'd' && fresh) {
             munmap(fresh, bytes);
             fresh = NULL;
         }
         if (order == 'f')
-            bench_move(fd, warm, bytes, true);
+            bench_raw_copy(fd, warm, bytes, true);
         else
-            bench_move(fd, &order, 1, true);
+            bench_raw_copy(fd, &order, 1, true);
     }
     _exit(0);
 }
 
+/** Bytes of stream k. */
 static inline size_t
-bench_share(const bench_raw_t *raw, int k)
+bench_raw_bytes(const bench_raw_t *raw, int k)
 {
     return raw->bytes / (size_t)raw->streams + (k == 0 ? raw->bytes % (size_t)raw->streams : 0);
 }
@@ -201,7 +216,7 @@ bench_raw_open(int streams, size_t bytes)
         if ((raw.pids[k] = fork()) == 0) {
             for (int other = 0; other <= k; other++)
                 close(raw.fds[other]);
-            bench_serve(theirs, bench_share(&raw, k));
+            bench_raw_serve(theirs, bench_raw_bytes(&raw, k));
         }
         close(theirs);
     }
@@ -218,7 +233,7 @@ bench_raw_close(bench_raw_t *raw)
         waitpid(raw->pids[k], NULL, 0);
 }
 
-/** Seconds of one round trip of one byte. */
+/** Measure the round trip of one byte. @return seconds */
 static inline double
 bench_raw_echo(bench_raw_t *raw, int trips)
 {
@@ -226,8 +241,8 @@ bench_raw_echo(bench_raw_t *raw, int trips)
     char byte = 'e';
 
     for (int k = 0; k < trips; k++) {
-        bench_move(raw->fds[0], &byte, 1, true);
-        bench_move(raw->fds[0], &byte, 1, false);
+        bench_raw_copy(raw->fds[0], &byte, 1, true);
+        bench_raw_copy(raw->fds[0], &byte, 1, false);
     }
     return (bench_now() - started) / trips;
 }
@@ -240,19 +255,19 @@ typedef struct {
 } bench_stream_t;
 
 static inline void *
-bench_stream(void *context)
+bench_raw_run_stream(void *context)
 {
     bench_stream_t *stream = context;
     bool sending = stream->order != 'f';
 
-    bench_move(stream->fd, &stream->order, 1, true);
-    bench_move(stream->fd, stream->memory, stream->bytes, sending);
+    bench_raw_copy(stream->fd, &stream->order, 1, true);
+    bench_raw_copy(stream->fd, stream->memory, stream->bytes, sending);
     if (sending)
-        bench_move(stream->fd, &stream->order, 1, false);
+        bench_raw_copy(stream->fd, &stream->order, 1, false);
     return NULL;
 }
 
-/** Seconds until all has been moved, a thread for each stream. */
+/** Move all bytes, with a thread for each stream. @return seconds */
 static inline double
 bench_raw_move(bench_raw_t *raw, void *memory, char order)
 {
@@ -262,21 +277,21 @@ bench_raw_move(bench_raw_t *raw, void *memory, char order)
     double started;
 
     for (int k = 0; k < raw->streams; k++) {
-        bench_move(raw->fds[k], &drop, 1, true);
-        bench_move(raw->fds[k], &drop, 1, false);
+        bench_raw_copy(raw->fds[k], &drop, 1, true);
+        bench_raw_copy(raw->fds[k], &drop, 1, false);
     }
     started = bench_now();
     for (int k = 0; k < raw->streams; k++) {
-        streams[k] = (bench_stream_t){raw->fds[k], at, bench_share(raw, k), order};
+        streams[k] = (bench_stream_t){raw->fds[k], at, bench_raw_bytes(raw, k), order};
         at += streams[k].bytes;
-        pthread_create(&threads[k], NULL, bench_stream, &streams[k]);
+        pthread_create(&threads[k], NULL, bench_raw_run_stream, &streams[k]);
     }
     for (int k = 0; k < raw->streams; k++)
         pthread_join(threads[k], NULL);
     return bench_now() - started;
 }
 
-/** @param fresh  the other side takes it into memory just mapped */
+/** @param fresh  the other side receives into memory that was just mapped */
 static inline double
 bench_raw_send(bench_raw_t *raw, void *memory, bool fresh)
 {

@@ -1,4 +1,4 @@
-/** @file bench_session.h  What benchmarks of sessions share: how an error ends them, and the memory that they move. */
+/** @file bench_session.h  What the benchmarks of sessions share: errors, which end the program, and the matrices. */
 #ifndef ALCHI_BENCH_SESSION_H
 #define ALCHI_BENCH_SESSION_H
 
@@ -11,6 +11,7 @@
 
 static alch_error_t bench_err;
 
+/** End the program with the error's text if a call failed. @param what  the call */
 static inline void
 bench_check(int code, const char *what)
 {
@@ -20,12 +21,12 @@ bench_check(int code, const char *what)
     exit(code);
 }
 
-/** A matrix of float64 with BENCH_COLS columns, as it is sent and as it comes back. */
+/** A matrix of float64 with BENCH_COLS columns: `out` is sent, `in` is fetched. */
 typedef struct {
     double *out, *in;
     int64_t rows;
     size_t bytes; /* of each */
-    bool fresh;   /* `in`, and what the workers and the raw socket's receivers have, are mapped anew each time */
+    bool fresh;   /* all targets are mapped again for each repetition: `in`, and those of workers and raw sockets */
 } bench_buffers_t;
 
 static inline bench_buffers_t
@@ -48,13 +49,13 @@ bench_buffers_close(bench_buffers_t *buffers)
     munmap(buffers->out, buffers->bytes);
 }
 
-/** Ends the program if what was fetched is not what was sent. */
+/** End the program if the entries that were fetched differ from those that were sent. */
 static inline void
 bench_verify(const bench_buffers_t *buffers, const char *what)
 {
     if (memcmp(buffers->in, buffers->out, buffers->bytes) == 0)
         return;
-    fprintf(stderr, "%s: %s: what was fetched is not what was sent\n", program_invocation_short_name, what);
+    fprintf(stderr, "%s: %s: the fetched entries differ from the sent ones\n", program_invocation_short_name, what);
     exit(1);
 }
 

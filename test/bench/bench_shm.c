@@ -1,19 +1,20 @@
 /*
- * The same-host path beside its limits: transfers through shared memory, our own over TCP, and a plain copy through
- * the same rings.
+ * Measures transfers through shared memory against two limits: our own transfers over TCP, and a plain copy through the
+ * same rings.
  *
- *     bench_shm [MB [PAIRS]]     the daemon is found as any client finds it (ALCHEMIST_CONNECTION)
+ *     bench_shm [MB [PAIRS]]     finds the daemon as every client does (ALCHEMIST_CONNECTION)
  *
- * One and two workers; rows in C order, which are packed on the way, and columns in Fortran order, which are not. Each
- * figure is measured in interleaved pairs with both limits, into and out of memory that was used before.
+ * With one and two workers; with matrices in C order, which the client packs, and in Fortran order, which it does not.
+ * Each figure is measured in interleaved pairs with both limits. Source and target are memory that was used before.
  */
 #include "bench_session.h"
 
 #include "net/shm.h"
 
 #define WAIT_MS 60000
-#define AIM_TCP 2.0   /* times our own TCP, or */
-#define AIM_COPY 0.70 /* of a copy through the ring: one of the two is enough */
+/* One of the two is enough. */
+#define AIM_TCP 2.0   /* times the rate of our own TCP transfers */
+#define AIM_COPY 0.70 /* of the rate of a copy through the rings */
 
 static int pairs = 15;
 
@@ -27,9 +28,9 @@ typedef struct {
     pid_t pid;
 } copy_t;
 
-/* Nothing but bytes; false: the other side is gone. */
+/* Send or receive all bytes. @return false: the other side has closed, or nothing came in time */
 static bool
-move(alchi_stream_t *stream, uint8_t *at, size_t bytes, bool sending)
+copy_bytes(alchi_stream_t *stream, uint8_t *at, size_t bytes, bool sending)
 {
     while (bytes > 0) {
         struct iovec piece = {at, bytes < ((size_t)1 << 20) ? bytes : (size_t)1 << 20};
@@ -44,19 +45,19 @@ move(alchi_stream_t *stream, uint8_t *at, size_t bytes, bool sending)
 }
 
 static void
-serve(alchi_stream_t *stream, size_t bytes)
+run_copy_process(alchi_stream_t *stream, size_t bytes)
 {
     uint8_t *memory = malloc(bytes), order;
 
     memset(memory, 1, bytes);
-    while (move(stream, &order, 1, false) && move(stream, memory, bytes, order == 'f'))
-        if (order == 's' && !move(stream, &order, 1, true))
+    while (copy_bytes(stream, &order, 1, false) && copy_bytes(stream, memory, bytes, order == 'f'))
+        if (order == 's' && !copy_bytes(stream, &order, 1, true))
             break;
     _exit(0);
 }
 
 static copy_t
-open_copy(uint8_t *memory, size_t bytes)
+start_copy(uint8_t *memory, size_t bytes)
 {
     copy_t copy = {.memory = memory, .bytes = bytes};
     alchi_rings_t *rings;
@@ -71,7 +72,7 @@ open_copy(uint8_t *memory, size_t bytes)
         bench_check(alchi_rings_map(rings_fd, ALCHI_SHM_RING, &rings, &bench_err), "map");
         copy.stream = alchi_stream_create(fd[1]);
         bench_check(alchi_stream_share(copy.stream, rings), "share");
-        serve(copy.stream, bytes);
+        run_copy_process(copy.stream, bytes);
     }
     close(fd[1]);
     close(rings_fd);
@@ -86,8 +87,9 @@ run_copy(void *context)
     copy_t *copy = context;
     uint8_t order = copy->sending ? 's' : 'f';
 
-    if (!move(copy->stream, &order, 1, true) || !move(copy->stream, copy->memory, copy->bytes, copy->sending) ||
-        (copy->sending && !move(copy->stream, &order, 1, false)))
+    if (!copy_bytes(copy->stream, &order, 1, true) ||
+        !copy_bytes(copy->stream, copy->memory, copy->bytes, copy->sending) ||
+        (copy->sending && !copy_bytes(copy->stream, &order, 1, false)))
         exit(1);
     return NULL;
 }
@@ -112,67 +114,68 @@ time_copy(copy_t *copies, int count, bool sending)
 typedef struct {
     alch_session_t *session;
     alch_matrix_t *matrix;
-} way_t;
+} side_t;
 
-static way_t
-open_shm(int workers, const bench_buffers_t *buffers)
+static side_t
+open_shm_side(int workers, const bench_buffers_t *buffers)
 {
     alch_session_options_t options;
     alch_layout_t layout;
-    way_t way;
+    side_t side;
 
     alch_session_options_init(&options);
     options.shared_memory = 1;
-    bench_check(alch_session_open(&options, &way.session, &bench_err), "connect");
-    bench_check(alch_session_request_workers(way.session, workers, 30000, &bench_err), "request workers");
+    bench_check(alch_session_open(&options, &side.session, &bench_err), "connect");
+    bench_check(alch_session_request_workers(side.session, workers, 30000, &bench_err), "request workers");
     bench_check(alch_layout_parse("block_cyclic", &layout, &bench_err), "layout");
-    bench_check(alch_matrix_create(way.session, buffers->rows, BENCH_COLS, ALCH_FLOAT64, &layout, NULL, &way.matrix,
+    bench_check(alch_matrix_create(side.session, buffers->rows, BENCH_COLS, ALCH_FLOAT64, &layout, NULL, &side.matrix,
                                    &bench_err),
                 "create");
-    return way;
+    return side;
 }
 
-/* The same matrix by TCP. */
-static way_t
-open_tcp(const way_t *shm)
+/* A second handle of the session, which transfers the same matrix over TCP. */
+static side_t
+open_tcp_side(const side_t *shm)
 {
     alch_session_options_t options;
     alch_matrix_info_t info;
     char key[65];
-    way_t way;
+    side_t side;
 
     alch_session_options_init(&options);
     options.shared_memory = 0;
     alch_session_key(shm->session, key);
-    bench_check(alch_session_attach(&options, alch_session_id(shm->session), key, &way.session, &bench_err), "attach");
+    bench_check(alch_session_attach(&options, alch_session_id(shm->session), key, &side.session, &bench_err), "attach");
     bench_check(alch_matrix_info(shm->matrix, &info, &bench_err), "matrix");
-    bench_check(alch_matrix_open(way.session, info.id, &way.matrix, &bench_err), "matrix");
-    return way;
+    bench_check(alch_matrix_open(side.session, info.id, &side.matrix, &bench_err), "matrix");
+    return side;
 }
 
 static void
-close_way(way_t *way)
+close_side(side_t *side)
 {
-    alch_matrix_destroy(way->matrix);
-    bench_check(alch_session_close(way->session, &bench_err), "close");
-    alch_session_destroy(way->session);
+    alch_matrix_destroy(side->matrix);
+    bench_check(alch_session_close(side->session, &bench_err), "close");
+    alch_session_destroy(side->session);
 }
 
 static double
-time_way(const way_t *way, const bench_buffers_t *buffers, bool fortran, bool sending)
+time_transfer(const side_t *side, const bench_buffers_t *buffers, bool fortran, bool sending)
 {
     int64_t row_stride = fortran ? 1 : BENCH_COLS, col_stride = fortran ? buffers->rows : 1;
     double started = bench_now();
 
     if (sending)
-        bench_check(alch_matrix_write(way->matrix, NULL, buffers->out, row_stride, col_stride, &bench_err), "send");
+        bench_check(alch_matrix_write(side->matrix, NULL, buffers->out, row_stride, col_stride, &bench_err), "send");
     else
-        bench_check(alch_matrix_read(way->matrix, NULL, buffers->in, row_stride, col_stride, &bench_err), "fetch");
+        bench_check(alch_matrix_read(side->matrix, NULL, buffers->in, row_stride, col_stride, &bench_err), "fetch");
     return bench_now() - started;
 }
 
 static void
-print(bench_pairs_t *pairs_p, bool fortran, bool sending, int workers, const char *limit, double aim, size_t bytes)
+print_figure(bench_pairs_t *pairs_p, bool fortran, bool sending, int workers, const char *limit, double aim,
+             size_t bytes)
 {
     char name[64];
 
@@ -182,31 +185,31 @@ print(bench_pairs_t *pairs_p, bool fortran, bool sending, int workers, const cha
 }
 
 static void
-bench_order_of(int workers, const way_t *shm, const way_t *tcp, copy_t *copies, const bench_buffers_t *buffers,
+bench_order_of(int workers, const side_t *shm, const side_t *tcp, copy_t *copies, const bench_buffers_t *buffers,
                bool fortran)
 {
     bench_pairs_t beside_tcp[2], beside_copy[2];
 
     for (int k = 0; k < 2; k++) {
-        beside_tcp[k] = bench_pairs(pairs);
-        beside_copy[k] = bench_pairs(pairs);
+        beside_tcp[k] = bench_pairs_create(pairs);
+        beside_copy[k] = bench_pairs_create(pairs);
     }
     for (int pair = -1; pair < pairs; pair++) {
         for (int k = 0; k < 2; k++) {
-            double ours = time_way(shm, buffers, fortran, k == 0), own_tcp = time_way(tcp, buffers, fortran, k == 0),
-                   copied = time_copy(copies, workers, k == 0);
+            double ours = time_transfer(shm, buffers, fortran, k == 0),
+                   own_tcp = time_transfer(tcp, buffers, fortran, k == 0), copied = time_copy(copies, workers, k == 0);
 
             if (pair >= 0) {
-                bench_pair(&beside_tcp[k], ours, own_tcp);
-                bench_pair(&beside_copy[k], ours, copied);
+                bench_add_pair(&beside_tcp[k], ours, own_tcp);
+                bench_add_pair(&beside_copy[k], ours, copied);
             }
         }
     }
-    time_way(shm, buffers, fortran, false);
+    time_transfer(shm, buffers, fortran, false);
     bench_verify(buffers, fortran ? "Fortran order" : "C order");
     for (int k = 0; k < 2; k++) {
-        print(&beside_tcp[k], fortran, k == 0, workers, "own_tcp", AIM_TCP, buffers->bytes);
-        print(&beside_copy[k], fortran, k == 0, workers, "ring_copy", AIM_COPY, buffers->bytes);
+        print_figure(&beside_tcp[k], fortran, k == 0, workers, "own_tcp", AIM_TCP, buffers->bytes);
+        print_figure(&beside_copy[k], fortran, k == 0, workers, "ring_copy", AIM_COPY, buffers->bytes);
     }
 }
 
@@ -215,16 +218,16 @@ bench_workers(int workers, const bench_buffers_t *buffers)
 {
     size_t share = buffers->bytes / (size_t)workers;
     copy_t copies[2];
-    way_t shm, tcp;
+    side_t shm, tcp;
 
     for (int k = 0; k < workers; k++)
-        copies[k] = open_copy((uint8_t *)buffers->in + (size_t)k * share, share);
-    shm = open_shm(workers, buffers);
-    tcp = open_tcp(&shm);
+        copies[k] = start_copy((uint8_t *)buffers->in + (size_t)k * share, share);
+    shm = open_shm_side(workers, buffers);
+    tcp = open_tcp_side(&shm);
     for (int k = 0; k < 2; k++)
         bench_order_of(workers, &shm, &tcp, copies, buffers, k == 1);
-    close_way(&tcp);
-    close_way(&shm);
+    close_side(&tcp);
+    close_side(&shm);
     for (int k = 0; k < workers; k++) {
         alchi_stream_destroy(copies[k].stream);
         waitpid(copies[k].pid, NULL, 0);

@@ -1,11 +1,11 @@
-"""Truncated SVD of Fashion-MNIST on the workers beside numpy.linalg.svd and scipy.sparse.linalg.svds.
+"""Compares the truncated SVD of Fashion-MNIST on the workers with numpy.linalg.svd and scipy.sparse.linalg.svds.
 
-linalg.svd(k=) never squares the matrix; TestLib's truncated_svd does. Accuracy is told by the residuals
-|A v - s u| and |A^T u - s v|, the largest of them in parts of the largest value.
+linalg.svd(k=) never squares the matrix; truncated_svd of TestLib does. The accuracy is printed as the largest residual
+|A v - s u| or |A^T u - s v|, relative to the largest value.
 
 usage: bench_svd.py [ignored] PAIRS
 
-NumPy's full SVD takes long: it runs in at most 3 of the pairs.
+NumPy's full SVD is slow, so it runs in at most 3 of the pairs.
 """
 
 import gzip
@@ -22,13 +22,14 @@ RANK = 20
 
 
 def timed(times, function):
+    """Call a function, append its time to `times`, and return its result."""
     taken, result = seconds(function)
     times.append(taken)
     return result
 
 
 def residual(A, u, s, vh):
-    """The largest, in parts of the largest value."""
+    """The largest residual, relative to the largest value."""
     right = np.linalg.norm(A @ vh.T - u * s, axis=0).max()
     return max(right, np.linalg.norm(A.T @ u - vh.T * s, axis=0).max()) / s.max()
 

@@ -1,17 +1,24 @@
 """The transfer study: layout x message buffer size x aspect ratio x senders x direction, as in section VI of the paper.
 
-usage: bench_transfer.py OUTPUT_DIRECTORY          (make bench-transfer; environment:)
+usage: bench_transfer.py OUTPUT_DIRECTORY
 
-BENCH_GB        size of the matrix (1)              BENCH_WORKERS  worker processes (4)
-BENCH_REPEAT    rounds; default: what fits into     BENCH_MINUTES  (18), at least 1, at most 9
-BENCH_SLICE     minutes after which to stop; BENCH_RESUME=1 goes on with what the CSV has not, and then draws the plots
-BENCH_PATH      tcp (default), or shm: through the shared memory of the host
-BENCH_LAYOUTS, BENCH_BUFFERS_KB, BENCH_ASPECTS, BENCH_SENDERS   lists with spaces instead of the defaults
-NETNS=1         over a slow link between two network namespaces (root): BENCH_RATE (1000) Mbit/s with BENCH_DELAY (5) ms
-                each way; BENCH_GB is 0.05 then, with one aspect and 1 and 4 senders
+`make bench-transfer` runs it. The environment sets the parameters (defaults in parentheses):
 
-Writes transfer-PATH.csv and, for each direction, transfer-PATH-DIRECTION.png. A sender is a process that attaches to the
-session and moves its share of the rows, in C order; a figure is all bytes over the time until the last one is done.
+BENCH_GB        size of the matrix (1)
+BENCH_WORKERS   number of worker processes (4)
+BENCH_REPEAT    number of rounds (as many as fit into BENCH_MINUTES, but 1 to 9)
+BENCH_MINUTES   planned duration (18)
+BENCH_SLICE     stop after this number of minutes; a run with BENCH_RESUME=1 measures what is missing in the CSV file, and
+                draws the plots when it is complete
+BENCH_PATH      tcp (the default), or shm: through the shared memory of the host
+BENCH_LAYOUTS, BENCH_BUFFERS_KB, BENCH_ASPECTS, BENCH_SENDERS
+                lists, separated by spaces, which replace the default ones
+NETNS=1         use a slow link between two network namespaces (needs root), with BENCH_RATE (1000) Mbit/s and BENCH_DELAY
+                (5) ms each way; the defaults are then BENCH_GB 0.05, one aspect ratio, and 1 and 4 senders
+
+The study writes transfer-PATH.csv and, for each direction, transfer-PATH-DIRECTION.png. A sender is a process that
+attaches to the session and transfers its part of the rows, in C order. A rate is all bytes divided by the time until the
+last sender has finished.
 """
 
 import csv
@@ -30,7 +37,7 @@ import numpy as np
 import alchemist
 
 NETNS = os.environ.get("NETNS") == "1"
-INSIDE = "BENCH_INSIDE" in os.environ  # of the client's namespace
+INSIDE = "BENCH_INSIDE" in os.environ  # this process runs in the client's namespace
 RATE = float(os.environ.get("BENCH_RATE", 1000))
 DELAY = float(os.environ.get("BENCH_DELAY", 5))
 GB = float(os.environ.get("BENCH_GB", 0.05 if NETNS else 1))
@@ -53,12 +60,13 @@ def shape_of(aspect):
     return rows, max(1, round(GB * 1e9 / 8 / rows))
 
 
-def share(rows, sender, senders):
+def row_range(rows, sender, senders):
     return rows * sender // senders, rows * (sender + 1) // senders
 
 
 def sender_main(pipe, index, ticket, entries):
-    """Serve (direction, buffer, matrix, shape, senders) from the pipe: "ready", then at "go" move the share."""
+    """Serve requests (direction, buffer, matrix, shape, senders) from the pipe: answer "ready", transfer this sender's rows
+    after "go", and answer "done"."""
     memory = np.empty(entries)
     memory[:] = np.arange(entries) + index
     while True:
@@ -66,7 +74,7 @@ def sender_main(pipe, index, ticket, entries):
         if request is None:
             return
         direction, buffer, matrix, (rows, columns), senders = request
-        first, last = share(rows, index, senders)
+        first, last = row_range(rows, index, senders)
         block = memory[:(last - first) * columns].reshape(last - first, columns)
         with alchemist.attach(ticket, message_bytes=buffer, shared_memory=int(PATH == "shm")) as session:
             handle = session.matrix(matrix)
@@ -84,7 +92,7 @@ def sender_main(pipe, index, ticket, entries):
 class Senders:
     def __init__(self, ticket, count):
         context = multiprocessing.get_context("spawn")
-        largest = [max((share(r, k, n)[1] - share(r, k, n)[0]) * c for n in SENDERS if k < n for r, c in map(shape_of, ASPECTS))
+        largest = [max((row_range(r, k, n)[1] - row_range(r, k, n)[0]) * c for n in SENDERS if k < n for r, c in map(shape_of, ASPECTS))
                    for k in range(count)]
         self.pipes = []
         for k in range(count):
@@ -97,11 +105,11 @@ class Senders:
         for pipe in pipes:
             pipe.send((direction, buffer, matrix, shape, senders))
         assert all([pipe.recv() == "ready" for pipe in pipes])
-        begun = time.perf_counter()
+        started = time.perf_counter()
         for pipe in pipes:
             pipe.send("go")
         assert all([pipe.recv() == "done" for pipe in pipes])
-        return time.perf_counter() - begun
+        return time.perf_counter() - started
 
     def stop(self):
         for pipe in self.pipes:
@@ -116,19 +124,19 @@ def key_of(row):
     return tuple(row[k] for k in KEYS)
 
 
-def load(path):
-    """What an earlier run has measured."""
+def load_rows(path):
+    """The rows that an earlier run has measured."""
     if not (RESUME and os.path.exists(path)):
         return []
     with open(path, newline="") as file:
         return [{k: NUMBERS.get(k, str)(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-def block_of(session, senders, todo, number, layout, aspect):
-    """Measure what is to do of one round with one layout and aspect ratio, in random order; yields rows."""
+def measure_block(session, senders, todo, number, layout, aspect):
+    """Measure the combinations `todo` of one round, layout and aspect ratio in random order; yields rows of the CSV file."""
     shape = shape_of(aspect)
     handle = session.create_matrix(shape, layout=None if layout == "default" else layout)
-    handle.write(np.zeros(shape))  # memory of the workers is warm from here on
+    handle.write(np.zeros(shape))  # warms the memory of the workers
     random.shuffle(todo)
     for buffer, count, direction in todo:
         seconds = senders.run(direction, buffer, handle.id, shape, count)
@@ -138,7 +146,7 @@ def block_of(session, senders, todo, number, layout, aspect):
 
 
 def rounds_for(blocks, transfers, seconds):
-    """How many rounds fit, from the time of the first block."""
+    """The number of rounds that fit into BENCH_MINUTES, by the time of the first block."""
     estimate = seconds * blocks
     rounds = int(os.environ.get("BENCH_REPEAT", 0)) or int(min(9, max(1, MINUTES * 60 / estimate)))
     print(f"# {transfers * blocks} transfers of {GB:g} GB a round, {rounds} rounds: about {estimate * rounds / 60:.1f} minutes",
@@ -147,15 +155,15 @@ def rounds_for(blocks, transfers, seconds):
 
 
 def study(session, output):
-    """Measure all rounds, or until the slice is over. Returns all rows, and whether that is all."""
+    """Measure all rounds, or until BENCH_SLICE is over. Returns the rows, and whether the study is complete."""
     path = os.path.join(output, f"transfer-{PATH}.csv")
-    rows_out = load(path)
+    rows_out = load_rows(path)
     known = set(map(key_of, rows_out))
     rounds = int(os.environ.get("BENCH_REPEAT", 0)) or (max(row["round"] for row in rows_out) + 1 if rows_out else 0)
     combinations = list(itertools.product(BUFFERS, SENDERS, DIRECTIONS))
     blocks = list(itertools.product(ASPECTS, LAYOUTS))
     senders = Senders(session.ticket, max(SENDERS))
-    begun, number = time.monotonic(), 0
+    started, number = time.monotonic(), 0
     with open(path, "w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
@@ -163,17 +171,17 @@ def study(session, output):
         while number < (rounds or 1):
             for aspect, layout in blocks:
                 todo = [(b, n, d) for b, n, d in combinations if (number, layout, aspect, b >> 10, n, d) not in known]
-                for row in block_of(session, senders, todo, number, layout, aspect) if todo else ():
+                for row in measure_block(session, senders, todo, number, layout, aspect) if todo else ():
                     rows_out.append(row)
                     writer.writerow(row)
                     file.flush()
-                    if time.monotonic() - begun > SLICE * 60:
+                    if time.monotonic() - started > SLICE * 60:
                         print(f"# {len(rows_out)} of {len(combinations) * len(blocks) * (rounds or 1)} measured: BENCH_RESUME=1 goes on",
                               flush=True)
                         senders.stop()
                         return rows_out, False
                 if not rounds:
-                    rounds = rounds_for(len(blocks), len(combinations), time.monotonic() - begun)
+                    rounds = rounds_for(len(blocks), len(combinations), time.monotonic() - started)
             number += 1
     senders.stop()
     return rows_out, True
@@ -187,8 +195,9 @@ def medians(rows, *keys):
 
 
 def report(rows):
-    """Each value of a dimension: the median rate over all else, and the median ratio to a reference with all else equal in
-    the same round, which other load on the machine disturbs less. The manual page quotes these."""
+    """Print, for each value of each dimension, the median rate over all other dimensions, and the median ratio to the rate
+    of a reference value that is measured in the same round with everything else equal. Other load on the machine disturbs
+    the ratio less than the rate. The manual page quotes these figures."""
     references = {"buffer_kb": 4096, "layout": "VC_STAR", "aspect": "5:4", "senders": 1}
     rates = {tuple(row[k] for k in FIELDS[:3] + ["aspect", "buffer_kb", "senders", "direction"]): float(row["gb_per_s"])
              for row in rows}
@@ -220,7 +229,7 @@ def plot(rows, output, title):
                 axes[a][s].errorbar([(b >> 10) * (1 + 0.06 * k) for b in BUFFERS], middle, yerr=spread, marker="o", ms=3,
                                     lw=1.2, capsize=2, label=layout)
             axes[a][s].set_xscale("log", base=4)
-            axes[a][s].set_xticks([b >> 10 for b in BUFFERS], [label(b) for b in BUFFERS], fontsize=8)
+            axes[a][s].set_xticks([b >> 10 for b in BUFFERS], [size_label(b) for b in BUFFERS], fontsize=8)
             axes[a][s].set_xlim((BUFFERS[0] >> 10) / 1.5, (BUFFERS[-1] >> 10) * 1.9)
             axes[a][s].minorticks_off()
             axes[a][s].grid(alpha=0.3)
@@ -238,7 +247,7 @@ def plot(rows, output, title):
         pyplot.close(figure)
 
 
-def label(size):
+def size_label(size):
     return f"{size >> 20}M" if size >= 1 << 20 else f"{size >> 10}K"
 
 

@@ -1,8 +1,8 @@
-"""Two network namespaces joined by a slow link, for kernels without netem: packets are carried between two tun devices by
-a process that lets them wait. Needs root.
+"""Two network namespaces joined by a slow link, for kernels without netem. A process carries packets between two tun
+devices and delays them. Needs root.
 
-A packet leaves when those before it have (bandwidth) and arrives `delay` later; what exceeds the queue of twice the
-bandwidth-delay product, at least 1 MB, is dropped, as a router would.
+A packet leaves when the packets before it have left, at the given bandwidth, and arrives `delay` later. The queue holds
+twice the bandwidth-delay product, at least 1 MB; further packets are dropped, as a router does.
 """
 
 import collections
@@ -28,15 +28,15 @@ def open_tun(namespace):
     return fd
 
 
-class Way:
-    """One direction: packets with the times at which they arrive."""
+class Direction:
+    """One direction of the link: a queue of packets with the times at which they arrive."""
 
     def __init__(self, source, target, bytes_per_s, delay_s):
         self.source, self.target, self.rate, self.delay = source, target, bytes_per_s, delay_s
         self.limit = max(1 << 20, int(2 * bytes_per_s * 2 * delay_s))
         self.packets, self.free = collections.deque(), 0.0
 
-    def take(self, now):
+    def read_packets(self, now):
         for _ in range(64):
             try:
                 packet = os.read(self.source, 65536)
@@ -47,27 +47,27 @@ class Way:
                 self.free = begin + len(packet) / self.rate
                 self.packets.append((self.free + self.delay, packet))
 
-    def give(self, now):
+    def write_arrived(self, now):
         while self.packets and self.packets[0][0] <= now:
             try:
                 os.write(self.target, self.packets.popleft()[1])
             except OSError:
-                pass  # dropped
+                pass  # the packet is dropped
 
-    def due(self):
+    def next_arrival(self):
         return self.packets[0][0] if self.packets else float("inf")
 
 
 def carry(one, other, bytes_per_s, delay_s):
     fds = open_tun(one), open_tun(other)
-    ways = Way(*fds, bytes_per_s, delay_s), Way(*fds[::-1], bytes_per_s, delay_s)
+    directions = Direction(*fds, bytes_per_s, delay_s), Direction(*fds[::-1], bytes_per_s, delay_s)
     print("ready", flush=True)
     while True:
         now = time.monotonic()
-        for way in ways:
-            way.take(now)
-            way.give(now)
-        wait = min(way.due() for way in ways) - time.monotonic()
+        for direction in directions:
+            direction.read_packets(now)
+            direction.write_arrived(now)
+        wait = min(direction.next_arrival() for direction in directions) - time.monotonic()
         select.select(fds, [], [], max(0, min(wait, 1)))
 
 
@@ -76,7 +76,7 @@ def ip(*arguments):
 
 
 class Link:
-    """`with Link(mbit, ms) as link`: commands behind `link.server` run at one end, run_client() at the other."""
+    """`with Link(mbit, ms) as link`: a command with the prefix `link.server` runs at one end, run_client() at the other."""
 
     server_address, client_address = "10.247.0.1", "10.247.0.2"
 
@@ -93,7 +93,7 @@ class Link:
                 self.made.append(name)
             self.carrier = subprocess.Popen([sys.executable, __file__, *self.names, *self.numbers], stdout=subprocess.PIPE)
             if self.carrier.stdout.readline() != b"ready\n":
-                raise OSError("no tun devices")
+                raise OSError("the tun devices of the link cannot be opened")
             for name, address in zip(self.names, (self.server_address, self.client_address)):
                 ip("-n", name, "link", "set", "lo", "up")
                 ip("-n", name, "addr", "add", f"{address}/30", "dev", "slow")

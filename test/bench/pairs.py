@@ -1,20 +1,21 @@
-"""Pairs of times, and rows that say what came of them: as bench_raw.h has them for the benchmarks in C."""
+"""Interleaved pairs of times and the rows that benchmarks print of them; bench_raw.h has the same for C."""
 
 import statistics
 import time
 
 
 def seconds(call):
-    """How long a call takes, and what it returns."""
+    """Call, and return the seconds that it took and its result."""
     begun = time.perf_counter()
     result = call()
     return time.perf_counter() - begun, result
 
 
 def measure(pairs, *calls):
-    """Times of each call, which are made in turn; who goes first changes. The first round warms up.
+    """Make all calls in turn, `pairs` times, and return a list of times for each call.
 
-    A call that times itself returns a float; what others return is given to free(), if it has it.
+    The order is reversed from round to round, and a round before the first one warms up. A call that measures itself
+    returns its time as a float. Results that have a method free() are freed, outside of the measured time.
     """
     times = [[] for _ in calls]
     for k in range(-1, pairs):
@@ -35,8 +36,8 @@ def quantile(values, q):
 def show(name, ours, limit, theirs, amount=None, unit="s", aim=None):
     """Print medians of both and of the ratio, with its quartiles.
 
-    amount: what is moved in that time; rates are shown and compared then, not times
-    aim: of the ratio; met if the better quartile reaches it
+    amount: the amount that is moved in that time: then rates are printed and compared, otherwise times
+    aim: of the ratio; it is met if the better quartile reaches it
     """
     rate = amount is not None
     ratios = [b / a if rate else a / b for a, b in zip(ours, theirs)]

@@ -1,5 +1,9 @@
-/* A library that does nothing, for tests of what is refused. Its source says before what is wrong with it: STUB_NAME,
- * and one of STUB_ABI, STUB_BUILD, STUB_SYMBOL. */
+/** @file stub.h  A library with one operation that does nothing, for the tests of libraries that must be refused. A
+ *  library defines STUB_NAME before it includes this file, and what is wrong with it: STUB_ABI, STUB_BUILD or
+ *  STUB_SYMBOL. */
+#ifndef TEST_PLUGINS_STUB_H
+#define TEST_PLUGINS_STUB_H
+
 #include <alchemist/plugin.h>
 
 #ifndef STUB_ABI
@@ -39,3 +43,5 @@ STUB_SYMBOL(void)
 {
     return &plugin;
 }
+
+#endif

@@ -1,4 +1,4 @@
-/* A signature that cannot be read. */
+/* A library whose signature cannot be parsed: int65 is not a type. */
 #include <alchemist/plugin.h>
 
 static int

@@ -1,4 +1,5 @@
-/* The bare ScaLAPACK routines on matrices of the workers, timed: what the library linalg is held against. */
+/* Runs bare ScaLAPACK routines on matrices of the workers and returns their times: the benchmark compares the library
+ * linalg with these. */
 #include <alchemist/plugin.h>
 
 #include <stdlib.h>
@@ -32,29 +33,29 @@ typedef struct {
     alch_dmatrix_t *matrix;
     double *data;
     int desc[9];
-} panel_t;
+} operand_t;
 
-/* All that a routine may need is there before the clock starts. */
+/* Everything that a routine needs is allocated before the clock starts. */
 typedef struct {
     alch_call_t *call;
-    panel_t A, B, C, D; /* a copy of a, b or another copy, results */
+    operand_t A, B, C, D; /* a copy of a; a copy of b or, if there is none, of a; results */
     int m, n, k;
-    double *vector, *work; /* tau, values */
+    double *vector, *work; /* vector: tau or values */
     int *integers, *pivots;
     int lwork, liwork, info;
 } bare_t;
 
 static int
-create(bare_t *bare, int64_t m, int64_t n, const alch_layout_t *layout, panel_t *panel)
+create_operand(bare_t *bare, int64_t m, int64_t n, const alch_layout_t *layout, operand_t *operand)
 {
     const alch_host_t *host = bare->call->host;
     alch_block_t block;
-    int code = host->matrix_create(bare->call, m, n, ALCH_FLOAT64, layout, &panel->matrix);
+    int code = host->matrix_create(bare->call, m, n, ALCH_FLOAT64, layout, &operand->matrix);
 
-    if (code || (code = host->matrix_descriptor(bare->call, panel->matrix, panel->desc)))
+    if (code || (code = host->matrix_descriptor(bare->call, operand->matrix, operand->desc)))
         return code;
-    host->matrix_block(panel->matrix, &block);
-    panel->data = block.data;
+    host->matrix_block(operand->matrix, &block);
+    operand->data = block.data;
     return ALCH_OK;
 }
 
@@ -115,37 +116,37 @@ run_gesvd(bare_t *r)
 static const struct {
     const char *name;
     void (*run)(bare_t *bare);
-    bool asks; /* its workspace can be asked for */
+    bool has_query; /* with lwork = -1 it returns the size of its workspace */
 } routines[] = {
     {"gemm", run_gemm, false},  {"potrf", run_potrf, false}, {"getrf", run_getrf, false}, {"geqrf", run_geqrf, true},
     {"syevd", run_syevd, true}, {"syevr", run_syevr, true},  {"gesvd", run_gesvd, true},
 };
 
 static int
-allocate(bare_t *r, size_t routine)
+allocate_workspace(bare_t *r, size_t routine)
 {
-    size_t most = (size_t)(r->m > r->n ? r->m : r->n) + 256;
+    size_t entries_max = (size_t)(r->m > r->n ? r->m : r->n) + 256;
     double asked[2] = {1, 1};
     int integers[2] = {1, 1};
 
-    r->vector = calloc(most, sizeof(double));
-    r->pivots = calloc(most, sizeof(int));
-    if (routines[routine].asks && r->A.desc[1] >= 0) {
+    r->vector = calloc(entries_max, sizeof(double));
+    r->pivots = calloc(entries_max, sizeof(int));
+    if (routines[routine].has_query && r->A.desc[1] >= 0) {
         r->work = asked;
         r->integers = integers;
         r->lwork = r->liwork = -1;
         routines[routine].run(r);
     }
-    r->lwork = (int)asked[0] + r->n; /* what PDSYEVD asks for is a little short */
+    r->lwork = (int)asked[0] + r->n; /* + n: the query of PDSYEVD returns a little too little */
     r->liwork = integers[0];
     r->work = calloc((size_t)r->lwork, sizeof(double));
     r->integers = calloc((size_t)r->liwork, sizeof(int));
     return r->call->host->agree(r->call, r->vector && r->pivots && r->work && r->integers ? ALCH_OK : ALCH_ENOMEM,
-                                "no memory");
+                                "the workspace of '%s' cannot be allocated", routines[routine].name);
 }
 
 static int
-prepare(bare_t *r)
+copy_operands(bare_t *r)
 {
     const alch_host_t *host = r->call->host;
     const alch_dmatrix_t *a = host->arg_matrix(r->call, "a"), *b = host->arg_matrix(r->call, "b");
@@ -159,7 +160,8 @@ prepare(bare_t *r)
         (code = host->matrix_descriptor(r->call, r->A.matrix, r->A.desc)) ||
         (code = host->matrix_relayout(r->call, b ? b : a, &block.layout, &r->B.matrix)) ||
         (code = host->matrix_descriptor(r->call, r->B.matrix, r->B.desc)) ||
-        (code = create(r, r->m, r->n, &block.layout, &r->C)) || (code = create(r, r->n, r->n, &block.layout, &r->D)))
+        (code = create_operand(r, r->m, r->n, &block.layout, &r->C)) ||
+        (code = create_operand(r, r->n, r->n, &block.layout, &r->D)))
         return code;
     host->matrix_block(r->A.matrix, &block);
     r->A.data = block.data;
@@ -169,7 +171,7 @@ prepare(bare_t *r)
 }
 
 static int
-time_it(bare_t *r, size_t routine)
+run_timed(bare_t *r, size_t routine)
 {
     double seconds;
 
@@ -179,7 +181,8 @@ time_it(bare_t *r, size_t routine)
         routines[routine].run(r);
     seconds = MPI_Wtime() - seconds;
     MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, r->call->comm);
-    if (r->call->host->agree(r->call, r->info ? ALCH_ENUMERIC : ALCH_OK, "INFO is %d", r->info))
+    if (r->call->host->agree(r->call, r->info ? ALCH_ENUMERIC : ALCH_OK, "'%s' failed with INFO %d",
+                             routines[routine].name, r->info))
         return ALCH_ENUMERIC;
     return r->call->host->ret_real(r->call, "seconds", seconds);
 }
@@ -195,9 +198,9 @@ bare_run(alch_call_t *call)
     while (k < count && strcmp(name, routines[k].name))
         k++;
     if (k == count)
-        return call->host->fail(call, ALCH_EINVAL, "no routine '%s'", name);
-    if (!(code = prepare(&r)) && !(code = allocate(&r, k)))
-        code = time_it(&r, k);
+        return call->host->fail(call, ALCH_EINVAL, "routine '%s' is unknown", name);
+    if (!(code = copy_operands(&r)) && !(code = allocate_workspace(&r, k)))
+        code = run_timed(&r, k);
     free(r.vector);
     free(r.pivots);
     free(r.work);
@@ -206,7 +209,7 @@ bare_run(alch_call_t *call)
 }
 
 static const alch_operation_t operations[] = {
-    {"run", "Seconds that a bare routine takes on copies of its operands.",
+    {"run", "Run a bare routine on copies of its operands and return the seconds that it takes.",
      "routine:string, a:matrix, b:matrix=none -> seconds:float64", "", 0, bare_run},
 };
 

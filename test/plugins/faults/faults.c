@@ -1,4 +1,4 @@
-/* What libraries can do wrong, and small operations that tests of tasks need. */
+/* Operations that misbehave in the ways in which a library can, and small operations for the tests of tasks. */
 #include <alchemist/plugin.h>
 
 #include <signal.h>
@@ -9,16 +9,16 @@
 #include <unistd.h>
 
 #define EXHAUST_BYTES (256 << 20)
-#define LEFT_COUNT (1 << 17)
+#define SENT_COUNT (1 << 17)
 
-/* Whether this is the rank that shall misbehave. */
+/* Whether this rank is the one that misbehaves. */
 static bool
-chosen(alch_call_t *call)
+is_chosen_rank(alch_call_t *call)
 {
     return call->host->arg_int(call, "rank") == call->rank;
 }
 
-/* The other ranks sit in a collective, as they would in the middle of a computation. */
+/* The other ranks wait in a collective, as they would in the middle of a computation. */
 static int
 wait_for_all(alch_call_t *call)
 {
@@ -33,31 +33,32 @@ nothing(alch_call_t *call)
     return ALCH_OK;
 }
 
-/* As BLACS does it: what is sent is not waited for, and the sender has ended long before it is received. */
+/* Send as BLACS does: the sender does not wait until its message is received, and its part of the operation ends long
+ * before that. */
 static int
 send_and_leave(alch_call_t *call)
 {
-    static double numbers[LEFT_COUNT];
+    static double numbers[SENT_COUNT];
     int code = ALCH_OK;
 
     if (call->rank == 0) {
         usleep(300000);
-        MPI_Recv(numbers, LEFT_COUNT, MPI_DOUBLE, call->size - 1, 0, call->comm, MPI_STATUS_IGNORE);
-        code = numbers[LEFT_COUNT - 1] == call->size ? ALCH_OK : ALCH_EINTERNAL;
+        MPI_Recv(numbers, SENT_COUNT, MPI_DOUBLE, call->size - 1, 0, call->comm, MPI_STATUS_IGNORE);
+        code = numbers[SENT_COUNT - 1] == call->size ? ALCH_OK : ALCH_EINTERNAL;
     } else if (call->rank == call->size - 1) {
         MPI_Request request;
 
-        numbers[LEFT_COUNT - 1] = call->size;
-        MPI_Isend(numbers, LEFT_COUNT, MPI_DOUBLE, 0, 0, call->comm, &request);
+        numbers[SENT_COUNT - 1] = call->size;
+        MPI_Isend(numbers, SENT_COUNT, MPI_DOUBLE, 0, 0, call->comm, &request);
         MPI_Request_free(&request);
     }
     return code;
 }
 
 static int
-crash(alch_call_t *call)
+raise_segv(alch_call_t *call)
 {
-    if (chosen(call)) {
+    if (is_chosen_rank(call)) {
         signal(SIGSEGV, SIG_DFL);
         raise(SIGSEGV);
     }
@@ -65,9 +66,9 @@ crash(alch_call_t *call)
 }
 
 static int
-leave(alch_call_t *call)
+exit_process(alch_call_t *call)
 {
-    if (chosen(call))
+    if (is_chosen_rank(call))
         _exit((int)call->host->arg_int(call, "code"));
     return wait_for_all(call);
 }
@@ -75,7 +76,7 @@ leave(alch_call_t *call)
 static int
 abort_mpi(alch_call_t *call)
 {
-    if (chosen(call))
+    if (is_chosen_rank(call))
         MPI_Abort(MPI_COMM_WORLD, (int)call->host->arg_int(call, "code"));
     return wait_for_all(call);
 }
@@ -83,7 +84,7 @@ abort_mpi(alch_call_t *call)
 static int
 kill_self(alch_call_t *call)
 {
-    if (chosen(call))
+    if (is_chosen_rank(call))
         raise(SIGKILL);
     return wait_for_all(call);
 }
@@ -91,7 +92,7 @@ kill_self(alch_call_t *call)
 static int
 print_and_abort(alch_call_t *call)
 {
-    if (chosen(call)) {
+    if (is_chosen_rank(call)) {
         printf("%s\n", call->host->arg_string(call, "text"));
         fflush(stdout);
         MPI_Abort(MPI_COMM_WORLD, 1);
@@ -99,7 +100,7 @@ print_and_abort(alch_call_t *call)
     return wait_for_all(call);
 }
 
-/* Bytes of address space that this process has now. */
+/* The bytes of address space that this process uses now. */
 static rlim_t
 address_space(void)
 {
@@ -114,11 +115,11 @@ address_space(void)
     return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Allocate until there is no more, and like a careless library do not look at what malloc() returned. */
+/* Allocate until there is no more memory and, like a careless library, do not check what malloc() returns. */
 static int
 exhaust(alch_call_t *call)
 {
-    if (chosen(call)) {
+    if (is_chosen_rank(call)) {
         rlim_t end = address_space() + EXHAUST_BYTES;
         struct rlimit limit = {end, end};
 
@@ -137,7 +138,7 @@ exhaust(alch_call_t *call)
 static int
 fail_one(alch_call_t *call)
 {
-    if (chosen(call))
+    if (is_chosen_rank(call))
         return call->host->fail(call, ALCH_EFUNCTION, "%s", call->host->arg_string(call, "text"));
     return wait_for_all(call);
 }
@@ -151,7 +152,7 @@ fail_all(alch_call_t *call)
 static int
 fail_agreed(alch_call_t *call)
 {
-    int code = chosen(call) ? ALCH_ENUMERIC : ALCH_OK;
+    int code = is_chosen_rank(call) ? ALCH_ENUMERIC : ALCH_OK;
 
     return call->host->agree(call, code, "%s", call->host->arg_string(call, "text"));
 }
@@ -163,7 +164,7 @@ fail_unknown(alch_call_t *call)
     return 4711;
 }
 
-/* Creates results, then fails: none of them may remain. */
+/* Return a result, then fail. The result must not remain. */
 static int
 fail_late(alch_call_t *call)
 {
@@ -172,7 +173,7 @@ fail_late(alch_call_t *call)
 
     if (!code)
         code = call->host->ret_matrix(call, "X", matrix);
-    return code ? code : call->host->fail(call, ALCH_EFUNCTION, "failed after all");
+    return code ? code : call->host->fail(call, ALCH_EFUNCTION, "fail_late fails after it has returned X");
 }
 
 static int
@@ -182,7 +183,7 @@ misuse(alch_call_t *call)
     return ALCH_OK;
 }
 
-/* Works for a while, and looks whether it shall end. */
+/* Work for a while, and ask in between whether the task is canceled. */
 static int
 busy(alch_call_t *call)
 {
@@ -195,14 +196,14 @@ busy(alch_call_t *call)
         if (call->host->cancelled(call))
             return call->host->fail(call, ALCH_ECANCELED, "busy was canceled after %.1f s", now);
         usleep(5000);
-        /* Clocks differ; all ranks must leave the loop together. */
+        /* The clocks of the ranks differ, but all ranks must leave the loop together: rank 0 decides. */
         again = MPI_Wtime() - start < seconds;
         MPI_Bcast(&again, 1, MPI_INT, 0, call->comm);
     }
     return call->host->ret_real(call, "seconds", MPI_Wtime() - start);
 }
 
-/* Works for a while without ever looking. */
+/* Work for a while without asking for a cancel. */
 static int
 spin(alch_call_t *call)
 {
@@ -225,7 +226,7 @@ lists(alch_call_t *call)
 
     for (int k = 0; k < 3; k++)
         if (counts[k] > 64)
-            return host->fail(call, ALCH_ERANGE, "lists: at most 64 entries");
+            return host->fail(call, ALCH_ERANGE, "lists: a list has %zu entries, the limit is 64", counts[k]);
     for (size_t k = 0; k < counts[0]; k++)
         ints[k] = host->arg_int_at(call, "ints", k);
     for (size_t k = 0; k < counts[1]; k++)
@@ -238,7 +239,7 @@ lists(alch_call_t *call)
     return host->ret_strings(call, "texts", texts, counts[2]);
 }
 
-/* A copy in the default layout. */
+/* Return a copy in the default layout. */
 static int
 copy(alch_call_t *call)
 {
@@ -279,8 +280,8 @@ count(alch_call_t *call)
 static const alch_operation_t operations[] = {
     OPERATION(nothing, "", nothing),
     OPERATION(send_and_leave, "", send_and_leave),
-    OPERATION(segv, "rank:int64=0", crash),
-    OPERATION(exit, "rank:int64=0, code:int64=3", leave),
+    OPERATION(segv, "rank:int64=0", raise_segv),
+    OPERATION(exit, "rank:int64=0, code:int64=3", exit_process),
     OPERATION(abort, "rank:int64=0, code:int64=7", abort_mpi),
     OPERATION(kill, "rank:int64=0", kill_self),
     OPERATION(print_and_abort, "text:string, rank:int64=0", print_and_abort),
@@ -309,7 +310,7 @@ init(alch_call_t *call)
     int64_t *calls = calloc(1, sizeof(*calls));
 
     call->host->set_state(call, calls);
-    return call->host->agree(call, calls ? ALCH_OK : ALCH_ENOMEM, "no memory for the state");
+    return call->host->agree(call, calls ? ALCH_OK : ALCH_ENOMEM, "the counter of calls cannot be allocated");
 }
 
 static void

@@ -1,4 +1,4 @@
-/* Exports the wrong symbol. */
+/* A library that exports a symbol of the wrong name. */
 #define STUB_NAME "nosymbol"
 #define STUB_SYMBOL alch_plugging
 #include "../stub.h"

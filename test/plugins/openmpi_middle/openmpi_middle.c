@@ -1,4 +1,4 @@
-/* No plugin: what openmpi2 needs, and what needs Open MPI itself. */
+/* Not a plugin: openmpi2 is linked with this shared object, which is linked with Open MPI. */
 int openmpi_middle(void);
 
 __attribute__((visibility("default"))) int

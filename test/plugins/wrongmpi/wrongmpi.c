@@ -1,4 +1,4 @@
-/* Says that it was built with another MPI. */
+/* A library that says it was built with another MPI. */
 #define STUB_NAME "wrongmpi"
 #define STUB_BUILD                                                                                                  \
     {                                                                                                               \

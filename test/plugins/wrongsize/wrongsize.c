@@ -1,4 +1,4 @@
-/* Its description has another size. */
+/* A library whose description has another size than the plugin host expects. */
 #include <alchemist/plugin.h>
 
 static int
