@@ -1,4 +1,5 @@
-/* Arbitrary bytes as a stream of frames from a peer: peek, decode, and what is done with values and signatures. */
+/* Fuzz target: reads arbitrary bytes as a stream of frames from a peer, decodes the messages, and uses their values and
+ * signatures as the driver and the workers do. */
 #include "wire/frame.h"
 #include "wire/message.h"
 #include "wire/value.h"
@@ -11,7 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static void
-must(bool ok, const char *what)
+require(bool ok, const char *what)
 {
     if (ok)
         return;
@@ -19,7 +20,7 @@ must(bool ok, const char *what)
     abort();
 }
 
-/* A value that passed the check can be copied, and what a conversion makes of it passes the check too. */
+/* If a value passes the check, a conversion may fail, but its result must pass the check too. */
 static void
 try_value(const Alchw__Value *value)
 {
@@ -33,8 +34,8 @@ try_value(const Alchw__Value *value)
 
         if (alchi_value_convert(value, (alch_type_t)type, value->list, "x", &converted, &err))
             continue;
-        must(converted->type == type && alchi_value_count(converted) == alchi_value_count(value), "conversion");
-        must(!alchi_value_check(converted, &err), "converted value");
+        require(converted->type == type && alchi_value_count(converted) == alchi_value_count(value), "conversion");
+        require(!alchi_value_check(converted, &err), "converted value");
         alchi_message_free(converted);
     }
 }
@@ -49,13 +50,13 @@ try_arguments(const Alchw__Function *function, Alchw__NamedValue *const *given, 
     if (alchi_arguments_check("L", function, given, count, &arguments, &err))
         return;
     for (k = 0; k < function->n_parameters; k++) {
-        must(arguments[k] && arguments[k]->value, "arguments");
+        require(arguments[k] && arguments[k]->value, "arguments");
         alchi_message_free(arguments[k]);
     }
     free(arguments);
 }
 
-/* What a worker does with a plugin's words, and the driver with a worker's. */
+/* Parse a function's signature, as a worker does with that of a plugin and the driver with that of a worker. */
 static void
 try_function(const Alchw__Function *function)
 {
@@ -66,7 +67,7 @@ try_function(const Alchw__Function *function)
     if (!function->name || !function->signature)
         return;
     if (alchi_function_parse(function->name, function->signature, function->summary, function->doc, &parsed, &err)) {
-        must(alchi_utf8_valid(err.text, strlen(err.text)), "text of a refusal");
+        require(alchi_utf8_valid(err.text, strlen(err.text)), "text of a refusal");
         return;
     }
     try_arguments(parsed, NULL, 0);
@@ -93,22 +94,23 @@ try_values_of(const ProtobufCMessage *message)
     }
 }
 
-/* What was decoded encodes to bytes that decode to the same. */
+/* Check that a decoded message encodes to bytes that decode to the same message. */
 static void
-try_again(unsigned type, const ProtobufCMessage *message, size_t size_before)
+check_reencoding(unsigned type, const ProtobufCMessage *message, size_t size_before)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *bytes = malloc(size + 1), *again = malloc(size + 1);
     ProtobufCMessage *copy;
 
-    must(bytes && again, "memory");
-    must(size <= size_before, "encoding is longer than what was decoded");
-    must(protobuf_c_message_pack(message, bytes) == size, "size of the encoding");
-    /* Short encodings of what came in long ones may exceed the bound on memory. */
+    require(bytes && again, "memory");
+    require(size <= size_before, "encoding is longer than what was decoded");
+    require(protobuf_c_message_pack(message, bytes) == size, "size of the encoding");
+    /* The decoder bounds the memory of a message by the size of its encoding. The new encoding can be shorter than the
+     * received one, so its decoding may exceed the bound. */
     if (!alchi_message_decode(type, bytes, size, &copy)) {
-        must(protobuf_c_message_get_packed_size(copy) == size, "size of the second encoding");
+        require(protobuf_c_message_get_packed_size(copy) == size, "size of the second encoding");
         protobuf_c_message_pack(copy, again);
-        must(!memcmp(bytes, again, size), "second encoding");
+        require(!memcmp(bytes, again, size), "second encoding");
         alchi_message_free(copy);
     }
     free(bytes);
@@ -123,17 +125,17 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     uint8_t header[ALCHI_FRAME_HEADER];
 
     while (!alchi_frame_peek(bytes, size, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX, &frame)) {
-        must(alchi_frame_peek(bytes, ALCHI_FRAME_HEADER - 1, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX, &short_frame) ==
-                 ALCH_EAGAIN,
-             "part of a good header");
+        require(alchi_frame_peek(bytes, ALCHI_FRAME_HEADER - 1, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX, &short_frame) ==
+                    ALCH_EAGAIN,
+                "part of a good header");
         alchi_frame_encode(&frame, header);
-        must(!memcmp(header, bytes, sizeof(header)), "header");
+        require(!memcmp(header, bytes, sizeof(header)), "header");
         bytes += ALCHI_FRAME_HEADER;
         size -= ALCHI_FRAME_HEADER;
         if (size < frame.meta)
             break;
         if (!alchi_message_decode(frame.type, bytes, frame.meta, &message)) {
-            try_again(frame.type, message, frame.meta);
+            check_reencoding(frame.type, message, frame.meta);
             try_values_of(message);
             alchi_message_free(message);
         }

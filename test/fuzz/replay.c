@@ -1,5 +1,5 @@
-/* Runs a fuzz target, without libFuzzer, on every file of the given folders: as it is, cut off at every byte, and
- * with every bit turned. */
+/* Runs a fuzz target without libFuzzer on every file of the given folders: on the file as it is, on each of its
+ * prefixes, and on the file with each bit flipped. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,15 +8,15 @@
 #include <sys/stat.h>
 
 #define SIZE_MAX_BYTES (1u << 20)
-#define VARIED_MAX 1024 /* larger files are run as they are only: time */
+#define VARIED_MAX 1024 /* bytes; variations of larger files would take too long */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static unsigned files, runs;
 
-/* An allocation of exactly the size lets AddressSanitizer see the end. */
+/* The copy has exactly the size of the input, so that AddressSanitizer notices a read behind its end. */
 static void
-run(const uint8_t *bytes, size_t size)
+run_target(const uint8_t *bytes, size_t size)
 {
     uint8_t *copy = malloc(size ? size : 1);
 
@@ -35,14 +35,14 @@ run_varied(uint8_t *bytes, size_t size)
     size_t k;
     int bit;
 
-    run(bytes, size);
+    run_target(bytes, size);
     if (size > VARIED_MAX)
         return;
     for (k = 0; k < size; k++) {
-        run(bytes, k);
+        run_target(bytes, k);
         for (bit = 0; bit < 8; bit++) {
             bytes[k] ^= (uint8_t)(1 << bit);
-            run(bytes, size);
+            run_target(bytes, size);
             bytes[k] ^= (uint8_t)(1 << bit);
         }
     }

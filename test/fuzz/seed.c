@@ -1,7 +1,7 @@
-/* Makes the frames that the fuzz target starts from, and new golden frames:
+/* Writes the frames with which the fuzz target starts, and new golden frames:
  *
- *     seed corpus test/fuzz/corpus/frame     every message type, streams, and broken frames; overwrites
- *     seed golden test/golden/v1             TYPE.bin and TYPE.txt of types that have none yet; never overwrites
+ *     seed corpus test/fuzz/corpus/frame     every message type, streams, and broken frames; overwrites the files
+ *     seed golden test/golden/v1             TYPE.bin and TYPE.txt of new types; never overwrites a file
  *
  * Build, after `make test`: cc -Iinclude -Ilib -Ibuild/gen -Itest/unit -o build/seed test/fuzz/seed.c \
  *                              build/obj/libalchemist-test.a -lprotobuf-c -lm
@@ -27,7 +27,7 @@ static const unsigned types[] = {
 #undef TYPE_ROW
 };
 
-static unsigned counter; /* makes values differ */
+static unsigned counter; /* number of values made: each has another type or shape than the one before */
 
 static void
 check(bool ok, const char *what)
@@ -47,7 +47,8 @@ zeroed(size_t size)
     return memory;
 }
 
-/* Types in turn, scalars and lists in turn, with numbers at the ends of their ranges. */
+/* Make a value. Successive calls go through all types, first as scalars, then as lists; lists contain numbers at the
+ * ends of the range of their type. */
 static Alchw__Value *
 make_value(void)
 {
@@ -143,7 +144,7 @@ fill_field(const ProtobufCFieldDescriptor *field, ProtobufCMessage *message)
         *(protobuf_c_boolean *)(base + field->quantifier_offset) = 1;
 }
 
-/* Every field set. */
+/* Make a message with every field set. */
 static ProtobufCMessage *
 make_message(const ProtobufCMessageDescriptor *descriptor)
 {
@@ -159,7 +160,7 @@ make_message(const ProtobufCMessageDescriptor *descriptor)
     return message;
 }
 
-/* The descriptor of a type, by way of the public functions: an empty message decodes as any. */
+/* The descriptor of a message type. No function returns it, but an empty message decodes as every type. */
 static const ProtobufCMessageDescriptor *
 descriptor_of(unsigned type)
 {
@@ -188,7 +189,7 @@ is_reply(unsigned type)
     return false;
 }
 
-/* CRC32C, bit by bit. */
+/* CRC32C, bit by bit, independent of lib/base/crc32c.c. */
 static uint32_t
 crc32c(const uint8_t *bytes, size_t size)
 {
@@ -203,7 +204,7 @@ crc32c(const uint8_t *bytes, size_t size)
     return ~crc;
 }
 
-/* Appends one frame with every field set; data messages carry payload. */
+/* Append one frame with every field set. DATA_WRITE and DATA_BLOCK have a payload. */
 static void
 add_frame(stream_t *stream, unsigned type)
 {
@@ -230,7 +231,7 @@ add_frame(stream_t *stream, unsigned type)
     alchi_message_free(message);
 }
 
-/* Appends a frame of any message bytes. */
+/* Append a frame with the given message bytes. */
 static void
 add_raw(stream_t *stream, unsigned type, const char *meta, size_t size)
 {
@@ -254,7 +255,7 @@ open_in(const char *dir, const char *name, const char *suffix, const char *mode)
 }
 
 static void
-save(const stream_t *stream, const char *dir, const char *name)
+write_stream(const stream_t *stream, const char *dir, const char *name)
 {
     FILE *file = open_in(dir, name, "", "wb");
 
@@ -262,16 +263,16 @@ save(const stream_t *stream, const char *dir, const char *name)
 }
 
 static void
-save_one(const char *dir, const char *name, void (*add)(stream_t *stream))
+write_corpus_file(const char *dir, const char *name, void (*add)(stream_t *stream))
 {
     stream_t *stream = zeroed(sizeof(*stream));
 
     add(stream);
-    save(stream, dir, name);
+    write_stream(stream, dir, name);
     free(stream);
 }
 
-/* ---- what is wrong with the broken ones is their names ---- */
+/* ---- broken frames; the name of each function and file says what is broken ---- */
 
 #define RAW(function, type, bytes)                       \
     static void function(stream_t *stream)               \
@@ -375,7 +376,7 @@ http_request(stream_t *stream)
     stream->size = (size_t)snprintf((char *)stream->bytes, STREAM_MAX, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 }
 
-/* A library whose functions have signatures: the target parses them again. */
+/* A library whose functions have signatures, which the fuzz target parses. */
 static void
 library_with_signatures(stream_t *stream)
 {
@@ -402,7 +403,7 @@ library_with_signatures(stream_t *stream)
 }
 
 static void
-corpus(const char *dir)
+write_corpus(const char *dir)
 {
     static const struct {
         const char *name;
@@ -424,15 +425,15 @@ corpus(const char *dir)
     for (k = 0; k < ALCHI_COUNT(types); k++) {
         stream->size = 0;
         add_frame(stream, types[k]);
-        save(stream, dir, alchi_message_name(types[k]));
+        write_stream(stream, dir, alchi_message_name(types[k]));
     }
     free(stream);
     for (k = 0; k < ALCHI_COUNT(streams); k++)
-        save_one(dir, streams[k].name, streams[k].add);
+        write_corpus_file(dir, streams[k].name, streams[k].add);
 }
 
 static void
-save_text(const stream_t *stream, FILE *out)
+write_text(const stream_t *stream, FILE *out)
 {
     ProtobufCMessage *message;
     alchi_frame_t frame;
@@ -445,7 +446,7 @@ save_text(const stream_t *stream, FILE *out)
 }
 
 static void
-golden_one(const char *dir, unsigned type, const char *name)
+write_golden_frame(const char *dir, unsigned type, const char *name)
 {
     stream_t *stream = zeroed(sizeof(*stream));
     FILE *file = open_in(dir, name, ".bin", "wbx");
@@ -453,7 +454,7 @@ golden_one(const char *dir, unsigned type, const char *name)
     add_frame(stream, type);
     if (file) {
         check(fwrite(stream->bytes, 1, stream->size, file) == stream->size && !fclose(file), name);
-        save_text(stream, open_in(dir, name, ".txt", "w"));
+        write_text(stream, open_in(dir, name, ".txt", "w"));
     }
     free(stream);
 }
@@ -461,7 +462,7 @@ golden_one(const char *dir, unsigned type, const char *name)
 #define GROWN_ROW(type, field) {ALCHI_##type, #type "-" field},
 
 static void
-golden(const char *dir)
+write_golden(const char *dir)
 {
     static const struct {
         unsigned type;
@@ -469,18 +470,18 @@ golden(const char *dir)
     } later[] = {MESSAGES_GROWN(GROWN_ROW)};
 
     for (size_t k = 0; k < ALCHI_COUNT(types); k++)
-        golden_one(dir, types[k], alchi_message_name(types[k]));
+        write_golden_frame(dir, types[k], alchi_message_name(types[k]));
     for (size_t k = 0; k < ALCHI_COUNT(later); k++)
-        golden_one(dir, later[k].type, later[k].name);
+        write_golden_frame(dir, later[k].type, later[k].name);
 }
 
 int
 main(int argc, char **argv)
 {
     if (argc == 3 && !strcmp(argv[1], "corpus"))
-        corpus(argv[2]);
+        write_corpus(argv[2]);
     else if (argc == 3 && !strcmp(argv[1], "golden"))
-        golden(argv[2]);
+        write_golden(argv[2]);
     else
         return fprintf(stderr, "usage: seed corpus|golden DIR\n"), EXIT_FAILURE;
     return EXIT_SUCCESS;
