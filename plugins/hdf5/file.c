@@ -90,8 +90,8 @@ check_same_file(const hdf5_file_t *file)
     MPI_Bcast(inodes, 2, MPI_INT64_T, 0, call->comm);
     if (inodes[0] != (int64_t)dir.st_ino)
         return call->host->fail(call, ALCH_ENOENT,
-                                "file '%s' is not the same on all hosts of the workers: it must be on a file system "
-                                "that they share",
+                                "file '%s' is not the same file on all workers' hosts: it must be on a file system "
+                                "that the hosts share",
                                 file->path);
     if (file->fd >= 0 && inodes[1] != (int64_t)status.st_ino)
         return call->host->fail(call, ALCH_EBUSY,
@@ -189,14 +189,6 @@ hdf5_file_check_space(const hdf5_file_t *file, int64_t bytes)
                                   (double)bytes / 1e6, free_bytes / 1e6);
 }
 
-/* Temporary files of data.h5 are named ".data.h5.alchemist-XXXXXX": hidden, and in the same directory, so that rename()
- * works. */
-static void
-temporary_prefix(const hdf5_file_t *file, char prefix[ALCH_DATA_NAME_MAX])
-{
-    snprintf(prefix, ALCH_DATA_NAME_MAX, ".%.200s.alchemist-", file->name);
-}
-
 /* Remove temporary files of processes that were killed. A process that lives holds a lock on its temporary file. */
 static void
 remove_stale(const hdf5_file_t *file, const char *prefix)
@@ -227,7 +219,7 @@ static void
 set_permissions(const hdf5_file_t *file, int fd)
 {
     struct stat status;
-    mode_t mask = umask(0);
+    mode_t mask = umask(0); /* umask() can only be read by setting it */
 
     umask(mask);
     (void)!fchmod(fd, file->fd >= 0 && fstat(file->fd, &status) == 0 ? status.st_mode & 0777 : 0666 & ~mask);
@@ -240,7 +232,9 @@ create_temporary(hdf5_file_t *file)
     char prefix[ALCH_DATA_NAME_MAX], path[ALCH_DATA_NAME_MAX + 32];
     int fd;
 
-    temporary_prefix(file, prefix);
+    /* The temporary files of data.h5 are named ".data.h5.alchemist-XXXXXX": hidden, and in the same directory, because
+     * a file cannot be renamed into another file system. */
+    snprintf(prefix, sizeof(prefix), ".%.200s.alchemist-", file->name);
     remove_stale(file, prefix);
     snprintf(path, sizeof(path), "/proc/self/fd/%d/%.240sXXXXXX", file->dir, prefix);
     if ((fd = mkostemp(path, O_CLOEXEC)) < 0)

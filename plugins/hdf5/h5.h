@@ -129,10 +129,10 @@ typedef struct {
     int64_t begin, step, count;
 } hdf5_range_t;
 
-/** How chunks lie in the rows and columns that are read. */
+/** The chunks, in units of the rows and columns that are read. */
 typedef struct {
     int64_t rows, cols;
-    int64_t row_offset; /**< rows of the first chunk that lie before the first row that is read */
+    int64_t row_offset; /**< rows of the first chunk before the first row that is read */
 } hdf5_chunking_t;
 
 /** A transfer of entries between a data set and a matrix. */

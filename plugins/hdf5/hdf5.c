@@ -11,16 +11,16 @@ static const alch_operation_t operations[] = {
      "rows: [first, end] or [first, end, step] as in a Python slice: a negative index counts from the end, an index "
      "beyond the end means the end, and the step must be positive; [] reads all rows\n"
      "columns: as rows\n"
-     "dtype: the type of the matrix; the default is the smallest type that holds all values of the data set: h5py's "
-     "bool, signed integers of up to 32 bits and unsigned ones of up to 16 become int32, longer integers int64, "
-     "float16 "
-     "becomes float32; floats of more than 64 bits are rounded to float64. A note tells of a conversion; a value that "
-     "does not fit is an error\n"
+     "dtype: the type of the matrix. By default it is the smallest type that holds all values of the data set: h5py's "
+     "bool, signed integers of up to 32 bits and unsigned integers of up to 16 bits become int32, longer integers "
+     "int64, and float16 becomes float32. Floats of more than 64 bits are rounded to float64. A note tells of a "
+     "conversion. A value that does not fit into the type is an error\n"
      "layout: its name, for example \"VC_STAR\" or \"block_cyclic(64,64)\"; \"\" is the default layout\n"
      "copies: repeat the columns this many times side by side (1 to 1000000), to study how a computation scales; the "
      "file is read once\n"
      "A: the matrix, named after the data set, or after the matrix that save wrote\n\n"
-     "Each worker reads strips of rows as they lie in the file, 2 MiB or some whole chunks at a time. Then the workers "
+     "Each worker reads strips of rows in the order of the file, 2 MiB or some whole chunks at a time. Then the "
+     "workers "
      "exchange entries, so that each has those of its layout. A chunk of up to 128 MiB is decompressed once, by one "
      "worker. A larger chunk is decompressed again for every few rows of it, which is slow. The buffers take up to 12 "
      "MiB on each worker, or the size of some chunks, and count towards --memory-limit; HDF5 itself needs a little "
@@ -47,7 +47,7 @@ static const alch_operation_t operations[] = {
      "labels: the names of the matrices, one for each matrix; they may be empty\n"
      "file: as in read\n"
      "overwrite: replace a file that exists; without it such a file is an error\n"
-     "bytes: the size of all entries\n\n"
+     "bytes: the size of all entries in bytes\n\n"
      "The file appears when it is complete and on disk. Until then, and if saving fails, an old file stays as it was. "
      "The data sets are those of write, with the attributes alchemist_name, alchemist_layout and alchemist_workers.",
      0, hdf5_save},
@@ -92,7 +92,7 @@ static const alch_plugin_t plugin = {
     .build = ALCH_PLUGIN_BUILD,
     .name = "hdf5",
     .version = "1.0",
-    .summary = "Read and write data sets of HDF5 files with all workers at once.",
+    .summary = "HDF5 data sets, read and written by all workers at once.",
     .operations = operations,
     .operation_count = sizeof(operations) / sizeof(*operations),
     .init = init,

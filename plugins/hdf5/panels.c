@@ -254,7 +254,7 @@ hdf5_panels_next_batch(const hdf5_panels_t *panels, alch_rect_t *batch)
 }
 
 /* Find where the entries of a batch are that belong to `rank`: in this rank's block, or in the strip buffer if `rank`
- * is another rank. `at_p` is the position in the strip buffer of this rank's entries of this copy, and is moved behind
+ * is another rank. `at_p` is the position in the strip buffer of the entries of this copy, and is moved past
  * them. */
 static char *
 locate_entries(const hdf5_panels_t *panels, int rank, const alch_rect_t *batch, int64_t copy, char **at_p,

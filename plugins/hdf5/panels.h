@@ -1,7 +1,7 @@
 /** @file hdf5/panels.h  A data set and a matrix in panels, which are exchanged between the ranks.
  *
  *  A panel is a range of rows (and, if rows are long, of columns). It is divided into one strip for each rank. A rank
- *  reads its strip from the file, or writes it, as it lies there: some rows at a time (a batch), so that a batch is
+ *  reads or writes its strip in the order of the file, some rows at a time (a batch), so that a batch is
  *  still in the caches when its entries are copied to their places. Once for each panel the ranks exchange the entries
  *  of their strips that belong to other ranks.
  *

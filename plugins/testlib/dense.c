@@ -149,27 +149,27 @@ copy_input(dense_t *dense)
 /* The workspace of PDGESVD: what its query returned, or a lower bound, because the query overflows without an error for
  * large matrices. */
 static int64_t
-gesvd_entries(const dense_t *dense, double asked)
+gesvd_entries(const dense_t *dense, double queried)
 {
     int64_t q = dense->q, procs = dense->layout.nprow * dense->layout.npcol;
     int64_t min_entries = 2 * q * (q / procs + 2 * BLOCK) + 12 * q + 4 * BLOCK * BLOCK;
 
-    return asked > (double)min_entries && asked < 1e18 ? (int64_t)asked : min_entries;
+    return queried > (double)min_entries && queried < 1e18 ? (int64_t)queried : min_entries;
 }
 
 static void
-query_workspaces(dense_t *dense, double asked[3])
+query_workspaces(dense_t *dense, double queried[3])
 {
     int ask = -1, info;
     double *a = dense->A.data, *w = dense->W.data;
 
     pdgesvd_("V", "V", &dense->q, &dense->q, dense->R.data, &one, &one, dense->R.desc, dense->values, w, &one, &one,
-             dense->W.desc, dense->Zt.data, &one, &one, dense->Zt.desc, &asked[0], &ask, &info);
+             dense->W.desc, dense->Zt.data, &one, &one, dense->Zt.desc, &queried[0], &ask, &info);
     if (dense->p == dense->q)
         return;
-    pdgeqrf_(&dense->p, &dense->q, a, &one, &one, dense->A.desc, dense->tau, &asked[1], &ask, &info);
+    pdgeqrf_(&dense->p, &dense->q, a, &one, &one, dense->A.desc, dense->tau, &queried[1], &ask, &info);
     pdormqr_("L", "N", &dense->p, &dense->k, &dense->q, a, &one, &one, dense->A.desc, dense->tau, dense->U.data, &one,
-             &one, dense->U.desc, &asked[2], &ask, &info);
+             &one, dense->U.desc, &queried[2], &ask, &info);
 }
 
 /* One workspace serves all three routines: they run one after the other. */
@@ -178,7 +178,7 @@ allocate_workspace(dense_t *dense)
 {
     svd_t *svd = dense->svd;
     const alch_host_t *host = svd->call->host;
-    double asked[3] = {0, 0, 0};
+    double queried[3] = {0, 0, 0};
     int64_t entries = 1;
     int code;
 
@@ -189,10 +189,10 @@ allocate_workspace(dense_t *dense)
     if (code)
         return code;
     if (dense->A.in_grid) {
-        query_workspaces(dense, asked);
-        entries = gesvd_entries(dense, asked[0]);
-        entries = asked[1] > (double)entries ? (int64_t)asked[1] : entries;
-        entries = asked[2] > (double)entries ? (int64_t)asked[2] : entries;
+        query_workspaces(dense, queried);
+        entries = gesvd_entries(dense, queried[0]);
+        entries = queried[1] > (double)entries ? (int64_t)queried[1] : entries;
+        entries = queried[2] > (double)entries ? (int64_t)queried[2] : entries;
     }
     if (entries > INT32_MAX)
         code = host->fail(svd->call, ALCH_ELIMIT,

@@ -32,14 +32,6 @@ global_indices(const svd_t *svd, bool of_rows)
     return index;
 }
 
-static int64_t
-choose_chunk(const svd_t *svd)
-{
-    int64_t chunk = CHUNK_BYTES / (int64_t)sizeof(double) / (svd->short_count > 0 ? svd->short_count : 1);
-
-    return chunk < CHUNK_MIN ? CHUNK_MIN : chunk;
-}
-
 static int
 allocate(svd_t *svd)
 {
@@ -69,7 +61,8 @@ svd_init(svd_t *svd)
     MPI_Comm_split(svd->call->comm, svd->block.replica < 0 ? MPI_UNDEFINED : color, svd->call->rank, &svd->reduce_comm);
     if (svd->reduce_comm != MPI_COMM_NULL)
         MPI_Comm_rank(svd->reduce_comm, &svd->reduce_rank);
-    svd->chunk = choose_chunk(svd);
+    svd->chunk = CHUNK_BYTES / (int64_t)sizeof(double) / (svd->short_count > 0 ? svd->short_count : 1);
+    svd->chunk = svd->chunk < CHUNK_MIN ? CHUNK_MIN : svd->chunk;
     return svd->call->host->agree(svd->call, allocate(svd),
                                   "truncated_svd: the vectors of a piece cannot be allocated");
 }

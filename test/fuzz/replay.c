@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static unsigned files, runs;
 
-/* The copy has exactly the size of the input, so that AddressSanitizer notices a read behind its end. */
+/* The copy has exactly the size of the input, so that AddressSanitizer notices a read past its end. */
 static void
 run_target(const uint8_t *bytes, size_t size)
 {

@@ -126,18 +126,18 @@ static int
 allocate_workspace(bare_t *r, size_t routine)
 {
     size_t entries_max = (size_t)(r->m > r->n ? r->m : r->n) + 256;
-    double asked[2] = {1, 1};
+    double queried[2] = {1, 1};
     int integers[2] = {1, 1};
 
     r->vector = calloc(entries_max, sizeof(double));
     r->pivots = calloc(entries_max, sizeof(int));
     if (routines[routine].has_query && r->A.desc[1] >= 0) {
-        r->work = asked;
+        r->work = queried;
         r->integers = integers;
         r->lwork = r->liwork = -1;
         routines[routine].run(r);
     }
-    r->lwork = (int)asked[0] + r->n; /* + n: the query of PDSYEVD returns a little too little */
+    r->lwork = (int)queried[0] + r->n; /* + n: the query of PDSYEVD returns a little too little */
     r->liwork = integers[0];
     r->work = calloc((size_t)r->lwork, sizeof(double));
     r->integers = calloc((size_t)r->liwork, sizeof(int));
