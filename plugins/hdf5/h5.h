@@ -1,7 +1,7 @@
 /** @file hdf5/h5.h  What the files of this library share. A function that returns int returns ALCH_OK, or the code that
  *  it has given to host->fail() with the reason. */
-#ifndef PLUGIN_HDF5_H
-#define PLUGIN_HDF5_H
+#ifndef PLUGIN_HDF5_H5_H
+#define PLUGIN_HDF5_H5_H
 
 #include <alchemist/plugin.h>
 #include <hdf5.h>
@@ -94,7 +94,7 @@ void hdf5_file_close(hdf5_file_t *file);
 
 /* ---- inspect.c: in one process, not collective ---- */
 
-/** Like hdf5_open_id(), but fails with a text. */
+/** Like hdf5_open_id(), but returns a code with a text, and refuses a file that is not an HDF5 file. */
 int hdf5_open_checked(const hdf5_file_t *file, bool for_writing, hid_t *id_p);
 /** Describe a data set. A data set whose entries are in other files is refused: the other files could be outside of the
  *  directories that the operator allows. */
@@ -105,14 +105,14 @@ int hdf5_inspect(alch_call_t *call, hid_t file, const char *path, const char *da
 int hdf5_read_shape(hid_t space, hsize_t dims[H5S_MAX_RANK], char shape[HDF5_SHAPE_MAX]);
 /** Bytes of a data set's name, with its NUL. */
 #define HDF5_NAME_MAX 1024
-/** Check that a data set can have this name. */
+/** Check that a data set can have this name: it is not too long, and no part of it is "." or "..". */
 int hdf5_check_name(alch_call_t *call, const char *name);
 /** What a name in a file leads to. */
 typedef enum {
     HDF5_LOOKUP_FAILED, /**< HDF5 failed */
-    HDF5_MISSING,
-    HDF5_BLOCKED,  /**< a part of the name is not a group */
-    HDF5_DANGLING, /**< a link that cannot be followed */
+    HDF5_MISSING,       /**< the file has no object of this name */
+    HDF5_BLOCKED,       /**< a part of the name is not a group */
+    HDF5_DANGLING,      /**< a link that cannot be followed */
     HDF5_DATASET,
     HDF5_GROUP,
     HDF5_NAMED_TYPE

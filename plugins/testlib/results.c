@@ -47,7 +47,7 @@ int
 svd_return_matrix(svd_t *svd, const char *name, int64_t m, int64_t n, const piece_t *piece)
 {
     const alch_host_t *host = svd->call->host;
-    int64_t round = ROUND_ENTRIES_MAX / n > 0 ? ROUND_ENTRIES_MAX / n : 1, next_given = 0, next_taken = 0;
+    int64_t round = ROUND_ENTRIES_MAX / n > 0 ? ROUND_ENTRIES_MAX / n : 1, next_piece_row = 0, next_local_row = 0;
     alch_dmatrix_t *matrix;
     double *rows;
     int code = host->matrix_create(svd->call, m, n, ALCH_FLOAT64, NULL, &matrix);
@@ -62,9 +62,9 @@ svd_return_matrix(svd_t *svd, const char *name, int64_t m, int64_t n, const piec
         int64_t count = m - start < round ? m - start : round;
 
         memset(rows, 0, sizeof(double) * (size_t)(count * n));
-        add_piece_rows(piece, start, count, n, &next_given, rows);
+        add_piece_rows(piece, start, count, n, &next_piece_row, rows);
         MPI_Allreduce(MPI_IN_PLACE, rows, (int)(count * n), MPI_DOUBLE, MPI_SUM, svd->call->comm);
-        copy_local_rows(svd, matrix, start, count, &next_taken, rows);
+        copy_local_rows(svd, matrix, start, count, &next_local_row, rows);
     }
     free(rows);
     return code ? code : host->ret_matrix(svd->call, name, matrix);

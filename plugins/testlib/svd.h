@@ -1,7 +1,7 @@
 /** @file testlib/svd.h  The parts of the truncated SVD. In all of them "short" is the smaller side of A and "long" the
  *  other one: they see A as a tall matrix, transposed if it is wide. */
-#ifndef TESTLIB_SVD_H
-#define TESTLIB_SVD_H
+#ifndef PLUGIN_TESTLIB_SVD_H
+#define PLUGIN_TESTLIB_SVD_H
 
 #include <alchemist/plugin.h>
 

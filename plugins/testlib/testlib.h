@@ -1,6 +1,6 @@
 /** @file testlib/testlib.h  The operations of TestLib. */
-#ifndef TESTLIB_H
-#define TESTLIB_H
+#ifndef PLUGIN_TESTLIB_TESTLIB_H
+#define PLUGIN_TESTLIB_TESTLIB_H
 
 #include <alchemist/plugin.h>
 
