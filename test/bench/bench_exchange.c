@@ -158,8 +158,8 @@ run_case(const case_t *test, alchi_blacs_t *blacs, int64_t megabytes, int pairs)
     CHECK_CODE(alchi_store_acquire(h.store, ids[1], &bench.to, &h.error), ALCH_OK);
     CHECK_CODE(alchi_blacs_descriptor(blacs, &bench.from->layout, bench.from->lld, bench.descs[0], &h.error), ALCH_OK);
     CHECK_CODE(alchi_blacs_descriptor(blacs, &bench.to->layout, bench.to->lld, bench.descs[1], &h.error), ALCH_OK);
-    bench.context = bench.descs[0][1]; /* of all ranks */
-    measure(&bench, pairs);
+    bench.context = bench.descs[0][ALCHI_BLACS_DESC_CTXT]; /* PDGEMR2D needs a context of all ranks */
+    measure_case(&bench, pairs);
     alchi_store_release(h.store, bench.from);
     alchi_store_release(h.store, bench.to);
     free_matrix(ids[0]);
