@@ -1,3 +1,4 @@
+/* A growable byte queue. */
 #include "base/buf.h"
 
 #include <alchemist/error.h>
@@ -22,8 +23,8 @@ alchi_buf_fini(alchi_buf_t *buf)
     alchi_buf_init(buf);
 }
 
-/* Moving to the front pays only if at least as much was consumed as is moved; else many small
- * consumptions of a full buffer would cost quadratic time. */
+/* Move the held bytes to the front, if that makes enough room. Move only if at least as many bytes were consumed as are
+ * held: otherwise many small consumptions of a full buffer would take quadratic time. */
 static int
 move_to_front(alchi_buf_t *buf, size_t size)
 {

@@ -19,19 +19,21 @@ alchi_buf_size(const alchi_buf_t *buf)
     return buf->end - buf->start;
 }
 
-/** NULL if it never held anything. */
+/** The first byte that is held. NULL: the buffer has never held anything. */
 static inline uint8_t *
 alchi_buf_bytes(const alchi_buf_t *buf)
 {
     return buf->data ? buf->data + buf->start : NULL;
 }
 
-/** Room for `size` more bytes at the end; NULL: out of memory. Follow with alchi_buf_commit(). */
+/** Make room for `size` bytes at the end, and return it. Call alchi_buf_commit() after writing there. NULL: out of
+ * memory. */
 uint8_t *alchi_buf_reserve(alchi_buf_t *buf, size_t size);
+/** Hold `size` bytes of the room that alchi_buf_reserve() returned. */
 void alchi_buf_commit(alchi_buf_t *buf, size_t size);
-/** ALCH_OK or ALCH_ENOMEM. */
+/** @return ALCH_OK, ALCH_ENOMEM */
 int alchi_buf_append(alchi_buf_t *buf, const void *bytes, size_t size);
-/** Drop `size` bytes at the front; gives memory back when it falls empty and is large. */
+/** Remove `size` bytes at the front. A large buffer frees its memory when it becomes empty. */
 void alchi_buf_consume(alchi_buf_t *buf, size_t size);
 
 #endif

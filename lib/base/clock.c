@@ -1,3 +1,4 @@
+/* Monotonic time and deadlines. */
 #include "base/clock.h"
 
 #include <time.h>

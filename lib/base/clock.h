@@ -9,17 +9,18 @@
 /** Nanoseconds of CLOCK_MONOTONIC. */
 int64_t alchi_now_ns(void);
 
-/** An absolute time; every wait takes one. */
+/** A point in time as alchi_now_ns() counts it. Every wait takes a deadline. */
 typedef int64_t alchi_deadline_t;
 #define ALCHI_NEVER INT64_MAX
 
-/** The deadline `ms` from now; negative: never. */
+/** The deadline `ms` milliseconds from now. Negative: ALCHI_NEVER. */
 alchi_deadline_t alchi_deadline_in_ms(int64_t ms);
 
-/** Milliseconds left, rounded up, for poll(): 0 when passed, -1 for never, capped at one hour. */
+/** Milliseconds until the deadline, as poll() takes them: rounded up, 0 if it has passed, -1 for ALCHI_NEVER, at most
+ * one hour. */
 int alchi_deadline_left_ms(alchi_deadline_t deadline);
 
-/** As pthread_cond_wait(), by the deadline. @return false: it has passed */
+/** Like pthread_cond_wait(), until the deadline. @return false: the deadline has passed */
 bool alchi_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, alchi_deadline_t deadline);
 
 #endif

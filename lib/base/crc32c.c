@@ -1,3 +1,4 @@
+/* CRC-32C: by tables, by the crc32 instruction, or by carry-less multiplication. */
 #include "base/crc32c.h"
 
 #include <pthread.h>
@@ -32,7 +33,7 @@ load_u32(const uint8_t *bytes)
 }
 
 static uint32_t
-by_tables(uint32_t crc, const void *bytes, size_t size)
+update_by_tables(uint32_t crc, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;
 
@@ -48,7 +49,7 @@ by_tables(uint32_t crc, const void *bytes, size_t size)
     return ~crc;
 }
 
-/* ---- x86: the crc32 instruction, three streams at a time; or folding by carry-less multiplication ---- */
+/* ---- x86: the crc32 instruction on three streams at a time, or folding by carry-less multiplication ---- */
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -56,8 +57,8 @@ by_tables(uint32_t crc, const void *bytes, size_t size)
 #define LANE ((size_t)1360) /* bytes of each of the three streams: a multiple of 8 */
 #define FOLD ((size_t)256)
 
-static uint32_t shift_one, shift_two;      /* move a checksum on by LANE + 8 and 2 * LANE + 8 bytes */
-static uint64_t fold_far[2], fold_near[2]; /* move 16 bytes on by FOLD and by 64 bytes */
+static uint32_t shift_one, shift_two;      /* shift a checksum by LANE + 8 and by 2 * LANE + 8 bytes */
+static uint64_t fold_far[2], fold_near[2]; /* shift 16 bytes by FOLD and by 64 bytes */
 
 /* x^n modulo the polynomial */
 static uint32_t
@@ -70,8 +71,8 @@ power(size_t n)
     return value;
 }
 
-/* The product of two reversed values has one factor x too many, and a 32-bit value in a 64-bit lane stands for
- * x^32 times itself: 33 less is asked for. The first half of 16 bytes stands for x^64 times itself. */
+/* The product of two bit-reversed values has one factor x too many, and a 32-bit value in a 64-bit lane represents x^32
+ * times itself; so the exponents are smaller by 33. The first half of 16 bytes represents x^64 times itself. */
 static void
 make_constants(void)
 {
@@ -88,16 +89,16 @@ load_u64(const uint8_t *bytes)
 {
     uint64_t value;
 
-    memcpy(&value, bytes, sizeof value);
+    memcpy(&value, bytes, sizeof(value));
     return value;
 }
 
 #define SSE __attribute__((target("sse4.2,pclmul")))
 #define AVX512 __attribute__((target("sse4.2,pclmul,avx512f,avx512vl,vpclmulqdq")))
 
-/* The crc32 instruction alone, on the inner value. */
+/* One stream, by the crc32 instruction. `crc` is the inner value, which is not inverted. */
 SSE static uint32_t
-step(uint32_t crc, const uint8_t *at, size_t size)
+crc32_stream(uint32_t crc, const uint8_t *at, size_t size)
 {
     uint64_t wide = crc;
 
@@ -110,7 +111,7 @@ step(uint32_t crc, const uint8_t *at, size_t size)
 }
 
 SSE static uint32_t
-by_instruction(uint32_t crc, const void *bytes, size_t size)
+update_by_instruction(uint32_t crc, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;
 
@@ -129,7 +130,7 @@ by_instruction(uint32_t crc, const void *bytes, size_t size)
         both = (uint64_t)_mm_cvtsi128_si64(_mm_xor_si128(first, second));
         crc = (uint32_t)_mm_crc32_u64(c, load_u64(at + 3 * LANE) ^ both);
     }
-    return ~step(crc, at, size);
+    return ~crc32_stream(crc, at, size);
 }
 
 AVX512 static inline __m512i
@@ -142,18 +143,18 @@ fold(__m512i value, __m512i constants, __m512i next)
 }
 
 AVX512 static uint32_t
-by_folding(uint32_t crc, const void *bytes, size_t size)
+update_by_folding(uint32_t crc, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;
     __m512i a, b, c, d, far, near;
     uint8_t rest[64];
 
     if (size < 2 * FOLD)
-        return by_instruction(crc, bytes, size);
+        return update_by_instruction(crc, bytes, size);
     far = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)fold_far));
     near = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)fold_near));
     a = _mm512_xor_si512(_mm512_loadu_si512(at), _mm512_castsi128_si512(_mm_cvtsi32_si128((int)~crc)));
-    a = _mm512_mask_mov_epi64(_mm512_loadu_si512(at), 1, a); /* what a cast leaves above is undefined */
+    a = _mm512_mask_mov_epi64(_mm512_loadu_si512(at), 1, a); /* the upper lanes of a cast are undefined */
     b = _mm512_loadu_si512(at + 64);
     c = _mm512_loadu_si512(at + 128);
     d = _mm512_loadu_si512(at + 192);
@@ -167,17 +168,17 @@ by_folding(uint32_t crc, const void *bytes, size_t size)
     c = fold(b, near, c);
     d = fold(c, near, d);
     _mm512_storeu_si512(rest, d);
-    return ~step(step(0, rest, sizeof rest), at, size);
+    return ~crc32_stream(crc32_stream(0, rest, sizeof(rest)), at, size);
 }
 #endif
 
-/* ---- choice ---- */
+/* ---- the implementations of this processor ---- */
 
-static alchi_crc32c_way_t ways[3];
-static size_t way_count;
+static alchi_crc32c_impl_t impls[3];
+static size_t impl_count;
 
 static void
-choose(void)
+list_impls(void)
 {
     make_table();
 #ifdef __x86_64__
@@ -186,18 +187,18 @@ choose(void)
     if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul")) {
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
             __builtin_cpu_supports("vpclmulqdq"))
-            ways[way_count++] = (alchi_crc32c_way_t){"avx512", by_folding};
-        ways[way_count++] = (alchi_crc32c_way_t){"sse4.2", by_instruction};
+            impls[impl_count++] = (alchi_crc32c_impl_t){"avx512", update_by_folding};
+        impls[impl_count++] = (alchi_crc32c_impl_t){"sse4.2", update_by_instruction};
     }
 #endif
-    ways[way_count++] = (alchi_crc32c_way_t){"tables", by_tables};
+    impls[impl_count++] = (alchi_crc32c_impl_t){"tables", update_by_tables};
 }
 
 uint32_t
 alchi_crc32c(uint32_t crc, const void *bytes, size_t size)
 {
-    pthread_once(&once, choose);
-    return ways[0].update(crc, bytes, size);
+    pthread_once(&once, list_impls);
+    return impls[0].update(crc, bytes, size);
 }
 
 uint32_t
@@ -212,9 +213,9 @@ alchi_crc32c_pieces(uint32_t crc, const struct iovec *iov, int count, size_t siz
     return crc;
 }
 
-const alchi_crc32c_way_t *
-alchi_crc32c_way(size_t k)
+const alchi_crc32c_impl_t *
+alchi_crc32c_impl(size_t k)
 {
-    pthread_once(&once, choose);
-    return k < way_count ? &ways[k] : NULL;
+    pthread_once(&once, list_impls);
+    return k < impl_count ? &impls[k] : NULL;
 }

@@ -1,3 +1,4 @@
+/* Error codes and the text of errors. */
 #include "base/error.h"
 #include "base/util.h"
 
@@ -30,7 +31,8 @@ alch_errname(int code)
     return codes[code].name;
 }
 
-/* The text may quote err->text itself, so it is formed aside; it must be valid UTF-8, since it travels. */
+/* The arguments may contain err->text itself, so format into another buffer. Messages carry the text, so it must be
+ * UTF-8. */
 static int
 set(alch_error_t *err, int code, int rank, const char *suffix, const char *format, va_list args)
 {

@@ -1,3 +1,4 @@
+/* Log lines. */
 #include "base/log.h"
 #include "base/util.h"
 
@@ -14,7 +15,7 @@
 #define CONTINUED "\n    | "
 
 static const struct {
-    const char *name, *colour;
+    const char *name, *color;
 } levels[] = {
     [ALCHI_LOG_ERROR] = {"error", "\033[31m"},
     [ALCHI_LOG_WARNING] = {"warning", "\033[33m"},
@@ -22,11 +23,11 @@ static const struct {
     [ALCHI_LOG_DEBUG] = {"debug", "\033[36m"},
 };
 
-static char who_logs[64] = "alchemist";
+static char log_name[64] = "alchemist";
 static atomic_int level_shown = ALCHI_LOG_INFO;
-static atomic_bool coloured;
+static atomic_bool colored;
 
-/** A line being put together; always keeps room for the newline. */
+/* A line under construction. There is always room for the newline. */
 typedef struct {
     char text[LINE_MAX_BYTES];
     size_t size;
@@ -35,9 +36,9 @@ typedef struct {
 void
 alchi_log_init(const char *who, alchi_log_level_t level)
 {
-    snprintf(who_logs, sizeof(who_logs), "%s", who ? who : "alchemist");
+    snprintf(log_name, sizeof(log_name), "%s", who ? who : "alchemist");
     level_shown = (int)level;
-    coloured = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+    colored = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
 }
 
 int
@@ -52,7 +53,7 @@ alchi_log_level_parse(const char *text)
 }
 
 static void
-add(line_t *line, const char *bytes, size_t size)
+add_bytes(line_t *line, const char *bytes, size_t size)
 {
     size_t room = sizeof(line->text) - 1 - line->size;
 
@@ -65,10 +66,10 @@ add(line_t *line, const char *bytes, size_t size)
 static void
 add_text(line_t *line, const char *text)
 {
-    add(line, text, strlen(text));
+    add_bytes(line, text, strlen(text));
 }
 
-/* Text may come from a peer or a library: it must not be able to forge a log line or to steer a terminal. */
+/* The text may come from a peer or a library. It must not be able to forge a log line or to control a terminal. */
 static void
 add_safe(line_t *line, const char *text)
 {
@@ -80,20 +81,20 @@ add_safe(line_t *line, const char *text)
         if (*text == '\n')
             add_text(line, CONTINUED);
         else if ((unsigned char)*text < ' ' && *text != '\t')
-            add(line, "?", 1);
+            add_bytes(line, "?", 1);
         else if (*text == 0x7f)
-            add(line, "?", 1);
+            add_bytes(line, "?", 1);
         else
-            add(line, text, 1);
+            add_bytes(line, text, 1);
     }
 }
 
 static void
-put(line_t *line)
+write_line(line_t *line)
 {
     size_t done = 0;
 
-    line->text[line->size] = '\0'; /* add() left room */
+    line->text[line->size] = '\0'; /* add_bytes() left room */
     alchi_utf8_clean(line->text);
     line->text[line->size++] = '\n';
     while (done < line->size) {
@@ -102,24 +103,24 @@ put(line_t *line)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return; /* there is nowhere to complain to */
+            return; /* the error cannot be logged either */
         done += (size_t)n;
     }
 }
 
 static void
-start(line_t *line, const char *who, const char *tag, const char *colour)
+start_line(line_t *line, const char *who, const char *tag, const char *color)
 {
     struct timespec now;
     struct tm tm;
     char head[160], stamp[32];
-    bool with_colour = coloured;
+    bool with_color = colored;
 
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &tm);
     strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
     snprintf(head, sizeof(head), "[%s.%03d] [%.64s] [%s%s%s] ", stamp, (int)(now.tv_nsec / 1000000), who,
-             with_colour ? colour : "", tag, with_colour ? "\033[0m" : "");
+             with_color ? color : "", tag, with_color ? "\033[0m" : "");
     line->size = 0;
     add_text(line, head);
 }
@@ -137,9 +138,9 @@ alchi_log(alchi_log_level_t level, const char *format, ...)
     if (vsnprintf(text, sizeof(text), format, args) < 0)
         text[0] = '\0';
     va_end(args);
-    start(&line, who_logs, levels[level].name, levels[level].colour);
+    start_line(&line, log_name, levels[level].name, levels[level].color);
     add_safe(&line, text);
-    put(&line);
+    write_line(&line);
 }
 
 void
@@ -155,10 +156,11 @@ alchi_log_plain(const char *format, ...)
     if (n < 0)
         return;
     line.size = strlen(line.text);
-    put(&line);
+    write_line(&line);
 }
 
-/* Whether `text` begins as start() begins it, for `who`: its level, and where the tag and the text after it are. */
+/* If `text` begins with a head that start_line() writes for `who`: its level, and the offsets of the tag and of the
+ * text after it. -1: it does not */
 static int
 parse_head(const char *who, const char *text, size_t *tag_p, size_t *rest_p)
 {
@@ -189,14 +191,14 @@ alchi_log_output(const char *who, const char *text)
     line_t line = {.size = 0};
 
     if (level < 0) {
-        start(&line, who, "output", "\033[35m");
-    } else if (coloured) {
-        add(&line, text, tag);
-        add_text(&line, levels[level].colour);
-        add(&line, text + tag, rest - tag);
+        start_line(&line, who, "output", "\033[35m");
+    } else if (colored) {
+        add_bytes(&line, text, tag);
+        add_text(&line, levels[level].color);
+        add_bytes(&line, text + tag, rest - tag);
         add_text(&line, "\033[0m");
         text += rest;
     }
     add_safe(&line, text);
-    put(&line);
+    write_line(&line);
 }

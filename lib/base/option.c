@@ -1,3 +1,4 @@
+/* Command-line options from a table: parsing. */
 #include "base/option.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -10,7 +11,7 @@
 #define NAME_BYTES 96
 #define MEMBER(options, row, type) ((type *)((char *)(options) + (row)->offset))
 
-/* A value and where it came from: "--workers", "ALCHEMIST_WORKERS". */
+/* Where a value is stored, and where it came from: "--workers", "ALCHEMIST_WORKERS". */
 typedef struct {
     const alchi_option_t *row;
     void *options;
@@ -29,7 +30,8 @@ environment_name(const alchi_option_t *row, char name[NAME_BYTES])
     return name;
 }
 
-/* Asking for help is a matter of one command line; ALCHEMIST_VERSION often means something else in an image. */
+/* --help and --version are not read from the environment: in container images ALCHEMIST_VERSION often has another
+ * meaning. */
 static bool
 in_environment(const alchi_option_t *row)
 {
@@ -59,13 +61,13 @@ set_flag(const target_t *to, const char *text)
 static int
 set_int(const target_t *to, const char *text)
 {
-    if (alchi_parse_int64(text, to->row->lo, to->row->hi, MEMBER(to->options, to->row, int64_t)))
+    if (alchi_parse_int64(text, to->row->min, to->row->max, MEMBER(to->options, to->row, int64_t)))
         return ALCH_OK;
     return alchi_error_set(to->err, ALCH_EINVAL, "%s: '%s' is not a number between %lld and %lld", to->source, text,
-                           (long long)to->row->lo, (long long)to->row->hi);
+                           (long long)to->row->min, (long long)to->row->max);
 }
 
-/* "512M": a number of bytes, with a power of 1024 behind it or not. */
+/* A number of bytes, such as "512M". The suffix is optional. */
 static bool
 parse_bytes(const char *text, int64_t *bytes_p)
 {
@@ -109,14 +111,14 @@ set_bytes(const target_t *to, const char *text)
     char lo[32], hi[32];
     int64_t x;
 
-    if (parse_bytes(text, &x) && x >= to->row->lo && x <= to->row->hi) {
+    if (parse_bytes(text, &x) && x >= to->row->min && x <= to->row->max) {
         *MEMBER(to->options, to->row, int64_t) = x;
         return ALCH_OK;
     }
     return alchi_error_set(
         to->err, ALCH_EINVAL,
         "%s: '%s' is not a number of bytes between %s and %s (suffixes K, M, G, T are powers of 1024)", to->source,
-        text, format_exact(to->row->lo, lo, sizeof(lo)), format_exact(to->row->hi, hi, sizeof(hi)));
+        text, format_exact(to->row->min, lo, sizeof(lo)), format_exact(to->row->max, hi, sizeof(hi)));
 }
 
 static int
@@ -126,11 +128,11 @@ list_add(const target_t *to, const char *text, size_t length)
     char **items = realloc(list->items, (list->count + 1) * sizeof(*items)), *copy;
 
     if (!items)
-        return alchi_error_set(to->err, ALCH_ENOMEM, "%s: out of memory", to->source);
+        return alchi_error_set(to->err, ALCH_ENOMEM, "out of memory for %s", to->source);
     list->items = items;
     copy = strndup(text, length);
     if (!copy)
-        return alchi_error_set(to->err, ALCH_ENOMEM, "%s: out of memory", to->source);
+        return alchi_error_set(to->err, ALCH_ENOMEM, "out of memory for %s", to->source);
     items[list->count++] = copy;
     return ALCH_OK;
 }
@@ -146,7 +148,7 @@ list_clear(alchi_text_list_t *list)
     *list = (alchi_text_list_t){0};
 }
 
-/* "a:b": as in PATH, but an empty part is nothing. */
+/* "a:b", as in PATH. Empty parts are ignored. */
 static int
 list_split(const target_t *to, const char *text)
 {
@@ -201,14 +203,15 @@ set_default(const target_t *to)
     return text ? set_scalar(to, text) : ALCH_OK;
 }
 
-/* Kubernetes tells every container of a service named "alchemist" ALCHEMIST_PORT=tcp://ADDRESS:PORT: not ours. */
+/* Kubernetes sets ALCHEMIST_PORT=tcp://ADDRESS:PORT in containers if there is a service named "alchemist": ignore it.
+ */
 static bool
 of_a_service(const alchi_option_t *row, const char *text)
 {
     return row->type == ALCHI_OPTION_INT && strncmp(text, "tcp://", 6) == 0;
 }
 
-/* A set but empty variable counts as unset. */
+/* An empty variable counts as not set. */
 static int
 set_from_environment(const target_t *to)
 {
@@ -219,18 +222,18 @@ set_from_environment(const target_t *to)
     return to->row->type == ALCHI_OPTION_LIST ? list_split(to, text) : set_scalar(to, text);
 }
 
-/* `seen`: this option stood on the command line before. */
+/* @param seen  whether the option has already occurred on the command line */
 static int
 set_from_argument(const target_t *to, const char *text, bool seen)
 {
     if (to->row->type == ALCHI_OPTION_FLAG) {
         if (text)
-            return alchi_error_set(to->err, ALCH_EINVAL, "%s: takes no value, got '%s'", to->source, text);
+            return alchi_error_set(to->err, ALCH_EINVAL, "%s takes no value, but got '%s'", to->source, text);
         *MEMBER(to->options, to->row, bool) = true;
         return ALCH_OK;
     }
     if (!text)
-        return alchi_error_set(to->err, ALCH_EINVAL, "%s: a value is missing (%s)", to->source, to->row->value);
+        return alchi_error_set(to->err, ALCH_EINVAL, "%s needs a value (%s)", to->source, to->row->value);
     if (to->row->type != ALCHI_OPTION_LIST)
         return set_scalar(to, text);
     if (!seen)
@@ -263,10 +266,10 @@ read_arguments(const alchi_option_t *table, size_t count, int argc, char **argv,
         int code;
 
         if (strncmp(argument, "--", 2))
-            return alchi_error_set(err, ALCH_EINVAL, "'%s': not an option (see --help)", argument);
+            return alchi_error_set(err, ALCH_EINVAL, "'%s' is not an option (see --help)", argument);
         to.row = find(table, count, argument + 2, length - 2);
         if (!to.row)
-            return alchi_error_set(err, ALCH_EINVAL, "%.*s: no such option (see --help)", (int)length, argument);
+            return alchi_error_set(err, ALCH_EINVAL, "%.*s is not an option (see --help)", (int)length, argument);
         snprintf(source, sizeof(source), "--%s", to.row->name);
         text = argument[length] ? argument + length + 1 : NULL;
         if (!text && to.row->type != ALCHI_OPTION_FLAG && k + 1 < argc)
@@ -279,7 +282,7 @@ read_arguments(const alchi_option_t *table, size_t count, int argc, char **argv,
     return ALCH_OK;
 }
 
-/* What stands on the command line is not looked at in the environment, so that a bad variable can be overridden. */
+/* An option on the command line is not read from the environment, so that it overrides even an invalid variable. */
 static int
 parse(const alchi_option_t *table, size_t count, int argc, char **argv, void *options, bool *seen, alch_error_t *err)
 {
@@ -313,8 +316,8 @@ alchi_options_parse(const alchi_option_t *table, size_t count, int argc, char **
     int code;
 
     if (!seen)
-        return alchi_error_set(err, ALCH_ENOMEM, "options: out of memory");
-    /* All lists first: a failure frees them all. */
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the options");
+    /* Initialize all lists first, since a failure frees all of them. */
     for (k = 0; k < count; k++)
         if (table[k].type == ALCHI_OPTION_LIST)
             *MEMBER(options, &table[k], alchi_text_list_t) = (alchi_text_list_t){0};

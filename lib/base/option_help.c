@@ -1,3 +1,4 @@
+/* Command-line options from a table: the help and the manual's table. */
 #include "base/option.h"
 #include "base/util.h"
 
@@ -7,7 +8,7 @@
 #define TEXT_COLUMN 28
 #define LAST_COLUMN 100
 
-/* " (default 24960 ms; may be repeated)": what the row says besides its sentence. */
+/* The default and whether the option may be repeated: " (default 24960 ms)". */
 static void
 remark(const alchi_option_t *row, char *text, size_t size)
 {
@@ -25,7 +26,7 @@ remark(const alchi_option_t *row, char *text, size_t size)
         snprintf(text, size, " (%s)", unit);
 }
 
-/* Words of `text` from column TEXT_COLUMN on, broken at LAST_COLUMN. */
+/* Print the words of `text` between TEXT_COLUMN and LAST_COLUMN, in as many lines as needed. */
 static void
 print_wrapped(const char *text)
 {
@@ -62,8 +63,8 @@ alchi_options_help(const alchi_option_t *table, size_t count, const char *usage)
             printf("%-*s", TEXT_COLUMN, head);
         print_wrapped(text);
     }
-    printf("\nEach option that takes a value can be given as --name VALUE, --name=VALUE or in the environment\n"
-           "as ALCHEMIST_NAME (dashes become underscores); the command line wins.\n");
+    printf("\nAn option can be given as --name VALUE or --name=VALUE, or in the environment as ALCHEMIST_NAME with\n"
+           "underscores for dashes. The command line overrides the environment.\n");
 }
 
 /* Roff source: a hyphen is a minus sign, a backslash is escaped, and no line starts with a control character. */

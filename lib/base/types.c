@@ -60,13 +60,14 @@ int
 alchi_dtype_check_conversion(alch_dtype_t from, alch_dtype_t to, bool unsafe, alch_error_t *err)
 {
     if (!alch_dtype_size(from) || !alch_dtype_size(to))
-        return alchi_error_set(err, ALCH_EINVAL, "there is no entry type %d", (int)(alch_dtype_size(from) ? to : from));
+        return alchi_error_set(err, ALCH_EINVAL, "%d is not an entry type", (int)(alch_dtype_size(from) ? to : from));
     if (is_complex(from) && !is_complex(to))
-        return alchi_error_set(err, ALCH_ETYPE, "%s does not become %s: the imaginary parts would be lost",
+        return alchi_error_set(err, ALCH_ETYPE,
+                               "%s cannot be converted to %s, because the imaginary parts would be lost",
                                alch_dtype_name(from), alch_dtype_name(to));
     if (!is_integer(from) && is_integer(to) && !unsafe)
         return alchi_error_set(err, ALCH_ETYPE,
-                               "%s does not become %s unless asked for as unsafe: the fractions would be lost",
+                               "%s cannot be converted to %s without the flag unsafe, because fractions would be lost",
                                alch_dtype_name(from), alch_dtype_name(to));
     return ALCH_OK;
 }

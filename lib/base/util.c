@@ -1,3 +1,4 @@
+/* Small functions that libc does not have. */
 #include "base/util.h"
 
 #include <alchemist/error.h>
@@ -63,7 +64,7 @@ alchi_random(void *bytes, size_t count)
     return ALCH_OK;
 }
 
-/* Bytes of the valid UTF-8 character at `s` (no NUL, no surrogate, no overlong form), 0 if there is none. */
+/* Number of bytes of the UTF-8 character at `s`. 0: NUL, a surrogate, an overlong form, or not UTF-8. */
 static size_t
 utf8_char(const uint8_t *s, size_t size)
 {
@@ -120,7 +121,7 @@ alchi_utf8_clean(char *text)
 }
 
 bool
-alchi_parse_int64(const char *text, int64_t lo, int64_t hi, int64_t *x_p)
+alchi_parse_int64(const char *text, int64_t min, int64_t max, int64_t *x_p)
 {
     const char *digits = text + (*text == '-');
     int64_t x = 0;
@@ -130,7 +131,7 @@ alchi_parse_int64(const char *text, int64_t lo, int64_t hi, int64_t *x_p)
     for (; *digits; digits++) {
         if (*digits < '0' || *digits > '9')
             return false;
-        /* Negative throughout, since INT64_MIN has no positive counterpart. */
+        /* Count in negative numbers, since -INT64_MIN is not an int64. */
         if (__builtin_mul_overflow(x, 10, &x) || __builtin_sub_overflow(x, *digits - '0', &x))
             return false;
     }
@@ -139,7 +140,7 @@ alchi_parse_int64(const char *text, int64_t lo, int64_t hi, int64_t *x_p)
             return false;
         x = -x;
     }
-    if (x < lo || x > hi)
+    if (x < min || x > max)
         return false;
     *x_p = x;
     return true;
@@ -153,7 +154,7 @@ alchi_format_bytes(int64_t bytes, char *text, size_t size)
     size_t unit = 0;
 
     x *= sign;
-    /* 999.95 would print as 1000.0 of the smaller unit. */
+    /* Without this, 999.95 would print as 1000.0 of the smaller unit. */
     while (unit + 1 < ALCHI_COUNT(units) && x >= (unit ? 999.95 : 1000)) {
         x /= 1000;
         unit++;

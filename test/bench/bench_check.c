@@ -34,8 +34,8 @@ bench_checksums(void)
     volatile uint32_t sum = 0;
 
     memset(from, 7, IN_CACHE);
-    for (size_t w = 0; alchi_crc32c_way(w); w++) {
-        const alchi_crc32c_way_t *way = alchi_crc32c_way(w);
+    for (size_t w = 0; alchi_crc32c_impl(w); w++) {
+        const alchi_crc32c_impl_t *way = alchi_crc32c_impl(w);
         bench_pairs_t result = bench_pairs_create(pairs);
         char name[64];
 

@@ -1,12 +1,12 @@
+/* The byte queue. */
 #include "unit.h"
 #include "base/buf.h"
-#include "base/clock.h"
 
 #include <alchemist/error.h>
 #include <stdlib.h>
 #include <string.h>
 
-START_TEST(empty)
+START_TEST(a_new_buffer_is_empty)
 {
     alchi_buf_t buf;
 
@@ -36,7 +36,7 @@ START_TEST(impossible_sizes_are_refused)
 }
 END_TEST
 
-START_TEST(reserve_and_commit)
+START_TEST(committed_bytes_are_held)
 {
     alchi_buf_t buf;
     uint8_t *room;
@@ -55,7 +55,7 @@ START_TEST(reserve_and_commit)
 END_TEST
 
 /* Against a plain array: what goes in comes out in order, whatever the sizes. */
-START_TEST(is_a_queue)
+START_TEST(bytes_leave_in_the_order_they_came)
 {
     enum { TOTAL = 300000 };
     uint8_t *sent = malloc(TOTAL);
@@ -85,7 +85,7 @@ START_TEST(is_a_queue)
 }
 END_TEST
 
-START_TEST(space_in_front_is_used_again)
+START_TEST(consumed_space_is_reused)
 {
     alchi_buf_t buf;
     char block[1000] = {0};
@@ -102,7 +102,7 @@ START_TEST(space_in_front_is_used_again)
 }
 END_TEST
 
-START_TEST(memory_is_given_back)
+START_TEST(an_empty_large_buffer_frees_its_memory)
 {
     alchi_buf_t buf;
 
@@ -120,48 +120,16 @@ START_TEST(memory_is_given_back)
 }
 END_TEST
 
-START_TEST(deadlines)
-{
-    int64_t before = alchi_now_ns();
-    alchi_deadline_t soon = alchi_deadline_in_ms(1000);
-
-    ck_assert_int_ge(soon, before + 1000000000);
-    ck_assert_int_le(alchi_deadline_left_ms(soon), 1000);
-    ck_assert_int_gt(alchi_deadline_left_ms(soon), 0);
-    ck_assert(alchi_deadline_in_ms(-1) == ALCHI_NEVER);
-    ck_assert(alchi_deadline_in_ms(INT64_MAX) == ALCHI_NEVER);
-    ck_assert_int_eq(alchi_deadline_left_ms(ALCHI_NEVER), -1);
-    ck_assert_int_eq(alchi_deadline_left_ms(0), 0);
-    ck_assert_int_eq(alchi_deadline_left_ms(INT64_MIN), 0);
-    ck_assert_int_eq(alchi_deadline_left_ms(alchi_deadline_in_ms(0)), 0);
-    ck_assert_int_eq(alchi_deadline_left_ms(alchi_deadline_in_ms(INT64_C(86400000))), 3600000);
-    ck_assert_int_eq(alchi_deadline_left_ms(ALCHI_NEVER - 1), 3600000);
-}
-END_TEST
-
-/* Half a millisecond left must not become a busy loop of poll(0). */
-START_TEST(rest_is_rounded_up)
-{
-    int left = alchi_deadline_left_ms(alchi_now_ns() + 900000);
-
-    ck_assert(left == 1 || left == 0);
-    ck_assert_int_eq(alchi_deadline_left_ms(alchi_now_ns() + 3600 * INT64_C(1000000000)), 3600000);
-    ck_assert_int_ge(alchi_deadline_left_ms(alchi_now_ns() + 50500000), 1);
-}
-END_TEST
-
 void
 unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("buf");
 
-    tcase_add_test(tcase, empty);
+    tcase_add_test(tcase, a_new_buffer_is_empty);
     tcase_add_test(tcase, impossible_sizes_are_refused);
-    tcase_add_test(tcase, reserve_and_commit);
-    tcase_add_test(tcase, is_a_queue);
-    tcase_add_test(tcase, space_in_front_is_used_again);
-    tcase_add_test(tcase, memory_is_given_back);
-    tcase_add_test(tcase, deadlines);
-    tcase_add_test(tcase, rest_is_rounded_up);
+    tcase_add_test(tcase, committed_bytes_are_held);
+    tcase_add_test(tcase, bytes_leave_in_the_order_they_came);
+    tcase_add_test(tcase, consumed_space_is_reused);
+    tcase_add_test(tcase, an_empty_large_buffer_frees_its_memory);
     suite_add_tcase(suite, tcase);
 }

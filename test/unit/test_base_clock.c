@@ -6,7 +6,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static bool done;
 
-START_TEST(deadlines)
+START_TEST(a_deadline_is_in_the_future_or_never)
 {
     int64_t now = alchi_now_ns();
     alchi_deadline_t soon = alchi_deadline_in_ms(1000);
@@ -19,10 +19,12 @@ START_TEST(deadlines)
 }
 END_TEST
 
-START_TEST(what_is_left)
+START_TEST(time_left_is_capped_and_never_negative)
 {
     ck_assert_int_eq(alchi_deadline_left_ms(ALCHI_NEVER), -1);
     ck_assert_int_eq(alchi_deadline_left_ms(0), 0);
+    ck_assert_int_eq(alchi_deadline_left_ms(INT64_MIN), 0);
+    ck_assert_int_eq(alchi_deadline_left_ms(ALCHI_NEVER - 1), 3600000);
     ck_assert_int_eq(alchi_deadline_left_ms(alchi_now_ns()), 0);
     ck_assert_int_eq(alchi_deadline_left_ms(alchi_now_ns() + 500000000000000), 3600000);
     ck_assert_int_ge(alchi_deadline_left_ms(alchi_deadline_in_ms(60000)), 59000);
@@ -30,7 +32,18 @@ START_TEST(what_is_left)
 }
 END_TEST
 
-START_TEST(nobody_wakes)
+/* Half a millisecond must not become 0, or poll() would not sleep. */
+START_TEST(time_left_is_rounded_up)
+{
+    int left = alchi_deadline_left_ms(alchi_now_ns() + 900000);
+
+    ck_assert(left == 1 || left == 0);
+    ck_assert_int_eq(alchi_deadline_left_ms(alchi_now_ns() + 3600 * INT64_C(1000000000)), 3600000);
+    ck_assert_int_ge(alchi_deadline_left_ms(alchi_now_ns() + 50500000), 1);
+}
+END_TEST
+
+START_TEST(a_wait_ends_at_its_deadline)
 {
     alchi_deadline_t soon = alchi_deadline_in_ms(30);
 
@@ -54,7 +67,7 @@ wake(void *context)
     return NULL;
 }
 
-START_TEST(somebody_wakes)
+START_TEST(a_wait_ends_when_signaled)
 {
     alchi_deadline_t deadline = _i ? ALCHI_NEVER : alchi_deadline_in_ms(30000);
     pthread_t thread;
@@ -73,9 +86,10 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("clock");
 
-    tcase_add_test(tcase, deadlines);
-    tcase_add_test(tcase, what_is_left);
-    tcase_add_test(tcase, nobody_wakes);
-    tcase_add_loop_test(tcase, somebody_wakes, 0, 2);
+    tcase_add_test(tcase, a_deadline_is_in_the_future_or_never);
+    tcase_add_test(tcase, time_left_is_capped_and_never_negative);
+    tcase_add_test(tcase, time_left_is_rounded_up);
+    tcase_add_test(tcase, a_wait_ends_at_its_deadline);
+    tcase_add_loop_test(tcase, a_wait_ends_when_signaled, 0, 2);
     suite_add_tcase(suite, tcase);
 }

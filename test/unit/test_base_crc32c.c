@@ -1,3 +1,4 @@
+/* CRC-32C: every implementation against reference values and each other. */
 #include "unit.h"
 #include "base/crc32c.h"
 
@@ -5,7 +6,7 @@
 #include <string.h>
 
 /* RFC 3720, B.4, and the check value of the catalogues. */
-START_TEST(reference_vectors)
+START_TEST(reference_vectors_match)
 {
     uint8_t zeros[32] = {0}, ones[32], up[32], down[32];
     static const uint8_t command[48] = {0x01, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,    0, 0, 0, 0,
@@ -17,8 +18,8 @@ START_TEST(reference_vectors)
         up[k] = (uint8_t)k;
         down[k] = (uint8_t)(31 - k);
     }
-    for (size_t k = 0; alchi_crc32c_way(k); k++) {
-        const alchi_crc32c_way_t *way = alchi_crc32c_way(k);
+    for (size_t k = 0; alchi_crc32c_impl(k); k++) {
+        const alchi_crc32c_impl_t *way = alchi_crc32c_impl(k);
 
         ck_assert_msg(way->update(0, "123456789", 9) == 0xe3069283u, "%s", way->name);
         ck_assert_msg(way->update(0, zeros, 32) == 0x8a9136aau, "%s", way->name);
@@ -56,7 +57,7 @@ noise(size_t size)
     return bytes;
 }
 
-START_TEST(all_ways_agree)
+START_TEST(all_implementations_agree)
 {
     static const size_t sizes[] = {1,   7,   8,   63,   64,   65,   255,  256,  511,  512,
                                    513, 767, 768, 4087, 4088, 4089, 8176, 9001, 40000};
@@ -66,15 +67,15 @@ START_TEST(all_ways_agree)
         for (size_t offset = 0; offset < 20; offset += 3) {
             uint32_t expected = plainly(0x1234567u, bytes + offset, sizes[s]);
 
-            for (size_t k = 0; alchi_crc32c_way(k); k++)
-                ck_assert_msg(alchi_crc32c_way(k)->update(0x1234567u, bytes + offset, sizes[s]) == expected,
-                              "%s: %zu bytes at %zu", alchi_crc32c_way(k)->name, sizes[s], offset);
+            for (size_t k = 0; alchi_crc32c_impl(k); k++)
+                ck_assert_msg(alchi_crc32c_impl(k)->update(0x1234567u, bytes + offset, sizes[s]) == expected,
+                              "%s: %zu bytes at %zu", alchi_crc32c_impl(k)->name, sizes[s], offset);
         }
     free(bytes);
 }
 END_TEST
 
-START_TEST(goes_on_in_pieces)
+START_TEST(a_checksum_can_be_continued)
 {
     uint8_t *bytes = noise(30000);
     uint32_t whole = alchi_crc32c(0, bytes, 30000);
@@ -87,7 +88,7 @@ START_TEST(goes_on_in_pieces)
 }
 END_TEST
 
-START_TEST(over_scattered_memory)
+START_TEST(scattered_memory_gives_the_same_checksum)
 {
     uint8_t *bytes = noise(3000);
     struct iovec iov[] = {{bytes, 1}, {bytes + 1, 0}, {bytes + 1, 1999}, {bytes + 2000, 1000}};
@@ -108,9 +109,9 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("crc32c");
 
-    tcase_add_test(tcase, reference_vectors);
-    tcase_add_test(tcase, all_ways_agree);
-    tcase_add_test(tcase, goes_on_in_pieces);
-    tcase_add_test(tcase, over_scattered_memory);
+    tcase_add_test(tcase, reference_vectors_match);
+    tcase_add_test(tcase, all_implementations_agree);
+    tcase_add_test(tcase, a_checksum_can_be_continued);
+    tcase_add_test(tcase, scattered_memory_gives_the_same_checksum);
     suite_add_tcase(suite, tcase);
 }

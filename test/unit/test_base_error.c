@@ -1,3 +1,4 @@
+/* Error codes, and the text of errors. */
 #include "unit.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -33,7 +34,7 @@ START_TEST(codes_are_exit_codes_and_keep_their_values)
 }
 END_TEST
 
-START_TEST(set_without_detail)
+START_TEST(a_null_error_is_allowed)
 {
     unit_code(alchi_error_set(NULL, ALCH_EBUSY, "%d", 1), ALCH_EBUSY);
     unit_code(alchi_error_rank(NULL, ALCH_EBUSY, 2, "%d", 1), ALCH_EBUSY);
@@ -90,7 +91,7 @@ START_TEST(long_and_broken_text_stays_valid)
 }
 END_TEST
 
-START_TEST(types)
+START_TEST(types_have_names_and_sizes)
 {
     ck_assert_uint_eq(alch_dtype_size(ALCH_FLOAT64), 8);
     ck_assert_uint_eq(alch_dtype_size(ALCH_FLOAT32), 4);
@@ -115,10 +116,10 @@ unit_suite(Suite *suite)
 
     tcase_add_test(tcase, codes_have_names_and_texts);
     tcase_add_test(tcase, codes_are_exit_codes_and_keep_their_values);
-    tcase_add_test(tcase, set_without_detail);
+    tcase_add_test(tcase, a_null_error_is_allowed);
     tcase_add_test(tcase, set_writes_code_rank_and_text);
     tcase_add_test(tcase, text_may_quote_itself);
     tcase_add_test(tcase, long_and_broken_text_stays_valid);
-    tcase_add_test(tcase, types);
+    tcase_add_test(tcase, types_have_names_and_sizes);
     suite_add_tcase(suite, tcase);
 }

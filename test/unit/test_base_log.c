@@ -1,3 +1,4 @@
+/* Log lines. */
 #include "unit.h"
 #include "base/log.h"
 
@@ -45,7 +46,7 @@ assert_matches(const char *text, const char *pattern)
 
 #define STAMP "\\[[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}\\]"
 
-START_TEST(levels)
+START_TEST(level_names_are_parsed)
 {
     ck_assert_int_eq(alchi_log_level_parse("error"), ALCHI_LOG_ERROR);
     ck_assert_int_eq(alchi_log_level_parse("warning"), ALCHI_LOG_WARNING);
@@ -57,7 +58,7 @@ START_TEST(levels)
 }
 END_TEST
 
-START_TEST(a_line)
+START_TEST(a_line_has_time_name_and_level)
 {
     capture();
     alchi_log_init("driver", ALCHI_LOG_INFO);
@@ -66,7 +67,7 @@ START_TEST(a_line)
 }
 END_TEST
 
-START_TEST(only_what_is_shown)
+START_TEST(lines_below_the_level_are_dropped)
 {
     capture();
     alchi_log_init("driver", ALCHI_LOG_WARNING);
@@ -79,7 +80,7 @@ START_TEST(only_what_is_shown)
 }
 END_TEST
 
-START_TEST(plain_and_output)
+START_TEST(plain_lines_and_output_are_marked)
 {
     capture();
     alchi_log_init("driver", ALCHI_LOG_INFO);
@@ -90,7 +91,7 @@ START_TEST(plain_and_output)
 END_TEST
 
 /* A rank logs to the pipe that the agent reads. */
-START_TEST(lines_of_a_rank_pass_as_they_are)
+START_TEST(logged_lines_of_a_rank_keep_their_head)
 {
     const char *own = "[2026-11-22 18:50:01.123] [worker-002] [warning] disk [3] is full";
     const char *foreign = "[2026-11-22 18:50:01.123] [driver] [info] forged";
@@ -122,7 +123,7 @@ START_TEST(text_cannot_forge_a_line)
 }
 END_TEST
 
-START_TEST(long_lines_are_cut)
+START_TEST(long_lines_are_truncated)
 {
     static char text[20000];
     size_t length;
@@ -146,12 +147,12 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("log");
 
-    tcase_add_test(tcase, levels);
-    tcase_add_test(tcase, a_line);
-    tcase_add_test(tcase, only_what_is_shown);
-    tcase_add_test(tcase, plain_and_output);
-    tcase_add_test(tcase, lines_of_a_rank_pass_as_they_are);
+    tcase_add_test(tcase, level_names_are_parsed);
+    tcase_add_test(tcase, a_line_has_time_name_and_level);
+    tcase_add_test(tcase, lines_below_the_level_are_dropped);
+    tcase_add_test(tcase, plain_lines_and_output_are_marked);
+    tcase_add_test(tcase, logged_lines_of_a_rank_keep_their_head);
     tcase_add_test(tcase, text_cannot_forge_a_line);
-    tcase_add_test(tcase, long_lines_are_cut);
+    tcase_add_test(tcase, long_lines_are_truncated);
     suite_add_tcase(suite, tcase);
 }

@@ -1,3 +1,4 @@
+/* Options from a table. */
 #include "unit.h"
 #include "base/option.h"
 #include "base/util.h"
@@ -57,7 +58,7 @@ done(void)
     alchi_options_fini(table, ALCHI_COUNT(table), &options);
 }
 
-START_TEST(defaults)
+START_TEST(defaults_are_set)
 {
     unit_code(parse(""), ALCH_OK);
     ck_assert_int_eq(options.workers, 3);
@@ -84,7 +85,7 @@ static const struct {
     {"--workers=", "--workers: '' is not a number between 1 and 4096"},
     {"--workers 3x", "--workers: '3x' is not a number between 1 and 4096"},
     {"--workers=--bind", "--workers: '--bind' is not a number between 1 and 4096"},
-    {"--workers", "--workers: a value is missing (N)"},
+    {"--workers", "--workers needs a value (N)"},
     {"--memory-limit 1X", "--memory-limit: '1X' is not a number of bytes between 1K and 1T (suffixes K, M, G, T are "
                           "powers of 1024)"},
     {"--memory-limit 2T", "--memory-limit: '2T' is not a number of bytes between 1K and 1T (suffixes K, M, G, T are "
@@ -93,12 +94,12 @@ static const struct {
                                     "(suffixes K, M, G, T are powers of 1024)"},
     {"--memory-limit K", "--memory-limit: 'K' is not a number of bytes between 1K and 1T (suffixes K, M, G, T are "
                          "powers of 1024)"},
-    {"--insecure=1", "--insecure: takes no value, got '1'"},
-    {"--wrokers 3", "--wrokers: no such option (see --help)"},
-    {"--worker=3", "--worker: no such option (see --help)"},
-    {"--=3", "--: no such option (see --help)"},
-    {"-h", "'-h': not an option (see --help)"},
-    {"file", "'file': not an option (see --help)"},
+    {"--insecure=1", "--insecure takes no value, but got '1'"},
+    {"--wrokers 3", "--wrokers is not an option (see --help)"},
+    {"--worker=3", "--worker is not an option (see --help)"},
+    {"--=3", "-- is not an option (see --help)"},
+    {"-h", "'-h' is not an option (see --help)"},
+    {"file", "'file' is not an option (see --help)"},
     {"--tags a --workers 9999", "--workers: '9999' is not a number between 1 and 4096"},
 };
 
@@ -111,7 +112,7 @@ START_TEST(refusals_name_option_value_and_limits)
 }
 END_TEST
 
-START_TEST(both_forms)
+START_TEST(a_value_follows_a_space_or_an_equals_sign)
 {
     unit_code(parse("--workers 7 --memory-limit=2G --bind=a=b --insecure --grace -10 --file --help"), ALCH_OK);
     ck_assert_int_eq(options.workers, 7);
@@ -129,7 +130,7 @@ START_TEST(both_forms)
 }
 END_TEST
 
-START_TEST(byte_suffixes)
+START_TEST(suffixes_are_powers_of_1024)
 {
     static const struct {
         const char *line;
@@ -149,7 +150,7 @@ START_TEST(byte_suffixes)
 }
 END_TEST
 
-START_TEST(lists_are_repeated)
+START_TEST(a_repeated_list_option_appends)
 {
     unit_code(parse("--plugin-dir /a --plugin-dir=/b:c --tags z"), ALCH_OK);
     ck_assert_uint_eq(options.plugin_dir.count, 2);
@@ -161,7 +162,7 @@ START_TEST(lists_are_repeated)
 }
 END_TEST
 
-START_TEST(environment)
+START_TEST(variables_of_the_environment_are_read)
 {
     setenv("ALCHEMIST_WORKERS", "9", 1);
     setenv("ALCHEMIST_MEMORY_LIMIT", "1G", 1);
@@ -181,7 +182,7 @@ START_TEST(environment)
 }
 END_TEST
 
-START_TEST(variables_of_a_service_are_not_ours)
+START_TEST(variables_of_a_kubernetes_service_are_ignored)
 {
     setenv("ALCHEMIST_WORKERS", "tcp://10.0.0.7:24960", 1);
     unit_code(parse(""), ALCH_OK);
@@ -193,7 +194,7 @@ START_TEST(variables_of_a_service_are_not_ours)
 }
 END_TEST
 
-START_TEST(command_line_wins)
+START_TEST(the_command_line_overrides_the_environment)
 {
     setenv("ALCHEMIST_WORKERS", "nonsense", 1);
     setenv("ALCHEMIST_TAGS", "a:b", 1);
@@ -246,7 +247,7 @@ print_man(void)
     alchi_options_man(table, ALCHI_COUNT(table));
 }
 
-START_TEST(help_comes_from_the_rows)
+START_TEST(help_contains_every_row)
 {
     const char *text = printed(print_help);
     size_t k;
@@ -261,7 +262,7 @@ START_TEST(help_comes_from_the_rows)
 }
 END_TEST
 
-START_TEST(manual_comes_from_the_rows)
+START_TEST(manual_contains_every_row)
 {
     const char *text = printed(print_man);
 
@@ -275,15 +276,15 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("option");
 
-    tcase_add_test(tcase, defaults);
+    tcase_add_test(tcase, defaults_are_set);
     tcase_add_loop_test(tcase, refusals_name_option_value_and_limits, 0, (int)ALCHI_COUNT(refused));
-    tcase_add_test(tcase, both_forms);
-    tcase_add_test(tcase, byte_suffixes);
-    tcase_add_test(tcase, lists_are_repeated);
-    tcase_add_test(tcase, environment);
-    tcase_add_test(tcase, variables_of_a_service_are_not_ours);
-    tcase_add_test(tcase, command_line_wins);
-    tcase_add_test(tcase, help_comes_from_the_rows);
-    tcase_add_test(tcase, manual_comes_from_the_rows);
+    tcase_add_test(tcase, a_value_follows_a_space_or_an_equals_sign);
+    tcase_add_test(tcase, suffixes_are_powers_of_1024);
+    tcase_add_test(tcase, a_repeated_list_option_appends);
+    tcase_add_test(tcase, variables_of_the_environment_are_read);
+    tcase_add_test(tcase, variables_of_a_kubernetes_service_are_ignored);
+    tcase_add_test(tcase, the_command_line_overrides_the_environment);
+    tcase_add_test(tcase, help_contains_every_row);
+    tcase_add_test(tcase, manual_contains_every_row);
     suite_add_tcase(suite, tcase);
 }

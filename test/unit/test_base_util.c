@@ -1,3 +1,4 @@
+/* Small functions of base. */
 #include "unit.h"
 #include "base/util.h"
 
@@ -5,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-START_TEST(hex)
+START_TEST(hex_round_trips)
 {
     uint8_t bytes[4] = {0x00, 0x9f, 0xff, 0x10}, back[4] = {1, 2, 3, 4};
     char text[9];
@@ -26,7 +27,7 @@ START_TEST(hex)
 }
 END_TEST
 
-START_TEST(random_bytes)
+START_TEST(random_bytes_differ)
 {
     uint8_t a[1000] = {0}, b[1000] = {0};
 
@@ -69,13 +70,13 @@ static const struct {
     {"ok\xe2\x82", 4, false},
 };
 
-START_TEST(utf8_validity)
+START_TEST(only_valid_utf8_is_accepted)
 {
     ck_assert_msg(alchi_utf8_valid(utf8[_i].text, utf8[_i].size) == utf8[_i].valid, "case %d", _i);
 }
 END_TEST
 
-START_TEST(utf8_cleaning)
+START_TEST(invalid_bytes_become_question_marks)
 {
     char text[] = "a\xff\xc3\xa4\xe2\x82z", untouched[] = "\xe2\x82\xac";
 
@@ -86,7 +87,7 @@ START_TEST(utf8_cleaning)
 }
 END_TEST
 
-START_TEST(integers)
+START_TEST(integers_outside_the_range_are_refused)
 {
     static const char *const bad[] = {"",
                                       "-",
@@ -117,7 +118,7 @@ START_TEST(integers)
 }
 END_TEST
 
-START_TEST(byte_counts)
+START_TEST(byte_counts_have_decimal_units)
 {
     static const struct {
         int64_t bytes;
@@ -133,7 +134,7 @@ START_TEST(byte_counts)
 }
 END_TEST
 
-START_TEST(matrix_text)
+START_TEST(a_matrix_is_described)
 {
     char text[100], small[8];
 
@@ -144,7 +145,7 @@ START_TEST(matrix_text)
 }
 END_TEST
 
-START_TEST(allocated_text)
+START_TEST(formatted_text_is_allocated)
 {
     char *text = alchi_asprintf("%s-%d", "a", 7);
 
@@ -153,7 +154,7 @@ START_TEST(allocated_text)
 }
 END_TEST
 
-START_TEST(products)
+START_TEST(overflowing_products_are_refused)
 {
     int64_t x = 5;
 
@@ -172,14 +173,14 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("util");
 
-    tcase_add_test(tcase, hex);
-    tcase_add_test(tcase, random_bytes);
-    tcase_add_loop_test(tcase, utf8_validity, 0, (int)ALCHI_COUNT(utf8));
-    tcase_add_test(tcase, utf8_cleaning);
-    tcase_add_test(tcase, integers);
-    tcase_add_test(tcase, byte_counts);
-    tcase_add_test(tcase, matrix_text);
-    tcase_add_test(tcase, allocated_text);
-    tcase_add_test(tcase, products);
+    tcase_add_test(tcase, hex_round_trips);
+    tcase_add_test(tcase, random_bytes_differ);
+    tcase_add_loop_test(tcase, only_valid_utf8_is_accepted, 0, (int)ALCHI_COUNT(utf8));
+    tcase_add_test(tcase, invalid_bytes_become_question_marks);
+    tcase_add_test(tcase, integers_outside_the_range_are_refused);
+    tcase_add_test(tcase, byte_counts_have_decimal_units);
+    tcase_add_test(tcase, a_matrix_is_described);
+    tcase_add_test(tcase, formatted_text_is_allocated);
+    tcase_add_test(tcase, overflowing_products_are_refused);
     suite_add_tcase(suite, tcase);
 }
