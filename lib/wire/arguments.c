@@ -1,3 +1,4 @@
+/* Check the arguments of a call against a function's parameters. */
 #include "wire/value.h"
 #include "base/error.h"
 
@@ -5,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a peer may have left out of a message. */
+/* A string field that the peer may have left out. */
 static const char *
 text_of(const char *text)
 {
@@ -32,7 +33,7 @@ unknown(const char *library, const Alchw__Function *function, const char *name, 
     for (k = 0; k < function->n_parameters && used < sizeof(known); k++)
         used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", k ? ", " : "",
                                  text_of(function->parameters[k]->name));
-    return alchi_error_set(err, ALCH_ENOENT, "%s.%s: no parameter '%.64s' (it has %s%s)", library,
+    return alchi_error_set(err, ALCH_ENOENT, "%s.%s has no parameter '%.64s' (it has %s%s)", library,
                            text_of(function->name), name, *known ? "" : "none", known);
 }
 
@@ -68,7 +69,7 @@ take_given(const char *library, const Alchw__Function *function, const Alchw__Na
     if (code)
         return code;
     arguments[k] = alchi_named_create(name, value);
-    return arguments[k] ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "%s: out of memory", what);
+    return arguments[k] ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "out of memory for %s", what);
 }
 
 static int
@@ -88,7 +89,8 @@ fill_in(const char *library, const Alchw__Function *function, Alchw__NamedValue 
         value = alchi_value_copy(parameter->default_value);
         arguments[k] = value ? alchi_named_create(name, value) : NULL;
         if (!arguments[k])
-            return alchi_error_set(err, ALCH_ENOMEM, "%s.%s: out of memory", library, text_of(function->name));
+            return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the arguments of %s.%s", library,
+                                   text_of(function->name));
     }
     return ALCH_OK;
 }
@@ -102,7 +104,8 @@ alchi_arguments_check(const char *library, const Alchw__Function *function, Alch
     size_t k;
 
     if (!arguments)
-        return alchi_error_set(err, ALCH_ENOMEM, "%s.%s: out of memory", library, text_of(function->name));
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the arguments of %s.%s", library,
+                               text_of(function->name));
     for (k = 0; k < given_count && !code; k++)
         code = take_given(library, function, given[k], arguments, err);
     if (!code)

@@ -1,3 +1,4 @@
+/* The header of a frame. */
 #include "wire/frame.h"
 
 #include <alchemist/error.h>
@@ -38,7 +39,7 @@ alchi_frame_encode(const alchi_frame_t *frame, uint8_t out[ALCHI_FRAME_HEADER])
     put(out + 28, 0, 4);
 }
 
-/* What can be said about the bytes there are: garbage is refused before a whole header of it has come. */
+/* Check the bytes that have arrived, so that garbage is refused before a whole header has arrived. */
 static int
 check_start(const uint8_t *in, size_t size)
 {

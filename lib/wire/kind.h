@@ -1,4 +1,4 @@
-/** @file wire/kind.h  What the types of values have in common: how an entry is held, and its range. */
+/** @file wire/kind.h  The kind of each value type: in which list of the message its entries are, and their range. */
 #ifndef ALCHI_WIRE_KIND_H
 #define ALCHI_WIRE_KIND_H
 
@@ -17,15 +17,15 @@ typedef enum {
 
 typedef struct {
     alchi_kind_t kind;
-    int64_t lo;  /* INT, BOOL */
-    uint64_t hi; /* INT, BOOL, UINT, MATRIX */
-    bool single; /* REAL, COMPLEX: held with float's precision */
+    int64_t min;  /* INT, BOOL */
+    uint64_t max; /* INT, BOOL, UINT, MATRIX */
+    bool single;  /* REAL, COMPLEX: of single precision */
 } alchi_kind_info_t;
 
-/** Never NULL: kind is ALCHI_KIND_NONE for an unknown type. */
+/** The kind of a type; ALCHI_KIND_NONE if the type is unknown. Never NULL. */
 const alchi_kind_info_t *alchi_kind(unsigned type);
 
-/** "int64", "int64[]" for lists; "type 99" if unknown. Returns text, which has at least 32 bytes. */
+/** Name a type: "int64", "int64[]" for a list, "type 99" if it is unknown. @return text */
 char *alchi_type_text(unsigned type, bool list, char text[32]);
 
 #endif

@@ -1,3 +1,4 @@
+/* Convert layouts, axes and rectangles to messages and back. */
 #include "wire/layout_message.h"
 
 static int

@@ -1,6 +1,6 @@
 /**
  * @file wire/layout_message.h
- * Layouts, axes and rectangles in messages and out of them.
+ * Convert layouts, axes and rectangles to messages and back.
  */
 #ifndef ALCHI_WIRE_LAYOUT_MESSAGE_H
 #define ALCHI_WIRE_LAYOUT_MESSAGE_H
@@ -8,18 +8,18 @@
 #include "wire/message.h"
 #include <alchemist/layout.h>
 
-/** What a message says; NULL: the default layout. Values that no layout has stay such that alchi_layout_init() refuses
- *  them. */
+/** The layout in a message. NULL: the default layout. Invalid values stay invalid, so that alchi_layout_init() refuses
+ * them. */
 alch_layout_t alchi_wire_layout_in(const Alchw__Layout *message);
-/** Initializes the message. */
+/** Initialize and fill the message. */
 void alchi_wire_layout_out(const alch_layout_t *layout, Alchw__Layout *message);
 
-/** Initializes the message. Each axis as {block, period, first}. */
+/** Initialize and fill the message. Each axis is {block, period, first}. */
 void alchi_wire_axes_out(const int64_t rows[3], const int64_t cols[3], Alchw__Axes *message);
 
-/** Any numbers: to be checked with alchi_rect_within(). */
+/** The rectangle in a message. The numbers are not checked: use alchi_rect_within(). */
 alch_rect_t alchi_wire_rect_in(const Alchw__Rect *message);
-/** Initializes the message. */
+/** Initialize and fill the message. */
 void alchi_wire_rect_out(const alch_rect_t *rect, Alchw__Rect *message);
 
 #endif

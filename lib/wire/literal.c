@@ -1,4 +1,4 @@
-/* Defaults as signatures write them. */
+/* Read defaults of signatures. */
 #include "wire/kind.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A literal is stored as the widest type of its kind first and converted to the one asked for. */
+/* A literal is read as the widest type of its kind, then converted to the parameter's type. */
 typedef struct {
     const char *at;
     alchi_kind_t kind;
@@ -100,7 +100,7 @@ read_uint(literal_t *in)
     return alchi_value_add_u(in->value, x);
 }
 
-/* strtod() would also take white space, hexadecimal floats and "infinity(...)". */
+/* strtod() also accepts white space, hexadecimal numbers and "infinity(...)": refuse these. */
 static bool
 read_number(literal_t *in, double *x_p)
 {
@@ -179,7 +179,7 @@ free_text:
     return code;
 }
 
-/* No matrix, which is none's id. */
+/* The default of an optional matrix: id 0, no matrix. */
 static int
 read_none(literal_t *in)
 {
@@ -235,10 +235,10 @@ alchi_value_parse(const char *text, alch_type_t type, bool list, Alchw__Value **
 
     alchi_type_text((unsigned)type, list, name);
     if (kind == ALCHI_KIND_NONE || (kind == ALCHI_KIND_MATRIX && list))
-        return alchi_error_set(err, ALCH_ETYPE, "%s cannot be written as text", name);
+        return alchi_error_set(err, ALCH_ETYPE, "a default of type %s cannot be written as text", name);
     in.value = alchi_value_create(readers[kind].widest, list);
     if (!in.value)
-        return alchi_error_set(err, ALCH_ENOMEM, "'%s': out of memory", text);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for '%s'", text);
     skip_space(&in);
     code = list ? read_list(&in) : readers[kind].read(&in);
     if (!code) {
@@ -246,7 +246,8 @@ alchi_value_parse(const char *text, alch_type_t type, bool list, Alchw__Value **
         code = *in.at ? ALCH_ETYPE : ALCH_OK;
     }
     if (code)
-        alchi_error_set(err, code, code == ALCH_ENOMEM ? "'%s': out of memory" : "'%s' is not of type %s", text, name);
+        alchi_error_set(err, code, code == ALCH_ENOMEM ? "out of memory for '%s'" : "'%s' is not of type %s", text,
+                        name);
     else
         code = alchi_value_convert(in.value, type, list, "default", value_p, err);
     alchi_message_free(in.value);

@@ -1,3 +1,4 @@
+/* Frame types and their messages. */
 #include "wire/message.h"
 #include "wire/verify.h"
 #include "base/util.h"
@@ -8,7 +9,7 @@
  * unpacker's own table of fields, about 100 in memory. Nothing that is sent in earnest comes near the bound. */
 #define MEMORY_FACTOR 64
 #define MEMORY_BASE 16384
-#define CHUNK_OVERHEAD 16 /* of malloc(), about */
+#define CHUNK_OVERHEAD 16 /* roughly what malloc() adds */
 
 static const struct {
     const char *name;
@@ -30,7 +31,7 @@ alchi_message_name(unsigned type)
     return type < ALCHI_COUNT(messages) && messages[type].name ? messages[type].name : "?";
 }
 
-/* NULL if unknown. */
+/* NULL: the type is unknown. */
 static const ProtobufCMessageDescriptor *
 descriptor_of(unsigned type)
 {
@@ -72,7 +73,8 @@ alchi_message_decode(unsigned type, const void *bytes, size_t size, ProtobufCMes
     budget.left = MEMORY_BASE + size * MEMORY_FACTOR;
     message = protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
     if (!message)
-        /* After verification only memory can be short: the machine's, or what such a message deserves. */
+        /* After verification, unpacking fails only for lack of memory: the machine's, or the limit for such a message.
+         */
         return budget.exceeded ? ALCH_EPROTO : ALCH_ENOMEM;
     *message_p = message;
     return ALCH_OK;

@@ -1,6 +1,6 @@
 /**
  * @file wire/message.h
- * Frame types and their messages: one table, bytes to structs and back.
+ * Frame types and their messages: the table, and decoding.
  */
 #ifndef ALCHI_WIRE_MESSAGE_H
 #define ALCHI_WIRE_MESSAGE_H
@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** {name, value, protobuf-c message (lower case)}: values are only ever appended. A request's reply has its own
- *  type and the flag ALCHI_FRAME_REPLY; ERROR answers any request. */
+/** {name, value, protobuf-c message in lower case}. Values are only appended. A reply has its own type and the flag
+ *  ALCHI_FRAME_REPLY. ERROR can answer any request. */
 #define ALCHI_MESSAGE_LIST(X)                 \
     X(HELLO, 1, hello)                        \
     X(CHALLENGE, 2, challenge)                \
@@ -92,19 +92,20 @@ const char *alchi_message_name(unsigned type);
 /**
  * Decode the message of a frame.
  *
- * The bytes are looked at first (wire/verify.h): strings are UTF-8 without NUL. Memory is bounded by a multiple of
+ * The bytes are verified first (wire/verify.h), so strings are UTF-8 without NUL. The memory is at most a multiple of
  * `size`.
  *
- * @param[out] message_p  the struct of the type (Alchw__SubmitTask for ALCHI_SUBMIT_TASK), to be freed with
- *                        alchi_message_free()
+ * @param[out] message_p  the struct of the type (Alchw__SubmitTask for ALCHI_SUBMIT_TASK), owned by the
+ *                        caller; free it with alchi_message_free()
+ *
  * @return ALCH_OK, ALCH_EPROTO (unknown type or malformed), ALCH_ENOMEM
  */
 int alchi_message_decode(unsigned type, const void *bytes, size_t size, ProtobufCMessage **message_p);
 
-/** Free what alchi_message_decode() made. NULL is allowed. */
+/** Free a decoded or created message. NULL is allowed. */
 void alchi_message_free(void *message);
 
-/** What an ERROR message says: its code if that is one (1..255), else ALCH_EPROTO, also without a message. */
+/** The code of an ERROR message. ALCH_EPROTO: there is no message, or its code is not within 1..255. */
 int alchi_message_code(const Alchw__Error *message);
 
 #endif

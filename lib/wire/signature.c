@@ -1,3 +1,4 @@
+/* Read signatures and documentation of functions. */
 #include "wire/kind.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -36,7 +37,7 @@ refuse(const parser_t *in, const char *at, const char *why)
 static int
 no_memory(const parser_t *in)
 {
-    return alchi_error_set(in->err, ALCH_ENOMEM, "function '%s': out of memory", in->function);
+    return alchi_error_set(in->err, ALCH_ENOMEM, "out of memory for function '%s'", in->function);
 }
 
 static void
@@ -46,7 +47,7 @@ skip_space(parser_t *in)
         in->at++;
 }
 
-/* [A-Za-z_][A-Za-z0-9_]*, empty if there is none. */
+/* Read a name, [A-Za-z_][A-Za-z0-9_]*. Empty: there is none. */
 static token_t
 take_name(parser_t *in)
 {
@@ -208,7 +209,8 @@ named_before(Alchw__Parameter *const *array, size_t count)
     return false;
 }
 
-/* Comma-separated, up to the arrow or the end; may be empty. What was read stays in the array on failure. */
+/* Read a list of parameters up to the arrow or the end; it may be empty. On failure the array keeps those that were
+ * read. */
 static int
 read_parameters(parser_t *in, Alchw__Parameter ***array_p, size_t *count_p, bool result)
 {
@@ -267,7 +269,7 @@ set_doc(Alchw__Parameter **array, size_t count, token_t name, token_t text)
     return ALCH_OK;
 }
 
-/* Lines "name: text"; a name that is both a parameter and a result documents both. */
+/* Read lines "name: text". A name of both a parameter and a result documents both. */
 static int
 read_doc(Alchw__Function *function)
 {
@@ -337,14 +339,14 @@ alchi_function_parse(const char *name, const char *signature, const char *summar
 
     if (!name || !name_valid(name))
         return alchi_error_set(err, ALCH_EPLUGIN,
-                               "function '%s': its name is not one of letters, digits and '_', at most 63",
-                               in.function);
+                               "the name of function '%s' must be letters, digits and '_', at most 63", in.function);
     if (!signature)
-        return alchi_error_set(err, ALCH_EPLUGIN, "function '%s': no signature", name);
+        return alchi_error_set(err, ALCH_EPLUGIN, "function '%s' has no signature", name);
     summary = summary ? summary : "";
     doc = doc ? doc : "";
     if (!text_valid(signature) || !text_valid(summary) || !text_valid(doc))
-        return alchi_error_set(err, ALCH_EPLUGIN, "function '%s': signature or documentation is not valid UTF-8", name);
+        return alchi_error_set(err, ALCH_EPLUGIN, "the signature or documentation of function '%s' is not valid UTF-8",
+                               name);
     function = function_create(name, signature, summary, doc);
     if (!function)
         return no_memory(&in);

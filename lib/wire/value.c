@@ -1,3 +1,4 @@
+/* Typed values. */
 #include "wire/value.h"
 #include "wire/kind.h"
 #include "base/error.h"
@@ -66,7 +67,7 @@ alchi_value_count(const Alchw__Value *value)
     }
 }
 
-/* Elements held in the lists that the type does not use, or half an entry. */
+/* Whether lists that the type does not use have elements, or there is half a complex entry. */
 static size_t
 surplus(const Alchw__Value *value)
 {
@@ -82,10 +83,10 @@ in_range(const Alchw__Value *value)
     size_t k;
 
     for (k = 0; k < value->n_i; k++)
-        if (value->i[k] < info->lo || (value->i[k] > 0 && (uint64_t)value->i[k] > info->hi))
+        if (value->i[k] < info->min || (value->i[k] > 0 && (uint64_t)value->i[k] > info->max))
             return false;
     for (k = 0; k < value->n_u; k++)
-        if (value->u[k] > info->hi)
+        if (value->u[k] > info->max)
             return false;
     return true;
 }
@@ -97,18 +98,18 @@ alchi_value_check(const Alchw__Value *value, alch_error_t *err)
     size_t count, k;
 
     if (alchi_kind(value->type)->kind == ALCHI_KIND_NONE)
-        return alchi_error_set(err, ALCH_EPROTO, "value of unknown type %u", value->type);
+        return alchi_error_set(err, ALCH_EPROTO, "a value has the unknown type %u", value->type);
     alchi_type_text(value->type, value->list, text);
     if (surplus(value))
-        return alchi_error_set(err, ALCH_EPROTO, "value of type %s holds entries of another", text);
+        return alchi_error_set(err, ALCH_EPROTO, "a value of type %s has entries of another type", text);
     count = alchi_value_count(value);
     if (!value->list && count != 1)
-        return alchi_error_set(err, ALCH_EPROTO, "value of type %s holds %zu entries", text, count);
+        return alchi_error_set(err, ALCH_EPROTO, "a value of type %s has %zu entries", text, count);
     if (!in_range(value))
-        return alchi_error_set(err, ALCH_EPROTO, "value of type %s is out of the range of its type", text);
+        return alchi_error_set(err, ALCH_EPROTO, "a value of type %s is outside the range of its type", text);
     for (k = 0; k < value->n_s; k++)
         if (!alchi_utf8_valid(value->s[k], strlen(value->s[k])))
-            return alchi_error_set(err, ALCH_EPROTO, "value of type %s is not valid UTF-8", text);
+            return alchi_error_set(err, ALCH_EPROTO, "a value of type %s is not valid UTF-8", text);
     return ALCH_OK;
 }
 

@@ -1,8 +1,8 @@
 /**
  * @file wire/value.h
- * Typed values, signatures and arguments, as pure operations on messages: shared by
- * client (sets of values), driver (checking arguments) and worker (signatures).
- * Everything made here is allocated the way alchi_message_free() expects.
+ * Typed values, signatures and arguments: operations on messages without I/O. The client uses them for sets of values,
+ * the driver to check arguments, and ranks to parse signatures. alchi_message_free() frees every message that is made
+ * here.
  */
 #ifndef ALCHI_WIRE_VALUE_H
 #define ALCHI_WIRE_VALUE_H
@@ -10,51 +10,62 @@
 #include "wire/message.h"
 #include <alchemist/library.h>
 
-/** Entries of a value; a complex entry is two of `d`. */
+/** Number of entries of a value. A complex entry is two numbers in `d`. */
 size_t alchi_value_count(const Alchw__Value *value);
 
-/** Whether type, list flag and the lists filled agree (a peer sent it). @return ALCH_OK or ALCH_EPROTO */
+/** Check that the type, the list flag and the filled lists of a peer's value agree. @return ALCH_OK, ALCH_EPROTO */
 int alchi_value_check(const Alchw__Value *value, alch_error_t *err);
 
 Alchw__Value *alchi_value_create(alch_type_t type, bool list);
 Alchw__Value *alchi_value_copy(const Alchw__Value *value);
-/** Append one entry. @return ALCH_OK or ALCH_ENOMEM */
+/** Append one entry. @return ALCH_OK, ALCH_ENOMEM */
 int alchi_value_add_i(Alchw__Value *value, int64_t x);
 int alchi_value_add_u(Alchw__Value *value, uint64_t x);
 int alchi_value_add_d(Alchw__Value *value, double x);
 int alchi_value_add_s(Alchw__Value *value, const char *x);
 
-Alchw__NamedValue *alchi_named_create(const char *name, Alchw__Value *value); /* takes value over */
-/** Copy a protobuf message by packing and unpacking it; NULL: out of memory. */
+/** The value belongs to the named value afterwards, and is freed on failure. NULL: out of memory */
+Alchw__NamedValue *alchi_named_create(const char *name, Alchw__Value *value);
+/** Copy a protobuf message by packing and unpacking it. NULL: out of memory. */
 void *alchi_message_copy(const void *message);
 
 /**
- * Convert to another type: between integer widths and from integers to reals and
- * complex with range checks, never silently losing anything; float64 to float32 by rounding.
+ * Convert to another type: between integer types, and from integers to real and complex types, with range checks and
+ * without loss; float64 to float32 by rounding.
  *
- * @param what  how the text names it: "TestLib.truncated_svd: parameter 'rank'"
- * @return ALCH_OK, ALCH_ETYPE ("...: int64 expected, got string"; "...: 300 does not fit int8"), ALCH_ENOMEM
+ * @param what  names the value in error texts: "TestLib.truncated_svd: parameter 'rank'"
+ *
+ * @return ALCH_OK, ALCH_ETYPE ("... must be int64, not string"; "...: 300 does not fit int8"), ALCH_ENOMEM
  */
 int alchi_value_convert(const Alchw__Value *value, alch_type_t type, bool list, const char *what,
                         Alchw__Value **value_p, alch_error_t *err);
 
-/** Read a default from a signature: 10, -1.5e3, true, "text", 1+2j, [1, 2]; none for a matrix, whose id is 0 then. */
+/**
+ * Read a default from a signature: 10, -1.5e3, true, "text", 1+2j, [1, 2], or none, which is the matrix id 0.
+ *
+ * @return ALCH_OK, ALCH_ETYPE, ALCH_ENOMEM
+ */
 int alchi_value_parse(const char *text, alch_type_t type, bool list, Alchw__Value **value_p, alch_error_t *err);
 
 /**
- * Build a function's description from its signature ("A:matrix, k:int64=10, t:string[] -> U:matrix, s:vector"),
- * and from its documentation ("name: text" lines document parameters and results).
- * @return ALCH_OK; ALCH_EPLUGIN naming function and the place in the signature
+ * Make the description of a function from its signature ("A:matrix, k:int64=10, t:string[] -> U:matrix, s:vector"),
+ * and its documentation, in which lines "name: text" document parameters and results.
+ *
+ * @return ALCH_OK; ALCH_EPLUGIN: the text names the function and the place in the signature; ALCH_ENOMEM
  */
 int alchi_function_parse(const char *name, const char *signature, const char *summary, const char *doc,
                          Alchw__Function **function_p, alch_error_t *err);
 
 /**
- * Check arguments against a function and put them in the order of its parameters with their types and
- * defaults. Arguments may be in any order.
+ * Check arguments against a function. The result has them in the order of its parameters, converted to the parameters'
+ * types, with defaults for those that are missing. `given` may have any order.
  *
- * @param[out] arguments_p  array of function->n_parameters, each to be freed with alchi_message_free(), then free()
- * @return ALCH_OK; ALCH_ENOENT unknown parameter (lists those there are); ALCH_ETYPE missing, given twice, wrong type
+ * @param[out] arguments_p  array of function->n_parameters; free each with alchi_message_free(), then the array
+ *
+ * @return ALCH_OK
+ * @return ALCH_ENOENT  an argument has no parameter; the text lists the parameters
+ * @return ALCH_ETYPE   an argument is missing, is given twice, or has the wrong type
+ * @return ALCH_ENOMEM
  */
 int alchi_arguments_check(const char *library, const Alchw__Function *function, Alchw__NamedValue *const *given,
                           size_t given_count, Alchw__NamedValue ***arguments_p, alch_error_t *err);

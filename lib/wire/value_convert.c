@@ -1,3 +1,4 @@
+/* Convert a value to another type. */
 #include "wire/kind.h"
 #include "base/error.h"
 
@@ -12,7 +13,7 @@ typedef struct {
     alch_error_t *err;
 } conversion_t;
 
-/* An integer as sign and magnitude, so that int64 and uint64 take one way. */
+/* An integer as sign and magnitude, so that int64 and uint64 are handled by the same code. */
 typedef struct {
     bool negative;
     uint64_t magnitude;
@@ -34,7 +35,7 @@ integer_no_fit(const conversion_t *c, integer_t x)
     return no_fit(c, text);
 }
 
-/* Whether a float of this many bits of mantissa holds the number exactly. */
+/* Whether a floating-point number with this many bits of mantissa represents the integer exactly. */
 static bool
 exact_in(uint64_t magnitude, int bits)
 {
@@ -46,19 +47,19 @@ exact_in(uint64_t magnitude, int bits)
 static int
 add_integer(const conversion_t *c, integer_t x)
 {
-    uint64_t lowest = c->info->lo < 0 ? 0 - (uint64_t)c->info->lo : 0;
+    uint64_t lowest = c->info->min < 0 ? 0 - (uint64_t)c->info->min : 0;
     double d;
     int code;
 
     switch (c->info->kind) {
     case ALCHI_KIND_BOOL:
     case ALCHI_KIND_INT:
-        if (x.magnitude > (x.negative ? lowest : c->info->hi))
+        if (x.magnitude > (x.negative ? lowest : c->info->max))
             return integer_no_fit(c, x);
         return alchi_value_add_i(c->to, (int64_t)(x.negative ? 0 - x.magnitude : x.magnitude));
     case ALCHI_KIND_UINT:
     case ALCHI_KIND_MATRIX:
-        if (x.negative || x.magnitude > c->info->hi)
+        if (x.negative || x.magnitude > c->info->max)
             return integer_no_fit(c, x);
         return alchi_value_add_u(c->to, x.magnitude);
     default:
@@ -84,7 +85,7 @@ add_real(const conversion_t *c, double x)
     return alchi_value_add_d(c->to, (double)(float)x);
 }
 
-/* Entry k. The kinds were found to go together before. */
+/* Convert entry k. The caller has checked that the kinds can be converted. */
 static int
 add_entry(const conversion_t *c, size_t k)
 {
@@ -110,7 +111,8 @@ add_entry(const conversion_t *c, size_t k)
     }
 }
 
-/* Widening only: a number never becomes a bool, a string or a matrix, a real never an integer. */
+/* Which kinds can be converted: a number never becomes a bool, a string or a matrix, and a real never becomes an
+ * integer. */
 static bool
 goes_into(alchi_kind_t from, alchi_kind_t to)
 {
@@ -139,20 +141,20 @@ alchi_value_convert(const Alchw__Value *value, alch_type_t type, bool list, cons
     char expected[32], got[32];
     int code = ALCH_OK;
 
-    /* Nobody can tell the type of an empty list: it goes into any. */
+    /* An empty list has no type of its own, so it can become a list of any type. */
     if (info->kind == ALCHI_KIND_NONE || list != (bool)value->list ||
         !(goes_into(alchi_kind(value->type)->kind, info->kind) || (list && !count)))
-        return alchi_error_set(err, ALCH_ETYPE, "%s: %s expected, got %s", what,
+        return alchi_error_set(err, ALCH_ETYPE, "%s must be %s, not %s", what,
                                alchi_type_text((unsigned)type, list, expected),
                                alchi_type_text(value->type, value->list, got));
     c.to = alchi_value_create(type, list);
     if (!c.to)
-        return alchi_error_set(err, ALCH_ENOMEM, "%s: out of memory", what);
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for %s", what);
     for (k = 0; k < count && !code; k++)
         code = add_entry(&c, k);
     if (code) {
         alchi_message_free(c.to);
-        return code == ALCH_ENOMEM ? alchi_error_set(err, code, "%s: out of memory", what) : code;
+        return code == ALCH_ENOMEM ? alchi_error_set(err, code, "out of memory for %s", what) : code;
     }
     *value_p = c.to;
     return ALCH_OK;

@@ -1,9 +1,10 @@
+/* Verify the bytes of a message. */
 #include "wire/verify.h"
 #include "base/util.h"
 
 #include <string.h>
 
-/* Messages are not recursive; this holds should one ever become so. */
+/* Messages are not recursive today; this limits the depth if one becomes so. */
 #define DEPTH_MAX 8
 #define FIELDS_MAX 64
 
@@ -186,7 +187,7 @@ verify(const ProtobufCMessageDescriptor *descriptor, cursor_t in, int depth)
             continue;
         }
         bit = UINT64_C(1) << (field - descriptor->fields);
-        /* A second value would have to be merged into the first: no encoder sends one. */
+        /* protobuf would merge a second value into the first one; no encoder of this protocol sends one. */
         if (seen & bit && field->label != PROTOBUF_C_LABEL_REPEATED)
             return false;
         seen |= bit;

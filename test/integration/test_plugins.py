@@ -174,7 +174,7 @@ def test_help_shows_what_a_library_says(als):
     ((1, 2), {}, "2 arguments are given, but the function has at most 1: A:matrix"),
     ((), {"B": 1}, "no parameter 'B': A:matrix"),
     ((1,), {"A": 1}, "'A' is given twice"),
-    (("x",), {}, "matrix expected, got string"),
+    (("x",), {}, "must be matrix, not string"),
     ((np.eye(2),), {}, "send_matrix"),
 ])
 def test_wrong_calls_are_type_errors(als, arguments, named, text):

@@ -1,4 +1,4 @@
-/** @file message_text.h  Frames as text, one line per field that is set: what golden bytes are held against. */
+/** @file message_text.h  Frames as text, one line for each field that is set. Golden bytes are compared with these texts. */
 #ifndef ALCHI_MESSAGE_TEXT_H
 #define ALCHI_MESSAGE_TEXT_H
 
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/** Messages that got fields later: golden bytes have them once more, under TYPE-FIELD. Only appended to. */
+/** Messages that got fields later: there are further golden bytes of them, named TYPE-FIELD. Rows are only appended. */
 #define MESSAGES_GROWN(ROW)        \
     ROW(DATA_WRITE, "axes")        \
     ROW(DATA_READ, "axes")         \

@@ -1,3 +1,4 @@
+/* The header of a frame. */
 #include "unit.h"
 #include "wire/frame.h"
 
@@ -32,7 +33,7 @@ setup(void)
     memset(&frame, 0x55, sizeof(frame));
 }
 
-START_TEST(header_bytes)
+START_TEST(a_header_has_these_bytes)
 {
     uint8_t out[ALCHI_FRAME_HEADER];
 
@@ -49,7 +50,7 @@ START_TEST(header_bytes)
 }
 END_TEST
 
-START_TEST(parts_of_a_header_wait)
+START_TEST(a_partial_header_waits)
 {
     alchi_frame_t untouched = frame;
     size_t size;
@@ -61,7 +62,7 @@ START_TEST(parts_of_a_header_wait)
 }
 END_TEST
 
-/* Whatever is wrong is said as soon as its byte is there, and not before. */
+/* Each fault is reported as soon as its byte has arrived, and not before. */
 START_TEST(garbage_is_refused_at_once)
 {
     static const struct {
@@ -83,7 +84,7 @@ START_TEST(garbage_is_refused_at_once)
 }
 END_TEST
 
-START_TEST(reserved_and_check_are_zero)
+START_TEST(nonzero_reserved_fields_are_refused)
 {
     size_t k;
 
@@ -100,7 +101,7 @@ START_TEST(reserved_and_check_are_zero)
 }
 END_TEST
 
-START_TEST(checks_are_of_payload)
+START_TEST(a_check_without_payload_is_refused)
 {
     setup();
     memset(bytes + 20, 0, 4);
@@ -110,7 +111,7 @@ START_TEST(checks_are_of_payload)
     bytes[5] = ALCHI_FRAME_MORE;
     unit_code(peek(sizeof(bytes)), ALCH_OK);
     setup();
-    memset(bytes + 24, 0, 4); /* as good a sum as any other */
+    memset(bytes + 24, 0, 4); /* 0 is a valid sum */
     unit_code(peek(sizeof(bytes)), ALCH_OK);
 }
 END_TEST
@@ -130,7 +131,7 @@ START_TEST(limits_are_inclusive)
 }
 END_TEST
 
-START_TEST(what_follows_is_not_looked_at)
+START_TEST(bytes_after_the_header_are_ignored)
 {
     uint8_t more[64];
 
@@ -146,12 +147,12 @@ unit_suite(Suite *suite)
     TCase *tcase = tcase_create("frame");
 
     tcase_add_checked_fixture(tcase, setup, NULL);
-    tcase_add_test(tcase, header_bytes);
-    tcase_add_test(tcase, parts_of_a_header_wait);
+    tcase_add_test(tcase, a_header_has_these_bytes);
+    tcase_add_test(tcase, a_partial_header_waits);
     tcase_add_test(tcase, garbage_is_refused_at_once);
-    tcase_add_test(tcase, reserved_and_check_are_zero);
-    tcase_add_test(tcase, checks_are_of_payload);
+    tcase_add_test(tcase, nonzero_reserved_fields_are_refused);
+    tcase_add_test(tcase, a_check_without_payload_is_refused);
     tcase_add_test(tcase, limits_are_inclusive);
-    tcase_add_test(tcase, what_follows_is_not_looked_at);
+    tcase_add_test(tcase, bytes_after_the_header_are_ignored);
     suite_add_tcase(suite, tcase);
 }

@@ -7,7 +7,7 @@
 
 #define DIR "test/golden/v1/" /* tests run in the top folder */
 
-/* Every type, and types once more with fields that they got later. */
+/* Every type, and again the types that got fields later. */
 static const struct {
     unsigned type;
     const char *name;
@@ -20,7 +20,7 @@ static const struct {
 #undef GROWN_ROW
 };
 
-/* With a NUL behind it. */
+/* The file's bytes, with a NUL after them. */
 static char *
 load(const char *name, const char *suffix, size_t *size_p)
 {

@@ -1,7 +1,8 @@
+/* Layouts, axes and rectangles in messages. */
 #include "unit.h"
 #include "wire/layout_message.h"
 
-START_TEST(layouts_travel)
+START_TEST(layouts_round_trip)
 {
     alch_layout_t layout = {ALCH_MC_MR, 1, 2, 3, 4}, back;
     Alchw__Layout message;
@@ -14,8 +15,8 @@ START_TEST(layouts_travel)
 }
 END_TEST
 
-/* No value of the wire turns into one that a layout may have. */
-START_TEST(what_no_layout_has_stays_so)
+/* No invalid value of a message becomes a valid one of a layout. */
+START_TEST(invalid_layouts_stay_invalid)
 {
     Alchw__Layout message = ALCHW__LAYOUT__INIT;
     alch_layout_t back;
@@ -26,7 +27,7 @@ START_TEST(what_no_layout_has_stays_so)
 }
 END_TEST
 
-START_TEST(axes_travel)
+START_TEST(axes_round_trip)
 {
     Alchw__Axes message;
 
@@ -38,7 +39,7 @@ START_TEST(axes_travel)
 }
 END_TEST
 
-START_TEST(rectangles_travel)
+START_TEST(rectangles_round_trip)
 {
     alch_rect_t rect = {1, 2, 3, 4}, back;
     Alchw__Rect message;
@@ -56,9 +57,9 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("layout");
 
-    tcase_add_test(tcase, layouts_travel);
-    tcase_add_test(tcase, what_no_layout_has_stays_so);
-    tcase_add_test(tcase, axes_travel);
-    tcase_add_test(tcase, rectangles_travel);
+    tcase_add_test(tcase, layouts_round_trip);
+    tcase_add_test(tcase, invalid_layouts_stay_invalid);
+    tcase_add_test(tcase, axes_round_trip);
+    tcase_add_test(tcase, rectangles_round_trip);
     suite_add_tcase(suite, tcase);
 }

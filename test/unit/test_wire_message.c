@@ -1,3 +1,4 @@
+/* Decoding of messages. */
 #include "unit.h"
 #include "wire/message.h"
 #include "wire/value.h"
@@ -12,7 +13,7 @@ static ProtobufCMessage *message;
 /* A literal may hold NUL bytes. */
 #define DECODE(type, literal) alchi_message_decode(type, literal, sizeof(literal) - 1, &message)
 
-START_TEST(names)
+START_TEST(types_have_names)
 {
     ck_assert_str_eq(alchi_message_name(ALCHI_SUBMIT_TASK), "SUBMIT_TASK");
     ck_assert_str_eq(alchi_message_name(ALCHI_DATA_BLOCK), "DATA_BLOCK");
@@ -35,7 +36,7 @@ START_TEST(unknown_types_are_refused)
 }
 END_TEST
 
-START_TEST(every_type_decodes_nothing_to_its_defaults)
+START_TEST(no_bytes_decode_to_the_defaults)
 {
     static const struct {
         unsigned type;
@@ -59,7 +60,7 @@ START_TEST(every_type_decodes_nothing_to_its_defaults)
 }
 END_TEST
 
-START_TEST(fields_of_a_message)
+START_TEST(fields_round_trip)
 {
     unit_code(DECODE(ALCHI_ERROR, "\x08\x05\x10\x03\x1a\x05w\xc3\xb6rt"), ALCH_OK);
     ck_assert_uint_eq(((Alchw__Error *)message)->code, 5);
@@ -123,7 +124,7 @@ static const struct {
 
 START_TEST(malformed_bytes_are_refused)
 {
-    char *bytes = malloc(refused[_i].size); /* no more, for the address sanitizer */
+    char *bytes = malloc(refused[_i].size); /* exactly this size, so that AddressSanitizer sees a read past the end */
     int code;
 
     ck_assert_ptr_nonnull(bytes);
@@ -146,7 +147,7 @@ START_TEST(unknown_fields_are_skipped)
 }
 END_TEST
 
-/* Bytes used on the heap: freed memory of a failed decode must not count. */
+/* Bytes in use on the heap. Memory that a failed decode has freed does not count. */
 static size_t
 heap(void)
 {
@@ -155,7 +156,7 @@ heap(void)
     return info.uordblks + info.hblkhd;
 }
 
-/* `count` times the same two bytes. */
+/* The same two bytes, `count` times. */
 static int
 decode_many(unsigned type, const char pair[2], size_t count)
 {
@@ -171,7 +172,7 @@ decode_many(unsigned type, const char pair[2], size_t count)
     return code;
 }
 
-/* 2 bytes that would cost a hundred or more each. */
+/* Each pair of bytes would need a hundred bytes or more when decoded. */
 START_TEST(memory_is_bounded)
 {
     size_t before = heap();
@@ -189,7 +190,7 @@ START_TEST(memory_is_bounded)
 }
 END_TEST
 
-/* What is sent in earnest fits: the densest is a list of empty strings, or of one-byte numbers. */
+/* Messages of real peers fit within the limit: the densest are lists of empty strings, or of one-byte numbers. */
 START_TEST(dense_lists_fit)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_INT64, true);
@@ -220,8 +221,8 @@ START_TEST(dense_lists_fit)
 }
 END_TEST
 
-/* Codes of a newer peer are kept; what is no code is a fault of the peer's. */
-START_TEST(codes_of_errors)
+/* Codes of a newer peer are kept; a number that cannot be a code is a protocol error. */
+START_TEST(error_codes_outside_the_range_become_eproto)
 {
     Alchw__Error error = ALCHW__ERROR__INIT;
     static const struct {
@@ -238,7 +239,7 @@ START_TEST(codes_of_errors)
 }
 END_TEST
 
-START_TEST(impossible_size)
+START_TEST(an_impossible_size_is_refused)
 {
     unit_code(alchi_message_decode(ALCHI_EMPTY, "", SIZE_MAX, &message), ALCH_EPROTO);
 }
@@ -249,15 +250,15 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("message");
 
-    tcase_add_test(tcase, names);
+    tcase_add_test(tcase, types_have_names);
     tcase_add_test(tcase, unknown_types_are_refused);
-    tcase_add_test(tcase, every_type_decodes_nothing_to_its_defaults);
-    tcase_add_test(tcase, fields_of_a_message);
+    tcase_add_test(tcase, no_bytes_decode_to_the_defaults);
+    tcase_add_test(tcase, fields_round_trip);
     tcase_add_loop_test(tcase, malformed_bytes_are_refused, 0, (int)ALCHI_COUNT(refused));
     tcase_add_test(tcase, unknown_fields_are_skipped);
     tcase_add_test(tcase, memory_is_bounded);
     tcase_add_test(tcase, dense_lists_fit);
-    tcase_add_test(tcase, codes_of_errors);
-    tcase_add_test(tcase, impossible_size);
+    tcase_add_test(tcase, error_codes_outside_the_range_become_eproto);
+    tcase_add_test(tcase, an_impossible_size_is_refused);
     suite_add_tcase(suite, tcase);
 }

@@ -1,3 +1,4 @@
+/* Signatures, and arguments against them. */
 #include "unit.h"
 #include "wire/value.h"
 #include "base/util.h"
@@ -55,7 +56,7 @@ START_TEST(refusals_name_the_place)
 }
 END_TEST
 
-START_TEST(other_refusals)
+START_TEST(missing_and_invalid_texts_are_refused)
 {
     char many[4000] = "";
     size_t used = 0, k;
@@ -65,10 +66,10 @@ START_TEST(other_refusals)
     unit_code(alchi_function_parse("a b", "", "", "", &function, &err), ALCH_EPLUGIN);
     unit_code(alchi_function_parse(" a", "", "", "", &function, &err), ALCH_EPLUGIN);
     unit_code(alchi_function_parse("f", NULL, "", "", &function, &err), ALCH_EPLUGIN);
-    ck_assert_str_eq(err.text, "function 'f': no signature");
+    ck_assert_str_eq(err.text, "function 'f' has no signature");
     unit_code(alchi_function_parse("f", "", "\xff", "", &function, &err), ALCH_EPLUGIN);
     unit_code(alchi_function_parse("f", "", "", "\xff", &function, &err), ALCH_EPLUGIN);
-    ck_assert_str_eq(err.text, "function 'f': signature or documentation is not valid UTF-8");
+    ck_assert_str_eq(err.text, "the signature or documentation of function 'f' is not valid UTF-8");
     for (k = 0; k < 65; k++)
         used += (size_t)snprintf(many + used, sizeof(many) - used, "%sp%zu:bool", k ? "," : "", k);
     unit_code(parse(many), ALCH_EPLUGIN);
@@ -76,7 +77,7 @@ START_TEST(other_refusals)
 }
 END_TEST
 
-START_TEST(the_example_of_the_header)
+START_TEST(the_example_of_the_header_is_parsed)
 {
     unit_code(parse("A:matrix, k:int64=10, t:string[] -> U:matrix, s:vector"), ALCH_OK);
     ck_assert_str_eq(function->name, "svd");
@@ -100,7 +101,7 @@ START_TEST(the_example_of_the_header)
 }
 END_TEST
 
-START_TEST(forms)
+START_TEST(all_forms_are_parsed)
 {
     static const struct {
         const char *signature;
@@ -125,7 +126,7 @@ START_TEST(forms)
 }
 END_TEST
 
-START_TEST(defaults_hold_what_separates)
+START_TEST(defaults_may_contain_separators)
 {
     unit_code(parse("s:string=\"a,->\\\"b]\" , l:string[]=[\"x,\", \"]\"], z:complex128=1-2j, m:int64=-1->r:bool"),
               ALCH_OK);
@@ -139,7 +140,7 @@ START_TEST(defaults_hold_what_separates)
 }
 END_TEST
 
-START_TEST(documentation)
+START_TEST(documentation_reaches_parameters_and_results)
 {
     unit_code(alchi_function_parse("f", "A:matrix, k:int64 -> A:matrix, s:vector", NULL,
                                    "A paragraph.\n\nA: both of them  \n  k :rank, from 1\nNote: not a parameter\ns:\n"
@@ -155,7 +156,7 @@ START_TEST(documentation)
 }
 END_TEST
 
-START_TEST(decimal_point_whatever_the_locale)
+START_TEST(the_locale_does_not_change_the_decimal_point)
 {
     if (!setlocale(LC_NUMERIC, "de_DE.UTF-8"))
         return;
@@ -220,24 +221,24 @@ assert_check(const char *signature, int code, const char *text)
     alchi_message_free(function);
 }
 
-START_TEST(arguments_that_are_wrong)
+START_TEST(wrong_arguments_are_refused)
 {
     give_int("rnak", 3);
-    assert_check("A:matrix, rank:int64", ALCH_ENOENT, "TestLib.svd: no parameter 'rnak' (it has A, rank)");
+    assert_check("A:matrix, rank:int64", ALCH_ENOENT, "TestLib.svd has no parameter 'rnak' (it has A, rank)");
     give_int("x", 3);
-    assert_check("", ALCH_ENOENT, "TestLib.svd: no parameter 'x' (it has none)");
+    assert_check("", ALCH_ENOENT, "TestLib.svd has no parameter 'x' (it has none)");
     assert_check("rank:int64", ALCH_ETYPE, "TestLib.svd: parameter 'rank' is missing");
     give_int("rank", 3);
     give_int("rank", 3);
     assert_check("rank:int64", ALCH_ETYPE, "TestLib.svd: parameter 'rank' is given twice");
     give_text("rank", "3");
-    assert_check("rank:int64", ALCH_ETYPE, "TestLib.svd: parameter 'rank': int64 expected, got string");
+    assert_check("rank:int64", ALCH_ETYPE, "TestLib.svd: parameter 'rank' must be int64, not string");
     give_int("rank", 300);
     assert_check("rank:int8", ALCH_ETYPE, "TestLib.svd: parameter 'rank': 300 does not fit int8");
 }
 END_TEST
 
-START_TEST(arguments_that_are_no_messages_of_ours)
+START_TEST(malformed_arguments_are_refused)
 {
     Alchw__NamedValue bare = ALCHW__NAMED_VALUE__INIT, *pointer = &bare;
 
@@ -253,7 +254,7 @@ START_TEST(arguments_that_are_no_messages_of_ours)
 }
 END_TEST
 
-START_TEST(arguments_in_order_with_defaults)
+START_TEST(arguments_are_ordered_and_defaults_added)
 {
     give_int("k", 7);
     give_text("name", "x");
@@ -277,14 +278,14 @@ unit_suite(Suite *suite)
     TCase *tcase = tcase_create("signature");
 
     tcase_add_loop_test(tcase, refusals_name_the_place, 0, (int)ALCHI_COUNT(refused));
-    tcase_add_test(tcase, other_refusals);
-    tcase_add_test(tcase, the_example_of_the_header);
-    tcase_add_test(tcase, forms);
-    tcase_add_test(tcase, defaults_hold_what_separates);
-    tcase_add_test(tcase, documentation);
-    tcase_add_test(tcase, decimal_point_whatever_the_locale);
-    tcase_add_test(tcase, arguments_that_are_wrong);
-    tcase_add_test(tcase, arguments_that_are_no_messages_of_ours);
-    tcase_add_test(tcase, arguments_in_order_with_defaults);
+    tcase_add_test(tcase, missing_and_invalid_texts_are_refused);
+    tcase_add_test(tcase, the_example_of_the_header_is_parsed);
+    tcase_add_test(tcase, all_forms_are_parsed);
+    tcase_add_test(tcase, defaults_may_contain_separators);
+    tcase_add_test(tcase, documentation_reaches_parameters_and_results);
+    tcase_add_test(tcase, the_locale_does_not_change_the_decimal_point);
+    tcase_add_test(tcase, wrong_arguments_are_refused);
+    tcase_add_test(tcase, malformed_arguments_are_refused);
+    tcase_add_test(tcase, arguments_are_ordered_and_defaults_added);
     suite_add_tcase(suite, tcase);
 }

@@ -1,3 +1,4 @@
+/* Typed values: checks, conversions, literals. */
 #include "unit.h"
 #include "wire/value.h"
 #include "base/util.h"
@@ -8,7 +9,7 @@
 static alch_error_t err;
 static Alchw__Value *result;
 
-START_TEST(type_names)
+START_TEST(types_have_names)
 {
     ck_assert_str_eq(alch_type_name(ALCH_TYPE_BOOL), "bool");
     ck_assert_str_eq(alch_type_name(ALCH_TYPE_UINT16), "uint16");
@@ -19,7 +20,7 @@ START_TEST(type_names)
 }
 END_TEST
 
-/* ---- what a peer may have sent ---- */
+/* ---- values of peers ---- */
 
 static Alchw__Value *
 scalar_i(alch_type_t type, int64_t x)
@@ -82,31 +83,31 @@ assert_good(Alchw__Value *value, size_t count)
     alchi_message_free(value);
 }
 
-START_TEST(checks_of_bad_values)
+START_TEST(inconsistent_values_are_refused)
 {
     Alchw__Value *value;
 
-    assert_bad(scalar_i((alch_type_t)0, 1), "value of unknown type 0");
-    assert_bad(scalar_i((alch_type_t)99, 1), "value of unknown type 99");
-    assert_bad(alchi_value_create(ALCH_TYPE_INT8, false), "value of type int8 holds 0 entries");
+    assert_bad(scalar_i((alch_type_t)0, 1), "a value has the unknown type 0");
+    assert_bad(scalar_i((alch_type_t)99, 1), "a value has the unknown type 99");
+    assert_bad(alchi_value_create(ALCH_TYPE_INT8, false), "a value of type int8 has 0 entries");
     value = scalar_i(ALCH_TYPE_INT8, 1);
     alchi_value_add_i(value, 2);
-    assert_bad(value, "value of type int8 holds 2 entries");
-    assert_bad(scalar_u(ALCH_TYPE_INT8, 1), "value of type int8 holds entries of another");
+    assert_bad(value, "a value of type int8 has 2 entries");
+    assert_bad(scalar_u(ALCH_TYPE_INT8, 1), "a value of type int8 has entries of another type");
     value = scalar_s("x");
     alchi_value_add_d(value, 2);
-    assert_bad(value, "value of type string holds entries of another");
-    assert_bad(scalar_d(ALCH_TYPE_COMPLEX64, 1), "value of type complex64 holds entries of another");
-    assert_bad(scalar_i(ALCH_TYPE_BOOL, 2), "value of type bool is out of the range of its type");
-    assert_bad(scalar_i(ALCH_TYPE_BOOL, -1), "value of type bool is out of the range of its type");
-    assert_bad(scalar_i(ALCH_TYPE_INT8, -129), "value of type int8 is out of the range of its type");
-    assert_bad(scalar_i(ALCH_TYPE_INT16, 32768), "value of type int16 is out of the range of its type");
-    assert_bad(scalar_u(ALCH_TYPE_UINT8, 256), "value of type uint8 is out of the range of its type");
-    assert_bad(scalar_s("a\xff"), "value of type string is not valid UTF-8");
+    assert_bad(value, "a value of type string has entries of another type");
+    assert_bad(scalar_d(ALCH_TYPE_COMPLEX64, 1), "a value of type complex64 has entries of another type");
+    assert_bad(scalar_i(ALCH_TYPE_BOOL, 2), "a value of type bool is outside the range of its type");
+    assert_bad(scalar_i(ALCH_TYPE_BOOL, -1), "a value of type bool is outside the range of its type");
+    assert_bad(scalar_i(ALCH_TYPE_INT8, -129), "a value of type int8 is outside the range of its type");
+    assert_bad(scalar_i(ALCH_TYPE_INT16, 32768), "a value of type int16 is outside the range of its type");
+    assert_bad(scalar_u(ALCH_TYPE_UINT8, 256), "a value of type uint8 is outside the range of its type");
+    assert_bad(scalar_s("a\xff"), "a value of type string is not valid UTF-8");
 }
 END_TEST
 
-START_TEST(checks_of_good_values)
+START_TEST(consistent_values_are_accepted)
 {
     assert_good(scalar_i(ALCH_TYPE_BOOL, 1), 1);
     assert_good(scalar_i(ALCH_TYPE_INT8, -128), 1);
@@ -120,7 +121,7 @@ START_TEST(checks_of_good_values)
 }
 END_TEST
 
-START_TEST(copies)
+START_TEST(copies_are_equal)
 {
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_STRING, true), *copy;
     Alchw__NamedValue *named;
@@ -161,7 +162,7 @@ assert_refused(Alchw__Value *value, alch_type_t type, const char *text)
     ck_assert_str_eq(err.text, text);
 }
 
-START_TEST(nothing_is_lost)
+START_TEST(lossy_conversions_are_refused)
 {
     assert_refused(scalar_i(ALCH_TYPE_INT64, 300), ALCH_TYPE_INT8, "f: parameter 'k': 300 does not fit int8");
     assert_refused(scalar_i(ALCH_TYPE_INT64, -129), ALCH_TYPE_INT8, "f: parameter 'k': -129 does not fit int8");
@@ -180,9 +181,9 @@ START_TEST(nothing_is_lost)
 }
 END_TEST
 
-START_TEST(kinds_are_kept_apart)
+START_TEST(kinds_are_not_mixed)
 {
-    assert_refused(scalar_s("3"), ALCH_TYPE_INT64, "f: parameter 'k': int64 expected, got string");
+    assert_refused(scalar_s("3"), ALCH_TYPE_INT64, "f: parameter 'k' must be int64, not string");
     assert_refused(scalar_d(ALCH_TYPE_FLOAT64, 3), ALCH_TYPE_INT64, "f: parameter 'k': int64 expected, got float64");
     assert_refused(scalar_i(ALCH_TYPE_BOOL, 1), ALCH_TYPE_INT64, "f: parameter 'k': int64 expected, got bool");
     assert_refused(scalar_i(ALCH_TYPE_INT64, 1), ALCH_TYPE_BOOL, "f: parameter 'k': bool expected, got int64");
@@ -195,15 +196,15 @@ START_TEST(kinds_are_kept_apart)
 }
 END_TEST
 
-START_TEST(lists_and_scalars_are_kept_apart)
+START_TEST(lists_and_scalars_are_not_mixed)
 {
     Alchw__Value *value = scalar_i(ALCH_TYPE_INT64, 1), *list = alchi_value_create(ALCH_TYPE_INT64, true);
 
     unit_code(alchi_value_convert(value, ALCH_TYPE_INT8, true, "x", &result, &err), ALCH_ETYPE);
-    ck_assert_str_eq(err.text, "x: int8[] expected, got int64");
+    ck_assert_str_eq(err.text, "x must be int8[], not int64");
     alchi_value_add_i(list, 1);
     unit_code(alchi_value_convert(list, ALCH_TYPE_INT8, false, "x", &result, &err), ALCH_ETYPE);
-    ck_assert_str_eq(err.text, "x: int8 expected, got int64[]");
+    ck_assert_str_eq(err.text, "x must be int8, not int64[]");
     alchi_message_free(value);
     alchi_message_free(list);
 }
@@ -236,7 +237,7 @@ assert_d(double re)
     alchi_message_free(result);
 }
 
-START_TEST(what_fits_is_converted)
+START_TEST(values_within_range_are_converted)
 {
     unit_code(convert(scalar_i(ALCH_TYPE_INT64, -128), ALCH_TYPE_INT8), ALCH_OK);
     ck_assert_uint_eq(result->type, ALCH_TYPE_INT8);
@@ -329,11 +330,11 @@ static const struct {
     {"[1 2]", ALCH_TYPE_INT64, true, "'[1 2]' is not of type int64[]"},
     {"[1]]", ALCH_TYPE_INT64, true, "'[1]]' is not of type int64[]"},
     {"1", ALCH_TYPE_MATRIX, false, "'1' is not of type matrix"},
-    {"[]", ALCH_TYPE_MATRIX, true, "matrix[] cannot be written as text"},
-    {"1", (alch_type_t)0, false, "type 0 cannot be written as text"},
+    {"[]", ALCH_TYPE_MATRIX, true, "a default of type matrix[] cannot be written as text"},
+    {"1", (alch_type_t)0, false, "a default of type type 0 cannot be written as text"},
 };
 
-START_TEST(the_only_literal_of_a_matrix)
+START_TEST(none_is_the_only_literal_of_a_matrix)
 {
     unit_code(parse("none", ALCH_TYPE_MATRIX, false), ALCH_OK);
     ck_assert_uint_eq(result->n_u, 1);
@@ -342,14 +343,14 @@ START_TEST(the_only_literal_of_a_matrix)
 }
 END_TEST
 
-START_TEST(literals_that_are_none)
+START_TEST(invalid_literals_are_refused)
 {
     unit_code(parse(bad_literals[_i].text, bad_literals[_i].type, bad_literals[_i].list), ALCH_ETYPE);
     ck_assert_str_eq(err.text, bad_literals[_i].why);
 }
 END_TEST
 
-START_TEST(literals)
+START_TEST(literals_are_read)
 {
     unit_code(parse(" 10 ", ALCH_TYPE_INT32, false), ALCH_OK);
     assert_i(10);
@@ -373,7 +374,7 @@ START_TEST(literals)
 }
 END_TEST
 
-START_TEST(complex_and_list_literals)
+START_TEST(complex_and_list_literals_are_read)
 {
     static const struct {
         const char *text;
@@ -406,18 +407,18 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("value");
 
-    tcase_add_test(tcase, type_names);
-    tcase_add_test(tcase, checks_of_bad_values);
-    tcase_add_test(tcase, checks_of_good_values);
-    tcase_add_test(tcase, copies);
-    tcase_add_test(tcase, nothing_is_lost);
-    tcase_add_test(tcase, kinds_are_kept_apart);
-    tcase_add_test(tcase, lists_and_scalars_are_kept_apart);
-    tcase_add_test(tcase, what_fits_is_converted);
+    tcase_add_test(tcase, types_have_names);
+    tcase_add_test(tcase, inconsistent_values_are_refused);
+    tcase_add_test(tcase, consistent_values_are_accepted);
+    tcase_add_test(tcase, copies_are_equal);
+    tcase_add_test(tcase, lossy_conversions_are_refused);
+    tcase_add_test(tcase, kinds_are_not_mixed);
+    tcase_add_test(tcase, lists_and_scalars_are_not_mixed);
+    tcase_add_test(tcase, values_within_range_are_converted);
     tcase_add_test(tcase, lists_are_converted);
-    tcase_add_loop_test(tcase, literals_that_are_none, 0, (int)ALCHI_COUNT(bad_literals));
-    tcase_add_test(tcase, the_only_literal_of_a_matrix);
-    tcase_add_test(tcase, literals);
-    tcase_add_test(tcase, complex_and_list_literals);
+    tcase_add_loop_test(tcase, invalid_literals_are_refused, 0, (int)ALCHI_COUNT(bad_literals));
+    tcase_add_test(tcase, none_is_the_only_literal_of_a_matrix);
+    tcase_add_test(tcase, literals_are_read);
+    tcase_add_test(tcase, complex_and_list_literals_are_read);
     suite_add_tcase(suite, tcase);
 }
