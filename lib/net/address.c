@@ -47,14 +47,14 @@ alchi_address_parse(const char *text, int default_port, alchi_address_t *address
         length = (size_t)(colon - text);
         port = colon + 1;
     }
-    if (text[0] == '\0' || length >= sizeof address.host || !host_valid(host, length))
+    if (text[0] == '\0' || length >= sizeof(address.host) || !host_valid(host, length))
         return malformed(text, err);
     if (port && !alchi_parse_int64(port, 0, 65535, &number))
         return malformed(text, err);
     if (port)
         address.port = (int)number;
     if (length == 0)
-        snprintf(address.host, sizeof address.host, "localhost");
+        snprintf(address.host, sizeof(address.host), "localhost");
     else
         memcpy(address.host, host, length);
     *address_p = address;

@@ -47,7 +47,7 @@ alchi_channel_create(alchi_stream_t *stream)
 
     if (!stream)
         return NULL;
-    channel = calloc(1, sizeof *channel);
+    channel = calloc(1, sizeof(*channel));
     if (!channel) {
         alchi_stream_destroy(stream);
         return NULL;
@@ -182,7 +182,7 @@ alchi_channel_send_error(alchi_channel_t *channel, uint64_t id, const alch_error
     message.code = (uint32_t)error->code;
     message.has_rank = error->rank >= 0;
     message.rank = error->rank;
-    message.text = alchi_text_clean(error->text, text, sizeof text, true);
+    message.text = alchi_text_clean(error->text, text, sizeof(text), true);
     return alchi_channel_send(channel, ALCHI_ERROR, id ? ALCHI_FRAME_REPLY : 0, id, &message);
 }
 
@@ -380,17 +380,17 @@ refuse_header(alchi_channel_t *channel, int code)
     char digits[3 * 8 + 1] = "";
 
     if (code == ALCH_EVERSION) {
-        snprintf(text, sizeof channel->fault, "frame of wire version %u, this side speaks %d", bytes[4],
+        snprintf(text, sizeof(channel->fault), "frame of wire version %u, this side speaks %d", bytes[4],
                  ALCHI_WIRE_VERSION);
     } else if (code == ALCH_ELIMIT) {
-        snprintf(text, sizeof channel->fault,
+        snprintf(text, sizeof(channel->fault),
                  "%s frame of %u bytes of message and %u of payload, at most %u and %u are accepted here",
                  alchi_message_name(bytes[6] | (unsigned)bytes[7] << 8), load_u32(bytes + 16), load_u32(bytes + 20),
                  channel->meta_max, channel->payload_max);
     } else {
         for (size_t i = 0; i < size && i < 8; i++)
-            length += (size_t)snprintf(digits + length, sizeof digits - length, " %02x", bytes[i]);
-        snprintf(text, sizeof channel->fault, "not a frame of this protocol: it starts with%s", digits);
+            length += (size_t)snprintf(digits + length, sizeof(digits) - length, " %02x", bytes[i]);
+        snprintf(text, sizeof(channel->fault), "not a frame of this protocol: it starts with%s", digits);
     }
     return receive_broken(channel, code, 0);
 }
@@ -415,7 +415,7 @@ take_frame(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **
         return refuse_header(channel, code);
     /* Frames that only promise more would go on for ever without a byte that counts. */
     if ((frame.flags & ALCHI_FRAME_MORE) && frame.payload == 0) {
-        snprintf(channel->fault, sizeof channel->fault, "%s frame without payload that says that more follows",
+        snprintf(channel->fault, sizeof(channel->fault), "%s frame without payload that says that more follows",
                  alchi_message_name(frame.type));
         return receive_broken(channel, ALCH_EPROTO, 0);
     }
@@ -426,7 +426,7 @@ take_frame(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **
     if (frame.meta > 0 || frame.payload == 0) {
         code = alchi_message_decode(frame.type, bytes + ALCHI_FRAME_HEADER, frame.meta, &message);
         if (code != ALCH_OK) {
-            snprintf(channel->fault, sizeof channel->fault, "frame of type %u (%s): its message of %u bytes %s",
+            snprintf(channel->fault, sizeof(channel->fault), "frame of type %u (%s): its message of %u bytes %s",
                      frame.type, alchi_message_name(frame.type), frame.meta,
                      code == ALCH_ENOMEM ? "does not fit into memory" : "cannot be decoded");
             return receive_broken(channel, code, 0);

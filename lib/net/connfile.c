@@ -122,7 +122,7 @@ to_json(const alchi_connfile_t *file)
     alchi_hex_encode(file->token, ALCHI_KEY_SIZE, token);
     root = json_pack("{s:s, s:i, s:s, s:i, s:s}", "address", client_host(file->address.host), "port",
                      file->address.port, "token", token, "pid", file->pid, "version", ALCH_VERSION);
-    OPENSSL_cleanse(token, sizeof token);
+    OPENSSL_cleanse(token, sizeof(token));
     if (root)
         text = json_dumps(root, JSON_INDENT(2));
     json_decref(root);
@@ -152,7 +152,7 @@ replace_file(const char *path, const char *text, alch_error_t *err)
     char temporary[PATH_SIZE];
     int fd, number = 0;
 
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    snprintf(temporary, sizeof(temporary), "%s.tmp", path);
     unlink(temporary);
     fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
@@ -182,17 +182,17 @@ release_lock(const char *path, int fd)
 int
 alchi_connfile_write(alchi_connfile_t *file, int *lock_fd_p, alch_error_t *err)
 {
-    char dir[ALCHI_CONNPATH_MAX], path[sizeof file->path];
+    char dir[ALCHI_CONNPATH_MAX], path[sizeof(file->path)];
     int code = ALCH_OK, fd = -1;
     char *text;
 
     if (file->pid == 0)
         file->pid = (int)getpid();
-    snprintf(path, sizeof path, "%s", file->path);
+    snprintf(path, sizeof(path), "%s", file->path);
     if (path[0] == '\0') {
-        code = alchi_connfile_dir(true, dir, sizeof dir, err);
+        code = alchi_connfile_dir(true, dir, sizeof(dir), err);
         if (code == ALCH_OK)
-            code = alchi_connpath_name(dir, &file->address, path, sizeof path, err);
+            code = alchi_connpath_name(dir, &file->address, path, sizeof(path), err);
     }
     if (code != ALCH_OK)
         return code;
@@ -213,7 +213,7 @@ alchi_connfile_write(alchi_connfile_t *file, int *lock_fd_p, alch_error_t *err)
     }
     /* The process may change its directory before it removes the file. */
     if (!realpath(path, file->path))
-        memcpy(file->path, path, sizeof path);
+        memcpy(file->path, path, sizeof(path));
     *lock_fd_p = fd;
     return ALCH_OK;
 }
@@ -317,16 +317,16 @@ alchi_connfile_read(const char *path, alchi_connfile_t *file_p, alch_error_t *er
 
     /* The lock is beside the file itself, not beside a link to it. */
     if (!realpath(path, file.path))
-        snprintf(file.path, sizeof file.path, "%s", path);
+        snprintf(file.path, sizeof(file.path), "%s", path);
     code = read_text(file.path, text, &size, err);
     if (code == ALCH_OK)
         code = from_json(file.path, text, size, &file, err);
-    OPENSSL_cleanse(text, sizeof text);
+    OPENSSL_cleanse(text, sizeof(text));
     if (code == ALCH_OK && !is_live(file.path))
         code =
             alchi_error_set(err, ALCH_ESTATE, "%s is stale: its alchemistd (process %d) is gone", file.path, file.pid);
     if (code == ALCH_OK)
         *file_p = file;
-    OPENSSL_cleanse(file.token, sizeof file.token);
+    OPENSSL_cleanse(file.token, sizeof(file.token));
     return code;
 }

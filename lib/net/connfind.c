@@ -83,7 +83,7 @@ find_newest(char dirs[2][ALCHI_CONNPATH_MAX], int dir_count, alchi_connfile_t *f
         else
             keep(kept, &error);
     }
-    qsort(list.items, (size_t)list.count, sizeof list.items[0], newest_first);
+    qsort(list.items, (size_t)list.count, sizeof(list.items[0]), newest_first);
     for (int i = 0; i < list.count; i++) {
         if (code != ALCH_OK) {
             code = alchi_connfile_read(list.items[i].path, file_p, &error);
@@ -106,7 +106,7 @@ find_named(char dirs[2][ALCHI_CONNPATH_MAX], int dir_count, const alchi_address_
         int code = alchi_connpath_check(dirs[i], &error);
 
         if (code == ALCH_OK)
-            code = alchi_connpath_name(dirs[i], address, path, sizeof path, &error);
+            code = alchi_connpath_name(dirs[i], address, path, sizeof(path), &error);
         if (code == ALCH_OK)
             code = alchi_connfile_read(path, file_p, &error);
         if (code == ALCH_OK)
@@ -123,7 +123,7 @@ is_own_name(const char *host)
     char own[256] = "";
     size_t length;
 
-    if (gethostname(own, sizeof own - 1) != 0 || own[0] == '\0')
+    if (gethostname(own, sizeof(own) - 1) != 0 || own[0] == '\0')
         return false;
     length = strcspn(own, ".");
     return strcasecmp(host, own) == 0 || (strlen(host) == length && strncasecmp(host, own, length) == 0);
@@ -154,7 +154,7 @@ alchi_connfile_find(const alchi_address_t *address, alchi_connfile_t *file_p, al
     if (weight(kept.code) > 1 || (address && kept.code == ALCH_ESTATE))
         return alchi_error_set(err, kept.code, "%s", kept.text);
     if (address)
-        alchi_address_format(address, text, sizeof text);
+        alchi_address_format(address, text, sizeof(text));
     return alchi_error_set(err, ALCH_ENOENT, "no connection file of a running alchemistd%s%s in %s%s%s%s%s",
                            address ? " at " : "", text, dirs[0], count > 1 ? " or " : "", count > 1 ? dirs[1] : "",
                            kept.code == ALCH_ESTATE ? "; the last one: " : "",

@@ -87,7 +87,7 @@ int
 alchi_connpath_name(const char *dir, const alchi_address_t *address, char *path, size_t size, alch_error_t *err)
 {
     const char *host = alchi_address_is_loopback(address->host) ? "localhost" : address->host;
-    char name[sizeof address->host];
+    char name[sizeof(address->host)];
     size_t length = 0;
 
     for (; host[length]; length++) {

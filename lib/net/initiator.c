@@ -93,9 +93,9 @@ say_hello(handshake_t *handshake, const char *name, ProtobufCMessage **challenge
     Alchw__Hello hello = ALCHW__HELLO__INIT;
     char own_name[64], raw_host[256] = "", host[64];
 
-    gethostname(raw_host, sizeof raw_host - 1);
-    alchi_text_clean(raw_host, host, sizeof host, false);
-    alchi_text_clean(name, own_name, sizeof own_name, false);
+    gethostname(raw_host, sizeof(raw_host) - 1);
+    alchi_text_clean(raw_host, host, sizeof(host), false);
+    alchi_text_clean(name, own_name, sizeof(own_name), false);
     hello.has_version_min = hello.has_version_max = hello.has_role = hello.has_nonce = 1;
     hello.has_session = hello.has_group = hello.has_rank = hello.has_pid = 1;
     hello.version_min = handshake->transcript.version_min;
@@ -149,9 +149,9 @@ grant(const handshake_t *handshake, const Alchw__Welcome *welcome, alchi_granted
 {
     alchi_granted_t granted = {.session = welcome->session};
 
-    snprintf(granted.server_version, sizeof granted.server_version, "%s",
+    snprintf(granted.server_version, sizeof(granted.server_version), "%s",
              welcome->server_version ? welcome->server_version : "");
-    snprintf(granted.host, sizeof granted.host, "%s", welcome->host ? welcome->host : "");
+    snprintf(granted.host, sizeof(granted.host), "%s", welcome->host ? welcome->host : "");
     memcpy(granted.nonce_initiator, handshake->nonce_initiator, ALCHI_NONCE_SIZE);
     memcpy(granted.nonce_responder, handshake->nonce_responder, ALCHI_NONCE_SIZE);
     *granted_p = granted;
@@ -171,7 +171,7 @@ alchi_authenticate(alchi_channel_t *channel, const alchi_claim_t *claim, const u
                                                 .version_max = ALCHI_PROTOCOL_MAX,
                                                 .nonce_initiator = handshake.nonce_initiator,
                                                 .nonce_responder = handshake.nonce_responder};
-    alchi_peer_text(alchi_channel_fd(channel), handshake.peer, sizeof handshake.peer);
+    alchi_peer_text(alchi_channel_fd(channel), handshake.peer, sizeof(handshake.peer));
     if (alchi_random(handshake.nonce_initiator, ALCHI_NONCE_SIZE) != ALCH_OK)
         return alchi_error_set(err, ALCH_ESYSTEM, "no random bytes for the handshake");
     code = say_hello(&handshake, name, &challenge);

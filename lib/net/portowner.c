@@ -45,7 +45,7 @@ parse_row(const char *line, row_t *row)
     }
     if (sscanf(digits, "%8x%8x%8x%8x", &words[0], &words[1], &words[2], &words[3]) != 4)
         return false;
-    memcpy(&row->host, words, sizeof row->host);
+    memcpy(&row->host, words, sizeof(row->host));
     return true;
 }
 
@@ -95,7 +95,7 @@ scan_table(const char *path, const struct sockaddr *address, usage_t *usage)
     if (!file)
         return;
     usage->readable = true;
-    while (fgets(line, sizeof line, file)) {
+    while (fgets(line, sizeof(line), file)) {
         if (!parse_row(line, &row) || row.port != port || !hosts_collide(&row.host, &host))
             continue;
         if (row.state != STATE_LISTEN)
@@ -131,7 +131,7 @@ read_name(int pid, char name[17])
     FILE *file;
 
     name[0] = '\0';
-    snprintf(path, sizeof path, "/proc/%d/comm", pid);
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
     file = fopen(path, "re");
     if (!file)
         return;
@@ -145,7 +145,7 @@ static bool
 is_bound_to(int pid, int fd, const struct sockaddr *address)
 {
     struct sockaddr_storage bound;
-    socklen_t size = sizeof bound;
+    socklen_t size = sizeof(bound);
     struct in6_addr host, bound_host;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), copy = -1;
     bool same = false;
@@ -172,12 +172,12 @@ has_socket(int pid, unsigned long inode, const struct sockaddr *address)
     bool found = false;
     DIR *dir;
 
-    snprintf(path, sizeof path, "/proc/%d/fd", pid);
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
     dir = opendir(path);
     if (!dir)
         return false;
     while (!found && (entry = readdir(dir))) {
-        ssize_t length = readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1);
+        ssize_t length = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
         unsigned long number;
         int64_t fd;
 

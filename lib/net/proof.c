@@ -86,9 +86,9 @@ alchi_proof_check(alchi_side_t side, const uint8_t key[ALCHI_KEY_SIZE], const al
 {
     uint8_t expected[ALCHI_PROOF_SIZE];
 
-    if (alchi_proof_make(side, key, transcript, expected) != ALCH_OK || size != sizeof expected)
+    if (alchi_proof_make(side, key, transcript, expected) != ALCH_OK || size != sizeof(expected))
         return false;
-    return CRYPTO_memcmp(proof, expected, sizeof expected) == 0;
+    return CRYPTO_memcmp(proof, expected, sizeof(expected)) == 0;
 }
 
 /* A key that could not be derived is of no use to anybody: it is random. */
@@ -135,5 +135,5 @@ alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, int ra
     derive(control_key, &input, pad);
     for (int k = 0; k < ALCHI_KEY_SIZE; k++)
         wrapped[k] = key[k] ^ pad[k];
-    explicit_bzero(pad, sizeof pad);
+    explicit_bzero(pad, sizeof(pad));
 }

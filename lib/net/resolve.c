@@ -56,7 +56,7 @@ lookup_run(void *argument)
 static lookup_t *
 lookup_start(const char *host)
 {
-    lookup_t *lookup = calloc(1, sizeof *lookup);
+    lookup_t *lookup = calloc(1, sizeof(*lookup));
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, old;
@@ -67,7 +67,7 @@ lookup_start(const char *host)
     pthread_mutex_init(&lookup->lock, NULL);
     pthread_cond_init(&lookup->done_cond, NULL);
     lookup->users = 2;
-    snprintf(lookup->host, sizeof lookup->host, "%s", host);
+    snprintf(lookup->host, sizeof(lookup->host), "%s", host);
     /* The host program's signals are not this thread's business. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -108,7 +108,7 @@ copy_list(const struct addrinfo *found, int port, alchi_sockaddr_t *list)
     for (; found && count < ALCHI_RESOLVE_MAX; found = found->ai_next) {
         if (found->ai_family != AF_INET && found->ai_family != AF_INET6)
             continue;
-        memset(&list[count], 0, sizeof list[count]);
+        memset(&list[count], 0, sizeof(list[count]));
         memcpy(&list[count].address, found->ai_addr, found->ai_addrlen);
         list[count].size = found->ai_addrlen;
         set_port(&list[count++], port);

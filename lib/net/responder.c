@@ -14,7 +14,7 @@ enum { EXPECT_HELLO, EXPECT_PROOF, PROVEN, REFUSED };
 void
 alchi_responder_init(alchi_responder_t *responder)
 {
-    memset(responder, 0, sizeof *responder);
+    memset(responder, 0, sizeof(*responder));
     responder->state = EXPECT_HELLO;
 }
 
@@ -26,7 +26,7 @@ refuse(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_frame
 
     alchi_error_set(&error, code, "%s", told);
     alchi_channel_send_error(channel, frame->id, &error);
-    OPENSSL_cleanse(responder->key, sizeof responder->key);
+    OPENSSL_cleanse(responder->key, sizeof(responder->key));
     responder->state = REFUSED;
     return code;
 }
@@ -47,8 +47,8 @@ remember(alchi_responder_t *responder, const Alchw__Hello *hello)
     responder->version_max = hello->version_max;
     responder->version = hello->version_max < ALCHI_PROTOCOL_MAX ? hello->version_max : ALCHI_PROTOCOL_MAX;
     memcpy(responder->nonce_initiator, hello->nonce.data, ALCHI_NONCE_SIZE);
-    alchi_text_clean(hello->name, responder->name, sizeof responder->name, false);
-    alchi_text_clean(hello->host, responder->host, sizeof responder->host, false);
+    alchi_text_clean(hello->name, responder->name, sizeof(responder->name), false);
+    alchi_text_clean(hello->host, responder->host, sizeof(responder->host), false);
     responder->pid = hello->pid;
 }
 
@@ -74,14 +74,14 @@ challenge(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_fr
     alchi_transcript_t transcript;
     int code;
 
-    code = alchi_random(responder->key, sizeof responder->key);
+    code = alchi_random(responder->key, sizeof(responder->key));
     if (code == ALCH_OK)
-        code = alchi_random(responder->nonce_responder, sizeof responder->nonce_responder);
+        code = alchi_random(responder->nonce_responder, sizeof(responder->nonce_responder));
     if (code != ALCH_OK)
         return code;
     code = find_key(context, &responder->claim, responder->key, &responder->refusal);
     if (code != ALCH_OK)
-        alchi_random(responder->key, sizeof responder->key);
+        alchi_random(responder->key, sizeof(responder->key));
     responder->refusal.code = code;
     transcript = transcript_of(responder);
     code = alchi_proof_make(ALCHI_SIDE_RESPONDER, responder->key, &transcript, proof);
@@ -109,7 +109,7 @@ feed_hello(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_f
     }
     remember(responder, hello);
     if (hello->version_max < ALCHI_PROTOCOL_MIN || hello->version_min > ALCHI_PROTOCOL_MAX) {
-        snprintf(text, sizeof text, "the peer speaks protocol versions %u to %u, this side %d to %d",
+        snprintf(text, sizeof(text), "the peer speaks protocol versions %u to %u, this side %d to %d",
                  hello->version_min, hello->version_max, ALCHI_PROTOCOL_MIN, ALCHI_PROTOCOL_MAX);
         alchi_error_set(err, ALCH_EVERSION, "%s", text);
         return refuse(responder, channel, frame, ALCH_EVERSION, text);

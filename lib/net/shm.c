@@ -58,9 +58,9 @@ hear_bells(alchi_stream_t *stream)
     char bytes[64];
 
     for (int k = 0; k < BELLS_MAX; k++) {
-        ssize_t n = recv(stream->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        ssize_t n = recv(stream->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
-        if (n == (ssize_t)sizeof bytes || (n < 0 && errno == EINTR))
+        if (n == (ssize_t)sizeof(bytes) || (n < 0 && errno == EINTR))
             continue;
         if (n == 0 || (n < 0 && errno != EAGAIN))
             shared_of(stream)->ended = true;
@@ -304,7 +304,7 @@ static const alchi_stream_ops_t shm_ops = {.read = shm_read,
 int
 alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings)
 {
-    shared_t *shared = calloc(1, sizeof *shared);
+    shared_t *shared = calloc(1, sizeof(*shared));
 
     if (!shared) {
         alchi_rings_destroy(rings);

@@ -28,7 +28,7 @@ send_answer(int socket_fd, uint64_t id, int memory_fd)
     ancillary_t ancillary = {{0}};
     struct iovec iov = {.iov_base = bytes};
     struct msghdr envelope = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof ancillary};
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof(ancillary)};
     struct cmsghdr *control = CMSG_FIRSTHDR(&envelope);
 
     message.has_ring_bytes = true;
@@ -81,7 +81,7 @@ keep_first(struct msghdr *envelope, answer_t *answer)
         for (size_t k = 0; k < count; k++) {
             int fd;
 
-            memcpy(&fd, CMSG_DATA(control) + k * sizeof fd, sizeof fd);
+            memcpy(&fd, CMSG_DATA(control) + k * sizeof(fd), sizeof(fd));
             if (answer->memory_fd < 0)
                 answer->memory_fd = fd;
             else
@@ -95,9 +95,9 @@ static int
 read_some(int socket_fd, answer_t *answer)
 {
     ancillary_t ancillary;
-    struct iovec iov = {answer->bytes + answer->size, sizeof answer->bytes - answer->size};
+    struct iovec iov = {answer->bytes + answer->size, sizeof(answer->bytes) - answer->size};
     struct msghdr envelope = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof ancillary};
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof(ancillary)};
     ssize_t n = recvmsg(socket_fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
     if (n < 0)
@@ -113,7 +113,7 @@ read_answer(alchi_channel_t *channel, alchi_deadline_t deadline, answer_t *answe
 {
     int fd = alchi_channel_fd(channel), code = ALCH_OK;
 
-    while (answer->size < sizeof answer->bytes) {
+    while (answer->size < sizeof(answer->bytes)) {
         code = alchi_frame_peek(answer->bytes, answer->size, ANSWER_MAX - ALCHI_FRAME_HEADER, 0, frame_p);
         if (code == ALCH_OK && answer->size >= ALCHI_FRAME_HEADER + frame_p->meta)
             return ALCH_OK;

@@ -27,7 +27,7 @@ make_name(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim, char na
 
     alchi_data_key(key, claim->session, claim->group, claim->rank, derived);
     alchi_hex_encode(derived, NAME_BYTES, name);
-    explicit_bzero(derived, sizeof derived);
+    explicit_bzero(derived, sizeof(derived));
 }
 
 /* An abstract name begins with a zero byte, which is not in `text`. Returns the address' size, 0: too long. */
@@ -36,9 +36,9 @@ make_address(const char *text, bool abstract, struct sockaddr_un *address)
 {
     size_t length = strlen(text);
 
-    memset(address, 0, sizeof *address);
+    memset(address, 0, sizeof(*address));
     address->sun_family = AF_UNIX;
-    if (length + 1 > sizeof address->sun_path)
+    if (length + 1 > sizeof(address->sun_path))
         return 0;
     memcpy(address->sun_path + (abstract ? 1 : 0), text, length);
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
@@ -89,10 +89,10 @@ listen_in_folder(const char *name, char path[ALCHI_SHM_PATH_MAX])
     char folder[ALCHI_CONNPATH_MAX], hidden[ALCHI_SHM_PATH_MAX];
     int fd;
 
-    if (alchi_connfile_dir(true, folder, sizeof folder, NULL) != ALCH_OK)
+    if (alchi_connfile_dir(true, folder, sizeof(folder), NULL) != ALCH_OK)
         return -1;
     if (snprintf(path, ALCHI_SHM_PATH_MAX, "%s/" PREFIX "%s" SUFFIX, folder, name) >= ALCHI_SHM_PATH_MAX ||
-        snprintf(hidden, sizeof hidden, "%s/.%s", folder, name) >= (int)sizeof hidden)
+        snprintf(hidden, sizeof(hidden), "%s/.%s", folder, name) >= (int)sizeof(hidden))
         return -1;
     fd = listen_at(hidden, false);
     if (fd >= 0 && rename(hidden, path) == 0)
@@ -138,7 +138,7 @@ alchi_shm_connect(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim)
     make_name(key, claim, name);
     fd = connect_to(name, true);
     for (int k = 0; k < count && fd < 0; k++) {
-        if (snprintf(path, sizeof path, "%s/" PREFIX "%s" SUFFIX, folders[k], name) < (int)sizeof path)
+        if (snprintf(path, sizeof(path), "%s/" PREFIX "%s" SUFFIX, folders[k], name) < (int)sizeof(path))
             fd = connect_to(path, false);
     }
     return fd;
@@ -157,7 +157,7 @@ sweep_folder(const char *folder)
         int fd;
 
         if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || length != strlen(PREFIX SUFFIX) + 2 * NAME_BYTES ||
-            snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= (int)sizeof path)
+            snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) >= (int)sizeof(path))
             continue;
         fd = connect_to(path, false);
         if (fd >= 0)

@@ -45,7 +45,7 @@ static int
 map_rings(int fd, size_t size, bool maker, alchi_rings_t **rings_p, alch_error_t *err)
 {
     size_t mapped = HEAD + 4 * size;
-    alchi_rings_t *rings = calloc(1, sizeof *rings);
+    alchi_rings_t *rings = calloc(1, sizeof(*rings));
     alchi_ring_shared_t *shared;
     uint8_t *bytes;
 

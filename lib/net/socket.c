@@ -20,7 +20,7 @@
 static void
 set_option(int fd, int level, int name, int value)
 {
-    setsockopt(fd, level, name, &value, sizeof value);
+    setsockopt(fd, level, name, &value, sizeof(value));
 }
 
 static int
@@ -44,7 +44,7 @@ void
 alchi_socket_prepare(int fd)
 {
     struct sockaddr_storage address;
-    socklen_t size = sizeof address;
+    socklen_t size = sizeof(address);
 
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -77,10 +77,10 @@ close_quietly(int fd)
 static bool
 both_ends(int fd, struct sockaddr_storage *here, struct sockaddr_storage *there)
 {
-    socklen_t here_size = sizeof *here, there_size = sizeof *there;
+    socklen_t here_size = sizeof(*here), there_size = sizeof(*there);
 
-    memset(here, 0, sizeof *here);
-    memset(there, 0, sizeof *there);
+    memset(here, 0, sizeof(*here));
+    memset(there, 0, sizeof(*there));
     return getsockname(fd, (struct sockaddr *)here, &here_size) == 0 &&
            getpeername(fd, (struct sockaddr *)there, &there_size) == 0 && here->ss_family == there->ss_family;
 }
@@ -130,7 +130,7 @@ is_self_connected(int fd)
 {
     struct sockaddr_storage here, there;
 
-    return both_ends(fd, &here, &there) && memcmp(&here, &there, sizeof here) == 0;
+    return both_ends(fd, &here, &there) && memcmp(&here, &there, sizeof(here)) == 0;
 }
 
 /* Returns 0 or an errno value; ETIMEDOUT when the deadline has passed. */
@@ -139,7 +139,7 @@ await_connection(int fd, alchi_deadline_t deadline)
 {
     struct pollfd entry = {.fd = fd, .events = POLLOUT};
     int number = 0;
-    socklen_t size = sizeof number;
+    socklen_t size = sizeof(number);
 
     for (;;) {
         int left_ms = alchi_deadline_left_ms(deadline);
@@ -203,7 +203,7 @@ alchi_connect(const alchi_address_t *address, alchi_deadline_t deadline, int *fd
     code = alchi_resolve(address->host, address->port, deadline, list, &count, err);
     if (code != ALCH_OK)
         return code;
-    alchi_address_format(address, text, sizeof text);
+    alchi_address_format(address, text, sizeof(text));
     for (int i = 0; i < count; i++) {
         int number = connect_one(&list[i], share_of(deadline, count - i), fd_p);
 
@@ -235,7 +235,7 @@ int
 alchi_socket_port(int fd)
 {
     struct sockaddr_storage address;
-    socklen_t size = sizeof address;
+    socklen_t size = sizeof(address);
 
     return getsockname(fd, (struct sockaddr *)&address, &size) == 0 ? port_in(&address) : 0;
 }
@@ -315,10 +315,10 @@ bind_failed(const alchi_address_t *address, const alchi_sockaddr_t *numeric, int
 
     if (number == EADDRINUSE && address->port != 0)
         return alchi_error_set(err, ALCH_EPORT, "port %d on %s is in use by %s", address->port, host,
-                               alchi_port_owner((const struct sockaddr *)&numeric->address, owner, sizeof owner));
+                               alchi_port_owner((const struct sockaddr *)&numeric->address, owner, sizeof(owner)));
     if (number == EADDRNOTAVAIL || number == EAFNOSUPPORT)
         return alchi_error_set(err, ALCH_EINVAL, "%s is not an address of this host", host);
-    return alchi_error_errno(err, number, "cannot bind %s", alchi_address_format(address, text, sizeof text));
+    return alchi_error_errno(err, number, "cannot bind %s", alchi_address_format(address, text, sizeof(text)));
 }
 
 int
@@ -346,7 +346,7 @@ int
 alchi_listen(int fd, int backlog, alch_error_t *err)
 {
     struct sockaddr_storage address;
-    socklen_t size = sizeof address;
+    socklen_t size = sizeof(address);
     char owner[128];
     int number;
 
@@ -357,14 +357,14 @@ alchi_listen(int fd, int backlog, alch_error_t *err)
     if (number != EADDRINUSE || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
         return alchi_error_errno(err, number, "cannot listen on port %d", alchi_socket_port(fd));
     return alchi_error_set(err, ALCH_EPORT, "port %d is in use by %s", alchi_socket_port(fd),
-                           alchi_port_owner((struct sockaddr *)&address, owner, sizeof owner));
+                           alchi_port_owner((struct sockaddr *)&address, owner, sizeof(owner)));
 }
 
 void
 alchi_unlisten(int fd)
 {
     int listening = 0;
-    socklen_t size = sizeof listening;
+    socklen_t size = sizeof(listening);
 
     /* On a socket that does not listen it would stick: connections accepted later would be born shut down. */
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening)
@@ -407,13 +407,13 @@ unmap(struct sockaddr_storage *address, socklen_t *size)
 
     if (address->ss_family != AF_INET6)
         return;
-    memcpy(&v6, address, sizeof v6);
+    memcpy(&v6, address, sizeof(v6));
     if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
         return;
     v4.sin_port = v6.sin6_port;
     memcpy(&v4.sin_addr, v6.sin6_addr.s6_addr + 12, 4);
-    memcpy(address, &v4, sizeof v4);
-    *size = sizeof v4;
+    memcpy(address, &v4, sizeof(v4));
+    *size = sizeof(v4);
 }
 
 /* Returns the family, or -1. */
@@ -421,7 +421,7 @@ static int
 peer_of(int fd, alchi_address_t *address_p)
 {
     struct sockaddr_storage address;
-    socklen_t size = sizeof address;
+    socklen_t size = sizeof(address);
     char port[16];
 
     if (getpeername(fd, (struct sockaddr *)&address, &size) != 0)
@@ -429,7 +429,7 @@ peer_of(int fd, alchi_address_t *address_p)
     if (address.ss_family == AF_UNIX)
         return AF_UNIX;
     unmap(&address, &size);
-    if (getnameinfo((struct sockaddr *)&address, size, address_p->host, sizeof address_p->host, port, sizeof port,
+    if (getnameinfo((struct sockaddr *)&address, size, address_p->host, sizeof(address_p->host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return -1;
     address_p->port = port_in(&address);

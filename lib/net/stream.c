@@ -92,7 +92,7 @@ static const alchi_stream_ops_t socket_ops = {.read = socket_read,
 alchi_stream_t *
 alchi_stream_create(int fd)
 {
-    alchi_stream_t *stream = malloc(sizeof *stream);
+    alchi_stream_t *stream = malloc(sizeof(*stream));
 
     if (!stream) {
         close(fd);

@@ -73,7 +73,7 @@ START_TEST(refuses_long_hosts)
     alchi_address_t address;
     char text[400];
 
-    memset(text, 'a', sizeof text);
+    memset(text, 'a', sizeof(text));
     text[255] = '\0';
     unit_code(alchi_address_parse(text, 7, &address, NULL), ALCH_OK);
     text[255] = 'a';
@@ -87,11 +87,11 @@ START_TEST(formats_what_it_parses)
     alchi_address_t address = {.host = "::1", .port = 5}, again;
     char text[300];
 
-    ck_assert_str_eq(alchi_address_format(&address, text, sizeof text), "[::1]:5");
+    ck_assert_str_eq(alchi_address_format(&address, text, sizeof(text)), "[::1]:5");
     unit_code(alchi_address_parse(text, 0, &again, NULL), ALCH_OK);
     ck_assert_str_eq(again.host, "::1");
-    snprintf(address.host, sizeof address.host, "host");
-    ck_assert_str_eq(alchi_address_format(&address, text, sizeof text), "host:5");
+    snprintf(address.host, sizeof(address.host), "host");
+    ck_assert_str_eq(alchi_address_format(&address, text, sizeof(text)), "host:5");
     ck_assert_str_eq(alchi_address_format(&address, text, 4), "hos");
 }
 END_TEST
@@ -104,9 +104,9 @@ START_TEST(knows_loopback)
     static const char *const others[] = {"example.org",        "10.0.0.1",           "128.0.0.1", "fe80::1",
                                          "localhost.evil.org", "127.0.0.1.evil.org", "1270.0.0.1"};
 
-    for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++)
+    for (size_t i = 0; i < sizeof(loopback) / sizeof(*loopback); i++)
         ck_assert_msg(alchi_address_is_loopback(loopback[i]), "%s", loopback[i]);
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
         ck_assert_msg(!alchi_address_is_loopback(others[i]), "%s", others[i]);
 }
 END_TEST
@@ -123,9 +123,9 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("address");
 
-    tcase_add_loop_test(tcase, refuses, 0, sizeof bad / sizeof *bad);
+    tcase_add_loop_test(tcase, refuses, 0, sizeof(bad) / sizeof(*bad));
     tcase_add_test(tcase, refuses_long_hosts);
-    tcase_add_loop_test(tcase, parses, 0, sizeof good / sizeof *good);
+    tcase_add_loop_test(tcase, parses, 0, sizeof(good) / sizeof(*good));
     tcase_add_test(tcase, formats_what_it_parses);
     tcase_add_test(tcase, knows_loopback);
     tcase_add_test(tcase, knows_any);

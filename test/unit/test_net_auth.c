@@ -49,7 +49,7 @@ start(initiator_t *initiator, const alchi_claim_t *claim)
 
     pair_tcp(fd);
     *initiator = (initiator_t){.channel = pair_channel(fd[0]), .claim = *claim, .name = "test", .timeout_ms = WAIT_MS};
-    memcpy(initiator->key, key, sizeof key);
+    memcpy(initiator->key, key, sizeof(key));
     return pair_channel(fd[1]);
 }
 
@@ -67,7 +67,7 @@ find_key(void *context, const alchi_claim_t *claim, uint8_t out[ALCHI_KEY_SIZE],
     if (known && (claim->role != known->role || claim->session != known->session || claim->group != known->group ||
                   claim->rank != known->rank))
         return alchi_error_set(err, ALCH_ENOENT, "no such session");
-    memcpy(out, key, sizeof key);
+    memcpy(out, key, sizeof(key));
     return ALCH_OK;
 }
 
@@ -120,16 +120,16 @@ START_TEST(both_prove)
     ck_assert_int_eq(responder.claim.rank, claims[_i].rank);
     alchi_session_key(key, initiator.granted.nonce_initiator, initiator.granted.nonce_responder, here);
     alchi_session_key(key, responder.nonce_initiator, responder.nonce_responder, there);
-    ck_assert_mem_eq(here, there, sizeof here);
-    ck_assert_mem_eq(responder.key, key, sizeof key);
+    ck_assert_mem_eq(here, there, sizeof(here));
+    ck_assert_mem_eq(responder.key, key, sizeof(key));
 }
 END_TEST
 
 START_TEST(limits_are_lifted)
 {
     static uint8_t bytes[5000];
-    alchi_frame_t frame = {.type = ALCHI_DATA_WRITE, .id = 1, .payload = sizeof bytes};
-    struct iovec iov = {bytes, sizeof bytes};
+    alchi_frame_t frame = {.type = ALCHI_DATA_WRITE, .id = 1, .payload = sizeof(bytes)};
+    struct iovec iov = {bytes, sizeof(bytes)};
     initiator_t initiator;
     alchi_responder_t responder;
     alchi_channel_t *channel = start(&initiator, &claims[0]);
@@ -141,7 +141,7 @@ START_TEST(limits_are_lifted)
     pthread_join(initiator.thread, NULL);
     unit_code(alchi_channel_send_payload(channel, &frame, NULL, &iov, 1, &sent), ALCH_OK);
     unit_code(alchi_channel_receive_by(initiator.channel, alchi_deadline_in_ms(WAIT_MS), &frame, &message), ALCH_OK);
-    ck_assert_uint_eq(frame.payload, sizeof bytes);
+    ck_assert_uint_eq(frame.payload, sizeof(bytes));
 }
 END_TEST
 
@@ -221,13 +221,13 @@ manual_hello(manual_t *manual, const alchi_claim_t *claim, uint32_t version_min,
 {
     Alchw__Hello hello = ALCHW__HELLO__INIT;
 
-    memset(manual->nonce, 3, sizeof manual->nonce);
+    memset(manual->nonce, 3, sizeof(manual->nonce));
     hello.has_version_min = hello.has_version_max = hello.has_role = hello.has_nonce = 1;
     hello.has_session = hello.has_group = hello.has_rank = 1;
     hello.version_min = version_min;
     hello.version_max = version_max;
     hello.role = claim->role;
-    hello.nonce = (ProtobufCBinaryData){sizeof manual->nonce, manual->nonce};
+    hello.nonce = (ProtobufCBinaryData){sizeof(manual->nonce), manual->nonce};
     hello.session = claim->session;
     hello.group = claim->group;
     hello.rank = claim->rank;
@@ -270,10 +270,10 @@ START_TEST(prober_learns_nothing)
     ck_assert_uint_eq(type, ALCHI_CHALLENGE);
     ck_assert_uint_eq(((Alchw__Challenge *)challenge)->nonce.len, 32);
     ck_assert_uint_eq(((Alchw__Challenge *)challenge)->proof.len, 32);
-    code = manual_proof(&manual, guess, sizeof guess, &answer, &type);
+    code = manual_proof(&manual, guess, sizeof(guess), &answer, &type);
     check_refused(&manual, code, _i ? "no such session" : "wrong key", answer, type);
     /* and nothing comes after it */
-    ck_assert_int_ne(manual_proof(&manual, guess, sizeof guess, &answer, &type), ALCH_OK);
+    ck_assert_int_ne(manual_proof(&manual, guess, sizeof(guess), &answer, &type), ALCH_OK);
 }
 END_TEST
 

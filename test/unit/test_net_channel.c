@@ -166,7 +166,7 @@ START_TEST(more_of_nothing)
     open_raw(_i);
     alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     alchi_frame_encode(&frame, bytes);
-    feed(bytes, sizeof bytes);
+    feed(bytes, sizeof(bytes));
     check_broken(ALCH_EPROTO, "DATA_WRITE frame without payload");
 }
 END_TEST
@@ -178,7 +178,7 @@ START_TEST(unknown_type)
 
     open_raw(_i);
     alchi_frame_encode(&frame, bytes);
-    feed(bytes, sizeof bytes);
+    feed(bytes, sizeof(bytes));
     check_broken(ALCH_EPROTO, "frame of type 999");
 }
 END_TEST
@@ -260,7 +260,7 @@ START_TEST(empty_message_is_a_struct)
 
     open_raw(_i);
     alchi_frame_encode(&frame, bytes);
-    feed(bytes, sizeof bytes);
+    feed(bytes, sizeof(bytes));
     unit_code(receive(&frame, &message), ALCH_OK);
     ck_assert_ptr_nonnull(message);
     ck_assert_uint_eq(((Alchw__SubmitTask *)message)->n_arguments, 0);
@@ -322,10 +322,10 @@ START_TEST(payload_cut_off)
     feed("0123", 4);
     unit_code(receive(&frame, &message), ALCH_OK);
     alchi_message_free(message);
-    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof payload), 4);
-    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof payload), 0);
+    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof(payload)), 4);
+    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof(payload)), 0);
     pair_close(peer);
-    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof payload), -1);
+    ck_assert_int_eq(alchi_channel_read_payload(channel, payload, sizeof(payload)), -1);
     ck_assert_int_eq(errno, 0);
     unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_ECONNECT);
 }
@@ -345,7 +345,7 @@ START_TEST(payload_is_not_read_ahead)
     feed(bytes, size + 90000);
     unit_code(receive(&frame, &message), ALCH_OK);
     alchi_message_free(message);
-    while ((n = alchi_stream_read(alchi_channel_stream(channel), bytes, sizeof bytes)) > 0)
+    while ((n = alchi_stream_read(alchi_channel_stream(channel), bytes, sizeof(bytes))) > 0)
         left += n;
     ck_assert_int_ge(left, 90000 - 256);
 }
@@ -363,7 +363,7 @@ START_TEST(sends_bytes_of_a_frame)
     message.text = "xxx";
     unit_code(alchi_channel_send(channel, ALCHI_TEST_STRING, 0, 7, &message), ALCH_OK);
     ck_assert(!alchi_channel_wants_write(channel));
-    ck_assert_int_eq(alchi_stream_read(peer, bytes, sizeof bytes), (ssize_t)size);
+    ck_assert_int_eq(alchi_stream_read(peer, bytes, sizeof(bytes)), (ssize_t)size);
     ck_assert_mem_eq(bytes, expected, size);
 }
 END_TEST
@@ -379,7 +379,7 @@ START_TEST(message_above_limit_is_not_queued)
     unit_code(alchi_channel_send(channel, ALCHI_TEST_STRING, 0, 7, &message), ALCH_ERANGE);
     free(message.text);
     unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 8, NULL), ALCH_OK);
-    ck_assert_int_eq(alchi_stream_read(peer, bytes, sizeof bytes), ALCHI_FRAME_HEADER);
+    ck_assert_int_eq(alchi_stream_read(peer, bytes, sizeof(bytes)), ALCHI_FRAME_HEADER);
 }
 END_TEST
 
@@ -425,7 +425,7 @@ START_TEST(flush_has_a_deadline)
     unit_code(alchi_channel_flush(channel), ALCH_EAGAIN);
     unit_code(alchi_channel_flush_by(channel, alchi_deadline_in_ms(20)), ALCH_ETIMEDOUT);
     while (alchi_channel_flush(channel) == ALCH_EAGAIN)
-        ck_assert_int_gt(alchi_stream_read(peer, bytes, sizeof bytes), 0);
+        ck_assert_int_gt(alchi_stream_read(peer, bytes, sizeof(bytes)), 0);
     ck_assert(!alchi_channel_wants_write(channel));
 }
 END_TEST
@@ -571,8 +571,8 @@ END_TEST
 START_TEST(frames_queue_behind_payload)
 {
     static uint8_t bytes[ALCHI_PAYLOAD_MAX], got[ALCHI_PAYLOAD_MAX];
-    alchi_frame_t frame = {.type = ALCHI_DATA_BLOCK, .id = 5, .payload = sizeof bytes}, other = frame, received;
-    struct iovec iov = {bytes, sizeof bytes};
+    alchi_frame_t frame = {.type = ALCHI_DATA_BLOCK, .id = 5, .payload = sizeof(bytes)}, other = frame, received;
+    struct iovec iov = {bytes, sizeof(bytes)};
     alchi_channel_t *end[2];
     ProtobufCMessage *message;
     size_t sent = 0, other_sent = 0, taken = 0;
@@ -583,7 +583,7 @@ START_TEST(frames_queue_behind_payload)
         end[i] = pair_channel(fd[i]);
         alchi_channel_set_limits(end[i], ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     }
-    for (size_t i = 0; i < sizeof bytes; i++)
+    for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (uint8_t)(i % 251);
     unit_code(alchi_channel_send(end[0], ALCHI_PING, 0, 1, NULL), ALCH_OK);
     unit_code(alchi_channel_send_payload(end[0], &frame, NULL, &iov, 1, &sent), ALCH_EAGAIN);
@@ -595,20 +595,20 @@ START_TEST(frames_queue_behind_payload)
     ck_assert_uint_eq(received.id, 5);
     ck_assert_ptr_null(message);
     while (taken < sent - ALCHI_FRAME_HEADER) /* the socket has room again */
-        taken += (size_t)alchi_channel_read_payload(end[1], got + taken, sizeof got - taken);
+        taken += (size_t)alchi_channel_read_payload(end[1], got + taken, sizeof(got) - taken);
     unit_code(alchi_channel_send(end[0], ALCHI_PING, 0, 2, NULL), ALCH_OK);
     unit_code(alchi_channel_send_payload(end[0], &other, NULL, &iov, 1, &other_sent), ALCH_ESTATE);
     unit_code(alchi_channel_flush(end[0]), ALCH_EAGAIN);
     unit_code(alchi_channel_flush_by(end[0], alchi_deadline_in_ms(1000)), ALCH_ESTATE);
-    while (taken < sizeof got) {
-        ssize_t n = alchi_channel_read_payload(end[1], got + taken, sizeof got - taken);
+    while (taken < sizeof(got)) {
+        ssize_t n = alchi_channel_read_payload(end[1], got + taken, sizeof(got) - taken);
 
         ck_assert_int_ge(n, 0);
         taken += (size_t)n;
-        if (sent < sizeof bytes + ALCHI_FRAME_HEADER)
+        if (sent < sizeof(bytes) + ALCHI_FRAME_HEADER)
             (void)alchi_channel_send_payload(end[0], &frame, NULL, &iov, 1, &sent);
     }
-    ck_assert_mem_eq(got, bytes, sizeof bytes);
+    ck_assert_mem_eq(got, bytes, sizeof(bytes));
     unit_code(alchi_channel_receive(end[1], &received, &message), ALCH_OK);
     ck_assert_uint_eq(received.id, 2);
     alchi_message_free(message);
@@ -620,17 +620,17 @@ END_TEST
 START_TEST(payload_is_summed_as_it_is_taken)
 {
     static uint8_t sent[60000], got[60000];
-    struct iovec whole = {sent, sizeof sent}, runs[] = {{got + 5000, 20000}, {got + 25000, 35000}};
+    struct iovec whole = {sent, sizeof(sent)}, runs[] = {{got + 5000, 20000}, {got + 25000, 35000}};
     alchi_channel_t *end[2];
     alchi_frame_t frame;
     ProtobufCMessage *message;
 
-    for (size_t k = 0; k < sizeof sent; k++)
+    for (size_t k = 0; k < sizeof(sent); k++)
         sent[k] = (uint8_t)(k * k >> 3);
     open_joined(_i, end);
     for (int round = 0; round < 2; round++) {
-        uint32_t check = round == 0 ? alchi_crc32c(0, sent, sizeof sent) : 0;
-        alchi_frame_t out = {.type = ALCHI_PING, .id = 1, .payload = sizeof sent, .check = check};
+        uint32_t check = round == 0 ? alchi_crc32c(0, sent, sizeof(sent)) : 0;
+        alchi_frame_t out = {.type = ALCHI_PING, .id = 1, .payload = sizeof(sent), .check = check};
         size_t sum = 0, done = 0;
 
         out.flags = round == 0 ? ALCHI_FRAME_CHECK : 0;
@@ -640,19 +640,19 @@ START_TEST(payload_is_summed_as_it_is_taken)
         ck_assert_uint_eq(alchi_channel_payload_sum(end[1]), 0);
         ck_assert_int_gt(alchi_channel_read_payload(end[1], got, 1), 0);
         ck_assert_uint_eq(alchi_channel_payload_sum(end[1]), round == 0 ? alchi_crc32c(0, sent, 1) : 0);
-        for (done = 1; done < sizeof sent;) {
+        for (done = 1; done < sizeof(sent);) {
             ssize_t n = done == 5000 ? alchi_channel_readv_payload(end[1], runs, 2)
                                      : alchi_channel_read_payload(end[1], got + done,
-                                                                  done < 5000 ? 5000 - done : sizeof sent - done);
+                                                                  done < 5000 ? 5000 - done : sizeof(sent) - done);
 
             ck_assert_int_ge(n, 0);
             done += (size_t)n;
             if (n == 0 && alchi_channel_send_payload(end[0], &out, NULL, &whole, 1, &sum) != ALCH_OK)
                 unit_code(alchi_stream_wait(alchi_channel_stream(end[1]), POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
         }
-        ck_assert_mem_eq(got, sent, sizeof sent);
+        ck_assert_mem_eq(got, sent, sizeof(sent));
         ck_assert_uint_eq(alchi_channel_payload_sum(end[1]), check);
-        memset(got, 0, sizeof got);
+        memset(got, 0, sizeof(got));
     }
 }
 END_TEST

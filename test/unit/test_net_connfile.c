@@ -19,11 +19,11 @@ static char home[64], runtime[96], place[160];
 static void
 setup(void)
 {
-    snprintf(home, sizeof home, "/tmp/alchemist-test-XXXXXX");
+    snprintf(home, sizeof(home), "/tmp/alchemist-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(home));
-    snprintf(runtime, sizeof runtime, "%s/run", home);
+    snprintf(runtime, sizeof(runtime), "%s/run", home);
     ck_assert_int_eq(mkdir(runtime, 0700), 0);
-    snprintf(place, sizeof place, "%s/alchemist", runtime);
+    snprintf(place, sizeof(place), "%s/alchemist", runtime);
     setenv("HOME", home, 1);
     setenv("XDG_RUNTIME_DIR", runtime, 1);
     unsetenv("ALCHEMIST_CONNECTION");
@@ -34,7 +34,7 @@ teardown(void)
 {
     char command[128];
 
-    snprintf(command, sizeof command, "rm -rf %s", home);
+    snprintf(command, sizeof(command), "rm -rf %s", home);
     ck_assert_int_eq(system(command), 0);
 }
 
@@ -43,7 +43,7 @@ make(const char *host, int port)
 {
     alchi_connfile_t file = {.address = {.port = port}};
 
-    snprintf(file.address.host, sizeof file.address.host, "%s", host);
+    snprintf(file.address.host, sizeof(file.address.host), "%s", host);
     for (int i = 0; i < ALCHI_KEY_SIZE; i++)
         file.token[i] = (uint8_t)(i + port);
     return file;
@@ -77,7 +77,7 @@ leave_stale(const char *host, int port, alchi_connfile_t *file)
     pid_t pid;
 
     *file = make(host, port);
-    snprintf(file->path, sizeof file->path, "%s/alchemist-%s-%d.json", place, host, port);
+    snprintf(file->path, sizeof(file->path), "%s/alchemist-%s-%d.json", place, host, port);
     mkdir(place, 0700);
     pid = fork();
     if (pid == 0) {
@@ -94,9 +94,9 @@ START_TEST(dir_needs_a_home)
 
     unsetenv("HOME");
     unsetenv("XDG_RUNTIME_DIR");
-    unit_code(alchi_connfile_dir(true, path, sizeof path, NULL), ALCH_ENOENT);
+    unit_code(alchi_connfile_dir(true, path, sizeof(path), NULL), ALCH_ENOENT);
     setenv("HOME", "/tmp/there is no such place", 1);
-    unit_code(alchi_connfile_dir(true, path, sizeof path, NULL), ALCH_ESYSTEM);
+    unit_code(alchi_connfile_dir(true, path, sizeof(path), NULL), ALCH_ESYSTEM);
 }
 END_TEST
 
@@ -105,18 +105,18 @@ START_TEST(dir_is_ours_alone)
     char path[4096];
     struct stat info;
 
-    unit_code(alchi_connfile_dir(false, path, sizeof path, NULL), ALCH_OK);
+    unit_code(alchi_connfile_dir(false, path, sizeof(path), NULL), ALCH_OK);
     ck_assert_str_eq(path, place);
     ck_assert_int_eq(stat(place, &info), -1);
-    unit_code(alchi_connfile_dir(true, path, sizeof path, NULL), ALCH_OK);
+    unit_code(alchi_connfile_dir(true, path, sizeof(path), NULL), ALCH_OK);
     ck_assert_int_eq(stat(place, &info), 0);
     ck_assert_uint_eq(info.st_mode & 07777, 0700);
     ck_assert_int_eq(chmod(place, 0750), 0);
-    unit_code(alchi_connfile_dir(true, path, sizeof path, NULL), ALCH_EPERM);
+    unit_code(alchi_connfile_dir(true, path, sizeof(path), NULL), ALCH_EPERM);
     ck_assert_int_eq(chmod(place, 0700), 0);
     if (geteuid() == 0) {
         ck_assert_int_eq(chown(place, 12345, 12345), 0);
-        unit_code(alchi_connfile_dir(true, path, sizeof path, NULL), ALCH_EPERM);
+        unit_code(alchi_connfile_dir(true, path, sizeof(path), NULL), ALCH_EPERM);
     }
 }
 END_TEST
@@ -125,12 +125,12 @@ START_TEST(dir_in_home)
 {
     char path[4096], expected[128];
 
-    snprintf(expected, sizeof expected, "%s/.alchemist", home);
+    snprintf(expected, sizeof(expected), "%s/.alchemist", home);
     unsetenv("XDG_RUNTIME_DIR");
-    unit_code(alchi_connfile_dir(true, path, sizeof path, NULL), ALCH_OK);
+    unit_code(alchi_connfile_dir(true, path, sizeof(path), NULL), ALCH_OK);
     ck_assert_str_eq(path, expected);
     setenv("XDG_RUNTIME_DIR", "/no/such/place", 1);
-    unit_code(alchi_connfile_dir(true, path, sizeof path, NULL), ALCH_OK);
+    unit_code(alchi_connfile_dir(true, path, sizeof(path), NULL), ALCH_OK);
     ck_assert_str_eq(path, expected);
 }
 END_TEST
@@ -142,7 +142,7 @@ START_TEST(round_trip)
     char expected[256], lock[300];
     struct stat info;
 
-    snprintf(expected, sizeof expected, "%s/alchemist-localhost-24960.json", place);
+    snprintf(expected, sizeof(expected), "%s/alchemist-localhost-24960.json", place);
     ck_assert_str_eq(file.path, expected);
     ck_assert_int_eq(stat(file.path, &info), 0);
     ck_assert_uint_eq(info.st_mode & 07777, 0600);
@@ -151,11 +151,11 @@ START_TEST(round_trip)
     ck_assert_int_eq(back.address.port, 24960);
     ck_assert_int_eq(back.pid, getpid());
     ck_assert_str_eq(back.path, expected);
-    ck_assert_mem_eq(back.token, file.token, sizeof back.token);
+    ck_assert_mem_eq(back.token, file.token, sizeof(back.token));
     ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     alchi_connfile_remove(&file, fd);
     unit_code(alchi_connfile_read(file.path, &back, NULL), ALCH_ENOENT);
-    snprintf(lock, sizeof lock, "%s.lock", expected);
+    snprintf(lock, sizeof(lock), "%s.lock", expected);
     ck_assert_int_eq(access(lock, F_OK), -1);
     ck_assert_int_eq(rmdir(place), 0); /* nothing is left behind */
 }
@@ -179,7 +179,7 @@ START_TEST(own_path)
     int fd;
 
     ck_assert_int_eq(chdir(home), 0);
-    snprintf(file.path, sizeof file.path, "mine.json");
+    snprintf(file.path, sizeof(file.path), "mine.json");
     fd = write_file(&file);
     ck_assert_int_eq(file.path[0], '/');
     ck_assert_int_eq(chdir("/"), 0);
@@ -236,7 +236,7 @@ START_TEST(readers_do_not_disturb)
     pid_t pid;
 
     leave_stale("localhost", 5, &file);
-    snprintf(lock, sizeof lock, "%s.lock", file.path);
+    snprintf(lock, sizeof(lock), "%s.lock", file.path);
     fd = open(lock, O_RDONLY);
     ck_assert_int_eq(flock(fd, LOCK_SH), 0);
     pid = fork();
@@ -258,7 +258,7 @@ compete(int rounds)
     char marker[160];
     int fd, mark, code;
 
-    snprintf(marker, sizeof marker, "%s/marker", home);
+    snprintf(marker, sizeof(marker), "%s/marker", home);
     while (rounds > 0) {
         code = alchi_connfile_write(&file, &fd, NULL);
         if (code == ALCH_EBUSY)
@@ -333,7 +333,7 @@ START_TEST(refuses_malformed_files)
     alchi_connfile_t back = {.pid = -5};
     alch_error_t err = {0};
 
-    snprintf(path, sizeof path, "%s/x.json", home);
+    snprintf(path, sizeof(path), "%s/x.json", home);
     umask(077);
     write_text(path, malformed[_i]);
     unit_code(alchi_connfile_read(path, &back, &err), ALCH_EPROTO);
@@ -348,11 +348,11 @@ START_TEST(refuses_odd_files)
     char path[128];
     alchi_connfile_t back;
 
-    snprintf(path, sizeof path, "%s/fifo", home);
+    snprintf(path, sizeof(path), "%s/fifo", home);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     unit_code(alchi_connfile_read(path, &back, NULL), ALCH_EPROTO);
     unit_code(alchi_connfile_read(home, &back, NULL), ALCH_EPROTO);
-    snprintf(path, sizeof path, "%s/large", home);
+    snprintf(path, sizeof(path), "%s/large", home);
     umask(077);
     write_text(path, "");
     ck_assert_int_eq(truncate(path, 1 << 30), 0);
@@ -368,13 +368,13 @@ START_TEST(find_by_any_spelling)
     alch_error_t err = {0};
 
     write_file(&file);
-    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
-        snprintf(address.host, sizeof address.host, "%s", spellings[i]);
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(*spellings); i++) {
+        snprintf(address.host, sizeof(address.host), "%s", spellings[i]);
         unit_code(alchi_connfile_find(&address, &back, &err), ALCH_OK);
     }
-    ck_assert_int_eq(gethostname(address.host, sizeof address.host), 0);
+    ck_assert_int_eq(gethostname(address.host, sizeof(address.host)), 0);
     unit_code(alchi_connfile_find(&address, &back, &err), ALCH_OK);
-    snprintf(address.host, sizeof address.host, "10.0.0.1");
+    snprintf(address.host, sizeof(address.host), "10.0.0.1");
     unit_code(alchi_connfile_find(&address, &back, &err), ALCH_ENOENT);
     ck_assert_ptr_nonnull(strstr(err.text, "10.0.0.1:5"));
     ck_assert_ptr_nonnull(strstr(err.text, place));
@@ -430,7 +430,7 @@ START_TEST(names_are_safe)
     alchi_connfile_t file = make("../../Etc/x", 5);
     char expected[256];
 
-    snprintf(expected, sizeof expected, "%s/alchemist-.._.._etc_x-5.json", place);
+    snprintf(expected, sizeof(expected), "%s/alchemist-.._.._etc_x-5.json", place);
     write_file(&file);
     ck_assert_str_eq(file.path, expected);
 }

@@ -371,7 +371,7 @@ START_TEST(killed_peer)
     end[0] = alchi_stream_create(fd[0]);
     unit_code(alchi_stream_share(end[0], rings), ALCH_OK);
     for (;;) {
-        n = alchi_stream_read(end[0], bytes, sizeof bytes);
+        n = alchi_stream_read(end[0], bytes, sizeof(bytes));
         if (n < 0)
             break;
         for (ssize_t k = 0; k < n; k++)
@@ -408,7 +408,7 @@ START_TEST(impossible_counts)
     unit_code(alchi_stream_share(end[0], rings), ALCH_OK);
     ck_assert_int_eq(pair_send(end[0], bytes, 10), 10);
     atomic_store(&hostile->out.shared->written, 10);
-    ck_assert_int_eq(alchi_stream_read(end[0], bytes, sizeof bytes), 10);
+    ck_assert_int_eq(alchi_stream_read(end[0], bytes, sizeof(bytes)), 10);
     /* Once what was written, once what was read. */
     if (_i % 2)
         atomic_store(&hostile->out.shared->written, 10 + written[_i / 2]);
@@ -416,12 +416,12 @@ START_TEST(impossible_counts)
         atomic_store(&hostile->in.shared->read, 10 + taken[_i / 2]);
     ck_assert(fires(end[0], _i % 2 ? POLLIN : POLLOUT));
     if (_i % 2)
-        ck_assert_int_eq(alchi_stream_read(end[0], bytes, sizeof bytes), written[_i / 2] == 9 ? 9 : -1);
+        ck_assert_int_eq(alchi_stream_read(end[0], bytes, sizeof(bytes)), written[_i / 2] == 9 ? 9 : -1);
     else
-        ck_assert_int_eq(pair_send(end[0], bytes, sizeof bytes), -1);
+        ck_assert_int_eq(pair_send(end[0], bytes, sizeof(bytes)), -1);
     if (_i % 2 && written[_i / 2] == 9)
         atomic_store(&hostile->out.shared->written, 3); /* backwards */
-    ck_assert_int_eq(alchi_stream_read(end[0], bytes, sizeof bytes), -1);
+    ck_assert_int_eq(alchi_stream_read(end[0], bytes, sizeof(bytes)), -1);
     ck_assert_int_eq(errno, EPROTO);
     ck_assert_int_eq(pair_send(end[0], bytes, 1), -1);
     ck_assert_int_eq(errno, EPROTO);
@@ -605,7 +605,7 @@ START_TEST(bad_answers)
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
     } control = {{0}};
-    struct iovec iov = {bytes, sizeof bytes};
+    struct iovec iov = {bytes, sizeof(bytes)};
     struct msghdr envelope = {.msg_iov = &iov, .msg_iovlen = 1};
     alchi_channel_t *channel;
     int fd[2], first = dup(0), memory = make_memory(HEAD + 2 * RING, 0);
@@ -625,9 +625,9 @@ START_TEST(bad_answers)
         iov.iov_len = 10;
     if (_i >= 2 && _i != 3) {
         envelope.msg_control = &control;
-        envelope.msg_controllen = sizeof control;
+        envelope.msg_controllen = sizeof(control);
         control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &memory, sizeof memory);
+        memcpy(CMSG_DATA(&control.header), &memory, sizeof(memory));
     }
     ck_assert_int_gt(sendmsg(fd[1], &envelope, 0), 0);
     if (_i == 1)
@@ -660,7 +660,7 @@ remove_folder(void)
 {
     char command[128];
 
-    snprintf(command, sizeof command, "rm -rf %s", folder);
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
     ck_assert_int_eq(system(command), 0);
 }
 
@@ -705,7 +705,7 @@ START_TEST(left_files_are_swept)
 
     use_folder();
     alchi_shm_listener_open(&local, key, &claim);
-    memcpy(path, local.path, sizeof path);
+    memcpy(path, local.path, sizeof(path));
     close(local.fd[0]);
     close(local.fd[1]);
     ck_assert_int_eq(access(path, F_OK), 0);
@@ -726,7 +726,7 @@ START_TEST(long_path)
     int fd;
 
     use_folder();
-    snprintf(path, sizeof path, "%s/%0100d", folder, 1);
+    snprintf(path, sizeof(path), "%s/%0100d", folder, 1);
     ck_assert_int_eq(mkdir(path, 0700), 0);
     setenv("XDG_RUNTIME_DIR", path, 1);
     alchi_shm_listener_open(&local, key, &claim);

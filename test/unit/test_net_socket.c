@@ -15,7 +15,7 @@ static int
 option(int fd, int level, int name)
 {
     int value = -1;
-    socklen_t size = sizeof value;
+    socklen_t size = sizeof(value);
 
     ck_assert_int_eq(getsockopt(fd, level, name, &value, &size), 0);
     return value;
@@ -98,15 +98,15 @@ START_TEST(connect_localhost)
     int listen_fd = pair_listen(&address), fd, peer;
     char host[64], text[64], expected[64];
 
-    snprintf(address.host, sizeof address.host, "LOCALHOST");
+    snprintf(address.host, sizeof(address.host), "LOCALHOST");
     unit_code(alchi_connect(&address, alchi_deadline_in_ms(1500), &fd, NULL), ALCH_OK);
     peer = pair_accept(listen_fd);
     check_prepared(fd);
     check_prepared(peer);
-    alchi_peer_host(peer, host, sizeof host);
+    alchi_peer_host(peer, host, sizeof(host));
     ck_assert_str_eq(host, "127.0.0.1");
-    snprintf(expected, sizeof expected, "127.0.0.1:%d", address.port);
-    ck_assert_str_eq(alchi_peer_text(fd, text, sizeof text), expected);
+    snprintf(expected, sizeof(expected), "127.0.0.1:%d", address.port);
+    ck_assert_str_eq(alchi_peer_text(fd, text, sizeof(text)), expected);
 }
 END_TEST
 
@@ -147,10 +147,10 @@ START_TEST(peer_of_others)
     int fd[2];
 
     pair_unix(fd);
-    alchi_peer_host(fd[0], text, sizeof text);
+    alchi_peer_host(fd[0], text, sizeof(text));
     ck_assert_str_eq(text, "");
-    ck_assert_str_eq(alchi_peer_text(fd[0], text, sizeof text), "a local socket");
-    alchi_peer_host(-1, text, sizeof text);
+    ck_assert_str_eq(alchi_peer_text(fd[0], text, sizeof(text)), "a local socket");
+    alchi_peer_host(-1, text, sizeof(text));
     ck_assert_str_eq(text, "?");
     alchi_socket_prepare(fd[0]);
     ck_assert(fcntl(fd[0], F_GETFL) & O_NONBLOCK);
@@ -179,7 +179,7 @@ START_TEST(bind_bad_address)
                                {.host = "127.0.0.1", .port = -1}};
     int fd = -7;
 
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
         unit_code(alchi_bind(&cases[i], &fd, NULL), ALCH_EINVAL);
     ck_assert_int_eq(fd, -7);
 }
@@ -206,9 +206,9 @@ START_TEST(bind_names_listener)
     int other;
 
     pair_listen(&address);
-    snprintf(expected, sizeof expected, "in use by process %d (", (int)getpid());
-    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
-        snprintf(address.host, sizeof address.host, "%s", hosts[i]);
+    snprintf(expected, sizeof(expected), "in use by process %d (", (int)getpid());
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++) {
+        snprintf(address.host, sizeof(address.host), "%s", hosts[i]);
         unit_code(alchi_bind(&address, &other, &err), ALCH_EPORT);
         ck_assert_msg(strstr(err.text, expected), "%s", err.text);
     }
@@ -242,7 +242,7 @@ START_TEST(bind_names_idle_daemon)
     unit_code(alchi_bind(&address, &fd, NULL), ALCH_OK);
     ck_assert_int_eq(prctl(PR_SET_NAME, "alchemistd"), 0);
     unit_code(alchi_bind(&address, &other, &err), ALCH_EPORT);
-    snprintf(expected, sizeof expected, "port %d on 127.0.0.1 is in use by process %d (alchemistd)", address.port,
+    snprintf(expected, sizeof(expected), "port %d on 127.0.0.1 is in use by process %d (alchemistd)", address.port,
              (int)getpid());
     ck_assert_str_eq(err.text, expected);
 }
@@ -286,9 +286,9 @@ START_TEST(unlisten_before_listen)
         ck_assert_int_eq(send(i ? peer : client, "hey", 3, MSG_NOSIGNAL), 3);
         entry.fd = i ? client : peer;
         ck_assert_int_eq(poll(&entry, 1, 1000), 1);
-        ck_assert_int_eq(recv(entry.fd, bytes, sizeof bytes, 0), 3);
+        ck_assert_int_eq(recv(entry.fd, bytes, sizeof(bytes), 0), 3);
     }
-    ck_assert_int_eq(recv(peer, bytes, sizeof bytes, MSG_DONTWAIT), -1);
+    ck_assert_int_eq(recv(peer, bytes, sizeof(bytes), MSG_DONTWAIT), -1);
 }
 END_TEST
 
@@ -316,12 +316,12 @@ START_TEST(serves_v6)
     v6.port = v4.port = address.port;
     unit_code(alchi_connect(&v4, alchi_deadline_in_ms(1500), &client, NULL), ALCH_OK);
     peer = pair_accept(fd);
-    alchi_peer_host(peer, host, sizeof host);
+    alchi_peer_host(peer, host, sizeof(host));
     ck_assert_str_eq(host, "127.0.0.1");
     if (alchi_connect(&v6, alchi_deadline_in_ms(1500), &client, NULL) != ALCH_OK)
         return; /* no ::1 on this host */
     peer = pair_accept(fd);
-    alchi_peer_host(peer, host, sizeof host);
+    alchi_peer_host(peer, host, sizeof(host));
     ck_assert_str_eq(host, "::1");
 }
 END_TEST

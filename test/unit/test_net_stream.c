@@ -44,14 +44,14 @@ START_TEST(reads_what_is_there)
     char bytes[16];
 
     open_pair(_i);
-    ck_assert_int_eq(alchi_stream_read(stream, bytes, sizeof bytes), 0);
+    ck_assert_int_eq(alchi_stream_read(stream, bytes, sizeof(bytes)), 0);
     ck_assert_int_eq(write(peer, "hello", 5), 5);
     unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
     ck_assert_int_eq(alchi_stream_read(stream, bytes, 0), 0);
     ck_assert_int_eq(alchi_stream_read(stream, bytes, 2), 2);
-    ck_assert_int_eq(alchi_stream_read(stream, bytes + 2, sizeof bytes - 2), 3);
+    ck_assert_int_eq(alchi_stream_read(stream, bytes + 2, sizeof(bytes) - 2), 3);
     ck_assert_mem_eq(bytes, "hello", 5);
-    ck_assert_int_eq(alchi_stream_read(stream, bytes, sizeof bytes), 0);
+    ck_assert_int_eq(alchi_stream_read(stream, bytes, sizeof(bytes)), 0);
 }
 END_TEST
 
@@ -102,7 +102,7 @@ START_TEST(writes_pieces_until_full)
     ck_assert_int_eq(alchi_stream_writev(stream, iov, 3), 5);
     ck_assert_int_eq(recv(peer, bytes, 5, MSG_WAITALL), 5);
     ck_assert_str_eq(bytes, "abcde");
-    iov[0] = (struct iovec){large, sizeof large};
+    iov[0] = (struct iovec){large, sizeof(large)};
     while ((n = alchi_stream_writev(stream, iov, 1)) > 0)
         ;
     ck_assert_int_eq(n, 0);
