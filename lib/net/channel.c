@@ -1,3 +1,4 @@
+/* Frames over a stream: a queue of bytes to send, a buffer of bytes that arrived, and payload that passes by both. */
 #include "net/channel.h"
 
 #include "base/buf.h"
@@ -9,33 +10,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Read ahead on a channel for messages only; where bulk data travels the read-ahead is just enough for a small
- * message, because payload that lands in the buffer has to be copied once more; what comes without
- * a system call is not read ahead at all. */
+/* How far the channel reads ahead. A channel that carries only messages reads 16 KiB. One that carries bulk data reads
+ * just enough for a small message, because payload that lands in the buffer must be copied once more. A stream whose
+ * reads need no system call (shared memory) gains nothing from reading ahead. */
 #define READ_AHEAD ((size_t)16 << 10)
 #define READ_AHEAD_BULK ((size_t)256)
-/* A message that is larger than the read-ahead grows the buffer as it arrives, not as it is announced. */
+/* The buffer grows by at most this much for each read: with the bytes that arrive, not with the size that the peer
+ * announces. */
 #define READ_STEP ((size_t)64 << 10)
+/* Pieces of memory that one write takes; the array is on the stack. */
 #define IOV_STEP 256
-#define MADE_HEAD (((size_t)1 << 10) + ALCHI_FRAME_HEADER)
+/* A header and a message of 1 KiB, the largest for which alchi_channel_make_max() leaves room. */
+#define MADE_HEAD_MAX (((size_t)1 << 10) + ALCHI_FRAME_HEADER)
 
 struct alchi_channel {
     alchi_stream_t *stream;
 
     /* sending */
     alchi_buf_t out;
-    size_t payload_head; /* header and message of the payload frame under way; 0: there is none */
-    size_t out_first;    /* while one is under way: what of `out` goes before its payload */
+    size_t payload_head;       /* bytes of header and message of an incomplete payload frame; 0: there is none */
+    size_t out_before_payload; /* bytes of `out` that go before the payload of the incomplete frame */
     int send_code, send_errno;
-    uint8_t *made; /* where a frame is being made */
-    uint32_t made_meta;
+    uint8_t *reserved;      /* memory of the stream for a frame whose payload the caller writes */
+    uint32_t reserved_meta; /* bytes of that frame's message */
 
     /* receiving */
     alchi_buf_t in;
     uint32_t meta_max, payload_max;
     uint32_t payload_left;
-    bool summing; /* the frame has a check */
-    uint32_t sum; /* of what was taken of its payload */
+    bool has_check;       /* the frame has a check */
+    uint32_t payload_sum; /* of the payload taken so far */
     int receive_code, receive_errno;
     char fault[192];
 };
@@ -95,7 +99,7 @@ alchi_channel_set_limits(alchi_channel_t *channel, uint32_t meta_max, uint32_t p
 /* ---- sending ---- */
 
 static int
-send_broken(alchi_channel_t *channel, int code, int number)
+break_sending(alchi_channel_t *channel, int code, int number)
 {
     channel->send_code = code;
     channel->send_errno = number;
@@ -103,11 +107,11 @@ send_broken(alchi_channel_t *channel, int code, int number)
     return code;
 }
 
-/* Send the queued bytes that may go now: not those behind a payload that is under way. */
+/* Send the queued bytes that may be sent now: all, or those before the payload of an incomplete frame. */
 static int
-write_out(alchi_channel_t *channel)
+write_queued(alchi_channel_t *channel)
 {
-    size_t left = channel->payload_head ? channel->out_first : alchi_buf_size(&channel->out);
+    size_t left = channel->payload_head ? channel->out_before_payload : alchi_buf_size(&channel->out);
     struct iovec iov;
     ssize_t n;
 
@@ -116,14 +120,14 @@ write_out(alchi_channel_t *channel)
     iov = (struct iovec){alchi_buf_bytes(&channel->out), left};
     n = alchi_stream_writev(channel->stream, &iov, 1);
     if (n < 0)
-        return send_broken(channel, ALCH_ECONNECT, errno);
+        return break_sending(channel, ALCH_ECONNECT, errno);
     alchi_buf_consume(&channel->out, (size_t)n);
     if (channel->payload_head)
-        channel->out_first -= (size_t)n;
+        channel->out_before_payload -= (size_t)n;
     return (size_t)n == left ? ALCH_OK : ALCH_EAGAIN;
 }
 
-/* Append a frame's header and message (*size_p bytes), encoded straight into the queue. */
+/* Encode a frame's header and message (*size_p bytes) directly into the queue. */
 static int
 queue_frame(alchi_channel_t *channel, alchi_frame_t frame, const ProtobufCMessage *message, size_t *size_p)
 {
@@ -135,17 +139,17 @@ queue_frame(alchi_channel_t *channel, alchi_frame_t frame, const ProtobufCMessag
     if (meta > ALCHI_META_MAX)
         return ALCH_ERANGE;
     if (waiting > 0 && waiting + size > ALCHI_CHANNEL_BACKLOG) {
-        int code = write_out(channel);
+        int code = write_queued(channel);
 
         if (code != ALCH_OK && code != ALCH_EAGAIN)
             return code;
         waiting = alchi_buf_size(&channel->out);
         if (waiting > 0 && waiting + size > ALCHI_CHANNEL_BACKLOG)
-            return send_broken(channel, ALCH_ELIMIT, 0);
+            return break_sending(channel, ALCH_ELIMIT, 0);
     }
     bytes = alchi_buf_reserve(&channel->out, size);
     if (!bytes)
-        return send_broken(channel, ALCH_ENOMEM, ENOMEM);
+        return break_sending(channel, ALCH_ENOMEM, ENOMEM);
     frame.version = ALCHI_WIRE_VERSION;
     frame.meta = (uint32_t)meta;
     alchi_frame_encode(&frame, bytes);
@@ -164,11 +168,11 @@ alchi_channel_send(alchi_channel_t *channel, unsigned type, unsigned flags, uint
     int code;
 
     if (channel->send_code)
-        return send_broken(channel, channel->send_code, channel->send_errno);
+        return break_sending(channel, channel->send_code, channel->send_errno);
     code = queue_frame(channel, frame, message, &size);
     if (code != ALCH_OK)
         return code;
-    code = write_out(channel);
+    code = write_queued(channel);
     return code == ALCH_EAGAIN ? ALCH_OK : code;
 }
 
@@ -192,10 +196,10 @@ alchi_channel_flush(alchi_channel_t *channel)
     int code;
 
     if (channel->send_code)
-        return send_broken(channel, channel->send_code, channel->send_errno);
-    code = write_out(channel);
+        return break_sending(channel, channel->send_code, channel->send_errno);
+    code = write_queued(channel);
     if (code == ALCH_OK && alchi_buf_size(&channel->out) > 0)
-        return ALCH_EAGAIN; /* the rest waits behind a payload */
+        return ALCH_EAGAIN; /* the rest waits until a payload frame is sent */
     return code;
 }
 
@@ -218,11 +222,11 @@ payload_fits(const alchi_frame_t *frame, const struct iovec *payload, int count)
     return sum == frame->payload;
 }
 
-/* A place within the caller's list of pieces. */
+/* A position in the caller's list of pieces. */
 typedef struct {
     const struct iovec *payload;
     int count, index;
-    size_t offset; /* into piece `index` */
+    size_t offset; /* in piece `index`, bytes */
 } cursor_t;
 
 static void
@@ -233,15 +237,15 @@ cursor_advance(cursor_t *cursor, size_t bytes)
         cursor->offset -= cursor->payload[cursor->index++].iov_len;
 }
 
-/* What comes next: queued bytes, then pieces from the cursor on. Returns the number of entries. */
+/* List the next bytes to send: the queue, then the pieces from the cursor on. Returns the number of entries. */
 static int
-gather(const alchi_channel_t *channel, const cursor_t *cursor, struct iovec *iov, size_t *bytes_p)
+list_next_bytes(const alchi_channel_t *channel, const cursor_t *cursor, struct iovec *iov, size_t *bytes_p)
 {
-    size_t offset = cursor->offset, bytes = channel->out_first;
+    size_t offset = cursor->offset, bytes = channel->out_before_payload;
     int n = 0;
 
-    if (channel->out_first > 0)
-        iov[n++] = (struct iovec){alchi_buf_bytes(&channel->out), channel->out_first};
+    if (channel->out_before_payload > 0)
+        iov[n++] = (struct iovec){alchi_buf_bytes(&channel->out), channel->out_before_payload};
     for (int i = cursor->index; i < cursor->count && n < IOV_STEP; i++) {
         size_t size = cursor->payload[i].iov_len - offset;
 
@@ -264,16 +268,16 @@ write_payload(alchi_channel_t *channel, const struct iovec *payload, int count, 
 
     cursor_advance(&cursor, *sent_p - channel->payload_head);
     for (;;) {
-        int pieces = gather(channel, &cursor, iov, &bytes);
+        int pieces = list_next_bytes(channel, &cursor, iov, &bytes);
 
         if (bytes == 0)
             return ALCH_OK;
         n = alchi_stream_writev(channel->stream, iov, pieces);
         if (n < 0)
-            return send_broken(channel, ALCH_ECONNECT, errno);
-        first = (size_t)n < channel->out_first ? (size_t)n : channel->out_first;
+            return break_sending(channel, ALCH_ECONNECT, errno);
+        first = (size_t)n < channel->out_before_payload ? (size_t)n : channel->out_before_payload;
         alchi_buf_consume(&channel->out, first);
-        channel->out_first -= first;
+        channel->out_before_payload -= first;
         cursor_advance(&cursor, (size_t)n - first);
         *sent_p += (size_t)n - first;
         if ((size_t)n < bytes)
@@ -288,7 +292,7 @@ alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *frame,
     int code;
 
     if (channel->send_code)
-        return send_broken(channel, channel->send_code, channel->send_errno);
+        return break_sending(channel, channel->send_code, channel->send_errno);
     if ((*sent_p == 0) != (channel->payload_head == 0) || *sent_p < channel->payload_head)
         return ALCH_ESTATE;
     if (*sent_p == 0) {
@@ -298,24 +302,24 @@ alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *frame,
         if (code != ALCH_OK)
             return code;
         channel->payload_head = *sent_p;
-        channel->out_first = alchi_buf_size(&channel->out);
+        channel->out_before_payload = alchi_buf_size(&channel->out);
     }
     code = write_payload(channel, payload, count, sent_p);
     if (code != ALCH_OK)
         return code;
     channel->payload_head = 0;
-    code = write_out(channel);
+    code = write_queued(channel);
     return code == ALCH_EAGAIN ? ALCH_OK : code;
 }
 
-/* ---- in the stream's own memory ---- */
+/* ---- sending from memory of the stream ---- */
 
 size_t
 alchi_channel_make_max(const alchi_channel_t *channel)
 {
-    size_t most = alchi_stream_reserve_max(channel->stream);
+    size_t max = alchi_stream_reserve_max(channel->stream);
 
-    return most > MADE_HEAD ? most - MADE_HEAD : 0;
+    return max > MADE_HEAD_MAX ? max - MADE_HEAD_MAX : 0;
 }
 
 int
@@ -332,31 +336,31 @@ alchi_channel_make_payload(alchi_channel_t *channel, const alchi_frame_t *frame,
     code = alchi_channel_flush(channel);
     if (code != ALCH_OK)
         return code;
-    channel->made = alchi_stream_reserve(channel->stream, size);
-    if (!channel->made)
-        return errno == EAGAIN ? ALCH_EAGAIN : send_broken(channel, ALCH_ECONNECT, errno);
-    channel->made_meta = (uint32_t)meta;
+    channel->reserved = alchi_stream_reserve(channel->stream, size);
+    if (!channel->reserved)
+        return errno == EAGAIN ? ALCH_EAGAIN : break_sending(channel, ALCH_ECONNECT, errno);
+    channel->reserved_meta = (uint32_t)meta;
     if (message)
-        protobuf_c_message_pack(message, channel->made + ALCHI_FRAME_HEADER);
-    *place_p = channel->made + ALCHI_FRAME_HEADER + meta;
+        protobuf_c_message_pack(message, channel->reserved + ALCHI_FRAME_HEADER);
+    *place_p = channel->reserved + ALCHI_FRAME_HEADER + meta;
     return ALCH_OK;
 }
 
 void
 alchi_channel_send_made(alchi_channel_t *channel, const alchi_frame_t *frame)
 {
-    alchi_frame_t made = *frame;
+    alchi_frame_t header = *frame;
 
-    made.version = ALCHI_WIRE_VERSION;
-    made.meta = channel->made_meta;
-    alchi_frame_encode(&made, channel->made);
-    alchi_stream_commit(channel->stream, ALCHI_FRAME_HEADER + (size_t)made.meta + made.payload);
+    header.version = ALCHI_WIRE_VERSION;
+    header.meta = channel->reserved_meta;
+    alchi_frame_encode(&header, channel->reserved);
+    alchi_stream_commit(channel->stream, ALCHI_FRAME_HEADER + (size_t)header.meta + header.payload);
 }
 
 /* ---- receiving ---- */
 
 static int
-receive_broken(alchi_channel_t *channel, int code, int number)
+break_receiving(alchi_channel_t *channel, int code, int number)
 {
     channel->receive_code = code;
     channel->receive_errno = number;
@@ -370,7 +374,7 @@ load_u32(const uint8_t *bytes)
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-/* Say what is wrong with a header that was refused. */
+/* Record in `fault` why the header at the front of the buffer is refused. */
 static int
 refuse_header(alchi_channel_t *channel, int code)
 {
@@ -380,24 +384,24 @@ refuse_header(alchi_channel_t *channel, int code)
     char digits[3 * 8 + 1] = "";
 
     if (code == ALCH_EVERSION) {
-        snprintf(text, sizeof(channel->fault), "frame of wire version %u, this side speaks %d", bytes[4],
+        snprintf(text, sizeof(channel->fault), "the frame has wire version %u, this side speaks version %d", bytes[4],
                  ALCHI_WIRE_VERSION);
     } else if (code == ALCH_ELIMIT) {
         snprintf(text, sizeof(channel->fault),
-                 "%s frame of %u bytes of message and %u of payload, at most %u and %u are accepted here",
+                 "the %s frame has %u bytes of message and %u of payload, at most %u and %u are accepted here",
                  alchi_message_name(bytes[6] | (unsigned)bytes[7] << 8), load_u32(bytes + 16), load_u32(bytes + 20),
                  channel->meta_max, channel->payload_max);
     } else {
         for (size_t i = 0; i < size && i < 8; i++)
             length += (size_t)snprintf(digits + length, sizeof(digits) - length, " %02x", bytes[i]);
-        snprintf(text, sizeof(channel->fault), "not a frame of this protocol: it starts with%s", digits);
+        snprintf(text, sizeof(channel->fault), "the bytes are not a frame of this protocol: they start with%s", digits);
     }
-    return receive_broken(channel, code, 0);
+    return break_receiving(channel, code, 0);
 }
 
 /* Decode the frame at the front of the buffer. ALCH_EAGAIN: *need_p bytes are needed for the next step. */
 static int
-take_frame(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **message_p, size_t *need_p)
+decode_frame(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **message_p, size_t *need_p)
 {
     const uint8_t *bytes = alchi_buf_bytes(&channel->in);
     size_t size = alchi_buf_size(&channel->in);
@@ -413,37 +417,37 @@ take_frame(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **
         return code;
     if (code != ALCH_OK)
         return refuse_header(channel, code);
-    /* Frames that only promise more would go on for ever without a byte that counts. */
+    /* Otherwise a peer could send such frames for ever, and the payload would never be complete. */
     if ((frame.flags & ALCHI_FRAME_MORE) && frame.payload == 0) {
-        snprintf(channel->fault, sizeof(channel->fault), "%s frame without payload that says that more follows",
+        snprintf(channel->fault, sizeof(channel->fault), "the %s frame announces more payload but has none",
                  alchi_message_name(frame.type));
-        return receive_broken(channel, ALCH_EPROTO, 0);
+        return break_receiving(channel, ALCH_EPROTO, 0);
     }
     *need_p = ALCHI_FRAME_HEADER + (size_t)frame.meta;
     if (size < *need_p)
         return ALCH_EAGAIN;
-    /* A payload frame without a message goes on with the message before it. */
+    /* A payload frame without a message continues the payload of the message before it. */
     if (frame.meta > 0 || frame.payload == 0) {
         code = alchi_message_decode(frame.type, bytes + ALCHI_FRAME_HEADER, frame.meta, &message);
         if (code != ALCH_OK) {
-            snprintf(channel->fault, sizeof(channel->fault), "frame of type %u (%s): its message of %u bytes %s",
-                     frame.type, alchi_message_name(frame.type), frame.meta,
+            snprintf(channel->fault, sizeof(channel->fault), "the message of %u bytes in a frame of type %u (%s) %s",
+                     frame.meta, frame.type, alchi_message_name(frame.type),
                      code == ALCH_ENOMEM ? "does not fit into memory" : "cannot be decoded");
-            return receive_broken(channel, code, 0);
+            return break_receiving(channel, code, 0);
         }
     }
     alchi_buf_consume(&channel->in, *need_p);
     channel->payload_left = frame.payload;
-    channel->summing = frame.flags & ALCHI_FRAME_CHECK;
-    channel->sum = 0;
+    channel->has_check = frame.flags & ALCHI_FRAME_CHECK;
+    channel->payload_sum = 0;
     *frame_p = frame;
     *message_p = message;
     return ALCH_OK;
 }
 
-/* Read towards `need` bytes in the buffer. ALCH_OK: there are more than before. */
+/* Read once, so that the buffer gets closer to `need` bytes. ALCH_OK: it has more than before. */
 static int
-fill(alchi_channel_t *channel, size_t need)
+fill_buffer(alchi_channel_t *channel, size_t need)
 {
     size_t have = alchi_buf_size(&channel->in);
     size_t ahead = alchi_stream_reserve_max(channel->stream) ? 0
@@ -457,10 +461,10 @@ fill(alchi_channel_t *channel, size_t need)
         room = READ_STEP;
     bytes = alchi_buf_reserve(&channel->in, room);
     if (!bytes)
-        return receive_broken(channel, ALCH_ENOMEM, ENOMEM);
+        return break_receiving(channel, ALCH_ENOMEM, ENOMEM);
     n = alchi_stream_read(channel->stream, bytes, room);
     if (n < 0)
-        return receive_broken(channel, ALCH_ECONNECT, errno);
+        return break_receiving(channel, ALCH_ECONNECT, errno);
     alchi_buf_commit(&channel->in, (size_t)n);
     return n > 0 ? ALCH_OK : ALCH_EAGAIN;
 }
@@ -472,14 +476,14 @@ alchi_channel_receive(alchi_channel_t *channel, alchi_frame_t *frame_p, Protobuf
     int code;
 
     if (channel->receive_code)
-        return receive_broken(channel, channel->receive_code, channel->receive_errno);
+        return break_receiving(channel, channel->receive_code, channel->receive_errno);
     if (channel->payload_left > 0)
         return ALCH_ESTATE;
     do {
-        code = take_frame(channel, frame_p, message_p, &need);
+        code = decode_frame(channel, frame_p, message_p, &need);
         if (code != ALCH_EAGAIN)
             return code;
-        code = fill(channel, need);
+        code = fill_buffer(channel, need);
     } while (code == ALCH_OK);
     return code;
 }
@@ -490,13 +494,13 @@ alchi_channel_buffered(const alchi_channel_t *channel)
     return !channel->receive_code && alchi_buf_size(&channel->in) > 0;
 }
 
-/* Count `size` bytes of payload as taken, while they are in the cache. */
+/* Count `size` bytes of payload as taken, and add them to the sum now, while they are in the cache. */
 static void
-taken(alchi_channel_t *channel, const struct iovec *iov, int count, size_t size)
+count_payload(alchi_channel_t *channel, const struct iovec *iov, int count, size_t size)
 {
     channel->payload_left -= (uint32_t)size;
-    if (channel->summing)
-        channel->sum = alchi_crc32c_pieces(channel->sum, iov, count, size);
+    if (channel->has_check)
+        channel->payload_sum = alchi_crc32c_pieces(channel->payload_sum, iov, count, size);
 }
 
 const uint8_t *
@@ -515,14 +519,14 @@ alchi_channel_peek_payload(alchi_channel_t *channel, size_t *size_p)
 void
 alchi_channel_take_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size)
 {
-    taken(channel, &(struct iovec){(void *)(uintptr_t)bytes, size}, 1, size);
+    count_payload(channel, &(struct iovec){(void *)(uintptr_t)bytes, size}, 1, size);
     alchi_stream_consume(channel->stream, size);
 }
 
 uint32_t
 alchi_channel_payload_sum(const alchi_channel_t *channel)
 {
-    return channel->sum;
+    return channel->payload_sum;
 }
 
 ssize_t
@@ -550,12 +554,12 @@ alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t size)
     if (buffered < size)
         n = alchi_stream_read(channel->stream, (uint8_t *)bytes + buffered, size - buffered);
     if (n < 0) {
-        receive_broken(channel, ALCH_ECONNECT, errno);
+        break_receiving(channel, ALCH_ECONNECT, errno);
         if (buffered == 0)
             return -1;
         n = 0;
     }
-    taken(channel, &(struct iovec){bytes, size}, 1, buffered + (size_t)n);
+    count_payload(channel, &(struct iovec){bytes, size}, 1, buffered + (size_t)n);
     return (ssize_t)buffered + n;
 }
 
@@ -567,14 +571,14 @@ alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec *iov, i
 
     for (int k = 0; k < count; k++)
         size += iov[k].iov_len;
-    /* What was read ahead is copied first. */
+    /* Bytes that were read ahead must be copied first. */
     if (count < 2 || channel->receive_code || alchi_buf_size(&channel->in) > 0 || size > channel->payload_left)
         return alchi_channel_read_payload(channel, count ? iov[0].iov_base : NULL, count ? iov[0].iov_len : 0);
     n = alchi_stream_readv(channel->stream, iov, count);
     if (n < 0)
-        receive_broken(channel, ALCH_ECONNECT, errno);
+        break_receiving(channel, ALCH_ECONNECT, errno);
     else
-        taken(channel, iov, count, (size_t)n);
+        count_payload(channel, iov, count, (size_t)n);
     return n;
 }
 
@@ -594,8 +598,8 @@ alchi_channel_flush_by(alchi_channel_t *channel, alchi_deadline_t deadline)
 
         if (code != ALCH_EAGAIN)
             return code;
-        if (channel->payload_head && channel->out_first == 0)
-            return ALCH_ESTATE; /* only alchi_channel_send_payload() gets on from here */
+        if (channel->payload_head && channel->out_before_payload == 0)
+            return ALCH_ESTATE; /* only alchi_channel_send_payload() can send the rest of the payload frame */
         code = alchi_stream_wait(channel->stream, POLLOUT, deadline);
         if (code != ALCH_OK)
             return code;

@@ -1,11 +1,12 @@
 /**
  * @file net/channel.h
- * Frames over a stream. Non-blocking at heart; *_by() variants wait with a deadline.
+ * Frames over a stream. The functions never block; the variants that end in _by() wait until a deadline.
  *
- * One thread uses a channel at a time (or one reads and one writes: the two
- * directions share nothing).
+ * @threads  One thread uses a channel at a time, or one thread sends while another receives: the two directions share
+ *           no state. Over shared memory (net/shm.h) one thread at a time must use both directions.
  *
- * After the first error a channel stays broken and returns the same code.
+ * After the first error a direction of the channel stays broken: every later call returns the same code and sets the
+ * same errno. ALCH_EAGAIN, ALCH_ESTATE, ALCH_EINVAL, ALCH_ERANGE and ALCH_EUNSUPPORTED leave the channel as it was.
  */
 #ifndef ALCHI_NET_CHANNEL_H
 #define ALCHI_NET_CHANNEL_H
@@ -17,110 +18,146 @@
 
 typedef struct alchi_channel alchi_channel_t;
 
-/** Takes the stream over, also on failure. NULL: out of memory, or no stream. Starts with the limits of an
- * unauthenticated peer: ALCHI_META_MAX_UNAUTHENTICATED, no payload. */
+/** Create a channel, which owns the stream from now on; the stream is destroyed on failure too. The channel starts with
+ *  the limits of an unauthenticated peer: messages of ALCHI_META_MAX_UNAUTHENTICATED bytes, no payload.
+ *  @return NULL: out of memory, or `stream` is NULL */
 alchi_channel_t *alchi_channel_create(alchi_stream_t *stream);
+/** Close the stream and free the channel. NULL is allowed; errno is kept. */
 void alchi_channel_destroy(alchi_channel_t *channel);
+/** The stream of the channel, borrowed. */
 alchi_stream_t *alchi_channel_stream(alchi_channel_t *channel);
+/** The descriptor of the stream, borrowed. */
 int alchi_channel_fd(const alchi_channel_t *channel);
 
-/** Lift the limits after authentication. Payload only where bulk data travels. */
+/** Set the largest message and payload that are accepted, in bytes. Call this after authentication; allow payload only
+ *  on connections that carry bulk data, because it also reduces how far the channel reads ahead. */
 void alchi_channel_set_limits(alchi_channel_t *channel, uint32_t meta_max, uint32_t payload_max);
 
-/** Bytes that may wait to be sent before a send fails with ALCH_ELIMIT: a peer that does not read. */
+/** Bytes that may wait to be sent. A send that would queue more fails with ALCH_ELIMIT: the peer does not read. */
 #define ALCHI_CHANNEL_BACKLOG ((size_t)64 << 20)
 
 /* ---- sending ---- */
 
-/** Queue a frame with a message and try to send. message NULL: none.
- *  @return ALCH_OK (all sent or queued), ALCH_ECONNECT, ALCH_ELIMIT, ALCH_ENOMEM; ALCH_ERANGE: the message is larger
- *          than ALCHI_META_MAX, nothing was queued and the channel is as before */
+/** Queue a frame with a message (NULL: none), which is encoded before the call returns, and send what can be sent now.
+ *  @return ALCH_OK        the frame is sent or queued
+ *  @return ALCH_ECONNECT  the connection failed (errno)
+ *  @return ALCH_ELIMIT    more than ALCHI_CHANNEL_BACKLOG bytes would wait
+ *  @return ALCH_ENOMEM    out of memory
+ *  @return ALCH_ERANGE    the message is larger than ALCHI_META_MAX; nothing was queued and the channel still works */
 int alchi_channel_send(alchi_channel_t *channel, unsigned type, unsigned flags, uint64_t id, const void *message);
 
-/** Queue an ERROR reply; with id 0 an ERROR that nobody asked for. */
+/** Queue an ERROR that answers request `id`, or with id 0 an ERROR that answers no request. @return as
+ *  alchi_channel_send() */
 int alchi_channel_send_error(alchi_channel_t *channel, uint64_t id, const alch_error_t *error);
 
-/** Send what is queued. @return ALCH_OK (empty), ALCH_EAGAIN (would block), ALCH_ECONNECT */
+/** Send what is queued. @return ALCH_OK: nothing is queued any more; ALCH_EAGAIN: bytes are left, because the stream is
+ *  full or a payload frame must be sent first; ALCH_ECONNECT; or the code of an earlier failed send */
 int alchi_channel_flush(alchi_channel_t *channel);
+/** Whether bytes are queued that alchi_channel_flush() may be able to send. */
 bool alchi_channel_wants_write(const alchi_channel_t *channel);
 
 /**
- * Send one payload frame, directly from the caller's memory: nothing is copied.
- * Queued bytes go first. Returns progress through *sent_p, which the caller keeps
- * (0 at first) and passes again until ALCH_OK: the header counts, in the order given.
- * Frames that are sent meanwhile are queued behind it.
+ * Send one payload frame directly from the caller's memory, without a copy.
  *
- * @param message  only for the first frame of a message, else NULL
- * @param frame    type, flags, id, payload (and check); the rest is filled in
- * @return ALCH_OK (all sent), ALCH_EAGAIN, ALCH_ECONNECT, ALCH_ELIMIT, ALCH_ENOMEM, ALCH_ERANGE as above
- * @return ALCH_EINVAL    the pieces are not frame->payload bytes, or that is above ALCHI_PAYLOAD_MAX
- * @return ALCH_ESTATE    another payload frame is under way
+ * Bytes that are queued already are sent first. The caller sets *sent_p to 0 and repeats the call with the same
+ * arguments until it returns ALCH_OK. Frames that are sent in between are queued behind the payload frame.
+ *
+ * @param[in]     frame    type, flags, id, payload, and the check if it has one; the channel sets the other fields
+ * @param[in]     message  only for the first frame of a message, else NULL
+ * @param[in]     payload  `count` pieces of memory, together frame->payload bytes, borrowed until ALCH_OK
+ * @param[in,out] sent_p   progress: bytes of header, message and payload that were queued or sent
+ *
+ * @return ALCH_OK        the whole frame is sent
+ * @return ALCH_EAGAIN    the stream is full: wait for POLLOUT and call again
+ * @return ALCH_ECONNECT, ALCH_ELIMIT, ALCH_ENOMEM, ALCH_ERANGE as alchi_channel_send()
+ * @return ALCH_EINVAL    the pieces are not frame->payload bytes together, or that is more than ALCHI_PAYLOAD_MAX
+ * @return ALCH_ESTATE    another payload frame is not completely sent
  */
 int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
                                const struct iovec *payload, int count, size_t *sent_p);
 
 /**
- * Over a stream with memory of its own: where the payload of the next frame can be made, so that it is not copied.
- * Then put frame->payload bytes there and call alchi_channel_send_made(); nothing else may be sent in between.
+ * Reserve memory of the stream for the next frame, so that the caller writes the payload where the peer reads it
+ * (shared memory only).
  *
- * @param message  as above; it is encoded now
+ * On success the caller writes frame->payload bytes to *place_p and calls alchi_channel_send_made(). It must not send
+ * anything else in between.
+ *
+ * @param[in]  frame    as in alchi_channel_send_payload()
+ * @param[in]  message  as in alchi_channel_send_payload(); it is encoded before the call returns
+ * @param[out] place_p  where the payload belongs; memory of the stream
+ *
  * @return ALCH_OK
- * @return ALCH_EAGAIN       not now: wait for POLLOUT
- * @return ALCH_EUNSUPPORTED the stream has no such memory, or less than alchi_channel_make_max() allows
- * @return ALCH_ECONNECT, ALCH_ERANGE, ALCH_ESTATE as above
+ * @return ALCH_EAGAIN       no room now: wait for POLLOUT
+ * @return ALCH_EUNSUPPORTED the stream has no such memory, or the frame is larger than can be reserved at once
+ * @return ALCH_ECONNECT     the connection failed (errno); or the code of an earlier failed send
+ * @return ALCH_ERANGE       the message is larger than ALCHI_META_MAX and than can be reserved
+ * @return ALCH_ESTATE       another payload frame is not completely sent
  */
 int alchi_channel_make_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
                                uint8_t **place_p);
-/** Send what was made there: the same frame, now with its check if it has one. */
+/** Send the frame whose payload the caller wrote. `frame` is that of alchi_channel_make_payload(), with its check if it
+ *  has one. */
 void alchi_channel_send_made(alchi_channel_t *channel, const alchi_frame_t *frame);
-/** The largest payload that can be made so behind a message of up to 1 KiB; 0: none can. */
+/** The largest payload that alchi_channel_make_payload() accepts behind a message of up to 1 KiB, in bytes; 0: the
+ *  stream has no memory that can be reserved. */
 size_t alchi_channel_make_max(const alchi_channel_t *channel);
 
 /* ---- receiving ---- */
 
 /**
- * The next frame, if it is there completely up to its payload.
+ * Receive the next frame, if all of it but the payload has arrived.
  *
- * @param[out] frame_p    its header
- * @param[out] message_p  its decoded message, to be freed with alchi_message_free(); NULL only for a frame that goes on
- * with the payload of the one before it (meta 0, payload > 0); an empty message is a struct of defaults
- * @return ALCH_OK; then exactly frame_p->payload bytes must be taken with alchi_channel_read_payload()
- *         before the next call
- * @return ALCH_EAGAIN    not yet
- * @return ALCH_ECONNECT  the peer closed (errno 0) or the connection failed
- * @return ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT  the peer broke the protocol: close
+ * After ALCH_OK the caller must take exactly frame_p->payload bytes, with alchi_channel_read_payload() or one of its
+ * variants, before it receives again.
+ *
+ * @param[out] frame_p    the header
+ * @param[out] message_p  the decoded message, which the caller frees with alchi_message_free(). A message of 0 bytes is
+ * a struct of defaults. NULL only if the frame continues the payload of the frame before it (meta 0, payload > 0)
+ *
+ * @return ALCH_OK
+ * @return ALCH_EAGAIN    it has not arrived yet
+ * @return ALCH_ESTATE    payload of the frame before is not taken
+ * @return ALCH_ECONNECT  the peer closed the connection (errno 0), or the connection failed (errno)
+ * @return ALCH_ENOMEM    out of memory
+ * @return ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT  the peer broke the protocol: close; alchi_channel_fault() says how
  */
 int alchi_channel_receive(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **message_p);
 
-/** Whether bytes were read ahead: receive until ALCH_EAGAIN before polling; when false after a frame was
- *  received, the caller may as well poll first, which saves a read that would find nothing. */
+/** Whether the channel has read bytes ahead. If so, the caller must receive until ALCH_EAGAIN before it polls: the
+ *  descriptor does not become readable for these bytes. If not, polling first saves a read that would find nothing. */
 bool alchi_channel_buffered(const alchi_channel_t *channel);
 
-/** Take up to `size` bytes of the current frame's payload straight into `bytes`.
- *  @return bytes taken (> 0), 0: would block, -1: the connection ended */
+/** Take up to `size` bytes of the current frame's payload into `bytes`.
+ *  @return bytes taken (> 0); 0: would block; -1: the connection ended (errno; 0 if the peer closed it), or errno
+ * EINVAL: `size` is 0 or no payload is left */
 ssize_t alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t size);
 
-/** The same into several pieces of memory, none of them empty, together at most what is left of the payload. */
+/** As alchi_channel_read_payload(), into several pieces of memory. No piece is empty; together they are at most the
+ * rest of the payload. */
 ssize_t alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec *iov, int count);
 
-/** What has come of the current frame's payload, in the stream's own memory.
- *  @return *size_p > 0 bytes of it; NULL: there are none, or not there: alchi_channel_read_payload() says which */
+/** The part of the current frame's payload that has arrived, in memory of the stream (shared memory only).
+ *  @return *size_p > 0 bytes; NULL: nothing has arrived, or it is not in such memory; alchi_channel_read_payload()
+ *          tells the cases apart */
 const uint8_t *alchi_channel_peek_payload(alchi_channel_t *channel, size_t *size_p);
-/** The first `size` of them were used. */
+/** Give back the first `size` bytes that alchi_channel_peek_payload() returned; the peer may overwrite them. */
 void alchi_channel_take_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size);
 
-/** CRC32C of what was taken of the current frame's payload, computed as it came: to be compared with the frame's
- *  `check` at its end. 0 for a frame without ALCHI_FRAME_CHECK, which costs nothing. */
+/** The CRC32C of the part of the current frame's payload that was taken; compare it with the frame's `check` when all
+ * is taken. It is 0 for a frame without ALCHI_FRAME_CHECK, whose sum is not computed. */
 uint32_t alchi_channel_payload_sum(const alchi_channel_t *channel);
 
-/** Detail of the last ALCH_EPROTO, ALCH_EVERSION or ALCH_ELIMIT, "" if none. */
+/** How the peer broke the protocol (ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT); "": it did not. Owned by the channel. */
 const char *alchi_channel_fault(const alchi_channel_t *channel);
 
 /* ---- waiting variants ---- */
 
-/** Flush by the deadline. @return ALCH_OK, ALCH_ETIMEDOUT, ALCH_ECONNECT; ALCH_ESTATE: a payload frame is under way */
+/** Send what is queued, waiting until the deadline. @return ALCH_OK, ALCH_ETIMEDOUT, ALCH_ECONNECT; ALCH_ESTATE: a
+ *  payload frame must be sent first; or the code of an earlier failed send */
 int alchi_channel_flush_by(alchi_channel_t *channel, alchi_deadline_t deadline);
-/** Receive by the deadline. @return as alchi_channel_receive(), ALCH_ETIMEDOUT instead of ALCH_EAGAIN */
+/** Receive a frame, waiting until the deadline. @return as alchi_channel_receive(), with ALCH_ETIMEDOUT instead of
+ *  ALCH_EAGAIN */
 int alchi_channel_receive_by(alchi_channel_t *channel, alchi_deadline_t deadline, alchi_frame_t *frame_p,
                              ProtobufCMessage **message_p);
 

@@ -1,17 +1,19 @@
-/* A stream through two rings. What one side publishes is seen by the other without a system call; a byte is sent over
- * the socket only to a side that announced that it is about to sleep.
+/* A stream through two rings. Each side sees without a system call what the other side publishes. A side sends a
+ * wake-up byte over the socket only if the other side announced that it is about to sleep.
  *
- * Of each ring the writer owns `written`, the reader `read`: stored with release after the bytes were copied in or out,
- * loaded with acquire before they are touched. `reader_waits` and `writer_waits` are set by who goes to sleep and
- * cleared by who wakes it. No wake-up is lost, because
+ * In each ring the writer owns the count `written` and the reader owns the count `read`. The owner stores its count
+ * with release after it copied the bytes in or out; the other side loads it with acquire before it touches the bytes. A
+ * side that goes to sleep sets its flag, `reader_waits` or `writer_waits`; the side that wakes it clears the flag. No
+ * wake-up is lost, because
  *
- *     who sleeps:  takes old bytes; sets its flag; fence; looks; polls        (shm_poll_events)
- *     who moves:   stores its count; fence; clears the flag, if set: a byte   (release, publish: ring_bell)
+ *     the sleeper:  takes old wake-up bytes; sets its flag; fence; checks the counts; polls    shm_poll_events()
+ *     the mover:    stores its count; fence; if the flag is set, clears it and sends a byte    shm_consume(), publish()
  *
- * and with both fences sequentially consistent at least one side sees the other. A byte that is sent after the flag was
- * set stays in the socket until the sleeper has polled: nothing takes bytes between its announcement and its poll. A
- * reader waits for any byte; a writer for ROOM, and less than that is nothing to wake it for: a reader that sleeps has
- * emptied the ring. A flag that is left over from a sleep that ended otherwise costs one needless byte. */
+ * and because both fences are sequentially consistent, at least one side sees the other. A byte that is sent after the
+ * flag was set stays in the socket until the sleeper has polled: the sleeper takes no bytes between setting its flag
+ * and its poll. A sleeping reader waits for any byte. A sleeping writer waits for ROOM free bytes, and is not woken for
+ * less: a reader that goes to sleep has emptied the ring, so the writer gets its room. A flag that is left set after a
+ * sleep that ended for another reason costs one unneeded byte. */
 #include "net/shm.h"
 
 #include "net/stream_ops.h"
@@ -22,16 +24,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Copied before it is published: the peer copies out what came before at the same time. */
+/* Bytes that are copied between two publications, so that the peer copies one part out while this side copies the
+ * next part in. */
 #define STEP ((size_t)64 << 10)
-/* A writer sleeps until that part of the ring is free. */
+/* Free bytes of a ring of `size` bytes for which a writer sleeps. */
 #define ROOM(size) ((size) / 4)
-#define BELLS_MAX 16
+/* Reads of 64 wake-up bytes in one call of take_wake_ups(). The limit keeps a peer that floods the socket from holding
+ * up this side. */
+#define WAKE_READS_MAX 16
 
 typedef struct {
     alchi_rings_t *rings;
-    bool ended;  /* the peer closed: what is in the ring can still be read */
-    bool broken; /* its counts are impossible */
+    bool ended;  /* the peer closed the socket; the bytes in the ring can still be read */
+    bool broken; /* the peer stored an impossible count */
 } shared_t;
 
 static shared_t *
@@ -40,9 +45,10 @@ shared_of(const alchi_stream_t *stream)
     return stream->state;
 }
 
-/* Wake the peer if it waits. What was published before is seen by whoever sees no byte. */
+/* Wake the peer if its flag is set. The fence ensures that a peer whose flag is not seen here sees the count that was
+ * stored before this call. */
 static void
-ring_bell(alchi_stream_t *stream, _Atomic uint32_t *waits)
+wake_peer(alchi_stream_t *stream, _Atomic uint32_t *waits)
 {
     atomic_thread_fence(memory_order_seq_cst);
     if (!atomic_load_explicit(waits, memory_order_relaxed) || !atomic_exchange(waits, 0))
@@ -51,13 +57,13 @@ ring_bell(alchi_stream_t *stream, _Atomic uint32_t *waits)
         shared_of(stream)->ended = true;
 }
 
-/* Take the bytes that woke us; see the end. */
+/* Take the wake-up bytes from the socket, and note whether the peer closed it. */
 static void
-hear_bells(alchi_stream_t *stream)
+take_wake_ups(alchi_stream_t *stream)
 {
     char bytes[64];
 
-    for (int k = 0; k < BELLS_MAX; k++) {
+    for (int k = 0; k < WAKE_READS_MAX; k++) {
         ssize_t n = recv(stream->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
         if (n == (ssize_t)sizeof(bytes) || (n < 0 && errno == EINTR))
@@ -69,7 +75,7 @@ hear_bells(alchi_stream_t *stream)
 }
 
 static ssize_t
-broken(shared_t *shared)
+fail_broken(shared_t *shared)
 {
     shared->broken = true;
     errno = EPROTO;
@@ -78,23 +84,23 @@ broken(shared_t *shared)
 
 /* ---- reading ---- */
 
-/* What was read is free for the peer. It waits for ROOM, so less is no news for it: who sleeps for less data than that
- * has read all there is. */
+/* Free `size` bytes that were read, so that the peer can write there. A sleeping writer waits for ROOM free bytes, so
+ * do not wake it for less. */
 static void
-release(alchi_stream_t *stream, size_t size)
+shm_consume(alchi_stream_t *stream, size_t size)
 {
     alchi_rings_t *rings = shared_of(stream)->rings;
     alchi_ring_t *in = &rings->in;
 
-    in->at += size;
-    atomic_store_explicit(&in->shared->read, in->at, memory_order_release);
+    in->count += size;
+    atomic_store_explicit(&in->shared->read, in->count, memory_order_release);
     if (alchi_ring_filled(in, rings->size) <= rings->size - ROOM(rings->size))
-        ring_bell(stream, &in->shared->writer_waits);
+        wake_peer(stream, &in->shared->writer_waits);
 }
 
-/* Bytes that can be read now. SIZE_MAX: it is broken. */
+/* Bytes that can be read now. SIZE_MAX: the peer stored an impossible count. */
 static size_t
-readable(alchi_stream_t *stream)
+readable_bytes(alchi_stream_t *stream)
 {
     shared_t *shared = shared_of(stream);
     size_t filled = alchi_ring_filled(&shared->rings->in, shared->rings->size);
@@ -103,8 +109,8 @@ readable(alchi_stream_t *stream)
         return SIZE_MAX;
     if (filled > 0)
         return filled;
-    /* What came before the end is there when the end is seen. */
-    hear_bells(stream);
+    /* Check the ring again: bytes that the peer published before it closed are visible once its end is seen. */
+    take_wake_ups(stream);
     return alchi_ring_filled(&shared->rings->in, shared->rings->size);
 }
 
@@ -112,10 +118,10 @@ static ssize_t
 shm_read(alchi_stream_t *stream, void *bytes, size_t size)
 {
     shared_t *shared = shared_of(stream);
-    size_t filled = readable(stream), done = 0;
+    size_t filled = readable_bytes(stream), done = 0;
 
     if (filled == SIZE_MAX)
-        return broken(shared);
+        return fail_broken(shared);
     if (filled == 0) {
         errno = 0;
         return shared->ended ? -1 : 0;
@@ -125,9 +131,9 @@ shm_read(alchi_stream_t *stream, void *bytes, size_t size)
     while (done < size) {
         size_t step = size - done < STEP ? size - done : STEP;
 
-        memcpy((uint8_t *)bytes + done, alchi_ring_here(&shared->rings->in, shared->rings->size), step);
+        memcpy((uint8_t *)bytes + done, alchi_ring_position(&shared->rings->in, shared->rings->size), step);
         done += step;
-        release(stream, step);
+        shm_consume(stream, step);
     }
     return (ssize_t)size;
 }
@@ -139,11 +145,11 @@ shm_peek(alchi_stream_t *stream, size_t *size_p)
     const alchi_rings_t *rings = shared->rings;
     size_t filled = alchi_ring_filled(&rings->in, rings->size);
 
-    /* Bells are left to the read that follows when there is nothing. */
+    /* If the ring is empty, the caller reads next, and the read takes the wake-up bytes. */
     if (filled == 0 || filled == SIZE_MAX || shared->broken)
         return NULL;
     *size_p = filled;
-    return alchi_ring_here(&rings->in, rings->size);
+    return alchi_ring_position(&rings->in, rings->size);
 }
 
 /* ---- writing ---- */
@@ -153,27 +159,28 @@ publish(alchi_stream_t *stream)
 {
     alchi_ring_t *out = &shared_of(stream)->rings->out;
 
-    atomic_store_explicit(&out->shared->written, out->at, memory_order_release);
-    ring_bell(stream, &out->shared->reader_waits);
+    atomic_store_explicit(&out->shared->written, out->count, memory_order_release);
+    wake_peer(stream, &out->shared->reader_waits);
 }
 
-/* Copy one piece as far as there is room. @return bytes; *step_p: what was copied and not published */
+/* Copy one piece of memory into the ring, as far as there is room. Returns the bytes copied; *step_p counts the bytes
+ * that were copied and not yet published. */
 static size_t
-copy_in(alchi_stream_t *stream, const struct iovec *piece, size_t *room_p, size_t *step_p)
+copy_piece(alchi_stream_t *stream, const struct iovec *piece, size_t *room_p, size_t *step_p)
 {
     alchi_rings_t *rings = shared_of(stream)->rings;
     alchi_ring_t *out = &rings->out;
     size_t done = 0;
 
-    while (done<piece->iov_len && * room_p> 0) {
+    while (*room_p > 0 && done < piece->iov_len) {
         size_t n = STEP - *step_p;
 
         if (n > piece->iov_len - done)
             n = piece->iov_len - done;
         if (n > *room_p)
             n = *room_p;
-        memcpy(alchi_ring_here(out, rings->size), (const uint8_t *)piece->iov_base + done, n);
-        out->at += n;
+        memcpy(alchi_ring_position(out, rings->size), (const uint8_t *)piece->iov_base + done, n);
+        out->count += n;
         done += n;
         *room_p -= n;
         *step_p += n;
@@ -185,15 +192,15 @@ copy_in(alchi_stream_t *stream, const struct iovec *piece, size_t *room_p, size_
     return done;
 }
 
-/* Bytes that can be written now. -1: errno says why none ever can. */
+/* Bytes that can be written now. -1: the stream ended or is broken (errno). */
 static ssize_t
-writable(alchi_stream_t *stream)
+writable_bytes(alchi_stream_t *stream)
 {
     shared_t *shared = shared_of(stream);
     size_t room = alchi_ring_room(&shared->rings->out, shared->rings->size);
 
     if (room == SIZE_MAX || shared->broken)
-        return broken(shared);
+        return fail_broken(shared);
     if (!shared->ended)
         return (ssize_t)room;
     errno = EPIPE;
@@ -203,13 +210,13 @@ writable(alchi_stream_t *stream)
 static ssize_t
 shm_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
 {
-    ssize_t free_now = writable(stream);
+    ssize_t free_now = writable_bytes(stream);
     size_t room = (size_t)free_now, done = 0, step = 0;
 
     if (free_now < 0)
         return -1;
     for (int k = 0; k < count; k++) {
-        size_t n = copy_in(stream, &iov[k], &room, &step);
+        size_t n = copy_piece(stream, &iov[k], &room, &step);
 
         done += n;
         if (n < iov[k].iov_len)
@@ -230,26 +237,28 @@ static void *
 shm_reserve(alchi_stream_t *stream, size_t size)
 {
     const alchi_rings_t *rings = shared_of(stream)->rings;
-    ssize_t room = writable(stream);
+    ssize_t room = writable_bytes(stream);
 
     if (room < 0)
         return NULL;
     errno = EAGAIN;
-    return size <= (size_t)room ? alchi_ring_here(&rings->out, rings->size) : NULL;
+    return size <= (size_t)room ? alchi_ring_position(&rings->out, rings->size) : NULL;
 }
 
 static void
 shm_commit(alchi_stream_t *stream, size_t size)
 {
-    shared_of(stream)->rings->out.at += size;
+    shared_of(stream)->rings->out.count += size;
     publish(stream);
 }
 
 /* ---- waiting ---- */
 
-/* Take the bytes that woke us before; then say that we wait; then look once more: either we see what the peer did, or
- * it sees that we wait. In this order: a byte taken after we said so might be the answer to it, for less room than we
- * wait for, and no other would come. What is possible already is answered by an event that is always there. */
+/* Take old wake-up bytes, then set the flags, then check the counts once more: either this side sees the peer's new
+ * count, or the peer sees the flag. The old bytes must be taken first. A byte that is taken after a flag was set may be
+ * the answer to that flag. The peer may have sent it for less than ROOM, because it compared with an older `written`,
+ * and it sends no other byte, because it cleared the flag. If an event is possible already, poll for POLLOUT too, which
+ * the socket always has, so that the poll returns at once. */
 static short
 shm_poll_events(alchi_stream_t *stream, short wanted)
 {
@@ -257,7 +266,7 @@ shm_poll_events(alchi_stream_t *stream, short wanted)
     alchi_rings_t *rings = shared->rings;
     bool ready;
 
-    hear_bells(stream);
+    take_wake_ups(stream);
     if (wanted & POLLIN)
         atomic_store(&rings->in.shared->reader_waits, 1);
     if (wanted & POLLOUT)
@@ -275,8 +284,8 @@ shm_idle(alchi_stream_t *stream)
 {
     shared_t *shared = shared_of(stream);
 
-    hear_bells(stream);
-    hear_bells(stream); /* the first look may have ended at a late bell, behind which there is the end */
+    take_wake_ups(stream);
+    take_wake_ups(stream); /* the first call may have stopped at a late wake-up byte, before the end of the socket */
     return !shared->ended && !shared->broken && alchi_ring_filled(&shared->rings->in, shared->rings->size) == 0;
 }
 
@@ -299,7 +308,7 @@ static const alchi_stream_ops_t shm_ops = {.read = shm_read,
                                            .reserve = shm_reserve,
                                            .commit = shm_commit,
                                            .peek = shm_peek,
-                                           .consume = release};
+                                           .consume = shm_consume};
 
 int
 alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings)
@@ -311,6 +320,6 @@ alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings)
         return ALCH_ENOMEM;
     }
     shared->rings = rings;
-    alchi_stream_become(stream, &shm_ops, shared);
+    alchi_stream_set_ops(stream, &shm_ops, shared);
     return ALCH_OK;
 }

@@ -1,14 +1,15 @@
 /**
  * @file net/shm.h
- * The same-host path: a stream over a unix socket whose bytes go through shared memory.
+ * Shared memory between a client process and a rank on the same host: a stream over a unix socket whose bytes go
+ * through two rings.
  *
- * The responder (a rank) makes two rings in a sealed memfd and passes it over the socket after the usual handshake.
- * From then on the socket carries no data: a byte on it says "look again" to a peer that said that it waits, and its
- * end is the peer's end, so that nothing is left behind when either side is killed.
+ * The responder (the rank) makes two rings in a sealed memfd and passes the descriptor over the socket, after the usual
+ * handshake. From then on the socket carries no data. A byte on it wakes a peer that announced that it waits. The end
+ * of the socket is the end of the peer, so no memory is left behind when either process is killed.
  *
- * Where it listens follows from the rank's data key, which both sides know: nothing has to be advertised. First the
- * abstract namespace (same network namespace), then a socket file in $XDG_RUNTIME_DIR/alchemist or /tmp/alchemist-UID
- * (containers that share the folder).
+ * The address at which the rank listens is derived from its data key, which both sides know, so it is not advertised.
+ * The client tries the abstract namespace first (it works within one network namespace), then a socket file in
+ * $XDG_RUNTIME_DIR/alchemist or ~/.alchemist (for containers that share the folder).
  */
 #ifndef ALCHI_NET_SHM_H
 #define ALCHI_NET_SHM_H
@@ -17,35 +18,46 @@
 #include "net/shm_rings.h"
 #include "net/stream.h"
 
-/** Bytes of one direction's ring: small enough to stay in a core's cache; 2 MiB were no faster, rather slower. */
+/** Bytes of one direction's ring. It is small enough to stay in the cache of a core; rings of 2 MiB were no faster and
+ *  rather slower. */
 #define ALCHI_SHM_RING ((size_t)1 << 20)
 
-/** Go on through rings, which are taken over. One thread uses such a stream at a time, for both directions. */
+/** Make a socket stream send and receive through rings, which the stream owns from now on; they are freed on failure
+ * too.
+ *  @threads  one thread at a time uses such a stream, for both directions
+ *  @return ALCH_OK, ALCH_ENOMEM */
 int alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings);
 
-/* ---- agreeing on it, over an authenticated connection on which nothing is under way ---- */
+/* ---- agreeing on shared memory, over an authenticated connection on which no other request is in flight ---- */
 
-/** The rank's side: answer DATA_SHARE and switch. @return ALCH_OK; ALCH_ECONNECT: close; else nothing was sent */
+/** The rank's side: answer request `id` (DATA_SHARE) with rings, and switch the stream to them.
+ *  @return ALCH_OK
+ *  @return ALCH_ECONNECT  the answer could not be sent, or the stream could not be switched: close the connection
+ *  @return ALCH_ENOMEM, ALCH_ESYSTEM  there is no memory for the rings; nothing was sent */
 int alchi_shm_grant(alchi_channel_t *channel, uint64_t id, alch_error_t *err);
-/** The client's side: ask and switch. @return ALCH_OK; else the connection is of no more use */
+/** The client's side: send DATA_SHARE as request `id`, wait for the rings until the deadline, and switch to them.
+ *  @return ALCH_OK; after any other code the connection cannot be used any more */
 int alchi_shm_ask(alchi_channel_t *channel, uint64_t id, alchi_deadline_t deadline, alch_error_t *err);
 
 /* ---- where a rank listens ---- */
 
+/** Size of the path of a unix socket: that of sun_path in struct sockaddr_un. */
 #define ALCHI_SHM_PATH_MAX 108
 
 typedef struct {
-    int fd[2]; /* abstract, file; -1: not there */
+    int fd[2]; /* sockets at the abstract name and at the file; -1: that one could not be opened */
     char path[ALCHI_SHM_PATH_MAX];
 } alchi_shm_listener_t;
 
-/** Listen for clients that know the data key; what cannot be had is left out. */
-void alchi_shm_listener_open(alchi_shm_listener_t *local, const uint8_t key[ALCHI_KEY_SIZE],
+/** Listen for clients that know the data key. A socket that cannot be opened is left out (fd -1): clients use TCP then.
+ */
+void alchi_shm_listener_open(alchi_shm_listener_t *listener, const uint8_t key[ALCHI_KEY_SIZE],
                              const alchi_claim_t *claim);
-void alchi_shm_listener_close(alchi_shm_listener_t *local);
-/** Connect to a rank on the same host. @return the descriptor; -1: there is none */
+/** Close the sockets and remove the file. A second call does nothing. */
+void alchi_shm_listener_close(alchi_shm_listener_t *listener);
+/** Connect to a rank on the same host. @return the socket, which the caller owns; -1: no such rank listens */
 int alchi_shm_connect(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim);
-/** Remove socket files of ranks that are gone. Returns how many. */
+/** Remove the socket files that killed ranks left behind. Returns how many it removed. */
 int alchi_shm_sweep_sockets(void);
 
 #endif

@@ -1,5 +1,6 @@
-/* Going over to shared memory: DATA_SHARE is answered by DATA_RINGS with the descriptor, or by an ERROR. Nothing else
- * is under way on the connection then, so that the answer can be taken past the channel, which takes no descriptors. */
+/* Agreeing on shared memory. The rank answers DATA_SHARE with DATA_RINGS and the descriptor of the memory, or with an
+ * ERROR. No other request is in flight on the connection, so the answer can bypass the channel, which cannot pass
+ * descriptors. */
 #include "net/shm.h"
 
 #include "base/error.h"
@@ -9,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ANSWER_MAX ((size_t)2048) /* an ERROR with its text */
+#define ANSWER_MAX ((size_t)2048) /* bytes; enough for an ERROR with its text */
 
 typedef union {
     struct cmsghdr header;
@@ -55,7 +56,7 @@ alchi_shm_grant(alchi_channel_t *channel, uint64_t id, alch_error_t *err)
     close(fd);
     if (code != ALCH_OK) {
         alchi_rings_destroy(rings);
-        return alchi_error_set(err, code, "cannot pass shared memory to the peer");
+        return alchi_error_set(err, code, "the descriptor of the shared memory could not be passed to the peer");
     }
     return alchi_stream_share(alchi_channel_stream(channel), rings) == ALCH_OK ? ALCH_OK : ALCH_ECONNECT;
 }
@@ -65,12 +66,12 @@ alchi_shm_grant(alchi_channel_t *channel, uint64_t id, alch_error_t *err)
 typedef struct {
     uint8_t bytes[ANSWER_MAX];
     size_t size;
-    int memory_fd; /* -1: none came */
+    int memory_fd; /* -1: none has arrived */
 } answer_t;
 
-/* Any number of descriptors may come; the first is kept. */
+/* The peer may pass any number of descriptors: keep the first and close the others. */
 static void
-keep_first(struct msghdr *envelope, answer_t *answer)
+keep_first_descriptor(struct msghdr *envelope, answer_t *answer)
 {
     for (struct cmsghdr *control = CMSG_FIRSTHDR(envelope); control; control = CMSG_NXTHDR(envelope, control)) {
         size_t count;
@@ -90,9 +91,9 @@ keep_first(struct msghdr *envelope, answer_t *answer)
     }
 }
 
-/* One more piece. @return ALCH_OK, ALCH_EAGAIN, ALCH_ECONNECT */
+/* Receive once. @return ALCH_OK, ALCH_EAGAIN, ALCH_ECONNECT */
 static int
-read_some(int socket_fd, answer_t *answer)
+receive_part(int socket_fd, answer_t *answer)
 {
     ancillary_t ancillary;
     struct iovec iov = {answer->bytes + answer->size, sizeof(answer->bytes) - answer->size};
@@ -102,14 +103,14 @@ read_some(int socket_fd, answer_t *answer)
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? ALCH_EAGAIN : ALCH_ECONNECT;
-    keep_first(&envelope, answer);
+    keep_first_descriptor(&envelope, answer);
     answer->size += (size_t)n;
     return n > 0 ? ALCH_OK : ALCH_ECONNECT;
 }
 
 static int
-read_answer(alchi_channel_t *channel, alchi_deadline_t deadline, answer_t *answer, alchi_frame_t *frame_p,
-            alch_error_t *err)
+receive_answer(alchi_channel_t *channel, alchi_deadline_t deadline, answer_t *answer, alchi_frame_t *frame_p,
+               alch_error_t *err)
 {
     int fd = alchi_channel_fd(channel), code = ALCH_OK;
 
@@ -121,15 +122,16 @@ read_answer(alchi_channel_t *channel, alchi_deadline_t deadline, answer_t *answe
             break;
         code = alchi_stream_wait(alchi_channel_stream(channel), POLLIN, deadline);
         if (code == ALCH_OK)
-            code = read_some(fd, answer);
+            code = receive_part(fd, answer);
         if (code != ALCH_OK && code != ALCH_EAGAIN)
             break;
     }
-    return alchi_error_set(err, code ? code : ALCH_EPROTO, "no answer to the wish for shared memory");
+    return alchi_error_set(err, code ? code : ALCH_EPROTO, "the request for shared memory got no valid answer: %s",
+                           alch_strerror(code ? code : ALCH_EPROTO));
 }
 
 static int
-use_answer(alchi_channel_t *channel, uint64_t id, const answer_t *answer, const alchi_frame_t *frame, alch_error_t *err)
+map_answer(alchi_channel_t *channel, uint64_t id, const answer_t *answer, const alchi_frame_t *frame, alch_error_t *err)
 {
     ProtobufCMessage *message = NULL;
     alchi_rings_t *rings;
@@ -137,12 +139,14 @@ use_answer(alchi_channel_t *channel, uint64_t id, const answer_t *answer, const 
     int code;
 
     if (frame->id != id || !(frame->flags & ALCHI_FRAME_REPLY))
-        return alchi_error_set(err, ALCH_EPROTO, "the wish for shared memory was not answered");
+        return alchi_error_set(err, ALCH_EPROTO,
+                               "the frame that the peer sent does not answer the request for shared "
+                               "memory");
     if (frame->type != ALCHI_DATA_RINGS || answer->memory_fd < 0)
         return alchi_error_set(err, ALCH_EUNSUPPORTED, "the peer offers no shared memory");
     code = alchi_message_decode(frame->type, answer->bytes + ALCHI_FRAME_HEADER, frame->meta, &message);
     if (code != ALCH_OK)
-        return alchi_error_set(err, code, "a malformed offer of shared memory");
+        return alchi_error_set(err, code, "the peer's offer of shared memory cannot be decoded");
     size = ((const Alchw__DataRings *)message)->ring_bytes;
     alchi_message_free(message);
     code = alchi_rings_map(answer->memory_fd, size, &rings, err);
@@ -159,10 +163,11 @@ alchi_shm_ask(alchi_channel_t *channel, uint64_t id, alchi_deadline_t deadline, 
     if (code == ALCH_OK)
         code = alchi_channel_flush_by(channel, deadline);
     if (code != ALCH_OK || alchi_channel_buffered(channel))
-        return alchi_error_set(err, code ? code : ALCH_EPROTO, "cannot ask for shared memory");
-    code = read_answer(channel, deadline, &answer, &frame, err);
+        return alchi_error_set(err, code ? code : ALCH_EPROTO, "the request for shared memory could not be sent: %s",
+                               code ? alch_strerror(code) : "the peer sent bytes that were not asked for");
+    code = receive_answer(channel, deadline, &answer, &frame, err);
     if (code == ALCH_OK)
-        code = use_answer(channel, id, &answer, &frame, err);
+        code = map_answer(channel, id, &answer, &frame, err);
     if (answer.memory_fd >= 0)
         close(answer.memory_fd);
     return code;

@@ -1,4 +1,5 @@
-/* Where a rank listens for clients of its own host: a name that only those can compute who know its data key. */
+/* The unix sockets where a rank listens for clients of the same host. Only a process that knows the rank's data key can
+ * compute their name. */
 #include "net/shm.h"
 
 #include "base/util.h"
@@ -14,12 +15,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define NAME_BYTES 16
+#define NAME_BYTES 16 /* of the derived key; the name has two digits for each */
 #define PREFIX "rank-"
 #define SUFFIX ".sock"
 #define BACKLOG 128
 
-/* Derived once more, so that the name tells nothing of the key. */
+/* The name is derived from the key once more, so it does not reveal the key. */
 static void
 make_name(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim, char name[2 * NAME_BYTES + 1])
 {
@@ -30,7 +31,8 @@ make_name(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim, char na
     explicit_bzero(derived, sizeof(derived));
 }
 
-/* An abstract name begins with a zero byte, which is not in `text`. Returns the address' size, 0: too long. */
+/* An abstract name begins with a zero byte, which `text` does not contain. Returns the size of the address; 0: the name
+ * is too long. */
 static socklen_t
 make_address(const char *text, bool abstract, struct sockaddr_un *address)
 {
@@ -45,7 +47,7 @@ make_address(const char *text, bool abstract, struct sockaddr_un *address)
 }
 
 static int
-open_socket(void)
+open_unix_socket(void)
 {
     return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
@@ -55,7 +57,7 @@ listen_at(const char *text, bool abstract)
 {
     struct sockaddr_un address;
     socklen_t size = make_address(text, abstract, &address);
-    int fd = size ? open_socket() : -1;
+    int fd = size ? open_unix_socket() : -1;
 
     if (fd < 0)
         return -1;
@@ -65,24 +67,26 @@ listen_at(const char *text, bool abstract)
     return -1;
 }
 
+/* Connect to a socket. @return the descriptor; -1: errno says why */
 static int
 connect_to(const char *text, bool abstract)
 {
     struct sockaddr_un address;
     socklen_t size = make_address(text, abstract, &address);
-    int fd = size ? open_socket() : -1;
+    int fd = size ? open_unix_socket() : -1, saved;
 
     if (fd < 0)
         return -1;
     if (connect(fd, (struct sockaddr *)&address, size) == 0)
         return fd;
-    size = (socklen_t)errno;
+    saved = errno;
     close(fd);
-    errno = (int)size;
+    errno = saved;
     return -1;
 }
 
-/* It gets its name when it listens already: one that refuses is one whose owner is gone. */
+/* The file gets its final name only when the socket listens already. So a file whose socket refuses connections belongs
+ * to a process that has ended. */
 static int
 listen_in_folder(const char *name, char path[ALCHI_SHM_PATH_MAX])
 {
@@ -105,28 +109,28 @@ listen_in_folder(const char *name, char path[ALCHI_SHM_PATH_MAX])
 }
 
 void
-alchi_shm_listener_open(alchi_shm_listener_t *local, const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim)
+alchi_shm_listener_open(alchi_shm_listener_t *listener, const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim)
 {
     char name[2 * NAME_BYTES + 1];
 
     make_name(key, claim, name);
-    local->fd[0] = listen_at(name, true);
-    local->fd[1] = listen_in_folder(name, local->path);
-    if (local->fd[1] < 0)
-        local->path[0] = '\0';
+    listener->fd[0] = listen_at(name, true);
+    listener->fd[1] = listen_in_folder(name, listener->path);
+    if (listener->fd[1] < 0)
+        listener->path[0] = '\0';
 }
 
 void
-alchi_shm_listener_close(alchi_shm_listener_t *local)
+alchi_shm_listener_close(alchi_shm_listener_t *listener)
 {
     for (int k = 0; k < 2; k++) {
-        if (local->fd[k] >= 0)
-            close(local->fd[k]);
-        local->fd[k] = -1;
+        if (listener->fd[k] >= 0)
+            close(listener->fd[k]);
+        listener->fd[k] = -1;
     }
-    if (local->path[0])
-        unlink(local->path);
-    local->path[0] = '\0';
+    if (listener->path[0])
+        unlink(listener->path);
+    listener->path[0] = '\0';
 }
 
 int

@@ -1,3 +1,4 @@
+/* The memory of two rings: made and sealed by one side, checked and mapped by the other. */
 #include "net/shm_rings.h"
 
 #include "base/error.h"
@@ -12,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+/* The counts are in a page of their own: rings must begin at a page, so that they can be mapped. */
 #define HEAD ((size_t)4096)
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -21,7 +23,8 @@ size_valid(size_t size)
     return size >= ALCHI_RING_MIN && size <= ALCHI_RING_MAX && (size & (size - 1)) == 0;
 }
 
-/* The counts, the first ring, the first again, the second, the second again. @return MAP_FAILED */
+/* Map the page of counts, the first ring twice and the second ring twice, in this order. Returns MAP_FAILED on failure.
+ */
 static uint8_t *
 map_twice(int fd, size_t size, size_t mapped)
 {
@@ -40,7 +43,7 @@ map_twice(int fd, size_t size, size_t mapped)
     return bytes;
 }
 
-/* The maker writes to the first ring, the peer to the second. */
+/* The side that made the memory sends through the first ring, its peer through the second. */
 static int
 map_rings(int fd, size_t size, bool maker, alchi_rings_t **rings_p, alch_error_t *err)
 {
@@ -67,7 +70,7 @@ map_rings(int fd, size_t size, bool maker, alchi_rings_t **rings_p, alch_error_t
     return ALCH_OK;
 }
 
-/* All of it is allocated now: later a lack of space would be a signal, not an error. */
+/* Allocate all pages now. If the system ran out of space later, the process would get a signal instead of an error. */
 static int
 make_memory(size_t bytes, int *fd_p, alch_error_t *err)
 {
@@ -82,7 +85,7 @@ make_memory(size_t bytes, int *fd_p, alch_error_t *err)
     number = errno;
     if (fd >= 0)
         close(fd);
-    return alchi_error_errno(err, number, "no shared memory of %zu bytes", bytes);
+    return alchi_error_errno(err, number, "cannot allocate %zu bytes of shared memory", bytes);
 }
 
 int
@@ -91,7 +94,7 @@ alchi_rings_create(size_t size, alchi_rings_t **rings_p, int *fd_p, alch_error_t
     int fd = -1, code;
 
     if (!size_valid(size))
-        return alchi_error_set(err, ALCH_EINVAL, "rings of %zu bytes: a power of two from %zu to %zu is expected", size,
+        return alchi_error_set(err, ALCH_EINVAL, "ring size %zu is not a power of two from %zu to %zu", size,
                                ALCHI_RING_MIN, ALCHI_RING_MAX);
     code = make_memory(HEAD + 2 * size, &fd, err);
     if (code != ALCH_OK)
@@ -104,7 +107,7 @@ alchi_rings_create(size_t size, alchi_rings_t **rings_p, int *fd_p, alch_error_t
     return code;
 }
 
-/* Only a sealed memfd of small pages never faults: huge ones may be missing when they are touched. */
+/* Only a sealed memfd of ordinary pages never faults. Huge pages may be missing when they are touched. */
 static int
 check_memory(int fd, size_t bytes, alch_error_t *err)
 {
@@ -113,11 +116,11 @@ check_memory(int fd, size_t bytes, alch_error_t *err)
     struct stat file;
 
     if (seals < 0 || (seals & SEALS) != SEALS)
-        return alchi_error_set(err, ALCH_EPROTO, "shared memory of the peer is not sealed");
+        return alchi_error_set(err, ALCH_EPROTO, "the shared memory of the peer is not sealed");
     if (fstatfs(fd, &system) || system.f_type != TMPFS_MAGIC)
-        return alchi_error_set(err, ALCH_EPROTO, "shared memory of the peer is not ordinary memory");
+        return alchi_error_set(err, ALCH_EPROTO, "the shared memory of the peer is not ordinary memory");
     if (fstat(fd, &file) || file.st_size != (off_t)bytes)
-        return alchi_error_set(err, ALCH_EPROTO, "shared memory of the peer does not have the size of %zu bytes",
+        return alchi_error_set(err, ALCH_EPROTO, "the shared memory of the peer does not have the size of %zu bytes",
                                bytes);
     return ALCH_OK;
 }
@@ -128,7 +131,9 @@ alchi_rings_map(int fd, size_t size, alchi_rings_t **rings_p, alch_error_t *err)
     int code;
 
     if (!size_valid(size))
-        return alchi_error_set(err, ALCH_EPROTO, "the peer offers rings of %zu bytes", size);
+        return alchi_error_set(err, ALCH_EPROTO,
+                               "the peer offers rings of %zu bytes, not a power of two from %zu to %zu", size,
+                               ALCHI_RING_MIN, ALCHI_RING_MAX);
     code = check_memory(fd, HEAD + 2 * size, err);
     return code == ALCH_OK ? map_rings(fd, size, false, rings_p, err) : code;
 }

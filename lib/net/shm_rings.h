@@ -2,10 +2,12 @@
  * @file net/shm_rings.h
  * Two rings of bytes, one for each direction, in memory that two processes share.
  *
- * A sealed memfd: its peer cannot shrink it, so that touching it never faults. Everything in it may be changed by the
- * peer at any moment: each side keeps its own counts to itself, and reads the peer's once before it checks them.
+ * The memory is a sealed memfd. The peer cannot shrink it, so access to it never faults. The peer can change everything
+ * in it at any moment. Therefore each side keeps a private copy of its own counts, and reads a count of the peer only
+ * once before it checks it.
  *
- * Each ring is mapped twice, one after the other: whatever lies in it, or is free in it, is one run of memory.
+ * Each ring is mapped twice, one mapping directly behind the other, so the filled bytes and the free bytes are each
+ * contiguous in memory.
  */
 #ifndef ALCHI_NET_SHM_RINGS_H
 #define ALCHI_NET_SHM_RINGS_H
@@ -16,13 +18,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** Sizes of a ring that are accepted, in bytes; both are powers of two. */
 #define ALCHI_RING_MIN ((size_t)4 << 10)
 #define ALCHI_RING_MAX ((size_t)16 << 20)
 
-/** What both sides see of a ring; each count on a cache line of its own. */
+/** The part of a ring's state that both sides access; each member has its own cache line. net/shm.c explains the order
+ *  of accesses. */
 typedef struct {
-    _Alignas(64) _Atomic uint64_t written; /* bytes ever, by the writer */
-    _Alignas(64) _Atomic uint64_t read;    /* bytes ever, by the reader */
+    _Alignas(64) _Atomic uint64_t written; /* bytes written since the start; only the writer stores it */
+    _Alignas(64) _Atomic uint64_t read;    /* bytes read since the start; only the reader stores it */
     _Alignas(64) _Atomic uint32_t reader_waits;
     _Alignas(64) _Atomic uint32_t writer_waits;
 } alchi_ring_shared_t;
@@ -30,49 +34,53 @@ typedef struct {
 /** This side's end of one ring. */
 typedef struct {
     alchi_ring_shared_t *shared;
-    uint8_t *bytes; /* the ring, and the ring again */
-    uint64_t at;    /* own count: what was written or read */
+    uint8_t *bytes; /* the first of the two mappings */
+    uint64_t count; /* private copy of this side's count: bytes written or read since the start */
 } alchi_ring_t;
 
 typedef struct {
     void *memory;
-    size_t mapped, size; /* of all; of one ring, a power of two */
+    size_t mapped; /* bytes of the whole mapping */
+    size_t size;   /* bytes of one ring, a power of two */
     alchi_ring_t out, in;
 } alchi_rings_t;
 
-/** Make rings of `size` bytes; the caller's descriptor *fd_p is for the peer.
- *  @return ALCH_OK, ALCH_EINVAL (size), ALCH_ENOMEM, ALCH_ESYSTEM: no space, no such memory */
+/** Create rings of `size` bytes each. *fd_p, which the caller owns, is the descriptor to pass to the peer.
+ *  @return ALCH_OK; ALCH_EINVAL: the size is not accepted; ALCH_ENOMEM; ALCH_ESYSTEM: the system has no such memory, or
+ *          not enough of it */
 int alchi_rings_create(size_t size, alchi_rings_t **rings_p, int *fd_p, alch_error_t *err);
 
-/** Map the peer's. The descriptor stays the caller's.
- *  @return ALCH_OK, ALCH_EPROTO: it could be shrunk, or is not what was announced; ALCH_ENOMEM */
+/** Map rings that the peer created. The caller keeps the descriptor.
+ *  @return ALCH_OK; ALCH_EPROTO: the peer could shrink the memory, or it is not of the announced size or kind;
+ *          ALCH_ENOMEM; ALCH_ESYSTEM: it cannot be mapped */
 int alchi_rings_map(int fd, size_t size, alchi_rings_t **rings_p, alch_error_t *err);
 
 /** Unmap and free. NULL is allowed; errno is kept. */
 void alchi_rings_destroy(alchi_rings_t *rings);
 
-/** Bytes that can be written or read now; SIZE_MAX: the peer's count is impossible. */
+/** Bytes that can be written now; SIZE_MAX: the peer's count is impossible. */
 static inline size_t
 alchi_ring_room(const alchi_ring_t *out, size_t size)
 {
-    uint64_t used = out->at - atomic_load_explicit(&out->shared->read, memory_order_acquire);
+    uint64_t used = out->count - atomic_load_explicit(&out->shared->read, memory_order_acquire);
 
     return used <= size ? size - (size_t)used : SIZE_MAX;
 }
 
+/** Bytes that can be read now; SIZE_MAX: the peer's count is impossible. */
 static inline size_t
 alchi_ring_filled(const alchi_ring_t *in, size_t size)
 {
-    uint64_t filled = atomic_load_explicit(&in->shared->written, memory_order_acquire) - in->at;
+    uint64_t filled = atomic_load_explicit(&in->shared->written, memory_order_acquire) - in->count;
 
     return filled <= size ? (size_t)filled : SIZE_MAX;
 }
 
-/** Where the next byte of this side's end is. */
+/** The address of the next byte that this side writes or reads. */
 static inline uint8_t *
-alchi_ring_here(const alchi_ring_t *ring, size_t size)
+alchi_ring_position(const alchi_ring_t *ring, size_t size)
 {
-    return ring->bytes + (ring->at & (size - 1));
+    return ring->bytes + (ring->count & (size - 1));
 }
 
 #endif

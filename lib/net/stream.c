@@ -1,3 +1,4 @@
+/* Streams: the calls of net/stream.h, and the operations of a stream over a TCP or unix socket. */
 #include "net/stream_ops.h"
 
 #include <errno.h>
@@ -11,9 +12,9 @@ would_block(void)
     return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
-/* What a system call that received `n` bytes means. */
+/* Turn the result of a receiving system call into that of alchi_stream_read(). */
 static ssize_t
-received(ssize_t n)
+receive_result(ssize_t n)
 {
     if (n > 0)
         return n;
@@ -31,7 +32,7 @@ socket_read(alchi_stream_t *stream, void *bytes, size_t size)
     do
         n = recv(stream->fd, bytes, size, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    return received(n);
+    return receive_result(n);
 }
 
 static ssize_t
@@ -43,7 +44,7 @@ socket_readv(alchi_stream_t *stream, const struct iovec *iov, int count)
     do
         n = recvmsg(stream->fd, &message, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    return received(n);
+    return receive_result(n);
 }
 
 static ssize_t
@@ -67,7 +68,7 @@ socket_poll_events(alchi_stream_t *stream, short wanted)
     return wanted;
 }
 
-/* Of a peer that sends nothing unasked, what there is to read is its end. */
+/* Idle means that a read would block. If the read finds bytes or the end of the stream, or fails, it is not idle. */
 static bool
 socket_idle(alchi_stream_t *stream)
 {
@@ -120,7 +121,7 @@ alchi_stream_fd(const alchi_stream_t *stream)
     return stream->fd;
 }
 
-/* Nothing asked for is not the end of the stream. */
+/* A read of 0 bytes returns 0 here: recv() would return 0 too, which otherwise means the end of the stream. */
 ssize_t
 alchi_stream_read(alchi_stream_t *stream, void *bytes, size_t size)
 {
@@ -194,7 +195,7 @@ alchi_stream_wait(alchi_stream_t *stream, short events, alchi_deadline_t deadlin
         int left_ms = alchi_deadline_left_ms(deadline);
         int n = poll(&entry, 1, left_ms);
 
-        /* A failed descriptor counts as ready: the next read or write says what is wrong. */
+        /* A failed descriptor counts as ready: the next read or write reports the error. */
         if (n > 0 || (n < 0 && errno != EINTR && errno != ENOMEM))
             return ALCH_OK;
         if (left_ms == 0)

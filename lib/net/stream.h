@@ -1,7 +1,9 @@
 /**
  * @file net/stream.h
- * A byte stream over a descriptor: TCP or a unix socket; the place where TLS and
- * the same-host path plug in (a table of operations). Non-blocking.
+ * A byte stream over a descriptor: a TCP or unix socket, or shared memory between processes of one host (net/shm.h).
+ *
+ * A table of operations (net/stream_ops.h) implements each kind of stream; TLS would be one more kind. All functions
+ * but alchi_stream_wait() move what is possible now and never block.
  */
 #ifndef ALCHI_NET_STREAM_H
 #define ALCHI_NET_STREAM_H
@@ -16,44 +18,54 @@
 
 typedef struct alchi_stream alchi_stream_t;
 
-/** Takes the descriptor over. NULL: out of memory (the descriptor is closed). */
+/** Create a stream over a socket, which the stream owns from now on.
+ *  @return NULL: out of memory; the socket is closed then */
 alchi_stream_t *alchi_stream_create(int fd);
 /** Close and free. NULL is allowed; errno is kept. */
 void alchi_stream_destroy(alchi_stream_t *stream);
+/** The descriptor, borrowed. */
 int alchi_stream_fd(const alchi_stream_t *stream);
 
 /**
- * Read or write what is possible now.
+ * Read up to `size` bytes.
  * @return bytes moved (> 0), 0: would block, -1: ended or failed (errno; 0 at an orderly end)
  */
 ssize_t alchi_stream_read(alchi_stream_t *stream, void *bytes, size_t size);
-/** Into several pieces of memory; a kind of stream that cannot fills the first only. */
+/** Read into several pieces of memory. Some kinds of stream fill only the first. @return as alchi_stream_read() */
 ssize_t alchi_stream_readv(alchi_stream_t *stream, const struct iovec *iov, int count);
+/** Write several pieces of memory, as many bytes as fit. @return bytes moved (> 0), 0: would block, -1: failed (errno)
+ */
 ssize_t alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count);
 
-/* ---- memory of the stream's own: what is made or used there is not copied ---- */
+/* ---- memory of the stream: the caller writes or reads the bytes in place, so that they are not copied ---- */
 
-/** Bytes that can be reserved at once when POLLOUT was waited for; 0: it has no such memory (a socket). */
+/** Bytes that can be reserved at once after a wait for POLLOUT; 0: the stream has no such memory (a socket). */
 size_t alchi_stream_reserve_max(const alchi_stream_t *stream);
-/** Where the next `size` bytes to be sent can be made. @return NULL: errno says why; EAGAIN: no room now */
+/** Reserve memory where the caller writes the next `size` bytes to send.
+ *  @return NULL with errno: EAGAIN: no room now; EOPNOTSUPP: the stream has no such memory; else the stream failed */
 void *alchi_stream_reserve(alchi_stream_t *stream, size_t size);
-/** Send what was made there; `size` at most what was reserved. Nothing else may be sent in between. */
+/** Send the first `size` bytes of the reserved memory. Nothing else may be sent after the memory was reserved. */
 void alchi_stream_commit(alchi_stream_t *stream, size_t size);
-/** The bytes that have come, where they are. @return NULL: none, or the end: alchi_stream_read() says which */
+/** The bytes that have arrived, in memory of the stream.
+ *  @return *size_p > 0 bytes; NULL: nothing has arrived, the stream ended or it has no such memory;
+ *          alchi_stream_read() tells the cases apart */
 const void *alchi_stream_peek(alchi_stream_t *stream, size_t *size_p);
-/** They were used: the peer may write there again. */
+/** Give back the first `size` bytes that alchi_stream_peek() returned; the peer may overwrite them. */
 void alchi_stream_consume(alchi_stream_t *stream, size_t size);
 
 /**
- * What to poll the descriptor for so that it wakes when one of `wanted` (POLLIN, POLLOUT; 0: only the end) is possible.
- * Ask anew before every wait: over shared memory this asks the peer to ring, and the answer is not what was wanted.
+ * The events to poll the descriptor for, so that the poll wakes when one of `wanted` (POLLIN, POLLOUT; 0: only the end
+ * of the stream) is possible.
+ *
+ * Call this before every poll: over shared memory the call announces to the peer that this side waits, and the result
+ * differs from `wanted`.
  */
 short alchi_stream_poll_events(alchi_stream_t *stream, short wanted);
 
-/** Whether the peer is there and has sent nothing that was not read. */
+/** Whether the connection is open and every byte that the peer sent was read. */
 bool alchi_stream_idle(alchi_stream_t *stream);
 
-/** Wait until readable/writable (POLLIN, POLLOUT); may return early. @return ALCH_OK, ALCH_ETIMEDOUT */
+/** Wait until one of `events` (POLLIN, POLLOUT) is possible; may return early. @return ALCH_OK, ALCH_ETIMEDOUT */
 int alchi_stream_wait(alchi_stream_t *stream, short events, alchi_deadline_t deadline);
 
 #endif

@@ -1,6 +1,7 @@
 /**
  * @file net/stream_ops.h
- * What a kind of stream does: for those who add one. Every call moves what is possible now and never waits.
+ * The operations of a kind of stream, for code that adds a kind. Every operation moves what is possible now and never
+ * waits. net/stream.h states what each one returns.
  */
 #ifndef ALCHI_NET_STREAM_OPS_H
 #define ALCHI_NET_STREAM_OPS_H
@@ -14,7 +15,7 @@ typedef struct {
     bool (*idle)(alchi_stream_t *stream);
     void (*close)(alchi_stream_t *stream);
     ssize_t (*readv)(alchi_stream_t *stream, const struct iovec *iov, int count); /* NULL: the first piece only */
-    /* of a kind with memory of its own; else NULL */
+    /* only for a stream whose memory the caller writes and reads in place; else NULL */
     size_t (*reserve_max)(const alchi_stream_t *stream);
     void *(*reserve)(alchi_stream_t *stream, size_t size);
     void (*commit)(alchi_stream_t *stream, size_t size);
@@ -25,12 +26,12 @@ typedef struct {
 struct alchi_stream {
     const alchi_stream_ops_t *ops;
     int fd;
-    void *state; /* of the kind */
+    void *state; /* private to the kind of stream */
 };
 
-/** Replace what a stream does; its descriptor stays. */
+/** Change the kind of a stream that is still a plain socket. Its descriptor stays; `state` belongs to the new kind. */
 static inline void
-alchi_stream_become(alchi_stream_t *stream, const alchi_stream_ops_t *ops, void *state)
+alchi_stream_set_ops(alchi_stream_t *stream, const alchi_stream_ops_t *ops, void *state)
 {
     stream->ops = ops;
     stream->state = state;
