@@ -1,3 +1,4 @@
+/* Addresses as text: parse, format, classify. */
 #include "net/address.h"
 
 #include "base/error.h"
@@ -10,14 +11,13 @@
 #include <strings.h>
 
 static int
-malformed(const char *text, alch_error_t *err)
+refuse_text(const char *text, alch_error_t *err)
 {
-    return alchi_error_set(err, ALCH_EINVAL,
-                           "address \"%.300s\": expected HOST, HOST:PORT or [IPV6]:PORT with a port of 0 to 65535",
-                           text);
+    return alchi_error_set(
+        err, ALCH_EINVAL, "address \"%.300s\" is not HOST, HOST:PORT or [IPV6]:PORT with a port from 0 to 65535", text);
 }
 
-/* A host is at least nothing that could be taken for something else in a message or a file name. */
+/* Accept only characters that have no other meaning in a message or a file name. */
 static bool
 host_valid(const char *host, size_t length)
 {
@@ -39,7 +39,7 @@ alchi_address_parse(const char *text, int default_port, alchi_address_t *address
         const char *end = strchr(text, ']');
 
         if (!end || (end[1] != '\0' && end[1] != ':') || !memchr(text, ':', (size_t)(end - text)))
-            return malformed(text, err);
+            return refuse_text(text, err);
         host = text + 1;
         length = (size_t)(end - host);
         port = end[1] == ':' ? end + 2 : NULL;
@@ -48,9 +48,9 @@ alchi_address_parse(const char *text, int default_port, alchi_address_t *address
         port = colon + 1;
     }
     if (text[0] == '\0' || length >= sizeof(address.host) || !host_valid(host, length))
-        return malformed(text, err);
+        return refuse_text(text, err);
     if (port && !alchi_parse_int64(port, 0, 65535, &number))
-        return malformed(text, err);
+        return refuse_text(text, err);
     if (port)
         address.port = (int)number;
     if (length == 0)

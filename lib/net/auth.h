@@ -8,16 +8,20 @@
  *     responder -> WELCOME {...} or ERROR
  *
  * A proof is HMAC(key, side || roles || versions || session || group || rank ||
- * both nonces), so that neither a replay, a reflection nor a proof for another
- * place is accepted. Which key counts depends on the role:
+ * both nonces), so the other side accepts neither a replay, nor a reflection,
+ * nor a proof for another session, group or rank. The role decides which key
+ * both sides use:
  *
  *     CLIENT, AGENT   the driver's token
  *     EXECUTOR        the session's key (alchi_session_key)
  *     RANK            the rank's control key, made by the driver
  *     DATA            the rank's data key (alchi_data_key)
  *
- * Keys are 32 bytes; none is ever sent as a client knows it (alchi_key_wrap()). The state machines
- * do no I/O: they turn messages into messages.
+ * Keys are 32 bytes. A client never sends a key. alchi_key_wrap() hides the data keys that the ranks of a session's new
+ * group need to read matrices from the ranks of its old group.
+ *
+ * The responder does no I/O of its own: the caller feeds it frames, and it queues its replies on the channel. The
+ * initiator waits for the replies.
  */
 #ifndef ALCHI_NET_AUTH_H
 #define ALCHI_NET_AUTH_H
@@ -26,7 +30,7 @@
 
 #define ALCHI_KEY_SIZE 32
 
-/* Versions of the protocol that this side speaks. */
+/** Versions of the protocol that this side speaks. */
 #define ALCHI_PROTOCOL_MIN 1
 #define ALCHI_PROTOCOL_MAX 1
 
@@ -38,24 +42,27 @@ typedef enum {
     ALCHI_ROLE_DATA = 5
 } alchi_role_t;
 
-/** What an initiator asks for; bound into the proofs. */
+/** The role and the place that an initiator claims; the proofs cover it. */
 typedef struct {
     alchi_role_t role;
-    uint64_t session, group;
-    int rank;
+    uint64_t session, group; /* 0 where the role has none */
+    int rank;                /* -1 where the role has none */
 } alchi_claim_t;
 
-/** The session's key from the driver's token and both nonces of the CLIENT handshake: both ends compute it. */
+/** Compute the session's key from the driver's token and both nonces of the CLIENT handshake. The client and the driver
+ *  compute it independently. */
 void alchi_session_key(const uint8_t token[ALCHI_KEY_SIZE], const uint8_t nonce_initiator[32],
                        const uint8_t nonce_responder[32], uint8_t key[ALCHI_KEY_SIZE]);
 
-/** The key of data connections to one rank, from the session's key. */
+/** Compute the key of data connections to one rank from the session's key. */
 void alchi_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint64_t group, int rank,
                     uint8_t key[ALCHI_KEY_SIZE]);
 
-/** Hide a rank's data key on its way to a rank of another group of the session, or uncover it there: the same function.
- *  @param control_key  of the rank that shall have it
- *  @param group, rank  whose data key it is */
+/** Hide the data key of one rank for the way to a rank of another group of the same session. The same function uncovers
+ *  it there.
+ *  @param control_key  of the rank that receives the data key
+ *  @param group, rank  the rank that the data key belongs to
+ *  @param key, wrapped the data key and its hidden form, or the hidden form and the data key */
 void alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, int rank,
                     const uint8_t key[ALCHI_KEY_SIZE], uint8_t wrapped[ALCHI_KEY_SIZE]);
 
@@ -68,24 +75,31 @@ typedef struct {
     uint8_t nonce_initiator[32], nonce_responder[32];
     uint32_t version, version_min, version_max;
     char name[64], host[64]; /* of the initiator, printable, for the log */
-    int pid;
-    alch_error_t refusal; /* why no key was found for the claim; code ALCH_OK: one was */
+    int pid;                 /* of the initiator, as it says */
+    alch_error_t refusal;    /* why find_key found no key for the claim; code ALCH_OK: it found one */
 } alchi_responder_t;
 
 void alchi_responder_init(alchi_responder_t *responder);
 
 /**
- * Finds the key for a claim; ALCH_OK, or a code and text that is logged. What the peer
- * is told is "authentication failed" whatever the reason, after the same exchange.
+ * Find the key for a claim.
+ *
+ * @return ALCH_OK, or a code and a text for the log. The peer sees the same exchange and the same text, "authentication
+ *         failed", whether the claim or the key is wrong.
  */
 typedef int (*alchi_key_f)(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE], alch_error_t *err);
 
 /**
- * Feed one received frame; replies are queued on the channel.
+ * Process one received frame; replies are queued on the channel.
  *
- * @param[out] done_p  true when the peer has proved itself. The caller then sends WELCOME (reply to frame->id)
- *                     and lifts the channel's limits
- * @return ALCH_OK; ALCH_EAUTH, ALCH_EVERSION, ALCH_EPROTO: an ERROR was queued, close after flushing
+ * @param[out] done_p  true when the peer has proved that it knows the key. The caller then sends WELCOME (as reply to
+ *                     frame->id) and raises the channel's limits
+ * @return ALCH_OK
+ * @return ALCH_EAUTH     the proof is wrong, or no key was found for the claim
+ * @return ALCH_EVERSION  the peer speaks no version that this side speaks
+ * @return ALCH_EPROTO    the frame does not belong here, or this side cannot answer it
+ *
+ * After an error the caller flushes the channel, because an ERROR for the peer may be queued, and closes it.
  */
 int alchi_responder_feed(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_frame_t *frame,
                          const ProtobufCMessage *message, alchi_key_f find_key, void *context, bool *done_p,
@@ -94,18 +108,27 @@ int alchi_responder_feed(alchi_responder_t *responder, alchi_channel_t *channel,
 /* ---- initiator (client, agent, rank) ---- */
 
 typedef struct {
-    uint64_t session; /* granted */
+    uint64_t session; /* id of the session that the responder granted */
     char server_version[32];
     char host[256];
-    uint8_t nonce_initiator[32], nonce_responder[32];
+    uint8_t nonce_initiator[32], nonce_responder[32]; /* for alchi_session_key() */
 } alchi_granted_t;
 
 /**
- * Run the initiator's side over a fresh channel, waiting by the deadline; lifts the channel's
- * limits to ALCHI_META_MAX and `payload_max` at the end.
+ * Run the initiator's side over a new channel, waiting until the deadline. At the end the channel's limits are
+ * ALCHI_META_MAX and `payload_max`.
  *
- * @param name  of this program, for the peer's log
- * @return ALCH_OK, ALCH_EAUTH (either side's proof), ALCH_EVERSION, ALCH_ECONNECT, ALCH_ETIMEDOUT, ALCH_EPROTO
+ * @param[in]  name       of this program, for the peer's log
+ * @param[out] granted_p  the content of WELCOME and the nonces, written on success only
+ *
+ * @return ALCH_OK
+ * @return ALCH_EAUTH     one side's proof is wrong
+ * @return ALCH_EVERSION  the sides have no version in common
+ * @return ALCH_ECONNECT  the peer closed the connection, or it failed
+ * @return ALCH_ETIMEDOUT the peer did not answer by the deadline
+ * @return ALCH_EPROTO    the peer does not speak this protocol, or answered with a wrong frame
+ * @return ALCH_ENOMEM, ALCH_ESYSTEM  out of memory or random bytes
+ * @return the code with which the peer refused the connection
  */
 int alchi_authenticate(alchi_channel_t *channel, const alchi_claim_t *claim, const uint8_t key[ALCHI_KEY_SIZE],
                        const char *name, uint32_t payload_max, alchi_deadline_t deadline, alchi_granted_t *granted_p,

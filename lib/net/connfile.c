@@ -1,3 +1,4 @@
+/* The connection file: its lock, writing it, reading it. */
 #include "net/connfile.h"
 
 #include "base/error.h"
@@ -15,20 +16,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX 16384
-#define PATH_SIZE (ALCHI_CONNPATH_MAX + 8)
+#define FILE_MAX 16384                     /* bytes; a larger file is not a connection file */
+#define PATH_SIZE (ALCHI_CONNPATH_MAX + 8) /* of a path with ".lock" or ".tmp" */
+/* A daemon tries for 1 s to lock its file: readers take the lock shared for a moment. */
 #define LOCK_TRIES 200
 #define LOCK_PAUSE_US 5000
 
 /* ---- the lock ---- */
 
 static void
-lock_path(const char *path, char out[PATH_SIZE])
+make_lock_path(const char *path, char out[PATH_SIZE])
 {
     snprintf(out, PATH_SIZE, "%s.lock", path);
 }
 
-/* Whether the lock file is still the one that is open: its last owner may have removed it meanwhile. */
+/* Whether the path still names the open lock file: its last owner may have removed the file in between. */
 static bool
 is_same_file(int fd, const char *path)
 {
@@ -38,7 +40,7 @@ is_same_file(int fd, const char *path)
            open_info.st_ino == path_info.st_ino;
 }
 
-/* One attempt. ALCH_EAGAIN: somebody was only looking, or the file was removed. */
+/* Try once. ALCH_EAGAIN: a reader had the lock, or the file was removed; ALCH_EBUSY: a daemon has it. */
 static int
 try_lock(const char *path, int *fd_p, alch_error_t *err)
 {
@@ -60,7 +62,7 @@ try_lock(const char *path, int *fd_p, alch_error_t *err)
         close(fd);
         return ALCH_EAGAIN;
     }
-    /* Readers take the lock shared for a moment; only a daemon has it for itself. */
+    /* A shared lock is compatible with the shared locks of readers, but not with the exclusive lock of a daemon. */
     code = flock(fd, LOCK_SH | LOCK_NB) == 0 ? ALCH_EAGAIN : ALCH_EBUSY;
     close(fd);
     return code;
@@ -72,7 +74,7 @@ take_lock(const char *path, int *fd_p, alch_error_t *err)
     char lock[PATH_SIZE];
     int code = ALCH_EAGAIN;
 
-    lock_path(path, lock);
+    make_lock_path(path, lock);
     for (int i = 0; i < LOCK_TRIES; i++) {
         code = try_lock(lock, fd_p, err);
         if (code != ALCH_EAGAIN)
@@ -80,32 +82,32 @@ take_lock(const char *path, int *fd_p, alch_error_t *err)
         usleep(LOCK_PAUSE_US);
     }
     if (code == ALCH_EBUSY || code == ALCH_EAGAIN)
-        return alchi_error_set(err, ALCH_EBUSY, "%s belongs to an alchemistd that is running", path);
+        return alchi_error_set(err, ALCH_EBUSY, "%s belongs to another alchemistd, which is running", path);
     return code;
 }
 
-/* Whether a daemon lives that holds the lock. */
+/* Whether a running daemon holds the lock. */
 static bool
-is_live(const char *path)
+has_running_daemon(const char *path)
 {
     char lock[PATH_SIZE];
-    bool live;
+    bool locked;
     int fd;
 
-    lock_path(path, lock);
+    make_lock_path(path, lock);
     fd = open(lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return false;
-    live = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     close(fd);
-    return live;
+    return locked;
 }
 
 /* ---- writing ---- */
 
-/* What a client on this host connects to, for a daemon that listens on every interface. */
+/* The host that a client on this host connects to: loopback, if the daemon listens on every interface. */
 static const char *
-client_host(const char *host)
+host_for_clients(const char *host)
 {
     if (!alchi_address_is_any(host))
         return host;
@@ -113,14 +115,14 @@ client_host(const char *host)
 }
 
 static char *
-to_json(const alchi_connfile_t *file)
+format_json(const alchi_connfile_t *file)
 {
     char token[2 * ALCHI_KEY_SIZE + 1];
     json_t *root;
     char *text = NULL;
 
     alchi_hex_encode(file->token, ALCHI_KEY_SIZE, token);
-    root = json_pack("{s:s, s:i, s:s, s:i, s:s}", "address", client_host(file->address.host), "port",
+    root = json_pack("{s:s, s:i, s:s, s:i, s:s}", "address", host_for_clients(file->address.host), "port",
                      file->address.port, "token", token, "pid", file->pid, "version", ALCH_VERSION);
     OPENSSL_cleanse(token, sizeof(token));
     if (root)
@@ -145,7 +147,8 @@ write_all(int fd, const char *text, size_t size)
     return 0;
 }
 
-/* The whole file appears at once, or not at all. Only the holder of the lock gets here. */
+/* Write a temporary file and rename it, so the whole file appears at once or not at all. The caller holds the lock, so
+ * no other process uses the temporary file. */
 static int
 replace_file(const char *path, const char *text, alch_error_t *err)
 {
@@ -174,7 +177,7 @@ release_lock(const char *path, int fd)
 {
     char lock[PATH_SIZE];
 
-    lock_path(path, lock);
+    make_lock_path(path, lock);
     unlink(lock);
     close(fd);
 }
@@ -199,19 +202,19 @@ alchi_connfile_write(alchi_connfile_t *file, int *lock_fd_p, alch_error_t *err)
     code = take_lock(path, &fd, err);
     if (code != ALCH_OK)
         return code;
-    text = to_json(file);
+    text = format_json(file);
     if (text) {
         code = replace_file(path, text, err);
         OPENSSL_cleanse(text, strlen(text));
         free(text);
     } else {
-        code = alchi_error_set(err, ALCH_ENOMEM, "%s: no memory for its text", path);
+        code = alchi_error_set(err, ALCH_ENOMEM, "%s cannot be written: out of memory", path);
     }
     if (code != ALCH_OK) {
         release_lock(path, fd);
         return code;
     }
-    /* The process may change its directory before it removes the file. */
+    /* Store the absolute path: the process may change its directory before it removes the file. */
     if (!realpath(path, file->path))
         memcpy(file->path, path, sizeof(path));
     *lock_fd_p = fd;
@@ -230,13 +233,13 @@ alchi_connfile_remove(const alchi_connfile_t *file, int lock_fd)
 /* ---- reading ---- */
 
 static int
-malformed(const char *path, const char *what, alch_error_t *err)
+refuse_file(const char *path, const char *reason, alch_error_t *err)
 {
-    return alchi_error_set(err, ALCH_EPROTO, "%s is not a connection file: %s", path, what);
+    return alchi_error_set(err, ALCH_EPROTO, "%s is not a connection file: %s", path, reason);
 }
 
 static int
-from_json(const char *path, const char *text, size_t size, alchi_connfile_t *file, alch_error_t *err)
+parse_json(const char *path, const char *text, size_t size, alchi_connfile_t *file, alch_error_t *err)
 {
     const char *host, *token;
     alchi_address_t address;
@@ -245,15 +248,15 @@ from_json(const char *path, const char *text, size_t size, alchi_connfile_t *fil
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
 
     if (!root)
-        return malformed(path, error.text, err);
+        return refuse_file(path, error.text, err);
     if (json_unpack_ex(root, &error, 0, "{s:s, s:i, s:s, s:i}", "address", &host, "port", &port, "token", &token, "pid",
                        &file->pid) != 0)
-        code = malformed(path, error.text, err);
+        code = refuse_file(path, error.text, err);
     else if (port < 1 || port > 65535 || host[0] == '\0' || alchi_address_parse(host, -1, &address, NULL) != ALCH_OK ||
              address.port != -1)
-        code = malformed(path, "its address and port are not usable", err);
+        code = refuse_file(path, "its address and port are not usable", err);
     else if (!alchi_hex_decode(token, file->token, ALCHI_KEY_SIZE))
-        code = malformed(path, "its token is not 64 hexadecimal digits", err);
+        code = refuse_file(path, "its token is not 64 hexadecimal digits", err);
     else
         file->address = address;
     file->address.port = port;
@@ -261,20 +264,20 @@ from_json(const char *path, const char *text, size_t size, alchi_connfile_t *fil
     return code;
 }
 
-/* Refuse what others could have read or written: the token would be known, or theirs. */
+/* Refuse a file that other users could have read or written: they would know the token, or it would be theirs. */
 static int
-check_owner(const char *path, const struct stat *info, alch_error_t *err)
+check_file(const char *path, const struct stat *info, alch_error_t *err)
 {
     if (!S_ISREG(info->st_mode))
-        return malformed(path, "it is not a regular file", err);
+        return refuse_file(path, "it is not a regular file", err);
     if (info->st_uid != geteuid())
-        return alchi_error_set(err, ALCH_EPERM, "%s belongs to user %u, this is user %u", path, (unsigned)info->st_uid,
-                               (unsigned)geteuid());
+        return alchi_error_set(err, ALCH_EPERM, "%s belongs to user %u, this process to user %u", path,
+                               (unsigned)info->st_uid, (unsigned)geteuid());
     if (info->st_mode & 077)
         return alchi_error_set(err, ALCH_EPERM, "%s is open to other users (mode %03o)", path,
                                (unsigned)info->st_mode & 0777);
     if (info->st_size >= FILE_MAX)
-        return malformed(path, "it is too large", err);
+        return refuse_file(path, "it is too large", err);
     return ALCH_OK;
 }
 
@@ -296,7 +299,7 @@ read_text(const char *path, char text[FILE_MAX], size_t *size_p, alch_error_t *e
             close(fd);
         return alchi_error_errno(err, number, "cannot read %s", path);
     }
-    code = check_owner(path, &info, err);
+    code = check_file(path, &info, err);
     if (code == ALCH_OK) {
         n = read(fd, text, FILE_MAX);
         *size_p = n > 0 ? (size_t)n : 0;
@@ -315,16 +318,16 @@ alchi_connfile_read(const char *path, alchi_connfile_t *file_p, alch_error_t *er
     size_t size = 0;
     int code;
 
-    /* The lock is beside the file itself, not beside a link to it. */
+    /* The lock is next to the file itself, not next to a symbolic link to it. */
     if (!realpath(path, file.path))
         snprintf(file.path, sizeof(file.path), "%s", path);
     code = read_text(file.path, text, &size, err);
     if (code == ALCH_OK)
-        code = from_json(file.path, text, size, &file, err);
+        code = parse_json(file.path, text, size, &file, err);
     OPENSSL_cleanse(text, sizeof(text));
-    if (code == ALCH_OK && !is_live(file.path))
-        code =
-            alchi_error_set(err, ALCH_ESTATE, "%s is stale: its alchemistd (process %d) is gone", file.path, file.pid);
+    if (code == ALCH_OK && !has_running_daemon(file.path))
+        code = alchi_error_set(err, ALCH_ESTATE, "%s is stale: its alchemistd (process %d) has ended", file.path,
+                               file.pid);
     if (code == ALCH_OK)
         *file_p = file;
     OPENSSL_cleanse(file.token, sizeof(file.token));

@@ -1,11 +1,11 @@
 /**
  * @file net/connfile.h
- * The connection file: how local clients find a driver and its token.
+ * The connection file, by which clients of the same user find a driver and its token.
  *
- * JSON {"address", "port", "token", "pid", "version"}, mode 0600, written atomically (a temporary
- * file renamed), named alchemist-HOST-PORT.json in $XDG_RUNTIME_DIR/alchemist or ~/.alchemist.
- * Its writer holds a lock (flock) on NAME.lock beside it while it lives, so that a
- * stale file is recognised whatever became of the pid.
+ * The file is JSON {"address", "port", "token", "pid", "version"} with mode 0600. It is called
+ * alchemist-HOST-PORT.json and lies in $XDG_RUNTIME_DIR/alchemist or ~/.alchemist. The daemon writes it atomically: it
+ * renames a temporary file. As long as the daemon runs, it holds a lock (flock) on NAME.lock in the same directory, so
+ * a reader recognises a stale file even if another process has the pid now.
  */
 #ifndef ALCHI_NET_CONNFILE_H
 #define ALCHI_NET_CONNFILE_H
@@ -16,30 +16,45 @@
 typedef struct {
     alchi_address_t address; /* where a client on this host connects */
     uint8_t token[ALCHI_KEY_SIZE];
-    int pid;
-    char path[4096];
+    int pid;         /* of the daemon */
+    char path[4096]; /* of this file */
 } alchi_connfile_t;
 
-/** The standard directory, created 0700 if `create`.
- *  @return ALCH_OK, ALCH_ENOENT (no HOME), ALCH_ESYSTEM, ALCH_EPERM (not ours, or open to others) */
+/** Write the path of the standard directory, which is created with mode 0700 if `create` is set.
+ *  @return ALCH_OK; ALCH_ENOENT: HOME is not set; ALCH_ESYSTEM; ALCH_EPERM: the directory belongs to another user, or
+ *          others have access to it */
 int alchi_connfile_dir(bool create, char *path, size_t size, alch_error_t *err);
 
-/** Write the file (path "": by name in the standard directory; pid 0: this process; both are filled in)
- *  and take its lock. An address that stands for every interface is written as loopback.
- *  @param[out] lock_fd_p  keep open while serving
- *  @return ALCH_OK; ALCH_EBUSY: a live daemon holds it */
+/**
+ * Write the file and take its lock. An address that stands for every interface is written as loopback.
+ *
+ * @param[in,out] file       with path "" the standard name and directory are used, with pid 0 the pid of this process;
+ *                           both are set to the result
+ * @param[out]    lock_fd_p  keep it open while the daemon serves
+ *
+ * @return ALCH_OK
+ * @return ALCH_EBUSY  a running daemon holds the lock
+ * @return ALCH_EPERM  the directory or the lock belongs to another user
+ * @return ALCH_ENOENT, ALCH_ELIMIT, ALCH_ENOMEM, ALCH_ESYSTEM
+ */
 int alchi_connfile_write(alchi_connfile_t *file, int *lock_fd_p, alch_error_t *err);
 
-/** Remove the file and release the lock. */
+/** Remove the file and release the lock. With lock_fd < 0 nothing is done. */
 void alchi_connfile_remove(const alchi_connfile_t *file, int lock_fd);
 
-/** Read one file. Refuses files of other users or readable by others.
- *  @return ALCH_OK; ALCH_ENOENT; ALCH_EPERM; ALCH_EPROTO: malformed; ALCH_ESTATE: stale, its daemon is gone */
+/** Read one file. *file_p is written on success only.
+ *  @return ALCH_OK
+ *  @return ALCH_ENOENT  there is no such file
+ *  @return ALCH_EPERM   the file belongs to another user, or others have access to it
+ *  @return ALCH_EPROTO  it is not a connection file
+ *  @return ALCH_ESTATE  it is stale: its daemon has ended
+ *  @return ALCH_ESYSTEM it cannot be read */
 int alchi_connfile_read(const char *path, alchi_connfile_t *file_p, alch_error_t *err);
 
-/** Find a file in the standard places: that of host and port (host any spelling of loopback), or with
- *  address NULL the newest live one. ALCHEMIST_CONNECTION overrides with a path.
- *  @return as alchi_connfile_read(); ALCH_ENOENT says where was looked */
+/** Find and read a file in the standard directories: that of host and port (for loopback and the name of this host
+ * under any spelling), or with address NULL the newest file whose daemon runs. If the environment variable
+ *  ALCHEMIST_CONNECTION is set, it is the path of the file to read.
+ *  @return as alchi_connfile_read(); the text of ALCH_ENOENT names the directories */
 int alchi_connfile_find(const alchi_address_t *address, alchi_connfile_t *file_p, alch_error_t *err);
 
 #endif

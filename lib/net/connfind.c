@@ -1,3 +1,4 @@
+/* Find the connection file of a driver in the standard directories. */
 #include "net/connfile.h"
 
 #include "base/error.h"
@@ -15,10 +16,10 @@
 
 #define FOUND_MAX 256
 
-/* A connection file in a standard place. */
+/* A connection file in a standard directory. */
 typedef struct {
     char *path;
-    struct timespec time;
+    struct timespec time; /* of its last change */
 } found_t;
 
 typedef struct {
@@ -27,7 +28,7 @@ typedef struct {
 } found_list_t;
 
 static int
-newest_first(const void *a, const void *b)
+compare_newest_first(const void *a, const void *b)
 {
     const struct timespec *x = &((const found_t *)a)->time, *y = &((const found_t *)b)->time;
 
@@ -37,7 +38,7 @@ newest_first(const void *a, const void *b)
 }
 
 static void
-collect(const char *dir_path, found_list_t *list)
+list_connfiles(const char *dir_path, found_list_t *list)
 {
     DIR *dir = opendir(dir_path);
     struct dirent *entry;
@@ -55,18 +56,18 @@ collect(const char *dir_path, found_list_t *list)
         closedir(dir);
 }
 
-/* The kinds of failure, from nothing at all to what the user should hear about first. */
+/* How important a failure is for the user: no file at all, a file of a daemon that has ended, anything else. */
 static int
-weight(int code)
+failure_rank(int code)
 {
     return code == ALCH_ENOENT ? 0 : code == ALCH_ESTATE ? 1 : 2;
 }
 
-/* Keep the failure that says most. */
+/* Keep the more important of two failures. */
 static void
-keep(alch_error_t *kept, const alch_error_t *other)
+keep_failure(alch_error_t *kept, const alch_error_t *other)
 {
-    if (weight(other->code) > weight(kept->code))
+    if (failure_rank(other->code) > failure_rank(kept->code))
         *kept = *other;
 }
 
@@ -79,16 +80,16 @@ find_newest(char dirs[2][ALCHI_CONNPATH_MAX], int dir_count, alchi_connfile_t *f
 
     for (int i = 0; i < dir_count; i++) {
         if (alchi_connpath_check(dirs[i], &error) == ALCH_OK)
-            collect(dirs[i], &list);
+            list_connfiles(dirs[i], &list);
         else
-            keep(kept, &error);
+            keep_failure(kept, &error);
     }
-    qsort(list.items, (size_t)list.count, sizeof(list.items[0]), newest_first);
+    qsort(list.items, (size_t)list.count, sizeof(list.items[0]), compare_newest_first);
     for (int i = 0; i < list.count; i++) {
         if (code != ALCH_OK) {
             code = alchi_connfile_read(list.items[i].path, file_p, &error);
             if (code != ALCH_OK)
-                keep(kept, &error);
+                keep_failure(kept, &error);
         }
         free(list.items[i].path);
     }
@@ -111,29 +112,30 @@ find_named(char dirs[2][ALCHI_CONNPATH_MAX], int dir_count, const alchi_address_
             code = alchi_connfile_read(path, file_p, &error);
         if (code == ALCH_OK)
             return code;
-        keep(kept, &error);
+        keep_failure(kept, &error);
     }
     return kept->code;
 }
 
-/* Whether the host is this machine by its own name: a driver that listens on every interface is known as localhost. */
+/* Whether this is the name of this host. The file of a driver that listens on every interface is named for localhost,
+ * so it must be found under the name of the host too. */
 static bool
-is_own_name(const char *host)
+is_this_host(const char *host)
 {
-    char own[256] = "";
+    char name[256] = "";
     size_t length;
 
-    if (gethostname(own, sizeof(own) - 1) != 0 || own[0] == '\0')
+    if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
         return false;
-    length = strcspn(own, ".");
-    return strcasecmp(host, own) == 0 || (strlen(host) == length && strncasecmp(host, own, length) == 0);
+    length = strcspn(name, ".");
+    return strcasecmp(host, name) == 0 || (strlen(host) == length && strncasecmp(host, name, length) == 0);
 }
 
 int
 alchi_connfile_find(const alchi_address_t *address, alchi_connfile_t *file_p, alch_error_t *err)
 {
     const char *override = getenv("ALCHEMIST_CONNECTION");
-    alchi_address_t local = {.host = "localhost", .port = address ? address->port : 0};
+    alchi_address_t localhost = {.host = "localhost", .port = address ? address->port : 0};
     char dirs[2][ALCHI_CONNPATH_MAX], text[300] = "";
     alch_error_t kept = {.code = ALCH_ENOENT};
     int count, code;
@@ -142,21 +144,21 @@ alchi_connfile_find(const alchi_address_t *address, alchi_connfile_t *file_p, al
         return alchi_connfile_read(override, file_p, err);
     count = alchi_connpath_dirs(dirs);
     if (count == 0)
-        return alchi_error_set(err, ALCH_ENOENT, "no place to look for connection files: HOME is not set");
+        return alchi_error_set(err, ALCH_ENOENT, "connection files have no directory: HOME is not set");
     if (address)
         code = find_named(dirs, count, address, file_p, &kept);
     else
         code = find_newest(dirs, count, file_p, &kept);
-    if (code != ALCH_OK && address && is_own_name(address->host))
-        code = find_named(dirs, count, &local, file_p, &kept);
+    if (code != ALCH_OK && address && is_this_host(address->host))
+        code = find_named(dirs, count, &localhost, file_p, &kept);
     if (code == ALCH_OK)
         return code;
-    if (weight(kept.code) > 1 || (address && kept.code == ALCH_ESTATE))
+    if (failure_rank(kept.code) > 1 || (address && kept.code == ALCH_ESTATE))
         return alchi_error_set(err, kept.code, "%s", kept.text);
     if (address)
         alchi_address_format(address, text, sizeof(text));
-    return alchi_error_set(err, ALCH_ENOENT, "no connection file of a running alchemistd%s%s in %s%s%s%s%s",
+    return alchi_error_set(err, ALCH_ENOENT, "there is no connection file of a running alchemistd%s%s in %s%s%s%s%s",
                            address ? " at " : "", text, dirs[0], count > 1 ? " or " : "", count > 1 ? dirs[1] : "",
-                           kept.code == ALCH_ESTATE ? "; the last one: " : "",
+                           kept.code == ALCH_ESTATE ? "; the last file found: " : "",
                            kept.code == ALCH_ESTATE ? kept.text : "");
 }

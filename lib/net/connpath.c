@@ -1,3 +1,4 @@
+/* Where connection files are: directories, their check, and names. */
 #include "net/connpath.h"
 
 #include "base/error.h"
@@ -11,9 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* DIR of the environment followed by `rest`; false if the variable is not set or the result is too long. */
+/* Write the directory that an environment variable names, followed by `rest`. false: the variable is not set, is not an
+ * absolute path, or the result is too long. */
 static bool
-from_environment(const char *variable, const char *rest, char path[ALCHI_CONNPATH_MAX])
+path_from_environment(const char *variable, const char *rest, char path[ALCHI_CONNPATH_MAX])
 {
     const char *value = getenv(variable);
 
@@ -22,7 +24,7 @@ from_environment(const char *variable, const char *rest, char path[ALCHI_CONNPAT
     return snprintf(path, ALCHI_CONNPATH_MAX, "%s%s", value, rest) < ALCHI_CONNPATH_MAX;
 }
 
-/* Programs like su leave the variable pointing to the directory of somebody else. */
+/* Programs like su leave the variable set to the directory of another user. */
 static bool
 runtime_dir_is_ours(void)
 {
@@ -37,9 +39,9 @@ alchi_connpath_dirs(char dirs[2][ALCHI_CONNPATH_MAX])
 {
     int count = 0;
 
-    if (runtime_dir_is_ours() && from_environment("XDG_RUNTIME_DIR", "/alchemist", dirs[count]))
+    if (runtime_dir_is_ours() && path_from_environment("XDG_RUNTIME_DIR", "/alchemist", dirs[count]))
         count++;
-    if (from_environment("HOME", "/.alchemist", dirs[count]))
+    if (path_from_environment("HOME", "/.alchemist", dirs[count]))
         count++;
     return count;
 }
@@ -52,12 +54,12 @@ alchi_connpath_check(const char *dir, alch_error_t *err)
     if (stat(dir, &info) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return alchi_error_set(err, ALCH_ENOENT, "%s does not exist", dir);
     if (stat(dir, &info) != 0)
-        return alchi_error_errno(err, errno, "%s", dir);
+        return alchi_error_errno(err, errno, "%s cannot be examined", dir);
     if (!S_ISDIR(info.st_mode))
         return alchi_error_set(err, ALCH_ESYSTEM, "%s is not a directory", dir);
     if (info.st_uid != geteuid())
-        return alchi_error_set(err, ALCH_EPERM, "%s belongs to user %u, this is user %u", dir, (unsigned)info.st_uid,
-                               (unsigned)geteuid());
+        return alchi_error_set(err, ALCH_EPERM, "%s belongs to user %u, this process to user %u", dir,
+                               (unsigned)info.st_uid, (unsigned)geteuid());
     if (info.st_mode & 077)
         return alchi_error_set(err, ALCH_EPERM, "%s is open to other users (mode %03o): chmod 700 %s", dir,
                                (unsigned)info.st_mode & 0777, dir);
@@ -71,7 +73,7 @@ alchi_connfile_dir(bool create, char *path, size_t size, alch_error_t *err)
     int code;
 
     if (alchi_connpath_dirs(dirs) == 0)
-        return alchi_error_set(err, ALCH_ENOENT, "no place for connection files: HOME is not set");
+        return alchi_error_set(err, ALCH_ENOENT, "connection files have no directory: HOME is not set");
     if (strlen(dirs[0]) >= size)
         return alchi_error_set(err, ALCH_ESYSTEM, "the path of the connection files is too long: %.200s...", dirs[0]);
     if (create && mkdir(dirs[0], 0700) != 0 && errno != EEXIST)

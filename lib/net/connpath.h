@@ -1,6 +1,6 @@
 /**
  * @file net/connpath.h
- * Where connection files are and what they are called.
+ * The directories and names of connection files.
  */
 #ifndef ALCHI_NET_CONNPATH_H
 #define ALCHI_NET_CONNPATH_H
@@ -9,15 +9,16 @@
 
 #define ALCHI_CONNPATH_MAX 4096
 
-/** The directories in which a connection file may be, the first being the one to write to. Returns how many (at
- *  most 2). */
+/** List the directories that may hold a connection file; a daemon writes to the first. Returns how many (at most 2). */
 int alchi_connpath_dirs(char dirs[2][ALCHI_CONNPATH_MAX]);
 
-/** Whether a directory is ours alone. @return ALCH_OK, ALCH_ENOENT, ALCH_EPERM, ALCH_ESYSTEM */
+/** Check that a directory belongs to this user and is closed to others.
+ *  @return ALCH_OK; ALCH_ENOENT; ALCH_EPERM: another user owns it or has access to it; ALCH_ESYSTEM: it is not a
+ *          directory, or stat() failed */
 int alchi_connpath_check(const char *dir, alch_error_t *err);
 
-/** DIR/alchemist-HOST-PORT.json, with one name for all spellings of this host's loopback.
- *  @return ALCH_OK, ALCH_ELIMIT (too long) */
+/** Write DIR/alchemist-HOST-PORT.json. All names of this host's loopback give the same path.
+ *  @return ALCH_OK, ALCH_ELIMIT (the path is too long) */
 int alchi_connpath_name(const char *dir, const alchi_address_t *address, char *path, size_t size, alch_error_t *err);
 
 #endif

@@ -1,3 +1,4 @@
+/* The initiator's side of the handshake (net/auth.h). */
 #include "net/auth.h"
 
 #include "base/error.h"
@@ -13,7 +14,6 @@
 
 enum { HELLO_ID = 1, PROOF_ID = 2 };
 
-/* The initiator's side of one handshake. */
 typedef struct {
     alchi_channel_t *channel;
     alchi_deadline_t deadline;
@@ -23,9 +23,8 @@ typedef struct {
     alch_error_t *err;
 } handshake_t;
 
-/* The peer answered with an error. */
 static int
-refused(handshake_t *handshake, const Alchw__Error *error)
+report_refusal(handshake_t *handshake, const Alchw__Error *error)
 {
     int code = alchi_message_code(error);
     const char *text = error->text && error->text[0] ? error->text : alch_strerror(code);
@@ -34,7 +33,7 @@ refused(handshake_t *handshake, const Alchw__Error *error)
 }
 
 static int
-lost(handshake_t *handshake, int code)
+report_lost(handshake_t *handshake, int code)
 {
     const char *peer = handshake->peer, *fault = alchi_channel_fault(handshake->channel);
 
@@ -49,17 +48,18 @@ lost(handshake_t *handshake, int code)
                                peer, fault);
     case ALCH_EPROTO:
     case ALCH_ELIMIT:
-        return alchi_error_set(handshake->err, ALCH_EPROTO, "what listens at %s does not speak this protocol: %s", peer,
+        return alchi_error_set(handshake->err, ALCH_EPROTO, "the server at %s does not speak this protocol: %s", peer,
                                fault);
     default:
         return alchi_error_set(handshake->err, code, "the handshake with %s failed: %s", peer, alch_strerror(code));
     }
 }
 
-/* Send one message and wait for its reply. A peer that closes may have said before why. */
+/* Send one message and wait for its reply. If the send finds the connection closed, receive all the same: the peer may
+ * have sent an ERROR before it closed. */
 static int
-exchange(handshake_t *handshake, unsigned type, uint64_t id, const void *message, unsigned reply_type,
-         ProtobufCMessage **reply_p)
+exchange_messages(handshake_t *handshake, unsigned type, uint64_t id, const void *message, unsigned reply_type,
+                  ProtobufCMessage **reply_p)
 {
     ProtobufCMessage *reply = NULL;
     alchi_frame_t frame;
@@ -69,15 +69,16 @@ exchange(handshake_t *handshake, unsigned type, uint64_t id, const void *message
     if (code == ALCH_OK)
         code = alchi_channel_flush_by(handshake->channel, handshake->deadline);
     if (code != ALCH_OK && code != ALCH_ECONNECT)
-        return lost(handshake, code);
+        return report_lost(handshake, code);
     code = alchi_channel_receive_by(handshake->channel, handshake->deadline, &frame, &reply);
     if (code != ALCH_OK)
-        return lost(handshake, code);
+        return report_lost(handshake, code);
     if (frame.type == ALCHI_ERROR && (frame.id == id || frame.id == 0)) {
-        code = refused(handshake, (const Alchw__Error *)reply);
+        code = report_refusal(handshake, (const Alchw__Error *)reply);
     } else if (frame.type != reply_type || frame.id != id || !(frame.flags & ALCHI_FRAME_REPLY)) {
-        code = alchi_error_set(handshake->err, ALCH_EPROTO, "the server at %s answered with a %s frame out of place",
-                               handshake->peer, alchi_message_name(frame.type));
+        code = alchi_error_set(handshake->err, ALCH_EPROTO,
+                               "the server at %s answered with a %s frame where a %s frame was expected",
+                               handshake->peer, alchi_message_name(frame.type), alchi_message_name(reply_type));
     } else {
         *reply_p = reply;
         return ALCH_OK;
@@ -91,11 +92,11 @@ say_hello(handshake_t *handshake, const char *name, ProtobufCMessage **challenge
 {
     const alchi_claim_t *claim = &handshake->transcript.claim;
     Alchw__Hello hello = ALCHW__HELLO__INIT;
-    char own_name[64], raw_host[256] = "", host[64];
+    char clean_name[64], raw_host[256] = "", host[64];
 
     gethostname(raw_host, sizeof(raw_host) - 1);
     alchi_text_clean(raw_host, host, sizeof(host), false);
-    alchi_text_clean(name, own_name, sizeof(own_name), false);
+    alchi_text_clean(name, clean_name, sizeof(clean_name), false);
     hello.has_version_min = hello.has_version_max = hello.has_role = hello.has_nonce = 1;
     hello.has_session = hello.has_group = hello.has_rank = hello.has_pid = 1;
     hello.version_min = handshake->transcript.version_min;
@@ -105,13 +106,13 @@ say_hello(handshake_t *handshake, const char *name, ProtobufCMessage **challenge
     hello.session = claim->session;
     hello.group = claim->group;
     hello.rank = claim->rank;
-    hello.name = own_name;
+    hello.name = clean_name;
     hello.host = host;
     hello.pid = (int32_t)getpid();
-    return exchange(handshake, ALCHI_HELLO, HELLO_ID, &hello, ALCHI_CHALLENGE, challenge_p);
+    return exchange_messages(handshake, ALCHI_HELLO, HELLO_ID, &hello, ALCHI_CHALLENGE, challenge_p);
 }
 
-/* The responder goes first: a stranger who listens there gets no proof from us. */
+/* The responder proves first, so a process that listens there without the key gets no proof from this side. */
 static int
 check_challenge(handshake_t *handshake, const Alchw__Challenge *challenge, const uint8_t key[ALCHI_KEY_SIZE])
 {
@@ -132,20 +133,20 @@ check_challenge(handshake_t *handshake, const Alchw__Challenge *challenge, const
 }
 
 static int
-prove(handshake_t *handshake, const uint8_t key[ALCHI_KEY_SIZE], ProtobufCMessage **welcome_p)
+send_proof(handshake_t *handshake, const uint8_t key[ALCHI_KEY_SIZE], ProtobufCMessage **welcome_p)
 {
     Alchw__Proof message = ALCHW__PROOF__INIT;
     uint8_t proof[ALCHI_PROOF_SIZE];
 
     if (alchi_proof_make(ALCHI_SIDE_INITIATOR, key, &handshake->transcript, proof) != ALCH_OK)
-        return alchi_error_set(handshake->err, ALCH_ENOMEM, "no memory for the proof");
+        return alchi_error_set(handshake->err, ALCH_ENOMEM, "there is no memory for the proof");
     message.has_proof = 1;
     message.proof = (ProtobufCBinaryData){ALCHI_PROOF_SIZE, proof};
-    return exchange(handshake, ALCHI_PROOF, PROOF_ID, &message, ALCHI_WELCOME, welcome_p);
+    return exchange_messages(handshake, ALCHI_PROOF, PROOF_ID, &message, ALCHI_WELCOME, welcome_p);
 }
 
 static void
-grant(const handshake_t *handshake, const Alchw__Welcome *welcome, alchi_granted_t *granted_p)
+copy_welcome(const handshake_t *handshake, const Alchw__Welcome *welcome, alchi_granted_t *granted_p)
 {
     alchi_granted_t granted = {.session = welcome->session};
 
@@ -173,7 +174,7 @@ alchi_authenticate(alchi_channel_t *channel, const alchi_claim_t *claim, const u
                                                 .nonce_responder = handshake.nonce_responder};
     alchi_peer_text(alchi_channel_fd(channel), handshake.peer, sizeof(handshake.peer));
     if (alchi_random(handshake.nonce_initiator, ALCHI_NONCE_SIZE) != ALCH_OK)
-        return alchi_error_set(err, ALCH_ESYSTEM, "no random bytes for the handshake");
+        return alchi_error_set(err, ALCH_ESYSTEM, "the system gave no random bytes for the handshake");
     code = say_hello(&handshake, name, &challenge);
     if (code != ALCH_OK)
         return code;
@@ -181,10 +182,10 @@ alchi_authenticate(alchi_channel_t *channel, const alchi_claim_t *claim, const u
     alchi_message_free(challenge);
     if (code != ALCH_OK)
         return code;
-    code = prove(&handshake, key, &welcome);
+    code = send_proof(&handshake, key, &welcome);
     if (code != ALCH_OK)
         return code;
-    grant(&handshake, (const Alchw__Welcome *)welcome, granted_p);
+    copy_welcome(&handshake, (const Alchw__Welcome *)welcome, granted_p);
     alchi_message_free(welcome);
     alchi_channel_set_limits(channel, ALCHI_META_MAX, payload_max);
     return ALCH_OK;

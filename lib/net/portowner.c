@@ -1,3 +1,4 @@
+/* Which process uses a port: the kernel's tables of sockets, then the descriptors of each process. */
 #include "net/portowner.h"
 
 #include "base/util.h"
@@ -10,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* States in the tables, as <netinet/tcp.h> numbers them. */
 #define STATE_TIME_WAIT 6
 #define STATE_LISTEN 10
 
@@ -21,7 +23,7 @@ typedef struct {
 } row_t;
 
 static struct in6_addr
-mapped(uint32_t v4)
+map_ipv4(uint32_t v4)
 {
     struct in6_addr host = IN6ADDR_ANY_INIT;
 
@@ -40,7 +42,7 @@ parse_row(const char *line, row_t *row)
                &row->inode) != 4)
         return false;
     if (strlen(digits) == 8 && sscanf(digits, "%8x", &words[0]) == 1) {
-        row->host = mapped(words[0]);
+        row->host = map_ipv4(words[0]);
         return true;
     }
     if (sscanf(digits, "%8x%8x%8x%8x", &words[0], &words[1], &words[2], &words[3]) != 4)
@@ -56,7 +58,7 @@ is_any(const struct in6_addr *host)
            (IN6_IS_ADDR_V4MAPPED(host) && memcmp(host->s6_addr + 12, "\0\0\0", 4) == 0);
 }
 
-/* Whether two sockets with these addresses cannot both have a port. "::" stands for IPv4 as well. */
+/* Whether two sockets with these addresses cannot both have one port. "::" stands for every IPv4 address too. */
 static bool
 hosts_collide(const struct in6_addr *a, const struct in6_addr *b)
 {
@@ -65,8 +67,9 @@ hosts_collide(const struct in6_addr *a, const struct in6_addr *b)
     return IN6_IS_ADDR_V4MAPPED(a) && IN6_IS_ADDR_V4MAPPED(b) && (is_any(a) || is_any(b));
 }
 
+/* Split an address into its host (IPv4 in its mapped form) and its port, which is returned. */
 static unsigned
-split(const struct sockaddr *address, struct in6_addr *host)
+split_address(const struct sockaddr *address, struct in6_addr *host)
 {
     if (address->sa_family == AF_INET6) {
         const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
@@ -74,13 +77,14 @@ split(const struct sockaddr *address, struct in6_addr *host)
         *host = v6->sin6_addr;
         return ntohs(v6->sin6_port);
     }
-    *host = mapped(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr);
+    *host = map_ipv4(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr);
     return ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);
 }
 
 typedef struct {
-    bool readable, connections;
-    unsigned long inode; /* of the socket that has the port, a listening one first; 0: none was seen */
+    bool readable;       /* a table could be read */
+    bool connections;    /* the port has connections */
+    unsigned long inode; /* of a socket with the port, preferably a listening one; 0: none was found */
 } usage_t;
 
 static void
@@ -88,7 +92,7 @@ scan_table(const char *path, const struct sockaddr *address, usage_t *usage)
 {
     FILE *file = fopen(path, "re");
     struct in6_addr host;
-    unsigned port = split(address, &host);
+    unsigned port = split_address(address, &host);
     char line[512];
     row_t row;
 
@@ -140,7 +144,8 @@ read_name(int pid, char name[17])
     fclose(file);
 }
 
-/* A socket that is bound but does not listen is in no table: ask a copy of it. */
+/* A socket that is bound but does not listen is in no table of the kernel. Duplicate the descriptor of the other
+ * process and ask for its address. */
 static bool
 is_bound_to(int pid, int fd, const struct sockaddr *address)
 {
@@ -154,8 +159,8 @@ is_bound_to(int pid, int fd, const struct sockaddr *address)
         copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
     if (copy >= 0 && getsockname(copy, (struct sockaddr *)&bound, &size) == 0 &&
         (bound.ss_family == AF_INET || bound.ss_family == AF_INET6))
-        same =
-            split((struct sockaddr *)&bound, &bound_host) == split(address, &host) && hosts_collide(&host, &bound_host);
+        same = split_address((struct sockaddr *)&bound, &bound_host) == split_address(address, &host) &&
+               hosts_collide(&host, &bound_host);
     if (copy >= 0)
         close(copy);
     if (pidfd >= 0)
@@ -163,7 +168,8 @@ is_bound_to(int pid, int fd, const struct sockaddr *address)
     return same;
 }
 
-/* Whether the process has the socket: by its inode, or with inode 0 by being bound to the address. */
+/* Whether the process has the socket with this inode; with inode 0, whether it has a socket that is bound to the
+ * address. */
 static bool
 has_socket(int pid, unsigned long inode, const struct sockaddr *address)
 {
@@ -204,7 +210,7 @@ alchi_port_owner(const struct sockaddr *address, char *text, size_t size)
         if (!alchi_parse_int64(entry->d_name, 1, INT32_MAX, &pid))
             continue;
         read_name((int)pid, name);
-        /* Other programs' sockets are none of our business beyond what the tables show. */
+        /* Only the sockets of other daemons are duplicated: those of other programs are left alone. */
         if (usage.inode == 0 && strcmp(name, "alchemistd") != 0)
             continue;
         if (!has_socket((int)pid, usage.inode, address))

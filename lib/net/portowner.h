@@ -1,6 +1,6 @@
 /**
  * @file net/portowner.h
- * Which process has a port: for the error that says that it is in use.
+ * Which process uses a port, for the error text when the port cannot be bound.
  */
 #ifndef ALCHI_NET_PORTOWNER_H
 #define ALCHI_NET_PORTOWNER_H
@@ -9,10 +9,10 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/** "process 1234 (name)", or "a process that cannot be seen". Returns text. */
+/** Write "process 1234 (name)", or "a process that cannot be seen". Returns text. */
 char *alchi_port_owner(const struct sockaddr *address, char *text, size_t size);
 
-/** Whether connections, old ones included, account for the port being in use; true too where that cannot be seen. */
+/** Whether connections, old ones included, use the port; true also if the kernel's tables cannot be read. */
 bool alchi_port_has_connections(const struct sockaddr *address);
 
 #endif

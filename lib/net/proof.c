@@ -1,3 +1,4 @@
+/* Proofs and derived keys: HMAC-SHA256 over fields of fixed size behind a label. */
 #include "net/proof.h"
 
 #include "base/util.h"
@@ -10,7 +11,7 @@
 #define LABEL_SIZE 32
 #define INPUT_MAX 192
 
-/* Each use of a key has a label of its own, so that no output serves in the place of another. */
+/* Each use of a key has its own label, so the result of one use is of no value for another use. */
 static const char *const side_labels[] = {
     [ALCHI_SIDE_INITIATOR] = "alchemist 1 proof of initiator",
     [ALCHI_SIDE_RESPONDER] = "alchemist 1 proof of responder",
@@ -19,10 +20,10 @@ static const char session_label[] = "alchemist 1 session key";
 static const char data_label[] = "alchemist 1 data key";
 static const char wrap_label[] = "alchemist 1 wrapped data key";
 
-/* Who answers for a role: the driver, or a rank for data connections. */
+/* The role of the responder: the driver, or a rank for data connections. */
 enum { RESPONDER_DRIVER = 128, RESPONDER_RANK = 129 };
 
-/* The bytes that an HMAC is over: fields of fixed size, little-endian. */
+/* The bytes that an HMAC covers: fields of fixed size, little-endian. */
 typedef struct {
     uint8_t bytes[INPUT_MAX];
     size_t size;
@@ -52,7 +53,7 @@ input_with_label(const char *label)
 }
 
 static bool
-authenticate(const uint8_t key[ALCHI_KEY_SIZE], const input_t *input, uint8_t out[32])
+compute_hmac(const uint8_t key[ALCHI_KEY_SIZE], const input_t *input, uint8_t out[32])
 {
     unsigned size = 32;
 
@@ -77,7 +78,7 @@ alchi_proof_make(alchi_side_t side, const uint8_t key[ALCHI_KEY_SIZE], const alc
     add_number(&input, (uint32_t)claim->rank, 4);
     add_bytes(&input, transcript->nonce_initiator, ALCHI_NONCE_SIZE);
     add_bytes(&input, transcript->nonce_responder, ALCHI_NONCE_SIZE);
-    return authenticate(key, &input, proof) ? ALCH_OK : ALCH_ENOMEM;
+    return compute_hmac(key, &input, proof) ? ALCH_OK : ALCH_ENOMEM;
 }
 
 bool
@@ -91,11 +92,11 @@ alchi_proof_check(alchi_side_t side, const uint8_t key[ALCHI_KEY_SIZE], const al
     return CRYPTO_memcmp(proof, expected, sizeof(expected)) == 0;
 }
 
-/* A key that could not be derived is of no use to anybody: it is random. */
+/* If the key cannot be derived, use a random one: every proof made with it fails. */
 static void
-derive(const uint8_t from[ALCHI_KEY_SIZE], const input_t *input, uint8_t key[ALCHI_KEY_SIZE])
+derive_key(const uint8_t from[ALCHI_KEY_SIZE], const input_t *input, uint8_t key[ALCHI_KEY_SIZE])
 {
-    if (!authenticate(from, input, key))
+    if (!compute_hmac(from, input, key))
         alchi_random(key, ALCHI_KEY_SIZE);
 }
 
@@ -107,7 +108,7 @@ alchi_session_key(const uint8_t token[ALCHI_KEY_SIZE], const uint8_t nonce_initi
 
     add_bytes(&input, nonce_initiator, ALCHI_NONCE_SIZE);
     add_bytes(&input, nonce_responder, ALCHI_NONCE_SIZE);
-    derive(token, &input, key);
+    derive_key(token, &input, key);
 }
 
 void
@@ -119,10 +120,10 @@ alchi_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint
     add_number(&input, session, 8);
     add_number(&input, group, 8);
     add_number(&input, (uint32_t)rank, 4);
-    derive(session_key, &input, key);
+    derive_key(session_key, &input, key);
 }
 
-/* One pad for each pair of a key and who gets it: none is used twice. */
+/* The pad depends on the hidden key's rank and on the receiving rank, so no pad is used for two keys. */
 void
 alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, int rank, const uint8_t key[ALCHI_KEY_SIZE],
                uint8_t wrapped[ALCHI_KEY_SIZE])
@@ -132,7 +133,7 @@ alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, int ra
 
     add_number(&input, group, 8);
     add_number(&input, (uint32_t)rank, 4);
-    derive(control_key, &input, pad);
+    derive_key(control_key, &input, pad);
     for (int k = 0; k < ALCHI_KEY_SIZE; k++)
         wrapped[k] = key[k] ^ pad[k];
     explicit_bzero(pad, sizeof(pad));

@@ -1,3 +1,4 @@
+/* Host names to socket addresses: a thread per look-up, so that the caller can stop waiting. */
 #include "net/resolve.h"
 
 #include "base/error.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* A look-up, shared by its thread and the one that waits; the last to leave frees it. */
+/* A look-up, used by its thread and by the caller that waits; the last user frees it. */
 typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t done_cond;
@@ -22,6 +23,7 @@ typedef struct {
     char host[256];
 } lookup_t;
 
+/* Drop one use and the lock; the caller holds the lock. */
 static void
 lookup_release(lookup_t *lookup)
 {
@@ -53,6 +55,7 @@ lookup_run(void *argument)
     return NULL;
 }
 
+/* Returns the look-up with its lock held. */
 static lookup_t *
 lookup_start(const char *host)
 {
@@ -68,7 +71,7 @@ lookup_start(const char *host)
     pthread_cond_init(&lookup->done_cond, NULL);
     lookup->users = 2;
     snprintf(lookup->host, sizeof(lookup->host), "%s", host);
-    /* The host program's signals are not this thread's business. */
+    /* Block all signals in the new thread: their handlers belong to the program that uses the library. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     pthread_attr_init(&attributes);
@@ -82,13 +85,6 @@ lookup_start(const char *host)
     lookup->users = 1;
     lookup_release(lookup);
     return NULL;
-}
-
-static void
-wait_done(lookup_t *lookup, alchi_deadline_t deadline)
-{
-    while (!lookup->done && alchi_cond_wait(&lookup->done_cond, &lookup->lock, deadline))
-        ;
 }
 
 static void
@@ -116,7 +112,8 @@ copy_list(const struct addrinfo *found, int port, alchi_sockaddr_t *list)
     return count;
 }
 
-/* What needs no look-up; 0: it does. "localhost" is taken as its standard says, also where no hosts file says so. */
+/* Resolve a host that needs no look-up. Returns the number of addresses; 0: the host needs one. "localhost" means both
+ * loopback addresses, even if the hosts file does not have it. */
 static int
 resolve_numeric(const char *host, int port, alchi_sockaddr_t *list)
 {
@@ -150,17 +147,18 @@ alchi_resolve(const char *host, int port, alchi_deadline_t deadline, alchi_socka
     }
     lookup = lookup_start(host);
     if (!lookup)
-        return alchi_error_set(err, ALCH_ENOMEM, "host %s: no memory for its look-up", host);
-    wait_done(lookup, deadline);
+        return alchi_error_set(err, ALCH_ENOMEM, "host %s cannot be looked up: out of memory", host);
+    while (!lookup->done && alchi_cond_wait(&lookup->done_cond, &lookup->lock, deadline))
+        ;
     done = lookup->done;
     result = lookup->result;
     if (done && result == 0)
         count = copy_list(lookup->found, port, list);
     lookup_release(lookup);
     if (!done)
-        return alchi_error_set(err, ALCH_ETIMEDOUT, "host %s: the look-up of its address took too long", host);
+        return alchi_error_set(err, ALCH_ETIMEDOUT, "the look-up of host %s took too long", host);
     if (count == 0)
-        return alchi_error_set(err, ALCH_ECONNECT, "host %s: %s", host,
+        return alchi_error_set(err, ALCH_ECONNECT, "host %s cannot be resolved: %s", host,
                                result ? gai_strerror(result) : "it has no internet address");
     *count_p = count;
     return ALCH_OK;

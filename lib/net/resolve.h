@@ -1,6 +1,6 @@
 /**
  * @file net/resolve.h
- * Names to socket addresses, with a deadline.
+ * Host names to socket addresses, with a deadline.
  */
 #ifndef ALCHI_NET_RESOLVE_H
 #define ALCHI_NET_RESOLVE_H
@@ -17,11 +17,12 @@ typedef struct {
 } alchi_sockaddr_t;
 
 /**
- * Numeric hosts and "localhost" need no look-up. Other names are looked up in a thread of their own, because
- * getaddrinfo() knows no deadline; it is left behind if it takes too long.
+ * Resolve a host name. "", "*", numeric hosts and "localhost" need no look-up. For other names a separate thread calls
+ * getaddrinfo(), which has no deadline. After the deadline the caller no longer waits, and the thread ends when
+ * getaddrinfo() returns.
  *
- * @param[out] list     in the order in which to try them
- * @param[out] count_p  at least 1
+ * @param[out] list     the addresses with `port`, in the order in which to try them
+ * @param[out] count_p  how many; at least 1, at most ALCHI_RESOLVE_MAX
  * @return ALCH_OK, ALCH_ECONNECT (unknown host), ALCH_ETIMEDOUT, ALCH_ENOMEM
  */
 int alchi_resolve(const char *host, int port, alchi_deadline_t deadline, alchi_sockaddr_t list[ALCHI_RESOLVE_MAX],

@@ -1,3 +1,4 @@
+/* The responder's side of the handshake (net/auth.h). */
 #include "net/auth.h"
 
 #include "base/error.h"
@@ -18,13 +19,15 @@ alchi_responder_init(alchi_responder_t *responder)
     responder->state = EXPECT_HELLO;
 }
 
-/* Answer with an error and expect nothing more. What the peer is told may be less than what is logged. */
+/* Queue an ERROR and accept no more frames. `text` is for the peer and may say less than the caller's error, which is
+ * for the log. */
 static int
-refuse(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_frame_t *frame, int code, const char *told)
+refuse_peer(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_frame_t *frame, int code,
+            const char *text)
 {
     alch_error_t error;
 
-    alchi_error_set(&error, code, "%s", told);
+    alchi_error_set(&error, code, "%s", text);
     alchi_channel_send_error(channel, frame->id, &error);
     OPENSSL_cleanse(responder->key, sizeof(responder->key));
     responder->state = REFUSED;
@@ -39,7 +42,7 @@ hello_valid(const Alchw__Hello *hello)
 }
 
 static void
-remember(alchi_responder_t *responder, const Alchw__Hello *hello)
+copy_hello(alchi_responder_t *responder, const Alchw__Hello *hello)
 {
     responder->claim = (alchi_claim_t){
         .role = (alchi_role_t)hello->role, .session = hello->session, .group = hello->group, .rank = hello->rank};
@@ -53,7 +56,7 @@ remember(alchi_responder_t *responder, const Alchw__Hello *hello)
 }
 
 static alchi_transcript_t
-transcript_of(const alchi_responder_t *responder)
+make_transcript(const alchi_responder_t *responder)
 {
     return (alchi_transcript_t){.claim = responder->claim,
                                 .version = responder->version,
@@ -63,11 +66,11 @@ transcript_of(const alchi_responder_t *responder)
                                 .nonce_responder = responder->nonce_responder};
 }
 
-/* Prove that we know the key. Without one the exchange goes on with a random key: the peer cannot tell a wrong claim
- * from a wrong key. */
+/* Prove that this side knows the key. If there is no key for the claim, continue with a random one, so that the peer
+ * cannot tell a wrong claim from a wrong key. */
 static int
-challenge(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_frame_t *frame, alchi_key_f find_key,
-          void *context)
+send_challenge(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_frame_t *frame, alchi_key_f find_key,
+               void *context)
 {
     Alchw__Challenge message = ALCHW__CHALLENGE__INIT;
     uint8_t proof[ALCHI_PROOF_SIZE];
@@ -83,7 +86,7 @@ challenge(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_fr
     if (code != ALCH_OK)
         alchi_random(responder->key, sizeof(responder->key));
     responder->refusal.code = code;
-    transcript = transcript_of(responder);
+    transcript = make_transcript(responder);
     code = alchi_proof_make(ALCHI_SIDE_RESPONDER, responder->key, &transcript, proof);
     if (code != ALCH_OK)
         return code;
@@ -103,18 +106,18 @@ feed_hello(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_f
     int code;
 
     if (frame->type != ALCHI_HELLO || !message || !hello_valid(hello)) {
-        alchi_error_set(err, ALCH_EPROTO, "a valid HELLO was expected, got a %s frame",
+        alchi_error_set(err, ALCH_EPROTO, "the peer sent a %s frame, which is not a valid HELLO",
                         alchi_message_name(frame->type));
-        return refuse(responder, channel, frame, ALCH_EPROTO, "a valid HELLO was expected");
+        return refuse_peer(responder, channel, frame, ALCH_EPROTO, "a valid HELLO was expected");
     }
-    remember(responder, hello);
+    copy_hello(responder, hello);
     if (hello->version_max < ALCHI_PROTOCOL_MIN || hello->version_min > ALCHI_PROTOCOL_MAX) {
-        snprintf(text, sizeof(text), "the peer speaks protocol versions %u to %u, this side %d to %d",
+        snprintf(text, sizeof(text), "the peer speaks protocol versions %u to %u, this side speaks %d to %d",
                  hello->version_min, hello->version_max, ALCHI_PROTOCOL_MIN, ALCHI_PROTOCOL_MAX);
         alchi_error_set(err, ALCH_EVERSION, "%s", text);
-        return refuse(responder, channel, frame, ALCH_EVERSION, text);
+        return refuse_peer(responder, channel, frame, ALCH_EVERSION, text);
     }
-    code = challenge(responder, channel, frame, find_key, context);
+    code = send_challenge(responder, channel, frame, find_key, context);
     if (code != ALCH_OK) {
         responder->state = REFUSED;
         return alchi_error_set(err, ALCH_EPROTO, "cannot answer the peer's HELLO: %s", alch_strerror(code));
@@ -128,12 +131,13 @@ feed_proof(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_f
            const ProtobufCMessage *message, bool *done_p, alch_error_t *err)
 {
     const Alchw__Proof *proof = (const Alchw__Proof *)message;
-    alchi_transcript_t transcript = transcript_of(responder);
+    alchi_transcript_t transcript = make_transcript(responder);
     bool proven;
 
     if (frame->type != ALCHI_PROOF || !message) {
-        alchi_error_set(err, ALCH_EPROTO, "a PROOF was expected, got a %s frame", alchi_message_name(frame->type));
-        return refuse(responder, channel, frame, ALCH_EPROTO, "a PROOF was expected");
+        alchi_error_set(err, ALCH_EPROTO, "a PROOF was expected, but the peer sent a %s frame",
+                        alchi_message_name(frame->type));
+        return refuse_peer(responder, channel, frame, ALCH_EPROTO, "a PROOF was expected");
     }
     proven = alchi_proof_check(ALCHI_SIDE_INITIATOR, responder->key, &transcript, proof->proof.data, proof->proof.len);
     if (proven && responder->refusal.code == ALCH_OK) {
@@ -144,8 +148,8 @@ feed_proof(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_f
     if (responder->refusal.code != ALCH_OK)
         alchi_error_set(err, ALCH_EAUTH, "authentication failed: %s", responder->refusal.text);
     else
-        alchi_error_set(err, ALCH_EAUTH, "authentication failed: wrong key");
-    return refuse(responder, channel, frame, ALCH_EAUTH, "authentication failed");
+        alchi_error_set(err, ALCH_EAUTH, "authentication failed: the peer has the wrong key");
+    return refuse_peer(responder, channel, frame, ALCH_EAUTH, "authentication failed");
 }
 
 int
@@ -155,14 +159,15 @@ alchi_responder_feed(alchi_responder_t *responder, alchi_channel_t *channel, con
 {
     *done_p = false;
     if (frame->payload > 0 || frame->flags != 0) {
-        alchi_error_set(err, ALCH_EPROTO, "a %s frame with payload or flags during the handshake",
+        alchi_error_set(err, ALCH_EPROTO, "a %s frame has payload or flags during the handshake",
                         alchi_message_name(frame->type));
-        return refuse(responder, channel, frame, ALCH_EPROTO, "no payload and no flags before authentication");
+        return refuse_peer(responder, channel, frame, ALCH_EPROTO,
+                           "frames before authentication must not have payload or flags");
     }
     if (responder->state == EXPECT_HELLO)
         return feed_hello(responder, channel, frame, message, find_key, context, err);
     if (responder->state == EXPECT_PROOF)
         return feed_proof(responder, channel, frame, message, done_p, err);
-    return alchi_error_set(err, ALCH_EPROTO, "a %s frame after the end of the handshake",
+    return alchi_error_set(err, ALCH_EPROTO, "the peer sent a %s frame after the end of the handshake",
                            alchi_message_name(frame->type));
 }

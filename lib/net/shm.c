@@ -4,16 +4,16 @@
  * In each ring the writer owns the count `written` and the reader owns the count `read`. The owner stores its count
  * with release after it copied the bytes in or out; the other side loads it with acquire before it touches the bytes. A
  * side that goes to sleep sets its flag, `reader_waits` or `writer_waits`; the side that wakes it clears the flag. No
- * wake-up is lost, because
+ * wake-up is lost:
  *
  *     the sleeper:  takes old wake-up bytes; sets its flag; fence; checks the counts; polls    shm_poll_events()
  *     the mover:    stores its count; fence; if the flag is set, clears it and sends a byte    shm_consume(), publish()
  *
- * and because both fences are sequentially consistent, at least one side sees the other. A byte that is sent after the
- * flag was set stays in the socket until the sleeper has polled: the sleeper takes no bytes between setting its flag
- * and its poll. A sleeping reader waits for any byte. A sleeping writer waits for ROOM free bytes, and is not woken for
- * less: a reader that goes to sleep has emptied the ring, so the writer gets its room. A flag that is left set after a
- * sleep that ended for another reason costs one unneeded byte. */
+ * Both fences are sequentially consistent, so either the mover sees the flag or the sleeper sees the count. A byte that
+ * is sent after the flag was set stays in the socket until the sleeper has polled: the sleeper takes no bytes between
+ * setting its flag and its poll. A sleeping reader waits for any byte. A sleeping writer waits for ROOM free bytes, and
+ * is not woken for less: a reader that goes to sleep has emptied the ring, so the writer gets its room. A flag that is
+ * left set after a sleep that ended for another reason costs one unneeded byte. */
 #include "net/shm.h"
 
 #include "net/stream_ops.h"

@@ -23,7 +23,7 @@ size_valid(size_t size)
     return size >= ALCHI_RING_MIN && size <= ALCHI_RING_MAX && (size & (size - 1)) == 0;
 }
 
-/* Map the page of counts, the first ring twice and the second ring twice, in this order. Returns MAP_FAILED on failure.
+/* Map the page of counts, the first ring twice and the second ring twice, in this order. @return MAP_FAILED on failure
  */
 static uint8_t *
 map_twice(int fd, size_t size, size_t mapped)

@@ -1,3 +1,4 @@
+/* Sockets: options, connecting, binding and listening, names of peers. */
 #include "net/address.h"
 
 #include "base/error.h"
@@ -14,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SILENCE_MS 60000
-#define BIND_TRIES 16
+#define SILENCE_MS 60000 /* a connection fails when the peer's host has been silent for this time (net/address.h) */
+#define BIND_TRIES 16    /* free ports tried: another process may take one between its choice and its second bind */
 
 static void
 set_option(int fd, int level, int name, int value)
@@ -23,19 +24,15 @@ set_option(int fd, int level, int name, int value)
     setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-static int
-at_least(int value, int least)
-{
-    return value > least ? value : least;
-}
-
 void
 alchi_socket_keepalive(int fd, int timeout_ms)
 {
-    /* 60 s: a first probe after 15 s of silence, two more at intervals of 5 s. */
+    int idle_s = timeout_ms / 4000, interval_s = timeout_ms / 12000;
+
+    /* With 60 s the first probe follows after 15 s of silence, the next ones at intervals of 5 s. */
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, at_least(timeout_ms / 4000, 1));
-    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, at_least(timeout_ms / 12000, 1));
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_s > 1 ? idle_s : 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s > 1 ? interval_s : 1);
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
     set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout_ms);
 }
@@ -64,6 +61,7 @@ create_socket(const alchi_sockaddr_t *address)
     return fd;
 }
 
+/* Close and keep errno. */
 static void
 close_quietly(int fd)
 {
@@ -73,9 +71,10 @@ close_quietly(int fd)
     errno = saved;
 }
 
-/* The addresses of both ends of a connection, zero behind what is theirs. false: they are not of one family. */
+/* Get the addresses of both ends of a connection; bytes behind an address are zero, so the two can be compared. false:
+ * the ends are unknown or of different families. */
 static bool
-both_ends(int fd, struct sockaddr_storage *here, struct sockaddr_storage *there)
+get_both_ends(int fd, struct sockaddr_storage *here, struct sockaddr_storage *there)
 {
     socklen_t here_size = sizeof(*here), there_size = sizeof(*there);
 
@@ -87,7 +86,8 @@ both_ends(int fd, struct sockaddr_storage *here, struct sockaddr_storage *there)
 
 /* ---- bulk ---- */
 
-/* More on its way between two processes of one host has left the processor's caches before it is read. */
+/* Send buffer between two processes of one host. With a larger one, the bytes have left the processor's caches before
+ * the peer reads them. */
 #define BULK_SEND_BYTES (1 << 20)
 
 static size_t
@@ -108,7 +108,7 @@ is_same_host(int fd)
     const void *a, *b;
     size_t size;
 
-    if (!both_ends(fd, &here, &there) || (here.ss_family != AF_INET && here.ss_family != AF_INET6))
+    if (!get_both_ends(fd, &here, &there) || (here.ss_family != AF_INET && here.ss_family != AF_INET6))
         return false;
     size = host_bytes(&here, &a);
     host_bytes(&there, &b);
@@ -124,18 +124,19 @@ alchi_socket_bulk(int fd)
 
 /* ---- connecting ---- */
 
-/* A connection to a free port of the ephemeral range may meet itself. */
+/* If nothing listens on a port of the ephemeral range, the kernel may choose the same port as the source: the socket is
+ * then connected to itself. */
 static bool
 is_self_connected(int fd)
 {
     struct sockaddr_storage here, there;
 
-    return both_ends(fd, &here, &there) && memcmp(&here, &there, sizeof(here)) == 0;
+    return get_both_ends(fd, &here, &there) && memcmp(&here, &there, sizeof(here)) == 0;
 }
 
-/* Returns 0 or an errno value; ETIMEDOUT when the deadline has passed. */
+/* Wait until the connection is made. Returns 0 or an errno value; ETIMEDOUT: the deadline has passed. */
 static int
-await_connection(int fd, alchi_deadline_t deadline)
+wait_until_connected(int fd, alchi_deadline_t deadline)
 {
     struct pollfd entry = {.fd = fd, .events = POLLOUT};
     int number = 0;
@@ -169,7 +170,7 @@ connect_one(const alchi_sockaddr_t *address, alchi_deadline_t deadline, int *fd_
     if (connect(fd, (const struct sockaddr *)&address->address, address->size) != 0)
         number = errno;
     if (number == 0 || number == EINPROGRESS || number == EINTR)
-        number = await_connection(fd, deadline);
+        number = wait_until_connected(fd, deadline);
     if (number != 0) {
         close(fd);
         return number;
@@ -178,9 +179,10 @@ connect_one(const alchi_sockaddr_t *address, alchi_deadline_t deadline, int *fd_
     return 0;
 }
 
-/* One address that does not answer must not take the time of the others. */
+/* The deadline of one address when several are left: its part of the time, so that an address that does not answer
+ * leaves time for the others. Without a deadline it gets 10 s. */
 static alchi_deadline_t
-share_of(alchi_deadline_t deadline, int addresses)
+deadline_of_one(alchi_deadline_t deadline, int addresses)
 {
     int64_t now;
 
@@ -205,7 +207,7 @@ alchi_connect(const alchi_address_t *address, alchi_deadline_t deadline, int *fd
         return code;
     alchi_address_format(address, text, sizeof(text));
     for (int i = 0; i < count; i++) {
-        int number = connect_one(&list[i], share_of(deadline, count - i), fd_p);
+        int number = connect_one(&list[i], deadline_of_one(deadline, count - i), fd_p);
 
         if (number == 0)
             return ALCH_OK;
@@ -222,9 +224,9 @@ alchi_connect(const alchi_address_t *address, alchi_deadline_t deadline, int *fd
 
 /* ---- listening ---- */
 
-/* In a socket address; 0: it has none. */
+/* The port in a socket address; 0: it has none. */
 static int
-port_in(const struct sockaddr_storage *address)
+get_port(const struct sockaddr_storage *address)
 {
     if (address->ss_family == AF_INET6)
         return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
@@ -237,7 +239,7 @@ alchi_socket_port(int fd)
     struct sockaddr_storage address;
     socklen_t size = sizeof(address);
 
-    return getsockname(fd, (struct sockaddr *)&address, &size) == 0 ? port_in(&address) : 0;
+    return getsockname(fd, (struct sockaddr *)&address, &size) == 0 ? get_port(&address) : 0;
 }
 
 static void
@@ -266,10 +268,12 @@ bind_socket(const alchi_sockaddr_t *address, bool reuse)
 }
 
 /*
- * SO_REUSEADDR is for ports that only old connections hold on to. But it also lets two sockets have a port that neither
- * listens on, such as the port of an idle worker slot: so a socket has the option only while it listens (its
- * connections inherit it, for the daemon that comes next), and a port that cannot be bound without it is refused
- * unless connections account for that.
+ * Bind a given port.
+ *
+ * SO_REUSEADDR allows binding a port that only old connections still use. But it also allows two sockets to have the
+ * same port while neither listens, for example the port of an idle worker slot. Therefore a socket has the option only
+ * while it listens. Its connections inherit the option, which allows the next daemon to bind the port. A port that
+ * cannot be bound without the option is refused, unless connections can be the reason.
  */
 static int
 bind_fixed(const alchi_sockaddr_t *address)
@@ -284,8 +288,8 @@ bind_fixed(const alchi_sockaddr_t *address)
     return fd;
 }
 
-/* A port that the system chose is bound a second time by its number: only then does the socket keep it when it
- * stops listening. */
+/* Bind a free port: let the system choose one, then bind it a second time by its number. Only a port that was bound by
+ * its number stays with the socket when the socket stops listening. */
 static int
 bind_any(alchi_sockaddr_t *address)
 {
@@ -308,7 +312,7 @@ bind_any(alchi_sockaddr_t *address)
 }
 
 static int
-bind_failed(const alchi_address_t *address, const alchi_sockaddr_t *numeric, int number, alch_error_t *err)
+report_bind_error(const alchi_address_t *address, const alchi_sockaddr_t *numeric, int number, alch_error_t *err)
 {
     const char *host = address->host[0] ? address->host : "0.0.0.0";
     char owner[128], text[300];
@@ -328,15 +332,15 @@ alchi_bind(alchi_address_t *address, int *fd_p, alch_error_t *err)
     int count = 0, code, fd;
 
     if (address->port < 0 || address->port > 65535)
-        return alchi_error_set(err, ALCH_EINVAL, "port %d: 0 to 65535 are possible", address->port);
+        return alchi_error_set(err, ALCH_EINVAL, "port %d is not between 0 and 65535", address->port);
     code = alchi_resolve(address->host, address->port, alchi_deadline_in_ms(10000), list, &count, err);
     if (code == ALCH_ENOMEM)
         return code;
     if (code != ALCH_OK)
-        return alchi_error_set(err, ALCH_EINVAL, "cannot bind %s: unknown host", address->host);
+        return alchi_error_set(err, ALCH_EINVAL, "cannot bind %s: the host is unknown", address->host);
     fd = address->port ? bind_fixed(&list[0]) : bind_any(&list[0]);
     if (fd < 0)
-        return bind_failed(address, &list[0], errno, err);
+        return report_bind_error(address, &list[0], errno, err);
     address->port = alchi_socket_port(fd);
     *fd_p = fd;
     return ALCH_OK;
@@ -366,7 +370,7 @@ alchi_unlisten(int fd)
     int listening = 0;
     socklen_t size = sizeof(listening);
 
-    /* On a socket that does not listen it would stick: connections accepted later would be born shut down. */
+    /* On a socket that does not listen, shutdown() would last: connections accepted later would be shut down too. */
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening)
         shutdown(fd, SHUT_RDWR);
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, false);
@@ -391,16 +395,16 @@ alchi_accept(int listen_fd, int *fd_p, alch_error_t *err)
     case EINVAL:
     case ENOTSOCK:
         return alchi_error_errno(err, errno, "cannot accept a connection");
-    default: /* none, or one that failed before it was accepted */
+    default: /* no connection waits, or one failed before it was accepted */
         return ALCH_EAGAIN;
     }
 }
 
 /* ---- peers ---- */
 
-/* An IPv4 peer of a socket that serves both families is shown as what it is. */
+/* On a socket that serves both families an IPv4 peer has a mapped IPv6 address: turn it into the IPv4 address. */
 static void
-unmap(struct sockaddr_storage *address, socklen_t *size)
+unmap_ipv4(struct sockaddr_storage *address, socklen_t *size)
 {
     struct sockaddr_in6 v6;
     struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -416,9 +420,9 @@ unmap(struct sockaddr_storage *address, socklen_t *size)
     *size = sizeof(v4);
 }
 
-/* Returns the family, or -1. */
+/* Returns the address family of the peer, or -1. */
 static int
-peer_of(int fd, alchi_address_t *address_p)
+get_peer(int fd, alchi_address_t *address_p)
 {
     struct sockaddr_storage address;
     socklen_t size = sizeof(address);
@@ -428,11 +432,11 @@ peer_of(int fd, alchi_address_t *address_p)
         return -1;
     if (address.ss_family == AF_UNIX)
         return AF_UNIX;
-    unmap(&address, &size);
+    unmap_ipv4(&address, &size);
     if (getnameinfo((struct sockaddr *)&address, size, address_p->host, sizeof(address_p->host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return -1;
-    address_p->port = port_in(&address);
+    address_p->port = get_port(&address);
     return address.ss_family;
 }
 
@@ -440,7 +444,7 @@ void
 alchi_peer_host(int fd, char *host, size_t size)
 {
     alchi_address_t address;
-    int family = peer_of(fd, &address);
+    int family = get_peer(fd, &address);
 
     if (family == AF_UNIX)
         address.host[0] = '\0';
@@ -451,7 +455,7 @@ char *
 alchi_peer_text(int fd, char *text, size_t size)
 {
     alchi_address_t address;
-    int family = peer_of(fd, &address);
+    int family = get_peer(fd, &address);
 
     if (family < 0 || family == AF_UNIX)
         snprintf(text, size, "%s", family < 0 ? "an unknown address" : "a local socket");

@@ -1,16 +1,17 @@
+/* Texts of unknown origin: replace what cannot be sent or printed. */
 #include "net/text.h"
 
 #include "base/util.h"
 
 #include <string.h>
 
-/* Bytes of the character at `text`; 0: it is not one. */
+/* Bytes of the UTF-8 character at `text`; 0: there is no valid one. */
 static size_t
 character_size(const char *text)
 {
-    size_t most = strnlen(text, 4);
+    size_t max = strnlen(text, 4);
 
-    for (size_t size = 1; size <= most; size++)
+    for (size_t size = 1; size <= max; size++)
         if (alchi_utf8_valid(text, size))
             return size;
     return 0;

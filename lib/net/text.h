@@ -1,6 +1,6 @@
 /**
  * @file net/text.h
- * Texts of unknown origin, made fit to be sent and printed.
+ * Clean texts of unknown origin, so that they can be sent and printed.
  */
 #ifndef ALCHI_NET_TEXT_H
 #define ALCHI_NET_TEXT_H
@@ -9,10 +9,14 @@
 #include <stddef.h>
 
 /**
- * Copy a text (NULL: none), cut to `size` between characters: bytes that are not UTF-8 become '?', control
- * characters too, but for line ends and tabs with `lines`.
+ * Copy a text. Bytes that are not valid UTF-8 and control characters become '?'.
  *
- * A peer refuses a message with a string that is not UTF-8, and closes.
+ * A peer refuses a message with a string that is not UTF-8 and closes the connection.
+ *
+ * @param[in]  from   NULL: an empty text
+ * @param[out] to     the copy; a text that is too long is cut between two characters
+ * @param[in]  size   of `to`, in bytes
+ * @param[in]  lines  keep line ends and tabs
  *
  * @return to
  */
