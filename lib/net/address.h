@@ -70,7 +70,7 @@ int alchi_accept(int listen_fd, int *fd_p, alch_error_t *err);
  *  socket. */
 void alchi_peer_host(int fd, char *host, size_t size);
 
-/** Write "host:port" of a connected socket's peer for messages; "a local socket" for a unix socket, "an unknown
+/** Write "host:port" of a connected socket's peer for messages; "a unix socket" for a unix socket, "an unknown
  * address" if it is unknown. Returns text. */
 char *alchi_peer_text(int fd, char *text, size_t size);
 

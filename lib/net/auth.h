@@ -20,8 +20,8 @@
  * Keys are 32 bytes. A client never sends a key. alchi_key_wrap() hides the data keys that the ranks of a session's new
  * group need to read matrices from the ranks of its old group.
  *
- * The responder does no I/O of its own: the caller feeds it frames, and it queues its replies on the channel. The
- * initiator waits for the replies.
+ * The responder never waits: the caller feeds it frames, and it queues its replies on the channel. The initiator waits
+ * for the replies.
  */
 #ifndef ALCHI_NET_AUTH_H
 #define ALCHI_NET_AUTH_H

@@ -16,7 +16,7 @@ typedef enum { ALCHI_SIDE_INITIATOR, ALCHI_SIDE_RESPONDER } alchi_side_t;
 typedef struct {
     alchi_claim_t claim;
     uint32_t version;                  /* chosen by the responder */
-    uint32_t version_min, version_max; /* what the initiator speaks */
+    uint32_t version_min, version_max; /* that the initiator speaks */
     const uint8_t *nonce_initiator, *nonce_responder;
 } alchi_transcript_t;
 

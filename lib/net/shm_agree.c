@@ -139,9 +139,7 @@ map_answer(alchi_channel_t *channel, uint64_t id, const answer_t *answer, const 
     int code;
 
     if (frame->id != id || !(frame->flags & ALCHI_FRAME_REPLY))
-        return alchi_error_set(err, ALCH_EPROTO,
-                               "the frame that the peer sent does not answer the request for shared "
-                               "memory");
+        return alchi_error_set(err, ALCH_EPROTO, "the peer's frame does not answer the request for shared memory");
     if (frame->type != ALCHI_DATA_RINGS || answer->memory_fd < 0)
         return alchi_error_set(err, ALCH_EUNSUPPORTED, "the peer offers no shared memory");
     code = alchi_message_decode(frame->type, answer->bytes + ALCHI_FRAME_HEADER, frame->meta, &message);

@@ -13,7 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* The counts are in a page of their own: rings must begin at a page, so that they can be mapped. */
+/* The counts have a separate page: a ring can be mapped twice only if it begins at a page boundary. */
 #define HEAD ((size_t)4096)
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 

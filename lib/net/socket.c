@@ -458,7 +458,7 @@ alchi_peer_text(int fd, char *text, size_t size)
     int family = get_peer(fd, &address);
 
     if (family < 0 || family == AF_UNIX)
-        snprintf(text, size, "%s", family < 0 ? "an unknown address" : "a local socket");
+        snprintf(text, size, "%s", family < 0 ? "an unknown address" : "a unix socket");
     else
         alchi_address_format(&address, text, size);
     return text;

@@ -1,4 +1,4 @@
-/** @file net_pair.h  Connected sockets for tests. */
+/** @file net_pair.h  Connected sockets, streams and channels for tests. */
 #ifndef NET_PAIR_H
 #define NET_PAIR_H
 
@@ -22,6 +22,7 @@ pair_listen(alchi_address_t *address)
     return fd;
 }
 
+/* Wait for a connection and accept it. */
 static inline int
 pair_accept(int listen_fd)
 {
@@ -47,6 +48,7 @@ pair_tcp(int fd[2])
     close(listen_fd);
 }
 
+/* Two ends of a unix socket pair. */
 static inline void
 pair_unix(int fd[2])
 {
@@ -55,7 +57,7 @@ pair_unix(int fd[2])
 
 #define PAIR_RING ((size_t)128 << 10)
 
-/* Two streams over a socket pair go on through shared memory. */
+/* Switch two streams over a socket pair to shared memory. */
 static inline void
 pair_share(alchi_stream_t *maker, alchi_stream_t *peer, size_t size)
 {
@@ -78,7 +80,8 @@ pair_send(alchi_stream_t *stream, const void *bytes, size_t size)
     return alchi_stream_writev(stream, &iov, 1);
 }
 
-/* What a test made and did not free itself is freed at its end: leaks that are left are the library's. */
+/* pair_teardown() frees the objects that a test made and did not free, so every leak that is reported is the
+ * library's. */
 static alchi_channel_t *pair_channels[64];
 static ProtobufCMessage *pair_messages[64];
 static alchi_stream_t *pair_streams[64];
@@ -124,6 +127,7 @@ pair_destroy(alchi_channel_t *channel)
     alchi_channel_destroy(channel);
 }
 
+/* Have a received message freed at the end of the test. */
 static inline void
 pair_keep(ProtobufCMessage *message)
 {

@@ -1,3 +1,4 @@
+/* Addresses as text: parsed, formatted, and recognized as loopback or "every interface". */
 #include "unit.h"
 #include "net/address.h"
 
@@ -45,7 +46,7 @@ static const char *const bad[] = {
     "host:99999999999999999999",
 };
 
-START_TEST(parses)
+START_TEST(host_and_port_are_parsed)
 {
     alchi_address_t address;
 
@@ -55,20 +56,20 @@ START_TEST(parses)
 }
 END_TEST
 
-START_TEST(refuses)
+START_TEST(malformed_text_is_refused)
 {
     alchi_address_t address = {.host = "untouched", .port = -5};
     alch_error_t err = {0};
 
-    ck_assert_msg(alchi_address_parse(bad[_i], 7, &address, &err) == ALCH_EINVAL, "\"%s\" was taken", bad[_i]);
+    ck_assert_msg(alchi_address_parse(bad[_i], 7, &address, &err) == ALCH_EINVAL, "\"%s\" was accepted", bad[_i]);
     ck_assert_str_eq(address.host, "untouched");
     ck_assert_int_eq(address.port, -5);
     ck_assert_int_eq(err.code, ALCH_EINVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, "expected HOST"));
+    ck_assert_ptr_nonnull(strstr(err.text, "is not HOST"));
 }
 END_TEST
 
-START_TEST(refuses_long_hosts)
+START_TEST(too_long_host_is_refused)
 {
     alchi_address_t address;
     char text[400];
@@ -82,7 +83,7 @@ START_TEST(refuses_long_hosts)
 }
 END_TEST
 
-START_TEST(formats_what_it_parses)
+START_TEST(formatted_address_can_be_parsed)
 {
     alchi_address_t address = {.host = "::1", .port = 5}, again;
     char text[300];
@@ -96,7 +97,7 @@ START_TEST(formats_what_it_parses)
 }
 END_TEST
 
-START_TEST(knows_loopback)
+START_TEST(loopback_is_recognized)
 {
     static const char *const loopback[] = {
         "localhost", "LocalHost", "127.0.0.1",        "127.9.8.7", "0.0.0.0",        "::1",
@@ -111,7 +112,7 @@ START_TEST(knows_loopback)
 }
 END_TEST
 
-START_TEST(knows_any)
+START_TEST(every_interface_is_recognized)
 {
     ck_assert(alchi_address_is_any("0.0.0.0") && alchi_address_is_any("::") && alchi_address_is_any(""));
     ck_assert(!alchi_address_is_any("127.0.0.1") && !alchi_address_is_any("localhost") && !alchi_address_is_any("::1"));
@@ -123,11 +124,11 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("address");
 
-    tcase_add_loop_test(tcase, refuses, 0, sizeof(bad) / sizeof(*bad));
-    tcase_add_test(tcase, refuses_long_hosts);
-    tcase_add_loop_test(tcase, parses, 0, sizeof(good) / sizeof(*good));
-    tcase_add_test(tcase, formats_what_it_parses);
-    tcase_add_test(tcase, knows_loopback);
-    tcase_add_test(tcase, knows_any);
+    tcase_add_loop_test(tcase, malformed_text_is_refused, 0, sizeof(bad) / sizeof(*bad));
+    tcase_add_test(tcase, too_long_host_is_refused);
+    tcase_add_loop_test(tcase, host_and_port_are_parsed, 0, sizeof(good) / sizeof(*good));
+    tcase_add_test(tcase, formatted_address_can_be_parsed);
+    tcase_add_test(tcase, loopback_is_recognized);
+    tcase_add_test(tcase, every_interface_is_recognized);
     suite_add_tcase(suite, tcase);
 }

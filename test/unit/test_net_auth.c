@@ -1,3 +1,4 @@
+/* The handshake: both sides prove that they know the key, and attackers and other servers get nowhere. */
 #include "net_pair.h"
 
 #include "base/error.h"
@@ -18,7 +19,7 @@ static const alchi_claim_t claims[] = {
 
 static uint8_t key[ALCHI_KEY_SIZE] = "the key of these tests, 32 bytes";
 
-/* The initiator, in a thread of its own. */
+/* An initiator, which runs in a separate thread. */
 typedef struct {
     alchi_channel_t *channel;
     alchi_claim_t claim;
@@ -31,7 +32,7 @@ typedef struct {
 } initiator_t;
 
 static void *
-initiate(void *argument)
+run_initiator(void *argument)
 {
     initiator_t *initiator = argument;
 
@@ -41,9 +42,9 @@ initiate(void *argument)
     return NULL;
 }
 
-/* Start it over TCP; returns the responder's channel. */
+/* Connect it over TCP; returns the responder's channel. */
 static alchi_channel_t *
-start(initiator_t *initiator, const alchi_claim_t *claim)
+open_initiator(initiator_t *initiator, const alchi_claim_t *claim)
 {
     int fd[2];
 
@@ -54,9 +55,9 @@ start(initiator_t *initiator, const alchi_claim_t *claim)
 }
 
 static void
-run(initiator_t *initiator)
+start_initiator(initiator_t *initiator)
 {
-    ck_assert_int_eq(pthread_create(&initiator->thread, NULL, initiate, initiator), 0);
+    ck_assert_int_eq(pthread_create(&initiator->thread, NULL, run_initiator, initiator), 0);
 }
 
 static int
@@ -71,9 +72,9 @@ find_key(void *context, const alchi_claim_t *claim, uint8_t out[ALCHI_KEY_SIZE],
     return ALCH_OK;
 }
 
-/* Answer until the handshake has ended in one way or the other. */
+/* Answer until the handshake has succeeded or failed. */
 static int
-respond(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_claim_t *known, alch_error_t *err)
+run_responder(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_claim_t *known, alch_error_t *err)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(WAIT_MS);
     Alchw__Welcome welcome = ALCHW__WELCOME__INIT;
@@ -99,16 +100,16 @@ respond(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_clai
     return alchi_channel_send(channel, ALCHI_WELCOME, ALCHI_FRAME_REPLY, frame.id, &welcome);
 }
 
-START_TEST(both_prove)
+START_TEST(both_sides_prove_and_derive_one_key)
 {
     initiator_t initiator;
     alchi_responder_t responder;
-    alchi_channel_t *channel = start(&initiator, &claims[_i]);
+    alchi_channel_t *channel = open_initiator(&initiator, &claims[_i]);
     uint8_t here[ALCHI_KEY_SIZE], there[ALCHI_KEY_SIZE];
 
     initiator.name = "na\x01me";
-    run(&initiator);
-    unit_code(respond(&responder, channel, &claims[_i], NULL), ALCH_OK);
+    start_initiator(&initiator);
+    unit_code(run_responder(&responder, channel, &claims[_i], NULL), ALCH_OK);
     pthread_join(initiator.thread, NULL);
     ck_assert_msg(initiator.code == ALCH_OK, "%s", initiator.err.text);
     ck_assert_uint_eq(initiator.granted.session, 11);
@@ -125,19 +126,19 @@ START_TEST(both_prove)
 }
 END_TEST
 
-START_TEST(limits_are_lifted)
+START_TEST(limits_are_raised)
 {
     static uint8_t bytes[5000];
     alchi_frame_t frame = {.type = ALCHI_DATA_WRITE, .id = 1, .payload = sizeof(bytes)};
     struct iovec iov = {bytes, sizeof(bytes)};
     initiator_t initiator;
     alchi_responder_t responder;
-    alchi_channel_t *channel = start(&initiator, &claims[0]);
+    alchi_channel_t *channel = open_initiator(&initiator, &claims[0]);
     ProtobufCMessage *message;
     size_t sent = 0;
 
-    run(&initiator);
-    unit_code(respond(&responder, channel, NULL, NULL), ALCH_OK);
+    start_initiator(&initiator);
+    unit_code(run_responder(&responder, channel, NULL, NULL), ALCH_OK);
     pthread_join(initiator.thread, NULL);
     unit_code(alchi_channel_send_payload(channel, &frame, NULL, &iov, 1, &sent), ALCH_OK);
     unit_code(alchi_channel_receive_by(initiator.channel, alchi_deadline_in_ms(WAIT_MS), &frame, &message), ALCH_OK);
@@ -145,18 +146,18 @@ START_TEST(limits_are_lifted)
 }
 END_TEST
 
-/* A responder with another key: told apart before the initiator has proved anything. */
-START_TEST(responder_has_wrong_key)
+/* The initiator notices a responder with another key before it sends a proof. */
+START_TEST(responder_with_wrong_key_gets_no_proof)
 {
     initiator_t initiator;
     alchi_responder_t responder;
-    alchi_channel_t *channel = start(&initiator, &claims[_i]);
+    alchi_channel_t *channel = open_initiator(&initiator, &claims[_i]);
     alchi_frame_t frame;
     ProtobufCMessage *message;
     bool done = true;
 
     initiator.key[31] ^= 1;
-    run(&initiator);
+    start_initiator(&initiator);
     alchi_responder_init(&responder);
     unit_code(alchi_channel_receive_by(channel, alchi_deadline_in_ms(WAIT_MS), &frame, &message), ALCH_OK);
     unit_code(alchi_responder_feed(&responder, channel, &frame, message, find_key, NULL, &done, NULL), ALCH_OK);
@@ -171,7 +172,7 @@ START_TEST(responder_has_wrong_key)
 }
 END_TEST
 
-/* ---- an initiator made by hand ---- */
+/* ---- an initiator whose messages the test makes ---- */
 
 typedef struct {
     alchi_channel_t *channel, *server;
@@ -254,8 +255,8 @@ check_refused(manual_t *manual, int code, const char *log, const ProtobufCMessag
     ck_assert_msg(strstr(manual->err.text, log), "%s", manual->err.text);
 }
 
-/* Whatever is wrong, the peer sees the same exchange: a challenge first, then one text. */
-START_TEST(prober_learns_nothing)
+/* Whether the claim or the key is wrong, the peer sees the same exchange: a challenge, then one text. */
+START_TEST(wrong_claim_looks_like_wrong_key)
 {
     alchi_claim_t unknown = claims[3];
     ProtobufCMessage *challenge = NULL, *answer = NULL;
@@ -272,13 +273,13 @@ START_TEST(prober_learns_nothing)
     ck_assert_uint_eq(((Alchw__Challenge *)challenge)->proof.len, 32);
     code = manual_proof(&manual, guess, sizeof(guess), &answer, &type);
     check_refused(&manual, code, _i ? "no such session" : "wrong key", answer, type);
-    /* and nothing comes after it */
+    /* the responder accepts nothing more */
     ck_assert_int_ne(manual_proof(&manual, guess, sizeof(guess), &answer, &type), ALCH_OK);
 }
 END_TEST
 
-/* The responder's own proof does not serve as the initiator's. */
-START_TEST(reflected_proof)
+/* The responder does not accept its own proof as that of the initiator. */
+START_TEST(reflected_proof_is_refused)
 {
     ProtobufCMessage *challenge = NULL, *answer = NULL;
     const Alchw__Challenge *received;
@@ -294,8 +295,8 @@ START_TEST(reflected_proof)
 }
 END_TEST
 
-/* Proofs of odd sizes are refused, not read past their end. */
-START_TEST(proof_of_other_size)
+/* A proof of another size is refused, and not read past its end. */
+START_TEST(proof_of_wrong_size_is_refused)
 {
     static const size_t sizes[] = {0, 1, 31, 33, 1000};
     ProtobufCMessage *challenge = NULL, *answer = NULL;
@@ -311,7 +312,7 @@ START_TEST(proof_of_other_size)
 }
 END_TEST
 
-START_TEST(no_common_version)
+START_TEST(versions_without_overlap_are_refused)
 {
     ProtobufCMessage *answer = NULL;
     unsigned type = 0;
@@ -320,16 +321,26 @@ START_TEST(no_common_version)
     manual_open(&manual, NULL);
     unit_code(manual_hello(&manual, &claims[0], 7, 9, &answer, &type), ALCH_EVERSION);
     ck_assert_uint_eq(((Alchw__Error *)answer)->code, ALCH_EVERSION);
-    ck_assert_str_eq(((Alchw__Error *)answer)->text, "the peer speaks protocol versions 7 to 9, this side 1 to 1");
+    ck_assert_str_eq(((Alchw__Error *)answer)->text,
+                     "the peer speaks protocol versions 7 to 9, this side speaks 1 to 1");
     manual_open(&manual, NULL);
     unit_code(manual_hello(&manual, &claims[0], 0, 0, &answer, &type), ALCH_EVERSION);
-    manual_open(&manual, NULL);
-    unit_code(manual_hello(&manual, &claims[0], 1, 9, &answer, &type), ALCH_OK);
-    ck_assert_uint_eq(((Alchw__Challenge *)answer)->version, 1);
 }
 END_TEST
 
-START_TEST(malformed_hello)
+START_TEST(highest_common_version_is_chosen)
+{
+    ProtobufCMessage *answer = NULL;
+    unsigned type = 0;
+    manual_t manual;
+
+    manual_open(&manual, NULL);
+    unit_code(manual_hello(&manual, &claims[0], 1, 9, &answer, &type), ALCH_OK);
+    ck_assert_uint_eq(((Alchw__Challenge *)answer)->version, ALCHI_PROTOCOL_MAX);
+}
+END_TEST
+
+START_TEST(malformed_hello_is_refused)
 {
     static uint8_t nonce[33];
     Alchw__Hello hello = ALCHW__HELLO__INIT;
@@ -349,7 +360,7 @@ START_TEST(malformed_hello)
 }
 END_TEST
 
-START_TEST(frames_out_of_place)
+START_TEST(frames_out_of_order_are_refused)
 {
     ProtobufCMessage *answer = NULL;
     unsigned type = 0;
@@ -366,10 +377,10 @@ START_TEST(frames_out_of_place)
 }
 END_TEST
 
-/* ---- a recording attacker between two honest ends ---- */
+/* ---- an attacker between two honest ends ---- */
 
 static void
-pass_on(alchi_channel_t *from, alchi_channel_t *to, ProtobufCMessage **message_p)
+forward_frame(alchi_channel_t *from, alchi_channel_t *to, ProtobufCMessage **message_p)
 {
     alchi_frame_t frame;
 
@@ -380,7 +391,7 @@ pass_on(alchi_channel_t *from, alchi_channel_t *to, ProtobufCMessage **message_p
 }
 
 static int
-feed_one(manual_t *server)
+feed_responder(manual_t *server)
 {
     alchi_frame_t frame;
     ProtobufCMessage *message;
@@ -394,45 +405,45 @@ feed_one(manual_t *server)
     return code == ALCH_OK && frame.type == ALCHI_PROOF ? (done ? ALCH_OK : ALCH_EINTERNAL) : code;
 }
 
-/* A recorded HELLO and PROOF do not open a second connection. */
-START_TEST(replayed_proof)
+/* A recorded HELLO and PROOF do not authenticate a second connection. */
+START_TEST(replayed_proof_is_refused)
 {
     initiator_t initiator;
-    alchi_channel_t *middle = start(&initiator, &claims[0]);
+    alchi_channel_t *middle = open_initiator(&initiator, &claims[0]);
     ProtobufCMessage *hello, *proof, *ignored;
     manual_t first, second;
 
     manual_open(&first, NULL);
     manual_open(&second, NULL);
-    run(&initiator);
-    pass_on(middle, first.channel, &hello);
-    unit_code(feed_one(&first), ALCH_OK);
-    pass_on(first.channel, middle, &ignored);
-    pass_on(middle, first.channel, &proof);
-    unit_code(feed_one(&first), ALCH_OK);
+    start_initiator(&initiator);
+    forward_frame(middle, first.channel, &hello);
+    unit_code(feed_responder(&first), ALCH_OK);
+    forward_frame(first.channel, middle, &ignored);
+    forward_frame(middle, first.channel, &proof);
+    unit_code(feed_responder(&first), ALCH_OK);
     unit_code(alchi_channel_send(second.channel, ALCHI_HELLO, 0, 1, hello), ALCH_OK);
-    unit_code(feed_one(&second), ALCH_OK);
+    unit_code(feed_responder(&second), ALCH_OK);
     unit_code(alchi_channel_send(second.channel, ALCHI_PROOF, 0, 2, proof), ALCH_OK);
-    unit_code(feed_one(&second), ALCH_EAUTH);
+    unit_code(feed_responder(&second), ALCH_EAUTH);
     pair_destroy(middle);
     pthread_join(initiator.thread, NULL);
     unit_code(initiator.code, ALCH_ECONNECT);
 }
 END_TEST
 
-/* Change one thing on the way: the initiator notices before it proves anything. */
-START_TEST(changed_on_the_way)
+/* If an attacker changes one field on the way, the initiator notices before it sends a proof. */
+START_TEST(change_on_the_way_is_noticed)
 {
     initiator_t initiator;
-    alchi_channel_t *middle = start(&initiator, &claims[4]);
+    alchi_channel_t *middle = open_initiator(&initiator, &claims[4]);
     ProtobufCMessage *message, *challenge;
     Alchw__Hello *hello;
     alchi_frame_t frame;
     manual_t server;
 
     manual_open(&server, NULL);
-    run(&initiator);
-    pass_on(middle, NULL, &message);
+    start_initiator(&initiator);
+    forward_frame(middle, NULL, &message);
     hello = (Alchw__Hello *)message;
     hello->session += _i == 0;
     hello->group += _i == 1;
@@ -441,8 +452,8 @@ START_TEST(changed_on_the_way)
     hello->version_max += _i == 4;
     hello->nonce.data[31] ^= _i == 5;
     unit_code(alchi_channel_send(server.channel, ALCHI_HELLO, 0, 1, message), ALCH_OK);
-    unit_code(feed_one(&server), ALCH_OK);
-    pass_on(server.channel, NULL, &challenge);
+    unit_code(feed_responder(&server), ALCH_OK);
+    forward_frame(server.channel, NULL, &challenge);
     ((Alchw__Challenge *)challenge)->nonce.data[0] ^= _i == 6;
     unit_code(alchi_channel_send(middle, ALCHI_CHALLENGE, ALCHI_FRAME_REPLY, 1, challenge), ALCH_OK);
     pthread_join(initiator.thread, NULL);
@@ -451,16 +462,16 @@ START_TEST(changed_on_the_way)
 }
 END_TEST
 
-/* ---- servers that are none ---- */
+/* ---- servers that do not complete the handshake ---- */
 
-START_TEST(silent_listener)
+START_TEST(silent_server_times_out)
 {
     initiator_t initiator;
     int64_t begin = alchi_now_ns();
 
-    start(&initiator, &claims[0]);
+    open_initiator(&initiator, &claims[0]);
     initiator.timeout_ms = 60;
-    initiate(&initiator);
+    run_initiator(&initiator);
     unit_code(initiator.code, ALCH_ETIMEDOUT);
     ck_assert_int_ge(alchi_now_ns() - begin, 59000000);
     ck_assert_int_lt(alchi_now_ns() - begin, 900000000);
@@ -468,62 +479,62 @@ START_TEST(silent_listener)
 }
 END_TEST
 
-START_TEST(other_servers)
+START_TEST(server_of_another_protocol_is_reported)
 {
     static const char *const greetings[] = {"HTTP/1.1 400 Bad Request\r\n", "SSH-2.0-OpenSSH\r\n", "ALCH\x07"};
     static const int codes[] = {ALCH_EPROTO, ALCH_EPROTO, ALCH_EVERSION};
     initiator_t initiator;
-    alchi_channel_t *channel = start(&initiator, &claims[0]);
+    alchi_channel_t *channel = open_initiator(&initiator, &claims[0]);
     const char *text = greetings[_i];
 
     ck_assert_int_gt(send(alchi_channel_fd(channel), text, strlen(text), 0), 0);
-    initiate(&initiator);
+    run_initiator(&initiator);
     unit_code(initiator.code, codes[_i]);
     ck_assert_ptr_nonnull(strstr(initiator.err.text, "127.0.0.1:"));
 }
 END_TEST
 
-START_TEST(closing_server)
+START_TEST(closed_connection_is_reported)
 {
     initiator_t initiator;
-    alchi_channel_t *channel = start(&initiator, &claims[0]);
+    alchi_channel_t *channel = open_initiator(&initiator, &claims[0]);
 
     pair_destroy(channel);
-    initiate(&initiator);
+    run_initiator(&initiator);
     unit_code(initiator.code, ALCH_ECONNECT);
 }
 END_TEST
 
-/* What a server says before it closes is passed on. */
-START_TEST(refusing_server)
+/* The initiator reports the error that the server sends before it closes. */
+START_TEST(refusal_of_the_server_is_reported)
 {
     alch_error_t error = {.code = ALCH_ELIMIT, .rank = -1, .text = "100 connections are open, the limit is 100"};
     initiator_t initiator;
-    alchi_channel_t *channel = start(&initiator, &claims[0]);
+    alchi_channel_t *channel = open_initiator(&initiator, &claims[0]);
 
     unit_code(alchi_channel_send_error(channel, 0, &error), ALCH_OK);
     shutdown(alchi_channel_fd(channel), SHUT_WR);
-    initiate(&initiator);
+    run_initiator(&initiator);
     unit_code(initiator.code, ALCH_ELIMIT);
     ck_assert_ptr_nonnull(strstr(initiator.err.text, error.text));
 }
 END_TEST
 
-START_TEST(welcome_without_challenge)
+START_TEST(welcome_without_challenge_is_refused)
 {
     Alchw__Welcome welcome = ALCHW__WELCOME__INIT;
     initiator_t initiator;
-    alchi_channel_t *channel = start(&initiator, &claims[0]);
+    alchi_channel_t *channel = open_initiator(&initiator, &claims[0]);
 
     unit_code(alchi_channel_send(channel, ALCHI_WELCOME, ALCHI_FRAME_REPLY, 1, &welcome), ALCH_OK);
-    initiate(&initiator);
+    run_initiator(&initiator);
     unit_code(initiator.code, ALCH_EPROTO);
 }
 END_TEST
 
 /* ---- keys ---- */
 
-START_TEST(keys_differ)
+START_TEST(derived_keys_differ)
 {
     uint8_t a[32] = {1}, b[32] = {2}, out[8][ALCHI_KEY_SIZE];
 
@@ -543,7 +554,7 @@ START_TEST(keys_differ)
 }
 END_TEST
 
-START_TEST(wrapped_keys)
+START_TEST(wrapped_key_is_hidden_and_recovered)
 {
     uint8_t other[ALCHI_KEY_SIZE] = {9}, secret[ALCHI_KEY_SIZE] = {1, 2, 3}, out[4][ALCHI_KEY_SIZE],
             back[ALCHI_KEY_SIZE];
@@ -568,25 +579,26 @@ unit_suite(Suite *suite)
     TCase *wrong = tcase_create("wrong"), *right = tcase_create("right");
 
     tcase_add_checked_fixture(wrong, NULL, pair_teardown);
-    tcase_add_loop_test(wrong, responder_has_wrong_key, 0, 5);
-    tcase_add_loop_test(wrong, prober_learns_nothing, 0, 2);
-    tcase_add_loop_test(wrong, reflected_proof, 0, 5);
-    tcase_add_loop_test(wrong, proof_of_other_size, 0, 5);
-    tcase_add_test(wrong, no_common_version);
-    tcase_add_loop_test(wrong, malformed_hello, 0, 6);
-    tcase_add_test(wrong, frames_out_of_place);
-    tcase_add_test(wrong, replayed_proof);
-    tcase_add_loop_test(wrong, changed_on_the_way, 0, 7);
-    tcase_add_test(wrong, silent_listener);
-    tcase_add_loop_test(wrong, other_servers, 0, 3);
-    tcase_add_test(wrong, closing_server);
-    tcase_add_test(wrong, refusing_server);
-    tcase_add_test(wrong, welcome_without_challenge);
+    tcase_add_loop_test(wrong, responder_with_wrong_key_gets_no_proof, 0, 5);
+    tcase_add_loop_test(wrong, wrong_claim_looks_like_wrong_key, 0, 2);
+    tcase_add_loop_test(wrong, reflected_proof_is_refused, 0, 5);
+    tcase_add_loop_test(wrong, proof_of_wrong_size_is_refused, 0, 5);
+    tcase_add_test(wrong, versions_without_overlap_are_refused);
+    tcase_add_loop_test(wrong, malformed_hello_is_refused, 0, 6);
+    tcase_add_test(wrong, frames_out_of_order_are_refused);
+    tcase_add_test(wrong, replayed_proof_is_refused);
+    tcase_add_loop_test(wrong, change_on_the_way_is_noticed, 0, 7);
+    tcase_add_test(wrong, silent_server_times_out);
+    tcase_add_loop_test(wrong, server_of_another_protocol_is_reported, 0, 3);
+    tcase_add_test(wrong, closed_connection_is_reported);
+    tcase_add_test(wrong, refusal_of_the_server_is_reported);
+    tcase_add_test(wrong, welcome_without_challenge_is_refused);
     suite_add_tcase(suite, wrong);
     tcase_add_checked_fixture(right, NULL, pair_teardown);
-    tcase_add_loop_test(right, both_prove, 0, 5);
-    tcase_add_test(right, limits_are_lifted);
-    tcase_add_test(right, keys_differ);
-    tcase_add_test(right, wrapped_keys);
+    tcase_add_loop_test(right, both_sides_prove_and_derive_one_key, 0, 5);
+    tcase_add_test(right, limits_are_raised);
+    tcase_add_test(right, highest_common_version_is_chosen);
+    tcase_add_test(right, derived_keys_differ);
+    tcase_add_test(right, wrapped_key_is_hidden_and_recovered);
     suite_add_tcase(suite, right);
 }

@@ -1,3 +1,4 @@
+/* Channels over sockets and shared memory: frames, limits, deadlines, payload, and peers that break the protocol. */
 #include "net_pair.h"
 
 #include "base/crc32c.h"
@@ -7,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The channel under test, and the raw other end. Every test runs over sockets (kind 0) and shared memory (1). */
+/* The channel under test, and the stream at its other end. Most tests run over sockets (kind 0) and over shared memory
+ * (kind 1). */
 static alchi_channel_t *channel;
 static alchi_stream_t *peer;
 
@@ -23,7 +25,7 @@ open_raw(int kind)
         pair_share(alchi_channel_stream(channel), peer, PAIR_RING);
 }
 
-/* Two channels joined, past authentication, with payload. */
+/* Connect two channels with the limits after authentication, payload included. */
 static void
 open_joined(int kind, alchi_channel_t *end[2])
 {
@@ -42,7 +44,8 @@ open_joined(int kind, alchi_channel_t *end[2])
     }
 }
 
-/* A frame with a TEST_STRING of `length` letters and `payload` announced; returns its size without payload. */
+/* Encode a frame with a TEST_STRING of `length` letters that announces `payload` bytes; returns its size without the
+ * payload. */
 static size_t
 make_frame(uint8_t *out, uint64_t id, size_t length, uint32_t payload)
 {
@@ -93,23 +96,23 @@ check_broken(int expected, const char *fault)
     unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 1, NULL), ALCH_OK);
 }
 
-START_TEST(garbage)
+START_TEST(garbage_is_refused)
 {
     open_raw(_i);
     feed("GET / HTTP/1.1\r\n\r\n", 18);
-    check_broken(ALCH_EPROTO, "starts with 47 45 54 20");
+    check_broken(ALCH_EPROTO, "start with 47 45 54 20");
 }
 END_TEST
 
-START_TEST(garbage_of_one_byte)
+START_TEST(one_wrong_byte_is_refused)
 {
     open_raw(_i);
     feed("\x16", 1);
-    check_broken(ALCH_EPROTO, "starts with 16");
+    check_broken(ALCH_EPROTO, "start with 16");
 }
 END_TEST
 
-START_TEST(other_version)
+START_TEST(other_wire_version_is_refused)
 {
     uint8_t bytes[64];
 
@@ -121,19 +124,19 @@ START_TEST(other_version)
 }
 END_TEST
 
-/* Refused by the header alone, before anything of that size is read or allocated. */
-START_TEST(oversized_message)
+/* The header alone is enough for the refusal: nothing of the announced size is read or allocated. */
+START_TEST(oversized_message_is_refused)
 {
     static uint8_t bytes[8192];
 
     open_raw(_i);
     make_frame(bytes, 1, 5000, 0);
     feed(bytes, ALCHI_FRAME_HEADER);
-    check_broken(ALCH_ELIMIT, "TEST_STRING frame of 5003 bytes of message and 0 of payload, at most 4096 and 0");
+    check_broken(ALCH_ELIMIT, "the TEST_STRING frame has 5003 bytes of message and 0 of payload, at most 4096 and 0");
 }
 END_TEST
 
-START_TEST(oversized_payload)
+START_TEST(oversized_payload_is_refused)
 {
     uint8_t bytes[64];
 
@@ -144,7 +147,7 @@ START_TEST(oversized_payload)
 }
 END_TEST
 
-START_TEST(undecodable_message)
+START_TEST(undecodable_message_is_refused)
 {
     uint8_t bytes[64];
     size_t size;
@@ -153,12 +156,12 @@ START_TEST(undecodable_message)
     size = make_frame(bytes, 1, 3, 0);
     bytes[size - 1] = 0xff; /* not UTF-8 */
     feed(bytes, size);
-    check_broken(ALCH_EPROTO, "(TEST_STRING): its message of 5 bytes cannot be decoded");
+    check_broken(ALCH_EPROTO, "message of 5 bytes in a frame of type 17 (TEST_STRING) cannot be decoded");
 }
 END_TEST
 
-/* A peer could send such frames for ever. */
-START_TEST(more_of_nothing)
+/* Otherwise a peer could send such frames for ever. */
+START_TEST(more_flag_without_payload_is_refused)
 {
     alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = ALCHI_DATA_WRITE, .flags = ALCHI_FRAME_MORE, .id = 1};
     uint8_t bytes[ALCHI_FRAME_HEADER];
@@ -167,11 +170,11 @@ START_TEST(more_of_nothing)
     alchi_channel_set_limits(channel, ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     alchi_frame_encode(&frame, bytes);
     feed(bytes, sizeof(bytes));
-    check_broken(ALCH_EPROTO, "DATA_WRITE frame without payload");
+    check_broken(ALCH_EPROTO, "the DATA_WRITE frame announces more payload but has none");
 }
 END_TEST
 
-START_TEST(unknown_type)
+START_TEST(unknown_type_is_refused)
 {
     alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = 999};
     uint8_t bytes[ALCHI_FRAME_HEADER];
@@ -183,17 +186,17 @@ START_TEST(unknown_type)
 }
 END_TEST
 
-/* Cut off at every length. */
-START_TEST(truncated)
+/* The peer closes after any part of a frame. */
+START_TEST(end_within_a_frame_is_a_closed_connection)
 {
     alchi_frame_t frame;
     ProtobufCMessage *message;
     uint8_t bytes[64];
     size_t size = make_frame(bytes, 1, 7, 0);
 
-    for (size_t cut = 0; cut < size; cut++) {
+    for (size_t length = 0; length < size; length++) {
         open_raw(_i);
-        feed(bytes, cut);
+        feed(bytes, length);
         unit_code(alchi_channel_receive(channel, &frame, &message), ALCH_EAGAIN);
         pair_close(peer);
         errno = 77;
@@ -208,7 +211,7 @@ END_TEST
 
 /* ---- receiving ---- */
 
-START_TEST(byte_by_byte)
+START_TEST(frame_arrives_byte_by_byte)
 {
     alchi_frame_t frame;
     ProtobufCMessage *message;
@@ -229,7 +232,7 @@ START_TEST(byte_by_byte)
 }
 END_TEST
 
-START_TEST(many_at_once)
+START_TEST(many_frames_arrive_at_once)
 {
     static uint8_t bytes[300 * 64];
     alchi_frame_t frame;
@@ -251,7 +254,7 @@ START_TEST(many_at_once)
 }
 END_TEST
 
-/* No message of a known type is NULL: who casts it needs no check. */
+/* The message of a known type is never NULL, so the receiver can cast it without a check. */
 START_TEST(empty_message_is_a_struct)
 {
     alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = ALCHI_SUBMIT_TASK, .id = 3};
@@ -281,7 +284,7 @@ START_TEST(receive_has_a_deadline)
 }
 END_TEST
 
-START_TEST(payload_must_be_taken)
+START_TEST(next_frame_needs_the_payload_taken)
 {
     alchi_frame_t frame;
     ProtobufCMessage *message = NULL;
@@ -309,7 +312,7 @@ START_TEST(payload_must_be_taken)
 }
 END_TEST
 
-START_TEST(payload_cut_off)
+START_TEST(end_within_payload_is_a_closed_connection)
 {
     alchi_frame_t frame;
     ProtobufCMessage *message;
@@ -331,7 +334,7 @@ START_TEST(payload_cut_off)
 }
 END_TEST
 
-/* Bulk data does not pass through the buffer, apart from what little was read ahead. */
+/* Bulk data does not pass through the buffer, except for the few bytes that are read ahead. */
 START_TEST(payload_is_not_read_ahead)
 {
     static uint8_t bytes[100000];
@@ -353,7 +356,7 @@ END_TEST
 
 /* ---- sending ---- */
 
-START_TEST(sends_bytes_of_a_frame)
+START_TEST(frame_has_the_bytes_of_the_format)
 {
     Alchw__TestString message = ALCHW__TEST_STRING__INIT;
     uint8_t expected[64], bytes[64];
@@ -403,7 +406,7 @@ START_TEST(backlog_is_bounded)
     ck_assert_uint_gt(sent, ALCHI_CHANNEL_BACKLOG);
     unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 8, NULL), ALCH_ELIMIT);
     unit_code(alchi_channel_flush(channel), ALCH_ELIMIT);
-    /* The other direction is not concerned. */
+    /* The other direction still works. */
     feed(bytes, make_frame(bytes, 5, 3, 0));
     unit_code(receive(&frame, &received), ALCH_OK);
     alchi_message_free(received);
@@ -430,11 +433,11 @@ START_TEST(flush_has_a_deadline)
 }
 END_TEST
 
-START_TEST(send_to_nobody)
+START_TEST(send_to_closed_peer_fails)
 {
     open_raw(_i);
     pair_close(peer);
-    /* Through shared memory the end is seen by who reads or waits. */
+    /* Over shared memory a read or a wait notices the end; a write does not. */
     ck_assert(!alchi_stream_idle(alchi_channel_stream(channel)));
     unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 1, NULL), ALCH_ECONNECT);
     ck_assert_int_eq(errno, EPIPE);
@@ -445,8 +448,8 @@ START_TEST(send_to_nobody)
 }
 END_TEST
 
-/* An error's text may be cut in the middle of a character, or come from anywhere. */
-START_TEST(error_text_is_always_accepted)
+/* The text of an error may end within a character, or contain bytes from anywhere. */
+START_TEST(error_text_is_made_valid)
 {
     alchi_channel_t *end[2];
     alch_error_t error = {.code = ALCH_EFUNCTION, .rank = 2, .text = "caf\xc3\xa9 \xff\x01\nline\xe2\x82"};
@@ -474,7 +477,7 @@ END_TEST
 
 /* ---- payload ---- */
 
-START_TEST(payload_arguments)
+START_TEST(wrong_payload_arguments_are_refused)
 {
     alchi_frame_t frame = {.type = ALCHI_DATA_WRITE, .id = 1, .payload = 10};
     struct iovec iov[2] = {{"0123456", 7}, {"89", 2}};
@@ -529,8 +532,8 @@ drain(void *argument)
     return wrong ? (void *)"wrong bytes" : NULL;
 }
 
-/* Frames in many pieces of all sizes, an empty one among them, to a reader that takes them in other pieces. */
-START_TEST(payload_in_pieces)
+/* Frames are sent in many pieces of all sizes, some of them empty, and the reader takes them in other pieces. */
+START_TEST(payload_arrives_in_other_pieces)
 {
     static uint8_t bytes[ALCHI_PAYLOAD_MAX];
     static struct iovec iov[PIECES];
@@ -567,56 +570,104 @@ START_TEST(payload_in_pieces)
 }
 END_TEST
 
-/* What is sent in the middle of a payload frame waits for its end. */
-START_TEST(frames_queue_behind_payload)
-{
-    static uint8_t bytes[ALCHI_PAYLOAD_MAX], got[ALCHI_PAYLOAD_MAX];
-    alchi_frame_t frame = {.type = ALCHI_DATA_BLOCK, .id = 5, .payload = sizeof(bytes)}, other = frame, received;
-    struct iovec iov = {bytes, sizeof(bytes)};
+/* A PING and a payload frame of which a part is sent. The other end has received the PING, the header and the part. */
+typedef struct {
     alchi_channel_t *end[2];
+    alchi_frame_t frame;
+    struct iovec iov;
+    size_t sent, taken; /* as alchi_channel_send_payload() counts; bytes of payload at the other end */
+} partial_t;
+
+static uint8_t partial_bytes[ALCHI_PAYLOAD_MAX], partial_got[ALCHI_PAYLOAD_MAX];
+
+static void
+receive_ping(alchi_channel_t *end, uint64_t id)
+{
+    alchi_frame_t frame;
     ProtobufCMessage *message;
-    size_t sent = 0, other_sent = 0, taken = 0;
+
+    unit_code(alchi_channel_receive(end, &frame, &message), ALCH_OK);
+    ck_assert_uint_eq(frame.id, id);
+    alchi_message_free(message);
+}
+
+static void
+take_payload(partial_t *partial)
+{
+    ssize_t n =
+        alchi_channel_read_payload(partial->end[1], partial_got + partial->taken, sizeof(partial_got) - partial->taken);
+
+    ck_assert_int_ge(n, 0);
+    partial->taken += (size_t)n;
+}
+
+static void
+send_part_of_payload(partial_t *partial)
+{
+    alchi_frame_t received;
+    ProtobufCMessage *message;
     int fd[2];
 
+    *partial = (partial_t){.frame = {.type = ALCHI_DATA_BLOCK, .id = 5, .payload = sizeof(partial_bytes)},
+                           .iov = {partial_bytes, sizeof(partial_bytes)}};
     pair_unix(fd);
     for (int i = 0; i < 2; i++) {
-        end[i] = pair_channel(fd[i]);
-        alchi_channel_set_limits(end[i], ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
+        partial->end[i] = pair_channel(fd[i]);
+        alchi_channel_set_limits(partial->end[i], ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     }
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        bytes[i] = (uint8_t)(i % 251);
-    unit_code(alchi_channel_send(end[0], ALCHI_PING, 0, 1, NULL), ALCH_OK);
-    unit_code(alchi_channel_send_payload(end[0], &frame, NULL, &iov, 1, &sent), ALCH_EAGAIN);
-    ck_assert_uint_gt(sent, ALCHI_FRAME_HEADER);
-    unit_code(alchi_channel_receive(end[1], &received, &message), ALCH_OK);
-    ck_assert_uint_eq(received.id, 1);
-    alchi_message_free(message);
-    unit_code(alchi_channel_receive(end[1], &received, &message), ALCH_OK);
+    for (size_t i = 0; i < sizeof(partial_bytes); i++)
+        partial_bytes[i] = (uint8_t)(i % 251);
+    unit_code(alchi_channel_send(partial->end[0], ALCHI_PING, 0, 1, NULL), ALCH_OK);
+    unit_code(alchi_channel_send_payload(partial->end[0], &partial->frame, NULL, &partial->iov, 1, &partial->sent),
+              ALCH_EAGAIN);
+    ck_assert_uint_gt(partial->sent, ALCHI_FRAME_HEADER);
+    receive_ping(partial->end[1], 1);
+    unit_code(alchi_channel_receive(partial->end[1], &received, &message), ALCH_OK);
     ck_assert_uint_eq(received.id, 5);
     ck_assert_ptr_null(message);
-    while (taken < sent - ALCHI_FRAME_HEADER) /* the socket has room again */
-        taken += (size_t)alchi_channel_read_payload(end[1], got + taken, sizeof(got) - taken);
-    unit_code(alchi_channel_send(end[0], ALCHI_PING, 0, 2, NULL), ALCH_OK);
-    unit_code(alchi_channel_send_payload(end[0], &other, NULL, &iov, 1, &other_sent), ALCH_ESTATE);
-    unit_code(alchi_channel_flush(end[0]), ALCH_EAGAIN);
-    unit_code(alchi_channel_flush_by(end[0], alchi_deadline_in_ms(1000)), ALCH_ESTATE);
-    while (taken < sizeof(got)) {
-        ssize_t n = alchi_channel_read_payload(end[1], got + taken, sizeof(got) - taken);
+    while (partial->taken < partial->sent - ALCHI_FRAME_HEADER) /* so that the socket has room again */
+        take_payload(partial);
+}
 
-        ck_assert_int_ge(n, 0);
-        taken += (size_t)n;
-        if (sent < sizeof(bytes) + ALCHI_FRAME_HEADER)
-            (void)alchi_channel_send_payload(end[0], &frame, NULL, &iov, 1, &sent);
+START_TEST(frames_queue_behind_payload)
+{
+    partial_t partial;
+
+    send_part_of_payload(&partial);
+    unit_code(alchi_channel_send(partial.end[0], ALCHI_PING, 0, 2, NULL), ALCH_OK);
+    while (partial.taken < sizeof(partial_got)) {
+        take_payload(&partial);
+        if (partial.sent < sizeof(partial_bytes) + ALCHI_FRAME_HEADER)
+            (void)alchi_channel_send_payload(partial.end[0], &partial.frame, NULL, &partial.iov, 1, &partial.sent);
     }
-    ck_assert_mem_eq(got, bytes, sizeof(bytes));
-    unit_code(alchi_channel_receive(end[1], &received, &message), ALCH_OK);
-    ck_assert_uint_eq(received.id, 2);
-    alchi_message_free(message);
-    ck_assert(!alchi_channel_wants_write(end[0]));
+    ck_assert_mem_eq(partial_got, partial_bytes, sizeof(partial_bytes));
+    receive_ping(partial.end[1], 2);
+    ck_assert(!alchi_channel_wants_write(partial.end[0]));
 }
 END_TEST
 
-/* A checked frame of a message, taken in pieces and into scattered memory, then the same without a check. */
+START_TEST(second_payload_frame_is_refused_until_the_first_is_sent)
+{
+    partial_t partial;
+    size_t sent = 0;
+
+    send_part_of_payload(&partial);
+    unit_code(alchi_channel_send_payload(partial.end[0], &partial.frame, NULL, &partial.iov, 1, &sent), ALCH_ESTATE);
+}
+END_TEST
+
+START_TEST(flush_does_not_wait_for_payload)
+{
+    partial_t partial;
+
+    send_part_of_payload(&partial);
+    unit_code(alchi_channel_send(partial.end[0], ALCHI_PING, 0, 2, NULL), ALCH_OK);
+    unit_code(alchi_channel_flush(partial.end[0]), ALCH_EAGAIN);
+    unit_code(alchi_channel_flush_by(partial.end[0], alchi_deadline_in_ms(1000)), ALCH_ESTATE);
+}
+END_TEST
+
+/* Take a frame with a check in parts, one of them into two pieces of memory; then the same frame without a check. */
 START_TEST(payload_is_summed_as_it_is_taken)
 {
     static uint8_t sent[60000], got[60000];
@@ -657,7 +708,7 @@ START_TEST(payload_is_summed_as_it_is_taken)
 }
 END_TEST
 
-START_TEST(destroy_null)
+START_TEST(destroy_null_keeps_errno)
 {
     errno = 77;
     alchi_channel_destroy(NULL);
@@ -673,38 +724,40 @@ unit_suite(Suite *suite)
           *sending = tcase_create("send"), *payload = tcase_create("payload");
 
     tcase_add_checked_fixture(breaking, NULL, pair_teardown);
-    tcase_add_test(breaking, destroy_null);
-    tcase_add_loop_test(breaking, garbage, 0, 2);
-    tcase_add_loop_test(breaking, garbage_of_one_byte, 0, 2);
-    tcase_add_loop_test(breaking, other_version, 0, 2);
-    tcase_add_loop_test(breaking, oversized_message, 0, 2);
-    tcase_add_loop_test(breaking, oversized_payload, 0, 2);
-    tcase_add_loop_test(breaking, undecodable_message, 0, 2);
-    tcase_add_loop_test(breaking, more_of_nothing, 0, 2);
-    tcase_add_loop_test(breaking, unknown_type, 0, 2);
-    tcase_add_loop_test(breaking, truncated, 0, 2);
+    tcase_add_test(breaking, destroy_null_keeps_errno);
+    tcase_add_loop_test(breaking, garbage_is_refused, 0, 2);
+    tcase_add_loop_test(breaking, one_wrong_byte_is_refused, 0, 2);
+    tcase_add_loop_test(breaking, other_wire_version_is_refused, 0, 2);
+    tcase_add_loop_test(breaking, oversized_message_is_refused, 0, 2);
+    tcase_add_loop_test(breaking, oversized_payload_is_refused, 0, 2);
+    tcase_add_loop_test(breaking, undecodable_message_is_refused, 0, 2);
+    tcase_add_loop_test(breaking, more_flag_without_payload_is_refused, 0, 2);
+    tcase_add_loop_test(breaking, unknown_type_is_refused, 0, 2);
+    tcase_add_loop_test(breaking, end_within_a_frame_is_a_closed_connection, 0, 2);
     suite_add_tcase(suite, breaking);
     tcase_add_checked_fixture(receiving, NULL, pair_teardown);
-    tcase_add_loop_test(receiving, byte_by_byte, 0, 2);
-    tcase_add_loop_test(receiving, many_at_once, 0, 2);
+    tcase_add_loop_test(receiving, frame_arrives_byte_by_byte, 0, 2);
+    tcase_add_loop_test(receiving, many_frames_arrive_at_once, 0, 2);
     tcase_add_loop_test(receiving, empty_message_is_a_struct, 0, 2);
     tcase_add_loop_test(receiving, receive_has_a_deadline, 0, 2);
-    tcase_add_loop_test(receiving, payload_must_be_taken, 0, 2);
-    tcase_add_loop_test(receiving, payload_cut_off, 0, 2);
+    tcase_add_loop_test(receiving, next_frame_needs_the_payload_taken, 0, 2);
+    tcase_add_loop_test(receiving, end_within_payload_is_a_closed_connection, 0, 2);
     tcase_add_loop_test(receiving, payload_is_not_read_ahead, 0, 2);
     suite_add_tcase(suite, receiving);
     tcase_add_checked_fixture(sending, NULL, pair_teardown);
-    tcase_add_loop_test(sending, sends_bytes_of_a_frame, 0, 2);
+    tcase_add_loop_test(sending, frame_has_the_bytes_of_the_format, 0, 2);
     tcase_add_loop_test(sending, message_above_limit_is_not_queued, 0, 2);
     tcase_add_loop_test(sending, backlog_is_bounded, 0, 2);
     tcase_add_loop_test(sending, flush_has_a_deadline, 0, 2);
-    tcase_add_loop_test(sending, send_to_nobody, 0, 2);
-    tcase_add_loop_test(sending, error_text_is_always_accepted, 0, 2);
+    tcase_add_loop_test(sending, send_to_closed_peer_fails, 0, 2);
+    tcase_add_loop_test(sending, error_text_is_made_valid, 0, 2);
     suite_add_tcase(suite, sending);
     tcase_add_checked_fixture(payload, NULL, pair_teardown);
-    tcase_add_loop_test(payload, payload_arguments, 0, 2);
-    tcase_add_loop_test(payload, payload_in_pieces, 0, 2);
-    tcase_add_loop_test(payload, frames_queue_behind_payload, 0, 2);
+    tcase_add_loop_test(payload, wrong_payload_arguments_are_refused, 0, 2);
+    tcase_add_loop_test(payload, payload_arrives_in_other_pieces, 0, 2);
+    tcase_add_test(payload, frames_queue_behind_payload);
+    tcase_add_test(payload, second_payload_frame_is_refused_until_the_first_is_sent);
+    tcase_add_test(payload, flush_does_not_wait_for_payload);
     tcase_add_loop_test(payload, payload_is_summed_as_it_is_taken, 0, 2);
     suite_add_tcase(suite, payload);
 }

@@ -1,3 +1,4 @@
+/* Connection files: written, locked, read back, found, and refused if others could have changed them. */
 #include "unit.h"
 
 #include "base/util.h"
@@ -69,7 +70,7 @@ write_text(const char *path, const char *text)
     fclose(file);
 }
 
-/* A daemon that writes a file and is killed without a chance to clean up. */
+/* A daemon writes a file and is killed before it can remove it. */
 static void
 leave_stale(const char *host, int port, alchi_connfile_t *file)
 {
@@ -88,7 +89,7 @@ leave_stale(const char *host, int port, alchi_connfile_t *file)
     ck_assert(WIFSIGNALED(status));
 }
 
-START_TEST(dir_needs_a_home)
+START_TEST(directory_needs_home)
 {
     char path[4096];
 
@@ -100,7 +101,7 @@ START_TEST(dir_needs_a_home)
 }
 END_TEST
 
-START_TEST(dir_is_ours_alone)
+START_TEST(directory_is_closed_to_others)
 {
     char path[4096];
     struct stat info;
@@ -121,7 +122,7 @@ START_TEST(dir_is_ours_alone)
 }
 END_TEST
 
-START_TEST(dir_in_home)
+START_TEST(directory_in_home_is_the_second_choice)
 {
     char path[4096], expected[128];
 
@@ -135,11 +136,11 @@ START_TEST(dir_in_home)
 }
 END_TEST
 
-START_TEST(round_trip)
+START_TEST(file_is_read_back_as_written)
 {
     alchi_connfile_t file = make("127.0.0.1", 24960), back;
     int fd = write_file(&file);
-    char expected[256], lock[300];
+    char expected[256];
     struct stat info;
 
     snprintf(expected, sizeof(expected), "%s/alchemist-localhost-24960.json", place);
@@ -153,15 +154,21 @@ START_TEST(round_trip)
     ck_assert_str_eq(back.path, expected);
     ck_assert_mem_eq(back.token, file.token, sizeof(back.token));
     ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-    alchi_connfile_remove(&file, fd);
-    unit_code(alchi_connfile_read(file.path, &back, NULL), ALCH_ENOENT);
-    snprintf(lock, sizeof(lock), "%s.lock", expected);
-    ck_assert_int_eq(access(lock, F_OK), -1);
-    ck_assert_int_eq(rmdir(place), 0); /* nothing is left behind */
 }
 END_TEST
 
-START_TEST(any_is_written_as_loopback)
+START_TEST(remove_leaves_nothing_behind)
+{
+    alchi_connfile_t file = make("127.0.0.1", 24960), back;
+    int fd = write_file(&file);
+
+    alchi_connfile_remove(&file, fd);
+    unit_code(alchi_connfile_read(file.path, &back, NULL), ALCH_ENOENT);
+    ck_assert_int_eq(rmdir(place), 0); /* works only if the directory is empty */
+}
+END_TEST
+
+START_TEST(every_interface_is_written_as_loopback)
 {
     static const char *const hosts[][2] = {
         {"0.0.0.0", "127.0.0.1"}, {"::", "::1"}, {"", "127.0.0.1"}, {"10.0.0.1", "10.0.0.1"}};
@@ -173,7 +180,7 @@ START_TEST(any_is_written_as_loopback)
 }
 END_TEST
 
-START_TEST(own_path)
+START_TEST(given_path_is_used)
 {
     alchi_connfile_t file = make("127.0.0.1", 5), back;
     int fd;
@@ -191,7 +198,7 @@ START_TEST(own_path)
 }
 END_TEST
 
-START_TEST(two_daemons)
+START_TEST(second_daemon_is_refused)
 {
     alchi_connfile_t file = make("127.0.0.1", 5), same = make("0.0.0.0", 5), other = make("127.0.0.1", 6);
     alch_error_t err = {0};
@@ -206,10 +213,10 @@ START_TEST(two_daemons)
 }
 END_TEST
 
-/* The lock tells, whatever became of the process id. */
-START_TEST(stale_after_kill)
+/* The lock decides, not the process id. */
+START_TEST(file_of_killed_daemon_is_stale)
 {
-    alchi_connfile_t file, back, again = make("localhost", 5);
+    alchi_connfile_t file, back;
     alchi_address_t address = {.host = "localhost", .port = 5};
     alch_error_t err = {0};
 
@@ -220,6 +227,14 @@ START_TEST(stale_after_kill)
     unit_code(alchi_connfile_find(&address, &back, NULL), ALCH_ESTATE);
     unit_code(alchi_connfile_find(NULL, &back, &err), ALCH_ENOENT);
     ck_assert_ptr_nonnull(strstr(err.text, "is stale"));
+}
+END_TEST
+
+START_TEST(stale_file_is_replaced)
+{
+    alchi_connfile_t file, back, again = make("localhost", 5);
+
+    leave_stale("localhost", 5, &file);
     again.token[0] = 99;
     write_file(&again);
     unit_code(alchi_connfile_read(file.path, &back, NULL), ALCH_OK);
@@ -227,8 +242,8 @@ START_TEST(stale_after_kill)
 }
 END_TEST
 
-/* A client that looks whether the file is stale does not keep a daemon from starting. */
-START_TEST(readers_do_not_disturb)
+/* A client that checks whether the file is stale holds the lock shared; a daemon that starts meanwhile waits for it. */
+START_TEST(reader_does_not_stop_a_daemon)
 {
     alchi_connfile_t file;
     char lock[4200];
@@ -241,7 +256,7 @@ START_TEST(readers_do_not_disturb)
     ck_assert_int_eq(flock(fd, LOCK_SH), 0);
     pid = fork();
     if (pid == 0) {
-        usleep(50000);
+        usleep(50000); /* hold the lock while the daemon tries to take it */
         _exit(flock(fd, LOCK_UN));
     }
     write_file(&file);
@@ -250,9 +265,10 @@ START_TEST(readers_do_not_disturb)
 }
 END_TEST
 
-/* Whether the holder is alone. */
+/* Take and release the lock many times. The marker file exists only while it is held; returns 0 if no other process
+ * had the lock at the same time. */
 static int
-compete(int rounds)
+compete_for_lock(int rounds)
 {
     alchi_connfile_t file = make("127.0.0.1", 5);
     char marker[160];
@@ -276,8 +292,8 @@ compete(int rounds)
     return 0;
 }
 
-/* Daemons that start and stop all the time: never two at once. */
-START_TEST(one_at_a_time)
+/* Two daemons start and stop all the time: they never hold the lock at the same time. */
+START_TEST(one_daemon_at_a_time_holds_the_lock)
 {
     pid_t pids[2];
     int status;
@@ -285,7 +301,7 @@ START_TEST(one_at_a_time)
     for (int i = 0; i < 2; i++) {
         pids[i] = fork();
         if (pids[i] == 0)
-            _exit(compete(200));
+            _exit(compete_for_lock(200));
     }
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
@@ -294,7 +310,7 @@ START_TEST(one_at_a_time)
 }
 END_TEST
 
-START_TEST(refuses_open_files)
+START_TEST(file_open_to_others_is_refused)
 {
     alchi_connfile_t file = make("127.0.0.1", 5), back;
 
@@ -327,7 +343,7 @@ static const char *const malformed[] = {
     "{\"address\": \"h\", \"port\": 1, \"token\": \"xyz\", \"pid\": 1}",
 };
 
-START_TEST(refuses_malformed_files)
+START_TEST(malformed_file_is_refused)
 {
     char path[128];
     alchi_connfile_t back = {.pid = -5};
@@ -343,7 +359,7 @@ START_TEST(refuses_malformed_files)
 }
 END_TEST
 
-START_TEST(refuses_odd_files)
+START_TEST(special_and_large_files_are_refused)
 {
     char path[128];
     alchi_connfile_t back;
@@ -360,7 +376,7 @@ START_TEST(refuses_odd_files)
 }
 END_TEST
 
-START_TEST(find_by_any_spelling)
+START_TEST(file_is_found_by_any_spelling_of_its_host)
 {
     static const char *const spellings[] = {"localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "::"};
     alchi_connfile_t file = make("0.0.0.0", 5), other = make("10.0.0.1", 5), back;
@@ -398,7 +414,7 @@ set_age(const char *path, int seconds)
     ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
-START_TEST(find_newest_live)
+START_TEST(newest_file_of_a_running_daemon_is_found)
 {
     alchi_connfile_t old = make("127.0.0.1", 5), newer = make("127.0.0.1", 6), elsewhere = make("127.0.0.1", 7), stale,
                      back;
@@ -425,7 +441,7 @@ START_TEST(find_newest_live)
 }
 END_TEST
 
-START_TEST(names_are_safe)
+START_TEST(host_cannot_leave_the_directory)
 {
     alchi_connfile_t file = make("../../Etc/x", 5);
     char expected[256];
@@ -442,21 +458,23 @@ unit_suite(Suite *suite)
     TCase *tcase = tcase_create("connfile");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, dir_needs_a_home);
-    tcase_add_test(tcase, dir_is_ours_alone);
-    tcase_add_test(tcase, dir_in_home);
-    tcase_add_test(tcase, refuses_open_files);
-    tcase_add_loop_test(tcase, refuses_malformed_files, 0, ALCHI_COUNT(malformed));
-    tcase_add_test(tcase, refuses_odd_files);
-    tcase_add_test(tcase, round_trip);
-    tcase_add_loop_test(tcase, any_is_written_as_loopback, 0, 4);
-    tcase_add_test(tcase, own_path);
-    tcase_add_test(tcase, two_daemons);
-    tcase_add_test(tcase, stale_after_kill);
-    tcase_add_test(tcase, readers_do_not_disturb);
-    tcase_add_test(tcase, one_at_a_time);
-    tcase_add_test(tcase, find_by_any_spelling);
-    tcase_add_test(tcase, find_newest_live);
-    tcase_add_test(tcase, names_are_safe);
+    tcase_add_test(tcase, directory_needs_home);
+    tcase_add_test(tcase, directory_is_closed_to_others);
+    tcase_add_test(tcase, directory_in_home_is_the_second_choice);
+    tcase_add_test(tcase, file_open_to_others_is_refused);
+    tcase_add_loop_test(tcase, malformed_file_is_refused, 0, ALCHI_COUNT(malformed));
+    tcase_add_test(tcase, special_and_large_files_are_refused);
+    tcase_add_test(tcase, file_is_read_back_as_written);
+    tcase_add_test(tcase, remove_leaves_nothing_behind);
+    tcase_add_loop_test(tcase, every_interface_is_written_as_loopback, 0, 4);
+    tcase_add_test(tcase, given_path_is_used);
+    tcase_add_test(tcase, second_daemon_is_refused);
+    tcase_add_test(tcase, file_of_killed_daemon_is_stale);
+    tcase_add_test(tcase, stale_file_is_replaced);
+    tcase_add_test(tcase, reader_does_not_stop_a_daemon);
+    tcase_add_test(tcase, one_daemon_at_a_time_holds_the_lock);
+    tcase_add_test(tcase, file_is_found_by_any_spelling_of_its_host);
+    tcase_add_test(tcase, newest_file_of_a_running_daemon_is_found);
+    tcase_add_test(tcase, host_cannot_leave_the_directory);
     suite_add_tcase(suite, tcase);
 }

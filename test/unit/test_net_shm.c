@@ -1,3 +1,4 @@
+/* Shared memory: the rings, streams over them, hostile peers, agreeing on them, and where a rank listens. */
 #include "net_pair.h"
 
 #include <errno.h>
@@ -63,7 +64,7 @@ check_refused(int fd, size_t size, int code, const char *text)
     close(fd);
 }
 
-START_TEST(bad_sizes)
+START_TEST(wrong_ring_size_is_refused)
 {
     alchi_rings_t *rings;
     int fd;
@@ -84,7 +85,7 @@ START_TEST(unsealed_memory_is_refused)
 }
 END_TEST
 
-START_TEST(other_sizes_are_refused)
+START_TEST(memory_of_other_size_is_refused)
 {
     const size_t sizes[] = {0, HEAD, HEAD + 2 * RING - 1, HEAD + 4 * RING};
 
@@ -92,7 +93,7 @@ START_TEST(other_sizes_are_refused)
 }
 END_TEST
 
-START_TEST(files_are_refused)
+START_TEST(files_and_pipes_are_refused)
 {
     char path[] = "/tmp/alchemist-test-XXXXXX";
     int fd = mkstemp(path), pipes[2];
@@ -106,7 +107,7 @@ START_TEST(files_are_refused)
 }
 END_TEST
 
-START_TEST(ours_cannot_be_shrunk)
+START_TEST(memory_of_rings_cannot_be_resized)
 {
     alchi_rings_t *rings;
     struct stat file;
@@ -170,8 +171,8 @@ send_many(void *context)
     return NULL;
 }
 
-/* Sizes that fit nothing: every place of the ring is a beginning and an end. */
-START_TEST(many_bytes_in_order)
+/* The sizes vary, so reads and writes begin and end at many positions of the ring. */
+START_TEST(bytes_arrive_in_order)
 {
     uint8_t bytes[6000];
     size_t done = 0, step = 1;
@@ -196,8 +197,8 @@ START_TEST(many_bytes_in_order)
 }
 END_TEST
 
-/* Only the first piece, whatever has come. */
-START_TEST(pieces_one_after_the_other)
+/* readv() fills only the first piece, although more bytes have arrived. */
+START_TEST(readv_fills_the_first_piece_only)
 {
     char bytes[8] = "........";
     struct iovec iov[] = {{bytes, 2}, {bytes + 3, 4}};
@@ -212,37 +213,37 @@ START_TEST(pieces_one_after_the_other)
 END_TEST
 
 static bool
-fires(alchi_stream_t *stream, short wanted)
+poll_fires(alchi_stream_t *stream, short wanted)
 {
     struct pollfd entry = {.fd = alchi_stream_fd(stream), .events = alchi_stream_poll_events(stream, wanted)};
 
     return poll(&entry, 1, 0) > 0;
 }
 
-/* What a loop that waits for both directions must see, whoever takes the byte that woke it. */
+/* A loop that waits for both directions sees each event, whichever call takes the wake-up byte. */
 START_TEST(no_wake_up_is_lost)
 {
     static uint8_t bytes[RING];
 
     open_ends(RING);
     ck_assert_int_eq(pair_send(end[0], bytes, RING), RING);
-    ck_assert(!fires(end[0], POLLIN | POLLOUT));
-    ck_assert_int_eq(alchi_stream_read(end[1], bytes, RING), RING); /* rings for room */
+    ck_assert(!poll_fires(end[0], POLLIN | POLLOUT));
+    ck_assert_int_eq(alchi_stream_read(end[1], bytes, RING), RING); /* wakes end 0: there is room */
     ck_assert_int_eq(alchi_stream_read(end[0], bytes, 1), 0);       /* takes that byte */
-    ck_assert(fires(end[0], POLLIN | POLLOUT));
-    ck_assert(!fires(end[0], POLLIN));
+    ck_assert(poll_fires(end[0], POLLIN | POLLOUT));
+    ck_assert(!poll_fires(end[0], POLLIN));
     ck_assert_int_eq(pair_send(end[1], "x", 1), 1);
-    ck_assert(fires(end[0], POLLIN));
-    ck_assert(fires(end[0], POLLIN));
+    ck_assert(poll_fires(end[0], POLLIN));
+    ck_assert(poll_fires(end[0], POLLIN));
     ck_assert(!alchi_stream_idle(end[0]));
     ck_assert_int_eq(alchi_stream_read(end[0], bytes, 1), 1);
-    ck_assert(!fires(end[0], POLLIN));
+    ck_assert(!poll_fires(end[0], POLLIN));
     ck_assert(alchi_stream_idle(end[0]));
 }
 END_TEST
 
-/* A byte is sent only to who waits. */
-START_TEST(no_system_call_for_who_does_not_wait)
+/* A byte is sent only to a side that waits; the number of system calls is the contract of shared memory. */
+START_TEST(no_wake_up_byte_without_a_sleeper)
 {
     char byte;
 
@@ -255,7 +256,7 @@ START_TEST(no_system_call_for_who_does_not_wait)
 }
 END_TEST
 
-START_TEST(end_comes_after_what_was_sent)
+START_TEST(end_follows_the_last_bytes)
 {
     char bytes[8];
 
@@ -263,7 +264,7 @@ START_TEST(end_comes_after_what_was_sent)
     ck_assert_int_eq(pair_send(end[0], "last", 4), 4);
     alchi_stream_destroy(end[0]);
     end[0] = NULL;
-    ck_assert(fires(end[1], POLLIN));
+    ck_assert(poll_fires(end[1], POLLIN));
     ck_assert(!alchi_stream_idle(end[1]));
     ck_assert_int_eq(alchi_stream_read(end[1], bytes, 8), 4);
     ck_assert_int_eq(alchi_stream_read(end[1], bytes, 8), -1);
@@ -273,21 +274,21 @@ START_TEST(end_comes_after_what_was_sent)
 }
 END_TEST
 
-/* ---- memory of the stream's own ---- */
+/* ---- memory of the stream ---- */
 
-/* At every place of the ring what is reserved, and what has come, is one run of memory. */
-START_TEST(made_in_the_ring)
+/* At every position of the ring, reserved bytes and arrived bytes are contiguous in memory. */
+START_TEST(reserved_and_arrived_bytes_are_contiguous)
 {
-    const size_t most = RING / 4;
+    const size_t max = RING / 4;
     size_t done = 0, step = 1, filled;
     const uint8_t *here;
     uint8_t *place;
 
     open_ends(RING);
-    ck_assert_uint_eq(alchi_stream_reserve_max(end[0]), most);
+    ck_assert_uint_eq(alchi_stream_reserve_max(end[0]), max);
     ck_assert_ptr_null(alchi_stream_peek(end[1], &filled));
     for (int round = 0; round < 3000; round++) {
-        ck_assert_ptr_nonnull(place = alchi_stream_reserve(end[0], most));
+        ck_assert_ptr_nonnull(place = alchi_stream_reserve(end[0], max));
         for (size_t k = 0; k < step; k++)
             place[k] = letter(done + k);
         ck_assert_ptr_null(alchi_stream_peek(end[1], &filled));
@@ -304,7 +305,7 @@ START_TEST(made_in_the_ring)
 }
 END_TEST
 
-START_TEST(no_room_to_make)
+START_TEST(reserve_fails_without_room)
 {
     uint8_t bytes[RING] = {0};
 
@@ -313,21 +314,36 @@ START_TEST(no_room_to_make)
     ck_assert_ptr_nonnull(alchi_stream_reserve(end[0], 100));
     ck_assert_ptr_null(alchi_stream_reserve(end[0], 101));
     ck_assert_int_eq(errno, EAGAIN);
-    ck_assert(!fires(end[0], POLLOUT));
-    alchi_stream_consume(end[1], RING / 4 - 101); /* a byte less than a waiting writer hopes for */
-    ck_assert(!fires(end[0], POLLOUT));
+}
+END_TEST
+
+START_TEST(writer_is_woken_for_a_quarter_of_the_ring)
+{
+    uint8_t bytes[RING] = {0};
+
+    open_ends(RING);
+    ck_assert_int_eq(pair_send(end[0], bytes, RING - 100), RING - 100);
+    ck_assert(!poll_fires(end[0], POLLOUT));
+    alchi_stream_consume(end[1], RING / 4 - 101); /* one byte less than a sleeping writer waits for */
+    ck_assert(!poll_fires(end[0], POLLOUT));
     alchi_stream_consume(end[1], 1);
-    ck_assert(fires(end[0], POLLOUT));
+    ck_assert(poll_fires(end[0], POLLOUT));
     ck_assert_ptr_nonnull(alchi_stream_reserve(end[0], RING / 4));
+}
+END_TEST
+
+START_TEST(reserve_fails_after_the_peer_closed)
+{
+    open_ends(RING);
     alchi_stream_destroy(end[1]);
     end[1] = NULL;
-    ck_assert(fires(end[0], POLLOUT));
+    ck_assert(poll_fires(end[0], POLLOUT));
     ck_assert_ptr_null(alchi_stream_reserve(end[0], 1));
     ck_assert_int_eq(errno, EPIPE);
 }
 END_TEST
 
-START_TEST(a_socket_has_no_memory)
+START_TEST(socket_has_no_memory_to_reserve)
 {
     size_t filled;
     int fd[2];
@@ -345,8 +361,8 @@ END_TEST
 
 /* ---- bad peers ---- */
 
-/* In the middle of a write, at any point: its end is seen, and what was published before can be read. */
-START_TEST(killed_peer)
+/* The peer is killed while it writes: this side sees its end, and reads all bytes that were published before. */
+START_TEST(end_of_killed_peer_is_seen)
 {
     uint8_t bytes[RING];
     pid_t child;
@@ -390,8 +406,8 @@ START_TEST(killed_peer)
 }
 END_TEST
 
-/* Whatever a hostile peer writes there: an error, and nothing outside of the ring is touched. */
-START_TEST(impossible_counts)
+/* A hostile peer stores impossible counts: the result is an error, and no byte outside of the ring is accessed. */
+START_TEST(impossible_counts_break_the_stream)
 {
     const uint64_t written[] = {RING + 11, UINT64_MAX, UINT64_C(1) << 63, 9, UINT64_MAX - 100};
     const uint64_t taken[] = {1, RING, UINT64_C(1) << 63, 9, UINT64_MAX - RING};
@@ -409,12 +425,12 @@ START_TEST(impossible_counts)
     ck_assert_int_eq(pair_send(end[0], bytes, 10), 10);
     atomic_store(&hostile->out.shared->written, 10);
     ck_assert_int_eq(alchi_stream_read(end[0], bytes, sizeof(bytes)), 10);
-    /* Once what was written, once what was read. */
+    /* Odd cases change the count of written bytes, even cases that of read bytes. */
     if (_i % 2)
         atomic_store(&hostile->out.shared->written, 10 + written[_i / 2]);
     else
         atomic_store(&hostile->in.shared->read, 10 + taken[_i / 2]);
-    ck_assert(fires(end[0], _i % 2 ? POLLIN : POLLOUT));
+    ck_assert(poll_fires(end[0], _i % 2 ? POLLIN : POLLOUT));
     if (_i % 2)
         ck_assert_int_eq(alchi_stream_read(end[0], bytes, sizeof(bytes)), written[_i / 2] == 9 ? 9 : -1);
     else
@@ -425,14 +441,14 @@ START_TEST(impossible_counts)
     ck_assert_int_eq(errno, EPROTO);
     ck_assert_int_eq(pair_send(end[0], bytes, 1), -1);
     ck_assert_int_eq(errno, EPROTO);
-    ck_assert(fires(end[0], POLLIN));
+    ck_assert(poll_fires(end[0], POLLIN));
     ck_assert(!alchi_stream_idle(end[0]));
     alchi_rings_destroy(hostile);
 }
 END_TEST
 
 static uint64_t
-wild(uint64_t *state)
+random_count(uint64_t *state)
 {
     uint64_t x = *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 
@@ -445,7 +461,7 @@ typedef struct {
     uint64_t seed;
 } scribbler_t;
 
-/* A peer that writes anything to all that both see, at any moment. */
+/* A peer that stores random values in everything that both sides access, all the time. */
 static void *
 scribble(void *context)
 {
@@ -454,22 +470,23 @@ scribble(void *context)
     uint64_t state = scribbler->seed;
 
     while (!atomic_load(&scribbler->stop)) {
-        alchi_ring_shared_t *one = shared[wild(&state) & 1];
+        alchi_ring_shared_t *one = shared[random_count(&state) & 1];
 
-        atomic_store(&one->written, wild(&state));
-        atomic_store(&one->read, wild(&state));
-        atomic_store(&one->reader_waits, (uint32_t)wild(&state));
-        atomic_store(&one->writer_waits, (uint32_t)wild(&state));
+        atomic_store(&one->written, random_count(&state));
+        atomic_store(&one->read, random_count(&state));
+        atomic_store(&one->reader_waits, (uint32_t)random_count(&state));
+        atomic_store(&one->writer_waits, (uint32_t)random_count(&state));
     }
     return NULL;
 }
 
-/* Guarded bytes around what is read: nothing is written beyond, nothing faults, and in the end it is broken. */
+/* Call every operation with random sizes. Guard bytes behind the buffer show that a read never writes beyond its size.
+ */
 static void
-use_wildly(alchi_stream_t *stream, uint64_t *state)
+use_stream(alchi_stream_t *stream, uint64_t *state)
 {
     static uint8_t bytes[3 * RING];
-    size_t size = wild(state) % RING, filled;
+    size_t size = random_count(state) % RING, filled;
     ssize_t n;
 
     memset(bytes + RING + size, 0x5a, RING - size);
@@ -477,7 +494,7 @@ use_wildly(alchi_stream_t *stream, uint64_t *state)
     ck_assert_int_le(n, (ssize_t)size);
     for (size_t k = size; k < RING; k++)
         if (bytes[RING + k] != 0x5a)
-            ck_abort_msg("byte %zu behind the %zu", k - size, size);
+            ck_abort_msg("byte %zu behind a buffer of %zu bytes was changed", k - size, size);
     ck_assert_int_le(pair_send(stream, bytes, size), (ssize_t)size);
     if (alchi_stream_peek(stream, &filled)) {
         ck_assert_uint_le(filled, RING);
@@ -485,16 +502,16 @@ use_wildly(alchi_stream_t *stream, uint64_t *state)
     }
     if (alchi_stream_reserve(stream, size))
         alchi_stream_commit(stream, size);
-    fires(stream, (short)(state[0] >> 60 & 1 ? POLLIN : POLLIN | POLLOUT));
+    poll_fires(stream, (short)(state[0] >> 60 & 1 ? POLLIN : POLLIN | POLLOUT));
     alchi_stream_idle(stream);
 }
 
-START_TEST(wild_counts)
+START_TEST(random_counts_do_no_harm)
 {
     uint64_t state = (uint64_t)_i + 1;
 
     for (int round = 0; round < 40; round++) {
-        scribbler_t scribbler = {.seed = wild(&state)};
+        scribbler_t scribbler = {.seed = random_count(&state)};
         alchi_rings_t *rings;
         pthread_t thread;
         int fd[2], memory;
@@ -507,7 +524,7 @@ START_TEST(wild_counts)
         unit_code(alchi_stream_share(end[0], rings), ALCH_OK);
         ck_assert_int_eq(pthread_create(&thread, NULL, scribble, &scribbler), 0);
         for (int k = 0; k < 50; k++)
-            use_wildly(end[0], &state);
+            use_stream(end[0], &state);
         atomic_store(&scribbler.stop, true);
         pthread_join(thread, NULL);
         alchi_stream_destroy(end[0]);
@@ -521,7 +538,7 @@ END_TEST
 /* ---- agreeing ---- */
 
 static void *
-grant(void *context)
+grant_shared_memory(void *context)
 {
     ProtobufCMessage *message = NULL;
     alchi_frame_t frame;
@@ -533,9 +550,9 @@ grant(void *context)
     return NULL;
 }
 
-/* A frame that is made in the ring arrives as any other. */
+/* A frame that is written in place in the ring arrives like any other. */
 static void
-check_made(alchi_channel_t *from, alchi_channel_t *to)
+check_frame_made_in_place(alchi_channel_t *from, alchi_channel_t *to)
 {
     alchi_frame_t frame = {.type = ALCHI_DATA_BLOCK, .flags = ALCHI_FRAME_REPLY, .id = 9, .payload = 1000};
     Alchw__DataBlock block = ALCHW__DATA_BLOCK__INIT;
@@ -566,7 +583,7 @@ check_made(alchi_channel_t *from, alchi_channel_t *to)
     ck_assert_ptr_null(alchi_channel_peek_payload(to, &size));
 }
 
-START_TEST(ask_and_grant)
+START_TEST(client_and_rank_agree_on_shared_memory)
 {
     alchi_channel_t *channel[2];
     ProtobufCMessage *message;
@@ -580,7 +597,7 @@ START_TEST(ask_and_grant)
         alchi_channel_set_limits(channel[i], ALCHI_META_MAX, ALCHI_PAYLOAD_MAX);
     }
     ck_assert_uint_eq(alchi_stream_reserve_max(alchi_channel_stream(channel[0])), 0);
-    ck_assert_int_eq(pthread_create(&thread, NULL, grant, channel[1]), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, grant_shared_memory, channel[1]), 0);
     unit_code(alchi_shm_ask(channel[0], 1, alchi_deadline_in_ms(1500), &err), ALCH_OK);
     pthread_join(thread, NULL);
     for (int i = 0; i < 2; i++) {
@@ -590,12 +607,12 @@ START_TEST(ask_and_grant)
         ck_assert_uint_eq(frame.id, 3);
         alchi_message_free(message);
     }
-    check_made(channel[0], channel[1]);
+    check_frame_made_in_place(channel[0], channel[1]);
 }
 END_TEST
 
-/* Answers that are none, and descriptors that are no memory: an error, and no descriptor is left open. */
-START_TEST(bad_answers)
+/* Wrong answers and descriptors of the wrong kind: the result is an error, and no descriptor is left open. */
+START_TEST(wrong_answer_is_refused)
 {
     Alchw__DataRings rings = ALCHW__DATA_RINGS__INIT;
     alchi_frame_t frame = {
@@ -664,50 +681,50 @@ remove_folder(void)
     ck_assert_int_eq(system(command), 0);
 }
 
-START_TEST(found_by_key_alone)
+START_TEST(listener_is_found_by_key_alone)
 {
     uint8_t key[ALCHI_KEY_SIZE] = {1, (uint8_t)getpid()}, other[ALCHI_KEY_SIZE] = {2};
     alchi_claim_t claim = {ALCHI_ROLE_DATA, 5, 6, 7}, rank = {ALCHI_ROLE_DATA, 5, 6, 8};
-    alchi_shm_listener_t local;
+    alchi_shm_listener_t listener;
     struct stat file;
     int fd, accepted;
 
     use_folder();
     ck_assert_int_eq(alchi_shm_connect(key, &claim), -1);
-    alchi_shm_listener_open(&local, key, &claim);
-    ck_assert_int_ge(local.fd[0], 0);
-    ck_assert_int_ge(local.fd[1], 0);
+    alchi_shm_listener_open(&listener, key, &claim);
+    ck_assert_int_ge(listener.fd[0], 0);
+    ck_assert_int_ge(listener.fd[1], 0);
     ck_assert_int_eq(alchi_shm_connect(other, &claim), -1);
     ck_assert_int_eq(alchi_shm_connect(key, &rank), -1);
     for (int k = 0; k < 2; k++) {
         ck_assert_int_ge(fd = alchi_shm_connect(key, &claim), 0);
-        ck_assert_int_ge(accepted = accept(local.fd[k], NULL, NULL), 0);
+        ck_assert_int_ge(accepted = accept(listener.fd[k], NULL, NULL), 0);
         close(accepted);
         close(fd);
-        close(local.fd[0]); /* then the file is the way */
-        local.fd[0] = -1;
+        close(listener.fd[0]); /* the next round must use the file */
+        listener.fd[0] = -1;
     }
-    ck_assert_int_eq(stat(local.path, &file), 0);
-    ck_assert_int_eq(alchi_shm_sweep_sockets(), 0); /* somebody listens */
-    alchi_shm_listener_close(&local);
+    ck_assert_int_eq(stat(listener.path, &file), 0);
+    ck_assert_int_eq(alchi_shm_sweep_sockets(), 0); /* the socket is in use */
+    alchi_shm_listener_close(&listener);
     ck_assert_int_eq(stat(folder, &file), 0);
     ck_assert_int_eq(alchi_shm_connect(key, &claim), -1);
     remove_folder();
 }
 END_TEST
 
-START_TEST(left_files_are_swept)
+START_TEST(files_of_killed_ranks_are_removed)
 {
     uint8_t key[ALCHI_KEY_SIZE] = {3, (uint8_t)getpid()};
     alchi_claim_t claim = {ALCHI_ROLE_DATA, 5, 6, 7};
-    alchi_shm_listener_t local;
+    alchi_shm_listener_t listener;
     char path[ALCHI_SHM_PATH_MAX];
 
     use_folder();
-    alchi_shm_listener_open(&local, key, &claim);
-    memcpy(path, local.path, sizeof(path));
-    close(local.fd[0]);
-    close(local.fd[1]);
+    alchi_shm_listener_open(&listener, key, &claim);
+    memcpy(path, listener.path, sizeof(path));
+    close(listener.fd[0]);
+    close(listener.fd[1]);
     ck_assert_int_eq(access(path, F_OK), 0);
     ck_assert_int_eq(alchi_shm_sweep_sockets(), 1);
     ck_assert_int_eq(access(path, F_OK), -1);
@@ -716,12 +733,12 @@ START_TEST(left_files_are_swept)
 }
 END_TEST
 
-/* A path that does not fit is left out. */
-START_TEST(long_path)
+/* If the path of the file is too long, the rank listens at the abstract name only. */
+START_TEST(too_long_path_is_left_out)
 {
     uint8_t key[ALCHI_KEY_SIZE] = {4, (uint8_t)getpid()};
     alchi_claim_t claim = {ALCHI_ROLE_DATA, 5, 6, 7};
-    alchi_shm_listener_t local;
+    alchi_shm_listener_t listener;
     char path[256];
     int fd;
 
@@ -729,11 +746,11 @@ START_TEST(long_path)
     snprintf(path, sizeof(path), "%s/%0100d", folder, 1);
     ck_assert_int_eq(mkdir(path, 0700), 0);
     setenv("XDG_RUNTIME_DIR", path, 1);
-    alchi_shm_listener_open(&local, key, &claim);
-    ck_assert_int_eq(local.fd[1], -1);
+    alchi_shm_listener_open(&listener, key, &claim);
+    ck_assert_int_eq(listener.fd[1], -1);
     ck_assert_int_ge(fd = alchi_shm_connect(key, &claim), 0);
     close(fd);
-    alchi_shm_listener_close(&local);
+    alchi_shm_listener_close(&listener);
     remove_folder();
 }
 END_TEST
@@ -744,33 +761,35 @@ unit_suite(Suite *suite)
     TCase *memory = tcase_create("memory"), *bytes = tcase_create("bytes"), *bad = tcase_create("bad peers"),
           *agree = tcase_create("agree");
 
-    tcase_add_test(memory, bad_sizes);
+    tcase_add_test(memory, wrong_ring_size_is_refused);
     tcase_add_loop_test(memory, unsealed_memory_is_refused, 0, 4);
-    tcase_add_loop_test(memory, other_sizes_are_refused, 0, 4);
-    tcase_add_test(memory, files_are_refused);
-    tcase_add_test(memory, ours_cannot_be_shrunk);
+    tcase_add_loop_test(memory, memory_of_other_size_is_refused, 0, 4);
+    tcase_add_test(memory, files_and_pipes_are_refused);
+    tcase_add_test(memory, memory_of_rings_cannot_be_resized);
     tcase_add_test(memory, no_space_is_an_error);
     suite_add_tcase(suite, memory);
     tcase_add_checked_fixture(bytes, NULL, teardown);
-    tcase_add_loop_test(bytes, many_bytes_in_order, 0, 3);
-    tcase_add_test(bytes, pieces_one_after_the_other);
+    tcase_add_loop_test(bytes, bytes_arrive_in_order, 0, 3);
+    tcase_add_test(bytes, readv_fills_the_first_piece_only);
     tcase_add_test(bytes, no_wake_up_is_lost);
-    tcase_add_test(bytes, no_system_call_for_who_does_not_wait);
-    tcase_add_test(bytes, end_comes_after_what_was_sent);
+    tcase_add_test(bytes, no_wake_up_byte_without_a_sleeper);
+    tcase_add_test(bytes, end_follows_the_last_bytes);
     suite_add_tcase(suite, bytes);
-    tcase_add_test(bytes, made_in_the_ring);
-    tcase_add_test(bytes, no_room_to_make);
-    tcase_add_test(bytes, a_socket_has_no_memory);
+    tcase_add_test(bytes, reserved_and_arrived_bytes_are_contiguous);
+    tcase_add_test(bytes, reserve_fails_without_room);
+    tcase_add_test(bytes, writer_is_woken_for_a_quarter_of_the_ring);
+    tcase_add_test(bytes, reserve_fails_after_the_peer_closed);
+    tcase_add_test(bytes, socket_has_no_memory_to_reserve);
     tcase_add_checked_fixture(bad, NULL, teardown);
-    tcase_add_loop_test(bad, wild_counts, 0, 4);
-    tcase_add_test(bad, killed_peer);
-    tcase_add_loop_test(bad, impossible_counts, 0, 10);
+    tcase_add_loop_test(bad, random_counts_do_no_harm, 0, 4);
+    tcase_add_test(bad, end_of_killed_peer_is_seen);
+    tcase_add_loop_test(bad, impossible_counts_break_the_stream, 0, 10);
     suite_add_tcase(suite, bad);
     tcase_add_checked_fixture(agree, NULL, teardown);
-    tcase_add_test(agree, ask_and_grant);
-    tcase_add_loop_test(agree, bad_answers, 0, 6);
-    tcase_add_test(agree, found_by_key_alone);
-    tcase_add_test(agree, left_files_are_swept);
-    tcase_add_test(agree, long_path);
+    tcase_add_test(agree, client_and_rank_agree_on_shared_memory);
+    tcase_add_loop_test(agree, wrong_answer_is_refused, 0, 6);
+    tcase_add_test(agree, listener_is_found_by_key_alone);
+    tcase_add_test(agree, files_of_killed_ranks_are_removed);
+    tcase_add_test(agree, too_long_path_is_left_out);
     suite_add_tcase(suite, agree);
 }

@@ -1,3 +1,4 @@
+/* Sockets: connecting with a deadline, binding and listening, names of peers and of port owners. */
 #include "net_pair.h"
 
 #include <arpa/inet.h>
@@ -36,7 +37,7 @@ check_prepared(int fd)
 
 /* ---- connecting ---- */
 
-START_TEST(connect_refused)
+START_TEST(refused_connection_is_reported)
 {
     alchi_address_t address;
     alch_error_t err = {0};
@@ -50,7 +51,7 @@ START_TEST(connect_refused)
 }
 END_TEST
 
-START_TEST(connect_unknown_host)
+START_TEST(unknown_host_is_reported)
 {
     alchi_address_t address = {.host = "no-such-host.invalid", .port = 1};
     alch_error_t err = {0};
@@ -61,8 +62,8 @@ START_TEST(connect_unknown_host)
 }
 END_TEST
 
-/* A full queue of connections drops new ones, as a host that is gone would. */
-START_TEST(connect_times_out)
+/* A full queue of connections drops new ones, so the client sees the same as if the host were down. */
+START_TEST(silent_host_times_out)
 {
     alchi_address_t address = {.host = "127.0.0.1"};
     alch_error_t err = {0};
@@ -82,17 +83,17 @@ START_TEST(connect_times_out)
 }
 END_TEST
 
-START_TEST(connect_past_deadline)
+START_TEST(connect_past_the_deadline_fails)
 {
     alchi_address_t address = {.host = "192.0.2.1", .port = 9};
     int fd, code = alchi_connect(&address, alchi_deadline_in_ms(0), &fd, NULL);
 
-    /* Some networks answer for addresses that nobody has. */
+    /* Some networks answer even for addresses that no host has, so any error will do. */
     ck_assert_int_ne(code, ALCH_OK);
 }
 END_TEST
 
-START_TEST(connect_localhost)
+START_TEST(localhost_connects_with_prepared_sockets)
 {
     alchi_address_t address;
     int listen_fd = pair_listen(&address), fd, peer;
@@ -110,7 +111,7 @@ START_TEST(connect_localhost)
 }
 END_TEST
 
-/* A network of its own in which the only source ports are those that are connected to. */
+/* Enter a separate network whose only source ports are the ports that the test connects to. */
 static bool
 enter_small_network(void)
 {
@@ -129,19 +130,19 @@ enter_small_network(void)
     return fclose(file) == 0;
 }
 
-START_TEST(connect_never_to_itself)
+START_TEST(socket_never_connects_to_itself)
 {
     alchi_address_t address = {.host = "127.0.0.1"};
     int fd;
 
     if (!enter_small_network())
-        return; /* needs root */
+        return; /* only root may */
     for (address.port = 40000; address.port < 40002; address.port++)
         unit_code(alchi_connect(&address, alchi_deadline_in_ms(1000), &fd, NULL), ALCH_ECONNECT);
 }
 END_TEST
 
-START_TEST(peer_of_others)
+START_TEST(peer_of_unix_socket_has_no_host)
 {
     char text[64];
     int fd[2];
@@ -149,7 +150,7 @@ START_TEST(peer_of_others)
     pair_unix(fd);
     alchi_peer_host(fd[0], text, sizeof(text));
     ck_assert_str_eq(text, "");
-    ck_assert_str_eq(alchi_peer_text(fd[0], text, sizeof(text)), "a local socket");
+    ck_assert_str_eq(alchi_peer_text(fd[0], text, sizeof(text)), "a unix socket");
     alchi_peer_host(-1, text, sizeof(text));
     ck_assert_str_eq(text, "?");
     alchi_socket_prepare(fd[0]);
@@ -171,7 +172,7 @@ END_TEST
 
 /* ---- listening ---- */
 
-START_TEST(bind_bad_address)
+START_TEST(wrong_bind_address_is_refused)
 {
     alchi_address_t cases[] = {{.host = "no-such-host.invalid", .port = 0},
                                {.host = "192.0.2.1", .port = 0},
@@ -185,7 +186,7 @@ START_TEST(bind_bad_address)
 }
 END_TEST
 
-START_TEST(bind_fills_in_port)
+START_TEST(bind_returns_the_chosen_port)
 {
     alchi_address_t address = {.host = ""};
     int fd;
@@ -197,7 +198,7 @@ START_TEST(bind_fills_in_port)
 }
 END_TEST
 
-START_TEST(bind_names_listener)
+START_TEST(used_port_names_its_listener)
 {
     static const char *const hosts[] = {"127.0.0.1", "0.0.0.0", ""};
     alchi_address_t address;
@@ -216,8 +217,8 @@ START_TEST(bind_names_listener)
 }
 END_TEST
 
-/* A reserved port is one even though SO_REUSEADDR would let two have it. */
-START_TEST(bind_refuses_reserved_port)
+/* A port that is bound but not listened on is refused, although SO_REUSEADDR would let two sockets have it. */
+START_TEST(reserved_port_is_refused)
 {
     alchi_address_t address = {.host = "127.0.0.1"};
     alch_error_t err = {0};
@@ -231,8 +232,8 @@ START_TEST(bind_refuses_reserved_port)
 }
 END_TEST
 
-/* A socket that does not listen is in no table of the kernel, but daemons find each other's. */
-START_TEST(bind_names_idle_daemon)
+/* A socket that does not listen is in no table of the kernel, but a daemon finds the sockets of other daemons. */
+START_TEST(reserved_port_names_its_daemon)
 {
     alchi_address_t address = {.host = "127.0.0.1"};
     alch_error_t err = {0};
@@ -248,7 +249,7 @@ START_TEST(bind_names_idle_daemon)
 }
 END_TEST
 
-START_TEST(listen_again_after_unlisten)
+START_TEST(unlisten_keeps_the_port_and_listen_resumes)
 {
     alchi_address_t address;
     int fd = pair_listen(&address), client, peer, other, port = address.port;
@@ -256,7 +257,7 @@ START_TEST(listen_again_after_unlisten)
     for (int i = 0; i < 3; i++) {
         unit_code(alchi_connect(&address, alchi_deadline_in_ms(1500), &client, NULL), ALCH_OK);
         peer = pair_accept(fd);
-        close(peer); /* this side closes first: its end stays in TIME_WAIT */
+        close(peer); /* the listening side closes first, so its end stays in TIME_WAIT */
         close(client);
         alchi_unlisten(fd);
         unit_code(alchi_connect(&address, alchi_deadline_in_ms(1500), &client, NULL), ALCH_ECONNECT);
@@ -269,8 +270,8 @@ START_TEST(listen_again_after_unlisten)
 }
 END_TEST
 
-/* A worker may die before it listens. */
-START_TEST(unlisten_before_listen)
+/* A worker may be killed before it listens. */
+START_TEST(unlisten_before_listen_does_no_harm)
 {
     alchi_address_t address = {.host = "127.0.0.1"};
     struct pollfd entry = {.events = POLLIN};
@@ -292,7 +293,7 @@ START_TEST(unlisten_before_listen)
 }
 END_TEST
 
-START_TEST(accept_none)
+START_TEST(accept_without_a_connection_returns_eagain)
 {
     alchi_address_t address;
     alch_error_t err = {0};
@@ -304,7 +305,7 @@ START_TEST(accept_none)
 }
 END_TEST
 
-START_TEST(serves_v6)
+START_TEST(both_families_are_served)
 {
     alchi_address_t address = {.host = "::"}, v6 = {.host = "::1"}, v4 = {.host = "127.0.0.1"};
     int fd, client, peer;
@@ -331,23 +332,23 @@ unit_suite(Suite *suite)
 {
     TCase *connecting = tcase_create("connect"), *listening = tcase_create("listen");
 
-    tcase_add_test(connecting, connect_refused);
-    tcase_add_test(connecting, connect_unknown_host);
-    tcase_add_test(connecting, connect_times_out);
-    tcase_add_test(connecting, connect_past_deadline);
-    tcase_add_test(connecting, connect_localhost);
-    tcase_add_test(connecting, connect_never_to_itself);
-    tcase_add_test(connecting, peer_of_others);
+    tcase_add_test(connecting, refused_connection_is_reported);
+    tcase_add_test(connecting, unknown_host_is_reported);
+    tcase_add_test(connecting, silent_host_times_out);
+    tcase_add_test(connecting, connect_past_the_deadline_fails);
+    tcase_add_test(connecting, localhost_connects_with_prepared_sockets);
+    tcase_add_test(connecting, socket_never_connects_to_itself);
+    tcase_add_test(connecting, peer_of_unix_socket_has_no_host);
     tcase_add_test(connecting, keepalive_follows_timeout);
     suite_add_tcase(suite, connecting);
-    tcase_add_test(listening, bind_bad_address);
-    tcase_add_test(listening, bind_fills_in_port);
-    tcase_add_test(listening, bind_names_listener);
-    tcase_add_test(listening, bind_refuses_reserved_port);
-    tcase_add_test(listening, bind_names_idle_daemon);
-    tcase_add_test(listening, listen_again_after_unlisten);
-    tcase_add_test(listening, unlisten_before_listen);
-    tcase_add_test(listening, accept_none);
-    tcase_add_test(listening, serves_v6);
+    tcase_add_test(listening, wrong_bind_address_is_refused);
+    tcase_add_test(listening, bind_returns_the_chosen_port);
+    tcase_add_test(listening, used_port_names_its_listener);
+    tcase_add_test(listening, reserved_port_is_refused);
+    tcase_add_test(listening, reserved_port_names_its_daemon);
+    tcase_add_test(listening, unlisten_keeps_the_port_and_listen_resumes);
+    tcase_add_test(listening, unlisten_before_listen_does_no_harm);
+    tcase_add_test(listening, accept_without_a_connection_returns_eagain);
+    tcase_add_test(listening, both_families_are_served);
     suite_add_tcase(suite, listening);
 }
