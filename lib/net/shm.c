@@ -6,8 +6,8 @@
  * side that goes to sleep sets its flag, `reader_waits` or `writer_waits`; the side that wakes it clears the flag. No
  * wake-up is lost:
  *
- *     the sleeper:  takes old wake-up bytes; sets its flag; fence; checks the counts; polls    shm_poll_events()
- *     the mover:    stores its count; fence; if the flag is set, clears it and sends a byte    shm_consume(), publish()
+ *     the sleeper (shm_poll_events):  takes old wake-up bytes; sets its flag; fence; checks the counts; polls
+ *     the mover (wake_peer):          has stored its count; fence; if the flag is set, clears it and sends a byte
  *
  * Both fences are sequentially consistent, so either the mover sees the flag or the sleeper sees the count. A byte that
  * is sent after the flag was set stays in the socket until the sleeper has polled: the sleeper takes no bytes between
@@ -40,7 +40,7 @@ typedef struct {
 } shared_t;
 
 static shared_t *
-shared_of(const alchi_stream_t *stream)
+get_shared(const alchi_stream_t *stream)
 {
     return stream->state;
 }
@@ -54,7 +54,7 @@ wake_peer(alchi_stream_t *stream, _Atomic uint32_t *waits)
     if (!atomic_load_explicit(waits, memory_order_relaxed) || !atomic_exchange(waits, 0))
         return;
     if (send(stream->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EINTR)
-        shared_of(stream)->ended = true;
+        get_shared(stream)->ended = true;
 }
 
 /* Take the wake-up bytes from the socket, and note whether the peer closed it. */
@@ -69,7 +69,7 @@ take_wake_ups(alchi_stream_t *stream)
         if (n == (ssize_t)sizeof(bytes) || (n < 0 && errno == EINTR))
             continue;
         if (n == 0 || (n < 0 && errno != EAGAIN))
-            shared_of(stream)->ended = true;
+            get_shared(stream)->ended = true;
         return;
     }
 }
@@ -89,7 +89,7 @@ fail_broken(shared_t *shared)
 static void
 shm_consume(alchi_stream_t *stream, size_t size)
 {
-    alchi_rings_t *rings = shared_of(stream)->rings;
+    alchi_rings_t *rings = get_shared(stream)->rings;
     alchi_ring_t *in = &rings->in;
 
     in->count += size;
@@ -102,7 +102,7 @@ shm_consume(alchi_stream_t *stream, size_t size)
 static size_t
 readable_bytes(alchi_stream_t *stream)
 {
-    shared_t *shared = shared_of(stream);
+    shared_t *shared = get_shared(stream);
     size_t filled = alchi_ring_filled(&shared->rings->in, shared->rings->size);
 
     if (shared->broken)
@@ -117,7 +117,7 @@ readable_bytes(alchi_stream_t *stream)
 static ssize_t
 shm_read(alchi_stream_t *stream, void *bytes, size_t size)
 {
-    shared_t *shared = shared_of(stream);
+    shared_t *shared = get_shared(stream);
     size_t filled = readable_bytes(stream), done = 0;
 
     if (filled == SIZE_MAX)
@@ -141,7 +141,7 @@ shm_read(alchi_stream_t *stream, void *bytes, size_t size)
 static const void *
 shm_peek(alchi_stream_t *stream, size_t *size_p)
 {
-    const shared_t *shared = shared_of(stream);
+    const shared_t *shared = get_shared(stream);
     const alchi_rings_t *rings = shared->rings;
     size_t filled = alchi_ring_filled(&rings->in, rings->size);
 
@@ -155,9 +155,9 @@ shm_peek(alchi_stream_t *stream, size_t *size_p)
 /* ---- writing ---- */
 
 static void
-publish(alchi_stream_t *stream)
+publish_written(alchi_stream_t *stream)
 {
-    alchi_ring_t *out = &shared_of(stream)->rings->out;
+    alchi_ring_t *out = &get_shared(stream)->rings->out;
 
     atomic_store_explicit(&out->shared->written, out->count, memory_order_release);
     wake_peer(stream, &out->shared->reader_waits);
@@ -168,7 +168,7 @@ publish(alchi_stream_t *stream)
 static size_t
 copy_piece(alchi_stream_t *stream, const struct iovec *piece, size_t *room_p, size_t *step_p)
 {
-    alchi_rings_t *rings = shared_of(stream)->rings;
+    alchi_rings_t *rings = get_shared(stream)->rings;
     alchi_ring_t *out = &rings->out;
     size_t done = 0;
 
@@ -185,7 +185,7 @@ copy_piece(alchi_stream_t *stream, const struct iovec *piece, size_t *room_p, si
         *room_p -= n;
         *step_p += n;
         if (*step_p == STEP) {
-            publish(stream);
+            publish_written(stream);
             *step_p = 0;
         }
     }
@@ -196,7 +196,7 @@ copy_piece(alchi_stream_t *stream, const struct iovec *piece, size_t *room_p, si
 static ssize_t
 writable_bytes(alchi_stream_t *stream)
 {
-    shared_t *shared = shared_of(stream);
+    shared_t *shared = get_shared(stream);
     size_t room = alchi_ring_room(&shared->rings->out, shared->rings->size);
 
     if (room == SIZE_MAX || shared->broken)
@@ -223,20 +223,20 @@ shm_writev(alchi_stream_t *stream, const struct iovec *iov, int count)
             break;
     }
     if (step > 0)
-        publish(stream);
+        publish_written(stream);
     return (ssize_t)done;
 }
 
 static size_t
 shm_reserve_max(const alchi_stream_t *stream)
 {
-    return ROOM(shared_of(stream)->rings->size);
+    return ROOM(get_shared(stream)->rings->size);
 }
 
 static void *
 shm_reserve(alchi_stream_t *stream, size_t size)
 {
-    const alchi_rings_t *rings = shared_of(stream)->rings;
+    const alchi_rings_t *rings = get_shared(stream)->rings;
     ssize_t room = writable_bytes(stream);
 
     if (room < 0)
@@ -248,8 +248,8 @@ shm_reserve(alchi_stream_t *stream, size_t size)
 static void
 shm_commit(alchi_stream_t *stream, size_t size)
 {
-    shared_of(stream)->rings->out.count += size;
-    publish(stream);
+    get_shared(stream)->rings->out.count += size;
+    publish_written(stream);
 }
 
 /* ---- waiting ---- */
@@ -262,7 +262,7 @@ shm_commit(alchi_stream_t *stream, size_t size)
 static short
 shm_poll_events(alchi_stream_t *stream, short wanted)
 {
-    shared_t *shared = shared_of(stream);
+    shared_t *shared = get_shared(stream);
     alchi_rings_t *rings = shared->rings;
     bool ready;
 
@@ -282,7 +282,7 @@ shm_poll_events(alchi_stream_t *stream, short wanted)
 static bool
 shm_idle(alchi_stream_t *stream)
 {
-    shared_t *shared = shared_of(stream);
+    shared_t *shared = get_shared(stream);
 
     take_wake_ups(stream);
     take_wake_ups(stream); /* the first call may have stopped at a late wake-up byte, before the end of the socket */
@@ -292,7 +292,7 @@ shm_idle(alchi_stream_t *stream)
 static void
 shm_close(alchi_stream_t *stream)
 {
-    shared_t *shared = shared_of(stream);
+    shared_t *shared = get_shared(stream);
 
     close(stream->fd);
     alchi_rings_destroy(shared->rings);

@@ -131,7 +131,8 @@ receive_answer(alchi_channel_t *channel, alchi_deadline_t deadline, answer_t *an
 }
 
 static int
-map_answer(alchi_channel_t *channel, uint64_t id, const answer_t *answer, const alchi_frame_t *frame, alch_error_t *err)
+switch_to_offered_rings(alchi_channel_t *channel, uint64_t id, const answer_t *answer, const alchi_frame_t *frame,
+                        alch_error_t *err)
 {
     ProtobufCMessage *message = NULL;
     alchi_rings_t *rings;
@@ -165,7 +166,7 @@ alchi_shm_ask(alchi_channel_t *channel, uint64_t id, alchi_deadline_t deadline, 
                                code ? alch_strerror(code) : "the peer sent bytes that were not asked for");
     code = receive_answer(channel, deadline, &answer, &frame, err);
     if (code == ALCH_OK)
-        code = map_answer(channel, id, &answer, &frame, err);
+        code = switch_to_offered_rings(channel, id, &answer, &frame, err);
     if (answer.memory_fd >= 0)
         close(answer.memory_fd);
     return code;

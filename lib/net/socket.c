@@ -276,7 +276,7 @@ bind_socket(const alchi_sockaddr_t *address, bool reuse)
  * cannot be bound without the option is refused, unless connections can be the reason.
  */
 static int
-bind_fixed(const alchi_sockaddr_t *address)
+bind_given_port(const alchi_sockaddr_t *address)
 {
     int fd = bind_socket(address, false);
 
@@ -291,7 +291,7 @@ bind_fixed(const alchi_sockaddr_t *address)
 /* Bind a free port: let the system choose one, then bind it a second time by its number. Only a port that was bound by
  * its number stays with the socket when the socket stops listening. */
 static int
-bind_any(alchi_sockaddr_t *address)
+bind_free_port(alchi_sockaddr_t *address)
 {
     for (int i = 0; i < BIND_TRIES; i++) {
         int fd, port;
@@ -303,7 +303,7 @@ bind_any(alchi_sockaddr_t *address)
         port = alchi_socket_port(fd);
         close(fd);
         set_port(address, port);
-        fd = bind_fixed(address);
+        fd = bind_given_port(address);
         if (fd >= 0 || errno != EADDRINUSE)
             return fd;
     }
@@ -338,7 +338,7 @@ alchi_bind(alchi_address_t *address, int *fd_p, alch_error_t *err)
         return code;
     if (code != ALCH_OK)
         return alchi_error_set(err, ALCH_EINVAL, "cannot bind %s: the host is unknown", address->host);
-    fd = address->port ? bind_fixed(&list[0]) : bind_any(&list[0]);
+    fd = address->port ? bind_given_port(&list[0]) : bind_free_port(&list[0]);
     if (fd < 0)
         return report_bind_error(address, &list[0], errno, err);
     address->port = alchi_socket_port(fd);
@@ -354,7 +354,7 @@ alchi_listen(int fd, int backlog, alch_error_t *err)
     char owner[128];
     int number;
 
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, true); /* see bind_fixed() */
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, true); /* see bind_given_port() */
     if (listen(fd, backlog) == 0)
         return ALCH_OK;
     number = errno;
