@@ -26,7 +26,7 @@ linalg_agree(linalg_t *la, int code)
 }
 
 int
-linalg_info(linalg_t *la, const char *routine, int *info_p)
+linalg_check_info(linalg_t *la, const char *routine, int *info_p)
 {
     MPI_Bcast(info_p, 1, MPI_INT, 0, la->call->comm);
     if (*info_p < 0)
@@ -36,7 +36,7 @@ linalg_info(linalg_t *la, const char *routine, int *info_p)
 }
 
 int
-linalg_stage(linalg_t *la, double fraction, const char *what)
+linalg_begin_stage(linalg_t *la, double fraction, const char *what)
 {
     la->host->progress(la->call, fraction, "%s", what);
     if (la->host->cancelled(la->call))
@@ -45,7 +45,7 @@ linalg_stage(linalg_t *la, double fraction, const char *what)
 }
 
 static void
-remark(linalg_t *la, alch_note_kind_t kind, const char *format, va_list args)
+send_note(linalg_t *la, alch_note_kind_t kind, const char *format, va_list args)
 {
     char text[ALCH_ERROR_TEXT_MAX];
 
@@ -59,7 +59,7 @@ linalg_note(linalg_t *la, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    remark(la, ALCH_NOTE, format, args);
+    send_note(la, ALCH_NOTE, format, args);
     va_end(args);
 }
 
@@ -69,7 +69,7 @@ linalg_warn(linalg_t *la, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    remark(la, ALCH_WARNING, format, args);
+    send_note(la, ALCH_WARNING, format, args);
     va_end(args);
 }
 
@@ -77,35 +77,35 @@ linalg_warn(linalg_t *la, const char *format, ...)
 
 /* What NumPy computes in when `next` joins what it has. */
 static alch_dtype_t
-promote(alch_dtype_t dtype, alch_dtype_t next)
+promote_dtype(alch_dtype_t dtype, alch_dtype_t next)
 {
     const linalg_kernels_t *a = linalg_kernels(dtype), *b = linalg_kernels(next);
     size_t part;
 
     if (!b)
         b = linalg_kernels(ALCH_FLOAT64);
-    part = a->part > b->part ? a->part : b->part;
+    part = a->real_bytes > b->real_bytes ? a->real_bytes : b->real_bytes;
     if (a->is_complex || b->is_complex)
         return part == 8 ? ALCH_COMPLEX128 : ALCH_COMPLEX64;
     return part == 8 ? ALCH_FLOAT64 : ALCH_FLOAT32;
 }
 
 static bool
-usable(const alch_block_t *block)
+is_usable_in_place(const alch_block_t *block)
 {
     const alch_layout_t *layout = &block->layout;
 
     return layout->dist == ALCH_BLOCK_CYCLIC && block->replicas == 1 && layout->mb == layout->nb &&
-           layout->mb >= LINALG_BLOCK_LEAST && layout->mb <= LINALG_BLOCK_MOST;
+           layout->mb >= LINALG_BLOCK_MIN && layout->mb <= LINALG_BLOCK_MAX;
 }
 
 /* ScaLAPACK counts rows, columns and the entries of a rank in 32 bits. */
 static int
-check_indices(linalg_t *la, const char *what, int64_t m, int64_t n)
+check_index_limits(linalg_t *la, const char *what, int64_t m, int64_t n)
 {
-    int64_t entries = linalg_bytes(la, m, n, 1);
+    int64_t entries = linalg_matrix_bytes(la, m, n, 1);
 
-    if (m <= INT32_MAX - LINALG_BLOCK_MOST && n <= INT32_MAX - LINALG_BLOCK_MOST && entries <= INT32_MAX)
+    if (m <= INT32_MAX - LINALG_BLOCK_MAX && n <= INT32_MAX - LINALG_BLOCK_MAX && entries <= INT32_MAX)
         return ALCH_OK;
     if (entries == INT64_MAX)
         return linalg_fail(la, ALCH_ELIMIT, "%s: %" PRId64 " x %" PRId64 " is beyond all limits", what, m, n);
@@ -117,7 +117,7 @@ check_indices(linalg_t *la, const char *what, int64_t m, int64_t n)
 
 /* An empty matrix stands in the grid for all that are to come. */
 static int
-join_grid(linalg_t *la)
+open_grid(linalg_t *la)
 {
     alch_dmatrix_t *empty;
     alch_block_t block;
@@ -135,45 +135,45 @@ join_grid(linalg_t *la)
     la->npcol = block.layout.npcol;
     la->myrow = block.myrow;
     la->mycol = block.mycol;
-    la->here = desc[1] >= 0;
+    la->in_grid = desc[1] >= 0;
     return ALCH_OK;
 }
 
 static int
-begin(linalg_t *la, alch_call_t *call, alch_dtype_t dtype, va_list names)
+init_call(linalg_t *la, alch_call_t *call, alch_dtype_t dtype, va_list names)
 {
-    static const alch_layout_t house = {ALCH_BLOCK_CYCLIC, ALCH_DEFAULT_BLOCK, ALCH_DEFAULT_BLOCK, 0, 0};
+    static const alch_layout_t default_layout = {ALCH_BLOCK_CYCLIC, ALCH_DEFAULT_BLOCK, ALCH_DEFAULT_BLOCK, 0, 0};
     double largest = -1;
     const char *name;
 
     memset(la, 0, sizeof(*la));
     la->call = call;
     la->host = call->host;
-    la->layout = house;
+    la->layout = default_layout;
     while ((name = va_arg(names, const char *))) {
         alch_block_t block;
         double entries;
 
-        linalg_shape(la, name, &block);
+        linalg_operand_block(la, name, &block);
         entries = (double)block.m * (double)block.n;
-        if (!linalg_given(la, name))
+        if (!linalg_is_given(la, name))
             continue;
-        dtype = dtype ? promote(dtype, block.dtype) : linalg_kernels(block.dtype) ? block.dtype : ALCH_FLOAT64;
-        if (usable(&block) && entries > largest) {
+        dtype = dtype ? promote_dtype(dtype, block.dtype) : linalg_kernels(block.dtype) ? block.dtype : ALCH_FLOAT64;
+        if (is_usable_in_place(&block) && entries > largest) {
             largest = entries;
             la->layout = block.layout;
         }
     }
     la->dtype = dtype ? dtype : ALCH_FLOAT64;
     la->k = linalg_kernels(la->dtype);
-    return join_grid(la);
+    return open_grid(la);
 }
 
 static int
-run(alch_call_t *call, alch_dtype_t least, linalg_body_f *body, va_list names)
+run_body(alch_call_t *call, alch_dtype_t min_dtype, linalg_body_f *body, va_list names)
 {
     linalg_t la;
-    int code = begin(&la, call, least, names);
+    int code = init_call(&la, call, min_dtype, names);
 
     if (!code)
         code = body(&la);
@@ -189,19 +189,19 @@ linalg_run(alch_call_t *call, linalg_body_f *body, ...)
     int code;
 
     va_start(names, body);
-    code = run(call, 0, body, names);
+    code = run_body(call, 0, body, names);
     va_end(names);
     return code;
 }
 
 int
-linalg_run_as(alch_call_t *call, alch_dtype_t least, linalg_body_f *body, ...)
+linalg_run_as(alch_call_t *call, alch_dtype_t min_dtype, linalg_body_f *body, ...)
 {
     va_list names;
     int code;
 
     va_start(names, body);
-    code = run(call, least, body, names);
+    code = run_body(call, min_dtype, body, names);
     va_end(names);
     return code;
 }
@@ -219,7 +219,7 @@ linalg_numroc(int64_t end, int64_t nb, int proc, int procs)
 }
 
 int64_t
-linalg_bytes(const linalg_t *la, int64_t m, int64_t n, size_t entry)
+linalg_matrix_bytes(const linalg_t *la, int64_t m, int64_t n, size_t entry)
 {
     int64_t rows = linalg_numroc(m, la->layout.mb, 0, la->layout.nprow ? la->layout.nprow : 1);
     int64_t cols = linalg_numroc(n, la->layout.nb, 0, la->layout.npcol ? la->layout.npcol : 1), bytes;
@@ -232,22 +232,22 @@ linalg_bytes(const linalg_t *la, int64_t m, int64_t n, size_t entry)
 void
 linalg_expect_bytes(linalg_t *la, int64_t bytes)
 {
-    if (__builtin_add_overflow(la->need, bytes, &la->need))
-        la->need = INT64_MAX;
+    if (__builtin_add_overflow(la->expected_bytes, bytes, &la->expected_bytes))
+        la->expected_bytes = INT64_MAX;
 }
 
 void
 linalg_expect_matrix_as(linalg_t *la, int64_t m, int64_t n, size_t entry)
 {
-    linalg_expect_bytes(la, linalg_bytes(la, m, n, entry));
-    if (la->too_large == ALCH_OK)
-        la->too_large = check_indices(la, "the result", m, n);
+    linalg_expect_bytes(la, linalg_matrix_bytes(la, m, n, entry));
+    if (la->limit_code == ALCH_OK)
+        la->limit_code = check_index_limits(la, "the result", m, n);
 }
 
 void
 linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n)
 {
-    linalg_expect_matrix_as(la, m, n, la->k->entry);
+    linalg_expect_matrix_as(la, m, n, la->k->entry_bytes);
 }
 
 void
@@ -257,31 +257,31 @@ linalg_expect_exchange(linalg_t *la, int64_t m, int64_t n)
 }
 
 void
-linalg_expect(linalg_t *la, const char *name, unsigned flags)
+linalg_expect_operand(linalg_t *la, const char *name, unsigned flags)
 {
     alch_block_t block;
     int64_t bytes;
 
-    if (!linalg_given(la, name))
+    if (!linalg_is_given(la, name))
         return;
-    linalg_shape(la, name, &block);
-    if (!(flags & LINALG_ANY) && la->too_large == ALCH_OK)
-        la->too_large = check_indices(la, name, block.m, block.n);
+    linalg_operand_block(la, name, &block);
+    if (!(flags & LINALG_ANY) && la->limit_code == ALCH_OK)
+        la->limit_code = check_index_limits(la, name, block.m, block.n);
     if (!linalg_is_copied(la, name, flags))
         return;
-    bytes = linalg_bytes(la, block.m, block.n, la->k->entry);
+    bytes = linalg_matrix_bytes(la, block.m, block.n, la->k->entry_bytes);
     linalg_expect_bytes(la, bytes);
     if (linalg_is_copied(la, name, flags & ~LINALG_COPY))
         linalg_expect_exchange(la, block.m, block.n);
 }
 
 int
-linalg_need(linalg_t *la)
+linalg_check_memory(linalg_t *la)
 {
-    int code = la->too_large;
+    int code = la->limit_code;
 
     if (!code)
-        code = la->host->workspace(la->call, la->buffer_bytes + la->need);
+        code = la->host->workspace(la->call, la->buffer_bytes + la->expected_bytes);
     if (!code)
         code = la->host->workspace(la->call, la->buffer_bytes);
     return linalg_agree(la, code);
@@ -293,8 +293,8 @@ linalg_alloc(linalg_t *la, int64_t bytes, void *pointer_p)
     void *memory = NULL;
     int code = ALCH_OK;
 
-    if (la->buffer_count == LINALG_BUFFERS)
-        code = linalg_fail(la, ALCH_EINTERNAL, "more than %d buffers", LINALG_BUFFERS);
+    if (la->buffer_count == LINALG_BUFFERS_MAX)
+        code = linalg_fail(la, ALCH_EINTERNAL, "more than %d buffers", LINALG_BUFFERS_MAX);
     if (!code)
         code = la->host->workspace(la->call, la->buffer_bytes + bytes);
     if (!code && !(memory = calloc((size_t)bytes + 1, 1)))

@@ -33,14 +33,14 @@ static const char cho_solve_doc[] =
 
 /* The triangle of a, and zeros. */
 static int
-take_triangle(linalg_t *la, char part, linalg_matrix_t *C)
+copy_triangle(linalg_t *la, char uplo, linalg_matrix_t *C)
 {
     linalg_matrix_t A;
     int code;
 
-    if ((code = linalg_operand(la, "a", 0, &A)) || (code = linalg_create_unset(la, A.block.m, A.block.n, C)))
+    if ((code = linalg_get_operand(la, "a", 0, &A)) || (code = linalg_create_unset(la, A.block.m, A.block.n, C)))
         return code;
-    if ((code = linalg_first_bad(la, "a", &A, linalg_copy_part(part, &A, C))))
+    if ((code = linalg_agree_all_finite(la, "a", &A, linalg_copy_piece(uplo, &A, C))))
         return code;
     linalg_free(la, &A);
     return ALCH_OK;
@@ -49,44 +49,44 @@ take_triangle(linalg_t *la, char part, linalg_matrix_t *C)
 static int
 cholesky(linalg_t *la)
 {
-    const char *part = la->host->arg_bool(la->call, "upper") ? "U" : "L";
+    const char *uplo = la->host->arg_bool(la->call, "upper") ? "U" : "L";
     linalg_matrix_t C;
     int64_t n;
-    int code = linalg_square(la, "a", &n), info = 0;
+    int code = linalg_check_square(la, "a", &n), info = 0;
 
     if (code)
         return code;
-    linalg_expect(la, "a", 0);
+    linalg_expect_operand(la, "a", 0);
     linalg_expect_matrix(la, n, n);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "Cholesky factorization")) ||
-        (code = take_triangle(la, *part, &C)))
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, -1, "Cholesky factorization")) ||
+        (code = copy_triangle(la, *uplo, &C)))
         return code;
-    if (la->here && C.n)
-        la->k->potrf(part, &C.n, C.data, &one, &one, C.desc, &info);
-    if ((code = linalg_info(la, "POTRF", &info)))
+    if (la->in_grid && C.n)
+        la->k->potrf(uplo, &C.n, C.data, &one, &one, C.desc, &info);
+    if ((code = linalg_check_info(la, "POTRF", &info)))
         return code;
     if (info)
         return linalg_fail(la, ALCH_ENUMERIC, "Matrix is not positive definite: its leading minor of order %d is not",
                            info);
-    return linalg_return(la, "factor", &C);
+    return linalg_return_matrix(la, "factor", &C);
 }
 
 static int
-linalg_cholesky(alch_call_t *call)
+run_cholesky(alch_call_t *call)
 {
     return linalg_run(call, cholesky, "a", NULL);
 }
 
 /* A zero on the diagonal would make infinities. The first one, or -1. */
 static int64_t
-zero_on_diagonal(linalg_t *la, const linalg_matrix_t *C)
+find_zero_on_diagonal(linalg_t *la, const linalg_matrix_t *C)
 {
     int64_t first = INT64_MAX;
 
     for (int64_t j = 0; j < C->block.local_n; j++) {
-        int64_t column = linalg_col(&C->block, j), at = linalg_local(&C->block, column, column);
+        int64_t column = linalg_global_col(&C->block, j), at = linalg_local_index(&C->block, column, column);
 
-        if (at >= 0 && column < first && linalg_get(la->dtype, C->data, at) == 0)
+        if (at >= 0 && column < first && linalg_get_entry(la->dtype, C->data, at) == 0)
             first = column;
     }
     MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT64_T, MPI_MIN, la->call->comm);
@@ -98,9 +98,9 @@ check_shapes(linalg_t *la)
 {
     alch_block_t b;
     int64_t n;
-    int code = linalg_square(la, "c", &n);
+    int code = linalg_check_square(la, "c", &n);
 
-    linalg_shape(la, "b", &b);
+    linalg_operand_block(la, "b", &b);
     if (!code && b.m != n)
         code = linalg_fail(la, ALCH_EINVAL, "c has %" PRId64 " rows, b has %" PRId64, n, b.m);
     return code;
@@ -109,38 +109,38 @@ check_shapes(linalg_t *la)
 static int
 cho_solve(linalg_t *la)
 {
-    const char *part = la->host->arg_bool(la->call, "lower") ? "L" : "U";
+    const char *uplo = la->host->arg_bool(la->call, "lower") ? "L" : "U";
     linalg_matrix_t C, B;
     int code = check_shapes(la), info = 0;
     int64_t zero;
 
     if (code)
         return code;
-    linalg_expect(la, "c", 0);
-    linalg_expect(la, "b", LINALG_COPY);
-    if ((code = linalg_need(la)) || (code = linalg_operand(la, "c", 0, &C)) ||
-        (code = linalg_first_bad(la, "c", &C, linalg_copy_part(*part, &C, NULL))) ||
-        (code = linalg_operand(la, "b", LINALG_COPY | LINALG_FINITE, &B)))
+    linalg_expect_operand(la, "c", 0);
+    linalg_expect_operand(la, "b", LINALG_COPY);
+    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "c", 0, &C)) ||
+        (code = linalg_agree_all_finite(la, "c", &C, linalg_copy_piece(*uplo, &C, NULL))) ||
+        (code = linalg_get_operand(la, "b", LINALG_COPY | LINALG_FINITE, &B)))
         return code;
-    if ((zero = zero_on_diagonal(la, &C)) >= 0)
+    if ((zero = find_zero_on_diagonal(la, &C)) >= 0)
         return linalg_fail(la, ALCH_ENUMERIC, "Singular matrix: c[%" PRId64 ", %" PRId64 "] is zero", zero, zero);
-    if (la->here && B.m && B.n)
-        la->k->potrs(part, &B.m, &B.n, C.data, &one, &one, C.desc, B.data, &one, &one, B.desc, &info);
-    code = linalg_info(la, "POTRS", &info);
-    return code ? code : linalg_return(la, "x", &B);
+    if (la->in_grid && B.m && B.n)
+        la->k->potrs(uplo, &B.m, &B.n, C.data, &one, &one, C.desc, B.data, &one, &one, B.desc, &info);
+    code = linalg_check_info(la, "POTRS", &info);
+    return code ? code : linalg_return_matrix(la, "x", &B);
 }
 
 static int
-linalg_cho_solve(alch_call_t *call)
+run_cho_solve(alch_call_t *call)
 {
     return linalg_run(call, cho_solve, "c", "b", NULL);
 }
 
 static const alch_operation_t operations[] = {
     {"cholesky", "The Cholesky factorization of a positive definite matrix.",
-     "a:matrix, upper:bool=false -> factor:matrix", cholesky_doc, 0, linalg_cholesky},
+     "a:matrix, upper:bool=false -> factor:matrix", cholesky_doc, 0, run_cholesky},
     {"cho_solve", "The solution of a system of equations, from a Cholesky factor.",
-     "c:matrix, b:matrix, lower:bool=true -> x:matrix", cho_solve_doc, 0, linalg_cho_solve},
+     "c:matrix, b:matrix, lower:bool=true -> x:matrix", cho_solve_doc, 0, run_cho_solve},
 };
 
-LINALG_AREA(linalg_cholesky_area, operations);
+LINALG_OPERATIONS(linalg_cholesky_operations, operations);

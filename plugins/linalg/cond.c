@@ -24,69 +24,71 @@ static const char cond_doc[] =
 
 /* 0 / 0 is inf, as NumPy has it. */
 static double
-over(double a, double b)
+divide_or_inf(double a, double b)
 {
     return b > 0 ? a / b : INFINITY;
 }
 
 static int
-by_values(linalg_t *la, linalg_norm_t kind, bool smallest, double *c_p)
+cond_from_singular_values(linalg_t *la, linalg_norm_t kind, bool smallest, double *c_p)
 {
     double *s, sum = 0, inverses = 0;
     int64_t count;
-    int code = linalg_values_of(la, "x", &s, &count);
+    int code = linalg_singular_values(la, "x", &s, &count);
 
     if (code)
         return code;
-    if (kind == LINALG_SPECTRAL) {
-        *c_p = smallest ? over(s[count - 1], s[0]) : over(s[0], s[count - 1]);
+    if (kind == LINALG_NORM_SPECTRAL) {
+        *c_p = smallest ? divide_or_inf(s[count - 1], s[0]) : divide_or_inf(s[0], s[count - 1]);
         return ALCH_OK;
     }
     /* In parts of the first value: squares stay in range. */
     for (int64_t i = 0; i < count; i++) {
         double part = s[0] > 0 ? s[i] / s[0] : 0;
 
-        sum += kind == LINALG_NUCLEAR ? part : part * part;
-        inverses += kind == LINALG_NUCLEAR ? over(1, part) : over(1, part) * over(1, part);
+        sum += kind == LINALG_NORM_NUCLEAR ? part : part * part;
+        inverses +=
+            kind == LINALG_NORM_NUCLEAR ? divide_or_inf(1, part) : divide_or_inf(1, part) * divide_or_inf(1, part);
     }
-    *c_p = sum == 0 ? INFINITY : kind == LINALG_NUCLEAR ? sum * inverses : sqrt(sum) * sqrt(inverses);
+    *c_p = sum == 0 ? INFINITY : kind == LINALG_NORM_NUCLEAR ? sum * inverses : sqrt(sum) * sqrt(inverses);
     return ALCH_OK;
 }
 
 /* X := inverse of A, which is destroyed. *info_p > 0: there is none. */
 static int
-invert(linalg_t *la, linalg_matrix_t *A, linalg_matrix_t *X, int *info_p)
+invert_matrix(linalg_t *la, linalg_matrix_t *A, linalg_matrix_t *X, int *info_p)
 {
     int *pivots, code;
 
     if ((code = linalg_alloc(la, linalg_pivot_bytes(la, A->m), &pivots)) || (code = linalg_create(la, A->m, A->n, X)) ||
-        (code = linalg_factor(la, A, pivots, info_p)) || *info_p > 0)
+        (code = linalg_getrf(la, A, pivots, info_p)) || *info_p > 0)
         return code;
-    linalg_set_units(la, X, 0);
-    if (la->here)
+    linalg_set_unit_diagonal(la, X, 0);
+    if (la->in_grid)
         la->k->getrs("N", &A->n, &X->n, A->data, &one, &one, A->desc, pivots, X->data, &one, &one, X->desc, info_p);
-    return linalg_info(la, "GETRS", info_p);
+    return linalg_check_info(la, "GETRS", info_p);
 }
 
 static int
-by_inverse(linalg_t *la, const alch_block_t *x, bool rows, bool smallest, double *c_p)
+cond_from_inverse(linalg_t *la, const alch_block_t *x, bool rows, bool smallest, double *c_p)
 {
     linalg_matrix_t A, X;
     double norm, inverse;
     int code, info = 0;
 
-    linalg_expect(la, "x", LINALG_COPY);
+    linalg_expect_operand(la, "x", LINALG_COPY);
     linalg_expect_matrix(la, x->m, x->n);
     linalg_expect_bytes(la, linalg_pivot_bytes(la, x->m) + 2 * LINALG_SUM_CHUNK * (int64_t)sizeof(double));
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
-        (code = linalg_operand(la, "x", LINALG_COPY | LINALG_FINITE, &A)) ||
-        (code = linalg_extreme_sum(la, &A.block, rows, smallest, &norm)) ||
-        (code = linalg_stage(la, 0.1, "LU factorization and inverse")) || (code = invert(la, &A, &X, &info)))
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, 0, "copy")) ||
+        (code = linalg_get_operand(la, "x", LINALG_COPY | LINALG_FINITE, &A)) ||
+        (code = linalg_extreme_abs_sum(la, &A.block, rows, smallest, &norm)) ||
+        (code = linalg_begin_stage(la, 0.1, "LU factorization and inverse")) ||
+        (code = invert_matrix(la, &A, &X, &info)))
         return code;
     *c_p = INFINITY;
     if (info > 0)
         return ALCH_OK;
-    code = linalg_extreme_sum(la, &X.block, rows, smallest, &inverse);
+    code = linalg_extreme_abs_sum(la, &X.block, rows, smallest, &inverse);
     *c_p = isnan(norm * inverse) ? INFINITY : norm * inverse;
     return code;
 }
@@ -101,30 +103,30 @@ cond(linalg_t *la)
     alch_block_t x;
     int code;
 
-    linalg_shape(la, "x", &x);
-    if (kind == LINALG_UNKNOWN || kind == LINALG_MAX)
+    linalg_operand_block(la, "x", &x);
+    if (kind == LINALG_NORM_UNKNOWN || kind == LINALG_NORM_MAX)
         return linalg_fail(la, ALCH_EINVAL, "p is '%s': 2, -2, 1, -1, inf, -inf, fro or nuc is expected", p);
     if (x.m == 0 || x.n == 0)
         return linalg_fail(la, ALCH_EINVAL, "x is %" PRId64 " x %" PRId64 ": an empty matrix has no condition number",
                            x.m, x.n);
-    if (kind != LINALG_SPECTRAL && x.m != x.n)
+    if (kind != LINALG_NORM_SPECTRAL && x.m != x.n)
         return linalg_fail(la, ALCH_EINVAL, "x is %" PRId64 " x %" PRId64 ": p = '%s' needs a square matrix", x.m, x.n,
                            p);
-    if (kind == LINALG_COLUMNS || kind == LINALG_ROWS)
-        code = by_inverse(la, &x, kind == LINALG_ROWS, smallest, &c);
+    if (kind == LINALG_NORM_COLUMNS || kind == LINALG_NORM_ROWS)
+        code = cond_from_inverse(la, &x, kind == LINALG_NORM_ROWS, smallest, &c);
     else
-        code = by_values(la, kind, smallest, &c);
+        code = cond_from_singular_values(la, kind, smallest, &c);
     return code ? code : la->host->ret_real(la->call, "c", c);
 }
 
 static int
-linalg_cond(alch_call_t *call)
+run_cond(alch_call_t *call)
 {
     return linalg_run(call, cond, "x", NULL);
 }
 
 static const alch_operation_t operations[] = {
-    {"cond", "Condition number.", "x:matrix, p:string=\"2\" -> c:float64", cond_doc, 0, linalg_cond},
+    {"cond", "Condition number.", "x:matrix, p:string=\"2\" -> c:float64", cond_doc, 0, run_cond},
 };
 
-LINALG_AREA(linalg_condition, operations);
+LINALG_OPERATIONS(linalg_cond_operations, operations);

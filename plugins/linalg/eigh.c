@@ -45,18 +45,18 @@ typedef struct {
 
 /* So few vectors come from one rank: beyond an eighth of n, divide and conquer on all ranks is faster even where no
  * values are close. */
-#define FEW 8
+#define SUBSET_FRACTION 8
 
 static bool
-is_few(const problem_t *p)
+is_small_subset(const problem_t *p)
 {
-    return p->range == 'I' && FEW * (p->to - p->from + 1) <= p->n;
+    return p->range == 'I' && SUBSET_FRACTION * (p->to - p->from + 1) <= p->n;
 }
 
 /* ---- what is asked for ---- */
 
 static int
-take_subset(linalg_t *la, problem_t *p)
+read_subset(linalg_t *la, problem_t *p)
 {
     const alch_host_t *host = la->host;
     size_t indices = host->arg_count(la->call, "subset_by_index"),
@@ -93,8 +93,8 @@ take_subset(linalg_t *la, problem_t *p)
 static void
 expect_problem(linalg_t *la, const problem_t *p)
 {
-    linalg_expect(la, "a", LINALG_COPY);
-    linalg_expect(la, "b", LINALG_COPY);
+    linalg_expect_operand(la, "a", LINALG_COPY);
+    linalg_expect_operand(la, "b", LINALG_COPY);
     if (la->host->arg_bool(la->call, "lower"))
         return;
     linalg_expect_matrix(la, p->n, p->n);
@@ -103,14 +103,14 @@ expect_problem(linalg_t *la, const problem_t *p)
 
 /* A copy whose lower triangle is the matrix. */
 static int
-take_lower(linalg_t *la, const char *name, linalg_matrix_t *M)
+copy_lower_triangle(linalg_t *la, const char *name, linalg_matrix_t *M)
 {
     linalg_matrix_t T;
-    int code = linalg_operand(la, name, LINALG_COPY | LINALG_FINITE, M);
+    int code = linalg_get_operand(la, name, LINALG_COPY | LINALG_FINITE, M);
 
     if (code || la->host->arg_bool(la->call, "lower"))
         return code;
-    if ((code = linalg_turned(la, M, &T)))
+    if ((code = linalg_create_adjoint(la, M, &T)))
         return code;
     linalg_free(la, M);
     *M = T;
@@ -119,50 +119,51 @@ take_lower(linalg_t *la, const char *name, linalg_matrix_t *M)
 
 /* A := inv(L) A inv(L^H), or L^H A L for types 2 and 3, with B = L L^H. */
 static int
-make_standard(linalg_t *la, const problem_t *p, linalg_matrix_t *A, linalg_matrix_t *B)
+reduce_to_standard_form(linalg_t *la, const problem_t *p, linalg_matrix_t *A, linalg_matrix_t *B)
 {
     double scale[2] = {1, 0};
     int code, info = 0;
 
-    if ((code = take_lower(la, "b", B)) || (code = linalg_stage(la, 0.05, "Cholesky factorization of b")))
+    if ((code = copy_lower_triangle(la, "b", B)) ||
+        (code = linalg_begin_stage(la, 0.05, "Cholesky factorization of b")))
         return code;
-    if (la->here && p->n > 0)
+    if (la->in_grid && p->n > 0)
         la->k->potrf("L", &B->n, B->data, &one, &one, B->desc, &info);
-    if ((code = linalg_info(la, "POTRF", &info)))
+    if ((code = linalg_check_info(la, "POTRF", &info)))
         return code;
     if (info > 0)
         return linalg_fail(la, ALCH_ENUMERIC, "the leading minor of order %d of b is not positive definite", info);
-    if (la->here && p->n > 0)
+    if (la->in_grid && p->n > 0)
         routines(la).sygst(&p->type, "L", &A->n, A->data, &one, &one, A->desc, B->data, &one, &one, B->desc, scale,
                            &info);
-    return linalg_info(la, "SYGST", &info);
+    return linalg_check_info(la, "SYGST", &info);
 }
 
 /* The standard problem: A is what is to be decomposed, B the factor of b if there is one. */
 static int
-take_problem(linalg_t *la, const problem_t *p, linalg_matrix_t *A, linalg_matrix_t *B)
+load_problem(linalg_t *la, const problem_t *p, linalg_matrix_t *A, linalg_matrix_t *B)
 {
     int code;
 
-    if ((code = linalg_stage(la, 0, "copy")) || (code = take_lower(la, "a", A)))
+    if ((code = linalg_begin_stage(la, 0, "copy")) || (code = copy_lower_triangle(la, "a", A)))
         return code;
-    return p->type ? make_standard(la, p, A, B) : ALCH_OK;
+    return p->type ? reduce_to_standard_form(la, p, A, B) : ALCH_OK;
 }
 
 /* Vectors of the problem that was given: Z := inv(L^H) Z, or L Z for type 3. */
 static void
-turn_back(linalg_t *la, const problem_t *p, const linalg_matrix_t *B, linalg_matrix_t *Z)
+back_transform_generalized(linalg_t *la, const problem_t *p, const linalg_matrix_t *B, linalg_matrix_t *Z)
 {
     linalg_trsm_f *multiply = p->type == 3 ? routines(la).trmm : la->k->trsm;
 
-    if (la->here && p->type && Z->n > 0)
+    if (la->in_grid && p->type && Z->n > 0)
         multiply("L", "L", p->type == 3 ? "N" : la->k->adjoint, "N", &Z->m, &Z->n, la->k->one, B->data, &one, &one,
                  B->desc, Z->data, &one, &one, Z->desc);
 }
 
 /* Which of all eigenvalues are wanted. */
 static void
-cut(const problem_t *p, const double *w, int64_t *first_p, int64_t *count_p)
+select_range(const problem_t *p, const double *w, int64_t *first_p, int64_t *count_p)
 {
     int64_t first = p->from, end = p->to + 1;
 
@@ -185,16 +186,16 @@ check_problem(linalg_t *la, problem_t *p)
     alch_block_t b;
     int code;
 
-    *p = (problem_t){.type = linalg_given(la, "b") ? (int)type : 0};
-    if ((code = linalg_square(la, "a", &p->n)))
+    *p = (problem_t){.type = linalg_is_given(la, "b") ? (int)type : 0};
+    if ((code = linalg_check_square(la, "a", &p->n)))
         return code;
-    linalg_shape(la, "b", &b);
+    linalg_operand_block(la, "b", &b);
     if (p->type && (b.m != p->n || b.n != p->n))
         return linalg_fail(la, ALCH_EINVAL, "b is %" PRId64 " x %" PRId64 ", a %" PRId64 " x %" PRId64, b.m, b.n, p->n,
                            p->n);
     if (type < 1 || type > 3)
         return linalg_fail(la, ALCH_ERANGE, "type is %" PRId64 ": 1, 2 or 3 is expected", type);
-    return take_subset(la, p);
+    return read_subset(la, p);
 }
 
 static void
@@ -204,33 +205,33 @@ expect_eigh(linalg_t *la, const problem_t *p)
 
     expect_problem(la, p);
     linalg_tridiagonal_expect(la, p->n, columns);
-    if (is_few(p))
-        linalg_tridiagonal_few_expect(la, p->n, columns);
+    if (is_small_subset(p))
+        linalg_tridiagonal_eig_subset_expect(la, p->n, columns);
     else
-        linalg_tridiagonal_all_expect(la, p->n, columns);
-    linalg_expect_bytes(la, linalg_bytes(la, columns, 1, 8));
+        linalg_tridiagonal_eig_all_expect(la, p->n, columns);
+    linalg_expect_bytes(la, linalg_matrix_bytes(la, columns, 1, 8));
 }
 
 /* The wanted values and vectors of a standard problem. */
 static int
-decompose(linalg_t *la, const problem_t *p, linalg_matrix_t *A, double **w_p, linalg_matrix_t *Z)
+solve_standard_problem(linalg_t *la, const problem_t *p, linalg_matrix_t *A, double **w_p, linalg_matrix_t *Z)
 {
     linalg_tridiagonal_t tri;
     linalg_matrix_t V;
     int64_t first, count;
     double *w;
-    int code = linalg_tridiagonal(la, A, p->to - p->from + 1, &tri);
+    int code = linalg_tridiagonal_reduce(la, A, p->to - p->from + 1, &tri);
 
     if (code)
         return code;
-    if (is_few(p)) {
-        code = linalg_tridiagonal_few(la, &tri, p->from, p->to - p->from + 1, w_p, Z);
-    } else if (!(code = linalg_tridiagonal_all(la, &tri, &w, &V))) {
-        cut(p, w, &first, &count);
+    if (is_small_subset(p)) {
+        code = linalg_tridiagonal_eig_subset(la, &tri, p->from, p->to - p->from + 1, w_p, Z);
+    } else if (!(code = linalg_tridiagonal_eig_all(la, &tri, &w, &V))) {
+        select_range(p, w, &first, &count);
         *w_p = w + first;
-        code = linalg_tridiagonal_cut(la, &V, first, count, Z);
+        code = linalg_tridiagonal_select_columns(la, &V, first, count, Z);
     }
-    return code ? code : linalg_tridiagonal_back(la, &tri, Z);
+    return code ? code : linalg_tridiagonal_back_transform(la, &tri, Z);
 }
 
 static int
@@ -244,17 +245,17 @@ eigh(linalg_t *la)
     if (code)
         return code;
     expect_eigh(la, &p);
-    if ((code = linalg_need(la)) || (code = take_problem(la, &p, &A, &B)))
+    if ((code = linalg_check_memory(la)) || (code = load_problem(la, &p, &A, &B)))
         return code;
     if (p.n > 0)
-        code = decompose(la, &p, &A, &w, &Z);
+        code = solve_standard_problem(la, &p, &A, &w, &Z);
     else if (!(code = linalg_alloc(la, 0, &w)))
         code = linalg_create(la, 0, 0, &Z);
     if (code)
         return code;
-    turn_back(la, &p, &B, &Z);
+    back_transform_generalized(la, &p, &B, &Z);
     code = linalg_return_reals(la, "w", w, Z.n);
-    return code ? code : linalg_return(la, "v", &Z);
+    return code ? code : linalg_return_matrix(la, "v", &Z);
 }
 
 static const char eigh_doc[] =
@@ -283,7 +284,7 @@ static const char eigh_doc[] =
     "v: column i belongs to w[i]; orthonormal\n";
 
 static int
-linalg_eigh(alch_call_t *call)
+run_eigh(alch_call_t *call)
 {
     return linalg_run(call, eigh, "a", "b", NULL);
 }
@@ -301,14 +302,14 @@ eigvalsh(linalg_t *la)
         return code;
     expect_problem(la, &p);
     linalg_tridiagonal_expect(la, p.n, 1);
-    linalg_expect_bytes(la, linalg_bytes(la, p.n, 1, 8));
-    if ((code = linalg_need(la)) || (code = take_problem(la, &p, &A, &B)))
+    linalg_expect_bytes(la, linalg_matrix_bytes(la, p.n, 1, 8));
+    if ((code = linalg_check_memory(la)) || (code = load_problem(la, &p, &A, &B)))
         return code;
     if (p.n == 0)
         return linalg_return_reals(la, "w", NULL, 0);
-    if ((code = linalg_tridiagonal(la, &A, 1, &tri)) || (code = linalg_tridiagonal_values(la, &tri)))
+    if ((code = linalg_tridiagonal_reduce(la, &A, 1, &tri)) || (code = linalg_tridiagonal_eigenvalues(la, &tri)))
         return code;
-    cut(&p, tri.d, &first, &count);
+    select_range(&p, tri.d, &first, &count);
     return linalg_return_reals(la, "w", tri.d + first, count);
 }
 
@@ -329,7 +330,7 @@ static const char eigvalsh_doc[] =
     "w: in ascending order\n";
 
 static int
-linalg_eigvalsh(alch_call_t *call)
+run_eigvalsh(alch_call_t *call)
 {
     return linalg_run(call, eigvalsh, "a", "b", NULL);
 }
@@ -340,8 +341,8 @@ linalg_eigvalsh(alch_call_t *call)
 
 static const alch_operation_t operations[] = {
     {"eigh", "Eigenvalues and eigenvectors of a Hermitian matrix.", PARAMETERS " -> w:vector, v:matrix", eigh_doc, 0,
-     linalg_eigh},
-    {"eigvalsh", "Eigenvalues of a Hermitian matrix.", PARAMETERS " -> w:vector", eigvalsh_doc, 0, linalg_eigvalsh},
+     run_eigh},
+    {"eigvalsh", "Eigenvalues of a Hermitian matrix.", PARAMETERS " -> w:vector", eigvalsh_doc, 0, run_eigvalsh},
 };
 
-LINALG_AREA(linalg_eigen_area, operations);
+LINALG_OPERATIONS(linalg_eigen_operations, operations);

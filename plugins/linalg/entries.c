@@ -4,7 +4,7 @@
 #include <complex.h>
 #include <string.h>
 
-double _Complex linalg_get(alch_dtype_t dtype, const void *data, int64_t at)
+double _Complex linalg_get_entry(alch_dtype_t dtype, const void *data, int64_t at)
 {
     switch (dtype) {
     case ALCH_FLOAT64:
@@ -24,7 +24,7 @@ double _Complex linalg_get(alch_dtype_t dtype, const void *data, int64_t at)
 }
 
 void
-linalg_set(alch_dtype_t dtype, void *data, int64_t at, double _Complex x)
+linalg_set_entry(alch_dtype_t dtype, void *data, int64_t at, double _Complex x)
 {
     switch (dtype) {
     case ALCH_FLOAT64:
@@ -51,7 +51,7 @@ typedef uint32_t __attribute__((may_alias)) narrow_t;
 /* Copy `count` numbers (to may be NULL). NaN and Inf have an exponent of all ones, to which one more carries into the
  * sign bit; unlike sums of floats, and unlike comparisons, that is done for many at a time on every x86-64.
  * @return whether all are finite */
-#define PASS(name, bits_t, exponent, step)                      \
+#define COPY_AND_CHECK(name, bits_t, exponent, step)            \
     static bool name(const void *from, void *to, int64_t count) \
     {                                                           \
         const bits_t *x = from;                                 \
@@ -69,11 +69,11 @@ typedef uint32_t __attribute__((may_alias)) narrow_t;
         return !(carried & ((exponent) + (step)));              \
     }
 
-PASS(pass_double, wide_t, UINT64_C(0x7ff0000000000000), UINT64_C(0x0010000000000000))
-PASS(pass_float, narrow_t, UINT32_C(0x7f800000), UINT32_C(0x00800000))
+COPY_AND_CHECK(copy_and_check_double, wide_t, UINT64_C(0x7ff0000000000000), UINT64_C(0x0010000000000000))
+COPY_AND_CHECK(copy_and_check_float, narrow_t, UINT32_C(0x7f800000), UINT32_C(0x00800000))
 
 int64_t
-linalg_row(const alch_block_t *block, int64_t i)
+linalg_global_row(const alch_block_t *block, int64_t i)
 {
     const alch_layout_t *layout = &block->layout;
 
@@ -81,7 +81,7 @@ linalg_row(const alch_block_t *block, int64_t i)
 }
 
 int64_t
-linalg_col(const alch_block_t *block, int64_t j)
+linalg_global_col(const alch_block_t *block, int64_t j)
 {
     const alch_layout_t *layout = &block->layout;
 
@@ -89,7 +89,7 @@ linalg_col(const alch_block_t *block, int64_t j)
 }
 
 int64_t
-linalg_local(const alch_block_t *block, int64_t i, int64_t j)
+linalg_local_index(const alch_block_t *block, int64_t i, int64_t j)
 {
     const alch_layout_t *layout = &block->layout;
 
@@ -111,7 +111,7 @@ linalg_local(const alch_block_t *block, int64_t i, int64_t j)
     }
 
 void
-linalg_add_part(double _Complex alpha, const linalg_matrix_t *X, double _Complex beta, const linalg_matrix_t *Y)
+linalg_add_piece(double _Complex alpha, const linalg_matrix_t *X, double _Complex beta, const linalg_matrix_t *Y)
 {
     const alch_block_t *from = &X->block, *to = &Y->block;
     double a = creal(alpha), b = creal(beta);
@@ -137,7 +137,7 @@ linalg_add_part(double _Complex alpha, const linalg_matrix_t *X, double _Complex
 }
 
 void
-linalg_scale_part(double _Complex alpha, const linalg_matrix_t *M)
+linalg_scale_piece(double _Complex alpha, const linalg_matrix_t *M)
 {
     const alch_block_t *block = &M->block;
     double a = creal(alpha);
@@ -164,14 +164,14 @@ linalg_scale_part(double _Complex alpha, const linalg_matrix_t *M)
 
 /* The local rows of local column j that belong to the part. */
 static void
-rows_of(char part, const linalg_matrix_t *M, int64_t j, int64_t *first_p, int64_t *end_p)
+triangle_rows(char uplo, const linalg_matrix_t *M, int64_t j, int64_t *first_p, int64_t *end_p)
 {
     const alch_block_t *block = &M->block;
     const alch_layout_t *layout = &block->layout;
-    int64_t column = linalg_col(block, j);
+    int64_t column = linalg_global_col(block, j);
 
-    *first_p = part == 'L' ? linalg_numroc(column, layout->mb, block->myrow, layout->nprow) : 0;
-    *end_p = part == 'U' ? linalg_numroc(column + 1, layout->mb, block->myrow, layout->nprow) : block->local_m;
+    *first_p = uplo == 'L' ? linalg_numroc(column, layout->mb, block->myrow, layout->nprow) : 0;
+    *end_p = uplo == 'U' ? linalg_numroc(column + 1, layout->mb, block->myrow, layout->nprow) : block->local_m;
     if (*first_p > block->local_m)
         *first_p = block->local_m;
     if (*end_p > block->local_m)
@@ -179,46 +179,48 @@ rows_of(char part, const linalg_matrix_t *M, int64_t j, int64_t *first_p, int64_
 }
 
 static int64_t
-find_bad(const linalg_matrix_t *M, const char *column, int64_t first, int64_t end, int64_t j, int parts, bool wide)
+find_not_finite(const linalg_matrix_t *M, const char *column, int64_t first, int64_t end, int64_t j, int parts,
+                bool wide)
 {
     for (int64_t i = first; i < end; i++) {
         const char *at = column + i * parts * (wide ? 8 : 4);
 
-        if (!(wide ? pass_double(at, NULL, parts) : pass_float(at, NULL, parts)))
-            return linalg_row(&M->block, i) * M->block.n + linalg_col(&M->block, j);
+        if (!(wide ? copy_and_check_double(at, NULL, parts) : copy_and_check_float(at, NULL, parts)))
+            return linalg_global_row(&M->block, i) * M->block.n + linalg_global_col(&M->block, j);
     }
     return -1;
 }
 
 int64_t
-linalg_copy_part(char part, const linalg_matrix_t *from, const linalg_matrix_t *to)
+linalg_copy_piece(char uplo, const linalg_matrix_t *from, const linalg_matrix_t *to)
 {
     const alch_block_t *block = &from->block;
     const linalg_kernels_t *k = linalg_kernels(block->dtype);
     int parts = k && k->is_complex ? 2 : 1;
-    bool wide = k && k->part == 8;
+    bool wide = k && k->real_bytes == 8;
     int64_t worst = -1;
 
     if (!k || !from->data)
         return -1;
     for (int64_t j = 0; j < block->local_n; j++) {
-        const char *x = (const char *)from->data + (size_t)(j * block->lld) * k->entry;
-        char *y = to ? (char *)to->data + (size_t)(j * to->block.lld) * k->entry : NULL;
+        const char *x = (const char *)from->data + (size_t)(j * block->lld) * k->entry_bytes;
+        char *y = to ? (char *)to->data + (size_t)(j * to->block.lld) * k->entry_bytes : NULL;
         int64_t first, end, place;
         bool good;
 
-        rows_of(part, from, j, &first, &end);
+        triangle_rows(uplo, from, j, &first, &end);
         if (y) {
-            memset(y, 0, (size_t)first * k->entry);
-            memset(y + (size_t)end * k->entry, 0, (size_t)(block->local_m - end) * k->entry);
+            memset(y, 0, (size_t)first * k->entry_bytes);
+            memset(y + (size_t)end * k->entry_bytes, 0, (size_t)(block->local_m - end) * k->entry_bytes);
         }
-        x += (size_t)first * k->entry;
-        y = y ? y + (size_t)first * k->entry : NULL;
-        good = wide ? pass_double(x, y, (end - first) * parts) : pass_float(x, y, (end - first) * parts);
+        x += (size_t)first * k->entry_bytes;
+        y = y ? y + (size_t)first * k->entry_bytes : NULL;
+        good = wide ? copy_and_check_double(x, y, (end - first) * parts)
+                    : copy_and_check_float(x, y, (end - first) * parts);
         if (good)
             continue;
-        place =
-            find_bad(from, (const char *)from->data + (size_t)(j * block->lld) * k->entry, first, end, j, parts, wide);
+        place = find_not_finite(from, (const char *)from->data + (size_t)(j * block->lld) * k->entry_bytes, first, end,
+                                j, parts, wide);
         if (place >= 0 && (worst < 0 || place < worst))
             worst = place;
     }

@@ -57,96 +57,96 @@ multiply(expm_t *e, const linalg_matrix_t *X, const linalg_matrix_t *Y, linalg_m
 {
     const linalg_kernels_t *k = e->la->k;
 
-    if (e->la->here && C->n)
+    if (e->la->in_grid && C->n)
         k->gemm("N", "N", &C->n, &C->n, &C->n, k->one, X->data, &one, &one, X->desc, Y->data, &one, &one, Y->desc,
                 k->zero, C->data, &one, &one, C->desc);
-    return linalg_stage(e->la, (double)++e->products / e->expected, "matrix exponential");
+    return linalg_begin_stage(e->la, (double)++e->products / e->expected, "matrix exponential");
 }
 
 /* C := sum of c[2 i + odd] A^(2 i), i from `first` to `last`; A^0 is the identity. */
 static void
-combine(expm_t *e, const double *c, int odd, int first, int last, int shift, linalg_matrix_t *C)
+combine_powers(expm_t *e, const double *c, int odd, int first, int last, int shift, linalg_matrix_t *C)
 {
     const alch_block_t *block = &C->block;
 
-    linalg_scale_part(0, C);
+    linalg_scale_piece(0, C);
     for (int i = first > 1 ? first : 1; i <= last; i++)
-        linalg_add_part(c[2 * (i + shift) + odd], &e->power[i - 1], 1, C);
+        linalg_add_piece(c[2 * (i + shift) + odd], &e->power[i - 1], 1, C);
     for (int64_t j = 0; first == 0 && j < block->local_n; j++) {
-        int64_t column = linalg_col(block, j), at = linalg_local(block, column, column);
+        int64_t column = linalg_global_col(block, j), at = linalg_local_index(block, column, column);
 
         if (at >= 0)
-            linalg_set(e->la->dtype, C->data, at, linalg_get(e->la->dtype, C->data, at) + c[odd]);
+            linalg_set_entry(e->la->dtype, C->data, at, linalg_get_entry(e->la->dtype, C->data, at) + c[odd]);
     }
 }
 
 /* U and V of the approximant (V - U)^-1 (V + U): its odd and even part. */
 static int
-halves(expm_t *e, int degree, const double *c)
+form_odd_and_even_part(expm_t *e, int degree, const double *c)
 {
     int code;
 
     if (degree < 13) {
-        combine(e, c, 1, 0, e->powers, 0, &e->W);
-        combine(e, c, 0, 0, e->powers, 0, &e->V);
+        combine_powers(e, c, 1, 0, e->powers, 0, &e->W);
+        combine_powers(e, c, 0, 0, e->powers, 0, &e->V);
         return multiply(e, &e->A, &e->W, &e->U);
     }
     /* The upper coefficients times A^6, the lower ones as they are. */
-    combine(e, c, 1, 1, 3, 3, &e->V);
+    combine_powers(e, c, 1, 1, 3, 3, &e->V);
     if ((code = multiply(e, &e->power[2], &e->V, &e->W)))
         return code;
-    combine(e, c, 1, 0, 3, 0, &e->V);
-    linalg_add_part(1, &e->V, 1, &e->W);
+    combine_powers(e, c, 1, 0, 3, 0, &e->V);
+    linalg_add_piece(1, &e->V, 1, &e->W);
     if ((code = multiply(e, &e->A, &e->W, &e->U)))
         return code;
-    combine(e, c, 0, 1, 3, 3, &e->W);
+    combine_powers(e, c, 0, 1, 3, 3, &e->W);
     if ((code = multiply(e, &e->power[2], &e->W, &e->V)))
         return code;
-    combine(e, c, 0, 0, 3, 0, &e->W);
-    linalg_add_part(1, &e->W, 1, &e->V);
+    combine_powers(e, c, 0, 0, 3, 0, &e->W);
+    linalg_add_piece(1, &e->W, 1, &e->V);
     return ALCH_OK;
 }
 
 /* U := (V - U)^-1 (V + U) */
 static int
-divide(expm_t *e)
+solve_approximant(expm_t *e)
 {
     const linalg_kernels_t *k = e->la->k;
     int code, info;
 
-    linalg_copy_part('A', &e->V, &e->W);
-    linalg_add_part(-1, &e->U, 1, &e->W);
-    linalg_add_part(1, &e->V, 1, &e->U);
-    if ((code = linalg_factor(e->la, &e->W, e->pivots, &info)))
+    linalg_copy_piece('A', &e->V, &e->W);
+    linalg_add_piece(-1, &e->U, 1, &e->W);
+    linalg_add_piece(1, &e->V, 1, &e->U);
+    if ((code = linalg_getrf(e->la, &e->W, e->pivots, &info)))
         return code;
     if (info)
-        return linalg_singular(e->la, "the approximant's denominator", info);
-    if (e->la->here && e->U.n)
+        return linalg_fail_singular(e->la, "the approximant's denominator", info);
+    if (e->la->in_grid && e->U.n)
         k->getrs("N", &e->U.n, &e->U.n, e->W.data, &one, &one, e->W.desc, e->pivots, e->U.data, &one, &one, e->U.desc,
                  &info);
-    return linalg_info(e->la, "GETRS", &info);
+    return linalg_check_info(e->la, "GETRS", &info);
 }
 
 /* Degree and scaling for a norm. */
 static int
-choose(const linalg_t *la, double norm, int *squarings_p)
+choose_degree(const linalg_t *la, double norm, int *squarings_p)
 {
-    bool single = la->k->part == 4;
+    bool single = la->k->real_bytes == 4;
     int last = single ? 2 : 4;
-    double most = single ? pade[last].theta_single : pade[last].theta;
+    double theta_max = single ? pade[last].theta_single : pade[last].theta;
 
     *squarings_p = 0;
     for (int k = 0; k < last; k++)
         if (norm <= (single ? pade[k].theta_single : pade[k].theta))
             return k;
     /* The norm of finite entries may overflow. */
-    if (norm > most)
-        *squarings_p = (int)ceil(log2(fmin(norm, DBL_MAX) / most));
+    if (norm > theta_max)
+        *squarings_p = (int)ceil(log2(fmin(norm, DBL_MAX) / theta_max));
     return last;
 }
 
 static int
-allocate(expm_t *e, int64_t n)
+allocate_matrices(expm_t *e, int64_t n)
 {
     int code;
 
@@ -160,7 +160,7 @@ allocate(expm_t *e, int64_t n)
 }
 
 static int
-square(expm_t *e, int squarings)
+square_repeatedly(expm_t *e, int squarings)
 {
     linalg_matrix_t *from = &e->U, *to = &e->V;
     int code = ALCH_OK;
@@ -174,20 +174,20 @@ square(expm_t *e, int squarings)
     }
     if (code)
         return code;
-    if (linalg_first_bad(e->la, "a", from, linalg_copy_part('A', from, NULL)))
+    if (linalg_agree_all_finite(e->la, "a", from, linalg_copy_piece('A', from, NULL)))
         linalg_warn(e->la, "overflow: the exponential has entries that are infinite or NaN");
-    return linalg_return(e->la, "exponential", from);
+    return linalg_return_matrix(e->la, "exponential", from);
 }
 
 /* What the norm decides: degree, scaling, and so the memory. @return the row of pade[] */
 static int
-plan(expm_t *e, int64_t n, double norm, int *squarings_p)
+choose_and_expect(expm_t *e, int64_t n, double norm, int *squarings_p)
 {
-    int k = choose(e->la, norm, squarings_p), degree = pade[k].degree;
+    int k = choose_degree(e->la, norm, squarings_p), degree = pade[k].degree;
 
     e->powers = degree == 13 ? 3 : degree / 2;
     e->expected = e->powers + (degree == 13 ? 3 : 1) + *squarings_p;
-    linalg_expect(e->la, "a", LINALG_COPY);
+    linalg_expect_operand(e->la, "a", LINALG_COPY);
     for (int i = 0; i < e->powers + 3; i++)
         linalg_expect_matrix(e->la, n, n);
     linalg_expect_bytes(e->la, linalg_pivot_bytes(e->la, n));
@@ -203,22 +203,22 @@ expm(expm_t *e)
     double norm;
     int64_t n;
 
-    linalg_shape(la, "a", &given.block);
-    if ((code = linalg_square(la, "a", &n)) || (code = linalg_norm1(la, &given, &norm)))
+    linalg_operand_block(la, "a", &given.block);
+    if ((code = linalg_check_square(la, "a", &n)) || (code = linalg_norm1(la, &given, &norm)))
         return code;
-    k = plan(e, n, norm, &squarings);
-    if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &e->A)) ||
-        (code = allocate(e, n)))
+    k = choose_and_expect(e, n, norm, &squarings);
+    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "a", LINALG_COPY | LINALG_FINITE, &e->A)) ||
+        (code = allocate_matrices(e, n)))
         return code;
     if (norm * la->k->eps >= 1)
         linalg_warn(la, "the norm of a, %.3g, is beyond 1/eps: the exponential may have no correct digit", norm);
-    linalg_scale_part(ldexp(1, -squarings), &e->A);
+    linalg_scale_piece(ldexp(1, -squarings), &e->A);
     for (int i = 0; i < e->powers; i++)
         if ((code = multiply(e, i ? &e->power[i - 1] : &e->A, i ? &e->power[0] : &e->A, &e->power[i])))
             return code;
-    if ((code = halves(e, pade[k].degree, pade[k].c)) || (code = divide(e)))
+    if ((code = form_odd_and_even_part(e, pade[k].degree, pade[k].c)) || (code = solve_approximant(e)))
         return code;
-    return square(e, squarings);
+    return square_repeatedly(e, squarings);
 }
 
 static int
@@ -230,13 +230,13 @@ exponential(linalg_t *la)
 }
 
 static int
-linalg_expm(alch_call_t *call)
+run_expm(alch_call_t *call)
 {
     return linalg_run(call, exponential, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {
-    {"expm", "The matrix exponential.", "a:matrix -> exponential:matrix", expm_doc, 0, linalg_expm},
+    {"expm", "The matrix exponential.", "a:matrix -> exponential:matrix", expm_doc, 0, run_expm},
 };
 
-LINALG_AREA(linalg_exponential, operations);
+LINALG_OPERATIONS(linalg_expm_operations, operations);

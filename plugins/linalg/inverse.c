@@ -44,17 +44,17 @@ static const char slogdet_doc[] =
 
 /* Sizes from PxGETRI itself, which only looks at the descriptor. */
 static void
-query(linalg_t *la, int n, int64_t *work_p, int64_t *iwork_p)
+query_workspace(linalg_t *la, int n, int64_t *work_p, int64_t *iwork_p)
 {
-    int desc[9], ask = -1, wanted = 1, info, pivot = 1;
+    int desc[9], query = -1, wanted = 1, info, pivot = 1;
     double answer[2] = {0, 0};
 
     *work_p = *iwork_p = 1;
     linalg_descriptor(la, n, n, desc);
-    if (!la->here || n == 0)
+    if (!la->in_grid || n == 0)
         return;
-    la->k->getri(&n, NULL, &one, &one, desc, &pivot, answer, &ask, &wanted, &ask, &info);
-    *work_p = linalg_queried(la, answer);
+    la->k->getri(&n, NULL, &one, &one, desc, &pivot, answer, &query, &wanted, &query, &info);
+    *work_p = linalg_workspace_size(la, answer);
     *iwork_p = wanted;
 }
 
@@ -66,30 +66,30 @@ inv(linalg_t *la)
     linalg_lu_t lu;
     void *work;
 
-    if ((code = linalg_lu_begin(la, &size, &lu)))
+    if ((code = linalg_lu_expect(la, &size, &lu)))
         return code;
     n = size > INT32_MAX ? 0 : (int)size;
-    query(la, n, &words, &iwords);
-    linalg_expect_bytes(la, words * (int64_t)la->k->entry + iwords * (int64_t)sizeof(int));
-    if ((code = linalg_need(la)) || (code = linalg_lu_factor(la, &lu, &info)))
+    query_workspace(la, n, &words, &iwords);
+    linalg_expect_bytes(la, words * (int64_t)la->k->entry_bytes + iwords * (int64_t)sizeof(int));
+    if ((code = linalg_check_memory(la)) || (code = linalg_lu_factor(la, &lu, &info)))
         return code;
     if (info)
-        return linalg_singular(la, "a", info);
-    if ((code = linalg_alloc(la, words * (int64_t)la->k->entry, &work)) ||
+        return linalg_fail_singular(la, "a", info);
+    if ((code = linalg_alloc(la, words * (int64_t)la->k->entry_bytes, &work)) ||
         (code = linalg_alloc(la, iwords * (int64_t)sizeof(int), &iwork)) ||
-        (code = linalg_stage(la, 0.4, "inverse from the factors")))
+        (code = linalg_begin_stage(la, 0.4, "inverse from the factors")))
         return code;
     lwork = (int)words;
     liwork = (int)iwords;
-    if (la->here && n)
+    if (la->in_grid && n)
         la->k->getri(&n, lu.A.data, &one, &one, lu.A.desc, lu.pivots, work, &lwork, iwork, &liwork, &info);
-    if ((code = linalg_info(la, "GETRI", &info)))
+    if ((code = linalg_check_info(la, "GETRI", &info)))
         return code;
-    return info ? linalg_singular(la, "a", info) : linalg_return(la, "inverse", &lu.A);
+    return info ? linalg_fail_singular(la, "a", info) : linalg_return_matrix(la, "inverse", &lu.A);
 }
 
 static int
-linalg_inv(alch_call_t *call)
+run_inv(alch_call_t *call)
 {
     return linalg_run(call, inv, "a", NULL);
 }
@@ -103,7 +103,7 @@ typedef struct {
 } product_t;
 
 static void
-times(product_t *product, double _Complex x)
+multiply_scaled(product_t *product, double _Complex x)
 {
     int exponent;
     double size;
@@ -118,28 +118,28 @@ times(product_t *product, double _Complex x)
 }
 
 static product_t
-pivots_here(const linalg_t *la, const linalg_lu_t *lu)
+local_pivot_product(const linalg_t *la, const linalg_lu_t *lu)
 {
     const alch_block_t *block = &lu->A.block;
     product_t product = {1, 0};
 
     for (int64_t j = 0; j < block->local_n; j++) {
-        int64_t column = linalg_col(block, j), at = linalg_local(block, column, column);
+        int64_t column = linalg_global_col(block, j), at = linalg_local_index(block, column, column);
 
         if (at >= 0)
-            times(&product, linalg_get(la->dtype, block->data, at));
+            multiply_scaled(&product, linalg_get_entry(la->dtype, block->data, at));
     }
     /* Each interchange turns the sign. */
-    for (int64_t i = 0; la->here && la->mycol == 0 && i < block->local_m; i++)
-        if (lu->pivots[i] != linalg_row(block, i) + 1)
+    for (int64_t i = 0; la->in_grid && la->mycol == 0 && i < block->local_m; i++)
+        if (lu->pivots[i] != linalg_global_row(block, i) + 1)
             product.mantissa = -product.mantissa;
     return product;
 }
 
 static product_t
-pivots_of_all(linalg_t *la, const linalg_lu_t *lu)
+pivot_product(linalg_t *la, const linalg_lu_t *lu)
 {
-    product_t product = pivots_here(la, lu);
+    product_t product = local_pivot_product(la, lu);
     int64_t exponent;
 
     MPI_Allreduce(&product.exponent, &exponent, 1, MPI_INT64_T, MPI_SUM, la->call->comm);
@@ -150,15 +150,16 @@ pivots_of_all(linalg_t *la, const linalg_lu_t *lu)
 }
 
 static int
-determinant(linalg_t *la, product_t *product_p)
+compute_determinant(linalg_t *la, product_t *product_p)
 {
     linalg_lu_t lu;
     int64_t n;
     int code, info;
 
-    if ((code = linalg_lu_begin(la, &n, &lu)) || (code = linalg_need(la)) || (code = linalg_lu_factor(la, &lu, &info)))
+    if ((code = linalg_lu_expect(la, &n, &lu)) || (code = linalg_check_memory(la)) ||
+        (code = linalg_lu_factor(la, &lu, &info)))
         return code;
-    *product_p = pivots_of_all(la, &lu);
+    *product_p = pivot_product(la, &lu);
     if (info)
         product_p->mantissa = 0;
     return ALCH_OK;
@@ -168,7 +169,7 @@ static int
 det(linalg_t *la)
 {
     product_t product;
-    int code = determinant(la, &product), exponent;
+    int code = compute_determinant(la, &product), exponent;
 
     if (code)
         return code;
@@ -181,7 +182,7 @@ static int
 slogdet(linalg_t *la)
 {
     product_t product;
-    int code = determinant(la, &product);
+    int code = compute_determinant(la, &product);
     double size;
 
     if (code)
@@ -194,22 +195,22 @@ slogdet(linalg_t *la)
 }
 
 static int
-linalg_det(alch_call_t *call)
+run_det(alch_call_t *call)
 {
     return linalg_run(call, det, "a", NULL);
 }
 
 static int
-linalg_slogdet(alch_call_t *call)
+run_slogdet(alch_call_t *call)
 {
     return linalg_run(call, slogdet, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {
-    {"inv", "The inverse of a matrix.", "a:matrix -> inverse:matrix", inv_doc, 0, linalg_inv},
-    {"det", "The determinant of a matrix.", "a:matrix -> determinant:complex128", det_doc, 0, linalg_det},
+    {"inv", "The inverse of a matrix.", "a:matrix -> inverse:matrix", inv_doc, 0, run_inv},
+    {"det", "The determinant of a matrix.", "a:matrix -> determinant:complex128", det_doc, 0, run_det},
     {"slogdet", "Sign and logarithm of the determinant.", "a:matrix -> sign:complex128, logabsdet:float64", slogdet_doc,
-     0, linalg_slogdet},
+     0, run_slogdet},
 };
 
-LINALG_AREA(linalg_inverses, operations);
+LINALG_OPERATIONS(linalg_inverse_operations, operations);

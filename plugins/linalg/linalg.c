@@ -6,10 +6,11 @@
 #define OPERATIONS_MAX 64
 
 /* In the order in which the documentation has them. */
-static const linalg_area_t *const areas[] = {
-    &linalg_products,      &linalg_sums,       &linalg_norms,         &linalg_solvers,     &linalg_inverses,
-    &linalg_cholesky_area, &linalg_qr_area,    &linalg_least_squares, &linalg_eigen_area,  &linalg_svd_area,
-    &linalg_condition,     &linalg_randomized, &linalg_components,    &linalg_exponential, &linalg_absent,
+static const linalg_operations_t *const areas[] = {
+    &linalg_product_operations, &linalg_sum_operations,      &linalg_norm_operations,        &linalg_lu_operations,
+    &linalg_inverse_operations, &linalg_cholesky_operations, &linalg_qr_operations,          &linalg_lstsq_operations,
+    &linalg_eigen_operations,   &linalg_svd_operations,      &linalg_cond_operations,        &linalg_rsvd_operations,
+    &linalg_pca_operations,     &linalg_expm_operations,     &linalg_unsupported_operations,
 };
 
 const alch_plugin_t *

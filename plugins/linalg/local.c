@@ -58,11 +58,12 @@ linalg_local_gemm(const linalg_kernels_t *kernels, bool adjoint_a, bool adjoint_
 }
 
 void
-linalg_local_copy(const linalg_kernels_t *kernels, int64_t count, int64_t n, const void *a, int64_t lda, void *b,
-                  int64_t ldb)
+linalg_local_lacpy(const linalg_kernels_t *kernels, int64_t count, int64_t n, const void *a, int64_t lda, void *b,
+                   int64_t ldb)
 {
     for (int64_t j = 0; j < n && count > 0; j++)
-        memmove(linalg_at(kernels, b, ldb, 0, j), linalg_at(kernels, a, lda, 0, j), (size_t)count * kernels->entry);
+        memmove(linalg_address(kernels, b, ldb, 0, j), linalg_address(kernels, a, lda, 0, j),
+                (size_t)count * kernels->entry_bytes);
 }
 
 /* ---- QR ---- */
@@ -92,7 +93,7 @@ qr_routines(const linalg_kernels_t *kernels)
 }
 
 int64_t
-linalg_local_qr_entries(int64_t m, int64_t n)
+linalg_local_qr_work_entries(int64_t m, int64_t n)
 {
     int64_t k = m < n ? m : n;
 
@@ -102,47 +103,47 @@ linalg_local_qr_entries(int64_t m, int64_t n)
 /* Columns j to j + count of A, below row j, from reflectors V to the first columns of 1 - V T V^H:
  * with V's upper part V1 and W = T V1^H, which is triangular, they are 1 - V1 W and, below, -V2 W, in place. */
 static void
-form_block(const linalg_kernels_t *k, int rows, int count, void *V, int ld, const void *T, int ldt, void *work)
+generate_q_block(const linalg_kernels_t *k, int rows, int count, void *V, int ld, const void *T, int ldt, void *work)
 {
     const qr_routines_t *f = qr_routines(k);
-    void *W = work, *top = linalg_at(k, work, count, 0, count);
+    void *W = work, *top = linalg_address(k, work, count, 0, count);
     int below = rows - count;
 
-    memset(W, 0, (size_t)(count * count) * k->entry);
+    memset(W, 0, (size_t)(count * count) * k->entry_bytes);
     for (int j = 0; j < count; j++)
-        memcpy(linalg_at(k, W, count, 0, j), linalg_at(k, T, ldt, 0, j), (size_t)(j + 1) * k->entry);
+        memcpy(linalg_address(k, W, count, 0, j), linalg_address(k, T, ldt, 0, j), (size_t)(j + 1) * k->entry_bytes);
     f->trmm("R", "L", k->adjoint, "U", &count, &count, k->one, V, &ld, W, &count, 1, 1, 1, 1);
-    linalg_local_copy(k, count, count, W, count, top, count);
-    f->trmm("L", "L", "N", "U", &count, &count, k->minus, V, &ld, top, &count, 1, 1, 1, 1);
+    linalg_local_lacpy(k, count, count, W, count, top, count);
+    f->trmm("L", "L", "N", "U", &count, &count, k->minus_one, V, &ld, top, &count, 1, 1, 1, 1);
     if (below > 0)
-        f->trmm("R", "U", "N", "N", &below, &count, k->minus, W, &count, linalg_at(k, V, ld, count, 0), &ld, 1, 1, 1,
-                1);
+        f->trmm("R", "U", "N", "N", &below, &count, k->minus_one, W, &count, linalg_address(k, V, ld, count, 0), &ld, 1,
+                1, 1, 1);
     for (int j = 0; j < count; j++)
-        linalg_set(k->dtype, top, j + j * count, 1 + linalg_get(k->dtype, top, j + j * count));
-    linalg_local_copy(k, count, count, top, count, V, ld);
+        linalg_set_entry(k->dtype, top, j + j * count, 1 + linalg_get_entry(k->dtype, top, j + j * count));
+    linalg_local_lacpy(k, count, count, top, count, V, ld);
 }
 
 /* Q from reflectors, in place: block after block from the last one. Unlike xORGQR it has no block column by column. */
 static void
-form_q(const linalg_kernels_t *k, int m, int n, void *a, int lda, const void *T, int nb, void *work)
+generate_q(const linalg_kernels_t *k, int m, int n, void *a, int lda, const void *T, int nb, void *work)
 {
     for (int j = (n - 1) / nb * nb; j >= 0; j -= nb) {
         int count = n - j < nb ? n - j : nb, rows = m - j, after = n - j - count;
-        void *V = linalg_at(k, a, lda, j, j), *rest = linalg_at(k, a, lda, j, j + count);
-        const void *Tj = linalg_at(k, T, nb, 0, j);
+        void *V = linalg_address(k, a, lda, j, j), *rest = linalg_address(k, a, lda, j, j + count);
+        const void *Tj = linalg_address(k, T, nb, 0, j);
 
         for (int c = 0; c < after; c++)
-            memset(linalg_at(k, rest, lda, 0, c), 0, (size_t)count * k->entry);
+            memset(linalg_address(k, rest, lda, 0, c), 0, (size_t)count * k->entry_bytes);
         if (after > 0)
             qr_routines(k)->larfb("L", "N", "F", "C", &rows, &after, &count, V, &lda, Tj, &nb, rest, &lda, work, &after,
                                   1, 1, 1, 1);
-        form_block(k, rows, count, V, lda, Tj, nb, work);
+        generate_q_block(k, rows, count, V, lda, Tj, nb, work);
     }
 }
 
 /* How many reflectors a block has. */
 static int
-block_of(int64_t m, int64_t n)
+reflectors_per_block(int64_t m, int64_t n)
 {
     int64_t k = m < n ? m : n;
 
@@ -150,19 +151,20 @@ block_of(int64_t m, int64_t n)
 }
 
 void
-linalg_local_r(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
-               void *work)
+linalg_local_r_factor(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
+                      void *work)
 {
-    int M = (int)m, N = (int)n, K = M < N ? M : N, LDA = (int)lda, nb = block_of(m, n), info;
+    int M = (int)m, N = (int)n, K = M < N ? M : N, LDA = (int)lda, nb = reflectors_per_block(m, n), info;
 
     if (K == 0)
         return;
-    qr_routines(kernels)->geqrt(&M, &N, &nb, a, &LDA, work, &nb, linalg_at(kernels, work, nb, 0, K), &info);
+    qr_routines(kernels)->geqrt(&M, &N, &nb, a, &LDA, work, &nb, linalg_address(kernels, work, nb, 0, K), &info);
     for (int64_t j = 0; j < n; j++) {
         int64_t upper = j + 1 < K ? j + 1 : K;
 
-        memcpy(linalg_at(kernels, r, ldr, 0, j), linalg_at(kernels, a, lda, 0, j), (size_t)upper * kernels->entry);
-        memset(linalg_at(kernels, r, ldr, upper, j), 0, (size_t)(K - upper) * kernels->entry);
+        memcpy(linalg_address(kernels, r, ldr, 0, j), linalg_address(kernels, a, lda, 0, j),
+               (size_t)upper * kernels->entry_bytes);
+        memset(linalg_address(kernels, r, ldr, upper, j), 0, (size_t)(K - upper) * kernels->entry_bytes);
     }
 }
 
@@ -170,16 +172,16 @@ void
 linalg_local_qr(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
                 void *work)
 {
-    int K = (int)(m < n ? m : n), nb = block_of(m, n);
+    int K = (int)(m < n ? m : n), nb = reflectors_per_block(m, n);
 
-    linalg_local_r(kernels, m, n, a, lda, r, ldr, work);
+    linalg_local_r_factor(kernels, m, n, a, lda, r, ldr, work);
     if (K > 0)
-        form_q(kernels, (int)m, K, a, (int)lda, work, nb, linalg_at(kernels, work, nb, 0, K));
+        generate_q(kernels, (int)m, K, a, (int)lda, work, nb, linalg_address(kernels, work, nb, 0, K));
 }
 
 /* Entries, reals and integers that xGESDD needs for a square matrix with all vectors. */
 static int64_t
-svd_work(int64_t n)
+svd_work_entries(int64_t n)
 {
     return 5 * n * n + 8 * n + 64 * n;
 }
@@ -187,18 +189,19 @@ svd_work(int64_t n)
 int64_t
 linalg_local_svd_bytes(const linalg_kernels_t *kernels, int64_t n)
 {
-    return svd_work(n) * (int64_t)kernels->entry + (5 * n * n + 7 * n) * 8 + n * 8 + 8 * n * 4;
+    return svd_work_entries(n) * (int64_t)kernels->entry_bytes + (5 * n * n + 7 * n) * 8 + n * 8 + 8 * n * 4;
 }
 
 int
 linalg_local_svd(const linalg_kernels_t *kernels, int64_t n, void *a, int64_t ld, double *s, void *u, void *vh)
 {
-    int N = (int)n, LD = (int)ld, lwork = (int)svd_work(n), info = 0;
-    void *work = malloc((size_t)svd_work(n) * kernels->entry), *rwork = malloc((size_t)(5 * n * n + 7 * n + 1) * 8);
+    int N = (int)n, LD = (int)ld, lwork = (int)svd_work_entries(n), info = 0;
+    void *work = malloc((size_t)svd_work_entries(n) * kernels->entry_bytes),
+         *rwork = malloc((size_t)(5 * n * n + 7 * n + 1) * 8);
     int *iwork = malloc((size_t)(8 * n + 1) * sizeof(int));
-    float *s32 = kernels->part == 4 ? malloc((size_t)(n + 1) * sizeof(float)) : NULL;
+    float *s32 = kernels->real_bytes == 4 ? malloc((size_t)(n + 1) * sizeof(float)) : NULL;
     void *values = s32 ? (void *)s32 : (void *)s;
-    int code = work && rwork && iwork && (s32 || kernels->part == 8) ? ALCH_OK : ALCH_ENOMEM;
+    int code = work && rwork && iwork && (s32 || kernels->real_bytes == 8) ? ALCH_OK : ALCH_ENOMEM;
 
     if (!code && n > 0) {
         switch (kernels->letter) {

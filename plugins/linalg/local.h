@@ -18,13 +18,13 @@ void linalg_local_gemm(const linalg_kernels_t *kernels, bool adjoint_a, bool adj
                        int64_t ldc);
 
 /** A = Q R of a tall or wide A: Q (m x min(m, n)) takes the place of A, R is min(m, n) x n with leading dimension ldr.
- *  @param work  linalg_local_qr_entries() entries */
+ *  @param work  linalg_local_qr_work_entries() entries */
 void linalg_local_qr(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
                      void *work);
 /** R alone; A is destroyed. */
-void linalg_local_r(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r, int64_t ldr,
-                    void *work);
-int64_t linalg_local_qr_entries(int64_t m, int64_t n);
+void linalg_local_r_factor(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, int64_t lda, void *r,
+                           int64_t ldr, void *work);
+int64_t linalg_local_qr_work_entries(int64_t m, int64_t n);
 
 /** A = U diag(s) Vh of a square A of order n (destroyed), all with leading dimension ld, by divide and conquer.
  *  Allocates about 8 n^2 entries. @return ALCH_OK, ALCH_ENOMEM, ALCH_ENUMERIC */
@@ -32,25 +32,25 @@ int linalg_local_svd(const linalg_kernels_t *kernels, int64_t n, void *a, int64_
 int64_t linalg_local_svd_bytes(const linalg_kernels_t *kernels, int64_t n);
 
 /** B := A, columns of `count` entries. */
-void linalg_local_copy(const linalg_kernels_t *kernels, int64_t count, int64_t n, const void *a, int64_t lda, void *b,
-                       int64_t ldb);
+void linalg_local_lacpy(const linalg_kernels_t *kernels, int64_t count, int64_t n, const void *a, int64_t lda, void *b,
+                        int64_t ldb);
 
 /** Address of entry (i, j). */
 static inline void *
-linalg_at(const linalg_kernels_t *kernels, const void *a, int64_t lda, int64_t i, int64_t j)
+linalg_address(const linalg_kernels_t *kernels, const void *a, int64_t lda, int64_t i, int64_t j)
 {
-    return (char *)(uintptr_t)a + (size_t)(i + j * lda) * kernels->entry;
+    return (char *)(uintptr_t)a + (size_t)(i + j * lda) * kernels->entry_bytes;
 }
 
-/** What MPI counts in messages of entries: linalg_mpi_parts() of them for each entry. */
+/** What MPI counts in messages of entries: linalg_reals_per_entry() of them for each entry. */
 static inline MPI_Datatype
 linalg_mpi_type(const linalg_kernels_t *kernels)
 {
-    return kernels->part == 8 ? MPI_DOUBLE : MPI_FLOAT;
+    return kernels->real_bytes == 8 ? MPI_DOUBLE : MPI_FLOAT;
 }
 
 static inline int
-linalg_mpi_parts(const linalg_kernels_t *kernels)
+linalg_reals_per_entry(const linalg_kernels_t *kernels)
 {
     return kernels->is_complex ? 2 : 1;
 }

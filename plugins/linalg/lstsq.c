@@ -27,7 +27,7 @@ static const char lstsq_doc[] =
 
 /* How many values count. */
 static int64_t
-rank_of(const linalg_t *la, const double *s, int64_t count, double rcond, int64_t m, int64_t n)
+numerical_rank(const linalg_t *la, const double *s, int64_t count, double rcond, int64_t m, int64_t n)
 {
     int64_t rank = 0;
 
@@ -49,7 +49,8 @@ divide_rows(linalg_t *la, linalg_matrix_t *M, const double *s, int64_t rank)
         for (int64_t j = 0; j < M->block.local_n; j++) {
             int64_t at = i + j * M->block.lld;
 
-            linalg_set(la->dtype, M->data, at, row < rank ? factor * linalg_get(la->dtype, M->data, at) : 0);
+            linalg_set_entry(la->dtype, M->data, at,
+                             row < rank ? factor * linalg_get_entry(la->dtype, M->data, at) : 0);
         }
     }
 }
@@ -58,14 +59,14 @@ divide_rows(linalg_t *la, linalg_matrix_t *M, const double *s, int64_t rank)
 static void
 multiply_adjoint(linalg_t *la, const linalg_matrix_t *A, const linalg_matrix_t *B, int k, linalg_matrix_t *C)
 {
-    if (la->here && C->m > 0 && C->n > 0 && k > 0)
+    if (la->in_grid && C->m > 0 && C->n > 0 && k > 0)
         la->k->gemm(la->k->adjoint, "N", &C->m, &C->n, &k, la->k->one, A->data, &one, &one, A->desc, B->data, &one,
                     &one, B->desc, la->k->zero, C->data, &one, &one, C->desc);
 }
 
 /* Sums of squares of the columns of B from row `first` on. */
 static int
-square_sums(linalg_t *la, const linalg_matrix_t *B, int64_t first, double **sums_p)
+column_sums_of_squares(linalg_t *la, const linalg_matrix_t *B, int64_t first, double **sums_p)
 {
     int code = linalg_alloc(la, B->n * (int64_t)sizeof(double), sums_p);
 
@@ -75,7 +76,7 @@ square_sums(linalg_t *la, const linalg_matrix_t *B, int64_t first, double **sums
         double *sum = *sums_p + la->host->global_col(B->source, j);
 
         for (int64_t i = 0; i < B->block.local_m; i++) {
-            double _Complex x = linalg_get(la->dtype, B->data, i + j * B->block.lld);
+            double _Complex x = linalg_get_entry(la->dtype, B->data, i + j * B->block.lld);
 
             if (la->host->global_row(B->source, i) >= first)
                 *sum += __real__ x * __real__ x + __imag__ x * __imag__ x;
@@ -87,7 +88,7 @@ square_sums(linalg_t *la, const linalg_matrix_t *B, int64_t first, double **sums
 }
 
 typedef struct {
-    int64_t m, n, columns, least, rank;
+    int64_t m, n, columns, minmn, rank;
     double rcond;
     linalg_matrix_t A, B;
     linalg_svd_t svd;
@@ -95,14 +96,15 @@ typedef struct {
 
 /* a = Q R, b := Q^H b: what is left is the problem of R with the first n rows of b. */
 static int
-make_square(linalg_t *la, problem_t *p)
+reduce_by_qr(linalg_t *la, problem_t *p)
 {
     linalg_matrix_t R;
     linalg_qr_t qr;
     int code;
 
-    if ((code = linalg_stage(la, 0.05, "QR factorization")) || (code = linalg_qr_factor(la, &p->A, p->columns, &qr)) ||
-        (code = linalg_qr_apply(la, &qr, true, &p->B)) || (code = linalg_qr_upper(la, &qr, &R)))
+    if ((code = linalg_begin_stage(la, 0.05, "QR factorization")) ||
+        (code = linalg_qr_factor(la, &p->A, p->columns, &qr)) || (code = linalg_qr_apply(la, &qr, true, &p->B)) ||
+        (code = linalg_qr_copy_r(la, &qr, qr.k, &R)))
         return code;
     linalg_free(la, &p->A);
     p->A = R;
@@ -110,52 +112,52 @@ make_square(linalg_t *la, problem_t *p)
 }
 
 static int
-solve(linalg_t *la, problem_t *p, linalg_matrix_t *X)
+solve_by_svd(linalg_t *la, problem_t *p, linalg_matrix_t *X)
 {
     linalg_matrix_t Y;
     int code;
 
     if ((code = linalg_svd(la, &p->A, LINALG_THIN, &p->svd)))
         return code;
-    p->rank = rank_of(la, p->svd.s, p->least, p->rcond, p->m, p->n);
-    if ((code = linalg_create(la, p->least, p->columns, &Y)) || (code = linalg_create(la, p->n, p->columns, X)))
+    p->rank = numerical_rank(la, p->svd.s, p->minmn, p->rcond, p->m, p->n);
+    if ((code = linalg_create(la, p->minmn, p->columns, &Y)) || (code = linalg_create(la, p->n, p->columns, X)))
         return code;
-    multiply_adjoint(la, &p->svd.U, &p->B, (int)p->least, &Y);
+    multiply_adjoint(la, &p->svd.U, &p->B, (int)p->minmn, &Y);
     divide_rows(la, &Y, p->svd.s, p->rank);
-    multiply_adjoint(la, &p->svd.Vh, &Y, (int)p->least, X);
+    multiply_adjoint(la, &p->svd.Vh, &Y, (int)p->minmn, X);
     linalg_free(la, &Y);
     return ALCH_OK;
 }
 
 static int
-hand_over(linalg_t *la, problem_t *p, linalg_matrix_t *X)
+return_results(linalg_t *la, problem_t *p, linalg_matrix_t *X)
 {
     bool known = p->rank == p->n && p->m > p->n;
     double *sums = NULL;
-    int code = linalg_return(la, "x", X);
+    int code = linalg_return_matrix(la, "x", X);
 
     if (!code && known)
-        code = square_sums(la, &p->B, p->n, &sums);
+        code = column_sums_of_squares(la, &p->B, p->n, &sums);
     if (!code)
         code = linalg_return_reals(la, "residuals", sums, known ? p->columns : 0);
     if (!code)
         code = la->host->ret_int(la->call, "rank", p->rank);
-    return code ? code : linalg_return_reals(la, "s", p->svd.s, p->least);
+    return code ? code : linalg_return_reals(la, "s", p->svd.s, p->minmn);
 }
 
 static void
-expect(linalg_t *la, const problem_t *p)
+expect_memory(linalg_t *la, const problem_t *p)
 {
     bool tall = p->m >= p->n;
 
-    linalg_expect(la, "a", LINALG_COPY);
-    linalg_expect(la, "b", LINALG_COPY);
+    linalg_expect_operand(la, "a", LINALG_COPY);
+    linalg_expect_operand(la, "b", LINALG_COPY);
     if (tall) {
         linalg_qr_expect(la, p->m, p->n, p->columns);
         linalg_expect_matrix(la, p->n, p->n);
     }
     linalg_svd_expect(la, tall ? p->n : p->m, p->n, LINALG_THIN);
-    linalg_expect_matrix(la, p->least, p->columns);
+    linalg_expect_matrix(la, p->minmn, p->columns);
     linalg_expect_matrix(la, p->n, p->columns);
 }
 
@@ -167,8 +169,8 @@ lstsq(linalg_t *la)
     alch_block_t a, b;
     int code;
 
-    linalg_shape(la, "a", &a);
-    linalg_shape(la, "b", &b);
+    linalg_operand_block(la, "a", &a);
+    linalg_operand_block(la, "b", &b);
     if (a.m != b.m)
         return linalg_fail(la, ALCH_EINVAL, "a is %" PRId64 " x %" PRId64 ", b has %" PRId64 " rows", a.m, a.n, b.m);
     p.rcond = la->host->arg_real(la->call, "rcond");
@@ -177,19 +179,19 @@ lstsq(linalg_t *la)
     p.m = a.m;
     p.n = a.n;
     p.columns = b.n;
-    p.least = a.m < a.n ? a.m : a.n;
-    expect(la, &p);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
-        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &p.A)) ||
-        (code = linalg_operand(la, "b", LINALG_COPY | LINALG_FINITE, &p.B)))
+    p.minmn = a.m < a.n ? a.m : a.n;
+    expect_memory(la, &p);
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, 0, "copy")) ||
+        (code = linalg_get_operand(la, "a", LINALG_COPY | LINALG_FINITE, &p.A)) ||
+        (code = linalg_get_operand(la, "b", LINALG_COPY | LINALG_FINITE, &p.B)))
         return code;
-    if (p.m >= p.n && p.n > 0 && (code = make_square(la, &p)))
+    if (p.m >= p.n && p.n > 0 && (code = reduce_by_qr(la, &p)))
         return code;
-    return (code = solve(la, &p, &X)) ? code : hand_over(la, &p, &X);
+    return (code = solve_by_svd(la, &p, &X)) ? code : return_results(la, &p, &X);
 }
 
 static int
-linalg_lstsq(alch_call_t *call)
+run_lstsq(alch_call_t *call)
 {
     return linalg_run(call, lstsq, "a", "b", NULL);
 }
@@ -210,7 +212,7 @@ static const char pinv_doc[] =
 
 /* NumPy 2 and SciPy call it rtol. */
 static int
-take_rcond(linalg_t *la, double *rcond_p)
+read_rcond(linalg_t *la, double *rcond_p)
 {
     double rcond = la->host->arg_real(la->call, "rcond"), rtol = la->host->arg_real(la->call, "rtol");
 
@@ -229,30 +231,30 @@ pinv(linalg_t *la)
     linalg_matrix_t A, B;
     linalg_svd_t svd;
     alch_block_t a;
-    int64_t least;
+    int64_t minmn;
     int code, k;
 
-    linalg_shape(la, "a", &a);
-    if ((code = take_rcond(la, &rcond)))
+    linalg_operand_block(la, "a", &a);
+    if ((code = read_rcond(la, &rcond)))
         return code;
-    least = a.m < a.n ? a.m : a.n;
-    k = (int)least;
-    linalg_expect(la, "a", LINALG_COPY);
+    minmn = a.m < a.n ? a.m : a.n;
+    k = (int)minmn;
+    linalg_expect_operand(la, "a", LINALG_COPY);
     linalg_svd_expect(la, a.m, a.n, LINALG_THIN);
     linalg_expect_matrix(la, a.n, a.m);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
-        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, 0, "copy")) ||
+        (code = linalg_get_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
         (code = linalg_svd(la, &A, LINALG_THIN, &svd)) || (code = linalg_create(la, a.n, a.m, &B)))
         return code;
-    divide_rows(la, &svd.Vh, svd.s, rank_of(la, svd.s, least, rcond, a.m, a.n));
-    if (la->here && k > 0)
+    divide_rows(la, &svd.Vh, svd.s, numerical_rank(la, svd.s, minmn, rcond, a.m, a.n));
+    if (la->in_grid && k > 0)
         la->k->gemm(la->k->adjoint, la->k->adjoint, &B.m, &B.n, &k, la->k->one, svd.Vh.data, &one, &one, svd.Vh.desc,
                     svd.U.data, &one, &one, svd.U.desc, la->k->zero, B.data, &one, &one, B.desc);
-    return linalg_return(la, "B", &B);
+    return linalg_return_matrix(la, "B", &B);
 }
 
 static int
-linalg_pinv(alch_call_t *call)
+run_pinv(alch_call_t *call)
 {
     return linalg_run(call, pinv, "a", NULL);
 }
@@ -260,8 +262,8 @@ linalg_pinv(alch_call_t *call)
 static const alch_operation_t operations[] = {
     {"lstsq", "Least squares, of any rank.",
      "a:matrix, b:matrix, rcond:float64=-1 -> x:matrix, residuals:vector, rank:int64, s:vector", lstsq_doc, 0,
-     linalg_lstsq},
-    {"pinv", "Pseudo-inverse.", "a:matrix, rcond:float64=-1, rtol:float64=-1 -> B:matrix", pinv_doc, 0, linalg_pinv},
+     run_lstsq},
+    {"pinv", "Pseudo-inverse.", "a:matrix, rcond:float64=-1, rtol:float64=-1 -> B:matrix", pinv_doc, 0, run_pinv},
 };
 
-LINALG_AREA(linalg_least_squares, operations);
+LINALG_OPERATIONS(linalg_lstsq_operations, operations);

@@ -11,8 +11,8 @@ typedef struct {
 } linalg_lu_t;
 
 /** Check the shape and expect the memory. */
-int linalg_lu_begin(linalg_t *la, int64_t *n_p, linalg_lu_t *lu);
-/** After linalg_need(). *info_p > 0: that pivot is exactly zero. */
+int linalg_lu_expect(linalg_t *la, int64_t *n_p, linalg_lu_t *lu);
+/** After linalg_check_memory(). *info_p > 0: that pivot is exactly zero. */
 int linalg_lu_factor(linalg_t *la, linalg_lu_t *lu, int *info_p);
 
 #endif

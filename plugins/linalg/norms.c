@@ -25,7 +25,7 @@ static const char norm_doc[] =
 
 /* Absolute values of the `count` entries at x, as doubles. */
 static void
-absolute(alch_dtype_t dtype, const void *x, int64_t count, double *y)
+absolute_values(alch_dtype_t dtype, const void *x, int64_t count, double *y)
 {
     switch (dtype) {
     case ALCH_FLOAT64:
@@ -57,7 +57,7 @@ absolute(alch_dtype_t dtype, const void *x, int64_t count, double *y)
 
 /* The larger one, or NaN if one of them is. */
 static double
-larger(double a, double b)
+max_or_nan(double a, double b)
 {
     return isnan(a) || a > b ? a : b;
 }
@@ -80,8 +80,8 @@ add_squares(sums_t *sums, const double *y, int64_t count)
     double largest = 0, squares = 0;
 
     for (int64_t i = 0; i < count; i++)
-        largest = larger(y[i], largest);
-    sums->largest = larger(largest, sums->largest);
+        largest = max_or_nan(y[i], largest);
+    sums->largest = max_or_nan(largest, sums->largest);
     if (largest == 0 || !isfinite(largest))
         return;
     if (largest > sums->scale) {
@@ -95,7 +95,7 @@ add_squares(sums_t *sums, const double *y, int64_t count)
 
 /* Fro and max: all that is here, once. */
 static sums_t
-pass(const alch_block_t *a)
+scan_local_piece(const alch_block_t *a)
 {
     sums_t sums = {0, 0, 0};
     double y[256];
@@ -104,7 +104,8 @@ pass(const alch_block_t *a)
         for (int64_t i = 0; i < a->local_m; i += 256) {
             int64_t count = a->local_m - i < 256 ? a->local_m - i : 256;
 
-            absolute(a->dtype, (const char *)a->data + (size_t)(i + j * a->lld) * entry_bytes(a->dtype), count, y);
+            absolute_values(a->dtype, (const char *)a->data + (size_t)(i + j * a->lld) * entry_bytes(a->dtype), count,
+                            y);
             add_squares(&sums, y, count);
         }
     }
@@ -113,7 +114,7 @@ pass(const alch_block_t *a)
 
 /* MPI_MAX of a NaN may be anything: NaN travels as a flag beside it. */
 static double
-largest_of_all(const linalg_t *la, double mine)
+max_over_ranks(const linalg_t *la, double mine)
 {
     double parts[2] = {isnan(mine) ? 0 : mine, isnan(mine)};
 
@@ -124,8 +125,8 @@ largest_of_all(const linalg_t *la, double mine)
 static double
 frobenius(const linalg_t *la, const alch_block_t *a)
 {
-    sums_t sums = pass(a);
-    double scale = largest_of_all(la, sums.largest), part, total;
+    sums_t sums = scan_local_piece(a);
+    double scale = max_over_ranks(la, sums.largest), part, total;
 
     if (scale == 0 || !isfinite(scale))
         return scale;
@@ -136,7 +137,7 @@ frobenius(const linalg_t *la, const alch_block_t *a)
 
 /* How many of the first `end` rows or columns are here. */
 static int64_t
-before(const alch_block_t *a, int64_t end, bool rows)
+local_count_before(const alch_block_t *a, int64_t end, bool rows)
 {
     const alch_layout_t *layout = &a->layout;
 
@@ -146,7 +147,7 @@ before(const alch_block_t *a, int64_t end, bool rows)
 
 /* sums[k] := what is here of the k-th of `count` rows or columns from `first`. */
 static void
-add_chunk(const alch_block_t *a, bool rows, int64_t first, int64_t count, double *sums)
+sum_local_chunk(const alch_block_t *a, bool rows, int64_t first, int64_t count, double *sums)
 {
     int64_t i0 = 0, i1 = a->local_m, j0 = 0, j1 = a->local_n;
     double y[256];
@@ -154,23 +155,24 @@ add_chunk(const alch_block_t *a, bool rows, int64_t first, int64_t count, double
     memset(sums, 0, (size_t)count * sizeof(*sums));
     if (a->replica != 0)
         return;
-    *(rows ? &i0 : &j0) = before(a, first, rows);
-    *(rows ? &i1 : &j1) = before(a, first + count, rows);
+    *(rows ? &i0 : &j0) = local_count_before(a, first, rows);
+    *(rows ? &i1 : &j1) = local_count_before(a, first + count, rows);
     for (int64_t j = j0; j < j1; j++) {
-        double *column = sums + (rows ? 0 : linalg_col(a, j) - first);
+        double *column = sums + (rows ? 0 : linalg_global_col(a, j) - first);
 
         for (int64_t i = i0; i < i1; i += 256) {
             int64_t here = i1 - i < 256 ? i1 - i : 256;
 
-            absolute(a->dtype, (const char *)a->data + (size_t)(i + j * a->lld) * entry_bytes(a->dtype), here, y);
+            absolute_values(a->dtype, (const char *)a->data + (size_t)(i + j * a->lld) * entry_bytes(a->dtype), here,
+                            y);
             for (int64_t k = 0; k < here; k++)
-                *(rows ? &sums[linalg_row(a, i + k) - first] : column) += y[k];
+                *(rows ? &sums[linalg_global_row(a, i + k) - first] : column) += y[k];
         }
     }
 }
 
 int
-linalg_extreme_sum(linalg_t *la, const alch_block_t *a, bool rows, bool smallest, double *norm_p)
+linalg_extreme_abs_sum(linalg_t *la, const alch_block_t *a, bool rows, bool smallest, double *norm_p)
 {
     int64_t total = rows ? a->m : a->n;
     double *sums, extreme = smallest ? INFINITY : 0;
@@ -179,10 +181,10 @@ linalg_extreme_sum(linalg_t *la, const alch_block_t *a, bool rows, bool smallest
     for (int64_t first = 0; !code && first < total; first += LINALG_SUM_CHUNK) {
         int count = (int)(total - first < LINALG_SUM_CHUNK ? total - first : LINALG_SUM_CHUNK);
 
-        add_chunk(a, rows, first, count, sums);
+        sum_local_chunk(a, rows, first, count, sums);
         MPI_Allreduce(MPI_IN_PLACE, sums, count, MPI_DOUBLE, MPI_SUM, la->call->comm);
         for (int k = 0; k < count; k++)
-            extreme = smallest ? -larger(-sums[k], -extreme) : larger(sums[k], extreme);
+            extreme = smallest ? -max_or_nan(-sums[k], -extreme) : max_or_nan(sums[k], extreme);
     }
     *norm_p = extreme;
     return code;
@@ -191,7 +193,7 @@ linalg_extreme_sum(linalg_t *la, const alch_block_t *a, bool rows, bool smallest
 int
 linalg_norm1(linalg_t *la, const linalg_matrix_t *A, double *norm_p)
 {
-    return linalg_extreme_sum(la, &A->block, false, false, norm_p);
+    return linalg_extreme_abs_sum(la, &A->block, false, false, norm_p);
 }
 
 linalg_norm_t
@@ -202,28 +204,31 @@ linalg_norm_parse(const char *text, bool *smallest_p)
 
     *smallest_p = number < 0;
     if (!strcasecmp(text, "fro") || !strcasecmp(text, "f"))
-        return LINALG_FRO;
+        return LINALG_NORM_FRO;
     if (!strcasecmp(text, "max"))
-        return LINALG_MAX;
+        return LINALG_NORM_MAX;
     if (!strcasecmp(text, "nuc"))
-        return LINALG_NUCLEAR;
+        return LINALG_NORM_NUCLEAR;
     if (end == text || *end)
-        return LINALG_UNKNOWN;
+        return LINALG_NORM_UNKNOWN;
     number = fabs(number);
-    return number == 1 ? LINALG_COLUMNS : number == 2 ? LINALG_SPECTRAL : isinf(number) ? LINALG_ROWS : LINALG_UNKNOWN;
+    return number == 1     ? LINALG_NORM_COLUMNS
+           : number == 2   ? LINALG_NORM_SPECTRAL
+           : isinf(number) ? LINALG_NORM_ROWS
+                           : LINALG_NORM_UNKNOWN;
 }
 
 static int
-spectral(linalg_t *la, linalg_norm_t kind, bool smallest, double *norm_p)
+norm_from_singular_values(linalg_t *la, linalg_norm_t kind, bool smallest, double *norm_p)
 {
     double *s;
     int64_t count;
-    int code = linalg_values_of(la, "x", &s, &count);
+    int code = linalg_singular_values(la, "x", &s, &count);
 
     *norm_p = 0;
     if (!code && count)
         *norm_p = smallest ? s[count - 1] : s[0];
-    for (int64_t k = 1; !code && kind == LINALG_NUCLEAR && k < count; k++)
+    for (int64_t k = 1; !code && kind == LINALG_NORM_NUCLEAR && k < count; k++)
         *norm_p += s[k];
     return code;
 }
@@ -238,30 +243,30 @@ norm(linalg_t *la)
     alch_block_t a;
     int code = ALCH_OK;
 
-    linalg_shape(la, "x", &a);
-    if (kind == LINALG_UNKNOWN)
+    linalg_operand_block(la, "x", &a);
+    if (kind == LINALG_NORM_UNKNOWN)
         return linalg_fail(la, ALCH_EINVAL, "ord is '%s': fro, max, nuc, 1, -1, 2, -2, inf or -inf is expected", ord);
     if (a.m == 0 || a.n == 0)
-        kind = LINALG_MAX;
-    if (kind == LINALG_FRO)
+        kind = LINALG_NORM_MAX;
+    if (kind == LINALG_NORM_FRO)
         value = frobenius(la, &a);
-    else if (kind == LINALG_MAX)
-        value = largest_of_all(la, pass(&a).largest);
-    else if (kind == LINALG_COLUMNS || kind == LINALG_ROWS)
-        code = linalg_extreme_sum(la, &a, kind == LINALG_ROWS, smallest, &value);
+    else if (kind == LINALG_NORM_MAX)
+        value = max_over_ranks(la, scan_local_piece(&a).largest);
+    else if (kind == LINALG_NORM_COLUMNS || kind == LINALG_NORM_ROWS)
+        code = linalg_extreme_abs_sum(la, &a, kind == LINALG_NORM_ROWS, smallest, &value);
     else
-        code = spectral(la, kind, smallest, &value);
+        code = norm_from_singular_values(la, kind, smallest, &value);
     return code ? code : la->host->ret_real(la->call, "norm", value);
 }
 
 static int
-linalg_norm(alch_call_t *call)
+run_norm(alch_call_t *call)
 {
     return linalg_run(call, norm, "x", NULL);
 }
 
 static const alch_operation_t operations[] = {
-    {"norm", "A norm of a matrix.", "x:matrix, ord:string=\"fro\" -> norm:float64", norm_doc, 0, linalg_norm},
+    {"norm", "A norm of a matrix.", "x:matrix, ord:string=\"fro\" -> norm:float64", norm_doc, 0, run_norm},
 };
 
-LINALG_AREA(linalg_norms, operations);
+LINALG_OPERATIONS(linalg_norm_operations, operations);

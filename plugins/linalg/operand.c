@@ -14,13 +14,13 @@ linalg_dtype_name(alch_dtype_t dtype)
 }
 
 bool
-linalg_given(linalg_t *la, const char *name)
+linalg_is_given(linalg_t *la, const char *name)
 {
     return la->host->arg_matrix(la->call, name) != NULL;
 }
 
 void
-linalg_shape(linalg_t *la, const char *name, alch_block_t *block_p)
+linalg_operand_block(linalg_t *la, const char *name, alch_block_t *block_p)
 {
     la->host->matrix_block(la->host->arg_matrix(la->call, name), block_p);
 }
@@ -36,14 +36,14 @@ linalg_is_copied(linalg_t *la, const char *name, unsigned flags)
 {
     alch_block_t block;
 
-    linalg_shape(la, name, &block);
+    linalg_operand_block(la, name, &block);
     return (flags & LINALG_COPY) || block.dtype != la->dtype ||
            (!(flags & LINALG_ANY) && !linalg_same_layout(&block.layout, &la->layout));
 }
 
 /* Fill in what follows from the matrix. */
 static void
-describe(linalg_t *la, const alch_dmatrix_t *source, unsigned flags, linalg_matrix_t *M)
+init_from_source(linalg_t *la, const alch_dmatrix_t *source, unsigned flags, linalg_matrix_t *M)
 {
     M->source = source;
     la->host->matrix_block(source, &M->block);
@@ -58,7 +58,7 @@ describe(linalg_t *la, const alch_dmatrix_t *source, unsigned flags, linalg_matr
 
 /* Copy a parameter whose type or layout the call cannot use, and say so. */
 static int
-bring(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *given, alch_dmatrix_t **copy_p)
+relayout_operand(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *given, alch_dmatrix_t **copy_p)
 {
     const alch_layout_t *layout = &la->layout;
     char from[64], to[64];
@@ -79,39 +79,39 @@ bring(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *give
 
 /* A copy in the same layout; entries are looked at while they pass. */
 static int
-duplicate(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *given, linalg_matrix_t *M)
+copy_operand(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *given, linalg_matrix_t *M)
 {
     linalg_matrix_t from = {.matrix = NULL};
     int64_t place;
     int code;
 
-    describe(la, given, 0, &from);
+    init_from_source(la, given, 0, &from);
     if ((code = linalg_create_unset(la, from.block.m, from.block.n, M)))
         return code;
-    place = linalg_copy_part('A', &from, M);
-    return flags & LINALG_FINITE ? linalg_first_bad(la, name, &from, place) : ALCH_OK;
+    place = linalg_copy_piece('A', &from, M);
+    return flags & LINALG_FINITE ? linalg_agree_all_finite(la, name, &from, place) : ALCH_OK;
 }
 
 int
-linalg_operand(linalg_t *la, const char *name, unsigned flags, linalg_matrix_t *M)
+linalg_get_operand(linalg_t *la, const char *name, unsigned flags, linalg_matrix_t *M)
 {
     const alch_dmatrix_t *given = la->host->arg_matrix(la->call, name);
     int code;
 
     memset(M, 0, sizeof(*M));
     if ((flags & LINALG_COPY) && !linalg_is_copied(la, name, flags & ~(LINALG_COPY | LINALG_ANY)))
-        return duplicate(la, name, flags, given, M);
+        return copy_operand(la, name, flags, given, M);
     if (linalg_is_copied(la, name, flags)) {
-        if ((code = bring(la, name, flags, given, &M->matrix)))
+        if ((code = relayout_operand(la, name, flags, given, &M->matrix)))
             return code;
         given = M->matrix;
     }
-    describe(la, given, flags, M);
-    return flags & LINALG_FINITE ? linalg_finite(la, name, M) : ALCH_OK;
+    init_from_source(la, given, flags, M);
+    return flags & LINALG_FINITE ? linalg_check_finite(la, name, M) : ALCH_OK;
 }
 
 int
-linalg_first_bad(linalg_t *la, const char *name, const linalg_matrix_t *M, int64_t place)
+linalg_agree_all_finite(linalg_t *la, const char *name, const linalg_matrix_t *M, int64_t place)
 {
     int64_t mine = place < 0 ? INT64_MAX : place, first;
     int code = ALCH_OK;
@@ -127,9 +127,9 @@ linalg_first_bad(linalg_t *la, const char *name, const linalg_matrix_t *M, int64
 }
 
 int
-linalg_finite(linalg_t *la, const char *name, const linalg_matrix_t *M)
+linalg_check_finite(linalg_t *la, const char *name, const linalg_matrix_t *M)
 {
-    return linalg_first_bad(la, name, M, linalg_copy_part('A', M, NULL));
+    return linalg_agree_all_finite(la, name, M, linalg_copy_piece('A', M, NULL));
 }
 
 /* ---- results ---- */
@@ -137,7 +137,7 @@ linalg_finite(linalg_t *la, const char *name, const linalg_matrix_t *M)
 void
 linalg_descriptor(const linalg_t *la, int64_t m, int64_t n, int desc[9])
 {
-    int64_t rows = la->here ? linalg_numroc(m, la->layout.mb, la->myrow, la->nprow) : 0;
+    int64_t rows = la->in_grid ? linalg_numroc(m, la->layout.mb, la->myrow, la->nprow) : 0;
 
     desc[0] = 1;
     desc[1] = la->context;
@@ -157,7 +157,7 @@ linalg_create_as(linalg_t *la, int64_t m, int64_t n, alch_dtype_t dtype, linalg_
     memset(M, 0, sizeof(*M));
     code = la->host->matrix_create(la->call, m, n, dtype, &la->layout, &M->matrix);
     if (!code)
-        describe(la, M->matrix, 0, M);
+        init_from_source(la, M->matrix, 0, M);
     return code;
 }
 
@@ -169,7 +169,7 @@ linalg_create_unset(linalg_t *la, int64_t m, int64_t n, linalg_matrix_t *M)
     memset(M, 0, sizeof(*M));
     code = la->host->matrix_create_unset(la->call, m, n, la->dtype, &la->layout, &M->matrix);
     if (!code)
-        describe(la, M->matrix, 0, M);
+        init_from_source(la, M->matrix, 0, M);
     return code;
 }
 
@@ -180,14 +180,14 @@ linalg_create(linalg_t *la, int64_t m, int64_t n, linalg_matrix_t *M)
 }
 
 int
-linalg_turned(linalg_t *la, const linalg_matrix_t *M, linalg_matrix_t *T)
+linalg_create_adjoint(linalg_t *la, const linalg_matrix_t *M, linalg_matrix_t *T)
 {
     int code;
 
     memset(T, 0, sizeof(*T));
     code = la->host->matrix_transpose(la->call, M->source, true, &la->layout, &T->matrix);
     if (!code)
-        describe(la, T->matrix, 0, T);
+        init_from_source(la, T->matrix, 0, T);
     return code;
 }
 
@@ -199,7 +199,7 @@ linalg_free(linalg_t *la, linalg_matrix_t *M)
 }
 
 int
-linalg_return(linalg_t *la, const char *name, linalg_matrix_t *M)
+linalg_return_matrix(linalg_t *la, const char *name, linalg_matrix_t *M)
 {
     return la->host->ret_matrix(la->call, name, M->matrix);
 }
@@ -213,6 +213,6 @@ linalg_return_reals(linalg_t *la, const char *name, const double *values, int64_
     if (code)
         return code;
     for (int64_t i = 0; M.data && i < M.block.local_m; i++)
-        linalg_set(la->k->real, M.data, i, values[la->host->global_row(M.matrix, i)]);
-    return linalg_return(la, name, &M);
+        linalg_set_entry(la->k->real, M.data, i, values[la->host->global_row(M.matrix, i)]);
+    return linalg_return_matrix(la, name, &M);
 }

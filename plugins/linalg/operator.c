@@ -5,26 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of a basis that linalg_rotate() has room for at once, at least. */
+/* Rows of a basis that linalg_rotate_vectors() has room for at once, at least. */
 #define ROTATE_ROWS 64
 
 /* ---- opening and closing ---- */
 
 /* Entries of linalg_orthonormalize()'s scratch: see orthogonal.c. */
 static int64_t
-small_entries(const linalg_t *la, int64_t width, int64_t depth)
+ortho_work_entries(const linalg_t *la, int64_t width, int64_t depth)
 {
     int64_t stack = (int64_t)la->call->size * width;
 
-    return depth * width + 6 * width * width + 2 * stack * width + linalg_local_qr_entries(stack, width) + width + 16;
+    return depth * width + 6 * width * width + 2 * stack * width + linalg_local_qr_work_entries(stack, width) + width +
+           16;
 }
 
 static int64_t
 packed_entries(int64_t left, int64_t right, int64_t width, int64_t depth)
 {
-    int64_t most = (left > right ? left : right) * width;
+    int64_t block_entries = (left > right ? left : right) * width;
 
-    return most > ROTATE_ROWS * depth ? most : ROTATE_ROWS * depth;
+    return block_entries > ROTATE_ROWS * depth ? block_entries : ROTATE_ROWS * depth;
 }
 
 void
@@ -33,7 +34,7 @@ linalg_operator_expect(linalg_t *la, int64_t m, int64_t n, int64_t width, int64_
     int64_t left = linalg_numroc(m, la->layout.mb, 0, la->nprow), right = linalg_numroc(n, la->layout.nb, 0, la->npcol);
     int64_t entries = packed_entries(left, right, width, depth) + (left + right) * width + left + right + width;
 
-    linalg_expect_bytes(la, (entries + small_entries(la, width, depth)) * (int64_t)la->k->entry);
+    linalg_expect_bytes(la, (entries + ortho_work_entries(la, width, depth)) * (int64_t)la->k->entry_bytes);
 }
 
 static int64_t
@@ -44,31 +45,31 @@ slice_start(const linalg_side_t *side, int part)
 
 /* Who shares what. @param color  the same for ranks that share this side of A */
 static int
-open_side(linalg_t *la, linalg_side_t *side, int64_t count, int parts, int part, int color)
+init_side(linalg_t *la, linalg_side_t *side, int64_t count, int parts, int part, int color)
 {
-    *side = (linalg_side_t){.count = count, .parts = parts, .part = la->here ? part : 0, .comm = MPI_COMM_NULL};
-    side->first = la->here ? slice_start(side, part) : 0;
-    side->mine = la->here ? slice_start(side, part + 1) - side->first : 0;
+    *side = (linalg_side_t){.count = count, .parts = parts, .part = la->in_grid ? part : 0, .comm = MPI_COMM_NULL};
+    side->first = la->in_grid ? slice_start(side, part) : 0;
+    side->rows = la->in_grid ? slice_start(side, part + 1) - side->first : 0;
     if (parts > 1)
-        MPI_Comm_split(la->call->comm, la->here ? color : MPI_UNDEFINED, side->part, &side->comm);
+        MPI_Comm_split(la->call->comm, la->in_grid ? color : MPI_UNDEFINED, side->part, &side->comm);
     return linalg_alloc(la, 2 * parts * (int64_t)sizeof(int), &side->counts);
 }
 
 static int
-allocate(linalg_operator_t *op)
+allocate_scratch(linalg_operator_t *op)
 {
     linalg_t *la = op->la;
-    int64_t plain = (op->left.count + op->right.count) * op->width, entry = (int64_t)la->k->entry;
+    int64_t plain = (op->left.count + op->right.count) * op->width, entry = (int64_t)la->k->entry_bytes;
     int code;
 
     op->packed_entries = packed_entries(op->left.count, op->right.count, op->width, op->depth);
     if ((code = linalg_alloc(la, op->packed_entries * entry, &op->packed)) ||
-        (code = linalg_alloc(la, plain * entry, &op->plain)) ||
-        (code = linalg_alloc(la, op->width * (int64_t)sizeof(double), &op->singular)) ||
-        (code = linalg_alloc(la, small_entries(la, op->width, op->depth) * entry, &op->small)))
+        (code = linalg_alloc(la, plain * entry, &op->full)) ||
+        (code = linalg_alloc(la, op->width * (int64_t)sizeof(double), &op->ortho_values)) ||
+        (code = linalg_alloc(la, ortho_work_entries(la, op->width, op->depth) * entry, &op->ortho_work)))
         return code;
-    op->left.places = op->left.counts + op->left.parts;
-    op->right.places = op->right.counts + op->right.parts;
+    op->left.displs = op->left.counts + op->left.parts;
+    op->right.displs = op->right.counts + op->right.parts;
     return ALCH_OK;
 }
 
@@ -94,18 +95,18 @@ MAGNITUDE(magnitude_double, wide_t, UINT64_C(0x7fffffffffffffff))
 MAGNITUDE(magnitude_float, narrow_t, UINT32_C(0x7fffffff))
 
 static double
-largest_here(const linalg_operator_t *op)
+local_max_magnitude(const linalg_operator_t *op)
 {
     const linalg_kernels_t *k = op->la->k;
     const alch_block_t *block = &op->A->block;
     double largest = 0;
 
     for (int64_t j = 0; j < block->local_n && block->local_m > 0; j++) {
-        const void *column = linalg_at(k, block->data, block->lld, 0, j);
-        int64_t count = block->local_m * linalg_mpi_parts(k);
+        const void *column = linalg_address(k, block->data, block->lld, 0, j);
+        int64_t count = block->local_m * linalg_reals_per_entry(k);
         double x;
 
-        if (k->part == 8) {
+        if (k->real_bytes == 8) {
             wide_t bits = magnitude_double(column, count);
 
             memcpy(&x, &bits, sizeof(x));
@@ -127,12 +128,12 @@ largest_here(const linalg_operator_t *op)
 static int
 choose_scale(linalg_operator_t *op, const char *name)
 {
-    int floor = op->la->k->part == 8 ? -1000 : -120, exponent = 0;
-    double mine = largest_here(op);
+    int floor = op->la->k->real_bytes == 8 ? -1000 : -120, exponent = 0;
+    double mine = local_max_magnitude(op);
 
     MPI_Allreduce(&mine, &op->largest, 1, MPI_DOUBLE, MPI_MAX, op->la->call->comm);
     if (!isfinite(op->largest))
-        return linalg_finite(op->la, name, op->A);
+        return linalg_check_finite(op->la, name, op->A);
     frexp(op->largest, &exponent);
     op->scale = op->largest > 0 ? ldexp(1, -(exponent < floor ? floor : exponent)) : 1;
     return ALCH_OK;
@@ -143,7 +144,7 @@ linalg_operator_open(linalg_operator_t *op, linalg_t *la, const char *name, cons
                      int64_t depth)
 {
     const alch_block_t *block = &A->block;
-    int64_t most = (block->local_m > block->local_n ? block->local_m : block->local_n) * width * 2;
+    int64_t message_reals = (block->local_m > block->local_n ? block->local_m : block->local_n) * width * 2;
     int code, ends;
 
     memset(op, 0, sizeof(*op));
@@ -151,16 +152,16 @@ linalg_operator_open(linalg_operator_t *op, linalg_t *la, const char *name, cons
     op->A = A;
     op->width = width;
     op->depth = depth;
-    code = open_side(la, &op->left, block->local_m, la->npcol, la->mycol, la->myrow);
-    ends = open_side(la, &op->right, block->local_n, la->nprow, la->myrow, la->mycol);
+    code = init_side(la, &op->left, block->local_m, la->npcol, la->mycol, la->myrow);
+    ends = init_side(la, &op->right, block->local_n, la->nprow, la->myrow, la->mycol);
     if (code || ends)
         return code ? code : ends;
-    if (most > INT32_MAX)
+    if (message_reals > INT32_MAX)
         code = linalg_fail(la, ALCH_ELIMIT,
                            "%d x %d with blocks of %d vectors: a message would have %.3g numbers: MPI's "
                            "counts end at %d",
-                           A->m, A->n, (int)width, (double)most, INT32_MAX);
-    if ((code = linalg_agree(la, code)) || (code = allocate(op)))
+                           A->m, A->n, (int)width, (double)message_reals, INT32_MAX);
+    if ((code = linalg_agree(la, code)) || (code = allocate_scratch(op)))
         return code;
     return choose_scale(op, name);
 }
@@ -178,108 +179,108 @@ linalg_operator_close(linalg_operator_t *op)
 
 /* Numbers in the messages of b vectors to each of those who share a side. */
 static void
-plan(const linalg_operator_t *op, const linalg_side_t *side, int64_t b)
+set_message_counts(const linalg_operator_t *op, const linalg_side_t *side, int64_t b)
 {
-    int parts = linalg_mpi_parts(op->la->k);
+    int parts = linalg_reals_per_entry(op->la->k);
 
     for (int t = 0; t < side->parts; t++) {
         side->counts[t] = (int)((slice_start(side, t + 1) - slice_start(side, t)) * b) * parts;
-        side->places[t] = (int)(slice_start(side, t) * b) * parts;
+        side->displs[t] = (int)(slice_start(side, t) * b) * parts;
     }
 }
 
 /* Where all rows of this side are while b vectors are multiplied: `slice` itself if nobody shares them. */
 static void *
-plain_of(const linalg_operator_t *op, const linalg_side_t *side, const void *slice)
+full_vectors(const linalg_operator_t *op, const linalg_side_t *side, const void *slice)
 {
     if (side->comm == MPI_COMM_NULL)
         return (void *)(uintptr_t)slice;
-    return linalg_at(op->la->k, op->plain, 1, side == &op->left ? 0 : op->left.count * op->width, 0);
+    return linalg_address(op->la->k, op->full, 1, side == &op->left ? 0 : op->left.count * op->width, 0);
 }
 
 /* Between slices behind one another and columns of all rows. */
 static void
-repack(const linalg_operator_t *op, const linalg_side_t *side, int64_t b, void *plain, bool to_plain)
+repack_slices(const linalg_operator_t *op, const linalg_side_t *side, int64_t b, void *plain, bool to_plain)
 {
     const linalg_kernels_t *k = op->la->k;
 
     for (int t = 0; t < side->parts; t++) {
         int64_t start = slice_start(side, t), length = slice_start(side, t + 1) - start;
-        void *packed = linalg_at(k, op->packed, 1, start * b, 0), *rows = linalg_at(k, plain, 1, start, 0);
+        void *packed = linalg_address(k, op->packed, 1, start * b, 0), *rows = linalg_address(k, plain, 1, start, 0);
 
         if (to_plain)
-            linalg_local_copy(k, length, b, packed, length, rows, side->count);
+            linalg_local_lacpy(k, length, b, packed, length, rows, side->count);
         else
-            linalg_local_copy(k, length, b, rows, side->count, packed, length);
+            linalg_local_lacpy(k, length, b, rows, side->count, packed, length);
     }
 }
 
 /* From slices to all rows of this side. */
 static const void *
-gather(linalg_operator_t *op, const linalg_side_t *side, const void *slice, int64_t b)
+gather_vectors(linalg_operator_t *op, const linalg_side_t *side, const void *slice, int64_t b)
 {
-    void *plain = plain_of(op, side, slice);
+    void *plain = full_vectors(op, side, slice);
 
     if (plain == slice)
         return plain;
-    plan(op, side, b);
-    MPI_Allgatherv(slice, side->counts[side->part], linalg_mpi_type(op->la->k), op->packed, side->counts, side->places,
+    set_message_counts(op, side, b);
+    MPI_Allgatherv(slice, side->counts[side->part], linalg_mpi_type(op->la->k), op->packed, side->counts, side->displs,
                    linalg_mpi_type(op->la->k), side->comm);
-    repack(op, side, b, plain, true);
+    repack_slices(op, side, b, plain, true);
     return plain;
 }
 
 /* From all rows of this side, to be added up over those who share them, to slices. */
 static void
-reduce(linalg_operator_t *op, const linalg_side_t *side, void *plain, int64_t b, void *slice)
+reduce_vectors(linalg_operator_t *op, const linalg_side_t *side, void *plain, int64_t b, void *slice)
 {
     if (plain == slice)
         return;
-    plan(op, side, b);
-    repack(op, side, b, plain, false);
+    set_message_counts(op, side, b);
+    repack_slices(op, side, b, plain, false);
     MPI_Reduce_scatter(op->packed, slice, side->counts, linalg_mpi_type(op->la->k), MPI_SUM, side->comm);
 }
 
 static void
-multiply(linalg_operator_t *op, bool adjoint, const void *x, int64_t b, void *y)
+multiply_vectors(linalg_operator_t *op, bool adjoint, const void *x, int64_t b, void *y)
 {
     const linalg_side_t *from = adjoint ? &op->left : &op->right, *to = adjoint ? &op->right : &op->left;
     const alch_block_t *block = &op->A->block;
-    const void *all = gather(op, from, x, b);
-    void *result = plain_of(op, to, y);
+    const void *all = gather_vectors(op, from, x, b);
+    void *result = full_vectors(op, to, y);
 
-    if (op->la->here)
+    if (op->la->in_grid)
         linalg_local_gemm(op->la->k, adjoint, false, to->count, b, from->count, op->scale, block->data, block->lld, all,
                           from->count > 1 ? from->count : 1, 0, result, to->count > 1 ? to->count : 1);
-    reduce(op, to, result, b, y);
+    reduce_vectors(op, to, result, b, y);
 }
 
 /* y -= p sums, sums of 1 x b. */
 static void
-subtract_product(linalg_operator_t *op, const linalg_side_t *side, const void *p, int64_t b, void *y)
+subtract_outer_product(linalg_operator_t *op, const linalg_side_t *side, const void *p, int64_t b, void *y)
 {
-    linalg_local_gemm(op->la->k, false, false, side->mine, b, 1, -1, p, side->mine > 1 ? side->mine : 1, op->sums, 1, 1,
-                      y, side->mine > 1 ? side->mine : 1);
+    linalg_local_gemm(op->la->k, false, false, side->rows, b, 1, -1, p, side->rows > 1 ? side->rows : 1, op->sums, 1, 1,
+                      y, side->rows > 1 ? side->rows : 1);
 }
 
 void
-linalg_forward(linalg_operator_t *op, const void *right, int64_t b, void *left)
+linalg_operator_apply(linalg_operator_t *op, const void *right, int64_t b, void *left)
 {
-    multiply(op, false, right, b, left);
+    multiply_vectors(op, false, right, b, left);
     if (!op->mean)
         return;
-    linalg_inner(op, &op->right, op->mean, 1, right, b, op->sums, 1);
-    subtract_product(op, &op->left, op->ones, b, left);
+    linalg_inner_products(op, &op->right, op->mean, 1, right, b, op->sums, 1);
+    subtract_outer_product(op, &op->left, op->ones, b, left);
 }
 
 void
-linalg_adjoint(linalg_operator_t *op, const void *left, int64_t b, void *right)
+linalg_operator_apply_adjoint(linalg_operator_t *op, const void *left, int64_t b, void *right)
 {
-    multiply(op, true, left, b, right);
+    multiply_vectors(op, true, left, b, right);
     if (!op->mean)
         return;
-    linalg_inner(op, &op->left, op->ones, 1, left, b, op->sums, 1);
-    subtract_product(op, &op->right, op->mean, b, right);
+    linalg_inner_products(op, &op->left, op->ones, 1, left, b, op->sums, 1);
+    subtract_outer_product(op, &op->right, op->mean, b, right);
 }
 
 /* ---- centered columns ---- */
@@ -288,19 +289,19 @@ int
 linalg_operator_center(linalg_operator_t *op)
 {
     const linalg_kernels_t *k = op->la->k;
-    int64_t entry = (int64_t)k->entry;
+    int64_t entry = (int64_t)k->entry_bytes;
     void *mean;
     int code;
 
-    if ((code = linalg_alloc(op->la, op->right.mine * entry, &mean)) ||
-        (code = linalg_alloc(op->la, op->left.mine * entry, &op->ones)) ||
+    if ((code = linalg_alloc(op->la, op->right.rows * entry, &mean)) ||
+        (code = linalg_alloc(op->la, op->left.rows * entry, &op->ones)) ||
         (code = linalg_alloc(op->la, op->width * entry, &op->sums)))
         return code;
-    for (int64_t i = 0; i < op->left.mine; i++)
-        linalg_set(k->dtype, op->ones, i, 1);
-    linalg_adjoint(op, op->ones, 1, mean);
-    for (int64_t j = 0; j < op->right.mine; j++)
-        linalg_set(k->dtype, mean, j, linalg_get(k->dtype, mean, j) / op->A->m);
+    for (int64_t i = 0; i < op->left.rows; i++)
+        linalg_set_entry(k->dtype, op->ones, i, 1);
+    linalg_operator_apply_adjoint(op, op->ones, 1, mean);
+    for (int64_t j = 0; j < op->right.rows; j++)
+        linalg_set_entry(k->dtype, mean, j, linalg_get_entry(k->dtype, mean, j) / op->A->m);
     op->mean = mean;
     return ALCH_OK;
 }
@@ -308,12 +309,12 @@ linalg_operator_center(linalg_operator_t *op)
 const void *
 linalg_operator_means(linalg_operator_t *op)
 {
-    return gather(op, &op->right, op->mean, 1);
+    return gather_vectors(op, &op->right, op->mean, 1);
 }
 
 /* The sum of (scale x - shift)^2 over a column of reals, and of what is squared; of complex ones the parts lie apart by
  * `stride`. */
-#define ENERGY(name, real_t)                                                                                     \
+#define SUM_OF_SQUARES(name, real_t)                                                                             \
     static double name(const void *column, int64_t count, int stride, double scale, double shift, double *sum_p) \
     {                                                                                                            \
         const real_t *x = column;                                                                                \
@@ -329,36 +330,36 @@ linalg_operator_means(linalg_operator_t *op)
         return squares;                                                                                          \
     }
 
-ENERGY(energy_double, double)
-ENERGY(energy_float, float)
+SUM_OF_SQUARES(sum_of_squares_double, double)
+SUM_OF_SQUARES(sum_of_squares_float, float)
 
 /* This rank's columns. @param sums  [2 local_n] of what is left of each column, real and imaginary parts */
 static double
-energy_here(linalg_operator_t *op, const void *means, double *sums)
+local_sum_of_squares(linalg_operator_t *op, const void *means, double *sums)
 {
     const linalg_kernels_t *k = op->la->k;
     const alch_block_t *block = &op->A->block;
-    int parts = linalg_mpi_parts(k);
+    int parts = linalg_reals_per_entry(k);
     double squares = 0;
 
     for (int64_t j = 0; j < block->local_n && block->local_m > 0; j++) {
-        const char *column = linalg_at(k, block->data, block->lld, 0, j);
+        const char *column = linalg_address(k, block->data, block->lld, 0, j);
         /* The mean is stored conjugated. */
-        double _Complex shift = means ? linalg_get(k->dtype, means, j) : 0;
+        double _Complex shift = means ? linalg_get_entry(k->dtype, means, j) : 0;
 
         for (int part = 0; part < parts; part++) {
             double s = part ? -__imag__ shift : __real__ shift;
-            const char *first = column + (size_t)part * k->part;
+            const char *first = column + (size_t)part * k->real_bytes;
 
-            squares += (k->part == 8 ? energy_double : energy_float)(first, block->local_m, parts, op->scale, s,
-                                                                     &sums[2 * j + part]);
+            squares += (k->real_bytes == 8 ? sum_of_squares_double : sum_of_squares_float)(
+                first, block->local_m, parts, op->scale, s, &sums[2 * j + part]);
         }
     }
     return squares;
 }
 
 int
-linalg_operator_energy(linalg_operator_t *op, double *energy_p)
+linalg_operator_sum_of_squares(linalg_operator_t *op, double *sum_p)
 {
     const linalg_kernels_t *k = op->la->k;
     const linalg_side_t *side = &op->right;
@@ -367,17 +368,17 @@ linalg_operator_energy(linalg_operator_t *op, double *energy_p)
 
     if (code)
         return code;
-    mine = energy_here(op, op->mean ? linalg_operator_means(op) : NULL, sums);
+    mine = local_sum_of_squares(op, op->mean ? linalg_operator_means(op) : NULL, sums);
     if (op->mean && side->comm != MPI_COMM_NULL)
         MPI_Allreduce(MPI_IN_PLACE, sums, (int)(2 * side->count), MPI_DOUBLE, MPI_SUM, side->comm);
-    for (int64_t j = 0; op->mean && j < side->mine; j++) {
+    for (int64_t j = 0; op->mean && j < side->rows; j++) {
         const double *rest = sums + 2 * (side->first + j);
         double _Complex shift = rest[0] / op->A->m;
 
         __imag__ shift = -rest[1] / op->A->m;
-        linalg_set(k->dtype, op->mean, j, linalg_get(k->dtype, op->mean, j) + shift);
+        linalg_set_entry(k->dtype, op->mean, j, linalg_get_entry(k->dtype, op->mean, j) + shift);
         mine -= (rest[0] * rest[0] + rest[1] * rest[1]) / op->A->m;
     }
-    MPI_Allreduce(&mine, energy_p, 1, MPI_DOUBLE, MPI_SUM, op->la->call->comm);
+    MPI_Allreduce(&mine, sum_p, 1, MPI_DOUBLE, MPI_SUM, op->la->call->comm);
     return ALCH_OK;
 }

@@ -19,12 +19,12 @@
 typedef struct {
     int64_t count; /**< rows (columns) of A on this rank */
     int64_t first; /**< the slice begins here */
-    int64_t mine;  /**< its length */
+    int64_t rows;  /**< its length */
     int parts;     /**< ranks that share them; this one is number `part` */
     int part;
     MPI_Comm comm; /**< of those; MPI_COMM_NULL: it is alone */
     int *counts;   /**< [parts] scratch: numbers of a message to each */
-    int *places;   /**< [parts] scratch */
+    int *displs;   /**< [parts] scratch */
 } linalg_side_t;
 
 typedef struct {
@@ -37,13 +37,13 @@ typedef struct {
     double largest; /**< magnitude of A's entries (of real and imaginary parts) */
     void *packed;   /**< [packed_entries] scratch: slices of several ranks, or rows of a basis */
     int64_t packed_entries;
-    void *plain;       /**< [left.count + right.count, width] scratch, where sides are shared */
-    void *small;       /**< scratch of linalg_orthonormalize() */
-    double *singular;  /**< [width] more of it */
-    uint64_t replaced; /**< vectors that it replaced so far */
-    void *mean;        /**< right slice of scale * conj(mean of each column), if centered; else NULL */
-    void *ones;        /**< then: left slice of ones */
-    void *sums;        /**< then: [width] scratch */
+    void *full;           /**< [left.count + right.count, width] scratch, where sides are shared */
+    void *ortho_work;     /**< scratch of linalg_orthonormalize() */
+    double *ortho_values; /**< [width] more of it */
+    uint64_t replaced;    /**< vectors that it replaced so far */
+    void *mean;           /**< right slice of scale * conj(mean of each column), if centered; else NULL */
+    void *ones;           /**< then: left slice of ones */
+    void *sums;           /**< then: [width] scratch */
 } linalg_operator_t;
 
 /** Expect the memory of an operator on an m x n matrix, with blocks of at most `width` and bases of `depth` vectors. */
@@ -62,17 +62,17 @@ int linalg_operator_center(linalg_operator_t *op);
 const void *linalg_operator_means(linalg_operator_t *op);
 /** The sum of |entries|^2 of scale * A. If it is centered, without the means, which are made more accurate by what the
  *  pass finds to be left of them. @return memory */
-int linalg_operator_energy(linalg_operator_t *op, double *energy_p);
+int linalg_operator_sum_of_squares(linalg_operator_t *op, double *energy_p);
 
 /** left := scale A right, or right := scale A^H left; b <= width vectors. */
-void linalg_forward(linalg_operator_t *op, const void *right, int64_t b, void *left);
-void linalg_adjoint(linalg_operator_t *op, const void *left, int64_t b, void *right);
+void linalg_operator_apply(linalg_operator_t *op, const void *right, int64_t b, void *left);
+void linalg_operator_apply_adjoint(linalg_operator_t *op, const void *left, int64_t b, void *right);
 
 /** C (a x b, ld ldc) := X^H Y over all ranks. C is the same everywhere. */
-void linalg_inner(linalg_operator_t *op, const linalg_side_t *side, const void *X, int64_t a, const void *Y, int64_t b,
-                  void *C, int64_t ldc);
+void linalg_inner_products(linalg_operator_t *op, const linalg_side_t *side, const void *X, int64_t a, const void *Y,
+                           int64_t b, void *C, int64_t ldc);
 /** Normally distributed entries that depend on the seed alone, not on the layout. */
-void linalg_random(linalg_operator_t *op, const linalg_side_t *side, int64_t b, uint64_t seed, void *X);
+void linalg_random_vectors(linalg_operator_t *op, const linalg_side_t *side, int64_t b, uint64_t seed, void *X);
 /**
  * Split Z (b vectors) as Z = V C + Q R, Q orthonormal and orthogonal to the p orthonormal vectors V; Q replaces Z.
  * Parts of Z below eps * norm are dropped: their places are taken by random vectors, with zeros in R. There must be
@@ -83,13 +83,13 @@ int linalg_orthonormalize(linalg_operator_t *op, const linalg_side_t *side, cons
                           int64_t b, double norm, void *C, void *R, int64_t ld);
 /** X (p vectors, first `keep` of them replaced) := X W, W of p x keep with leading dimension ldw; or X W^H with W of
  *  keep x p. Some rows at a time. */
-int linalg_rotate(linalg_operator_t *op, const linalg_side_t *side, void *X, int64_t p, int64_t keep, const void *W,
-                  int64_t ldw, bool adjoint);
+int linalg_rotate_vectors(linalg_operator_t *op, const linalg_side_t *side, void *X, int64_t p, int64_t keep,
+                          const void *W, int64_t ldw, bool adjoint);
 
 /** The adjoint of k right vectors as a matrix (k x n) in the layout of the call. */
-int linalg_collect_right(linalg_operator_t *op, const void *X, int64_t k, linalg_matrix_t *M);
+int linalg_gather_right_vectors(linalg_operator_t *op, const void *X, int64_t k, linalg_matrix_t *M);
 /** Make a result of k left vectors (m x k) or of the adjoint of k right vectors (k x n), in the layout of the call. */
-int linalg_deliver_left(linalg_operator_t *op, const char *name, const void *X, int64_t k);
-int linalg_deliver_right(linalg_operator_t *op, const char *name, const void *X, int64_t k);
+int linalg_return_left_vectors(linalg_operator_t *op, const char *name, const void *X, int64_t k);
+int linalg_return_right_vectors(linalg_operator_t *op, const char *name, const void *X, int64_t k);
 
 #endif

@@ -1,5 +1,5 @@
 /* Principal components. */
-#include "leading.h"
+#include "lanczos.h"
 #include "spectral.h"
 
 #include <complex.h>
@@ -36,14 +36,14 @@ static const char pca_doc[] =
     "mean: n x 1, of each feature\n";
 
 /* Above this, products with X lose more than 3 digits to its means. */
-#define MEANS_MOST 1e6
+#define MEANS_MAX 1e6
 
 typedef struct {
     linalg_t *la;
     linalg_operator_t op;
     linalg_matrix_t X, copy;
-    int64_t k, least, width, depth;
-    linalg_leading_t leading;
+    int64_t k, minmn, width, depth;
+    linalg_lanczos_t lanczos;
     double total;   /* sum of squares of the centered entries, times scale^2 */
     void *means[2]; /* slices: see linalg_operator_t.mean */
 } pca_t;
@@ -58,9 +58,9 @@ gather_means(pca_t *p, double *mean)
     const linalg_side_t *side = &p->op.right;
 
     for (int step = 0; step < 2; step++)
-        for (int64_t j = 0; p->means[step] && j < side->mine; j++) {
+        for (int64_t j = 0; p->means[step] && j < side->rows; j++) {
             /* The operator has it conjugated. */
-            double _Complex x = linalg_get(la->dtype, p->means[step], j) / p->op.scale;
+            double _Complex x = linalg_get_entry(la->dtype, p->means[step], j) / p->op.scale;
             int64_t place = la->host->global_col(p->X.source, side->first + j);
 
             mean[2 * place] += __real__ x;
@@ -86,20 +86,20 @@ return_mean(pca_t *p)
         double _Complex x = mean[2 * row];
 
         __imag__ x = mean[2 * row + 1];
-        linalg_set(la->dtype, M.data, i, x);
+        linalg_set_entry(la->dtype, M.data, i, x);
     }
-    return linalg_return(la, "mean", &M);
+    return linalg_return_matrix(la, "mean", &M);
 }
 
 /* What the means add to the sum of squares: m |mean|^2. */
 static double
-means_energy(pca_t *p)
+sum_of_squares_of_means(pca_t *p)
 {
     const linalg_side_t *side = &p->op.right;
     double mine = 0, sum;
 
-    for (int64_t j = 0; j < side->mine; j++) {
-        double _Complex x = linalg_get(p->la->dtype, p->op.mean, j);
+    for (int64_t j = 0; j < side->rows; j++) {
+        double _Complex x = linalg_get_entry(p->la->dtype, p->op.mean, j);
 
         mine += __real__ x * __real__ x + __imag__ x * __imag__ x;
     }
@@ -117,13 +117,13 @@ subtract_means(pca_t *p)
     void *ones, *row;
     int code;
 
-    if ((code = linalg_alloc(p->la, block->local_m * (int64_t)k->entry, &ones)) ||
-        (code = linalg_alloc(p->la, block->local_n * (int64_t)k->entry, &row)))
+    if ((code = linalg_alloc(p->la, block->local_m * (int64_t)k->entry_bytes, &ones)) ||
+        (code = linalg_alloc(p->la, block->local_n * (int64_t)k->entry_bytes, &row)))
         return code;
     for (int64_t i = 0; i < block->local_m; i++)
-        linalg_set(k->dtype, ones, i, 1);
+        linalg_set_entry(k->dtype, ones, i, 1);
     for (int64_t j = 0; j < block->local_n; j++)
-        linalg_set(k->dtype, row, j, __builtin_conj(linalg_get(k->dtype, means, j)));
+        linalg_set_entry(k->dtype, row, j, __builtin_conj(linalg_get_entry(k->dtype, means, j)));
     linalg_local_gemm(k, false, false, block->local_m, block->local_n, 1, -1 / p->op.scale, ones,
                       block->local_m > 1 ? block->local_m : 1, row, 1, 1, block->data, block->lld);
     return ALCH_OK;
@@ -138,17 +138,17 @@ center_copy(pca_t *p)
 
     if ((code = linalg_create(p->la, p->X.m, p->X.n, &p->copy)))
         return code;
-    linalg_copy_part('A', &p->X, &p->copy);
+    linalg_copy_piece('A', &p->X, &p->copy);
     if ((code = subtract_means(p)))
         return code;
     p->op.A = &p->copy;
     p->op.mean = NULL;
-    if ((code = linalg_operator_center(&p->op)) || (code = linalg_operator_energy(&p->op, &rest)) ||
+    if ((code = linalg_operator_center(&p->op)) || (code = linalg_operator_sum_of_squares(&p->op, &rest)) ||
         (code = subtract_means(p)))
         return code;
     p->means[1] = p->op.mean;
     p->op.mean = NULL;
-    return linalg_operator_energy(&p->op, &p->total);
+    return linalg_operator_sum_of_squares(&p->op, &p->total);
 }
 
 /* ---- results ---- */
@@ -184,27 +184,27 @@ typedef struct {
  * k]
  */
 static void
-find_largest(pca_t *p, const linalg_matrix_t *M, largest_t *largest, double *entries)
+find_largest_entries(pca_t *p, const linalg_matrix_t *M, largest_t *largest, double *entries)
 {
     linalg_t *la = p->la;
     int count = (int)p->k;
 
     for (int64_t j = 0; j < M->block.local_n; j++)
         for (int64_t i = 0; i < M->block.local_m; i++) {
-            double size = cabs(linalg_get(la->dtype, M->data, i + j * M->block.lld));
-            largest_t *row = &largest[linalg_row(&M->block, i)];
+            double size = cabs(linalg_get_entry(la->dtype, M->data, i + j * M->block.lld));
+            largest_t *row = &largest[linalg_global_row(&M->block, i)];
 
             if (size > row->size)
-                *row = (largest_t){size, (int)linalg_col(&M->block, j)};
+                *row = (largest_t){size, (int)linalg_global_col(&M->block, j)};
         }
     MPI_Allreduce(MPI_IN_PLACE, largest, count, MPI_DOUBLE_INT, MPI_MAXLOC, la->call->comm);
     for (int64_t i = 0; i < p->k; i++) {
         int64_t at;
 
-        if (!linalg_entry_here(la, M, i, largest[i].column, &at))
+        if (!linalg_owns_entry(la, M, i, largest[i].column, &at))
             continue;
-        entries[2 * i] = creal(linalg_get(la->dtype, M->data, at));
-        entries[2 * i + 1] = cimag(linalg_get(la->dtype, M->data, at));
+        entries[2 * i] = creal(linalg_get_entry(la->dtype, M->data, at));
+        entries[2 * i + 1] = cimag(linalg_get_entry(la->dtype, M->data, at));
     }
     MPI_Allreduce(MPI_IN_PLACE, entries, 2 * count, MPI_DOUBLE, MPI_SUM, la->call->comm);
 }
@@ -221,38 +221,38 @@ return_components(pca_t *p, linalg_matrix_t *M)
     if ((code = linalg_alloc(la, p->k * (int64_t)sizeof(*largest), &largest)) ||
         (code = linalg_alloc(la, 2 * p->k * (int64_t)sizeof(double), &entries)))
         return code;
-    find_largest(p, M, largest, entries);
+    find_largest_entries(p, M, largest, entries);
     for (int64_t i = 0; i < M->block.local_m; i++) {
-        const double *x = entries + 2 * linalg_row(&M->block, i);
+        const double *x = entries + 2 * linalg_global_row(&M->block, i);
         double size = hypot(x[0], x[1]);
         double _Complex turn = size > 0 ? CMPLX(x[0] / size, -x[1] / size) : 1;
 
         for (int64_t j = 0; j < M->block.local_n; j++) {
             int64_t at = i + j * M->block.lld;
 
-            linalg_set(la->dtype, M->data, at, turn * linalg_get(la->dtype, M->data, at));
+            linalg_set_entry(la->dtype, M->data, at, turn * linalg_get_entry(la->dtype, M->data, at));
         }
     }
-    return linalg_return(la, "components", M);
+    return linalg_return_matrix(la, "components", M);
 }
 
 static int
-by_iteration(pca_t *p)
+pca_by_lanczos(pca_t *p)
 {
-    linalg_leading_t *leading = &p->leading;
+    linalg_lanczos_t *lanczos = &p->lanczos;
     linalg_matrix_t V;
     int code;
 
-    leading->k = p->k;
-    if ((code = linalg_leading(&p->op, leading)) || (code = linalg_collect_right(&p->op, leading->V, p->k, &V)) ||
-        (code = return_components(p, &V)))
+    lanczos->k = p->k;
+    if ((code = linalg_lanczos_solve(&p->op, lanczos)) ||
+        (code = linalg_gather_right_vectors(&p->op, lanczos->V, p->k, &V)) || (code = return_components(p, &V)))
         return code;
-    linalg_leading_note(&p->op, leading);
-    return return_values(p, leading->values);
+    linalg_lanczos_note(&p->op, lanczos);
+    return return_values(p, lanczos->values);
 }
 
 static int
-by_copy(pca_t *p)
+pca_by_dense_svd(pca_t *p)
 {
     static const int one = 1;
     linalg_t *la = p->la;
@@ -264,7 +264,7 @@ by_copy(pca_t *p)
         return code;
     if ((code = linalg_create(la, p->k, p->X.n, &V)))
         return code;
-    if (la->here)
+    if (la->in_grid)
         la->k->lacpy("A", &k, &V.n, svd.Vh.data, &one, &one, svd.Vh.desc, V.data, &one, &one, V.desc);
     code = return_components(p, &V);
     return code ? code : return_values(p, svd.s);
@@ -273,15 +273,15 @@ by_copy(pca_t *p)
 /* ---- the operation ---- */
 
 static void
-expect(pca_t *p, const alch_block_t *x, bool iterate)
+expect_memory(pca_t *p, const alch_block_t *x, bool iterate)
 {
     linalg_t *la = p->la;
 
-    linalg_expect(la, "X", 0);
+    linalg_expect_operand(la, "X", 0);
     linalg_expect_bytes(la, 6 * (x->m + x->n) * 16);
     linalg_expect_bytes(la, p->k * (int64_t)(sizeof(largest_t) + 2 * sizeof(double)));
     if (iterate) {
-        linalg_leading_expect(la, x->m, x->n, p->k);
+        linalg_lanczos_expect(la, x->m, x->n, p->k);
         return;
     }
     linalg_operator_expect(la, x->m, x->n, p->width, p->depth);
@@ -291,24 +291,24 @@ expect(pca_t *p, const alch_block_t *x, bool iterate)
 }
 
 static int
-compute(pca_t *p, bool iterate)
+compute_components(pca_t *p, bool iterate)
 {
     linalg_t *la = p->la;
     bool large;
     int code;
 
-    if ((code = linalg_operator_center(&p->op)) || (code = linalg_stage(la, 0, "variance")) ||
-        (code = linalg_operator_energy(&p->op, &p->total)))
+    if ((code = linalg_operator_center(&p->op)) || (code = linalg_begin_stage(la, 0, "variance")) ||
+        (code = linalg_operator_sum_of_squares(&p->op, &p->total)))
         return code;
     p->means[0] = p->op.mean;
-    large = means_energy(p) > MEANS_MOST * p->total;
+    large = sum_of_squares_of_means(p) > MEANS_MAX * p->total;
     if (large || !iterate) {
         linalg_note(la, "a centered copy of X was made: %s",
                     large ? "its means are much larger than its variation" : "there is no room for an iteration");
         if ((code = center_copy(p)))
             return code;
     }
-    return iterate ? by_iteration(p) : by_copy(p);
+    return iterate ? pca_by_lanczos(p) : pca_by_dense_svd(p);
 }
 
 static int
@@ -319,34 +319,34 @@ pca(linalg_t *la)
     bool iterate;
     int code;
 
-    linalg_shape(la, "X", &x);
-    p.least = x.m < x.n ? x.m : x.n;
+    linalg_operand_block(la, "X", &x);
+    p.minmn = x.m < x.n ? x.m : x.n;
     if (x.m < 2 || x.n < 1)
         return linalg_fail(la, ALCH_EINVAL, "X is %" PRId64 " x %" PRId64 ": two samples of one feature are the least",
                            x.m, x.n);
-    if (p.k < 0 || p.k > p.least)
+    if (p.k < 0 || p.k > p.minmn)
         return linalg_fail(la, ALCH_ERANGE,
                            "n_components is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64
                            ", 0 means all",
-                           p.k, p.least, x.m, x.n);
-    if ((code = linalg_leading_options(la, "n_components", p.k > 0, &p.leading)))
+                           p.k, p.minmn, x.m, x.n);
+    if ((code = linalg_lanczos_read_options(la, "n_components", p.k > 0, &p.lanczos)))
         return code;
-    p.k = p.k ? p.k : p.least;
-    iterate = linalg_leading_sizes(x.m, x.n, p.k, &p.width, &p.depth);
+    p.k = p.k ? p.k : p.minmn;
+    iterate = linalg_lanczos_choose_sizes(x.m, x.n, p.k, &p.width, &p.depth);
     if (!iterate)
         p.width = p.depth = 1;
-    expect(&p, &x, iterate);
-    if ((code = linalg_need(la)) || (code = linalg_operand(la, "X", 0, &p.X)))
+    expect_memory(&p, &x, iterate);
+    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "X", 0, &p.X)))
         return code;
     code = linalg_operator_open(&p.op, la, "X", &p.X, p.width, p.depth);
     if (!code)
-        code = compute(&p, iterate);
+        code = compute_components(&p, iterate);
     linalg_operator_close(&p.op);
     return code;
 }
 
 static int
-linalg_pca(alch_call_t *call)
+run_pca(alch_call_t *call)
 {
     return linalg_run(call, pca, "X", NULL);
 }
@@ -355,7 +355,7 @@ static const alch_operation_t operations[] = {
     {"pca", "Principal component analysis.",
      "X:matrix, n_components:int64=0, tol:float64=0, maxiter:int64=0 -> components:matrix, explained_variance:vector, "
      "explained_variance_ratio:vector, singular_values:vector, mean:vector",
-     pca_doc, 0, linalg_pca},
+     pca_doc, 0, run_pca},
 };
 
-LINALG_AREA(linalg_components, operations);
+LINALG_OPERATIONS(linalg_pca_operations, operations);

@@ -49,7 +49,7 @@ static const char transpose_doc[] =
     "transposed: n x m, block-cyclic\n";
 
 static int
-take_op(linalg_t *la, const char *name, char *op_p)
+parse_op(linalg_t *la, const char *name, char *op_p)
 {
     const char *text = la->host->arg_string(la->call, name);
 
@@ -71,11 +71,11 @@ check_product(linalg_t *la, shapes_t *s)
     int64_t inner;
     int code;
 
-    if ((code = take_op(la, "transpose_a", &s->opa)) || (code = take_op(la, "transpose_b", &s->opb)))
+    if ((code = parse_op(la, "transpose_a", &s->opa)) || (code = parse_op(la, "transpose_b", &s->opb)))
         return code;
-    linalg_shape(la, "a", &a);
-    linalg_shape(la, "b", &b);
-    linalg_shape(la, "c", &c);
+    linalg_operand_block(la, "a", &a);
+    linalg_operand_block(la, "b", &b);
+    linalg_operand_block(la, "c", &c);
     s->m = s->opa == 'N' ? a.m : a.n;
     s->k = s->opa == 'N' ? a.n : a.m;
     inner = s->opb == 'N' ? b.m : b.n;
@@ -85,26 +85,27 @@ check_product(linalg_t *la, shapes_t *s)
                            "%" PRId64 " x %" PRId64 " cannot be multiplied by %" PRId64 " x %" PRId64 ": %" PRId64
                            " is not %" PRId64,
                            s->m, s->k, inner, s->n, s->k, inner);
-    if (!linalg_given(la, "c") && linalg_complex(la, "beta") != 1)
+    if (!linalg_is_given(la, "c") && linalg_complex_argument(la, "beta") != 1)
         return linalg_fail(la, ALCH_EINVAL, "beta is %g%+gi, but there is no c that it could be the factor of",
-                           creal(linalg_complex(la, "beta")), cimag(linalg_complex(la, "beta")));
-    if (linalg_given(la, "c") && (c.m != s->m || c.n != s->n))
+                           creal(linalg_complex_argument(la, "beta")), cimag(linalg_complex_argument(la, "beta")));
+    if (linalg_is_given(la, "c") && (c.m != s->m || c.n != s->n))
         return linalg_fail(la, ALCH_EINVAL, "c is %" PRId64 " x %" PRId64 ", the product %" PRId64 " x %" PRId64, c.m,
                            c.n, s->m, s->n);
     return ALCH_OK;
 }
 
 static int
-multiply(linalg_t *la, const shapes_t *s, const linalg_matrix_t *A, const linalg_matrix_t *B, linalg_matrix_t *C)
+multiply_and_return(linalg_t *la, const shapes_t *s, const linalg_matrix_t *A, const linalg_matrix_t *B,
+                    linalg_matrix_t *C)
 {
-    linalg_scalar_t alpha = linalg_scalar(la, linalg_complex(la, "alpha"));
-    linalg_scalar_t beta = linalg_scalar(la, linalg_given(la, "c") ? linalg_complex(la, "beta") : 0);
+    linalg_scalar_t alpha = linalg_scalar(la, linalg_complex_argument(la, "alpha"));
+    linalg_scalar_t beta = linalg_scalar(la, linalg_is_given(la, "c") ? linalg_complex_argument(la, "beta") : 0);
     int k = (int)s->k;
 
-    if (la->here && C->m && C->n)
+    if (la->in_grid && C->m && C->n)
         la->k->gemm(&s->opa, &s->opb, &C->m, &C->n, &k, &alpha, A->data, &one, &one, A->desc, B->data, &one, &one,
                     B->desc, &beta, C->data, &one, &one, C->desc);
-    return linalg_return(la, "product", C);
+    return linalg_return_matrix(la, "product", C);
 }
 
 static int
@@ -116,44 +117,45 @@ matmul(linalg_t *la)
 
     if (code)
         return code;
-    linalg_expect(la, "a", 0);
-    linalg_expect(la, "b", 0);
-    if (linalg_given(la, "c"))
-        linalg_expect(la, "c", LINALG_COPY);
+    linalg_expect_operand(la, "a", 0);
+    linalg_expect_operand(la, "b", 0);
+    if (linalg_is_given(la, "c"))
+        linalg_expect_operand(la, "c", LINALG_COPY);
     else
         linalg_expect_matrix(la, s.m, s.n);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "matrix product")) ||
-        (code = linalg_operand(la, "a", 0, &A)) || (code = linalg_operand(la, "b", 0, &B)))
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, -1, "matrix product")) ||
+        (code = linalg_get_operand(la, "a", 0, &A)) || (code = linalg_get_operand(la, "b", 0, &B)))
         return code;
-    code = linalg_given(la, "c") ? linalg_operand(la, "c", LINALG_COPY, &C) : linalg_create_unset(la, s.m, s.n, &C);
-    return code ? code : multiply(la, &s, &A, &B, &C);
+    code =
+        linalg_is_given(la, "c") ? linalg_get_operand(la, "c", LINALG_COPY, &C) : linalg_create_unset(la, s.m, s.n, &C);
+    return code ? code : multiply_and_return(la, &s, &A, &B, &C);
 }
 
 static int
-linalg_matmul(alch_call_t *call)
+run_matmul(alch_call_t *call)
 {
-    return linalg_run_as(call, linalg_least(call, "alpha", "beta"), matmul, "a", "b", "c", NULL);
+    return linalg_run_as(call, linalg_scalars_dtype(call, "alpha", "beta"), matmul, "a", "b", "c", NULL);
 }
 
 /* The upper triangle from the lower one; the diagonal, added to itself, is halved without rounding. */
 static int
-mirror(linalg_t *la, linalg_matrix_t *C)
+mirror_triangle(linalg_t *la, linalg_matrix_t *C)
 {
     linalg_matrix_t lower;
     int code = linalg_create_unset(la, C->m, C->n, &lower);
 
     if (code)
         return code;
-    linalg_copy_part('A', C, &lower);
-    if (la->here && C->n)
+    linalg_copy_piece('A', C, &lower);
+    if (la->in_grid && C->n)
         la->k->geadd(la->k->adjoint, &C->m, &C->n, la->k->one, lower.data, &one, &one, lower.desc, la->k->one, C->data,
                      &one, &one, C->desc);
     linalg_free(la, &lower);
     for (int64_t j = 0; j < C->block.local_n; j++) {
-        int64_t column = linalg_col(&C->block, j), at = linalg_local(&C->block, column, column);
+        int64_t column = linalg_global_col(&C->block, j), at = linalg_local_index(&C->block, column, column);
 
         if (at >= 0)
-            linalg_set(la->dtype, C->data, at, creal(linalg_get(la->dtype, C->data, at)) / 2);
+            linalg_set_entry(la->dtype, C->data, at, creal(linalg_get_entry(la->dtype, C->data, at)) / 2);
     }
     return ALCH_OK;
 }
@@ -167,24 +169,24 @@ gram(linalg_t *la)
     int64_t size;
     int code, k;
 
-    linalg_shape(la, "a", &a);
+    linalg_operand_block(la, "a", &a);
     size = rows ? a.m : a.n;
     k = (int)(rows ? a.n : a.m);
-    linalg_expect(la, "a", 0);
+    linalg_expect_operand(la, "a", 0);
     linalg_expect_matrix(la, size, size);
     linalg_expect_matrix(la, size, size);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "inner products")) ||
-        (code = linalg_operand(la, "a", 0, &A)) || (code = linalg_create(la, size, size, &C)))
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, -1, "inner products")) ||
+        (code = linalg_get_operand(la, "a", 0, &A)) || (code = linalg_create(la, size, size, &C)))
         return code;
-    if (la->here && size && k)
+    if (la->in_grid && size && k)
         la->k->herk("L", rows ? "N" : la->k->adjoint, &C.n, &k, la->k->one, A.data, &one, &one, A.desc, la->k->zero,
                     C.data, &one, &one, C.desc);
-    code = mirror(la, &C);
-    return code ? code : linalg_return(la, "product", &C);
+    code = mirror_triangle(la, &C);
+    return code ? code : linalg_return_matrix(la, "product", &C);
 }
 
 static int
-linalg_gram(alch_call_t *call)
+run_gram(alch_call_t *call)
 {
     return linalg_run(call, gram, "a", NULL);
 }
@@ -198,17 +200,18 @@ transpose(linalg_t *la)
     alch_block_t block;
     int code;
 
-    linalg_shape(la, "a", &block);
-    linalg_expect_bytes(la, linalg_bytes(la, block.n, block.m, block.dtype == ALCH_INT32 ? 4 : la->k->entry));
+    linalg_operand_block(la, "a", &block);
+    linalg_expect_bytes(la,
+                        linalg_matrix_bytes(la, block.n, block.m, block.dtype == ALCH_INT32 ? 4 : la->k->entry_bytes));
     linalg_expect_exchange(la, block.m, block.n);
-    if ((code = linalg_need(la)))
+    if ((code = linalg_check_memory(la)))
         return code;
     code = la->host->matrix_transpose(la->call, a, la->host->arg_bool(la->call, "conjugate"), &la->layout, &transposed);
     return code ? code : la->host->ret_matrix(la->call, "transposed", transposed);
 }
 
 static int
-linalg_transpose(alch_call_t *call)
+run_transpose(alch_call_t *call)
 {
     return linalg_run(call, transpose, "a", NULL);
 }
@@ -217,11 +220,11 @@ static const alch_operation_t operations[] = {
     {"matmul", "The product of two matrices.",
      "a:matrix, b:matrix, transpose_a:string=\"N\", transpose_b:string=\"N\", alpha:complex128=1, beta:complex128=1, "
      "c:matrix=none -> product:matrix",
-     matmul_doc, 0, linalg_matmul},
+     matmul_doc, 0, run_matmul},
     {"gram", "The inner products of the columns of a matrix, or of its rows.",
-     "a:matrix, rows:bool=false -> product:matrix", gram_doc, 0, linalg_gram},
+     "a:matrix, rows:bool=false -> product:matrix", gram_doc, 0, run_gram},
     {"transpose", "The transpose of a matrix.", "a:matrix, conjugate:bool=false -> transposed:matrix", transpose_doc, 0,
-     linalg_transpose},
+     run_transpose},
 };
 
-LINALG_AREA(linalg_products, operations);
+LINALG_OPERATIONS(linalg_product_operations, operations);

@@ -8,7 +8,7 @@
 static const char qr_doc[] =
     "The QR factorization a = Q R, Q with orthonormal columns, R upper triangular.\n\n"
     "Method: Householder reflections (PxGEQRF, PxORGQR, PxUNGQR). Modes reduced and r of a tall and skinny matrix (at\n"
-    "most 512 columns, and on each worker 16 times as many rows as columns, 8 times for r) by TSQR: each worker\n"
+    "chunk_rows 512 columns, and on each worker 16 times as many rows as columns, 8 times for r) by TSQR: each worker\n"
     "factors its rows, then all factor the stack of the triangles; a note says so. Both are stable for every matrix,\n"
     "also a singular one: what Q^H Q differs from 1, and Q R from a, relative to |a|, are a few eps.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.2; TSQR: Demmel, Grigori, Hoemmen, Langou,\n"
@@ -35,7 +35,7 @@ static const char qr_doc[] =
 #define CHUNK_ENTRIES (INT64_C(1) << 16)
 
 static bool
-is_skinny(const linalg_t *la, const alch_block_t *a, bool vectors)
+use_tsqr(const linalg_t *la, const alch_block_t *a, bool vectors)
 {
     return a->n > 0 && a->n <= TSQR_COLUMNS && la->call->size > 1 &&
            a->m / la->call->size >= (vectors ? TSQR_RATIO : TSQR_RATIO_R) * a->n;
@@ -54,16 +54,16 @@ typedef struct {
     linalg_t *la;
     alch_dmatrix_t *rows; /* a, then Q, by rows */
     alch_block_t block;
-    int64_t n, own;     /* columns; rows of this rank's triangle */
-    void *R;            /* n x n, the same on all ranks */
-    void *each, *stack; /* triangles as they come; on top of one another, then Q of that */
+    int64_t n, r_rows;      /* columns; rows of this rank's triangle */
+    void *R;                /* n x n, the same on all ranks */
+    void *gathered, *stack; /* triangles as they come; on top of one another, then Q of that */
     void *work, *chunk;
 } tsqr_t;
 
 static int64_t
-work_bytes(const linalg_t *la, int64_t rows, int64_t n)
+qr_work_bytes(const linalg_t *la, int64_t rows, int64_t n)
 {
-    return linalg_local_qr_entries(rows + la->call->size * n, n) * (int64_t)la->k->entry;
+    return linalg_local_qr_work_entries(rows + la->call->size * n, n) * (int64_t)la->k->entry_bytes;
 }
 
 /* What there is at once at the end, when R is there and the rows are relaid out; without Q that may be less than what
@@ -71,9 +71,10 @@ work_bytes(const linalg_t *la, int64_t rows, int64_t n)
 static void
 expect_tsqr(linalg_t *la, const alch_block_t *a, bool vectors)
 {
-    int64_t size = la->call->size, n = a->n, rows = (a->m + size - 1) / size, entry = (int64_t)la->k->entry;
+    int64_t size = la->call->size, n = a->n, rows = (a->m + size - 1) / size, entry = (int64_t)la->k->entry_bytes;
     int64_t exchange = la->host->matrix_exchange_bytes(la->call, a->m, n, la->dtype);
-    int64_t later = (2 * size * n * n + n * n) * entry + work_bytes(la, rows, n) + linalg_bytes(la, n, n, la->k->entry);
+    int64_t later = (2 * size * n * n + n * n) * entry + qr_work_bytes(la, rows, n) +
+                    linalg_matrix_bytes(la, n, n, la->k->entry_bytes);
 
     linalg_expect_bytes(la, rows * n * entry);
     if (vectors) {
@@ -85,12 +86,12 @@ expect_tsqr(linalg_t *la, const alch_block_t *a, bool vectors)
 }
 
 static int
-take_rows(tsqr_t *t, const alch_block_t *a, bool vectors)
+load_rows(tsqr_t *t, const alch_block_t *a, bool vectors)
 {
     linalg_t *la = t->la;
     alch_layout_t layout = row_layout(la, a);
     const alch_dmatrix_t *given = la->host->arg_matrix(la->call, "a");
-    int64_t entry = (int64_t)la->k->entry, size = la->call->size, n = a->n;
+    int64_t entry = (int64_t)la->k->entry_bytes, size = la->call->size, n = a->n;
     int code;
 
     if (a->dtype == la->dtype)
@@ -101,12 +102,13 @@ take_rows(tsqr_t *t, const alch_block_t *a, bool vectors)
         return code;
     la->host->matrix_block(t->rows, &t->block);
     t->n = n;
-    t->own = t->block.local_m < n ? t->block.local_m : n;
-    if ((code = linalg_alloc(la, n * n * entry, &t->R)) || (code = linalg_alloc(la, size * n * n * entry, &t->each)) ||
+    t->r_rows = t->block.local_m < n ? t->block.local_m : n;
+    if ((code = linalg_alloc(la, n * n * entry, &t->R)) ||
+        (code = linalg_alloc(la, size * n * n * entry, &t->gathered)) ||
         (code = linalg_alloc(la, size * n * n * entry, &t->stack)) ||
         (code = linalg_alloc(la, vectors ? (CHUNK_ENTRIES + n) * entry : 0, &t->chunk)))
         return code;
-    return linalg_alloc(la, work_bytes(la, t->block.local_m, n), &t->work);
+    return linalg_alloc(la, qr_work_bytes(la, t->block.local_m, n), &t->work);
 }
 
 /* Q and R; the rows become Q. */
@@ -115,30 +117,30 @@ factor_rows(tsqr_t *t, bool vectors)
 {
     const linalg_kernels_t *k = t->la->k;
     int64_t n = t->n, size = t->la->call->size, rows = t->block.local_m;
-    int64_t most = CHUNK_ENTRIES / n > 0 ? CHUNK_ENTRIES / n : 1;
-    int numbers = (int)(n * n) * linalg_mpi_parts(k);
+    int64_t chunk_rows = CHUNK_ENTRIES / n > 0 ? CHUNK_ENTRIES / n : 1;
+    int numbers = (int)(n * n) * linalg_reals_per_entry(k);
     void (*qr)(const linalg_kernels_t *, int64_t, int64_t, void *, int64_t, void *, int64_t, void *) =
-        vectors ? linalg_local_qr : linalg_local_r;
+        vectors ? linalg_local_qr : linalg_local_r_factor;
 
-    if (t->own > 0)
+    if (t->r_rows > 0)
         qr(k, rows, n, t->block.data, t->block.lld, t->R, n, t->work);
-    MPI_Allgather(t->R, numbers, linalg_mpi_type(k), t->each, numbers, linalg_mpi_type(k), t->la->call->comm);
+    MPI_Allgather(t->R, numbers, linalg_mpi_type(k), t->gathered, numbers, linalg_mpi_type(k), t->la->call->comm);
     for (int64_t r = 0; r < size; r++)
-        linalg_local_copy(k, n, n, linalg_at(k, t->each, 1, r * n * n, 0), n, linalg_at(k, t->stack, 1, r * n, 0),
-                          size * n);
+        linalg_local_lacpy(k, n, n, linalg_address(k, t->gathered, 1, r * n * n, 0), n,
+                           linalg_address(k, t->stack, 1, r * n, 0), size * n);
     qr(k, size * n, n, t->stack, size * n, t->R, n, t->work);
-    for (int64_t start = 0; vectors && start < rows; start += most) {
-        int64_t count = rows - start < most ? rows - start : most;
-        void *at = linalg_at(k, t->block.data, 1, start, 0);
+    for (int64_t start = 0; vectors && start < rows; start += chunk_rows) {
+        int64_t count = rows - start < chunk_rows ? rows - start : chunk_rows;
+        void *at = linalg_address(k, t->block.data, 1, start, 0);
 
-        linalg_local_gemm(k, false, false, count, n, t->own, 1, at, t->block.lld,
-                          linalg_at(k, t->stack, 1, t->la->call->rank * n, 0), size * n, 0, t->chunk, count);
-        linalg_local_copy(k, count, n, t->chunk, count, at, t->block.lld);
+        linalg_local_gemm(k, false, false, count, n, t->r_rows, 1, at, t->block.lld,
+                          linalg_address(k, t->stack, 1, t->la->call->rank * n, 0), size * n, 0, t->chunk, count);
+        linalg_local_lacpy(k, count, n, t->chunk, count, at, t->block.lld);
     }
 }
 
 static int
-return_small(tsqr_t *t)
+return_r_of_tsqr(tsqr_t *t)
 {
     const linalg_kernels_t *k = t->la->k;
     linalg_matrix_t R;
@@ -147,9 +149,9 @@ return_small(tsqr_t *t)
 
     for (int64_t j = 0; !code && j < t->n; j++)
         for (int64_t i = 0; i <= j; i++)
-            if (linalg_entry_here(t->la, &R, i, j, &at))
-                memcpy(linalg_at(k, R.data, 1, at, 0), linalg_at(k, t->R, t->n, i, j), k->entry);
-    return code ? code : linalg_return(t->la, "R", &R);
+            if (linalg_owns_entry(t->la, &R, i, j, &at))
+                memcpy(linalg_address(k, R.data, 1, at, 0), linalg_address(k, t->R, t->n, i, j), k->entry_bytes);
+    return code ? code : linalg_return_matrix(t->la, "R", &R);
 }
 
 static int
@@ -160,15 +162,16 @@ tsqr(linalg_t *la, const alch_block_t *a, bool vectors)
     int code;
 
     expect_tsqr(la, a, vectors);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "factorization of each worker's rows")) ||
-        (code = take_rows(&t, a, vectors)))
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, 0, "factorization of each worker's rows")) ||
+        (code = load_rows(&t, a, vectors)))
         return code;
-    if ((code = linalg_finite(la, "a", &(linalg_matrix_t){.source = t.rows, .block = t.block, .data = t.block.data})))
+    if ((code = linalg_check_finite(la, "a",
+                                    &(linalg_matrix_t){.source = t.rows, .block = t.block, .data = t.block.data})))
         return code;
     factor_rows(&t, vectors);
     linalg_note(la, "TSQR: each of %d workers factored %" PRId64 " rows", la->call->size,
                 (a->m + la->call->size - 1) / la->call->size);
-    if ((code = return_small(&t)) || !vectors)
+    if ((code = return_r_of_tsqr(&t)) || !vectors)
         return code;
     code = la->host->matrix_relayout(la->call, t.rows, &la->layout, &Q);
     return code ? code : la->host->ret_matrix(la->call, "Q", Q);
@@ -183,7 +186,7 @@ expect_householder(linalg_t *la, qr_mode_t mode, int64_t m, int64_t n)
 {
     int64_t k = m < n ? m : n, columns = mode == COMPLETE ? m : k;
 
-    linalg_expect(la, "a", LINALG_COPY);
+    linalg_expect_operand(la, "a", LINALG_COPY);
     linalg_qr_expect(la, m, n, columns);
     if (mode == RAW) {
         linalg_expect_matrix(la, n, m);
@@ -199,25 +202,25 @@ expect_householder(linalg_t *la, qr_mode_t mode, int64_t m, int64_t n)
 
 /* The reflectors become the first `columns` columns of Q, in place if there are as many. */
 static int
-return_columns(linalg_t *la, linalg_qr_t *qr, int columns)
+return_q(linalg_t *la, linalg_qr_t *qr, int columns)
 {
     static const int one = 1;
     linalg_matrix_t *A = qr->A, Q = *A;
-    int code = linalg_stage(la, 0.5, "forming Q");
+    int code = linalg_begin_stage(la, 0.5, "forming Q");
 
     if (!code && columns != A->n && !(code = linalg_create(la, A->m, columns, &Q))) {
-        if (la->here && qr->k)
+        if (la->in_grid && qr->k)
             la->k->lacpy("A", &A->m, &qr->k, A->data, &one, &one, A->desc, Q.data, &one, &one, Q.desc);
         linalg_free(la, A);
     }
     if (!code)
-        code = linalg_qr_form(la, qr, &Q);
-    return code ? code : linalg_return(la, "Q", &Q);
+        code = linalg_qr_generate_q(la, qr, &Q);
+    return code ? code : linalg_return_matrix(la, "Q", &Q);
 }
 
 /* Each column of the grid has the factors of its columns of a. */
 static int
-return_factors(linalg_t *la, const linalg_qr_t *qr)
+return_tau(linalg_t *la, const linalg_qr_t *qr)
 {
     const alch_block_t *block = &qr->A->block;
     double _Complex *factors;
@@ -227,13 +230,13 @@ return_factors(linalg_t *la, const linalg_qr_t *qr)
 
     if ((code = linalg_alloc(la, k * (int64_t)sizeof(*factors), &factors)) || (code = linalg_create(la, k, 1, &tau)))
         return code;
-    for (int64_t j = 0; la->here && la->myrow == 0 && j < block->local_n; j++)
-        if (linalg_col(block, j) < k)
-            factors[linalg_col(block, j)] = linalg_get(la->dtype, qr->tau, j);
+    for (int64_t j = 0; la->in_grid && la->myrow == 0 && j < block->local_n; j++)
+        if (linalg_global_col(block, j) < k)
+            factors[linalg_global_col(block, j)] = linalg_get_entry(la->dtype, qr->tau, j);
     MPI_Allreduce(MPI_IN_PLACE, factors, (int)k, MPI_C_DOUBLE_COMPLEX, MPI_SUM, la->call->comm);
     for (int64_t i = 0; tau.data && i < tau.block.local_m; i++)
-        linalg_set(la->dtype, tau.data, i, factors[linalg_row(&tau.block, i)]);
-    return linalg_return(la, "tau", &tau);
+        linalg_set_entry(la->dtype, tau.data, i, factors[linalg_global_row(&tau.block, i)]);
+    return linalg_return_matrix(la, "tau", &tau);
 }
 
 static int
@@ -244,7 +247,7 @@ return_raw(linalg_t *la, const linalg_qr_t *qr)
 
     if (!code)
         code = la->host->ret_matrix(la->call, "h", h);
-    return code ? code : return_factors(la, qr);
+    return code ? code : return_tau(la, qr);
 }
 
 static int
@@ -256,15 +259,16 @@ householder(linalg_t *la, const alch_block_t *a, qr_mode_t mode)
     int code;
 
     expect_householder(la, mode, a->m, a->n);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "factorization")) ||
-        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, 0, "factorization")) ||
+        (code = linalg_get_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
         (code = linalg_qr_factor(la, &A, columns, &qr)))
         return code;
     if (mode == RAW)
         return return_raw(la, &qr);
-    if ((code = linalg_qr_trapezoid(la, &qr, columns, &R)) || (code = linalg_return(la, "R", &R)) || mode == R_ALONE)
+    if ((code = linalg_qr_copy_r(la, &qr, columns, &R)) || (code = linalg_return_matrix(la, "R", &R)) ||
+        mode == R_ALONE)
         return code;
-    return return_columns(la, &qr, (int)columns);
+    return return_q(la, &qr, (int)columns);
 }
 
 static int
@@ -279,21 +283,21 @@ qr(linalg_t *la)
         mode++;
     if (mode == MODES)
         return linalg_fail(la, ALCH_EINVAL, "mode is '%s': reduced, complete, r or raw is expected", text);
-    linalg_shape(la, "a", &a);
-    if ((mode == REDUCED || mode == R_ALONE) && is_skinny(la, &a, mode == REDUCED))
+    linalg_operand_block(la, "a", &a);
+    if ((mode == REDUCED || mode == R_ALONE) && use_tsqr(la, &a, mode == REDUCED))
         return tsqr(la, &a, mode == REDUCED);
     return householder(la, &a, mode);
 }
 
 static int
-linalg_qr_operation(alch_call_t *call)
+run_qr(alch_call_t *call)
 {
     return linalg_run(call, qr, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {
     {"qr", "QR factorization.", "a:matrix, mode:string=\"reduced\" -> Q:matrix, R:matrix, h:matrix, tau:vector", qr_doc,
-     0, linalg_qr_operation},
+     0, run_qr},
 };
 
-LINALG_AREA(linalg_qr_area, operations);
+LINALG_OPERATIONS(linalg_qr_operations, operations);

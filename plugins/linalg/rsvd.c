@@ -9,7 +9,7 @@
 /* Vectors that the error is estimated with; it holds with probability 1 - 10^-PROBES. */
 #define PROBES 10
 /* So that products can be counted. */
-#define POWERS_MOST 1000000
+#define POWERS_MAX 1000000
 
 static const char rsvd_doc[] =
     "About the k largest singular values and their vectors, by random projection: a is multiplied with "
@@ -46,16 +46,16 @@ typedef struct {
 } rsvd_t;
 
 static int
-allocate(rsvd_t *r)
+allocate_memory(rsvd_t *r)
 {
     linalg_t *la = r->la;
-    int64_t entry = (int64_t)la->k->entry, square = r->l * r->l * entry;
+    int64_t entry = (int64_t)la->k->entry_bytes, square = r->l * r->l * entry;
     char *memory;
     int code;
 
-    if ((code = linalg_alloc(la, r->op.left.mine * r->l * entry, &r->left)) ||
-        (code = linalg_alloc(la, r->op.right.mine * r->l * entry, &r->right)) ||
-        (code = linalg_alloc(la, r->op.left.mine * PROBES * entry, &r->probe)) ||
+    if ((code = linalg_alloc(la, r->op.left.rows * r->l * entry, &r->left)) ||
+        (code = linalg_alloc(la, r->op.right.rows * r->l * entry, &r->right)) ||
+        (code = linalg_alloc(la, r->op.left.rows * PROBES * entry, &r->probe)) ||
         (code = linalg_alloc(la, 4 * square, &memory)) || (code = linalg_alloc(la, 8 * r->l, &r->s)))
         return code;
     r->R = memory;
@@ -66,7 +66,7 @@ allocate(rsvd_t *r)
 }
 
 static int
-look(rsvd_t *r, int64_t step)
+report_product(rsvd_t *r, int64_t step)
 {
     int64_t steps = 2 * r->powers + 3;
     linalg_t *la = r->la;
@@ -85,14 +85,14 @@ find_range(rsvd_t *r)
     int64_t step = 0;
     int code = ALCH_OK;
 
-    linalg_random(op, &op->right, r->l, 1 + (uint64_t)r->seed * 2, r->right);
+    linalg_random_vectors(op, &op->right, r->l, 1 + (uint64_t)r->seed * 2, r->right);
     for (int64_t q = 0; q <= r->powers && !code; q++) {
-        linalg_forward(op, r->right, r->l, r->left);
-        if ((code = look(r, ++step)) ||
+        linalg_operator_apply(op, r->right, r->l, r->left);
+        if ((code = report_product(r, ++step)) ||
             (code = linalg_orthonormalize(op, &op->left, NULL, 0, r->left, r->l, 0, NULL, NULL, r->l)))
             return code;
-        linalg_adjoint(op, r->left, r->l, r->right);
-        if ((code = look(r, ++step)))
+        linalg_operator_apply_adjoint(op, r->left, r->l, r->right);
+        if ((code = report_product(r, ++step)))
             return code;
         code = linalg_orthonormalize(op, &op->right, NULL, 0, r->right, r->l, 0, NULL, r->R, r->l);
     }
@@ -101,24 +101,24 @@ find_range(rsvd_t *r)
 
 /* A bound of |(1 - Q Q^H) A|, from |(1 - Q Q^H) A w| for random w. */
 static int
-estimate(rsvd_t *r)
+estimate_error(rsvd_t *r)
 {
     linalg_operator_t *op = &r->op;
     const linalg_kernels_t *k = r->la->k;
-    int64_t count = r->l < PROBES ? r->l : PROBES, rows = op->left.mine > 1 ? op->left.mine : 1;
+    int64_t count = r->l < PROBES ? r->l : PROBES, rows = op->left.rows > 1 ? op->left.rows : 1;
     double worst = 0, norms[PROBES] = {0};
     void *probes;
-    int code = linalg_alloc(r->la, op->right.mine * count * (int64_t)k->entry, &probes);
+    int code = linalg_alloc(r->la, op->right.rows * count * (int64_t)k->entry_bytes, &probes);
 
     if (code)
         return code;
-    linalg_random(op, &op->right, count, 2 + (uint64_t)r->seed * 2, probes);
-    linalg_forward(op, probes, count, r->probe);
-    linalg_inner(op, &op->left, r->left, r->l, r->probe, count, r->W, r->l);
-    linalg_local_gemm(k, false, false, op->left.mine, count, r->l, -1, r->left, rows, r->W, r->l, 1, r->probe, rows);
+    linalg_random_vectors(op, &op->right, count, 2 + (uint64_t)r->seed * 2, probes);
+    linalg_operator_apply(op, probes, count, r->probe);
+    linalg_inner_products(op, &op->left, r->left, r->l, r->probe, count, r->W, r->l);
+    linalg_local_gemm(k, false, false, op->left.rows, count, r->l, -1, r->left, rows, r->W, r->l, 1, r->probe, rows);
     for (int64_t j = 0; j < count; j++)
-        for (int64_t i = 0; i < op->left.mine; i++) {
-            double _Complex x = linalg_get(k->dtype, r->probe, i + j * op->left.mine);
+        for (int64_t i = 0; i < op->left.rows; i++) {
+            double _Complex x = linalg_get_entry(k->dtype, r->probe, i + j * op->left.rows);
 
             norms[j] += __real__ x * __real__ x + __imag__ x * __imag__ x;
         }
@@ -126,7 +126,7 @@ estimate(rsvd_t *r)
     for (int64_t j = 0; j < count; j++)
         worst = fmax(worst, sqrt(norms[j]));
     r->error = worst * 10 * sqrt(2 / M_PI);
-    return look(r, 2 * r->powers + 3);
+    return report_product(r, 2 * r->powers + 3);
 }
 
 /* What Q misses of A is orthogonal to what it holds, so squares add up; the sum that is left over is as wrong as the
@@ -135,7 +135,7 @@ static int
 bound_error(rsvd_t *r)
 {
     double energy, held = 0, missed;
-    int code = linalg_operator_energy(&r->op, &energy);
+    int code = linalg_operator_sum_of_squares(&r->op, &energy);
 
     if (code)
         return code;
@@ -148,14 +148,15 @@ bound_error(rsvd_t *r)
 
 /* A is about Q R^H P^H, and R^H = W diag(s) Zh. */
 static int
-decompose(rsvd_t *r)
+decompose_projection(rsvd_t *r)
 {
     const linalg_kernels_t *k = r->la->k;
-    int numbers = (int)(r->l * r->l) * linalg_mpi_parts(k), code = ALCH_OK;
+    int numbers = (int)(r->l * r->l) * linalg_reals_per_entry(k), code = ALCH_OK;
 
     for (int64_t j = 0; j < r->l; j++)
         for (int64_t i = 0; i < r->l; i++)
-            linalg_set(k->dtype, r->adjoint, j + i * r->l, __builtin_conj(linalg_get(k->dtype, r->R, i + j * r->l)));
+            linalg_set_entry(k->dtype, r->adjoint, j + i * r->l,
+                             __builtin_conj(linalg_get_entry(k->dtype, r->R, i + j * r->l)));
     if (r->la->call->rank == 0 && (code = linalg_local_svd(k, r->l, r->adjoint, r->l, r->s, r->W, r->Zh)))
         linalg_fail(r->la, code, "the decomposition of the projected matrix did not succeed");
     if ((code = linalg_agree(r->la, code)))
@@ -163,8 +164,8 @@ decompose(rsvd_t *r)
     MPI_Bcast(r->s, (int)r->l, MPI_DOUBLE, 0, r->la->call->comm);
     MPI_Bcast(r->W, numbers, linalg_mpi_type(k), 0, r->la->call->comm);
     MPI_Bcast(r->Zh, numbers, linalg_mpi_type(k), 0, r->la->call->comm);
-    linalg_rotate(&r->op, &r->op.left, r->left, r->l, r->k, r->W, r->l, false);
-    linalg_rotate(&r->op, &r->op.right, r->right, r->l, r->k, r->Zh, r->l, true);
+    linalg_rotate_vectors(&r->op, &r->op.left, r->left, r->l, r->k, r->W, r->l, false);
+    linalg_rotate_vectors(&r->op, &r->op.right, r->right, r->l, r->k, r->Zh, r->l, true);
     if ((code = bound_error(r)))
         return code;
     for (int64_t i = 0; i < r->l; i++)
@@ -174,51 +175,51 @@ decompose(rsvd_t *r)
 }
 
 static int
-hand_over(rsvd_t *r)
+return_results(rsvd_t *r)
 {
-    int code = linalg_deliver_left(&r->op, "U", r->left, r->k);
+    int code = linalg_return_left_vectors(&r->op, "U", r->left, r->k);
 
     if (!code)
         code = linalg_return_reals(r->la, "s", r->s, r->k);
     if (!code)
-        code = linalg_deliver_right(&r->op, "Vh", r->right, r->k);
+        code = linalg_return_right_vectors(&r->op, "Vh", r->right, r->k);
     return code ? code : r->la->host->ret_real(r->la->call, "error", r->error);
 }
 
 static void
-expect(linalg_t *la, const alch_block_t *a, const rsvd_t *r)
+expect_memory(linalg_t *la, const alch_block_t *a, const rsvd_t *r)
 {
     int64_t left = linalg_numroc(a->m, la->layout.mb, 0, la->nprow) / la->npcol + 1;
     int64_t right = linalg_numroc(a->n, la->layout.nb, 0, la->npcol) / la->nprow + 1;
 
-    linalg_expect(la, "a", 0);
+    linalg_expect_operand(la, "a", 0);
     linalg_operator_expect(la, a->m, a->n, r->l, r->l);
-    linalg_expect_bytes(la, (int64_t)la->k->entry * ((left + right) * (r->l + PROBES) + 4 * r->l * r->l));
+    linalg_expect_bytes(la, (int64_t)la->k->entry_bytes * ((left + right) * (r->l + PROBES) + 4 * r->l * r->l));
     linalg_expect_bytes(la, linalg_local_svd_bytes(la->k, r->l) + 8 * r->l);
     linalg_expect_matrix(la, a->m, r->k);
     linalg_expect_matrix(la, r->k, a->n);
-    linalg_expect_bytes(la,
-                        2 * (linalg_bytes(la, a->m, r->k, la->k->entry) + linalg_bytes(la, r->k, a->n, la->k->entry)));
+    linalg_expect_bytes(la, 2 * (linalg_matrix_bytes(la, a->m, r->k, la->k->entry_bytes) +
+                                 linalg_matrix_bytes(la, r->k, a->n, la->k->entry_bytes)));
 }
 
 static int
-check(linalg_t *la, const alch_block_t *a, rsvd_t *r)
+check_arguments(linalg_t *la, const alch_block_t *a, rsvd_t *r)
 {
-    int64_t least = a->m < a->n ? a->m : a->n, oversamples = la->host->arg_int(la->call, "oversamples");
+    int64_t minmn = a->m < a->n ? a->m : a->n, oversamples = la->host->arg_int(la->call, "oversamples");
 
     *r = (rsvd_t){.la = la,
                   .k = la->host->arg_int(la->call, "k"),
                   .powers = la->host->arg_int(la->call, "power_iterations"),
                   .seed = la->host->arg_int(la->call, "seed")};
-    if (r->k < 1 || r->k > least)
+    if (r->k < 1 || r->k > minmn)
         return linalg_fail(la, ALCH_ERANGE, "k is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64,
-                           r->k, least, a->m, a->n);
+                           r->k, minmn, a->m, a->n);
     if (oversamples < 0)
         return linalg_fail(la, ALCH_ERANGE, "oversamples is %" PRId64 ": it cannot be negative", oversamples);
-    if (r->powers < 0 || r->powers > POWERS_MOST)
+    if (r->powers < 0 || r->powers > POWERS_MAX)
         return linalg_fail(la, ALCH_ERANGE, "power_iterations is %" PRId64 ": 0 to %d is possible", r->powers,
-                           POWERS_MOST);
-    r->l = oversamples > least - r->k ? least : r->k + oversamples;
+                           POWERS_MAX);
+    r->l = oversamples > minmn - r->k ? minmn : r->k + oversamples;
     return ALCH_OK;
 }
 
@@ -230,22 +231,22 @@ rsvd(linalg_t *la)
     rsvd_t r;
     int code;
 
-    linalg_shape(la, "a", &a);
-    if ((code = check(la, &a, &r)))
+    linalg_operand_block(la, "a", &a);
+    if ((code = check_arguments(la, &a, &r)))
         return code;
-    expect(la, &a, &r);
-    if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", 0, &A)))
+    expect_memory(la, &a, &r);
+    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "a", 0, &A)))
         return code;
     code = linalg_operator_open(&r.op, la, "a", &A, r.l, r.l);
-    if (!code && !(code = allocate(&r)) && !(code = find_range(&r)) && !(code = estimate(&r)) &&
-        !(code = decompose(&r)))
-        code = hand_over(&r);
+    if (!code && !(code = allocate_memory(&r)) && !(code = find_range(&r)) && !(code = estimate_error(&r)) &&
+        !(code = decompose_projection(&r)))
+        code = return_results(&r);
     linalg_operator_close(&r.op);
     return code;
 }
 
 static int
-linalg_rsvd(alch_call_t *call)
+run_rsvd(alch_call_t *call)
 {
     return linalg_run(call, rsvd, "a", NULL);
 }
@@ -255,7 +256,7 @@ static const alch_operation_t operations[] = {
      "a:matrix, k:int64, oversamples:int64=10, power_iterations:int64=2, seed:int64=0 -> U:matrix, s:vector, "
      "Vh:matrix, "
      "error:float64",
-     rsvd_doc, 0, linalg_rsvd},
+     rsvd_doc, 0, run_rsvd},
 };
 
-LINALG_AREA(linalg_randomized, operations);
+LINALG_OPERATIONS(linalg_rsvd_operations, operations);

@@ -64,10 +64,10 @@ typedef struct {
     alch_dtype_t real; /* of absolute values: float64 for complex128 */
     char letter;       /* of ScaLAPACK: s d c z */
     bool is_complex;
-    size_t entry, part;              /* bytes of an entry, and of a real or imaginary part */
-    double eps;                      /* distance from 1 to the next larger number: numpy.finfo().eps */
-    const void *zero, *one, *minus;  /* entries 0, 1 and -1; also good for real scalars */
-    const char *adjoint;             /* "T" or "C" */
+    size_t entry_bytes, real_bytes;     /* bytes of an entry, and of its real part */
+    double eps;                         /* distance from 1 to the next larger number: numpy.finfo().eps */
+    const void *zero, *one, *minus_one; /* the entries 0, 1 and -1; each is also the real scalar of that value */
+    const char *adjoint;                /* "T" or "C" */
     linalg_gemm_f *gemm;
     linalg_herk_f *herk;
     linalg_trsm_f *trsm;

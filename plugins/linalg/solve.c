@@ -49,29 +49,29 @@ linalg_pivot_bytes(const linalg_t *la, int64_t m)
 }
 
 int
-linalg_factor(linalg_t *la, linalg_matrix_t *A, int *pivots, int *info_p)
+linalg_getrf(linalg_t *la, linalg_matrix_t *A, int *pivots, int *info_p)
 {
     *info_p = 0;
-    if (la->here && A->m && A->n)
+    if (la->in_grid && A->m && A->n)
         la->k->getrf(&A->m, &A->n, A->data, &one, &one, A->desc, pivots, info_p);
-    return linalg_info(la, "GETRF", info_p);
+    return linalg_check_info(la, "GETRF", info_p);
 }
 
 int
-linalg_singular(linalg_t *la, const char *name, int info)
+linalg_fail_singular(linalg_t *la, const char *name, int info)
 {
     return linalg_fail(la, ALCH_ENUMERIC, "Singular matrix: %s has a zero pivot in column %d of its LU factorization",
                        name, info - 1);
 }
 
 int
-linalg_lu_begin(linalg_t *la, int64_t *n_p, linalg_lu_t *lu)
+linalg_lu_expect(linalg_t *la, int64_t *n_p, linalg_lu_t *lu)
 {
-    int code = linalg_square(la, "a", n_p);
+    int code = linalg_check_square(la, "a", n_p);
 
     if (code)
         return code;
-    linalg_expect(la, "a", LINALG_COPY);
+    linalg_expect_operand(la, "a", LINALG_COPY);
     linalg_expect_bytes(la, linalg_pivot_bytes(la, *n_p));
     lu->n = *n_p;
     return ALCH_OK;
@@ -82,11 +82,11 @@ linalg_lu_factor(linalg_t *la, linalg_lu_t *lu, int *info_p)
 {
     int code;
 
-    if ((code = linalg_stage(la, -1, "LU factorization")) ||
-        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &lu->A)) ||
+    if ((code = linalg_begin_stage(la, -1, "LU factorization")) ||
+        (code = linalg_get_operand(la, "a", LINALG_COPY | LINALG_FINITE, &lu->A)) ||
         (code = linalg_alloc(la, linalg_pivot_bytes(la, lu->n), &lu->pivots)))
         return code;
-    return linalg_factor(la, &lu->A, lu->pivots, info_p);
+    return linalg_getrf(la, &lu->A, lu->pivots, info_p);
 }
 
 static int
@@ -96,27 +96,27 @@ solve(linalg_t *la)
     alch_block_t b;
     linalg_lu_t lu;
     int64_t n;
-    int code = linalg_lu_begin(la, &n, &lu), info;
+    int code = linalg_lu_expect(la, &n, &lu), info;
 
-    linalg_shape(la, "b", &b);
+    linalg_operand_block(la, "b", &b);
     if (code)
         return code;
     if (b.m != n)
         return linalg_fail(la, ALCH_EINVAL, "a has %" PRId64 " rows, b has %" PRId64, n, b.m);
-    linalg_expect(la, "b", LINALG_COPY);
-    if ((code = linalg_need(la)) || (code = linalg_operand(la, "b", LINALG_COPY | LINALG_FINITE, &B)) ||
+    linalg_expect_operand(la, "b", LINALG_COPY);
+    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "b", LINALG_COPY | LINALG_FINITE, &B)) ||
         (code = linalg_lu_factor(la, &lu, &info)))
         return code;
     if (info)
-        return linalg_singular(la, "a", info);
-    if (la->here && B.m && B.n)
+        return linalg_fail_singular(la, "a", info);
+    if (la->in_grid && B.m && B.n)
         la->k->getrs("N", &B.m, &B.n, lu.A.data, &one, &one, lu.A.desc, lu.pivots, B.data, &one, &one, B.desc, &info);
-    code = linalg_info(la, "GETRS", &info);
-    return code ? code : linalg_return(la, "x", &B);
+    code = linalg_check_info(la, "GETRS", &info);
+    return code ? code : linalg_return_matrix(la, "x", &B);
 }
 
 static int
-linalg_solve(alch_call_t *call)
+run_solve(alch_call_t *call)
 {
     return linalg_run(call, solve, "a", "b", NULL);
 }
@@ -125,15 +125,15 @@ linalg_solve(alch_call_t *call)
 
 /* order[i]: the row of a that is row i of l u, from the interchanges that PxGETRF made one after the other. */
 static int
-permutation(linalg_t *la, const linalg_matrix_t *A, const int *pivots, int *order)
+row_order_from_pivots(linalg_t *la, const linalg_matrix_t *A, const int *pivots, int *order)
 {
     int k = A->m < A->n ? A->m : A->n, *swaps, code = linalg_alloc(la, (int64_t)k * (int64_t)sizeof(int), &swaps);
 
     if (code)
         return code;
-    for (int64_t i = 0; la->here && la->mycol == 0 && i < A->block.local_m; i++)
-        if (linalg_row(&A->block, i) < k)
-            swaps[linalg_row(&A->block, i)] = pivots[i] - 1;
+    for (int64_t i = 0; la->in_grid && la->mycol == 0 && i < A->block.local_m; i++)
+        if (linalg_global_row(&A->block, i) < k)
+            swaps[linalg_global_row(&A->block, i)] = pivots[i] - 1;
     MPI_Allreduce(MPI_IN_PLACE, swaps, k, MPI_INT, MPI_SUM, la->call->comm);
     for (int i = 0; i < A->m; i++)
         order[i] = i;
@@ -156,20 +156,20 @@ return_permutation(linalg_t *la, const int *order, int64_t m)
     if (code)
         return code;
     for (int64_t i = 0; i < m; i++) {
-        int64_t at = linalg_local(&P.block, order[i], indices ? 0 : i);
+        int64_t at = linalg_local_index(&P.block, order[i], indices ? 0 : i);
 
         if (at >= 0 && indices)
             ((int64_t *)P.data)[at] = i;
         else if (at >= 0)
-            linalg_set(la->k->real, P.data, at, 1);
+            linalg_set_entry(la->k->real, P.data, at, 1);
     }
-    return linalg_return(la, "p", &P);
+    return linalg_return_matrix(la, "p", &P);
 }
 
 /* l := p l: the interchanges once more, from the last to the first. Pivots lie beside the rows, in every column of the
  * grid; rows below the last one stay (PxLAPIV does nothing if it is to look at one row alone). */
 static void
-restore_rows(linalg_t *la, linalg_matrix_t *L, int *pivots)
+undo_interchanges(linalg_t *la, linalg_matrix_t *L, int *pivots)
 {
     lapiv_f *lapiv = la->k->letter == 'd'   ? pdlapiv_
                      : la->k->letter == 's' ? pslapiv_
@@ -179,9 +179,9 @@ restore_rows(linalg_t *la, linalg_matrix_t *L, int *pivots)
     int desc[9] = {1, la->context, L->m + mb * la->nprow, 1, mb, 1, 0, la->mycol, L->desc[8] + mb};
 
     for (int64_t i = 0; i < L->block.local_m; i++)
-        if (linalg_row(&L->block, i) >= L->n)
-            pivots[i] = (int)linalg_row(&L->block, i) + 1;
-    if (la->here && L->n)
+        if (linalg_global_row(&L->block, i) >= L->n)
+            pivots[i] = (int)linalg_global_row(&L->block, i) + 1;
+    if (la->in_grid && L->n)
         lapiv("B", "R", "C", &L->m, &L->n, L->data, &one, &one, L->desc, pivots, &one, &one, desc, &unused);
 }
 
@@ -193,20 +193,20 @@ return_factors(linalg_t *la, const linalg_matrix_t *A, int *pivots)
 
     if ((code = linalg_create(la, A->m, k, &L)) || (code = linalg_create(la, k, A->n, &U)))
         return code;
-    if (la->here && k) {
+    if (la->in_grid && k) {
         la->k->lacpy("L", &A->m, &k, A->data, &one, &one, A->desc, L.data, &one, &one, L.desc);
         la->k->lacpy("U", &k, &A->n, A->data, &one, &one, A->desc, U.data, &one, &one, U.desc);
     }
     for (int64_t j = 0; j < L.block.local_n; j++) {
-        int64_t column = linalg_col(&L.block, j), at = linalg_local(&L.block, column, column);
+        int64_t column = linalg_global_col(&L.block, j), at = linalg_local_index(&L.block, column, column);
 
         if (at >= 0)
-            linalg_set(la->dtype, L.data, at, 1);
+            linalg_set_entry(la->dtype, L.data, at, 1);
     }
     if (la->host->arg_bool(la->call, "permute_l"))
-        restore_rows(la, &L, pivots);
-    code = linalg_return(la, "l", &L);
-    return code ? code : linalg_return(la, "u", &U);
+        undo_interchanges(la, &L, pivots);
+    code = linalg_return_matrix(la, "l", &L);
+    return code ? code : linalg_return_matrix(la, "u", &U);
 }
 
 static void
@@ -215,14 +215,14 @@ expect_factors(linalg_t *la, int64_t m, int64_t n, bool permuted)
     int64_t k = m < n ? m : n, int_bytes = (int64_t)sizeof(int);
     bool indices = la->host->arg_bool(la->call, "p_indices");
 
-    linalg_expect(la, "a", LINALG_COPY);
+    linalg_expect_operand(la, "a", LINALG_COPY);
     linalg_expect_matrix(la, m, k);
     linalg_expect_matrix(la, k, n);
     linalg_expect_bytes(la, linalg_pivot_bytes(la, m));
     if (permuted)
         return;
     linalg_expect_bytes(la, (k + m) * int_bytes);
-    linalg_expect_matrix_as(la, m, indices ? 1 : m, indices ? sizeof(int64_t) : la->k->part);
+    linalg_expect_matrix_as(la, m, indices ? 1 : m, indices ? sizeof(int64_t) : la->k->real_bytes);
 }
 
 static int
@@ -233,30 +233,30 @@ lu(linalg_t *la)
     int *pivots, *order, code, info;
     alch_block_t a;
 
-    linalg_shape(la, "a", &a);
+    linalg_operand_block(la, "a", &a);
     expect_factors(la, a.m, a.n, permuted);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, -1, "LU factorization")) ||
-        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
-        (code = linalg_alloc(la, linalg_pivot_bytes(la, a.m), &pivots)) ||
-        (code = linalg_factor(la, &A, pivots, &info)))
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, -1, "LU factorization")) ||
+        (code = linalg_get_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
+        (code = linalg_alloc(la, linalg_pivot_bytes(la, a.m), &pivots)) || (code = linalg_getrf(la, &A, pivots, &info)))
         return code;
-    if (!permuted && ((code = linalg_alloc(la, a.m * (int64_t)sizeof(int), &order)) ||
-                      (code = permutation(la, &A, pivots, order)) || (code = return_permutation(la, order, a.m))))
+    if (!permuted &&
+        ((code = linalg_alloc(la, a.m * (int64_t)sizeof(int), &order)) ||
+         (code = row_order_from_pivots(la, &A, pivots, order)) || (code = return_permutation(la, order, a.m))))
         return code;
     return return_factors(la, &A, pivots);
 }
 
 static int
-linalg_lu(alch_call_t *call)
+run_lu(alch_call_t *call)
 {
     return linalg_run(call, lu, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {
     {"solve", "The solution of a system of linear equations.", "a:matrix, b:matrix -> x:matrix", solve_doc, 0,
-     linalg_solve},
+     run_solve},
     {"lu", "The LU factorization of a matrix.",
-     "a:matrix, permute_l:bool=false, p_indices:bool=false -> p:matrix, l:matrix, u:matrix", lu_doc, 0, linalg_lu},
+     "a:matrix, permute_l:bool=false, p_indices:bool=false -> p:matrix, l:matrix, u:matrix", lu_doc, 0, run_lu},
 };
 
-LINALG_AREA(linalg_solvers, operations);
+LINALG_OPERATIONS(linalg_lu_operations, operations);

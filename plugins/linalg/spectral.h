@@ -35,17 +35,18 @@ typedef struct {
 const linalg_factorizations_t *linalg_factorizations(const linalg_t *la);
 
 /** Workspace of a query as an int64; ScaLAPACK answers in the type of entries. */
-int64_t linalg_queried(const linalg_t *la, const void *answer);
+int64_t linalg_workspace_size(const linalg_t *la, const void *answer);
 
 /** Whether entry (i, j) is on this rank, and its place in M's data. */
-bool linalg_entry_here(const linalg_t *la, const linalg_matrix_t *M, int64_t i, int64_t j, int64_t *at_p);
+bool linalg_owns_entry(const linalg_t *la, const linalg_matrix_t *M, int64_t i, int64_t j, int64_t *at_p);
 /** The real parts of entries (di + k, dj + k), k < count, on all ranks. */
-void linalg_diagonal(linalg_t *la, const linalg_matrix_t *M, int64_t di, int64_t dj, int64_t count, double *x);
+void linalg_get_diagonal(linalg_t *la, const linalg_matrix_t *M, int64_t di, int64_t dj, int64_t count, double *x);
 /** Ones on the diagonal, from entry (first, first) on. */
-void linalg_set_units(linalg_t *la, linalg_matrix_t *M, int64_t first);
+void linalg_set_unit_diagonal(linalg_t *la, linalg_matrix_t *M, int64_t first);
 /** An m x n array of rank 0 to the owners of the first rows and columns of a matrix. @param panel  m nb doubles,
  * scratch */
-void linalg_spread(linalg_t *la, const double *from, int64_t m, int64_t n, double *panel, linalg_matrix_t *to);
+void linalg_distribute_array(linalg_t *la, const double *from, int64_t m, int64_t n, double *panel,
+                             linalg_matrix_t *to);
 
 /** A matrix factored by PxGEQRF: R above the diagonal, reflectors below. */
 typedef struct {
@@ -63,11 +64,9 @@ int linalg_qr_factor(linalg_t *la, linalg_matrix_t *A, int64_t columns, linalg_q
 int linalg_qr_apply(linalg_t *la, const linalg_qr_t *qr, bool adjoint, linalg_matrix_t *C);
 /** From reflectors to Q's first Q->n columns, k or more. Q: A itself or a matrix that begins with A's first k columns,
  *  if Q->n columns were asked for when A was factored. */
-int linalg_qr_form(linalg_t *la, const linalg_qr_t *qr, linalg_matrix_t *Q);
+int linalg_qr_generate_q(linalg_t *la, const linalg_qr_t *qr, linalg_matrix_t *Q);
 /** A new rows x n matrix R, zero below row k. */
-int linalg_qr_trapezoid(linalg_t *la, const linalg_qr_t *qr, int64_t rows, linalg_matrix_t *R);
-/** A new min(m, n) x n matrix R. */
-int linalg_qr_upper(linalg_t *la, const linalg_qr_t *qr, linalg_matrix_t *R);
+int linalg_qr_copy_r(linalg_t *la, const linalg_qr_t *qr, int64_t rows, linalg_matrix_t *R);
 
 /** Which vectors a decomposition has: none; min(m, n) on both sides; or those of the null spaces too, so that U is m x
  * m and Vh n x n. */
@@ -92,9 +91,9 @@ void linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vect
 int linalg_svd(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd);
 
 /** The singular values alone of a matrix parameter, all min(m, n) of them; checks, memory and all. */
-int linalg_values_of(linalg_t *la, const char *name, double **s_p, int64_t *count_p);
+int linalg_singular_values(linalg_t *la, const char *name, double **s_p, int64_t *count_p);
 
-extern const linalg_area_t linalg_svd_area, linalg_qr_area, linalg_eigen_area, linalg_least_squares, linalg_randomized,
-    linalg_components, linalg_condition;
+extern const linalg_operations_t linalg_svd_operations, linalg_qr_operations, linalg_eigen_operations,
+    linalg_lstsq_operations, linalg_rsvd_operations, linalg_pca_operations, linalg_cond_operations;
 
 #endif

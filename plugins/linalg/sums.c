@@ -45,8 +45,8 @@ add(linalg_t *la)
     unsigned any;
     int code;
 
-    linalg_shape(la, "a", &a);
-    linalg_shape(la, "b", &b);
+    linalg_operand_block(la, "a", &a);
+    linalg_operand_block(la, "b", &b);
     any = linalg_same_layout(&a.layout, &b.layout) ? LINALG_ANY : 0;
     if (a.m != b.m || a.n != b.n)
         return linalg_fail(la, ALCH_EINVAL,
@@ -54,19 +54,19 @@ add(linalg_t *la)
                            a.n, b.m, b.n);
     if (any)
         la->layout = a.layout;
-    linalg_expect(la, "a", any);
-    linalg_expect(la, "b", LINALG_COPY | any);
-    if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", 0, &A)) ||
-        (code = linalg_operand(la, "b", LINALG_COPY, &B)))
+    linalg_expect_operand(la, "a", any);
+    linalg_expect_operand(la, "b", LINALG_COPY | any);
+    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "a", 0, &A)) ||
+        (code = linalg_get_operand(la, "b", LINALG_COPY, &B)))
         return code;
-    linalg_add_part(linalg_complex(la, "alpha"), &A, linalg_complex(la, "beta"), &B);
-    return linalg_return(la, "sum", &B);
+    linalg_add_piece(linalg_complex_argument(la, "alpha"), &A, linalg_complex_argument(la, "beta"), &B);
+    return linalg_return_matrix(la, "sum", &B);
 }
 
 static int
-linalg_add(alch_call_t *call)
+run_add(alch_call_t *call)
 {
-    return linalg_run_as(call, linalg_least(call, "alpha", "beta"), add, "a", "b", NULL);
+    return linalg_run_as(call, linalg_scalars_dtype(call, "alpha", "beta"), add, "a", "b", NULL);
 }
 
 static int
@@ -76,19 +76,19 @@ scale(linalg_t *la)
     alch_block_t a;
     int code;
 
-    linalg_shape(la, "a", &a);
+    linalg_operand_block(la, "a", &a);
     la->layout = a.layout;
-    linalg_expect(la, "a", LINALG_COPY | LINALG_ANY);
-    if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", LINALG_COPY, &A)))
+    linalg_expect_operand(la, "a", LINALG_COPY | LINALG_ANY);
+    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "a", LINALG_COPY, &A)))
         return code;
-    linalg_scale_part(linalg_complex(la, "alpha"), &A);
-    return linalg_return(la, "scaled", &A);
+    linalg_scale_piece(linalg_complex_argument(la, "alpha"), &A);
+    return linalg_return_matrix(la, "scaled", &A);
 }
 
 static int
-linalg_scale(alch_call_t *call)
+run_scale(alch_call_t *call)
 {
-    return linalg_run_as(call, linalg_least(call, "alpha", NULL), scale, "a", NULL);
+    return linalg_run_as(call, linalg_scalars_dtype(call, "alpha", NULL), scale, "a", NULL);
 }
 
 static int
@@ -98,29 +98,29 @@ trace(linalg_t *la)
     double _Complex mine = 0, sum;
     alch_block_t a;
 
-    linalg_shape(la, "a", &a);
+    linalg_operand_block(la, "a", &a);
     for (int64_t j = 0; a.replica == 0 && j < a.local_n; j++) {
-        int64_t col = linalg_col(&a, j), row = col - offset;
-        int64_t at = row >= 0 && row < a.m ? linalg_local(&a, row, col) : -1;
+        int64_t col = linalg_global_col(&a, j), row = col - offset;
+        int64_t at = row >= 0 && row < a.m ? linalg_local_index(&a, row, col) : -1;
 
         if (at >= 0)
-            mine += linalg_get(a.dtype, a.data, at);
+            mine += linalg_get_entry(a.dtype, a.data, at);
     }
     MPI_Allreduce(&mine, &sum, 1, MPI_C_DOUBLE_COMPLEX, MPI_SUM, la->call->comm);
     return linalg_return_scalar(la, "sum", sum);
 }
 
 static int
-linalg_trace(alch_call_t *call)
+run_trace(alch_call_t *call)
 {
     return linalg_run(call, trace, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {
     {"add", "A sum of multiples of two matrices.",
-     "a:matrix, b:matrix, alpha:complex128=1, beta:complex128=1 -> sum:matrix", add_doc, 0, linalg_add},
-    {"scale", "A multiple of a matrix.", "a:matrix, alpha:complex128 -> scaled:matrix", scale_doc, 0, linalg_scale},
-    {"trace", "The sum along a diagonal.", "a:matrix, offset:int64=0 -> sum:complex128", trace_doc, 0, linalg_trace},
+     "a:matrix, b:matrix, alpha:complex128=1, beta:complex128=1 -> sum:matrix", add_doc, 0, run_add},
+    {"scale", "A multiple of a matrix.", "a:matrix, alpha:complex128 -> scaled:matrix", scale_doc, 0, run_scale},
+    {"trace", "The sum along a diagonal.", "a:matrix, offset:int64=0 -> sum:complex128", trace_doc, 0, run_trace},
 };
 
-LINALG_AREA(linalg_sums, operations);
+LINALG_OPERATIONS(linalg_sum_operations, operations);

@@ -1,5 +1,5 @@
 /* Operations made of singular values. */
-#include "leading.h"
+#include "lanczos.h"
 #include "spectral.h"
 
 #include <inttypes.h>
@@ -40,100 +40,101 @@ static const char svd_doc[] =
 
 /* Rows and columns of U, or Vh, that count. */
 static int
-hand_over_part(linalg_t *la, const char *name, linalg_matrix_t *M, int64_t rows, int64_t columns)
+return_leading_piece(linalg_t *la, const char *name, linalg_matrix_t *M, int64_t rows, int64_t columns)
 {
     static const int one = 1;
     int m = (int)rows, n = (int)columns, code;
     linalg_matrix_t cut;
 
     if (m == M->m && n == M->n)
-        return linalg_return(la, name, M);
+        return linalg_return_matrix(la, name, M);
     if ((code = linalg_create(la, m, n, &cut)))
         return code;
-    if (la->here)
+    if (la->in_grid)
         la->k->lacpy("A", &m, &n, M->data, &one, &one, M->desc, cut.data, &one, &one, cut.desc);
     linalg_free(la, M);
-    return linalg_return(la, name, &cut);
+    return linalg_return_matrix(la, name, &cut);
 }
 
 /* Hand over a whole decomposition, or the first k of it. */
 static int
-hand_over(linalg_t *la, linalg_svd_t *svd, int64_t k, linalg_vectors_t vectors)
+return_svd(linalg_t *la, linalg_svd_t *svd, int64_t k, linalg_vectors_t vectors)
 {
     bool thin = vectors == LINALG_THIN;
     int code = linalg_return_reals(la, "s", svd->s, k);
 
     if (code || vectors == LINALG_VALUES)
         return code;
-    code = hand_over_part(la, "U", &svd->U, svd->U.m, thin ? k : svd->U.n);
-    return code ? code : hand_over_part(la, "Vh", &svd->Vh, thin ? k : svd->Vh.m, svd->Vh.n);
+    code = return_leading_piece(la, "U", &svd->U, svd->U.m, thin ? k : svd->U.n);
+    return code ? code : return_leading_piece(la, "Vh", &svd->Vh, thin ? k : svd->Vh.m, svd->Vh.n);
 }
 
 static int
-whole(linalg_t *la, const alch_block_t *a, int64_t k, linalg_vectors_t vectors)
+dense_svd(linalg_t *la, const alch_block_t *a, int64_t k, linalg_vectors_t vectors)
 {
     linalg_matrix_t A;
     linalg_svd_t svd;
     int code;
 
-    linalg_expect(la, "a", LINALG_COPY);
+    linalg_expect_operand(la, "a", LINALG_COPY);
     linalg_svd_expect(la, a->m, a->n, vectors);
     if (vectors == LINALG_THIN && k < (a->m < a->n ? a->m : a->n)) {
         linalg_expect_matrix(la, a->m, k);
         linalg_expect_matrix(la, k, a->n);
     }
-    linalg_expect_bytes(la, linalg_bytes(la, k, 1, sizeof(double)));
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
-        (code = linalg_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) || (code = linalg_svd(la, &A, vectors, &svd)))
+    linalg_expect_bytes(la, linalg_matrix_bytes(la, k, 1, sizeof(double)));
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, 0, "copy")) ||
+        (code = linalg_get_operand(la, "a", LINALG_COPY | LINALG_FINITE, &A)) ||
+        (code = linalg_svd(la, &A, vectors, &svd)))
         return code;
-    return hand_over(la, &svd, k, vectors);
+    return return_svd(la, &svd, k, vectors);
 }
 
 static int
-deliver(linalg_operator_t *op, const linalg_leading_t *leading, linalg_vectors_t vectors)
+return_triplets(linalg_operator_t *op, const linalg_lanczos_t *lanczos, linalg_vectors_t vectors)
 {
-    int code = vectors ? linalg_deliver_left(op, "U", leading->U, leading->k) : ALCH_OK;
+    int code = vectors ? linalg_return_left_vectors(op, "U", lanczos->U, lanczos->k) : ALCH_OK;
 
     if (!code)
-        code = linalg_return_reals(op->la, "s", leading->values, leading->k);
+        code = linalg_return_reals(op->la, "s", lanczos->values, lanczos->k);
     if (!code && vectors)
-        code = linalg_deliver_right(op, "Vh", leading->V, leading->k);
+        code = linalg_return_right_vectors(op, "Vh", lanczos->V, lanczos->k);
     if (!code)
-        linalg_leading_note(op, leading);
+        linalg_lanczos_note(op, lanczos);
     return code;
 }
 
 static int
-truncated(linalg_t *la, const alch_block_t *a, linalg_leading_t *leading, linalg_vectors_t vectors)
+truncated_svd(linalg_t *la, const alch_block_t *a, linalg_lanczos_t *lanczos, linalg_vectors_t vectors)
 {
     linalg_operator_t op = {.la = NULL};
     int64_t width, depth;
     linalg_matrix_t A;
     int code;
 
-    linalg_leading_sizes(a->m, a->n, leading->k, &width, &depth);
-    linalg_expect(la, "a", 0);
-    linalg_leading_expect(la, a->m, a->n, leading->k);
-    if ((code = linalg_need(la)) || (code = linalg_operand(la, "a", 0, &A)))
+    linalg_lanczos_choose_sizes(a->m, a->n, lanczos->k, &width, &depth);
+    linalg_expect_operand(la, "a", 0);
+    linalg_lanczos_expect(la, a->m, a->n, lanczos->k);
+    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "a", 0, &A)))
         return code;
     code = linalg_operator_open(&op, la, "a", &A, width, depth);
     if (!code)
-        code = linalg_leading(&op, leading);
+        code = linalg_lanczos_solve(&op, lanczos);
     if (!code)
-        code = deliver(&op, leading, vectors);
+        code = return_triplets(&op, lanczos, vectors);
     linalg_operator_close(&op);
     return code;
 }
 
 static int
-check(linalg_t *la, const alch_block_t *a, int64_t k, bool full)
+check_arguments(linalg_t *la, const alch_block_t *a, int64_t k, bool full)
 {
-    int64_t least = a->m < a->n ? a->m : a->n;
+    int64_t minmn = a->m < a->n ? a->m : a->n;
 
-    if (k < 0 || k > least)
+    if (k < 0 || k > minmn)
         return linalg_fail(la, ALCH_ERANGE,
                            "k is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64 ", 0 means all",
-                           k, least, a->m, a->n);
+                           k, minmn, a->m, a->n);
     if (k > 0 && full)
         return linalg_fail(la, ALCH_EINVAL,
                            "k = %" PRId64 " with full_matrices=True: of the largest values there are k vectors only",
@@ -148,24 +149,24 @@ svd(linalg_t *la)
     linalg_vectors_t vectors = !la->host->arg_bool(la->call, "compute_uv") ? LINALG_VALUES
                                : full                                      ? LINALG_FULL
                                                                            : LINALG_THIN;
-    int64_t k = la->host->arg_int(la->call, "k"), least, width, depth;
-    linalg_leading_t leading = {.k = k};
+    int64_t k = la->host->arg_int(la->call, "k"), minmn, width, depth;
+    linalg_lanczos_t lanczos = {.k = k};
     alch_block_t a;
     int code;
 
-    linalg_shape(la, "a", &a);
-    if ((code = check(la, &a, k, full)) || (code = linalg_leading_options(la, "k", k > 0, &leading)))
+    linalg_operand_block(la, "a", &a);
+    if ((code = check_arguments(la, &a, k, full)) || (code = linalg_lanczos_read_options(la, "k", k > 0, &lanczos)))
         return code;
-    least = a.m < a.n ? a.m : a.n;
-    if (k > 0 && linalg_leading_sizes(a.m, a.n, k, &width, &depth))
-        return truncated(la, &a, &leading, vectors);
-    if (k > 0 && k < least)
-        linalg_note(la, "k = %" PRId64 " of %" PRId64 ": no room for an iteration, all values were computed", k, least);
-    return whole(la, &a, k > 0 ? k : least, vectors);
+    minmn = a.m < a.n ? a.m : a.n;
+    if (k > 0 && linalg_lanczos_choose_sizes(a.m, a.n, k, &width, &depth))
+        return truncated_svd(la, &a, &lanczos, vectors);
+    if (k > 0 && k < minmn)
+        linalg_note(la, "k = %" PRId64 " of %" PRId64 ": no room for an iteration, all values were computed", k, minmn);
+    return dense_svd(la, &a, k > 0 ? k : minmn, vectors);
 }
 
 static int
-linalg_svd_operation(alch_call_t *call)
+run_svd(alch_call_t *call)
 {
     return linalg_run(call, svd, "a", NULL);
 }
@@ -173,19 +174,19 @@ linalg_svd_operation(alch_call_t *call)
 /* ---- values alone ---- */
 
 int
-linalg_values_of(linalg_t *la, const char *name, double **s_p, int64_t *count_p)
+linalg_singular_values(linalg_t *la, const char *name, double **s_p, int64_t *count_p)
 {
     linalg_matrix_t A;
     linalg_svd_t svd;
     alch_block_t a;
     int code;
 
-    linalg_shape(la, name, &a);
+    linalg_operand_block(la, name, &a);
     *count_p = a.m < a.n ? a.m : a.n;
-    linalg_expect(la, name, LINALG_COPY);
+    linalg_expect_operand(la, name, LINALG_COPY);
     linalg_svd_expect(la, a.m, a.n, LINALG_VALUES);
-    if ((code = linalg_need(la)) || (code = linalg_stage(la, 0, "copy")) ||
-        (code = linalg_operand(la, name, LINALG_COPY | LINALG_FINITE, &A)) ||
+    if ((code = linalg_check_memory(la)) || (code = linalg_begin_stage(la, 0, "copy")) ||
+        (code = linalg_get_operand(la, name, LINALG_COPY | LINALG_FINITE, &A)) ||
         (code = linalg_svd(la, &A, LINALG_VALUES, &svd)))
         return code;
     *s_p = svd.s;
@@ -209,13 +210,13 @@ svdvals(linalg_t *la)
 {
     double *s;
     int64_t count;
-    int code = linalg_values_of(la, "a", &s, &count);
+    int code = linalg_singular_values(la, "a", &s, &count);
 
     return code ? code : linalg_return_reals(la, "s", s, count);
 }
 
 static int
-linalg_svdvals(alch_call_t *call)
+run_svdvals(alch_call_t *call)
 {
     return linalg_run(call, svdvals, "a", NULL);
 }
@@ -238,9 +239,9 @@ matrix_rank(linalg_t *la)
 
     if (isnan(tol) || isnan(rtol))
         return linalg_fail(la, ALCH_ERANGE, "%s is nan", isnan(tol) ? "tol" : "rtol");
-    if ((code = linalg_values_of(la, "A", &s, &count)))
+    if ((code = linalg_singular_values(la, "A", &s, &count)))
         return code;
-    linalg_shape(la, "A", &a);
+    linalg_operand_block(la, "A", &a);
     rtol = rtol < 0 ? la->k->eps * (double)(a.m > a.n ? a.m : a.n) : rtol;
     tol = tol < 0 && count > 0 ? s[0] * rtol : tol;
     while (rank < count && s[rank] > tol)
@@ -249,7 +250,7 @@ matrix_rank(linalg_t *la)
 }
 
 static int
-linalg_matrix_rank(alch_call_t *call)
+run_matrix_rank(alch_call_t *call)
 {
     return linalg_run(call, matrix_rank, "A", NULL);
 }
@@ -258,10 +259,10 @@ static const alch_operation_t operations[] = {
     {"svd", "Singular value decomposition, whole and thin or of the k largest values.",
      "a:matrix, full_matrices:bool=false, compute_uv:bool=true, k:int64=0, tol:float64=0, maxiter:int64=0 -> U:matrix, "
      "s:vector, Vh:matrix",
-     svd_doc, 0, linalg_svd_operation},
-    {"svdvals", "All singular values.", "a:matrix -> s:vector", svdvals_doc, 0, linalg_svdvals},
+     svd_doc, 0, run_svd},
+    {"svdvals", "All singular values.", "a:matrix -> s:vector", svdvals_doc, 0, run_svdvals},
     {"matrix_rank", "Numerical rank.", "A:matrix, tol:float64=-1, rtol:float64=-1 -> rank:int64", rank_doc, 0,
-     linalg_matrix_rank},
+     run_matrix_rank},
 };
 
-LINALG_AREA(linalg_svd_area, operations);
+LINALG_OPERATIONS(linalg_svd_operations, operations);

@@ -22,11 +22,11 @@ void dstevx_(const char *jobz, const char *range, const int *n, double *d, doubl
              const double *vu, const int *il, const int *iu, const double *abstol, int *m, double *w, double *z,
              const int *ldz, double *work, int *iwork, int *ifail, int *info);
 
-static const int one = 1, ask = -1;
+static const int one = 1, query = -1;
 
 /* Vectors of rank 0 are refused if products of two differ by more from 0 or 1: what reorthogonalization leaves between
  * values that are 0.001 of the largest apart, as it must not touch those, stays below. */
-#define ORTHOGONAL_TO 1e-11
+#define ORTHOGONALITY_MAX 1e-11
 
 typedef struct {
     sytrd_f *sytrd;
@@ -60,26 +60,26 @@ linalg_tridiagonal_expect(linalg_t *la, int64_t n, int64_t columns)
 }
 
 static int64_t
-query(linalg_t *la, const linalg_tridiagonal_t *tri, int64_t columns)
+query_workspace(linalg_t *la, const linalg_tridiagonal_t *tri, int64_t columns)
 {
     linalg_matrix_t *A = tri->A;
     double _Complex answer = 0;
     int info, desc[9], k = (int)columns;
     int64_t entries, asked;
 
-    routines(la).sytrd("L", &A->n, A->data, &one, &one, A->desc, tri->d, tri->e, tri->tau, &answer, &ask, &info);
-    entries = linalg_queried(la, &answer);
+    routines(la).sytrd("L", &A->n, A->data, &one, &one, A->desc, tri->d, tri->e, tri->tau, &answer, &query, &info);
+    entries = linalg_workspace_size(la, &answer);
     linalg_descriptor(la, A->n, columns, desc);
     routines(la).ormtr("L", "L", "N", &A->n, &k, A->data, &one, &one, A->desc, tri->tau, A->data, &one, &one, desc,
-                       &answer, &ask, &info);
-    asked = linalg_queried(la, &answer);
+                       &answer, &query, &info);
+    asked = linalg_workspace_size(la, &answer);
     return asked > entries ? asked : entries;
 }
 
 int
-linalg_tridiagonal(linalg_t *la, linalg_matrix_t *A, int64_t columns, linalg_tridiagonal_t *tri)
+linalg_tridiagonal_reduce(linalg_t *la, linalg_matrix_t *A, int64_t columns, linalg_tridiagonal_t *tri)
 {
-    int64_t n = A->n, entry = (int64_t)la->k->entry, length = A->block.local_n + la->layout.nb, entries = 1;
+    int64_t n = A->n, entry = (int64_t)la->k->entry_bytes, length = A->block.local_n + la->layout.nb, entries = 1;
     void *unused;
     int code, info = 0;
 
@@ -88,42 +88,42 @@ linalg_tridiagonal(linalg_t *la, linalg_matrix_t *A, int64_t columns, linalg_tri
         (code = linalg_alloc(la, 2 * length * 8, &unused)))
         return code;
     tri->e = tri->d + n;
-    if (la->here)
-        entries = query(la, tri, columns);
+    if (la->in_grid)
+        entries = query_workspace(la, tri, columns);
     if ((code = linalg_alloc(la, entries * entry, &tri->work)) ||
-        (code = linalg_stage(la, 0.1, "reduction to tridiagonal form")))
+        (code = linalg_begin_stage(la, 0.1, "reduction to tridiagonal form")))
         return code;
     tri->lwork = (int)entries;
-    if (la->here)
+    if (la->in_grid)
         routines(la).sytrd("L", &A->n, A->data, &one, &one, A->desc, unused, (double *)unused + length, tri->tau,
                            tri->work, &tri->lwork, &info);
-    if ((code = linalg_info(la, "SYTRD", &info)))
+    if ((code = linalg_check_info(la, "SYTRD", &info)))
         return code;
-    linalg_diagonal(la, A, 0, 0, n, tri->d);
-    linalg_diagonal(la, A, 1, 0, n - 1, tri->e);
+    linalg_get_diagonal(la, A, 0, 0, n, tri->d);
+    linalg_get_diagonal(la, A, 1, 0, n - 1, tri->e);
     return ALCH_OK;
 }
 
 int
-linalg_tridiagonal_back(linalg_t *la, const linalg_tridiagonal_t *tri, linalg_matrix_t *Z)
+linalg_tridiagonal_back_transform(linalg_t *la, const linalg_tridiagonal_t *tri, linalg_matrix_t *Z)
 {
     linalg_matrix_t *A = tri->A;
     int code, info = 0;
 
-    if ((code = linalg_stage(la, 0.7, "eigenvectors from those of the tridiagonal matrix")))
+    if ((code = linalg_begin_stage(la, 0.7, "eigenvectors from those of the tridiagonal matrix")))
         return code;
-    if (la->here && Z->n > 0)
+    if (la->in_grid && Z->n > 0)
         routines(la).ormtr("L", "L", "N", &A->n, &Z->n, A->data, &one, &one, A->desc, tri->tau, Z->data, &one, &one,
                            Z->desc, tri->work, &tri->lwork, &info);
-    return linalg_info(la, "ORMTR", &info);
+    return linalg_check_info(la, "ORMTR", &info);
 }
 
 /* ---- values alone ---- */
 
 int
-linalg_tridiagonal_values(linalg_t *la, linalg_tridiagonal_t *tri)
+linalg_tridiagonal_eigenvalues(linalg_t *la, linalg_tridiagonal_t *tri)
 {
-    int info = 0, code = linalg_stage(la, 0.8, "eigenvalues of the tridiagonal matrix");
+    int info = 0, code = linalg_begin_stage(la, 0.8, "eigenvalues of the tridiagonal matrix");
 
     if (code)
         return code;
@@ -138,15 +138,15 @@ linalg_tridiagonal_values(linalg_t *la, linalg_tridiagonal_t *tri)
 
 /* On rank 0: a copy of d and e, values, vectors, their products, workspace. */
 static int64_t
-few_doubles(int64_t n, int64_t count)
+subset_doubles(int64_t n, int64_t count)
 {
     return 3 * n + n * count + count * count + 5 * n;
 }
 
 void
-linalg_tridiagonal_few_expect(linalg_t *la, int64_t n, int64_t count)
+linalg_tridiagonal_eig_subset_expect(linalg_t *la, int64_t n, int64_t count)
 {
-    linalg_expect_bytes(la, 8 * few_doubles(n, count) + 4 * 6 * n);
+    linalg_expect_bytes(la, 8 * subset_doubles(n, count) + 4 * 6 * n);
     linalg_expect_bytes(la, 8 * (count + n * la->layout.nb));
     linalg_expect_matrix(la, n, count);
 }
@@ -166,7 +166,7 @@ orthogonality(const double *z, int n, int count, double *gram)
 
 /* Rank 0. @return INFO; -1: values are missing; -2: vectors are not orthogonal */
 static int
-solve_few(const linalg_tridiagonal_t *tri, int first, int count, double *memory, double *values, double **z_p)
+solve_subset(const linalg_tridiagonal_t *tri, int first, int count, double *memory, double *values, double **z_p)
 {
     const double tiny = 2 * 0x1p-1022, unused = 0; /* bisects to full accuracy */
     int n = tri->A->n, il = first + 1, iu = first + count, found, info;
@@ -182,25 +182,25 @@ solve_few(const linalg_tridiagonal_t *tri, int first, int count, double *memory,
     *z_p = z;
     if (info || found != count)
         return info ? info : -1;
-    return orthogonality(z, n, count, gram) < ORTHOGONAL_TO ? 0 : -2;
+    return orthogonality(z, n, count, gram) < ORTHOGONALITY_MAX ? 0 : -2;
 }
 
 int
-linalg_tridiagonal_few(linalg_t *la, const linalg_tridiagonal_t *tri, int64_t first, int64_t count, double **w_p,
-                       linalg_matrix_t *Z)
+linalg_tridiagonal_eig_subset(linalg_t *la, const linalg_tridiagonal_t *tri, int64_t first, int64_t count, double **w_p,
+                              linalg_matrix_t *Z)
 {
     int64_t n = tri->A->n;
     bool mine = la->call->rank == 0;
     double *memory, *panel, *z = NULL;
     int code, info = 0;
 
-    if ((code = linalg_alloc(la, mine ? 8 * few_doubles(n, count) + 4 * 6 * n : 0, &memory)) ||
+    if ((code = linalg_alloc(la, mine ? 8 * subset_doubles(n, count) + 4 * 6 * n : 0, &memory)) ||
         (code = linalg_alloc(la, 8 * count, w_p)) || (code = linalg_alloc(la, 8 * n * la->layout.nb, &panel)) ||
         (code = linalg_create(la, n, count, Z)) ||
-        (code = linalg_stage(la, 0.6, "eigenvectors of the tridiagonal matrix")))
+        (code = linalg_begin_stage(la, 0.6, "eigenvectors of the tridiagonal matrix")))
         return code;
     if (mine)
-        info = solve_few(tri, (int)first, (int)count, memory, *w_p, &z);
+        info = solve_subset(tri, (int)first, (int)count, memory, *w_p, &z);
     MPI_Bcast(&info, 1, MPI_INT, 0, la->call->comm);
     if (info > 0)
         return linalg_fail(la, ALCH_ENUMERIC, "%d of %d eigenvectors did not converge (DSTEVX): compute all of them",
@@ -209,7 +209,7 @@ linalg_tridiagonal_few(linalg_t *la, const linalg_tridiagonal_t *tri, int64_t fi
         return linalg_fail(la, ALCH_ENUMERIC, "%s (DSTEVX): compute all of them",
                            info == -1 ? "some eigenvalues were not found" : "eigenvectors came out not orthogonal");
     MPI_Bcast(*w_p, (int)count, MPI_DOUBLE, 0, la->call->comm);
-    linalg_spread(la, z, n, count, panel, Z);
+    linalg_distribute_array(la, z, n, count, panel, Z);
     return ALCH_OK;
 }
 
@@ -228,71 +228,71 @@ extra_entries(const linalg_t *la, int64_t n)
 static int64_t
 work_entries(const linalg_t *la, int64_t n)
 {
-    return 6 * n + 2 * linalg_bytes(la, n, n, 1) + extra_entries(la, n);
+    return 6 * n + 2 * linalg_matrix_bytes(la, n, n, 1) + extra_entries(la, n);
 }
 
 static int64_t
-integers(const linalg_t *la, int64_t n)
+iwork_entries(const linalg_t *la, int64_t n)
 {
     return 2 + 8 * n + 10 * (int64_t)la->npcol + 2 * la->layout.nb;
 }
 
 void
-linalg_tridiagonal_all_expect(linalg_t *la, int64_t n, int64_t kept)
+linalg_tridiagonal_eig_all_expect(linalg_t *la, int64_t n, int64_t kept)
 {
-    int64_t part = (int64_t)la->k->part;
+    int64_t part = (int64_t)la->k->real_bytes;
 
-    linalg_expect_bytes(la, linalg_bytes(la, n, n, (size_t)part) + (work_entries(la, n) + 2 * n) * part);
-    linalg_expect_bytes(la, 4 * integers(la, n) + 8 * n);
+    linalg_expect_bytes(la, linalg_matrix_bytes(la, n, n, (size_t)part) + (work_entries(la, n) + 2 * n) * part);
+    linalg_expect_bytes(la, 4 * iwork_entries(la, n) + 8 * n);
     if (la->k->is_complex || kept < n) {
-        linalg_expect_bytes(la, linalg_bytes(la, n, kept, (size_t)part));
+        linalg_expect_bytes(la, linalg_matrix_bytes(la, n, kept, (size_t)part));
         linalg_expect_matrix(la, n, kept);
     }
 }
 
 int
-linalg_tridiagonal_all(linalg_t *la, const linalg_tridiagonal_t *tri, double **w_p, linalg_matrix_t *V)
+linalg_tridiagonal_eig_all(linalg_t *la, const linalg_tridiagonal_t *tri, double **w_p, linalg_matrix_t *V)
 {
-    int64_t n = tri->A->n, entries = work_entries(la, n), part = (int64_t)la->k->part;
-    int code, info = 0, order = (int)n, lwork = (int)entries, liwork = (int)integers(la, n), *iwork;
+    int64_t n = tri->A->n, entries = work_entries(la, n), part = (int64_t)la->k->real_bytes;
+    int code, info = 0, order = (int)n, lwork = (int)entries, liwork = (int)iwork_entries(la, n), *iwork;
     alch_dtype_t real = la->k->real;
     void *d, *e, *work;
 
     if ((code = linalg_create_as(la, n, n, real, V)) || (code = linalg_alloc(la, 8 * n, w_p)) ||
         (code = linalg_alloc(la, 2 * n * part, &d)) || (code = linalg_alloc(la, entries * part, &work)) ||
         (code = linalg_alloc(la, 4 * liwork, &iwork)) ||
-        (code = linalg_stage(la, 0.4, "divide and conquer of the tridiagonal matrix")))
+        (code = linalg_begin_stage(la, 0.4, "divide and conquer of the tridiagonal matrix")))
         return code;
     e = (char *)d + n * part;
     for (int64_t i = 0; i < n; i++) {
-        linalg_set(real, d, i, tri->d[i]);
-        linalg_set(real, e, i, tri->e[i]);
+        linalg_set_entry(real, d, i, tri->d[i]);
+        linalg_set_entry(real, e, i, tri->e[i]);
     }
-    if (la->here)
+    if (la->in_grid)
         (part == 8 ? pdstedc_ : psstedc_)("I", &order, d, e, V->data, &one, &one, V->desc, work, &lwork, iwork, &liwork,
                                           &info);
-    if ((code = linalg_info(la, "STEDC", &info)))
+    if ((code = linalg_check_info(la, "STEDC", &info)))
         return code;
     if (info > 0)
         return linalg_fail(la, ALCH_ENUMERIC, "eigenvalues did not converge: PxSTEDC says %d", info);
     for (int64_t i = 0; i < n; i++)
-        (*w_p)[i] = __real__ linalg_get(real, d, i);
+        (*w_p)[i] = __real__ linalg_get_entry(real, d, i);
     MPI_Bcast(*w_p, order, MPI_DOUBLE, 0, la->call->comm);
     return ALCH_OK;
 }
 
 /* The same entries as complex numbers. */
 static void
-widen(linalg_t *la, const linalg_matrix_t *real, linalg_matrix_t *Z)
+copy_to_complex(linalg_t *la, const linalg_matrix_t *real, linalg_matrix_t *Z)
 {
     for (int64_t j = 0; j < real->block.local_n; j++)
         for (int64_t i = 0; i < real->block.local_m; i++)
-            linalg_set(la->dtype, Z->data, i + j * Z->block.lld,
-                       linalg_get(la->k->real, real->data, i + j * real->block.lld));
+            linalg_set_entry(la->dtype, Z->data, i + j * Z->block.lld,
+                             linalg_get_entry(la->k->real, real->data, i + j * real->block.lld));
 }
 
 int
-linalg_tridiagonal_cut(linalg_t *la, linalg_matrix_t *V, int64_t first, int64_t count, linalg_matrix_t *Z)
+linalg_tridiagonal_select_columns(linalg_t *la, linalg_matrix_t *V, int64_t first, int64_t count, linalg_matrix_t *Z)
 {
     const linalg_kernels_t *real = linalg_kernels(la->k->real);
     linalg_matrix_t part = *V;
@@ -301,7 +301,7 @@ linalg_tridiagonal_cut(linalg_t *la, linalg_matrix_t *V, int64_t first, int64_t 
     if (count < V->n) {
         if ((code = linalg_create_as(la, n, count, real->dtype, &part)))
             return code;
-        if (la->here && count > 0)
+        if (la->in_grid && count > 0)
             real->geadd("N", &n, &columns, real->one, V->data, &one, &from, V->desc, real->zero, part.data, &one, &one,
                         part.desc);
         linalg_free(la, V);
@@ -311,7 +311,7 @@ linalg_tridiagonal_cut(linalg_t *la, linalg_matrix_t *V, int64_t first, int64_t 
         return ALCH_OK;
     if ((code = linalg_create_unset(la, n, count, Z)))
         return code;
-    widen(la, &part, Z);
+    copy_to_complex(la, &part, Z);
     linalg_free(la, &part);
     return ALCH_OK;
 }

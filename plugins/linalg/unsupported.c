@@ -16,7 +16,7 @@ static const char eigvals_doc[] = "Not offered: every call fails (UnsupportedErr
                                   "eigenvalues: never set\n";
 
 static int
-linalg_not_offered(alch_call_t *call)
+refuse_unsupported(alch_call_t *call)
 {
     return call->host->fail(
         call, ALCH_EUNSUPPORTED,
@@ -27,9 +27,9 @@ linalg_not_offered(alch_call_t *call)
 
 static const alch_operation_t operations[] = {
     {"eig", "Not offered: eigenvalues of general matrices. See eigh.",
-     "a:matrix -> eigenvalues:vector, eigenvectors:matrix", eig_doc, 0, linalg_not_offered},
+     "a:matrix -> eigenvalues:vector, eigenvectors:matrix", eig_doc, 0, refuse_unsupported},
     {"eigvals", "Not offered: eigenvalues of general matrices. See eigvalsh.", "a:matrix -> eigenvalues:vector",
-     eigvals_doc, 0, linalg_not_offered},
+     eigvals_doc, 0, refuse_unsupported},
 };
 
-LINALG_AREA(linalg_absent, operations);
+LINALG_OPERATIONS(linalg_unsupported_operations, operations);

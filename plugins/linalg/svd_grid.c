@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Rank 0 needs 40 bytes n^2 for the bidiagonal matrix: above this order PxGESVD, which spreads it. */
-#define ORDER_MOST 4096
+#define ORDER_MAX 4096
 
 typedef void gesvd_f(const char *jobu, const char *jobvt, const int *m, const int *n, void *a, const int *ia,
                      const int *ja, const int *desca, void *s, void *u, const int *iu, const int *ju, const int *descu,
@@ -26,7 +26,7 @@ gesvd_complex_f pcgesvd_, pzgesvd_;
 void dbdsdc_(const char *uplo, const char *compq, const int *n, double *d, double *e, double *u, const int *ldu,
              double *vt, const int *ldvt, double *q, int *iq, double *work, int *iwork, int *info);
 
-static const int one = 1, ask = -1;
+static const int one = 1, query = -1;
 
 /* A reduced to bidiagonal form. */
 typedef struct {
@@ -49,27 +49,27 @@ gesvd_entries(const linalg_t *la, int64_t n)
 
 /* Columns of U for m >= n. */
 static int64_t
-left_columns(int64_t m, int64_t n, linalg_vectors_t vectors)
+columns_of_u(int64_t m, int64_t n, linalg_vectors_t vectors)
 {
     return vectors == LINALG_FULL ? m : n;
 }
 
 /* Of the square or nearly square matrix. */
 static void
-expect_core(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
+expect_near_square(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
 {
     int64_t nb = la->layout.nb;
 
-    linalg_qr_expect(la, m, n, left_columns(m, n, vectors));
+    linalg_qr_expect(la, m, n, columns_of_u(m, n, vectors));
     linalg_expect_bytes(la, 4 * (n + nb) * 8 + 4 * n * 8);
     if (!vectors)
         linalg_expect_bytes(la, 8 * 8 * n);
-    else if (n <= ORDER_MOST)
+    else if (n <= ORDER_MAX)
         linalg_expect_bytes(la, 5 * n * n * 8 + 8 * n * 8 + n * nb * 8);
     else
-        linalg_expect_bytes(la, gesvd_entries(la, n) * (int64_t)la->k->entry);
+        linalg_expect_bytes(la, gesvd_entries(la, n) * (int64_t)la->k->entry_bytes);
     if (vectors) {
-        linalg_expect_matrix(la, m, left_columns(m, n, vectors));
+        linalg_expect_matrix(la, m, columns_of_u(m, n, vectors));
         linalg_expect_matrix(la, n, n);
     }
 }
@@ -77,9 +77,9 @@ expect_core(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
 /* QR first if there are so many more rows than columns (measured), or if PxGESVD, which finds no more than n columns of
  * U, is to be followed by others. */
 static bool
-is_tall(int64_t m, int64_t n, linalg_vectors_t vectors)
+use_qr_first(int64_t m, int64_t n, linalg_vectors_t vectors)
 {
-    return 2 * m > 3 * n || (vectors == LINALG_FULL && m > n && n > ORDER_MOST);
+    return 2 * m > 3 * n || (vectors == LINALG_FULL && m > n && n > ORDER_MAX);
 }
 
 void
@@ -87,7 +87,7 @@ linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
 {
     int64_t rows = m < n ? n : m, cols = m < n ? m : n;
 
-    int64_t left = left_columns(rows, cols, vectors);
+    int64_t left = columns_of_u(rows, cols, vectors);
 
     if (m < n) {
         linalg_expect_matrix(la, rows, cols);
@@ -97,44 +97,45 @@ linalg_svd_expect(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
         linalg_expect_matrix(la, m, m);
         linalg_expect_matrix(la, left, n);
     }
-    if (!is_tall(rows, cols, vectors)) {
-        expect_core(la, rows, cols, vectors);
+    if (!use_qr_first(rows, cols, vectors)) {
+        expect_near_square(la, rows, cols, vectors);
         return;
     }
     linalg_qr_expect(la, rows, cols, left);
     linalg_expect_matrix(la, cols, cols);
     if (vectors)
         linalg_expect_matrix(la, rows, left);
-    expect_core(la, cols, cols, vectors ? LINALG_THIN : LINALG_VALUES);
+    expect_near_square(la, cols, cols, vectors ? LINALG_THIN : LINALG_VALUES);
 }
 
 /* ---- bidiagonal form ---- */
 
 static int64_t
-query_reduction(linalg_t *la, const bidiagonal_t *bi, int64_t left)
+query_workspace(linalg_t *la, const bidiagonal_t *bi, int64_t left)
 {
     const linalg_factorizations_t *f = linalg_factorizations(la);
     linalg_matrix_t *A = bi->A;
     int info, desc[9], columns = (int)left;
     double _Complex answer = 0;
-    int64_t most, asked;
+    int64_t entries, asked;
 
-    f->gebrd(&A->m, &A->n, A->data, &one, &one, A->desc, bi->d, bi->e, bi->tauq, bi->taup, &answer, &ask, &info);
-    most = linalg_queried(la, &answer);
+    f->gebrd(&A->m, &A->n, A->data, &one, &one, A->desc, bi->d, bi->e, bi->tauq, bi->taup, &answer, &query, &info);
+    entries = linalg_workspace_size(la, &answer);
     linalg_descriptor(la, A->m, left, desc);
     f->ormbr("Q", "L", "N", &A->m, &columns, &A->n, A->data, &one, &one, A->desc, bi->tauq, A->data, &one, &one, desc,
-             &answer, &ask, &info);
-    most = (asked = linalg_queried(la, &answer)) > most ? asked : most;
+             &answer, &query, &info);
+    entries = (asked = linalg_workspace_size(la, &answer)) > entries ? asked : entries;
     linalg_descriptor(la, A->n, A->n, desc);
     f->ormbr("P", "R", la->k->adjoint, &A->n, &A->n, &A->m, A->data, &one, &one, A->desc, bi->taup, A->data, &one, &one,
-             desc, &answer, &ask, &info);
-    return (asked = linalg_queried(la, &answer)) > most ? asked : most;
+             desc, &answer, &query, &info);
+    return (asked = linalg_workspace_size(la, &answer)) > entries ? asked : entries;
 }
 
 static int
-reduce(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, bidiagonal_t *bi)
+reduce_to_bidiagonal(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, bidiagonal_t *bi)
 {
-    int64_t entry = (int64_t)la->k->entry, entries = 1, length = A->block.local_m + A->block.local_n + la->layout.nb;
+    int64_t entry = (int64_t)la->k->entry_bytes, entries = 1,
+            length = A->block.local_m + A->block.local_n + la->layout.nb;
     int code, info = 0;
     void *unused;
 
@@ -142,26 +143,26 @@ reduce(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, bidiagonal_t 
     if ((code = linalg_alloc(la, 2 * length * entry, &bi->tauq)) ||
         (code = linalg_alloc(la, 2 * (int64_t)A->n * 8, &bi->d)) || (code = linalg_alloc(la, 2 * length * 8, &unused)))
         return code;
-    bi->taup = linalg_at(la->k, bi->tauq, 1, length, 0);
+    bi->taup = linalg_address(la->k, bi->tauq, 1, length, 0);
     bi->e = bi->d + A->n;
-    if (la->here)
-        entries = query_reduction(la, bi, left_columns(A->m, A->n, vectors));
+    if (la->in_grid)
+        entries = query_workspace(la, bi, columns_of_u(A->m, A->n, vectors));
     if ((code = linalg_alloc(la, entries * entry, &bi->work)))
         return code;
     bi->lwork = (int)entries;
-    if (la->here)
+    if (la->in_grid)
         linalg_factorizations(la)->gebrd(&A->m, &A->n, A->data, &one, &one, A->desc, unused, (double *)unused + length,
                                          bi->tauq, bi->taup, bi->work, &bi->lwork, &info);
-    if ((code = linalg_info(la, "GEBRD", &info)))
+    if ((code = linalg_check_info(la, "GEBRD", &info)))
         return code;
-    linalg_diagonal(la, A, 0, 0, A->n, bi->d);
-    linalg_diagonal(la, A, 0, 1, A->n - 1, bi->e);
+    linalg_get_diagonal(la, A, 0, 0, A->n, bi->d);
+    linalg_get_diagonal(la, A, 0, 1, A->n - 1, bi->e);
     return ALCH_OK;
 }
 
 /* Rank 0 decomposes the bidiagonal matrix. *memory_p: both sides' vectors, n x n each */
 static int
-divide_and_conquer(linalg_t *la, bidiagonal_t *bi, linalg_vectors_t vectors, double **memory_p)
+solve_bidiagonal(linalg_t *la, bidiagonal_t *bi, linalg_vectors_t vectors, double **memory_p)
 {
     int64_t n = bi->A->n, square = vectors ? n * n : 0, work = vectors ? 3 * square + 4 * n : 4 * n;
     bool mine = la->call->rank == 0;
@@ -184,7 +185,7 @@ divide_and_conquer(linalg_t *la, bidiagonal_t *bi, linalg_vectors_t vectors, dou
 
 /* U := Q [vectors; 0], or Q [vectors 0; 0 1] with m columns, Vh := vectors P^H. */
 static int
-multiply_back(linalg_t *la, const bidiagonal_t *bi, const double *vectors, int64_t left, linalg_svd_t *svd)
+back_transform_vectors(linalg_t *la, const bidiagonal_t *bi, const double *vectors, int64_t left, linalg_svd_t *svd)
 {
     const linalg_factorizations_t *f = linalg_factorizations(la);
     linalg_matrix_t *A = bi->A, *U = &svd->U, *Vh = &svd->Vh;
@@ -195,37 +196,38 @@ multiply_back(linalg_t *la, const bidiagonal_t *bi, const double *vectors, int64
     if ((code = linalg_alloc(la, n * la->layout.nb * 8, &panel)) || (code = linalg_create(la, A->m, left, U)) ||
         (code = linalg_create(la, n, n, Vh)))
         return code;
-    linalg_spread(la, vectors, n, n, panel, U);
-    linalg_set_units(la, U, n);
-    linalg_spread(la, vectors + n * n, n, n, panel, Vh);
-    if (la->here)
+    linalg_distribute_array(la, vectors, n, n, panel, U);
+    linalg_set_unit_diagonal(la, U, n);
+    linalg_distribute_array(la, vectors + n * n, n, n, panel, Vh);
+    if (la->in_grid)
         f->ormbr("Q", "L", "N", &A->m, &U->n, &A->n, A->data, &one, &one, A->desc, bi->tauq, U->data, &one, &one,
                  U->desc, bi->work, &bi->lwork, &info);
-    if ((code = linalg_info(la, "ORMBR", &info)))
+    if ((code = linalg_check_info(la, "ORMBR", &info)))
         return code;
-    if (la->here)
+    if (la->in_grid)
         f->ormbr("P", "R", la->k->adjoint, &A->n, &A->n, &A->m, A->data, &one, &one, A->desc, bi->taup, Vh->data, &one,
                  &one, Vh->desc, bi->work, &bi->lwork, &info);
-    return linalg_info(la, "ORMBR", &info);
+    return linalg_check_info(la, "ORMBR", &info);
 }
 
 static int
-by_bidiagonal(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
+svd_by_bidiagonal(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
     double *small = NULL;
     bidiagonal_t bi;
     int code;
 
-    if ((code = linalg_stage(la, 0.2, "reduction to bidiagonal form")) || (code = reduce(la, A, vectors, &bi)) ||
-        (code = linalg_stage(la, 0.6, "singular values of the bidiagonal matrix")) ||
-        (code = divide_and_conquer(la, &bi, vectors, &small)))
+    if ((code = linalg_begin_stage(la, 0.2, "reduction to bidiagonal form")) ||
+        (code = reduce_to_bidiagonal(la, A, vectors, &bi)) ||
+        (code = linalg_begin_stage(la, 0.6, "singular values of the bidiagonal matrix")) ||
+        (code = solve_bidiagonal(la, &bi, vectors, &small)))
         return code;
     svd->s = bi.d;
     if (!vectors)
         return ALCH_OK;
-    if ((code = linalg_stage(la, 0.7, "singular vectors")))
+    if ((code = linalg_begin_stage(la, 0.7, "singular vectors")))
         return code;
-    return multiply_back(la, &bi, small, left_columns(A->m, A->n, vectors), svd);
+    return back_transform_vectors(la, &bi, small, columns_of_u(A->m, A->n, vectors), svd);
 }
 
 /* ---- PxGESVD ---- */
@@ -237,27 +239,28 @@ call_gesvd(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd, void *s, void *w
     linalg_matrix_t *U = &svd->U, *Vh = &svd->Vh;
 
     if (la->k->is_complex)
-        (la->k->part == 8 ? pzgesvd_ : pcgesvd_)("V", "V", &A->m, &A->n, A->data, &one, &one, A->desc, s, U->data, &one,
-                                                 &one, U->desc, Vh->data, &one, &one, Vh->desc, work, lwork, rwork,
-                                                 info);
+        (la->k->real_bytes == 8 ? pzgesvd_ : pcgesvd_)("V", "V", &A->m, &A->n, A->data, &one, &one, A->desc, s, U->data,
+                                                       &one, &one, U->desc, Vh->data, &one, &one, Vh->desc, work, lwork,
+                                                       rwork, info);
     else
-        (la->k->part == 8 ? pdgesvd_ : psgesvd_)("V", "V", &A->m, &A->n, A->data, &one, &one, A->desc, s, U->data, &one,
-                                                 &one, U->desc, Vh->data, &one, &one, Vh->desc, work, lwork, info);
+        (la->k->real_bytes == 8 ? pdgesvd_ : psgesvd_)("V", "V", &A->m, &A->n, A->data, &one, &one, A->desc, s, U->data,
+                                                       &one, &one, U->desc, Vh->data, &one, &one, Vh->desc, work, lwork,
+                                                       info);
 }
 
 /* What the query says, unless its own 32-bit arithmetic has overflowed. */
 static int
-gesvd_work(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd, void *s, void *rwork, int64_t *entries_p)
+gesvd_work_entries(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd, void *s, void *rwork, int64_t *entries_p)
 {
-    int64_t least = gesvd_entries(la, A->n), asked;
+    int64_t min_entries = gesvd_entries(la, A->n), asked;
     double _Complex answer = 0;
     int info = 0, code = ALCH_OK;
 
     *entries_p = 1;
-    if (la->here) {
-        call_gesvd(la, A, svd, s, &answer, &ask, rwork, &info);
-        asked = linalg_queried(la, &answer);
-        *entries_p = asked > least ? asked : least;
+    if (la->in_grid) {
+        call_gesvd(la, A, svd, s, &answer, &query, rwork, &info);
+        asked = linalg_workspace_size(la, &answer);
+        *entries_p = asked > min_entries ? asked : min_entries;
     }
     if (*entries_p > INT32_MAX)
         code = linalg_fail(la, ALCH_ELIMIT,
@@ -268,7 +271,7 @@ gesvd_work(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd, void *s, void *r
 }
 
 static int
-by_gesvd(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd)
+svd_by_gesvd(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd)
 {
     int64_t n = A->n, entries;
     void *s, *work, *rwork;
@@ -277,19 +280,19 @@ by_gesvd(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd)
     if ((code = linalg_create(la, A->m, n, &svd->U)) || (code = linalg_create(la, n, n, &svd->Vh)) ||
         (code = linalg_alloc(la, n * 8, &s)) || (code = linalg_alloc(la, n * 8, &svd->s)) ||
         (code = linalg_alloc(la, (4 * (int64_t)A->m + 8) * 8, &rwork)) ||
-        (code = gesvd_work(la, A, svd, s, rwork, &entries)) ||
-        (code = linalg_alloc(la, entries * (int64_t)la->k->entry, &work)) ||
-        (code = linalg_stage(la, 0.2, "PxGESVD, which cannot be interrupted")))
+        (code = gesvd_work_entries(la, A, svd, s, rwork, &entries)) ||
+        (code = linalg_alloc(la, entries * (int64_t)la->k->entry_bytes, &work)) ||
+        (code = linalg_begin_stage(la, 0.2, "PxGESVD, which cannot be interrupted")))
         return code;
     lwork = (int)entries;
-    if (la->here)
+    if (la->in_grid)
         call_gesvd(la, A, svd, s, work, &lwork, rwork, &info);
-    if ((code = linalg_info(la, "GESVD", &info)))
+    if ((code = linalg_check_info(la, "GESVD", &info)))
         return code;
     if (info > 0)
         return linalg_fail(la, ALCH_ENUMERIC, "SVD did not converge: PxGESVD says %d", info);
     for (int64_t i = 0; i < n; i++)
-        svd->s[i] = creal(linalg_get(la->k->real, s, i));
+        svd->s[i] = creal(linalg_get_entry(la->k->real, s, i));
     MPI_Bcast(svd->s, (int)n, MPI_DOUBLE, 0, la->call->comm);
     return ALCH_OK;
 }
@@ -297,31 +300,32 @@ by_gesvd(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd)
 /* ---- any shape ---- */
 
 static int
-core(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
+svd_near_square(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
-    return vectors && A->n > ORDER_MOST ? by_gesvd(la, A, svd) : by_bidiagonal(la, A, vectors, svd);
+    return vectors && A->n > ORDER_MAX ? svd_by_gesvd(la, A, svd) : svd_by_bidiagonal(la, A, vectors, svd);
 }
 
 /* A = Q R, R = U diag(s) Vh, and U := Q [U; 0], or Q [U 0; 0 1]. */
 static int
-tall(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
+svd_tall(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
-    int64_t left = left_columns(A->m, A->n, vectors);
+    int64_t left = columns_of_u(A->m, A->n, vectors);
     linalg_matrix_t R, U;
     linalg_qr_t qr;
     int code;
 
-    if ((code = linalg_stage(la, 0.05, "QR factorization")) || (code = linalg_qr_factor(la, A, left, &qr)) ||
-        (code = linalg_qr_upper(la, &qr, &R)) || (code = core(la, &R, vectors ? LINALG_THIN : LINALG_VALUES, svd)))
+    if ((code = linalg_begin_stage(la, 0.05, "QR factorization")) || (code = linalg_qr_factor(la, A, left, &qr)) ||
+        (code = linalg_qr_copy_r(la, &qr, qr.k, &R)) ||
+        (code = svd_near_square(la, &R, vectors ? LINALG_THIN : LINALG_VALUES, svd)))
         return code;
     linalg_free(la, &R);
     if (!vectors)
         return ALCH_OK;
     if ((code = linalg_create(la, A->m, left, &U)))
         return code;
-    if (la->here)
+    if (la->in_grid)
         la->k->lacpy("A", &A->n, &A->n, svd->U.data, &one, &one, svd->U.desc, U.data, &one, &one, U.desc);
-    linalg_set_units(la, &U, A->n);
+    linalg_set_unit_diagonal(la, &U, A->n);
     linalg_free(la, &svd->U);
     svd->U = U;
     return linalg_qr_apply(la, &qr, false, &svd->U);
@@ -329,10 +333,10 @@ tall(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *s
 
 /* M := M^H. */
 static int
-turn(linalg_t *la, linalg_matrix_t *M)
+replace_by_adjoint(linalg_t *la, linalg_matrix_t *M)
 {
     linalg_matrix_t T;
-    int code = linalg_turned(la, M, &T);
+    int code = linalg_create_adjoint(la, M, &T);
 
     if (code)
         return code;
@@ -344,12 +348,12 @@ turn(linalg_t *la, linalg_matrix_t *M)
 static int
 at_least_square(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
-    return is_tall(A->m, A->n, vectors) ? tall(la, A, vectors, svd) : core(la, A, vectors, svd);
+    return use_qr_first(A->m, A->n, vectors) ? svd_tall(la, A, vectors, svd) : svd_near_square(la, A, vectors, svd);
 }
 
 /* Nothing to decompose: factors with an empty side, or units. */
 static int
-empty(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
+svd_of_empty(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
     bool full = vectors == LINALG_FULL;
     int code = linalg_alloc(la, 0, &svd->s);
@@ -359,9 +363,9 @@ empty(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *
     if ((code = linalg_create(la, A->m, full ? A->m : 0, &svd->U)) ||
         (code = linalg_create(la, full ? A->n : 0, A->n, &svd->Vh)))
         return code;
-    linalg_set_units(la, &svd->U, 0);
+    linalg_set_unit_diagonal(la, &svd->U, 0);
     if (full)
-        linalg_set_units(la, &svd->Vh, 0);
+        linalg_set_unit_diagonal(la, &svd->Vh, 0);
     return ALCH_OK;
 }
 
@@ -374,8 +378,8 @@ linalg_svd(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_sv
 
     memset(svd, 0, sizeof(*svd));
     if (A->m == 0 || A->n == 0)
-        return empty(la, A, vectors, svd);
-    if (wide && (code = turn(la, A)))
+        return svd_of_empty(la, A, vectors, svd);
+    if (wide && (code = replace_by_adjoint(la, A)))
         return code;
     code = at_least_square(la, A, vectors, svd);
     linalg_free(la, A);
@@ -384,5 +388,5 @@ linalg_svd(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_sv
     swap = svd->U;
     svd->U = svd->Vh;
     svd->Vh = swap;
-    return (code = turn(la, &svd->U)) ? code : turn(la, &svd->Vh);
+    return (code = replace_by_adjoint(la, &svd->U)) ? code : replace_by_adjoint(la, &svd->Vh);
 }

@@ -5,11 +5,11 @@
 #include <inttypes.h>
 
 int
-linalg_square(linalg_t *la, const char *name, int64_t *n_p)
+linalg_check_square(linalg_t *la, const char *name, int64_t *n_p)
 {
     alch_block_t block;
 
-    linalg_shape(la, name, &block);
+    linalg_operand_block(la, name, &block);
     if (block.m != block.n)
         return linalg_fail(la, ALCH_EINVAL, "%s is %" PRId64 " x %" PRId64 ": a square matrix is expected", name,
                            block.m, block.n);
@@ -20,12 +20,12 @@ linalg_square(linalg_t *la, const char *name, int64_t *n_p)
 linalg_scalar_t
 linalg_scalar(const linalg_t *la, double _Complex x)
 {
-    if (la->k->part == 8)
+    if (la->k->real_bytes == 8)
         return (linalg_scalar_t){.d = {creal(x), cimag(x)}};
     return (linalg_scalar_t){.s = {(float)creal(x), (float)cimag(x)}};
 }
 
-static double _Complex argument(alch_call_t *call, const char *name)
+static double _Complex complex_argument(alch_call_t *call, const char *name)
 {
     double re, im;
 
@@ -33,15 +33,15 @@ static double _Complex argument(alch_call_t *call, const char *name)
     return CMPLX(re, im);
 }
 
-double _Complex linalg_complex(linalg_t *la, const char *name)
+double _Complex linalg_complex_argument(linalg_t *la, const char *name)
 {
-    return argument(la->call, name);
+    return complex_argument(la->call, name);
 }
 
 alch_dtype_t
-linalg_least(alch_call_t *call, const char *alpha, const char *beta)
+linalg_scalars_dtype(alch_call_t *call, const char *alpha, const char *beta)
 {
-    bool imaginary = cimag(argument(call, alpha)) != 0 || (beta && cimag(argument(call, beta)) != 0);
+    bool imaginary = cimag(complex_argument(call, alpha)) != 0 || (beta && cimag(complex_argument(call, beta)) != 0);
 
     return imaginary ? ALCH_COMPLEX64 : ALCH_FLOAT32;
 }

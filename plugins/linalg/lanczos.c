@@ -4,7 +4,7 @@
  *
  * hold all the time, E being the last `width` columns of the unit matrix. A Ritz triple s, u = U x, v = V y of B's
  * decomposition thus has A v = s u, and a residual |A^H u - s v| = |S x_last|. */
-#include "leading.h"
+#include "lanczos.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,18 +13,18 @@
 /* Where a value has more copies than a block has vectors, a Krylov space may miss some. After convergence as many steps
  * are made from a random block orthogonal to all that was found: what was missed makes the values grow. */
 #define PROBE_STEPS 2
-#define PROBES_MOST 8
+#define PROBES_MAX 8
 /* More vectors in a block cost little more than one, as A is read from memory once for all of them, but make more
  * vectors in all: measured on Fashion-MNIST. */
-#define WIDTH_LEAST 4
-#define WIDTH_MOST 10
+#define WIDTH_MIN 4
+#define WIDTH_MAX 10
 #define BLOCKS 16
 
 typedef struct {
     linalg_operator_t *op;
     linalg_t *la;
     const linalg_kernels_t *k;
-    linalg_leading_t *out;
+    linalg_lanczos_t *out;
     int64_t width, depth, dim;
     void *U, *V;         /* slices x depth, slices x (depth + width): the block N follows V's dim vectors */
     void *B, *S;         /* ld depth; ld width */
@@ -35,10 +35,10 @@ typedef struct {
 } gk_t;
 
 int
-linalg_leading_options(linalg_t *la, const char *count, bool given, linalg_leading_t *leading)
+linalg_lanczos_read_options(linalg_t *la, const char *count, bool given, linalg_lanczos_t *lanczos)
 {
-    double tol = leading->tol = la->host->arg_real(la->call, "tol");
-    int64_t limit = leading->limit = la->host->arg_int(la->call, "maxiter");
+    double tol = lanczos->tol = la->host->arg_real(la->call, "tol");
+    int64_t limit = lanczos->limit = la->host->arg_int(la->call, "maxiter");
 
     if (!(tol >= 0 && tol < 1))
         return linalg_fail(la, ALCH_ERANGE, "tol is %g: from 0 up to, but not 1 is expected", tol);
@@ -50,40 +50,41 @@ linalg_leading_options(linalg_t *la, const char *count, bool given, linalg_leadi
 }
 
 bool
-linalg_leading_sizes(int64_t m, int64_t n, int64_t k, int64_t *width_p, int64_t *depth_p)
+linalg_lanczos_choose_sizes(int64_t m, int64_t n, int64_t k, int64_t *width_p, int64_t *depth_p)
 {
-    int64_t most = m < n ? m : n, width = k < WIDTH_LEAST ? WIDTH_LEAST : k > WIDTH_MOST ? WIDTH_MOST : k;
+    int64_t minmn = m < n ? m : n, width = k < WIDTH_MIN ? WIDTH_MIN : k > WIDTH_MAX ? WIDTH_MAX : k;
     int64_t depth = k + BLOCKS * width > 3 * k ? k + BLOCKS * width : 3 * k;
 
-    depth = depth + 2 * width > most ? most - 2 * width : depth;
+    depth = depth + 2 * width > minmn ? minmn - 2 * width : depth;
     *width_p = width;
     *depth_p = depth;
     return depth >= k + 6 * width && depth >= 2 * k;
 }
 
 void
-linalg_leading_expect(linalg_t *la, int64_t m, int64_t n, int64_t k)
+linalg_lanczos_expect(linalg_t *la, int64_t m, int64_t n, int64_t k)
 {
     int64_t width, depth, left, right;
 
-    linalg_leading_sizes(m, n, k, &width, &depth);
+    linalg_lanczos_choose_sizes(m, n, k, &width, &depth);
     /* Slices are even shares of the fullest rank's rows and columns. */
     left = linalg_numroc(m, la->layout.mb, 0, la->nprow) / la->npcol + 1;
     right = linalg_numroc(n, la->layout.nb, 0, la->npcol) / la->nprow + 1;
     linalg_operator_expect(la, m, n, width, depth);
-    linalg_expect_bytes(la, (int64_t)la->k->entry * (left * depth + right * (depth + width) + 4 * depth * depth));
+    linalg_expect_bytes(la, (int64_t)la->k->entry_bytes * (left * depth + right * (depth + width) + 4 * depth * depth));
     linalg_expect_bytes(la, linalg_local_svd_bytes(la->k, depth) + 24 * depth);
     linalg_expect_matrix(la, m, k);
     linalg_expect_matrix(la, k, n);
     /* Copies of both on their way into the results. */
-    linalg_expect_bytes(la, 2 * (linalg_bytes(la, m, k, la->k->entry) + linalg_bytes(la, k, n, la->k->entry)));
+    linalg_expect_bytes(la, 2 * (linalg_matrix_bytes(la, m, k, la->k->entry_bytes) +
+                                 linalg_matrix_bytes(la, k, n, la->k->entry_bytes)));
 }
 
 static int
-open_gk(gk_t *gk, linalg_operator_t *op, linalg_leading_t *out)
+init_basis(gk_t *gk, linalg_operator_t *op, linalg_lanczos_t *out)
 {
     linalg_t *la = op->la;
-    int64_t entry = (int64_t)la->k->entry, square;
+    int64_t entry = (int64_t)la->k->entry_bytes, square;
     char *memory;
     int code;
 
@@ -92,8 +93,8 @@ open_gk(gk_t *gk, linalg_operator_t *op, linalg_leading_t *out)
     gk->tol = out->tol > 16 * la->k->eps ? out->tol : 16 * la->k->eps;
     gk->check_at = 2 * out->k + 2 * gk->width < gk->depth ? 2 * out->k + 2 * gk->width : gk->depth;
     square = gk->depth * gk->depth * entry;
-    if ((code = linalg_alloc(la, op->left.mine * gk->depth * entry, &gk->U)) ||
-        (code = linalg_alloc(la, op->right.mine * (gk->depth + gk->width) * entry, &gk->V)) ||
+    if ((code = linalg_alloc(la, op->left.rows * gk->depth * entry, &gk->U)) ||
+        (code = linalg_alloc(la, op->right.rows * (gk->depth + gk->width) * entry, &gk->V)) ||
         (code = linalg_alloc(la, 4 * square + gk->width * gk->width * entry, &memory)) ||
         (code = linalg_alloc(la, 3 * gk->depth * (int64_t)sizeof(double), &gk->s)))
         return code;
@@ -108,35 +109,35 @@ open_gk(gk_t *gk, linalg_operator_t *op, linalg_leading_t *out)
 }
 
 static void *
-left_at(const gk_t *gk, int64_t vector)
+left_vector(const gk_t *gk, int64_t vector)
 {
-    return linalg_at(gk->k, gk->U, gk->op->left.mine, 0, vector);
+    return linalg_address(gk->k, gk->U, gk->op->left.rows, 0, vector);
 }
 
 static void *
-right_at(const gk_t *gk, int64_t vector)
+right_vector(const gk_t *gk, int64_t vector)
 {
-    return linalg_at(gk->k, gk->V, gk->op->right.mine, 0, vector);
+    return linalg_address(gk->k, gk->V, gk->op->right.rows, 0, vector);
 }
 
 /* A random block N, orthogonal to V. */
 static int
-random_block(gk_t *gk, uint64_t seed)
+append_random_block(gk_t *gk, uint64_t seed)
 {
-    linalg_random(gk->op, &gk->op->right, gk->width, seed, right_at(gk, gk->dim));
-    return linalg_orthonormalize(gk->op, &gk->op->right, gk->V, gk->dim, right_at(gk, gk->dim), gk->width, 0, NULL,
+    linalg_random_vectors(gk->op, &gk->op->right, gk->width, seed, right_vector(gk, gk->dim));
+    return linalg_orthonormalize(gk->op, &gk->op->right, gk->V, gk->dim, right_vector(gk, gk->dim), gk->width, 0, NULL,
                                  NULL, gk->width);
 }
 
 /* The longest column of B so far bounds |A| from below. */
 static void
-note_norm(gk_t *gk)
+update_norm_estimate(gk_t *gk)
 {
     for (int64_t j = gk->dim; j < gk->dim + gk->width; j++) {
         double sum = 0;
 
         for (int64_t i = 0; i < gk->dim + gk->width; i++) {
-            double _Complex x = linalg_get(gk->k->dtype, gk->B, i + j * gk->depth);
+            double _Complex x = linalg_get_entry(gk->k->dtype, gk->B, i + j * gk->depth);
 
             sum += __real__ x * __real__ x + __imag__ x * __imag__ x;
         }
@@ -146,21 +147,22 @@ note_norm(gk_t *gk)
 
 /* N becomes part of V, A N of U, and A^H of that the next N. */
 static int
-expand(gk_t *gk)
+expand_basis(gk_t *gk)
 {
     linalg_operator_t *op = gk->op;
     int64_t dim = gk->dim, b = gk->width;
     int code;
 
-    linalg_forward(op, right_at(gk, dim), b, left_at(gk, dim));
-    code = linalg_orthonormalize(op, &op->left, gk->U, dim, left_at(gk, dim), b, gk->norm,
-                                 linalg_at(gk->k, gk->B, gk->depth, 0, dim),
-                                 linalg_at(gk->k, gk->B, gk->depth, dim, dim), gk->depth);
+    linalg_operator_apply(op, right_vector(gk, dim), b, left_vector(gk, dim));
+    code = linalg_orthonormalize(op, &op->left, gk->U, dim, left_vector(gk, dim), b, gk->norm,
+                                 linalg_address(gk->k, gk->B, gk->depth, 0, dim),
+                                 linalg_address(gk->k, gk->B, gk->depth, dim, dim), gk->depth);
     if (code)
         return code;
-    note_norm(gk);
-    linalg_adjoint(op, left_at(gk, dim), b, right_at(gk, dim + b));
-    code = linalg_orthonormalize(op, &op->right, gk->V, dim + b, right_at(gk, dim + b), b, gk->norm, NULL, gk->S, b);
+    update_norm_estimate(gk);
+    linalg_operator_apply_adjoint(op, left_vector(gk, dim), b, right_vector(gk, dim + b));
+    code =
+        linalg_orthonormalize(op, &op->right, gk->V, dim + b, right_vector(gk, dim + b), b, gk->norm, NULL, gk->S, b);
     gk->dim += b;
     gk->out->steps++;
     return code;
@@ -168,16 +170,16 @@ expand(gk_t *gk)
 
 /* Rank 0: |S x_last| for the wanted values. */
 static void
-find_residuals(gk_t *gk)
+estimate_residuals(gk_t *gk)
 {
     int64_t b = gk->width;
 
     linalg_local_gemm(gk->k, false, false, b, gk->out->k, b, 1, gk->S, b,
-                      linalg_at(gk->k, gk->X, gk->depth, gk->dim - b, 0), gk->depth, 0, gk->copy, b);
+                      linalg_address(gk->k, gk->X, gk->depth, gk->dim - b, 0), gk->depth, 0, gk->copy, b);
     for (int64_t i = 0; i < gk->out->k; i++) {
         gk->residuals[i] = 0;
         for (int64_t l = 0; l < b; l++) {
-            double _Complex x = linalg_get(gk->k->dtype, gk->copy, l + i * b);
+            double _Complex x = linalg_get_entry(gk->k->dtype, gk->copy, l + i * b);
 
             gk->residuals[i] = hypot(gk->residuals[i], hypot(__real__ x, __imag__ x));
         }
@@ -186,15 +188,15 @@ find_residuals(gk_t *gk)
 
 /* Decompose B on rank 0, for equal bits everywhere. */
 static int
-analyse(gk_t *gk)
+decompose_projection(gk_t *gk)
 {
     int code = ALCH_OK;
 
     if (gk->la->call->rank == 0) {
-        linalg_local_copy(gk->k, gk->dim, gk->dim, gk->B, gk->depth, gk->copy, gk->depth);
+        linalg_local_lacpy(gk->k, gk->dim, gk->dim, gk->B, gk->depth, gk->copy, gk->depth);
         code = linalg_local_svd(gk->k, gk->dim, gk->copy, gk->depth, gk->s, gk->X, gk->Yh);
         if (!code)
-            find_residuals(gk);
+            estimate_residuals(gk);
         else
             linalg_fail(gk->la, code, "the decomposition of the projected matrix of order %d did not succeed",
                         (int)gk->dim);
@@ -212,7 +214,7 @@ analyse(gk_t *gk)
 
 /* When to look again: residuals fall by about the same factor in each step. */
 static void
-plan_check(gk_t *gk, double former, int64_t steps)
+schedule_check(gk_t *gk, double former, int64_t steps)
 {
     double rate = steps > 0 && former > gk->worst && gk->worst > 0 ? log(former / gk->worst) / (double)steps : 0;
     double left = rate > 0 ? log(gk->worst / gk->tol) / rate : 1;
@@ -222,26 +224,26 @@ plan_check(gk_t *gk, double former, int64_t steps)
 
 /* The first `keep` Ritz vectors are the new U and V; N stays, or is random. */
 static int
-restart(gk_t *gk, int64_t keep, bool random)
+restart_basis(gk_t *gk, int64_t keep, bool random)
 {
     linalg_operator_t *op = gk->op;
-    int numbers = (int)(gk->dim * gk->depth) * linalg_mpi_parts(gk->k);
+    int numbers = (int)(gk->dim * gk->depth) * linalg_reals_per_entry(gk->k);
 
     MPI_Bcast(gk->X, numbers, linalg_mpi_type(gk->k), 0, gk->la->call->comm);
     MPI_Bcast(gk->Yh, numbers, linalg_mpi_type(gk->k), 0, gk->la->call->comm);
-    linalg_rotate(op, &op->left, gk->U, gk->dim, keep, gk->X, gk->depth, false);
-    linalg_rotate(op, &op->right, gk->V, gk->dim, keep, gk->Yh, gk->depth, true);
-    linalg_local_copy(gk->k, op->right.mine, gk->width, right_at(gk, gk->dim), op->right.mine, right_at(gk, keep),
-                      op->right.mine);
-    memset(gk->B, 0, (size_t)(gk->depth * gk->depth) * gk->k->entry);
+    linalg_rotate_vectors(op, &op->left, gk->U, gk->dim, keep, gk->X, gk->depth, false);
+    linalg_rotate_vectors(op, &op->right, gk->V, gk->dim, keep, gk->Yh, gk->depth, true);
+    linalg_local_lacpy(gk->k, op->right.rows, gk->width, right_vector(gk, gk->dim), op->right.rows,
+                       right_vector(gk, keep), op->right.rows);
+    memset(gk->B, 0, (size_t)(gk->depth * gk->depth) * gk->k->entry_bytes);
     for (int64_t i = 0; i < keep; i++)
-        linalg_set(gk->k->dtype, gk->B, i + i * gk->depth, gk->s[i]);
+        linalg_set_entry(gk->k->dtype, gk->B, i + i * gk->depth, gk->s[i]);
     gk->dim = keep;
-    return random ? random_block(gk, 2 + (uint64_t)gk->out->steps) : ALCH_OK;
+    return random ? append_random_block(gk, 2 + (uint64_t)gk->out->steps) : ALCH_OK;
 }
 
 static int
-report(gk_t *gk)
+report_progress(gk_t *gk)
 {
     linalg_t *la = gk->la;
     double fraction = gk->worst > 0 && gk->worst < 1 ? log(gk->worst) / log(gk->tol) : 0;
@@ -254,7 +256,7 @@ report(gk_t *gk)
 }
 
 static int
-not_converged(gk_t *gk)
+fail_not_converged(gk_t *gk)
 {
     int64_t good = 0;
 
@@ -268,28 +270,28 @@ not_converged(gk_t *gk)
 
 /* Steps until the wanted residuals are small. */
 static int
-converge(gk_t *gk, int64_t limit)
+iterate_until_converged(gk_t *gk, int64_t limit)
 {
-    linalg_leading_t *out = gk->out;
+    linalg_lanczos_t *out = gk->out;
     int64_t looked = out->steps;
     double former = 0;
     int code;
 
     for (;;) {
-        if ((code = expand(gk)) || (code = report(gk)))
+        if ((code = expand_basis(gk)) || (code = report_progress(gk)))
             return code;
         if (gk->dim < gk->check_at && gk->dim + gk->width <= gk->depth && out->steps < limit)
             continue;
-        if ((code = analyse(gk)) || gk->worst <= gk->tol)
+        if ((code = decompose_projection(gk)) || gk->worst <= gk->tol)
             return code;
         if (out->steps >= limit)
-            return not_converged(gk);
-        plan_check(gk, former, out->steps - looked);
+            return fail_not_converged(gk);
+        schedule_check(gk, former, out->steps - looked);
         former = gk->worst;
         looked = out->steps;
         if (gk->dim + gk->width <= gk->depth)
             continue;
-        if ((code = restart(gk, out->k + (gk->depth - out->k) / 3, false)))
+        if ((code = restart_basis(gk, out->k + (gk->depth - out->k) / 3, false)))
             return code;
         out->restarts++;
     }
@@ -297,19 +299,19 @@ converge(gk_t *gk, int64_t limit)
 
 /* Look for values that were missed. *found_p: there are some, and converge() has to go on. */
 static int
-probe(gk_t *gk, bool *found_p)
+search_for_missed_values(gk_t *gk, bool *found_p)
 {
     int64_t k = gk->out->k;
     double growth = 0;
     int code;
 
     memcpy(gk->before, gk->s, (size_t)k * sizeof(double));
-    if ((code = restart(gk, k, true)))
+    if ((code = restart_basis(gk, k, true)))
         return code;
     for (int step = 0; step < PROBE_STEPS && !code; step++)
-        if (!(code = expand(gk)))
-            code = report(gk);
-    if (code || (code = analyse(gk)))
+        if (!(code = expand_basis(gk)))
+            code = report_progress(gk);
+    if (code || (code = decompose_projection(gk)))
         return code;
     for (int64_t i = 0; i < k; i++)
         growth = gk->s[i] - gk->before[i] > growth ? gk->s[i] - gk->before[i] : growth;
@@ -319,45 +321,45 @@ probe(gk_t *gk, bool *found_p)
 }
 
 static int
-find(gk_t *gk)
+find_triplets(gk_t *gk)
 {
-    linalg_leading_t *out = gk->out;
+    linalg_lanczos_t *out = gk->out;
     int64_t limit = out->limit > 0 ? out->limit : 300 + 20 * out->k;
     bool found = true;
-    int code = random_block(gk, 1);
+    int code = append_random_block(gk, 1);
 
-    for (int probes = 0; !code && found && probes < PROBES_MOST; probes++)
-        if (!(code = converge(gk, limit)))
-            code = probe(gk, &found);
+    for (int probes = 0; !code && found && probes < PROBES_MAX; probes++)
+        if (!(code = iterate_until_converged(gk, limit)))
+            code = search_for_missed_values(gk, &found);
     return code;
 }
 
 int
-linalg_leading(linalg_operator_t *op, linalg_leading_t *leading)
+linalg_lanczos_solve(linalg_operator_t *op, linalg_lanczos_t *lanczos)
 {
-    int64_t k = leading->k;
+    int64_t k = lanczos->k;
     gk_t gk;
     int code;
 
-    leading->steps = leading->restarts = 0;
-    if ((code = open_gk(&gk, op, leading)) ||
-        (code = linalg_alloc(op->la, k * (int64_t)sizeof(double), &leading->values)) || (code = find(&gk)))
+    lanczos->steps = lanczos->restarts = 0;
+    if ((code = init_basis(&gk, op, lanczos)) ||
+        (code = linalg_alloc(op->la, k * (int64_t)sizeof(double), &lanczos->values)) || (code = find_triplets(&gk)))
         return code;
-    leading->residual = gk.worst;
+    lanczos->residual = gk.worst;
     for (int64_t i = 0; i < k; i++)
-        leading->values[i] = gk.s[i] / op->scale;
-    if ((code = restart(&gk, k, false)))
+        lanczos->values[i] = gk.s[i] / op->scale;
+    if ((code = restart_basis(&gk, k, false)))
         return code;
-    leading->U = gk.U;
-    leading->V = gk.V;
+    lanczos->U = gk.U;
+    lanczos->V = gk.V;
     return ALCH_OK;
 }
 
 void
-linalg_leading_note(linalg_operator_t *op, const linalg_leading_t *leading)
+linalg_lanczos_note(linalg_operator_t *op, const linalg_lanczos_t *lanczos)
 {
     linalg_note(op->la,
                 "%" PRId64 " block steps of %" PRId64 " vectors, %" PRId64 " restarts, largest residual %.2g of the "
                 "largest value",
-                leading->steps, op->width, leading->restarts, leading->residual);
+                lanczos->steps, op->width, lanczos->restarts, lanczos->residual);
 }

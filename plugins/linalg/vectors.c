@@ -1,0 +1,124 @@
+/* From slices of vectors to result matrices: ranks that share rows trade columns. */
+#include "operator.h"
+
+#include <complex.h>
+#include <string.h>
+
+/* The k vectors that belong to place `proc` of the other axis, in blocks of nb over `procs`. */
+typedef struct {
+    int64_t k, nb;
+    int procs;
+} column_map_t;
+
+static int64_t
+global_vector(const column_map_t *map, int proc, int64_t local)
+{
+    return (local / map->nb * map->procs + proc) * map->nb + local % map->nb;
+}
+
+/* Numbers to and from each who shares the side: my rows of his vectors, his rows of mine. */
+static void
+set_message_counts(const linalg_side_t *side, const column_map_t *map, int parts, int *send, int *send_at, int *receive,
+                   int *receive_at)
+{
+    int64_t sent = 0, received = 0, own = linalg_numroc(map->k, map->nb, side->part, map->procs);
+
+    for (int t = 0; t < side->parts; t++) {
+        int64_t rows = side->count * (t + 1) / side->parts - side->count * t / side->parts;
+
+        send[t] = (int)(side->rows * linalg_numroc(map->k, map->nb, t, map->procs)) * parts;
+        receive[t] = (int)(rows * own) * parts;
+        send_at[t] = (int)sent;
+        receive_at[t] = (int)received;
+        sent += send[t];
+        received += receive[t];
+    }
+}
+
+/* Columns of X in the order of their owners. */
+static void
+pack_columns(const linalg_kernels_t *k, const linalg_side_t *side, const column_map_t *map, const void *X, void *packed)
+{
+    int64_t column = 0;
+
+    for (int t = 0; t < side->parts; t++)
+        for (int64_t l = 0; l < linalg_numroc(map->k, map->nb, t, map->procs); l++)
+            linalg_local_lacpy(k, side->rows, 1, linalg_address(k, X, side->rows, 0, global_vector(map, t, l)), 1,
+                               linalg_address(k, packed, side->rows, 0, column++), 1);
+}
+
+/* From slices behind one another into the result, which for right vectors is conjugated and transposed. */
+static void
+unpack_slices(const linalg_kernels_t *k, const linalg_side_t *side, int64_t own, const void *packed, bool right,
+              const alch_block_t *to)
+{
+    for (int t = 0; t < side->parts; t++) {
+        int64_t start = side->count * t / side->parts, rows = side->count * (t + 1) / side->parts - start;
+        const void *slice = linalg_address(k, packed, 1, start * own, 0);
+
+        if (!right) {
+            linalg_local_lacpy(k, rows, own, slice, rows, linalg_address(k, to->data, 1, start, 0), to->lld);
+            continue;
+        }
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t l = 0; l < own; l++)
+                linalg_set_entry(k->dtype, to->data, l + (start + i) * to->lld,
+                                 conj(linalg_get_entry(k->dtype, slice, i + l * rows)));
+    }
+}
+
+static int
+vectors_to_matrix(linalg_operator_t *op, const linalg_side_t *side, const void *X, int64_t k_vectors,
+                  linalg_matrix_t *M)
+{
+    linalg_t *la = op->la;
+    const linalg_kernels_t *k = la->k;
+    bool right = side == &op->right;
+    column_map_t map = {k_vectors, right ? la->layout.mb : la->layout.nb, right ? la->nprow : la->npcol};
+    int64_t own = la->in_grid ? linalg_numroc(k_vectors, map.nb, side->part, map.procs) : 0;
+    int *counts, parts = linalg_reals_per_entry(k), code;
+    void *out, *in;
+
+    if ((code = linalg_create(la, right ? k_vectors : op->A->m, right ? op->A->n : k_vectors, M)) ||
+        (code = linalg_alloc(la, side->rows * k_vectors * (int64_t)k->entry_bytes, &out)) ||
+        (code = linalg_alloc(la, side->count * own * (int64_t)k->entry_bytes, &in)) ||
+        (code = linalg_alloc(la, 4 * side->parts * (int64_t)sizeof(int), &counts)))
+        return code;
+    pack_columns(k, side, &map, X, out);
+    if (side->comm == MPI_COMM_NULL) {
+        in = out;
+    } else {
+        int *send_at = counts + side->parts, *receive = send_at + side->parts, *receive_at = receive + side->parts;
+
+        set_message_counts(side, &map, parts, counts, send_at, receive, receive_at);
+        MPI_Alltoallv(out, counts, send_at, linalg_mpi_type(k), in, receive, receive_at, linalg_mpi_type(k),
+                      side->comm);
+    }
+    if (la->in_grid)
+        unpack_slices(k, side, own, in, right, &M->block);
+    return ALCH_OK;
+}
+
+int
+linalg_gather_right_vectors(linalg_operator_t *op, const void *X, int64_t k, linalg_matrix_t *M)
+{
+    return vectors_to_matrix(op, &op->right, X, k, M);
+}
+
+int
+linalg_return_left_vectors(linalg_operator_t *op, const char *name, const void *X, int64_t k)
+{
+    linalg_matrix_t M;
+    int code = vectors_to_matrix(op, &op->left, X, k, &M);
+
+    return code ? code : linalg_return_matrix(op->la, name, &M);
+}
+
+int
+linalg_return_right_vectors(linalg_operator_t *op, const char *name, const void *X, int64_t k)
+{
+    linalg_matrix_t M;
+    int code = vectors_to_matrix(op, &op->right, X, k, &M);
+
+    return code ? code : linalg_return_matrix(op->la, name, &M);
+}
