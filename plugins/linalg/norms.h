@@ -1,4 +1,4 @@
-/** @file norms.h  Norms by their names, and sums of absolute values, as norm and cond have them. */
+/** @file norms.h  Names of matrix norms, and sums of absolute values, for the operations norm and cond. */
 #ifndef LINALG_NORMS_H
 #define LINALG_NORMS_H
 
@@ -14,13 +14,15 @@ typedef enum {
     LINALG_NORM_UNKNOWN
 } linalg_norm_t;
 
-/** Read "fro", "max", "nuc", 1, -1, 2, -2, inf, -inf. @param[out] smallest_p  a negative number */
+/** Parse "fro", "max", "nuc", 1, -1, 2, -2, inf, -inf. Not collective.
+ *  @param[out] smallest_p  the number is negative: the smallest sum or value is wanted instead of the largest */
 linalg_norm_t linalg_norm_parse(const char *text, bool *smallest_p);
 
-/** Sums of so many rows or columns are added up at a time: that many doubles are allocated. */
+/** Rows or columns whose sums are computed in one reduction. That bounds the buffer to half a MiB of doubles. */
 #define LINALG_SUM_CHUNK (1 << 16)
 
-/** The largest, or smallest, sum of absolute values of a row or column; NaN if there is one. Any layout. */
+/** The largest, or smallest, sum of absolute values of a row or column; NaN if an entry is NaN. Any layout.
+ *  @collective yes @return ALCH_OK; ALCH_ELIMIT, ALCH_ENOMEM */
 int linalg_extreme_abs_sum(linalg_t *la, const alch_block_t *a, bool rows, bool smallest, double *norm_p);
 
 #endif

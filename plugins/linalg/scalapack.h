@@ -1,10 +1,10 @@
 /**
  * @file scalapack.h
- * The Fortran routines that more than one file of the library calls, and a table of them for each type of entries.
+ * The ScaLAPACK and PBLAS routines that more than one file of the library calls, in a table for each type of entries.
  *
- * The four versions of a routine differ in the type of entries alone, which are `void` here: one C type serves all.
- * PBLAS routines (gemm to trmm, tran, geadd) answer a wrong argument with MPI_Abort: check before. LAPACK-like ones
- * (getrf to potri) return INFO.
+ * The four versions of a routine differ only in the type of entries. It is `void` here, so that one C type serves all
+ * four. The PBLAS routines (gemm, herk, trsm, geadd) call MPI_Abort when an argument is wrong: the caller checks the
+ * arguments first. The ScaLAPACK routines (getrf to potrs) return INFO.
  */
 #ifndef LINALG_SCALAPACK_H
 #define LINALG_SCALAPACK_H
@@ -17,7 +17,7 @@ typedef void linalg_gemm_f(const char *transa, const char *transb, const int *m,
                            const void *alpha, const void *a, const int *ia, const int *ja, const int *desca,
                            const void *b, const int *ib, const int *jb, const int *descb, const void *beta, void *c,
                            const int *ic, const int *jc, const int *descc);
-/* C := alpha A A^H + beta C or with A^H A; alpha and beta are real, also for complex entries (herk). */
+/* C := alpha A A^H + beta C, or with A^H A. alpha and beta are real for complex entries too (herk). */
 typedef void linalg_herk_f(const char *uplo, const char *trans, const int *n, const int *k, const void *alpha,
                            const void *a, const int *ia, const int *ja, const int *desca, const void *beta, void *c,
                            const int *ic, const int *jc, const int *descc);
@@ -30,7 +30,7 @@ typedef void linalg_geadd_f(const char *trans, const int *m, const int *n, const
                             const int *jc, const int *descc);
 typedef void linalg_lacpy_f(const char *uplo, const int *m, const int *n, const void *a, const int *ia, const int *ja,
                             const int *desca, void *b, const int *ib, const int *jb, const int *descb);
-/* Off the diagonal alpha, on it beta. */
+/* Set the entries off the diagonal to alpha and those on it to beta. */
 typedef void linalg_laset_f(const char *uplo, const int *m, const int *n, const void *alpha, const void *beta, void *a,
                             const int *ia, const int *ja, const int *desca);
 typedef void linalg_getrf_f(const int *m, const int *n, void *a, const int *ia, const int *ja, const int *desca,
@@ -58,16 +58,16 @@ linalg_getri_f psgetri_, pdgetri_, pcgetri_, pzgetri_;
 linalg_potrf_f pspotrf_, pdpotrf_, pcpotrf_, pzpotrf_;
 linalg_potrs_f pspotrs_, pdpotrs_, pcpotrs_, pzpotrs_;
 
-/** What depends on the type of entries. */
+/** Routines and constants for one type of entries. */
 typedef struct {
     alch_dtype_t dtype;
-    alch_dtype_t real; /* of absolute values: float64 for complex128 */
-    char letter;       /* of ScaLAPACK: s d c z */
+    alch_dtype_t real; /* type of absolute values: float64 for complex128 */
+    char letter;       /* of the routines' names: s d c z */
     bool is_complex;
     size_t entry_bytes, real_bytes;     /* bytes of an entry, and of its real part */
     double eps;                         /* distance from 1 to the next larger number: numpy.finfo().eps */
     const void *zero, *one, *minus_one; /* the entries 0, 1 and -1; each is also the real scalar of that value */
-    const char *adjoint;                /* "T" or "C" */
+    const char *adjoint;                /* argument TRANS for the adjoint: "T" or "C" */
     linalg_gemm_f *gemm;
     linalg_herk_f *herk;
     linalg_trsm_f *trsm;
@@ -81,7 +81,7 @@ typedef struct {
     linalg_potrs_f *potrs;
 } linalg_kernels_t;
 
-/** @return NULL for types that ScaLAPACK does not have */
+/** @return NULL for types that ScaLAPACK does not support */
 const linalg_kernels_t *linalg_kernels(alch_dtype_t dtype);
 
 #endif
