@@ -1,4 +1,4 @@
-/* What operations have in common: shapes, scalars. */
+/* Arguments and results that several operations use: square matrices and scalars. */
 #include "linalg.h"
 
 #include <complex.h>
@@ -11,8 +11,8 @@ linalg_check_square(linalg_t *la, const char *name, int64_t *n_p)
 
     linalg_operand_block(la, name, &block);
     if (block.m != block.n)
-        return linalg_fail(la, ALCH_EINVAL, "%s is %" PRId64 " x %" PRId64 ": a square matrix is expected", name,
-                           block.m, block.n);
+        return linalg_fail(la, ALCH_EINVAL, "%s is %" PRId64 " x %" PRId64 ", but must be square", name, block.m,
+                           block.n);
     *n_p = block.n;
     return ALCH_OK;
 }

@@ -1,4 +1,4 @@
-/* A call from its beginning to its end: type and layout, memory, errors, remarks. */
+/* One call of an operation: its type and layout, memory, errors, notes and warnings. */
 #include "linalg.h"
 
 #include <inttypes.h>
@@ -30,8 +30,8 @@ linalg_check_info(linalg_t *la, const char *routine, int *info_p)
 {
     MPI_Bcast(info_p, 1, MPI_INT, 0, la->call->comm);
     if (*info_p < 0)
-        return linalg_fail(la, ALCH_EINTERNAL, "P%c%s does not like its argument %d", la->k->letter - 'a' + 'A',
-                           routine, -*info_p >= 100 ? -*info_p / 100 : -*info_p);
+        return linalg_fail(la, ALCH_EINTERNAL, "P%c%s reports that its argument %d has an illegal value",
+                           la->k->letter - 'a' + 'A', routine, -*info_p >= 100 ? -*info_p / 100 : -*info_p);
     return ALCH_OK;
 }
 
@@ -40,7 +40,7 @@ linalg_begin_stage(linalg_t *la, double fraction, const char *what)
 {
     la->host->progress(la->call, fraction, "%s", what);
     if (la->host->cancelled(la->call))
-        return linalg_fail(la, ALCH_ECANCELED, "canceled before: %s", what);
+        return linalg_fail(la, ALCH_ECANCELED, "the task was canceled before this stage: %s", what);
     return ALCH_OK;
 }
 
@@ -73,9 +73,9 @@ linalg_warn(linalg_t *la, const char *format, ...)
     va_end(args);
 }
 
-/* ---- beginning ---- */
+/* ---- type and layout ---- */
 
-/* What NumPy computes in when `next` joins what it has. */
+/* The type in which NumPy computes with operands of these two types. */
 static alch_dtype_t
 promote_dtype(alch_dtype_t dtype, alch_dtype_t next)
 {
@@ -99,7 +99,7 @@ is_usable_in_place(const alch_block_t *block)
            layout->mb >= LINALG_BLOCK_MIN && layout->mb <= LINALG_BLOCK_MAX;
 }
 
-/* ScaLAPACK counts rows, columns and the entries of a rank in 32 bits. */
+/* ScaLAPACK counts the rows and columns of a matrix and the entries on one rank in 32 bits. */
 static int
 check_index_limits(linalg_t *la, const char *what, int64_t m, int64_t n)
 {
@@ -108,14 +108,17 @@ check_index_limits(linalg_t *la, const char *what, int64_t m, int64_t n)
     if (m <= INT32_MAX - LINALG_BLOCK_MAX && n <= INT32_MAX - LINALG_BLOCK_MAX && entries <= INT32_MAX)
         return ALCH_OK;
     if (entries == INT64_MAX)
-        return linalg_fail(la, ALCH_ELIMIT, "%s: %" PRId64 " x %" PRId64 " is beyond all limits", what, m, n);
+        return linalg_fail(la, ALCH_ELIMIT,
+                           "%s is %" PRId64 " x %" PRId64 ": the number of its entries on one worker exceeds 64 bits",
+                           what, m, n);
     return linalg_fail(la, ALCH_ELIMIT,
-                       "%s: %" PRId64 " x %" PRId64 " with %" PRId64 " entries on one worker: ScaLAPACK's 32-bit "
-                       "indices end at %d rows, columns, or entries on a worker",
+                       "%s is %" PRId64 " x %" PRId64 " with %" PRId64 " entries on one worker, but ScaLAPACK's 32-bit "
+                       "indices allow at most %d rows, columns, or entries on a worker",
                        what, m, n, entries, INT32_MAX);
 }
 
-/* An empty matrix stands in the grid for all that are to come. */
+/* Create and free an empty matrix in the layout of the call: the host resolves the layout and opens the BLACS context
+ * of its grid, which all matrices of the call share. */
 static int
 open_grid(linalg_t *la)
 {
@@ -294,11 +297,11 @@ linalg_alloc(linalg_t *la, int64_t bytes, void *pointer_p)
     int code = ALCH_OK;
 
     if (la->buffer_count == LINALG_BUFFERS_MAX)
-        code = linalg_fail(la, ALCH_EINTERNAL, "more than %d buffers", LINALG_BUFFERS_MAX);
+        code = linalg_fail(la, ALCH_EINTERNAL, "the call uses more than %d buffers", LINALG_BUFFERS_MAX);
     if (!code)
         code = la->host->workspace(la->call, la->buffer_bytes + bytes);
     if (!code && !(memory = calloc((size_t)bytes + 1, 1)))
-        code = linalg_fail(la, ALCH_ENOMEM, "no memory for %" PRId64 " bytes of workspace", bytes);
+        code = linalg_fail(la, ALCH_ENOMEM, "the system has no memory for a workspace of %" PRId64 " bytes", bytes);
     if (memory) {
         la->buffers[la->buffer_count++] = memory;
         la->buffer_bytes += bytes;

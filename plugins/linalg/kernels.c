@@ -1,4 +1,4 @@
-/* The table of routines for each type of entries. */
+/* The table of ScaLAPACK routines and constants for each type of entries. */
 #include "scalapack.h"
 
 #include <float.h>
@@ -6,10 +6,9 @@
 static const double zero_d[2] = {0, 0}, one_d[2] = {1, 0}, minus_d[2] = {-1, 0};
 static const float zero_s[2] = {0, 0}, one_s[2] = {1, 0}, minus_s[2] = {-1, 0};
 
-#define ROUTINES(t, rank_k)                                                                                            \
-    .gemm = p##t##gemm_, .herk = rank_k, .trsm = p##t##trsm_, .geadd = p##t##geadd_, .lacpy = p##t##lacpy_,            \
-    .laset = p##t##laset_, .getrf = p##t##getrf_, .getrs = p##t##getrs_, .getri = p##t##getri_, .potrf = p##t##potrf_, \
-    .potrs = p##t##potrs_
+#define ROUTINES(t, rank_k)                                                                                 \
+    .gemm = p##t##gemm_, .herk = rank_k, .trsm = p##t##trsm_, .geadd = p##t##geadd_, .lacpy = p##t##lacpy_, \
+    .getrf = p##t##getrf_, .getrs = p##t##getrs_, .getri = p##t##getri_, .potrf = p##t##potrf_, .potrs = p##t##potrs_
 
 static const linalg_kernels_t kernels[] = {
     {ALCH_FLOAT64, ALCH_FLOAT64, 'd', false, 8, 8, DBL_EPSILON, zero_d, one_d, minus_d, "T", ROUTINES(d, pdsyrk_)},

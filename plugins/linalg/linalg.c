@@ -5,8 +5,8 @@
 
 #define OPERATIONS_MAX 64
 
-/* In the order in which the documentation has them. */
-static const linalg_operations_t *const areas[] = {
+/* The manual page lists the operations in this order. */
+static const linalg_operations_t *const tables[] = {
     &linalg_product_operations, &linalg_sum_operations,      &linalg_norm_operations,        &linalg_lu_operations,
     &linalg_inverse_operations, &linalg_cholesky_operations, &linalg_qr_operations,          &linalg_lstsq_operations,
     &linalg_eigen_operations,   &linalg_svd_operations,      &linalg_cond_operations,        &linalg_rsvd_operations,
@@ -29,11 +29,11 @@ alch_plugin(void)
 
     if (plugin.operation_count)
         return &plugin;
-    for (size_t k = 0; k < sizeof(areas) / sizeof(*areas); k++) {
+    for (size_t k = 0; k < sizeof(tables) / sizeof(*tables); k++) {
         size_t room = OPERATIONS_MAX - plugin.operation_count;
-        size_t count = areas[k]->count < room ? areas[k]->count : room;
+        size_t count = tables[k]->count < room ? tables[k]->count : room;
 
-        memcpy(operations + plugin.operation_count, areas[k]->operations, count * sizeof(*operations));
+        memcpy(operations + plugin.operation_count, tables[k]->operations, count * sizeof(*operations));
         plugin.operation_count += count;
     }
     return &plugin;

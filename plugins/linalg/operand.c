@@ -1,4 +1,4 @@
-/* Matrices: parameters taken in place or copied into the layout of the call, results created and handed over. */
+/* Matrices of a call: parameters used in position or copied into the layout of the call, and results. */
 #include "linalg.h"
 
 #include <complex.h>
@@ -41,7 +41,7 @@ linalg_is_copied(linalg_t *la, const char *name, unsigned flags)
            (!(flags & LINALG_ANY) && !linalg_same_layout(&block.layout, &la->layout));
 }
 
-/* Fill in what follows from the matrix. */
+/* Set all members of M but `matrix` from the matrix `source`. */
 static void
 init_from_source(linalg_t *la, const alch_dmatrix_t *source, unsigned flags, linalg_matrix_t *M)
 {
@@ -56,7 +56,7 @@ init_from_source(linalg_t *la, const alch_dmatrix_t *source, unsigned flags, lin
     }
 }
 
-/* Copy a parameter whose type or layout the call cannot use, and say so. */
+/* Copy a parameter whose type or layout the call cannot use, and send a note. */
 static int
 relayout_operand(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *given, alch_dmatrix_t **copy_p)
 {
@@ -68,28 +68,29 @@ relayout_operand(linalg_t *la, const char *name, unsigned flags, const alch_dmat
     if ((flags & LINALG_ANY) && !(flags & LINALG_COPY))
         layout = &block.layout;
     if (!linalg_same_layout(layout, &block.layout))
-        linalg_note(la, "%s: relaid out from %s to %s", name,
+        linalg_note(la, "%s was relaid out from %s to %s", name,
                     la->host->layout_format(&block.layout, from, sizeof(from)),
                     la->host->layout_format(layout, to, sizeof(to)));
     if (block.dtype == la->dtype)
         return la->host->matrix_relayout(la->call, given, layout, copy_p);
-    linalg_note(la, "%s: converted from %s to %s", name, linalg_dtype_name(block.dtype), linalg_dtype_name(la->dtype));
+    linalg_note(la, "%s was converted from %s to %s", name, linalg_dtype_name(block.dtype),
+                linalg_dtype_name(la->dtype));
     return la->host->matrix_convert(la->call, given, la->dtype, layout, copy_p);
 }
 
-/* A copy in the same layout; entries are looked at while they pass. */
+/* Copy a parameter in the same type and layout. The same pass looks for entries that are not finite. */
 static int
 copy_operand(linalg_t *la, const char *name, unsigned flags, const alch_dmatrix_t *given, linalg_matrix_t *M)
 {
     linalg_matrix_t from = {.matrix = NULL};
-    int64_t place;
+    int64_t position;
     int code;
 
     init_from_source(la, given, 0, &from);
     if ((code = linalg_create_unset(la, from.block.m, from.block.n, M)))
         return code;
-    place = linalg_copy_piece('A', &from, M);
-    return flags & LINALG_FINITE ? linalg_agree_all_finite(la, name, &from, place) : ALCH_OK;
+    position = linalg_copy_piece('A', &from, M);
+    return flags & LINALG_FINITE ? linalg_agree_all_finite(la, name, &from, position) : ALCH_OK;
 }
 
 int
@@ -111,15 +112,15 @@ linalg_get_operand(linalg_t *la, const char *name, unsigned flags, linalg_matrix
 }
 
 int
-linalg_agree_all_finite(linalg_t *la, const char *name, const linalg_matrix_t *M, int64_t place)
+linalg_agree_all_finite(linalg_t *la, const char *name, const linalg_matrix_t *M, int64_t position)
 {
-    int64_t mine = place < 0 ? INT64_MAX : place, first;
+    int64_t mine = position < 0 ? INT64_MAX : position, first;
     int code = ALCH_OK;
 
     MPI_Allreduce(&mine, &first, 1, MPI_INT64_T, MPI_MIN, la->call->comm);
     if (first == INT64_MAX)
         return ALCH_OK;
-    /* Whoever has it knows the value; copies of it have the same. */
+    /* The rank that has the entry writes the text. Other ranks may hold a replica of it: their text is the same. */
     if (mine == first)
         code = linalg_fail(la, ALCH_ENUMERIC, "%s: entry (%" PRId64 ", %" PRId64 ") is NaN or infinite", name,
                            first / M->block.n, first % M->block.n);

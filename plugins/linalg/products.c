@@ -9,43 +9,45 @@
 static const int one = 1;
 
 static const char matmul_doc[] =
-    "alpha op(a) op(b) + beta c, where op is nothing, the transpose or the conjugate transpose.\n\n"
-    "Method: PxGEMM of PBLAS, in the type that NumPy would compute in; integers become float64.\n"
+    "Computes alpha op(a) op(b) + beta c. op(x) is x, its transpose or its conjugate transpose.\n\n"
+    "Method: PxGEMM of PBLAS, in the type in which NumPy would compute; integers become float64.\n"
     "Source: Choi, Dongarra, Ostrouchov, Petitet, Walker, Whaley, A proposal for a set of parallel basic linear\n"
     "algebra subprograms (1995).\n"
-    "Memory: the product, and a copy of each operand that must be relaid out or converted.\n"
-    "Accuracy: |error| <= k eps |alpha| |a| |b|, entry by entry, as for every sum of k products.\n"
-    "NaN and infinite entries pass through, as in NumPy.\n"
-    "Errors: shapes that do not fit (InvalidError), no memory or beyond 32-bit indices (LimitError).\n\n"
-    "a: m x k after its transposition\n"
-    "b: k x n after its transposition\n"
-    "transpose_a: \"N\", \"T\" or \"C\" (conjugated)\n"
-    "transpose_b: the same for b\n"
+    "Memory: the product, and a copy of each operand that is relaid out or converted.\n"
+    "Accuracy: |error| <= k eps |alpha| |a| |b| in each entry, as for every sum of k products.\n"
+    "NaN and infinite entries propagate, as in NumPy.\n"
+    "Errors: the shapes do not match (InvalidError); not enough memory, or a matrix is beyond 32-bit indices "
+    "(LimitError).\n\n"
+    "a: op(a) is m x k\n"
+    "b: op(b) is k x n\n"
+    "transpose_a: op for a: \"N\" none, \"T\" transpose, \"C\" conjugate transpose\n"
+    "transpose_b: op for b\n"
     "alpha: factor of the product; an imaginary part makes the result complex\n"
-    "beta: factor of c, and only given with it\n"
-    "c: m x n, added to the product; it stays as it is\n"
+    "beta: factor of c; it can be given only with c\n"
+    "c: m x n, added to the product; c itself does not change\n"
     "product: m x n, block-cyclic\n";
 
 static const char gram_doc[] =
-    "a^H a, the inner products of the columns; with rows=True a a^H, those of the rows.\n\n"
-    "Method: PxSYRK or PxHERK of PBLAS computes one triangle, which is then mirrored: the result is exactly symmetric\n"
-    "(Hermitian), at half the work of matmul.\n"
+    "Computes a^H a, the inner products of the columns; with rows=True a a^H, the inner products of the rows.\n\n"
+    "Method: PxSYRK or PxHERK of PBLAS computes one triangle, which is then mirrored. The result is exactly symmetric\n"
+    "(Hermitian), and takes half the work of matmul.\n"
     "Source: as matmul.\n"
-    "Memory: twice the result, and a copy of a if it must be relaid out.\n"
-    "NaN and infinite entries pass through.\n"
-    "Errors: no memory or beyond 32-bit indices (LimitError).\n\n"
+    "Memory: twice the result, and a copy of a if it is relaid out.\n"
+    "NaN and infinite entries propagate.\n"
+    "Errors: not enough memory, or a matrix is beyond 32-bit indices (LimitError).\n\n"
     "a: m x n\n"
-    "rows: inner products of rows instead of columns\n"
-    "product: n x n, with rows m x m; block-cyclic\n";
+    "rows: compute the inner products of the rows instead of the columns\n"
+    "product: n x n, with rows=True m x m; block-cyclic\n";
 
 static const char transpose_doc[] =
-    "The transpose, or with conjugate=True the conjugate transpose.\n\n"
-    "Method: the workers exchange pieces; entries stay what they are, bit by bit. Integers stay integers.\n"
-    "Source: the definition; pieces go as in every change of layout (alchemist-layout(7)).\n"
-    "Memory: the result, and the buffers of a relayout.\n"
-    "Errors: no memory (LimitError).\n\n"
+    "Computes the transpose, or with conjugate=True the conjugate transpose.\n\n"
+    "Method: the workers exchange pieces of the matrix. Entries keep their type and every bit; integers stay "
+    "integers.\n"
+    "Source: the definition; the pieces travel as in every change of layout (alchemist-layout(7)).\n"
+    "Memory: the result, and the buffers of a change of layout.\n"
+    "Errors: not enough memory (LimitError).\n\n"
     "a: m x n, any type and layout\n"
-    "conjugate: complex entries are conjugated as well\n"
+    "conjugate: conjugate complex entries as well\n"
     "transposed: n x m, block-cyclic\n";
 
 static int
@@ -55,7 +57,7 @@ parse_op(linalg_t *la, const char *name, char *op_p)
 
     *op_p = (char)toupper((unsigned char)text[0]);
     if (!text[0] || text[1] || !strchr("NTC", *op_p))
-        return linalg_fail(la, ALCH_EINVAL, "%s is '%s': N, T or C is expected", name, text);
+        return linalg_fail(la, ALCH_EINVAL, "%s is '%s', but must be N, T or C", name, text);
     return ALCH_OK;
 }
 
@@ -82,15 +84,15 @@ check_product(linalg_t *la, shapes_t *s)
     s->n = s->opb == 'N' ? b.n : b.m;
     if (s->k != inner)
         return linalg_fail(la, ALCH_EINVAL,
-                           "%" PRId64 " x %" PRId64 " cannot be multiplied by %" PRId64 " x %" PRId64 ": %" PRId64
-                           " is not %" PRId64,
+                           "op(a) is %" PRId64 " x %" PRId64 " and op(b) is %" PRId64 " x %" PRId64
+                           ": the inner dimensions %" PRId64 " and %" PRId64 " differ",
                            s->m, s->k, inner, s->n, s->k, inner);
     if (!linalg_is_given(la, "c") && linalg_complex_argument(la, "beta") != 1)
-        return linalg_fail(la, ALCH_EINVAL, "beta is %g%+gi, but there is no c that it could be the factor of",
+        return linalg_fail(la, ALCH_EINVAL, "beta is %g%+gi, but c, of which it is the factor, was not given",
                            creal(linalg_complex_argument(la, "beta")), cimag(linalg_complex_argument(la, "beta")));
     if (linalg_is_given(la, "c") && (c.m != s->m || c.n != s->n))
-        return linalg_fail(la, ALCH_EINVAL, "c is %" PRId64 " x %" PRId64 ", the product %" PRId64 " x %" PRId64, c.m,
-                           c.n, s->m, s->n);
+        return linalg_fail(la, ALCH_EINVAL, "c is %" PRId64 " x %" PRId64 ", but the product is %" PRId64 " x %" PRId64,
+                           c.m, c.n, s->m, s->n);
     return ALCH_OK;
 }
 
@@ -137,7 +139,8 @@ run_matmul(alch_call_t *call)
     return linalg_run_as(call, linalg_scalars_dtype(call, "alpha", "beta"), matmul, "a", "b", "c", NULL);
 }
 
-/* The upper triangle from the lower one; the diagonal, added to itself, is halved without rounding. */
+/* Fill the upper triangle: C := C + L^H, with L the lower triangle that PxSYRK wrote. This doubles the diagonal, which
+ * is then halved: neither step rounds. */
 static int
 mirror_triangle(linalg_t *la, linalg_matrix_t *C)
 {
@@ -191,7 +194,7 @@ run_gram(alch_call_t *call)
     return linalg_run(call, gram, "a", NULL);
 }
 
-/* The type stays what it is, also an integer one. */
+/* The result has the type of the argument, also an integer one. */
 static int
 transpose(linalg_t *la)
 {

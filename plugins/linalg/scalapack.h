@@ -30,9 +30,6 @@ typedef void linalg_geadd_f(const char *trans, const int *m, const int *n, const
                             const int *jc, const int *descc);
 typedef void linalg_lacpy_f(const char *uplo, const int *m, const int *n, const void *a, const int *ia, const int *ja,
                             const int *desca, void *b, const int *ib, const int *jb, const int *descb);
-/* Set the entries off the diagonal to alpha and those on it to beta. */
-typedef void linalg_laset_f(const char *uplo, const int *m, const int *n, const void *alpha, const void *beta, void *a,
-                            const int *ia, const int *ja, const int *desca);
 typedef void linalg_getrf_f(const int *m, const int *n, void *a, const int *ia, const int *ja, const int *desca,
                             int *ipiv, int *info);
 typedef void linalg_getrs_f(const char *trans, const int *n, const int *nrhs, const void *a, const int *ia,
@@ -51,7 +48,6 @@ linalg_herk_f pssyrk_, pdsyrk_, pcherk_, pzherk_;
 linalg_trsm_f pstrsm_, pdtrsm_, pctrsm_, pztrsm_;
 linalg_geadd_f psgeadd_, pdgeadd_, pcgeadd_, pzgeadd_;
 linalg_lacpy_f pslacpy_, pdlacpy_, pclacpy_, pzlacpy_;
-linalg_laset_f pslaset_, pdlaset_, pclaset_, pzlaset_;
 linalg_getrf_f psgetrf_, pdgetrf_, pcgetrf_, pzgetrf_;
 linalg_getrs_f psgetrs_, pdgetrs_, pcgetrs_, pzgetrs_;
 linalg_getri_f psgetri_, pdgetri_, pcgetri_, pzgetri_;
@@ -73,7 +69,6 @@ typedef struct {
     linalg_trsm_f *trsm;
     linalg_geadd_f *geadd;
     linalg_lacpy_f *lacpy;
-    linalg_laset_f *laset;
     linalg_getrf_f *getrf;
     linalg_getrs_f *getrs;
     linalg_getri_f *getri;

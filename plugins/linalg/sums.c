@@ -1,41 +1,41 @@
-/* Sums: of matrices, multiples, and of the diagonal. They need no ScaLAPACK, so every layout is good. */
+/* Sums and multiples of matrices, and sums of a diagonal. They do not call ScaLAPACK, so they work in every layout. */
 #include "linalg.h"
 
 #include <complex.h>
 #include <inttypes.h>
 
 static const char add_doc[] =
-    "alpha a + beta b.\n\n"
-    "Method: entry by entry, in the type that NumPy would compute in; integers become float64.\n"
+    "Computes alpha a + beta b.\n\n"
+    "Method: entry by entry, in the type in which NumPy would compute; integers become float64.\n"
     "Source: the definition.\n"
-    "Memory: the result, and copies of what must be relaid out or converted.\n"
-    "NaN and infinite entries pass through.\n"
-    "Errors: shapes that differ (InvalidError); no memory or, if the layouts differ, beyond 32-bit indices\n"
-    "(LimitError).\n\n"
+    "Memory: the result, and a copy of each operand that is relaid out or converted.\n"
+    "NaN and infinite entries propagate.\n"
+    "Errors: the shapes differ (InvalidError); not enough memory, or, where the layouts differ, a matrix is beyond\n"
+    "32-bit indices (LimitError).\n\n"
     "a: m x n\n"
     "b: m x n\n"
     "alpha: factor of a; an imaginary part makes the result complex\n"
-    "beta: factor of b\n"
-    "sum: m x n, in the layout of both if they have the same, else block-cyclic\n";
+    "beta: factor of b; an imaginary part makes the result complex\n"
+    "sum: m x n; in the layout of a and b if they have the same, else block-cyclic\n";
 
 static const char scale_doc[] =
-    "alpha a.\n\n"
-    "Method: entry by entry, in the type that NumPy would compute in; integers become float64.\n"
+    "Computes alpha a.\n\n"
+    "Method: entry by entry, in the type in which NumPy would compute; integers become float64.\n"
     "Source: the definition.\n"
     "Memory: the result.\n"
-    "Errors: no memory (LimitError).\n\n"
+    "Errors: not enough memory (LimitError).\n\n"
     "a: m x n\n"
     "alpha: the factor; an imaginary part makes the result complex\n"
     "scaled: m x n, in the layout of a\n";
 
-static const char trace_doc[] = "The sum along a diagonal: of a[i, i + offset].\n\n"
-                                "Method: each worker adds up what it has, in double precision.\n"
+static const char trace_doc[] = "Computes the sum of the entries a[i, i + offset] of a diagonal.\n\n"
+                                "Method: each worker adds up its entries of the diagonal in double precision.\n"
                                 "Source: the definition.\n"
-                                "Memory: none.\n"
-                                "Errors: none of its own; NaN and infinite entries pass through.\n\n"
+                                "Memory: no matrix.\n"
+                                "Errors: this function adds none; NaN and infinite entries propagate.\n\n"
                                 "a: m x n, any type and layout\n"
-                                "offset: which diagonal; positive ones lie above the main diagonal\n"
-                                "sum: a number, complex if a is\n";
+                                "offset: which diagonal; positive numbers are above the main diagonal\n"
+                                "sum: a number, complex if a is complex\n";
 
 static int
 add(linalg_t *la)
@@ -50,8 +50,9 @@ add(linalg_t *la)
     any = linalg_same_layout(&a.layout, &b.layout) ? LINALG_ANY : 0;
     if (a.m != b.m || a.n != b.n)
         return linalg_fail(la, ALCH_EINVAL,
-                           "a is %" PRId64 " x %" PRId64 ", b %" PRId64 " x %" PRId64 ": they cannot be added", a.m,
-                           a.n, b.m, b.n);
+                           "a is %" PRId64 " x %" PRId64 " and b is %" PRId64 " x %" PRId64
+                           ": matrices of different shapes cannot be added",
+                           a.m, a.n, b.m, b.n);
     if (any)
         la->layout = a.layout;
     linalg_expect_operand(la, "a", any);
