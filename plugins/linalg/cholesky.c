@@ -1,4 +1,4 @@
-/* The Cholesky factorization and what is solved with it. */
+/* The Cholesky factorization, and the solution of systems with its factor. */
 #include "linalg.h"
 
 #include <inttypes.h>
@@ -6,32 +6,36 @@
 static const int one = 1;
 
 static const char cholesky_doc[] =
-    "The factor of a symmetric (Hermitian) positive definite matrix: a = l l^H, or with upper=True a = u^H u.\n\n"
-    "Method: PxPOTRF. As in NumPy only the lower triangle of a is read, with upper=True the upper one.\n"
+    "Computes the Cholesky factor of a symmetric (Hermitian) positive definite matrix: a = l l^H, or with upper=True\n"
+    "a = u^H u.\n\n"
+    "Method: PxPOTRF. As in NumPy only the lower triangle of a is read, with upper=True only the upper one.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
-    "Memory: the result, and a copy of a if it must be relaid out.\n"
-    "Errors: a leading minor that is not positive definite, with its order (NumericError, which is a LinAlgError); "
-    "NaN\n"
-    "or infinite entries in the triangle (NumericError naming the first); not square (InvalidError); no memory or\n"
-    "beyond 32-bit indices (LimitError).\n\n"
+    "Memory: the result, and a copy of a if it is relaid out.\n"
+    "Errors: a is not positive definite (NumericError, which is a LinAlgError and names the order of the leading "
+    "minor\n"
+    "that is not positive); NaN or infinite entries in the triangle (NumericError, which names the first one); a is "
+    "not\n"
+    "square (InvalidError); not enough memory, or a matrix is beyond 32-bit indices (LimitError).\n\n"
     "a: n x n\n"
-    "upper: give the upper factor instead of the lower one\n"
-    "factor: n x n, triangular with a positive diagonal; zeros elsewhere; block-cyclic\n";
+    "upper: return the upper factor instead of the lower one\n"
+    "factor: n x n, triangular with a positive diagonal and zeros in the other triangle; block-cyclic\n";
 
 static const char cho_solve_doc[] =
-    "The x with a x = b, from the Cholesky factor of a. What SciPy takes as a pair, (c, lower), are two arguments.\n\n"
-    "Method: PxPOTRS. Only the triangle of c that `lower` says is read.\n"
+    "Computes the x with a x = b from the Cholesky factor of a. SciPy takes the factor as a pair (c, lower); here "
+    "these\n"
+    "are two arguments.\n\n"
+    "Method: PxPOTRS. Only the triangle of c that `lower` selects is read.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
-    "Memory: a copy of b, and of c if it must be relaid out.\n"
-    "Errors: NaN or infinite entries (NumericError naming the first); a zero on the diagonal (NumericError: "
-    "\"Singular\n"
-    "matrix\"); shapes (InvalidError); no memory or beyond 32-bit indices (LimitError).\n\n"
-    "c: n x n, the factor as cholesky gives it\n"
+    "Memory: a copy of b, and of c if it is relaid out.\n"
+    "Errors: NaN or infinite entries (NumericError, which names the first one); a zero on the diagonal (NumericError:\n"
+    "\"Singular matrix\"); the shapes do not match (InvalidError); not enough memory, or a matrix is beyond 32-bit\n"
+    "indices (LimitError).\n\n"
+    "c: n x n, the factor as cholesky returns it\n"
     "b: n x k\n"
-    "lower: c is a lower factor, else an upper one\n"
+    "lower: c is a lower factor; false: an upper one\n"
     "x: n x k, block-cyclic\n";
 
-/* The triangle of a, and zeros. */
+/* Set C to one triangle of a, with zeros in the other one. */
 static int
 copy_triangle(linalg_t *la, char uplo, linalg_matrix_t *C)
 {
@@ -66,8 +70,8 @@ cholesky(linalg_t *la)
     if ((code = linalg_check_info(la, "POTRF", &info)))
         return code;
     if (info)
-        return linalg_fail(la, ALCH_ENUMERIC, "Matrix is not positive definite: its leading minor of order %d is not",
-                           info);
+        return linalg_fail(la, ALCH_ENUMERIC,
+                           "Matrix is not positive definite: its leading minor of order %d is not positive", info);
     return linalg_return_matrix(la, "factor", &C);
 }
 
@@ -77,7 +81,8 @@ run_cholesky(alch_call_t *call)
     return linalg_run(call, cholesky, "a", NULL);
 }
 
-/* A zero on the diagonal would make infinities. The first one, or -1. */
+/* A zero on the diagonal of the factor would make the solution infinite.
+ * @return the index of the first zero; -1: there is none */
 static int64_t
 find_zero_on_diagonal(linalg_t *la, const linalg_matrix_t *C)
 {
@@ -102,7 +107,7 @@ check_shapes(linalg_t *la)
 
     linalg_operand_block(la, "b", &b);
     if (!code && b.m != n)
-        code = linalg_fail(la, ALCH_EINVAL, "c has %" PRId64 " rows, b has %" PRId64, n, b.m);
+        code = linalg_fail(la, ALCH_EINVAL, "c has %" PRId64 " rows, but b has %" PRId64, n, b.m);
     return code;
 }
 

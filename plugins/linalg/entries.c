@@ -1,4 +1,4 @@
-/* Passes over this rank's entries. */
+/* Index arithmetic and passes over the entries of the local piece. */
 #include "linalg.h"
 
 #include <complex.h>
@@ -48,9 +48,10 @@ linalg_set_entry(alch_dtype_t dtype, void *data, int64_t at, double _Complex x)
 typedef uint64_t __attribute__((may_alias)) wide_t;
 typedef uint32_t __attribute__((may_alias)) narrow_t;
 
-/* Copy `count` numbers (to may be NULL). NaN and Inf have an exponent of all ones, to which one more carries into the
- * sign bit; unlike sums of floats, and unlike comparisons, that is done for many at a time on every x86-64.
- * @return whether all are finite */
+/* Copy `count` numbers, unless `to` is NULL, and check that they are finite. The exponent of NaN and Inf has all bits
+ * set, so adding one to it carries into the sign bit. Compilers vectorize this on every x86-64, which they do not do
+ * with sums of floats or with comparisons.
+ * @return whether all numbers are finite */
 #define COPY_AND_CHECK(name, bits_t, exponent, step)            \
     static bool name(const void *from, void *to, int64_t count) \
     {                                                           \
@@ -100,7 +101,7 @@ linalg_local_index(const alch_block_t *block, int64_t i, int64_t j)
            (j / (layout->nb * layout->npcol) * layout->nb + j % layout->nb) * block->lld;
 }
 
-/* A pass in the type of the entries: `x` and `y` are columns, count entries long. */
+/* Run `statement` for every entry i of every local column. `x` and `y` point to the column in the two blocks. */
 #define COLUMNS(number_t, x_block, y_block, statement)                               \
     for (int64_t j_ = 0; j_ < (y_block)->local_n; j_++) {                            \
         const number_t *x = (const number_t *)(x_block)->data + j_ * (x_block)->lld; \
@@ -162,7 +163,7 @@ linalg_scale_piece(double _Complex alpha, const linalg_matrix_t *M)
     }
 }
 
-/* The local rows of local column j that belong to the part. */
+/* The range of local rows of local column j that belong to the triangle `uplo`. */
 static void
 triangle_rows(char uplo, const linalg_matrix_t *M, int64_t j, int64_t *first_p, int64_t *end_p)
 {
@@ -198,15 +199,15 @@ linalg_copy_piece(char uplo, const linalg_matrix_t *from, const linalg_matrix_t 
     const linalg_kernels_t *k = linalg_kernels(block->dtype);
     int parts = k && k->is_complex ? 2 : 1;
     bool wide = k && k->real_bytes == 8;
-    int64_t worst = -1;
+    int64_t first_bad = -1;
 
     if (!k || !from->data)
         return -1;
     for (int64_t j = 0; j < block->local_n; j++) {
         const char *x = (const char *)from->data + (size_t)(j * block->lld) * k->entry_bytes;
         char *y = to ? (char *)to->data + (size_t)(j * to->block.lld) * k->entry_bytes : NULL;
-        int64_t first, end, place;
-        bool good;
+        int64_t first, end, position;
+        bool finite;
 
         triangle_rows(uplo, from, j, &first, &end);
         if (y) {
@@ -215,14 +216,14 @@ linalg_copy_piece(char uplo, const linalg_matrix_t *from, const linalg_matrix_t 
         }
         x += (size_t)first * k->entry_bytes;
         y = y ? y + (size_t)first * k->entry_bytes : NULL;
-        good = wide ? copy_and_check_double(x, y, (end - first) * parts)
-                    : copy_and_check_float(x, y, (end - first) * parts);
-        if (good)
+        finite = wide ? copy_and_check_double(x, y, (end - first) * parts)
+                      : copy_and_check_float(x, y, (end - first) * parts);
+        if (finite)
             continue;
-        place = find_not_finite(from, (const char *)from->data + (size_t)(j * block->lld) * k->entry_bytes, first, end,
-                                j, parts, wide);
-        if (place >= 0 && (worst < 0 || place < worst))
-            worst = place;
+        position = find_not_finite(from, (const char *)from->data + (size_t)(j * block->lld) * k->entry_bytes, first,
+                                   end, j, parts, wide);
+        if (position >= 0 && (first_bad < 0 || position < first_bad))
+            first_bad = position;
     }
-    return worst;
+    return first_bad;
 }

@@ -1,4 +1,4 @@
-/* Inverse and determinant, from the LU factorization. */
+/* Inverse and determinant by LU factorization. */
 #include "lu.h"
 #include "spectral.h"
 
@@ -8,41 +8,41 @@
 static const int one = 1;
 
 static const char inv_doc[] =
-    "The inverse of a square matrix. To solve equations use solve, which is faster and more accurate.\n\n"
+    "Computes the inverse of a square matrix. To solve equations use solve, which is faster and more accurate.\n\n"
     "Method: LU factorization with partial pivoting, PxGETRF and PxGETRI.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
     "Memory: the result, and a workspace of a few columns of blocks.\n"
-    "Errors: a pivot that is exactly zero (NumericError, which is a LinAlgError: \"Singular matrix\"); NaN or "
-    "infinite\n"
-    "entries (NumericError naming the first); not square (InvalidError); no memory or beyond 32-bit indices\n"
-    "(LimitError).\n\n"
+    "Errors: a pivot is exactly zero (NumericError, which is a LinAlgError: \"Singular matrix\"); NaN or infinite\n"
+    "entries (NumericError, which names the first one); a is not square (InvalidError); not enough memory, or a "
+    "matrix\n"
+    "is beyond 32-bit indices (LimitError).\n\n"
     "a: n x n\n"
     "inverse: n x n, block-cyclic\n";
 
 static const char det_doc[] =
-    "The determinant of a square matrix.\n\n"
-    "Method: the product of the pivots of its LU factorization (PxGETRF). Beyond the range of double precision it is\n"
-    "0 or infinite: see slogdet.\n"
+    "Computes the determinant of a square matrix.\n\n"
+    "Method: the product of the pivots of the LU factorization (PxGETRF). A determinant beyond the range of double\n"
+    "precision becomes 0 or infinite: see slogdet.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
     "Memory: a copy of a, and 4 bytes for each row.\n"
-    "Errors: NaN or infinite entries (NumericError naming the first); not square (InvalidError); no memory or beyond\n"
-    "32-bit indices (LimitError).\n\n"
+    "Errors: NaN or infinite entries (NumericError, which names the first one); a is not square (InvalidError); not\n"
+    "enough memory, or a matrix is beyond 32-bit indices (LimitError).\n\n"
     "a: n x n\n"
-    "determinant: a number, complex if a is; 1 for an empty matrix\n";
+    "determinant: a number, complex if a is complex; 1 for an empty matrix\n";
 
 static const char slogdet_doc[] =
-    "Sign and logarithm of the absolute value of the determinant: det = sign exp(logabsdet).\n\n"
+    "Computes the sign and the logarithm of the absolute value of the determinant: det = sign exp(logabsdet).\n\n"
     "Method: the pivots of the LU factorization (PxGETRF).\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
     "Memory: a copy of a, and 4 bytes for each row.\n"
     "Errors: as det.\n\n"
     "a: n x n\n"
-    "sign: 1, -1, or 0 for a singular matrix; of a complex one a number of absolute value 1\n"
+    "sign: 1 or -1; for a complex matrix a number of absolute value 1; 0 for a singular matrix\n"
     "logabsdet: a number; -inf for a singular matrix\n";
 
 /* ---- inverse ---- */
 
-/* Sizes from PxGETRI itself, which only looks at the descriptor. */
+/* Workspace query of PxGETRI. It reads only the descriptor, so the matrix need not exist. */
 static void
 query_workspace(linalg_t *la, int n, int64_t *work_p, int64_t *iwork_p)
 {
@@ -96,7 +96,7 @@ run_inv(alch_call_t *call)
 
 /* ---- determinant ---- */
 
-/* mantissa * 2^exponent */
+/* The number mantissa * 2^exponent: a determinant may be out of the range of double precision. */
 typedef struct {
     double _Complex mantissa;
     int64_t exponent;
@@ -129,7 +129,7 @@ local_pivot_product(const linalg_t *la, const linalg_lu_t *lu)
         if (at >= 0)
             multiply_scaled(&product, linalg_get_entry(la->dtype, block->data, at));
     }
-    /* Each interchange turns the sign. */
+    /* Each interchange of two rows changes the sign. */
     for (int64_t i = 0; la->in_grid && la->mycol == 0 && i < block->local_m; i++)
         if (lu->pivots[i] != linalg_global_row(block, i) + 1)
             product.mantissa = -product.mantissa;
@@ -143,7 +143,8 @@ pivot_product(linalg_t *la, const linalg_lu_t *lu)
     int64_t exponent;
 
     MPI_Allreduce(&product.exponent, &exponent, 1, MPI_INT64_T, MPI_SUM, la->call->comm);
-    /* Mantissas lie between 1/2 and sqrt(2): even a thousand of them stay in range. */
+    /* The absolute value of each rank's mantissa is between 1/2 and sqrt(2), so the product of those of a thousand
+     * ranks is in the range of double precision. */
     MPI_Allreduce(MPI_IN_PLACE, &product.mantissa, 1, MPI_C_DOUBLE_COMPLEX, MPI_PROD, la->call->comm);
     product.exponent = exponent;
     return product;

@@ -1,4 +1,5 @@
-/* Norms by passes over the entries, in any layout; those that need singular values by their decomposition. */
+/* Matrix norms. Most are computed in passes over the entries, in any layout; the spectral and the nuclear norm come
+ * from the singular values. */
 #include "norms.h"
 #include "spectral.h"
 
@@ -9,21 +10,20 @@
 #include <string.h>
 
 static const char norm_doc[] =
-    "A norm of a matrix; of a vector, which is a matrix of one column, too.\n\n"
-    "Method: \"fro\", \"max\", 1, -1, inf and -inf are found by passes over the entries in double precision, without\n"
+    "Computes a norm of a matrix. A vector is a matrix of one column.\n\n"
+    "Method: \"fro\", \"max\", 1, -1, inf and -inf in passes over the entries, in double precision and without\n"
     "overflow; 2, -2 and \"nuc\" from the singular values (see svdvals).\n"
-    "Source: the definitions; squares are of entries divided by the largest one.\n"
-    "Memory: half a MiB at most; with 2, -2 and \"nuc\" that of svdvals.\n"
-    "NaN anywhere makes the norm NaN, as in NumPy; 2, -2 and \"nuc\" refuse NaN and Inf (NumericError).\n"
-    "Errors: an unknown ord (InvalidError).\n\n"
+    "Source: the definitions. For \"fro\" entries are divided by the largest one before they are squared.\n"
+    "Memory: at most half a MiB; 2, -2 and \"nuc\" need the memory of svdvals.\n"
+    "A NaN entry makes the norm NaN, as in NumPy. But 2, -2 and \"nuc\" refuse NaN and Inf (NumericError).\n"
+    "Errors: an unknown ord (InvalidError); for 2, -2 and \"nuc\" also those of svdvals.\n\n"
     "x: m x n, any type and layout\n"
-    "ord: \"fro\" root of the sum of squares; 1 largest sum of absolute values of a column, -1 the smallest; inf of a\n"
-    "row, -inf the smallest; \"max\" the largest absolute value; 2 the largest singular value, -2 the smallest; "
-    "\"nuc\"\n"
-    "their sum\n"
-    "norm: a number; 0 for empty matrices\n";
+    "ord: \"fro\": the square root of the sum of squares; 1: the largest sum of absolute values of a column, -1: the\n"
+    "smallest; inf: the largest such sum of a row, -inf: the smallest; \"max\": the largest absolute value; 2: the\n"
+    "largest singular value, -2: the smallest; \"nuc\": the sum of the singular values\n"
+    "norm: a number; 0 for an empty matrix\n";
 
-/* Absolute values of the `count` entries at x, as doubles. */
+/* Set y to the absolute values of the `count` entries at x. */
 static void
 absolute_values(alch_dtype_t dtype, const void *x, int64_t count, double *y)
 {
@@ -55,7 +55,7 @@ absolute_values(alch_dtype_t dtype, const void *x, int64_t count, double *y)
     }
 }
 
-/* The larger one, or NaN if one of them is. */
+/* The larger number, or NaN if one of the two is NaN. */
 static double
 max_or_nan(double a, double b)
 {
@@ -68,10 +68,11 @@ entry_bytes(alch_dtype_t dtype)
     return dtype == ALCH_COMPLEX128 ? 16 : dtype == ALCH_FLOAT32 || dtype == ALCH_INT32 ? 4 : 8;
 }
 
-/* What a pass over the local entries keeps. */
+/* Result of a pass over the local entries. The squares are of entries divided by `scale`, the largest entry so far, so
+ * that they neither overflow nor underflow. */
 typedef struct {
     double largest;
-    double scale, squares; /* sum of squares = scale^2 squares */
+    double scale, squares; /* the sum of squares is scale^2 * squares */
 } sums_t;
 
 static void
@@ -93,7 +94,7 @@ add_squares(sums_t *sums, const double *y, int64_t count)
     sums->squares += squares;
 }
 
-/* Fro and max: all that is here, once. */
+/* The pass for "fro" and "max". Of a replicated matrix only the first replica counts. */
 static sums_t
 scan_local_piece(const alch_block_t *a)
 {
@@ -112,7 +113,7 @@ scan_local_piece(const alch_block_t *a)
     return sums;
 }
 
-/* MPI_MAX of a NaN may be anything: NaN travels as a flag beside it. */
+/* The result of MPI_MAX is undefined for NaN, so a second number says whether a rank has NaN. */
 static double
 max_over_ranks(const linalg_t *la, double mine)
 {
@@ -135,7 +136,7 @@ frobenius(const linalg_t *la, const alch_block_t *a)
     return scale * sqrt(total);
 }
 
-/* How many of the first `end` rows or columns are here. */
+/* How many of the first `end` rows or columns are on this rank. */
 static int64_t
 local_count_before(const alch_block_t *a, int64_t end, bool rows)
 {
@@ -145,7 +146,7 @@ local_count_before(const alch_block_t *a, int64_t end, bool rows)
                 : linalg_numroc(end, layout->nb, a->mycol, layout->npcol);
 }
 
-/* sums[k] := what is here of the k-th of `count` rows or columns from `first`. */
+/* sums[k] := the local part of the sum for row or column first + k, k < count. */
 static void
 sum_local_chunk(const alch_block_t *a, bool rows, int64_t first, int64_t count, double *sums)
 {
@@ -245,7 +246,7 @@ norm(linalg_t *la)
 
     linalg_operand_block(la, "x", &a);
     if (kind == LINALG_NORM_UNKNOWN)
-        return linalg_fail(la, ALCH_EINVAL, "ord is '%s': fro, max, nuc, 1, -1, 2, -2, inf or -inf is expected", ord);
+        return linalg_fail(la, ALCH_EINVAL, "ord is '%s', but must be fro, max, nuc, 1, -1, 2, -2, inf or -inf", ord);
     if (a.m == 0 || a.n == 0)
         kind = LINALG_NORM_MAX;
     if (kind == LINALG_NORM_FRO)

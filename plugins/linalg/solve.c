@@ -1,4 +1,4 @@
-/* LU factorization: systems of equations, factors, inverse, determinant. */
+/* LU factorization: the operations solve and lu, and what inverse, determinant and condition number share with them. */
 #include "linalg.h"
 #include "lu.h"
 
@@ -14,32 +14,32 @@ lapiv_f pslapiv_, pdlapiv_, pclapiv_, pzlapiv_;
 static const int one = 1;
 
 static const char solve_doc[] =
-    "The x with a x = b, for a square a and any number of right-hand sides.\n\n"
+    "Computes the x with a x = b, for a square a and any number of right-hand sides.\n\n"
     "Method: LU factorization with partial pivoting, PxGETRF and PxGETRS.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
     "Memory: copies of a and b, and 4 bytes for each row.\n"
-    "Accuracy: backward stable but for rare growth of the pivots: |a x - b| <= c(n) eps |a| |x|.\n"
-    "Errors: a pivot that is exactly zero (NumericError, which is a LinAlgError: \"Singular matrix\"); NaN or "
-    "infinite\n"
-    "entries (NumericError naming the first); shapes (InvalidError); no memory or beyond 32-bit indices (LimitError).\n"
-    "A matrix that is only nearly singular gives an inaccurate x without a word, as in NumPy: see cond.\n\n"
+    "Accuracy: backward stable unless the pivots grow, which is rare: |a x - b| <= c(n) eps |a| |x|.\n"
+    "Errors: a pivot is exactly zero (NumericError, which is a LinAlgError: \"Singular matrix\"); NaN or infinite\n"
+    "entries (NumericError, which names the first one); the shapes do not match (InvalidError); not enough memory, or "
+    "a\n"
+    "matrix is beyond 32-bit indices (LimitError).\n"
+    "For a matrix that is only nearly singular x is inaccurate, and no warning says so, as in NumPy: see cond.\n\n"
     "a: n x n\n"
     "b: n x k; a vector is n x 1\n"
     "x: n x k, block-cyclic\n";
 
 static const char lu_doc[] =
-    "Factors of a = p l u, with partial pivoting.\n\n"
+    "Computes the factors of a = p l u, with partial pivoting.\n\n"
     "Method: PxGETRF. A singular matrix has factors too, with zeros on the diagonal of u.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
-    "Memory: a copy of a, l, u, p (which is large unless p_indices or permute_l is given), and 12 bytes for each row.\n"
-    "Errors: NaN or infinite entries (NumericError naming the first), no memory or beyond 32-bit indices "
-    "(LimitError).\n"
-    "\n"
-    "a: m x n; k is the smaller of the two\n"
-    "permute_l: give p l and u alone, with which p_indices means nothing; as in SciPy\n"
-    "p_indices: p as a vector of row numbers, with a = l[p] u\n"
-    "p: m x m, a permutation matrix; with p_indices m x 1, int64; not with permute_l\n"
-    "l: m x k, lower triangular with a diagonal of ones; with permute_l its rows are those of a\n"
+    "Memory: a copy of a, l, u, p (a full matrix unless p_indices or permute_l is given), and 12 bytes for each row.\n"
+    "Errors: NaN or infinite entries (NumericError, which names the first one); not enough memory, or a matrix is "
+    "beyond 32-bit indices (LimitError).\n\n"
+    "a: m x n; below, k is the smaller of the two\n"
+    "permute_l: return p l and u only, as SciPy does; p_indices has no effect then\n"
+    "p_indices: return p as a vector of row numbers, with a = l[p] u\n"
+    "p: m x m, a permutation matrix; with p_indices m x 1, int64; not returned with permute_l\n"
+    "l: m x k, lower triangular with a diagonal of ones; with permute_l its rows are in the order of a\n"
     "u: k x n, upper triangular\n";
 
 int64_t
@@ -102,7 +102,7 @@ solve(linalg_t *la)
     if (code)
         return code;
     if (b.m != n)
-        return linalg_fail(la, ALCH_EINVAL, "a has %" PRId64 " rows, b has %" PRId64, n, b.m);
+        return linalg_fail(la, ALCH_EINVAL, "a has %" PRId64 " rows, but b has %" PRId64, n, b.m);
     linalg_expect_operand(la, "b", LINALG_COPY);
     if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "b", LINALG_COPY | LINALG_FINITE, &B)) ||
         (code = linalg_lu_factor(la, &lu, &info)))
@@ -123,7 +123,7 @@ run_solve(alch_call_t *call)
 
 /* ---- factors ---- */
 
-/* order[i]: the row of a that is row i of l u, from the interchanges that PxGETRF made one after the other. */
+/* Set order[i] to the row of a that is row i of l u. PxGETRF gives the interchanges that lead to this order. */
 static int
 row_order_from_pivots(linalg_t *la, const linalg_matrix_t *A, const int *pivots, int *order)
 {
@@ -166,8 +166,10 @@ return_permutation(linalg_t *la, const int *order, int64_t m)
     return linalg_return_matrix(la, "p", &P);
 }
 
-/* l := p l: the interchanges once more, from the last to the first. Pivots lie beside the rows, in every column of the
- * grid; rows below the last one stay (PxLAPIV does nothing if it is to look at one row alone). */
+/* l := p l: apply the interchanges in reverse order. The pivot array is distributed like the rows of l and replicated
+ * in every column of the grid, which its descriptor says. Rows from L->n on have no interchange: their pivots are set
+ * to the rows themselves, because PxLAPIV must be called for all rows (it does nothing if it is called for a single
+ * row). */
 static void
 undo_interchanges(linalg_t *la, linalg_matrix_t *L, int *pivots)
 {
