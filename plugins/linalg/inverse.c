@@ -174,6 +174,7 @@ det(linalg_t *la)
 
     if (code)
         return code;
+    /* ldexp() takes an int. Beyond 2^4000 and 2^-4000 the result is infinite or zero whatever the mantissa is. */
     exponent = product.exponent > 4000 ? 4000 : product.exponent < -4000 ? -4000 : (int)product.exponent;
     return linalg_return_scalar(
         la, "determinant", CMPLX(ldexp(creal(product.mantissa), exponent), ldexp(cimag(product.mantissa), exponent)));

@@ -1,4 +1,4 @@
-/* Least squares and the pseudo-inverse, by singular values. */
+/* Least squares and the pseudo-inverse by singular value decomposition. */
 #include "spectral.h"
 
 #include <inttypes.h>
@@ -8,24 +8,26 @@
 static const int one = 1;
 
 static const char lstsq_doc[] =
-    "The x of least norm that minimizes |b - a x|, for every column of b, whatever the rank of a.\n\n"
-    "Method: a = Q R (PxGEQRF) if m >= n, then the singular value decomposition of R, or of a itself if m < n (see\n"
-    "svd); values up to rcond s[0] count as zero (Golub, Kahan 1965). |a^H (b - a x)| is a few eps |a| |b|.\n"
-    "The rank is that of a in its own type: float32 is computed in float32, with its eps. NumPy computes float32 in\n"
-    "double precision and with that eps, so it counts also what rounding to float32 made of zeros.\n"
-    "Memory: copies of a and b, x, and what svd needs for min(m, n) x min(m, n) (m >= n) or for a.\n"
+    "Computes the x of least norm that minimizes |b - a x|, for every column of b and for a of any rank.\n\n"
+    "Method: if m >= n, a = Q R (PxGEQRF) and the singular value decomposition of R; if m < n, that of a (see svd).\n"
+    "Values up to rcond s[0] count as zero (Golub, Kahan 1965). |a^H (b - a x)| is a few eps |a| |b|.\n"
+    "The rank is determined in the type of a: for float32, in float32 and with its eps. NumPy computes float32 in "
+    "double\n"
+    "precision and with the eps of float64, so it also counts values that are zero but for rounding to float32.\n"
+    "Memory: copies of a and b, x, and the memory of svd for a matrix of n x n (m >= n) or for a.\n"
     "Cancel: between the stages.\n"
-    "Errors: NaN or infinite entries (NumericError naming the first); shapes (InvalidError); rcond is NaN\n"
-    "(RangeError); no memory or beyond 32-bit indices (LimitError).\n\n"
+    "Errors: NaN or infinite entries (NumericError, which names the first one); the shapes do not match "
+    "(InvalidError);\n"
+    "rcond is NaN (RangeError); not enough memory, or a matrix is beyond 32-bit indices (LimitError).\n\n"
     "a: m x n\n"
     "b: m x k\n"
-    "rcond: negative: max(m, n) eps, which is NumPy's None; what NumPy means by -1 is eps\n"
+    "rcond: relative to s[0]; negative: max(m, n) eps, which NumPy uses for None. NumPy uses eps for -1\n"
     "x: n x k\n"
-    "residuals: sums of squares of the columns of b - a x; empty if rank < n or m <= n, as in NumPy\n"
-    "rank: how many singular values are above rcond s[0]\n"
-    "s: singular values of a, in descending order\n";
+    "residuals: the sum of squares of each column of b - a x; empty if rank < n or m <= n, as in NumPy\n"
+    "rank: the number of singular values above rcond s[0]\n"
+    "s: the singular values of a, in descending order\n";
 
-/* How many values count. */
+/* The number of singular values that count as nonzero. */
 static int64_t
 numerical_rank(const linalg_t *la, const double *s, int64_t count, double rcond, int64_t m, int64_t n)
 {
@@ -38,7 +40,7 @@ numerical_rank(const linalg_t *la, const double *s, int64_t count, double rcond,
     return rank;
 }
 
-/* Row i of M /= s[i]; rows from `rank` on become zero. */
+/* Divide row i of M by s[i]. Rows from `rank` on become zero. */
 static void
 divide_rows(linalg_t *la, linalg_matrix_t *M, const double *s, int64_t rank)
 {
@@ -55,7 +57,7 @@ divide_rows(linalg_t *la, linalg_matrix_t *M, const double *s, int64_t rank)
     }
 }
 
-/* C := A^H B of m x n with k terms, whichever of them are needed. */
+/* C := A^H B, sums of k products. Only the first rows and columns of A and B that this needs are used. */
 static void
 multiply_adjoint(linalg_t *la, const linalg_matrix_t *A, const linalg_matrix_t *B, int k, linalg_matrix_t *C)
 {
@@ -64,7 +66,7 @@ multiply_adjoint(linalg_t *la, const linalg_matrix_t *A, const linalg_matrix_t *
                     &one, B->desc, la->k->zero, C->data, &one, &one, C->desc);
 }
 
-/* Sums of squares of the columns of B from row `first` on. */
+/* Sum the squares of each column of B from row `first` on. The sums are the same on all ranks. */
 static int
 column_sums_of_squares(linalg_t *la, const linalg_matrix_t *B, int64_t first, double **sums_p)
 {
@@ -94,7 +96,7 @@ typedef struct {
     linalg_svd_t svd;
 } problem_t;
 
-/* a = Q R, b := Q^H b: what is left is the problem of R with the first n rows of b. */
+/* Factor a = Q R and set b := Q^H b. That leaves the problem of R and the first n rows of b. */
 static int
 reduce_by_qr(linalg_t *la, problem_t *p)
 {
@@ -172,10 +174,11 @@ lstsq(linalg_t *la)
     linalg_operand_block(la, "a", &a);
     linalg_operand_block(la, "b", &b);
     if (a.m != b.m)
-        return linalg_fail(la, ALCH_EINVAL, "a is %" PRId64 " x %" PRId64 ", b has %" PRId64 " rows", a.m, a.n, b.m);
+        return linalg_fail(la, ALCH_EINVAL, "a is %" PRId64 " x %" PRId64 ", but b has %" PRId64 " rows", a.m, a.n,
+                           b.m);
     p.rcond = la->host->arg_real(la->call, "rcond");
     if (isnan(p.rcond))
-        return linalg_fail(la, ALCH_ERANGE, "rcond is nan");
+        return linalg_fail(la, ALCH_ERANGE, "rcond is NaN");
     p.m = a.m;
     p.n = a.n;
     p.columns = b.n;
@@ -199,27 +202,28 @@ run_lstsq(alch_call_t *call)
 /* ---- pinv ---- */
 
 static const char pinv_doc[] =
-    "The pseudo-inverse (Moore, Penrose) of a matrix.\n\n"
+    "Computes the pseudo-inverse (Moore, Penrose) of a matrix.\n\n"
     "Method: singular value decomposition (see svd); values up to rcond s[0] count as zero.\n"
     "Source: Golub, Kahan, Calculating the singular values and pseudo-inverse of a matrix (1965).\n"
-    "Memory: what svd needs, and the result.\n"
-    "Errors: NaN or infinite entries, no convergence (NumericError); no memory (LimitError).\n"
+    "Memory: that of svd, and the result.\n"
+    "Errors: NaN or infinite entries, no convergence (NumericError); rcond or rtol is NaN (RangeError), or both are\n"
+    "given (InvalidError); not enough memory, or a matrix is beyond 32-bit indices (LimitError).\n"
     "Cancel: between the stages.\n\n"
     "a: m x n\n"
-    "rcond: negative: max(m, n) eps, as scipy.linalg.pinv\n"
+    "rcond: relative to s[0]; negative: max(m, n) eps, as in scipy.linalg.pinv\n"
     "rtol: another name of rcond\n"
     "B: n x m\n";
 
-/* NumPy 2 and SciPy call it rtol. */
+/* NumPy 2 and SciPy call the parameter rtol. */
 static int
 read_rcond(linalg_t *la, double *rcond_p)
 {
     double rcond = la->host->arg_real(la->call, "rcond"), rtol = la->host->arg_real(la->call, "rtol");
 
     if (isnan(rcond) || isnan(rtol))
-        return linalg_fail(la, ALCH_ERANGE, "%s is nan", isnan(rcond) ? "rcond" : "rtol");
+        return linalg_fail(la, ALCH_ERANGE, "%s is NaN", isnan(rcond) ? "rcond" : "rtol");
     if (rcond >= 0 && rtol >= 0)
-        return linalg_fail(la, ALCH_EINVAL, "rcond and rtol are the same: give one of them");
+        return linalg_fail(la, ALCH_EINVAL, "rcond and rtol are two names of one parameter: give only one of them");
     *rcond_p = rcond >= 0 ? rcond : rtol;
     return ALCH_OK;
 }

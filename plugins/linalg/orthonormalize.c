@@ -1,4 +1,4 @@
-/* Inner products, orthonormal blocks and bases of sliced vectors. */
+/* Distributed vectors: inner products, random vectors, orthonormalization, and products with small matrices. */
 #include "operator.h"
 
 #include <math.h>
@@ -27,7 +27,8 @@ linalg_inner_products(linalg_operator_t *op, const linalg_side_t *side, const vo
                       linalg_mpi_type(k), MPI_SUM, op->la->call->comm);
 }
 
-/* Two uniform numbers from (0, 1] out of a counter (splitmix64), then one normal one (Box and Muller). */
+/* A normally distributed number that depends only on the counter: two uniform numbers in (0, 1] from splitmix64, then
+ * the transform of Box and Muller. */
 static double
 normal_random(uint64_t counter)
 {
@@ -65,33 +66,34 @@ linalg_random_vectors(linalg_operator_t *op, const linalg_side_t *side, int64_t 
     }
 }
 
-/* Z := Q, Z = Q R: Householder on each rank, then on the stack of all ranks' R (Demmel, Grigori, Hoemmen, Langou:
- * Communication-optimal parallel and sequential QR, 2012). */
+/* Factor Z = Q R and overwrite Z with Q: each rank factors its rows by Householder reflections, then all factor the
+ * stack of the triangles (Demmel, Grigori, Hoemmen, Langou: Communication-optimal parallel and sequential QR, 2012). */
 static void
 tall_skinny_qr(linalg_operator_t *op, const linalg_side_t *side, void *Z, int64_t b, void *R, void *scratch)
 {
     const linalg_kernels_t *k = op->la->k;
-    int64_t size = op->la->call->size, stack = size * b, mine = side->rows, own = mine < b ? mine : b;
-    void *each = scratch, *Q = linalg_address(k, scratch, 1, stack * b, 0),
+    int64_t size = op->la->call->size, stack = size * b, mine = side->rows, r_rows = mine < b ? mine : b;
+    void *gathered = scratch, *Q = linalg_address(k, scratch, 1, stack * b, 0),
          *work = linalg_address(k, Q, 1, stack * b, 0);
-    int numbers = (int)(b * b) * linalg_reals_per_entry(k);
+    int reals = (int)(b * b) * linalg_reals_per_entry(k);
 
     memset(R, 0, (size_t)(b * b) * k->entry_bytes);
-    if (own > 0)
+    if (r_rows > 0)
         linalg_local_qr(k, mine, b, Z, mine, R, b, work);
-    MPI_Allgather(R, numbers, linalg_mpi_type(k), each, numbers, linalg_mpi_type(k), op->la->call->comm);
+    MPI_Allgather(R, reals, linalg_mpi_type(k), gathered, reals, linalg_mpi_type(k), op->la->call->comm);
     for (int64_t r = 0; r < size; r++)
-        linalg_local_lacpy(k, b, b, linalg_address(k, each, 1, r * b * b, 0), b, linalg_address(k, Q, 1, r * b, 0),
+        linalg_local_lacpy(k, b, b, linalg_address(k, gathered, 1, r * b * b, 0), b, linalg_address(k, Q, 1, r * b, 0),
                            stack);
     linalg_local_qr(k, stack, b, Q, stack, R, b, work);
-    if (own == 0)
+    if (r_rows == 0)
         return;
-    linalg_local_gemm(k, false, false, mine, b, own, 1, Z, mine, linalg_address(k, Q, 1, op->la->call->rank * b, 0),
+    linalg_local_gemm(k, false, false, mine, b, r_rows, 1, Z, mine, linalg_address(k, Q, 1, op->la->call->rank * b, 0),
                       stack, 0, op->packed, mine);
     memcpy(Z, op->packed, (size_t)(mine * b) * k->entry_bytes);
 }
 
-/* Scratch of linalg_orthonormalize(): C2 of depth x width, then squares of order b, then what tall_qr() needs. */
+/* Scratch of linalg_orthonormalize(): C2 is depth x width, R1 to T are squares of order width, and tall_skinny_qr()
+ * uses `rest`. */
 typedef struct {
     void *C2, *R1, *R2, *W, *Zh, *T, *rest;
 } ortho_work_t;
@@ -112,11 +114,12 @@ partition_work(const linalg_operator_t *op)
     return s;
 }
 
-/* Turn Q R into one whose R has orthogonal rows of falling length, and replace the vectors of those that are nothing.
- * Rank 0 decides. @return how many were replaced */
+/* Replace the factors of Q R by Q W and diag(values) Zh, with R = W diag(values) Zh. Vectors whose value is at most
+ * 8 eps norm are linearly dependent on the others: random vectors replace them, and R has zeros there. Only rank 0
+ * decomposes R and decides, so that all ranks agree. */
 static int
 replace_dependent_vectors(linalg_operator_t *op, const linalg_side_t *side, void *Q, int64_t b, double norm,
-                          ortho_work_t *s, int *dependent_p)
+                          ortho_work_t *s)
 {
     const linalg_kernels_t *k = op->la->k;
     double *values = op->ortho_values;
@@ -129,7 +132,7 @@ replace_dependent_vectors(linalg_operator_t *op, const linalg_side_t *side, void
     MPI_Bcast(&code, 1, MPI_INT, 0, op->la->call->comm);
     MPI_Bcast(&dependent, 1, MPI_INT, 0, op->la->call->comm);
     if (code)
-        return linalg_fail(op->la, code, "the decomposition of a block of %d vectors did not succeed", (int)b);
+        return linalg_fail(op->la, code, "the SVD of a block of %d vectors failed", (int)b);
     MPI_Bcast(values, (int)b, MPI_DOUBLE, 0, op->la->call->comm);
     MPI_Bcast(s->W, (int)(b * b) * linalg_reals_per_entry(k), linalg_mpi_type(k), 0, op->la->call->comm);
     MPI_Bcast(s->Zh, (int)(b * b) * linalg_reals_per_entry(k), linalg_mpi_type(k), 0, op->la->call->comm);
@@ -141,22 +144,22 @@ replace_dependent_vectors(linalg_operator_t *op, const linalg_side_t *side, void
     if (dependent > 0)
         linalg_random_vectors(op, side, dependent, UINT64_C(1) << 40 | op->replaced++,
                               linalg_address(k, Q, side->rows, 0, b - dependent));
-    *dependent_p = dependent;
     return ALCH_OK;
 }
 
-/* Q := the part of Q that is orthogonal to V, orthonormal; the rest goes into C and R. @return that part was large */
+/* Make Q orthogonal to V and orthonormal once more, and add the removed parts to C and R.
+ * @return false if some vector lost more than half of its length: it needs another pass */
 static bool
 reorthogonalize(linalg_operator_t *op, const linalg_side_t *side, const void *V, int64_t p, void *Q, int64_t b,
                 ortho_work_t *s, void *C, int64_t ld)
 {
     const linalg_kernels_t *k = op->la->k;
-    int64_t rows = side->rows > 1 ? side->rows : 1;
-    int good = 1;
+    int64_t ldv = side->rows > 1 ? side->rows : 1;
+    int orthogonal = 1;
 
     linalg_inner_products(op, side, V, p, Q, b, s->C2, p);
     if (p > 0)
-        linalg_local_gemm(k, false, false, side->rows, b, p, -1, V, rows, s->C2, p, 1, Q, rows);
+        linalg_local_gemm(k, false, false, side->rows, b, p, -1, V, ldv, s->C2, p, 1, Q, ldv);
     tall_skinny_qr(op, side, Q, b, s->R2, s->rest);
     if (C && p > 0)
         linalg_local_gemm(k, false, false, p, b, b, 1, s->C2, p, s->R1, b, 1, C, ld);
@@ -165,34 +168,34 @@ reorthogonalize(linalg_operator_t *op, const linalg_side_t *side, const void *V,
     for (int64_t i = 0; i < b; i++) {
         double _Complex x = linalg_get_entry(k->dtype, s->R2, i + i * b);
 
-        good = good && hypot(__real__ x, __imag__ x) > 0.5;
+        orthogonal = orthogonal && hypot(__real__ x, __imag__ x) > 0.5;
     }
-    MPI_Bcast(&good, 1, MPI_INT, 0, op->la->call->comm);
-    return good;
+    MPI_Bcast(&orthogonal, 1, MPI_INT, 0, op->la->call->comm);
+    return orthogonal;
 }
 
 int
 linalg_orthonormalize(linalg_operator_t *op, const linalg_side_t *side, const void *V, int64_t p, void *Z, int64_t b,
                       double norm, void *C, void *R, int64_t ld)
 {
-    enum { PASSES = 5 };
+    enum { PASSES_MAX = 5 };
     const linalg_kernels_t *k = op->la->k;
-    int64_t rows = side->rows > 1 ? side->rows : 1;
+    int64_t ldv = side->rows > 1 ? side->rows : 1;
     ortho_work_t s = partition_work(op);
-    bool good = false;
-    int code, dependent;
+    bool orthogonal = false;
+    int code;
 
     linalg_inner_products(op, side, V, p, Z, b, s.C2, p);
     if (p > 0)
-        linalg_local_gemm(k, false, false, side->rows, b, p, -1, V, rows, s.C2, p, 1, Z, rows);
+        linalg_local_gemm(k, false, false, side->rows, b, p, -1, V, ldv, s.C2, p, 1, Z, ldv);
     if (C)
         linalg_local_lacpy(k, p, b, s.C2, p, C, ld);
     tall_skinny_qr(op, side, Z, b, s.R1, s.rest);
-    if ((code = replace_dependent_vectors(op, side, Z, b, norm, &s, &dependent)))
+    if ((code = replace_dependent_vectors(op, side, Z, b, norm, &s)))
         return code;
-    /* What was small lost its orthogonality to rounding: once more, as a rule. */
-    for (int pass = 0; pass < PASSES && !good; pass++)
-        good = reorthogonalize(op, side, V, p, Z, b, &s, C, ld);
+    /* Rounding costs small vectors their orthogonality to V. One more pass is usually enough. */
+    for (int pass = 0; pass < PASSES_MAX && !orthogonal; pass++)
+        orthogonal = reorthogonalize(op, side, V, p, Z, b, &s, C, ld);
     if (R)
         linalg_local_lacpy(k, b, b, s.R1, b, R, ld);
     return ALCH_OK;

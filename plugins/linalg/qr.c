@@ -1,4 +1,4 @@
-/* QR factorization: Householder on the grid, or TSQR for tall and skinny matrices. */
+/* The operation qr: Householder reflections on the grid, or TSQR for tall and skinny matrices. */
 #include "spectral.h"
 
 #include <complex.h>
@@ -6,32 +6,35 @@
 #include <string.h>
 
 static const char qr_doc[] =
-    "The QR factorization a = Q R, Q with orthonormal columns, R upper triangular.\n\n"
-    "Method: Householder reflections (PxGEQRF, PxORGQR, PxUNGQR). Modes reduced and r of a tall and skinny matrix (at\n"
-    "chunk_rows 512 columns, and on each worker 16 times as many rows as columns, 8 times for r) by TSQR: each worker\n"
-    "factors its rows, then all factor the stack of the triangles; a note says so. Both are stable for every matrix,\n"
-    "also a singular one: what Q^H Q differs from 1, and Q R from a, relative to |a|, are a few eps.\n"
+    "Computes the QR factorization a = Q R, Q with orthonormal columns, R upper triangular.\n\n"
+    "Method: Householder reflections (PxGEQRF, PxORGQR, PxUNGQR). For modes reduced and r of a tall and skinny matrix\n"
+    "(at most 512 columns, and on each worker at least 16 times as many rows as columns, 8 times for r) TSQR: each\n"
+    "worker factors its rows, then all workers factor the stack of the triangles. A note says when TSQR was used.\n"
+    "Both methods are stable for every matrix, also a singular one: the entries of Q^H Q - I, and those of Q R - a\n"
+    "relative to |a|, are a few eps.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.2; TSQR: Demmel, Grigori, Hoemmen, Langou,\n"
     "Communication-optimal parallel and sequential QR and LU factorizations (2012).\n"
-    "Memory: a copy of a, R, a workspace of a few columns of blocks, and Q; the copy becomes Q if both are as large.\n"
-    "Mode raw takes twice a and a relayout. TSQR takes a copy of a by rows, Q, R, a relayout, 2 n^2 entries for each\n"
-    "worker and 2^16 more.\n"
+    "Memory: a copy of a, R, a workspace of a few columns of blocks, and Q; the copy becomes Q if both have the same\n"
+    "size. Mode raw uses twice the memory of a, and the buffers of a change of layout. TSQR uses a copy of a by rows, "
+    "Q,\n"
+    "R, the buffers of a change of layout, 2 n^2 entries for each worker, and 2^16 entries more.\n"
     "Cancel: between the stages.\n"
-    "Errors: NaN or infinite entries (NumericError naming the first), an unknown mode (InvalidError), no memory or\n"
-    "beyond 32-bit indices (LimitError).\n\n"
-    "a: m x n; k is the smaller of the two\n"
-    "mode: as in NumPy; reduced: Q and R; complete: a square Q, and R with rows of zeros; r: R alone; raw: h and tau\n"
-    "Q: m x k, with complete m x m; not with r or raw\n"
-    "R: k x n, with complete m x n; upper triangular or trapezoidal, the diagonal may be negative; not with raw\n"
-    "h: raw: n x m, the transpose of what xGEQRF makes of a: R and below it the reflectors\n"
-    "tau: raw: k x 1, the factors of the reflectors\n";
+    "Errors: NaN or infinite entries (NumericError, which names the first one); an unknown mode (InvalidError); not\n"
+    "enough memory, or a matrix is beyond 32-bit indices (LimitError).\n\n"
+    "a: m x n; below, k is the smaller of the two\n"
+    "mode: as in NumPy; reduced: Q and R; complete: a square Q, and R with rows of zeros; r: R only; raw: h and tau\n"
+    "Q: m x k, with complete m x m; not returned with r and raw\n"
+    "R: k x n, with complete m x n; upper triangular or trapezoidal, its diagonal may be negative; not returned with "
+    "raw\n"
+    "h: raw: n x m, the transpose of what xGEQRF makes of a: R, and below it the Householder reflectors\n"
+    "tau: raw: k x 1, the scalar factors of the reflectors\n";
 
-/* Up to so many columns, and with so many times as many rows on each worker, it is faster than PxGEQRF on 2 workers of
- * one host (HACKING.md, "Tried for speed"). */
+/* TSQR is used up to this number of columns, and from this ratio of each worker's rows to the columns on. There it was
+ * faster than PxGEQRF on 2 workers of one host (HACKING.md, "Tried for speed"). */
 #define TSQR_COLUMNS 512
 #define TSQR_RATIO 16  /* with Q */
 #define TSQR_RATIO_R 8 /* R alone */
-/* Entries that are multiplied at once on the way to Q. */
+/* Q is formed in chunks of rows with at most this number of entries, which bounds the buffer. */
 #define CHUNK_ENTRIES (INT64_C(1) << 16)
 
 static bool
@@ -41,7 +44,7 @@ use_tsqr(const linalg_t *la, const alch_block_t *a, bool vectors)
            a->m / la->call->size >= (vectors ? TSQR_RATIO : TSQR_RATIO_R) * a->n;
 }
 
-/* Rows in one piece on each rank. */
+/* The layout in which each rank has one contiguous range of whole rows. */
 static alch_layout_t
 row_layout(const linalg_t *la, const alch_block_t *a)
 {
@@ -52,11 +55,11 @@ row_layout(const linalg_t *la, const alch_block_t *a)
 
 typedef struct {
     linalg_t *la;
-    alch_dmatrix_t *rows; /* a, then Q, by rows */
+    alch_dmatrix_t *rows; /* a, then Q, in row_layout() */
     alch_block_t block;
-    int64_t n, r_rows;      /* columns; rows of this rank's triangle */
+    int64_t n, r_rows;      /* columns of a; rows of this rank's triangle */
     void *R;                /* n x n, the same on all ranks */
-    void *gathered, *stack; /* triangles as they come; on top of one another, then Q of that */
+    void *gathered, *stack; /* the triangles as MPI_Allgather delivers them; the stack of the triangles, then its Q */
     void *work, *chunk;
 } tsqr_t;
 
@@ -66,22 +69,22 @@ qr_work_bytes(const linalg_t *la, int64_t rows, int64_t n)
     return linalg_local_qr_work_entries(rows + la->call->size * n, n) * (int64_t)la->k->entry_bytes;
 }
 
-/* What there is at once at the end, when R is there and the rows are relaid out; without Q that may be less than what
- * the first relayout takes. */
+/* Announce the memory of tsqr(). With Q the peak is at the end, when R exists and the rows are relaid out. Without Q
+ * the first relayout may need more than all later steps, so the larger of the two counts. */
 static void
 expect_tsqr(linalg_t *la, const alch_block_t *a, bool vectors)
 {
     int64_t size = la->call->size, n = a->n, rows = (a->m + size - 1) / size, entry = (int64_t)la->k->entry_bytes;
     int64_t exchange = la->host->matrix_exchange_bytes(la->call, a->m, n, la->dtype);
-    int64_t later = (2 * size * n * n + n * n) * entry + qr_work_bytes(la, rows, n) +
-                    linalg_matrix_bytes(la, n, n, la->k->entry_bytes);
+    int64_t factor = (2 * size * n * n + n * n) * entry + qr_work_bytes(la, rows, n) +
+                     linalg_matrix_bytes(la, n, n, la->k->entry_bytes);
 
     linalg_expect_bytes(la, rows * n * entry);
     if (vectors) {
         linalg_expect_matrix(la, a->m, n);
-        linalg_expect_bytes(la, (CHUNK_ENTRIES + n) * entry + later + exchange);
+        linalg_expect_bytes(la, (CHUNK_ENTRIES + n) * entry + factor + exchange);
     } else {
-        linalg_expect_bytes(la, later > exchange ? later : exchange);
+        linalg_expect_bytes(la, factor > exchange ? factor : exchange);
     }
 }
 
@@ -111,7 +114,7 @@ load_rows(tsqr_t *t, const alch_block_t *a, bool vectors)
     return linalg_alloc(la, qr_work_bytes(la, t->block.local_m, n), &t->work);
 }
 
-/* Q and R; the rows become Q. */
+/* Compute R and, if `vectors`, overwrite the rows with Q. */
 static void
 factor_rows(tsqr_t *t, bool vectors)
 {
@@ -169,7 +172,7 @@ tsqr(linalg_t *la, const alch_block_t *a, bool vectors)
                                     &(linalg_matrix_t){.source = t.rows, .block = t.block, .data = t.block.data})))
         return code;
     factor_rows(&t, vectors);
-    linalg_note(la, "TSQR: each of %d workers factored %" PRId64 " rows", la->call->size,
+    linalg_note(la, "TSQR: each of %d workers factored at most %" PRId64 " rows", la->call->size,
                 (a->m + la->call->size - 1) / la->call->size);
     if ((code = return_r_of_tsqr(&t)) || !vectors)
         return code;
@@ -200,7 +203,7 @@ expect_householder(linalg_t *la, qr_mode_t mode, int64_t m, int64_t n)
         linalg_expect_matrix(la, m, columns);
 }
 
-/* The reflectors become the first `columns` columns of Q, in place if there are as many. */
+/* Return the first `columns` columns of Q. They overwrite the reflectors if their number is the same. */
 static int
 return_q(linalg_t *la, linalg_qr_t *qr, int columns)
 {
@@ -218,7 +221,7 @@ return_q(linalg_t *la, linalg_qr_t *qr, int columns)
     return code ? code : linalg_return_matrix(la, "Q", &Q);
 }
 
-/* Each column of the grid has the factors of its columns of a. */
+/* Return tau. Each column of the grid has the scalar factors of its own columns of a. */
 static int
 return_tau(linalg_t *la, const linalg_qr_t *qr)
 {
@@ -282,7 +285,7 @@ qr(linalg_t *la)
     while (mode < MODES && strcmp(text, names[mode]))
         mode++;
     if (mode == MODES)
-        return linalg_fail(la, ALCH_EINVAL, "mode is '%s': reduced, complete, r or raw is expected", text);
+        return linalg_fail(la, ALCH_EINVAL, "mode is '%s', but must be reduced, complete, r or raw", text);
     linalg_operand_block(la, "a", &a);
     if ((mode == REDUCED || mode == R_ALONE) && use_tsqr(la, &a, mode == REDUCED))
         return tsqr(la, &a, mode == REDUCED);

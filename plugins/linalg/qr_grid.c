@@ -1,4 +1,4 @@
-/* QR factorizations on the grid, as other decompositions use them. */
+/* QR factorizations on the grid, which the operations and other decompositions use. */
 #include "spectral.h"
 
 #include <complex.h>
@@ -33,7 +33,7 @@ linalg_workspace_size(const linalg_t *la, const void *answer)
 {
     double entries = creal(linalg_get_entry(la->dtype, answer, 0));
 
-    /* A float32 answer is rounded: never below what was meant. */
+    /* A float32 answer is rounded, so it is increased: the workspace must not be smaller than the exact number. */
     return (int64_t)(entries * (1 + (la->k->real_bytes == 4 ? 1e-6 : 0))) + 1;
 }
 
@@ -53,7 +53,7 @@ linalg_qr_expect(linalg_t *la, int64_t m, int64_t n, int64_t columns)
     linalg_expect_bytes(la, (tau + qr_work_entries(la, m, n, columns)) * (int64_t)la->k->entry_bytes);
 }
 
-/* What the three routines ask for, the largest of it. */
+/* The largest workspace that the three routines ask for. */
 static int64_t
 query_workspace(linalg_t *la, linalg_matrix_t *A, int64_t columns, const void *tau)
 {

@@ -167,9 +167,9 @@ return_permutation(linalg_t *la, const int *order, int64_t m)
 }
 
 /* l := p l: apply the interchanges in reverse order. The pivot array is distributed like the rows of l and replicated
- * in every column of the grid, which its descriptor says. Rows from L->n on have no interchange: their pivots are set
- * to the rows themselves, because PxLAPIV must be called for all rows (it does nothing if it is called for a single
- * row). */
+ * in every column of the grid, which its descriptor says. PxLAPIV does nothing when it is called for a single row, so
+ * it is called for all rows of l; the pivots of rows from L->n on, which have no interchange, are set to the rows
+ * themselves. */
 static void
 undo_interchanges(linalg_t *la, linalg_matrix_t *L, int *pivots)
 {
