@@ -1,4 +1,4 @@
-/* Eigenvalues of Hermitian matrices. */
+/* Eigenvalues and eigenvectors of Hermitian matrices: the operations eigh and eigvalsh. */
 #include "spectral.h"
 #include "tridiagonal.h"
 
@@ -34,17 +34,17 @@ routines(const linalg_t *la)
     }
 }
 
-/* A problem, and which of its eigenvalues are wanted. */
+/* An eigenvalue problem, and the range of eigenvalues that is wanted. */
 typedef struct {
     int64_t n;
-    int type;   /* 0 of a alone; else as scipy.linalg.eigh numbers them */
-    char range; /* A all, I from..to by index, V in (low, high] */
+    int type;   /* 0: the standard problem of a; else the number that scipy.linalg.eigh gives the type */
+    char range; /* 'A' all, 'I' the indices from..to, 'V' the values in (low, high] */
     int64_t from, to;
     double low, high;
 } problem_t;
 
-/* So few vectors come from one rank: beyond an eighth of n, divide and conquer on all ranks is faster even where no
- * values are close. */
+/* Rank 0 computes a subset of at most n / SUBSET_FRACTION vectors alone. For larger ones divide and conquer on all
+ * ranks is faster, even where no eigenvalues are close (HACKING.md, "Tried for speed"). */
 #define SUBSET_FRACTION 8
 
 static bool
@@ -53,7 +53,7 @@ is_small_subset(const problem_t *p)
     return p->range == 'I' && SUBSET_FRACTION * (p->to - p->from + 1) <= p->n;
 }
 
-/* ---- what is asked for ---- */
+/* ---- options ---- */
 
 static int
 read_subset(linalg_t *la, problem_t *p)
@@ -67,28 +67,29 @@ read_subset(linalg_t *la, problem_t *p)
     if (indices && values)
         return linalg_fail(la, ALCH_EINVAL, "subset_by_index and subset_by_value cannot both be given");
     if ((indices && indices != 2) || (values && values != 2))
-        return linalg_fail(la, ALCH_EINVAL, "%s has length %zu: two numbers, its ends, are expected",
+        return linalg_fail(la, ALCH_EINVAL, "%s has length %zu, but must hold two numbers, the ends of the range",
                            indices ? "subset_by_index" : "subset_by_value", indices ? indices : values);
     if (indices) {
         p->from = host->arg_int_at(la->call, "subset_by_index", 0);
         p->to = host->arg_int_at(la->call, "subset_by_index", 1);
         if (p->from < 0 || p->from > p->to || p->to >= p->n)
             return linalg_fail(la, ALCH_ERANGE,
-                               "subset_by_index is [%" PRId64 ", %" PRId64 "]: 0 <= first <= last < %" PRId64
-                               " is expected",
+                               "subset_by_index is [%" PRId64 ", %" PRId64 "], but 0 <= first <= last < %" PRId64
+                               " must hold",
                                p->from, p->to, p->n);
     }
     if (values) {
         p->low = host->arg_real_at(la->call, "subset_by_value", 0);
         p->high = host->arg_real_at(la->call, "subset_by_value", 1);
         if (!(p->low < p->high))
-            return linalg_fail(la, ALCH_ERANGE, "subset_by_value is (%g, %g]: the first must be below the second",
-                               p->low, p->high);
+            return linalg_fail(la, ALCH_ERANGE,
+                               "subset_by_value is (%g, %g], but the first number must be below the second", p->low,
+                               p->high);
     }
     return ALCH_OK;
 }
 
-/* ---- the problem in standard form ---- */
+/* ---- reduction to the standard problem ---- */
 
 static void
 expect_problem(linalg_t *la, const problem_t *p)
@@ -101,7 +102,7 @@ expect_problem(linalg_t *la, const problem_t *p)
     linalg_expect_exchange(la, p->n, p->n);
 }
 
-/* A copy whose lower triangle is the matrix. */
+/* Copy a parameter so that its lower triangle holds the matrix: if the client gave the upper one, take the adjoint. */
 static int
 copy_lower_triangle(linalg_t *la, const char *name, linalg_matrix_t *M)
 {
@@ -117,7 +118,7 @@ copy_lower_triangle(linalg_t *la, const char *name, linalg_matrix_t *M)
     return ALCH_OK;
 }
 
-/* A := inv(L) A inv(L^H), or L^H A L for types 2 and 3, with B = L L^H. */
+/* A := inv(L) A inv(L^H), or L^H A L for types 2 and 3, with B = L L^H (PxSYGST). */
 static int
 reduce_to_standard_form(linalg_t *la, const problem_t *p, linalg_matrix_t *A, linalg_matrix_t *B)
 {
@@ -132,14 +133,15 @@ reduce_to_standard_form(linalg_t *la, const problem_t *p, linalg_matrix_t *A, li
     if ((code = linalg_check_info(la, "POTRF", &info)))
         return code;
     if (info > 0)
-        return linalg_fail(la, ALCH_ENUMERIC, "the leading minor of order %d of b is not positive definite", info);
+        return linalg_fail(la, ALCH_ENUMERIC,
+                           "b is not positive definite: its leading minor of order %d is not positive", info);
     if (la->in_grid && p->n > 0)
         routines(la).sygst(&p->type, "L", &A->n, A->data, &one, &one, A->desc, B->data, &one, &one, B->desc, scale,
                            &info);
     return linalg_check_info(la, "SYGST", &info);
 }
 
-/* The standard problem: A is what is to be decomposed, B the factor of b if there is one. */
+/* Set A to the matrix of the standard problem, and B to the Cholesky factor of b if b was given. */
 static int
 load_problem(linalg_t *la, const problem_t *p, linalg_matrix_t *A, linalg_matrix_t *B)
 {
@@ -150,7 +152,7 @@ load_problem(linalg_t *la, const problem_t *p, linalg_matrix_t *A, linalg_matrix
     return p->type ? reduce_to_standard_form(la, p, A, B) : ALCH_OK;
 }
 
-/* Vectors of the problem that was given: Z := inv(L^H) Z, or L Z for type 3. */
+/* Transform the vectors of the standard problem into those of the given one: Z := inv(L^H) Z, or L Z for type 3. */
 static void
 back_transform_generalized(linalg_t *la, const problem_t *p, const linalg_matrix_t *B, linalg_matrix_t *Z)
 {
@@ -161,7 +163,7 @@ back_transform_generalized(linalg_t *la, const problem_t *p, const linalg_matrix
                  B->desc, Z->data, &one, &one, Z->desc);
 }
 
-/* Which of all eigenvalues are wanted. */
+/* Find the wanted range among all eigenvalues w. */
 static void
 select_range(const problem_t *p, const double *w, int64_t *first_p, int64_t *count_p)
 {
@@ -191,10 +193,10 @@ check_problem(linalg_t *la, problem_t *p)
         return code;
     linalg_operand_block(la, "b", &b);
     if (p->type && (b.m != p->n || b.n != p->n))
-        return linalg_fail(la, ALCH_EINVAL, "b is %" PRId64 " x %" PRId64 ", a %" PRId64 " x %" PRId64, b.m, b.n, p->n,
-                           p->n);
+        return linalg_fail(la, ALCH_EINVAL, "b is %" PRId64 " x %" PRId64 ", but a is %" PRId64 " x %" PRId64, b.m, b.n,
+                           p->n, p->n);
     if (type < 1 || type > 3)
-        return linalg_fail(la, ALCH_ERANGE, "type is %" PRId64 ": 1, 2 or 3 is expected", type);
+        return linalg_fail(la, ALCH_ERANGE, "type is %" PRId64 ", but must be 1, 2 or 3", type);
     return read_subset(la, p);
 }
 
@@ -212,7 +214,7 @@ expect_eigh(linalg_t *la, const problem_t *p)
     linalg_expect_bytes(la, linalg_matrix_bytes(la, columns, 1, 8));
 }
 
-/* The wanted values and vectors of a standard problem. */
+/* Compute the wanted eigenvalues and eigenvectors of the standard problem. */
 static int
 solve_standard_problem(linalg_t *la, const problem_t *p, linalg_matrix_t *A, double **w_p, linalg_matrix_t *Z)
 {
@@ -259,28 +261,34 @@ eigh(linalg_t *la)
 }
 
 static const char eigh_doc[] =
-    "Eigenvalues and eigenvectors of a Hermitian (symmetric) matrix: a v = v diag(w), or with b a v = b v diag(w).\n\n"
-    "Method: PxSYTRD or PxHETRD to tridiagonal form, divide and conquer of that on all workers (PxSTEDC; Tisseur, "
-    "Dongarra 1999), PxORMTR: what PxSYEVD does, which was faster than PxSYEVR, PxSYEVX and PxSYEV. Up to n / 8 "
-    "vectors "
-    "by index: bisection and inverse iteration with reorthogonalization on one worker instead (LAPACK DSTEVX; "
-    "orthogonality is checked).\n"
-    "Generalized: Cholesky factorization of b, PxSYGST. v^H b v = 1; with type 3 v^H inv(b) v = 1.\n"
-    "Values are accurate to a few eps times the largest one, times cond(b) if there is a b.\n"
-    "Memory: copies of a and b, v, and four real n x n matrices (one of which is v where that is real and whole); up "
-    "to n / 8 by index: copies, v, and on one worker 8 bytes times n times the number of vectors. By value the need is "
-    "that of all, as nobody knows how many there will be.\n"
-    "Errors: not square, sizes that do not fit (InvalidError); NaN or infinite entries, no convergence, b not positive "
-    "definite with the leading minor that is not (NumericError, a LinAlgError); a subset that is not there "
-    "(RangeError); no memory (LimitError).\n"
-    "Cancel: between the stages; each call of ScaLAPACK cannot be interrupted.\n\n"
-    "a: n x n, of which one triangle counts; all its entries must be finite\n"
-    "b: n x n, positive definite; without it the standard problem is solved\n"
-    "lower: which triangle of a and b counts\n"
+    "Computes eigenvalues and eigenvectors of a Hermitian (symmetric) matrix: a v = v diag(w), or with b\n"
+    "a v = b v diag(w).\n\n"
+    "Method: reduction to tridiagonal form (PxSYTRD or PxHETRD), divide and conquer on all workers (PxSTEDC; Tisseur, "
+    "Dongarra 1999), and back-transformation (PxORMTR). PxSYEVD consists of the same steps; it was faster than "
+    "PxSYEVR, "
+    "PxSYEVX and PxSYEV. For up to n / 8 vectors by index: bisection, and inverse iteration with reorthogonalization, "
+    "on "
+    "one worker (LAPACK DSTEVX), with a check that the vectors are orthogonal.\n"
+    "The generalized problem: Cholesky factorization of b, then PxSYGST. The vectors satisfy v^H b v = 1; with type 3 "
+    "v^H inv(b) v = 1.\n"
+    "Accuracy: the eigenvalues are accurate to a few eps times the largest one; with b, times cond(b).\n"
+    "Memory: copies of a and b, v, and four real n x n matrices (one of them is v if v is real and complete); for up "
+    "to "
+    "n / 8 vectors by index: copies, v, and on one worker 8 bytes times n times the number of vectors. For a subset by "
+    "value memory for all vectors is needed, because their number is not known in advance.\n"
+    "Errors: a is not square, or the shapes do not match (InvalidError); NaN or infinite entries, no convergence, or b "
+    "is "
+    "not positive definite (NumericError, a LinAlgError; it names the order of the leading minor that is not "
+    "positive); "
+    "a subset outside the matrix (RangeError); not enough memory (LimitError).\n"
+    "Cancel: between the stages. A call of ScaLAPACK cannot be interrupted.\n\n"
+    "a: n x n. Only one triangle is used, but all entries must be finite\n"
+    "b: n x n, positive definite; without b the standard problem is solved\n"
+    "lower: use the lower triangles of a and b; false: the upper ones\n"
     "subset_by_index: [first, last], counted from 0, both included\n"
-    "subset_by_value: [low, high]: eigenvalues in (low, high]\n"
+    "subset_by_value: [low, high]: the eigenvalues in (low, high]\n"
     "type: with b: 1 a v = b v w, 2 a b v = v w, 3 b a v = v w\n"
-    "w: in ascending order\n"
+    "w: the eigenvalues, in ascending order\n"
     "v: column i belongs to w[i]; orthonormal\n";
 
 static int
@@ -314,20 +322,21 @@ eigvalsh(linalg_t *la)
 }
 
 static const char eigvalsh_doc[] =
-    "Eigenvalues of a Hermitian (symmetric) matrix, or of a v = b v w.\n\n"
-    "Method: PxSYTRD, PxHETRD, then Pal-Walker-Kahan QL (LAPACK DSTERF) on one worker; with b as eigh.\n"
+    "Computes eigenvalues of a Hermitian (symmetric) matrix: a v = v diag(w), or with b a v = b v diag(w).\n\n"
+    "Method: PxSYTRD or PxHETRD, then QL in the variant of Pal, Walker and Kahan (LAPACK DSTERF) on one worker; with b "
+    "as eigh.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997); Parlett, The symmetric eigenvalue problem (1998), "
     "chapter 8.\n"
     "Memory: copies of a and b.\n"
     "Errors: as eigh.\n"
     "Cancel: between the stages.\n\n"
-    "a: n x n, of which one triangle counts; all its entries must be finite\n"
-    "b: n x n, positive definite; without it the standard problem is solved\n"
-    "lower: which triangle of a and b counts\n"
+    "a: n x n. Only one triangle is used, but all entries must be finite\n"
+    "b: n x n, positive definite; without b the standard problem is solved\n"
+    "lower: use the lower triangles of a and b; false: the upper ones\n"
     "subset_by_index: [first, last], counted from 0, both included\n"
-    "subset_by_value: [low, high]: eigenvalues in (low, high]\n"
+    "subset_by_value: [low, high]: the eigenvalues in (low, high]\n"
     "type: with b: 1 a v = b v w, 2 a b v = v w, 3 b a v = v w\n"
-    "w: in ascending order\n";
+    "w: the eigenvalues, in ascending order\n";
 
 static int
 run_eigvalsh(alch_call_t *call)

@@ -1,4 +1,4 @@
-/* Operations made of singular values. */
+/* The operations svd, svdvals and matrix_rank. */
 #include "lanczos.h"
 #include "spectral.h"
 
@@ -9,54 +9,58 @@
 /* ---- svd ---- */
 
 static const char svd_doc[] =
-    "The singular value decomposition a = U diag(s) Vh; with k, the k largest values alone. Unlike NumPy's it is thin "
-    "unless full_matrices=True is said.\n\n"
-    "Method, whole: QR factorization first if m > 1.5 n (of the adjoint if wide), reduction to bidiagonal form by "
-    "PxGEBRD, its decomposition by divide and conquer (LAPACK DBDSDC, Gu and Eisenstat 1995) on one worker, PxORMBR; "
-    "beyond min(m, n) = 4096 PxGESVD. Values are accurate to a few eps times the largest.\n"
-    "Method, k: block Golub-Kahan bidiagonalization with full reorthogonalization and thick restarts (Golub, Luk, "
-    "Overton 1981; Baglama, Reichel 2006). a is never squared: values are accurate to a few eps times the largest, "
-    "not to sqrt(eps). Where there is no room for the iteration (k near min(m, n)) the whole is computed and cut.\n"
-    "A value with more copies than vectors in a block (4 to 10) is looked for once more at the end.\n"
-    "Memory, whole: a copy of a, U, Vh, and on one worker 40 bytes min(m, n)^2 (beyond 4096 instead about twice "
-    "min(m, n)^2 over all); if m > 1.5 n two matrices of n^2 more; if wide that of the adjoint, which is a copy, and U "
-    "and Vh once more. With full_matrices U or Vh is a matrix of max(m, n)^2.\n"
-    "Memory, k: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers, b of 4 to 10.\n"
-    "A note says how many steps were made and what the largest residual is; no convergence is an error.\n"
-    "Errors: NaN or infinite entries (NumericError naming the first), no convergence (NumericError with steps and "
-    "residual); k, tol or maxiter out of range (RangeError); no memory or "
-    "beyond 32-bit indices (LimitError).\n"
-    "Cancel: after each block step with k; between the stages of the whole.\n\n"
+    "Computes the singular value decomposition a = U diag(s) Vh; with k, only the k largest values and their vectors. "
+    "Unlike NumPy's it is thin unless full_matrices=True is given.\n\n"
+    "Method without k: a QR factorization first if m > 1.5 n (a wide matrix is replaced by its adjoint), reduction to "
+    "bidiagonal form (PxGEBRD), divide and conquer on one worker (LAPACK DBDSDC, Gu and Eisenstat 1995), and "
+    "back-transformation (PxORMBR). Vectors of a matrix with min(m, n) > 4096: PxGESVD.\n"
+    "Method with k: block Golub-Kahan bidiagonalization with full reorthogonalization and thick restarts (Golub, Luk, "
+    "Overton 1981; Baglama, Reichel 2006). a is never squared. If a is too small for the iteration (k near min(m, n)), "
+    "all values are computed and the first k are returned; a note says so.\n"
+    "Accuracy: in both cases the values are accurate to a few eps times the largest one, not to sqrt(eps). A value may "
+    "have more copies than a block has vectors (4 to 10): the iteration searches for missed copies before it ends.\n"
+    "Memory without k: a copy of a, U, Vh, and on one worker 40 bytes times min(m, n)^2 (above 4096 instead about "
+    "twice "
+    "min(m, n)^2 entries over all workers); if m > 1.5 n two more matrices of n x n; for a wide matrix its adjoint, "
+    "which is a copy, and U and Vh once more. With full_matrices U or Vh has max(m, n)^2 entries.\n"
+    "Memory with k: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers; b is 4 to 10.\n"
+    "Notes: with k, the number of block steps and the largest residual.\n"
+    "Errors: NaN or infinite entries (NumericError, which names the first one); no convergence (NumericError; with k "
+    "it "
+    "names steps and residual); k, tol or maxiter is out of range (RangeError); k with full_matrices, or tol or "
+    "maxiter "
+    "without k (InvalidError); not enough memory, or a matrix is beyond 32-bit indices (LimitError).\n"
+    "Cancel: with k after each block step; without k between the stages.\n\n"
     "a: m x n\n"
-    "full_matrices: true: U of m x m and Vh of n x n, with orthonormal bases of the null spaces; false: min(m, n) "
-    "columns and rows\n"
-    "compute_uv: false: s alone\n"
+    "full_matrices: true: U is m x m and Vh n x n, with orthonormal bases of the null spaces; false: they have "
+    "min(m, n) columns and rows\n"
+    "compute_uv: false: compute only s\n"
     "k: how many of the largest values; 0: all\n"
     "tol: with k: the largest |a^H u - s v| allowed, relative to s[0]; 0: 16 eps\n"
-    "maxiter: with k: block steps; 0: 300 + 20 k\n"
-    "U: m x min(m, n), m x m or m x k, orthonormal columns; missing with compute_uv=false\n"
-    "s: the values, in descending order\n"
-    "Vh: min(m, n) x n, n x n or k x n, orthonormal rows; missing with compute_uv=false\n";
+    "maxiter: with k: the largest number of block steps; 0: 300 + 20 k\n"
+    "U: m x min(m, n), m x m or m x k, orthonormal columns; not returned with compute_uv=False\n"
+    "s: the singular values, in descending order\n"
+    "Vh: min(m, n) x n, n x n or k x n, orthonormal rows; not returned with compute_uv=False\n";
 
-/* Rows and columns of U, or Vh, that count. */
+/* Return the first `rows` rows and `columns` columns of U or Vh. */
 static int
 return_leading_piece(linalg_t *la, const char *name, linalg_matrix_t *M, int64_t rows, int64_t columns)
 {
     static const int one = 1;
     int m = (int)rows, n = (int)columns, code;
-    linalg_matrix_t cut;
+    linalg_matrix_t piece;
 
     if (m == M->m && n == M->n)
         return linalg_return_matrix(la, name, M);
-    if ((code = linalg_create(la, m, n, &cut)))
+    if ((code = linalg_create(la, m, n, &piece)))
         return code;
     if (la->in_grid)
-        la->k->lacpy("A", &m, &n, M->data, &one, &one, M->desc, cut.data, &one, &one, cut.desc);
+        la->k->lacpy("A", &m, &n, M->data, &one, &one, M->desc, piece.data, &one, &one, piece.desc);
     linalg_free(la, M);
-    return linalg_return_matrix(la, name, &cut);
+    return linalg_return_matrix(la, name, &piece);
 }
 
-/* Hand over a whole decomposition, or the first k of it. */
+/* Return a dense decomposition, or its first k values and vectors. */
 static int
 return_svd(linalg_t *la, linalg_svd_t *svd, int64_t k, linalg_vectors_t vectors)
 {
@@ -133,11 +137,14 @@ check_arguments(linalg_t *la, const alch_block_t *a, int64_t k, bool full)
 
     if (k < 0 || k > minmn)
         return linalg_fail(la, ALCH_ERANGE,
-                           "k is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64 ", 0 means all",
+                           "k is %" PRId64 ", but must be 1 to %" PRId64 " for a matrix of %" PRId64 " x %" PRId64
+                           ", or 0 for all values",
                            k, minmn, a->m, a->n);
     if (k > 0 && full)
         return linalg_fail(la, ALCH_EINVAL,
-                           "k = %" PRId64 " with full_matrices=True: of the largest values there are k vectors only",
+                           "k is %" PRId64
+                           " and full_matrices is true, but k values have only k vectors: give one of the "
+                           "two",
                            k);
     return ALCH_OK;
 }
@@ -161,7 +168,9 @@ svd(linalg_t *la)
     if (k > 0 && linalg_lanczos_choose_sizes(a.m, a.n, k, &width, &depth))
         return truncated_svd(la, &a, &lanczos, vectors);
     if (k > 0 && k < minmn)
-        linalg_note(la, "k = %" PRId64 " of %" PRId64 ": no room for an iteration, all values were computed", k, minmn);
+        linalg_note(la,
+                    "k is %" PRId64 " of %" PRId64 ", which is too many for the iteration: all values were computed", k,
+                    minmn);
     return dense_svd(la, &a, k > 0 ? k : minmn, vectors);
 }
 
@@ -171,7 +180,7 @@ run_svd(alch_call_t *call)
     return linalg_run(call, svd, "a", NULL);
 }
 
-/* ---- values alone ---- */
+/* ---- singular values only ---- */
 
 int
 linalg_singular_values(linalg_t *la, const char *name, double **s_p, int64_t *count_p)
@@ -194,13 +203,12 @@ linalg_singular_values(linalg_t *la, const char *name, double **s_p, int64_t *co
 }
 
 static const char svdvals_doc[] =
-    "All singular values, without vectors: as svd, at about a third of the cost.\n\n"
-    "Method: QR factorization first if m > 1.5 n, PxGEBRD, then the dqds algorithm "
-    "(LAPACK DBDSDC, Fernando and Parlett\n"
-    "1994) on one worker. Values are accurate to a few eps times the largest.\n"
-    "Memory: a copy of a, another if it is wide, and min(m, n)^2 if m > 1.5 n or n > 1.5 m.\n"
-    "Errors: NaN or infinite entries (NumericError naming the first), no convergence (NumericError); no memory or "
-    "beyond 32-bit indices (LimitError).\n"
+    "Computes all singular values, without vectors. That takes about a third of the time of svd.\n\n"
+    "Method: a QR factorization first if m > 1.5 n, PxGEBRD, then the dqds algorithm on one worker (LAPACK DBDSDC, "
+    "Fernando and Parlett 1994). The values are accurate to a few eps times the largest one.\n"
+    "Memory: a copy of a, a second one if a is wide, and min(m, n)^2 entries if m > 1.5 n or n > 1.5 m.\n"
+    "Errors: NaN or infinite entries (NumericError, which names the first one); no convergence (NumericError); not "
+    "enough memory, or a matrix is beyond 32-bit indices (LimitError).\n"
     "Cancel: between the stages.\n\n"
     "a: m x n\n"
     "s: min(m, n) values, in descending order\n";
@@ -222,12 +230,12 @@ run_svdvals(alch_call_t *call)
 }
 
 static const char rank_doc[] =
-    "The numerical rank: how many singular values are above a threshold, as numpy.linalg.matrix_rank.\n\n"
-    "Method, source, memory, errors and cancel: svdvals.\n\n"
+    "Computes the numerical rank: the number of singular values above a threshold, as numpy.linalg.matrix_rank.\n\n"
+    "Method, source, memory, cancel and errors: as svdvals; tol or rtol is NaN (RangeError).\n\n"
     "A: m x n\n"
-    "tol: values up to this count as zero; negative: s[0] max(m, n) eps, or that of rtol\n"
-    "rtol: the same relative to s[0]; negative: max(m, n) eps\n"
-    "rank: how many are larger\n";
+    "tol: the threshold; negative: rtol s[0]\n"
+    "rtol: the threshold relative to s[0]; negative: max(m, n) eps\n"
+    "rank: the number of singular values above the threshold\n";
 
 static int
 matrix_rank(linalg_t *la)
@@ -238,7 +246,7 @@ matrix_rank(linalg_t *la)
     int code;
 
     if (isnan(tol) || isnan(rtol))
-        return linalg_fail(la, ALCH_ERANGE, "%s is nan", isnan(tol) ? "tol" : "rtol");
+        return linalg_fail(la, ALCH_ERANGE, "%s is NaN", isnan(tol) ? "tol" : "rtol");
     if ((code = linalg_singular_values(la, "A", &s, &count)))
         return code;
     linalg_operand_block(la, "A", &a);

@@ -1,4 +1,4 @@
-/* Hermitian matrices to tridiagonal form, the eigenproblem of that, and back. */
+/* Reduction of a Hermitian matrix to tridiagonal form, eigenvalues and vectors of that, and the back-transformation. */
 #include "tridiagonal.h"
 #include "spectral.h"
 
@@ -24,8 +24,8 @@ void dstevx_(const char *jobz, const char *range, const int *n, double *d, doubl
 
 static const int one = 1, query = -1;
 
-/* Vectors of rank 0 are refused if products of two differ by more from 0 or 1: what reorthogonalization leaves between
- * values that are 0.001 of the largest apart, as it must not touch those, stays below. */
+/* Largest |Z^T Z - I| that is accepted from rank 0. DSTEVX does not reorthogonalize vectors whose eigenvalues are more
+ * than 0.001 of the largest one apart; the deviation that this leaves stays below the limit. */
 #define ORTHOGONALITY_MAX 1e-11
 
 typedef struct {
@@ -48,7 +48,7 @@ routines(const linalg_t *la)
     }
 }
 
-/* ---- to tridiagonal form and back ---- */
+/* ---- reduction and back-transformation ---- */
 
 void
 linalg_tridiagonal_expect(linalg_t *la, int64_t n, int64_t columns)
@@ -110,7 +110,7 @@ linalg_tridiagonal_back_transform(linalg_t *la, const linalg_tridiagonal_t *tri,
     linalg_matrix_t *A = tri->A;
     int code, info = 0;
 
-    if ((code = linalg_begin_stage(la, 0.7, "eigenvectors from those of the tridiagonal matrix")))
+    if ((code = linalg_begin_stage(la, 0.7, "back-transformation of the eigenvectors")))
         return code;
     if (la->in_grid && Z->n > 0)
         routines(la).ormtr("L", "L", "N", &A->n, &Z->n, A->data, &one, &one, A->desc, tri->tau, Z->data, &one, &one,
@@ -118,7 +118,7 @@ linalg_tridiagonal_back_transform(linalg_t *la, const linalg_tridiagonal_t *tri,
     return linalg_check_info(la, "ORMTR", &info);
 }
 
-/* ---- values alone ---- */
+/* ---- eigenvalues only ---- */
 
 int
 linalg_tridiagonal_eigenvalues(linalg_t *la, linalg_tridiagonal_t *tri)
@@ -131,12 +131,13 @@ linalg_tridiagonal_eigenvalues(linalg_t *la, linalg_tridiagonal_t *tri)
         dsterf_(&tri->A->n, tri->d, tri->e, &info);
     MPI_Bcast(&info, 1, MPI_INT, 0, la->call->comm);
     MPI_Bcast(tri->d, tri->A->n, MPI_DOUBLE, 0, la->call->comm);
-    return info ? linalg_fail(la, ALCH_ENUMERIC, "eigenvalues did not converge: DSTERF says %d", info) : ALCH_OK;
+    return info ? linalg_fail(la, ALCH_ENUMERIC, "the eigenvalues did not converge: DSTERF returned INFO = %d", info)
+                : ALCH_OK;
 }
 
-/* ---- a few vectors ---- */
+/* ---- a subset of the vectors ---- */
 
-/* On rank 0: a copy of d and e, values, vectors, their products, workspace. */
+/* Doubles that rank 0 needs: copies of d and e, the eigenvalues, the vectors, their inner products, and workspace. */
 static int64_t
 subset_doubles(int64_t n, int64_t count)
 {
@@ -164,11 +165,12 @@ orthogonality(const double *z, int n, int count, double *gram)
     return worst;
 }
 
-/* Rank 0. @return INFO; -1: values are missing; -2: vectors are not orthogonal */
+/* Called on rank 0 only. @return INFO of DSTEVX; -1: not all eigenvalues were found; -2: the vectors are not orthogonal
+ */
 static int
 solve_subset(const linalg_tridiagonal_t *tri, int first, int count, double *memory, double *values, double **z_p)
 {
-    const double tiny = 2 * 0x1p-1022, unused = 0; /* bisects to full accuracy */
+    const double tiny = 2 * 0x1p-1022, unused = 0; /* the tolerance with which DSTEVX bisects to full accuracy */
     int n = tri->A->n, il = first + 1, iu = first + count, found, info;
     double *d = memory, *e = d + n, *w = e + n, *work = w + n, *gram = work + 5 * (int64_t)n;
     double *z = gram + (int64_t)count * count;
@@ -203,11 +205,13 @@ linalg_tridiagonal_eig_subset(linalg_t *la, const linalg_tridiagonal_t *tri, int
         info = solve_subset(tri, (int)first, (int)count, memory, *w_p, &z);
     MPI_Bcast(&info, 1, MPI_INT, 0, la->call->comm);
     if (info > 0)
-        return linalg_fail(la, ALCH_ENUMERIC, "%d of %d eigenvectors did not converge (DSTEVX): compute all of them",
-                           info, (int)count);
+        return linalg_fail(la, ALCH_ENUMERIC,
+                           "%d of %d eigenvectors did not converge (DSTEVX): compute all eigenvectors instead", info,
+                           (int)count);
     if (info < 0)
-        return linalg_fail(la, ALCH_ENUMERIC, "%s (DSTEVX): compute all of them",
-                           info == -1 ? "some eigenvalues were not found" : "eigenvectors came out not orthogonal");
+        return linalg_fail(la, ALCH_ENUMERIC, "%s: compute all eigenvectors instead",
+                           info == -1 ? "DSTEVX did not find all eigenvalues"
+                                      : "the eigenvectors of DSTEVX are not orthogonal");
     MPI_Bcast(*w_p, (int)count, MPI_DOUBLE, 0, la->call->comm);
     linalg_distribute_array(la, z, n, count, panel, Z);
     return ALCH_OK;
@@ -215,10 +219,10 @@ linalg_tridiagonal_eig_subset(linalg_t *la, const linalg_tridiagonal_t *tri, int
 
 /* ---- all vectors ---- */
 
-/* What PxLASRT inside PxSTEDC needs and its query forgets where blocks are larger than a rank's share: too little
- * there leaves ranks waiting for each other. */
+/* Workspace of PxLASRT inside PxSTEDC that the workspace query leaves out. It matters where blocks are larger than a
+ * rank's local piece: with too small a workspace ranks wait for each other forever. */
 static int64_t
-extra_entries(const linalg_t *la, int64_t n)
+pxlasrt_entries(const linalg_t *la, int64_t n)
 {
     int64_t nb = la->layout.nb, rows = linalg_numroc(n, nb, 0, la->nprow), cols = linalg_numroc(n, nb, 0, la->npcol);
 
@@ -228,7 +232,7 @@ extra_entries(const linalg_t *la, int64_t n)
 static int64_t
 work_entries(const linalg_t *la, int64_t n)
 {
-    return 6 * n + 2 * linalg_matrix_bytes(la, n, n, 1) + extra_entries(la, n);
+    return 6 * n + 2 * linalg_matrix_bytes(la, n, n, 1) + pxlasrt_entries(la, n);
 }
 
 static int64_t
@@ -274,14 +278,14 @@ linalg_tridiagonal_eig_all(linalg_t *la, const linalg_tridiagonal_t *tri, double
     if ((code = linalg_check_info(la, "STEDC", &info)))
         return code;
     if (info > 0)
-        return linalg_fail(la, ALCH_ENUMERIC, "eigenvalues did not converge: PxSTEDC says %d", info);
+        return linalg_fail(la, ALCH_ENUMERIC, "the eigenvalues did not converge: PxSTEDC returned INFO = %d", info);
     for (int64_t i = 0; i < n; i++)
         (*w_p)[i] = __real__ linalg_get_entry(real, d, i);
     MPI_Bcast(*w_p, order, MPI_DOUBLE, 0, la->call->comm);
     return ALCH_OK;
 }
 
-/* The same entries as complex numbers. */
+/* Copy real entries into a complex matrix. */
 static void
 copy_to_complex(linalg_t *la, const linalg_matrix_t *real, linalg_matrix_t *Z)
 {
