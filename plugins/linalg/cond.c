@@ -1,4 +1,4 @@
-/* Condition numbers. */
+/* The operation cond: condition numbers. */
 #include "norms.h"
 #include "spectral.h"
 
@@ -8,21 +8,25 @@
 static const int one = 1;
 
 static const char cond_doc[] =
-    "The condition number |x| |inverse of x|, as numpy.linalg.cond.\n\n"
-    "Method: 2, -2, \"fro\" and \"nuc\" from the singular values (see svdvals), of which 2 and -2 need no square "
-    "matrix. "
-    "1, -1, inf and -inf: the inverse, by LU factorization (PxGETRF, PxGETRS).\n"
+    "Computes the condition number |x| |inverse of x|, as numpy.linalg.cond.\n\n"
+    "Method: 2, -2, \"fro\" and \"nuc\" from the singular values (see svdvals); 2 and -2 do not need a square matrix. "
+    "1, "
+    "-1, inf and -inf: the inverse by LU factorization (PxGETRF, PxGETRS).\n"
     "Source: the definition.\n"
     "Memory: that of svdvals; for 1, -1, inf and -inf a copy of x and the inverse.\n"
-    "Singular matrices give inf (0 with -2, unless x is zero). Unlike NumPy's it refuses NaN and Inf.\n"
-    "Errors: an unknown p, an empty matrix, not square where that is needed (InvalidError); NaN or infinite entries "
-    "(NumericError naming the first); no memory (LimitError).\n"
+    "The condition number of a singular matrix is inf (for -2 it is 0, unless x is zero). Unlike NumPy, cond refuses "
+    "NaN "
+    "and Inf.\n"
+    "Errors: an unknown p, an empty matrix, or a matrix that is not square where p needs that (InvalidError); NaN or "
+    "infinite entries (NumericError, which names the first one); not enough memory, or a matrix is beyond 32-bit "
+    "indices "
+    "(LimitError).\n"
     "Cancel: between the stages.\n\n"
     "x: m x n, not empty\n"
-    "p: of the norm: 2, -2, 1, -1, inf, -inf, \"fro\" or \"nuc\"\n"
+    "p: the norm: 2, -2, 1, -1, inf, -inf, \"fro\" or \"nuc\"\n"
     "c: the condition number\n";
 
-/* 0 / 0 is inf, as NumPy has it. */
+/* a / b, with infinity also for 0 / 0, as in NumPy. */
 static double
 divide_or_inf(double a, double b)
 {
@@ -42,7 +46,7 @@ cond_from_singular_values(linalg_t *la, linalg_norm_t kind, bool smallest, doubl
         *c_p = smallest ? divide_or_inf(s[count - 1], s[0]) : divide_or_inf(s[0], s[count - 1]);
         return ALCH_OK;
     }
-    /* In parts of the first value: squares stay in range. */
+    /* The values are divided by the largest one, so that their squares do not overflow. */
     for (int64_t i = 0; i < count; i++) {
         double part = s[0] > 0 ? s[i] / s[0] : 0;
 
@@ -54,7 +58,7 @@ cond_from_singular_values(linalg_t *la, linalg_norm_t kind, bool smallest, doubl
     return ALCH_OK;
 }
 
-/* X := inverse of A, which is destroyed. *info_p > 0: there is none. */
+/* X := inverse of A. A is overwritten. @param[out] info_p  > 0: A is singular, and X is not set */
 static int
 invert_matrix(linalg_t *la, linalg_matrix_t *A, linalg_matrix_t *X, int *info_p)
 {
@@ -105,13 +109,13 @@ cond(linalg_t *la)
 
     linalg_operand_block(la, "x", &x);
     if (kind == LINALG_NORM_UNKNOWN || kind == LINALG_NORM_MAX)
-        return linalg_fail(la, ALCH_EINVAL, "p is '%s': 2, -2, 1, -1, inf, -inf, fro or nuc is expected", p);
+        return linalg_fail(la, ALCH_EINVAL, "p is '%s', but must be 2, -2, 1, -1, inf, -inf, fro or nuc", p);
     if (x.m == 0 || x.n == 0)
         return linalg_fail(la, ALCH_EINVAL, "x is %" PRId64 " x %" PRId64 ": an empty matrix has no condition number",
                            x.m, x.n);
     if (kind != LINALG_NORM_SPECTRAL && x.m != x.n)
-        return linalg_fail(la, ALCH_EINVAL, "x is %" PRId64 " x %" PRId64 ": p = '%s' needs a square matrix", x.m, x.n,
-                           p);
+        return linalg_fail(la, ALCH_EINVAL, "x is %" PRId64 " x %" PRId64 ", but p = '%s' needs a square matrix", x.m,
+                           x.n, p);
     if (kind == LINALG_NORM_COLUMNS || kind == LINALG_NORM_ROWS)
         code = cond_from_inverse(la, &x, kind == LINALG_NORM_ROWS, smallest, &c);
     else

@@ -1,4 +1,4 @@
-/* Principal components. */
+/* The operation pca: principal components. */
 #include "lanczos.h"
 #include "spectral.h"
 
@@ -8,34 +8,40 @@
 #include <string.h>
 
 static const char pca_doc[] =
-    "Principal components of the rows of X: the singular value decomposition of X with the mean of each column taken "
-    "away, as sklearn.decomposition.PCA has it. Signs as there: the entry of a component that is largest in absolute "
-    "value is positive.\n\n"
+    "Computes principal components of the rows of X: the singular value decomposition of X minus the mean of each "
+    "column, as sklearn.decomposition.PCA. The signs are the same too: the entry of a component that is largest in "
+    "absolute value is positive.\n\n"
     "Method: block Golub-Kahan bidiagonalization as in svd(k=), with products (X - 1 mean) v = X v - 1 (mean v), so "
     "that "
-    "the centered matrix is never stored. That loses as many digits as the means are larger than the variation: where "
-    "their part of the sum of squares is above 1e6 times that of the variation, and where there is no room for the "
-    "iteration (n_components near min(m, n), or 0), a centered copy is made; a note says so.\n"
+    "the centered matrix is not stored. These products lose digits if the means are large. A centered copy is made, "
+    "and "
+    "a note says so, if the sum of squares of the means is above 1e6 times that of the centered entries, or if X is "
+    "too "
+    "small for the iteration (n_components near min(m, n), or 0).\n"
     "Source: that of svd(k=); Jolliffe, Principal component analysis (2002).\n"
-    "Values are accurate to a few eps times the largest.\n"
-    "Memory: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers, b of 4 to 10, k = n_components; "
-    "with a copy for want of room: what svd needs. A copy that the means demand is asked for when that is known.\n"
-    "Errors: NaN or infinite entries (NumericError naming the first), no convergence (NumericError with steps and "
-    "residual); n_components, tol or maxiter out of range (RangeError); fewer than two samples (InvalidError); no "
-    "memory or "
-    "beyond 32-bit indices (LimitError).\n"
+    "Accuracy: the singular values are accurate to a few eps times the largest one.\n"
+    "Memory: about max(k + 16 b, 3 k) vectors of m and of n entries over all workers; b is 4 to 10, k = n_components. "
+    "If X "
+    "is too small for the iteration: the copy, and the memory of svd. Whether the means require a copy is known only "
+    "after a pass over X; its memory is checked then.\n"
+    "Errors: NaN or infinite entries (NumericError, which names the first one); no convergence (NumericError, which "
+    "names "
+    "steps and residual); n_components, tol or maxiter is out of range (RangeError); tol or maxiter without "
+    "n_components, "
+    "or fewer than two samples (InvalidError); not enough memory, or a matrix is beyond 32-bit indices (LimitError).\n"
     "Cancel: after each block step; with a copy between the stages.\n\n"
-    "X: m samples of n features\n"
-    "n_components: how many; 0: min(m, n)\n"
+    "X: m samples (rows) of n features (columns)\n"
+    "n_components: how many components; 0: min(m, n)\n"
     "tol: as in svd\n"
     "maxiter: as in svd\n"
     "components: k x n, orthonormal rows\n"
     "explained_variance: singular_values^2 / (m - 1)\n"
-    "explained_variance_ratio: the same in parts of the variance of all features\n"
+    "explained_variance_ratio: explained_variance divided by the variance of all features\n"
     "singular_values: of the centered matrix, in descending order\n"
-    "mean: n x 1, of each feature\n";
+    "mean: n x 1, the mean of each feature\n";
 
-/* Above this, products with X lose more than 3 digits to its means. */
+/* Ratio of the sum of squares of the means to that of the centered entries. Above it, products with X lose more than 3
+ * digits to the means. */
 #define MEANS_MAX 1e6
 
 typedef struct {
@@ -45,12 +51,13 @@ typedef struct {
     int64_t k, minmn, width, depth;
     linalg_lanczos_t lanczos;
     double total;   /* sum of squares of the centered entries, times scale^2 */
-    void *means[2]; /* slices: see linalg_operator_t.mean */
+    void *means[2]; /* slices as linalg_operator_t.mean: of X, then of the copy */
 } pca_t;
 
-/* ---- the mean ---- */
+/* ---- the means ---- */
 
-/* Add up what is known of the means, twice if a copy was centered, for all ranks: real and imaginary parts. */
+/* Set `mean` to the real and imaginary parts of all means, on all ranks. If a copy was centered, its remaining means
+ * are added. */
 static void
 gather_means(pca_t *p, double *mean)
 {
@@ -59,12 +66,12 @@ gather_means(pca_t *p, double *mean)
 
     for (int step = 0; step < 2; step++)
         for (int64_t j = 0; p->means[step] && j < side->rows; j++) {
-            /* The operator has it conjugated. */
+            /* The operator stores the conjugated mean. */
             double _Complex x = linalg_get_entry(la->dtype, p->means[step], j) / p->op.scale;
-            int64_t place = la->host->global_col(p->X.source, side->first + j);
+            int64_t column = la->host->global_col(p->X.source, side->first + j);
 
-            mean[2 * place] += __real__ x;
-            mean[2 * place + 1] -= __imag__ x;
+            mean[2 * column] += __real__ x;
+            mean[2 * column + 1] -= __imag__ x;
         }
     MPI_Allreduce(MPI_IN_PLACE, mean, 2 * p->X.n, MPI_DOUBLE, MPI_SUM, la->call->comm);
 }
@@ -91,7 +98,7 @@ return_mean(pca_t *p)
     return linalg_return_matrix(la, "mean", &M);
 }
 
-/* What the means add to the sum of squares: m |mean|^2. */
+/* The share of the means in the sum of squares of X: m |mean|^2. */
 static double
 sum_of_squares_of_means(pca_t *p)
 {
@@ -107,7 +114,7 @@ sum_of_squares_of_means(pca_t *p)
     return sum * p->X.m;
 }
 
-/* Take the operator's means away from the copy. */
+/* Subtract the operator's means from the copy. */
 static int
 subtract_means(pca_t *p)
 {
@@ -129,7 +136,8 @@ subtract_means(pca_t *p)
     return ALCH_OK;
 }
 
-/* From now on a centered copy of X is worked with. Twice, as the means of large entries are rounded to as much. */
+/* Replace X by a centered copy in the operator. The means are subtracted twice: the means of large entries have large
+ * rounding errors, which the second pass removes. */
 static int
 center_copy(pca_t *p)
 {
@@ -174,15 +182,14 @@ return_values(pca_t *p, const double *s)
     return return_mean(p);
 }
 
-/* What MPI_DOUBLE_INT means. */
+/* The C type of MPI_DOUBLE_INT. */
 typedef struct {
     double size;
     int column;
 } largest_t;
 
-/* The entry of largest absolute value of each row, on all ranks; the first of those that are equal. @param entries  [2
- * k]
- */
+/* Find the entry of largest absolute value in each row, on all ranks; of equal ones the first.
+ * @param[out] entries  [2 k] real and imaginary parts */
 static void
 find_largest_entries(pca_t *p, const linalg_matrix_t *M, largest_t *largest, double *entries)
 {
@@ -209,7 +216,7 @@ find_largest_entries(pca_t *p, const linalg_matrix_t *M, largest_t *largest, dou
     MPI_Allreduce(MPI_IN_PLACE, entries, 2 * count, MPI_DOUBLE, MPI_SUM, la->call->comm);
 }
 
-/* Signs as scikit-learn has them: the largest entry of each component is positive. */
+/* Return the components with the signs of scikit-learn: the largest entry of each component is positive. */
 static int
 return_components(pca_t *p, linalg_matrix_t *M)
 {
@@ -225,12 +232,12 @@ return_components(pca_t *p, linalg_matrix_t *M)
     for (int64_t i = 0; i < M->block.local_m; i++) {
         const double *x = entries + 2 * linalg_global_row(&M->block, i);
         double size = hypot(x[0], x[1]);
-        double _Complex turn = size > 0 ? CMPLX(x[0] / size, -x[1] / size) : 1;
+        double _Complex phase = size > 0 ? CMPLX(x[0] / size, -x[1] / size) : 1;
 
         for (int64_t j = 0; j < M->block.local_n; j++) {
             int64_t at = i + j * M->block.lld;
 
-            linalg_set_entry(la->dtype, M->data, at, turn * linalg_get_entry(la->dtype, M->data, at));
+            linalg_set_entry(la->dtype, M->data, at, phase * linalg_get_entry(la->dtype, M->data, at));
         }
     }
     return linalg_return_matrix(la, "components", M);
@@ -303,8 +310,9 @@ compute_components(pca_t *p, bool iterate)
     p->means[0] = p->op.mean;
     large = sum_of_squares_of_means(p) > MEANS_MAX * p->total;
     if (large || !iterate) {
-        linalg_note(la, "a centered copy of X was made: %s",
-                    large ? "its means are much larger than its variation" : "there is no room for an iteration");
+        linalg_note(la, "a centered copy of X was made, because %s",
+                    large ? "its means are much larger than its variation"
+                          : "n_components is too large for the iteration");
         if ((code = center_copy(p)))
             return code;
     }
@@ -322,12 +330,14 @@ pca(linalg_t *la)
     linalg_operand_block(la, "X", &x);
     p.minmn = x.m < x.n ? x.m : x.n;
     if (x.m < 2 || x.n < 1)
-        return linalg_fail(la, ALCH_EINVAL, "X is %" PRId64 " x %" PRId64 ": two samples of one feature are the least",
+        return linalg_fail(la, ALCH_EINVAL,
+                           "X is %" PRId64 " x %" PRId64
+                           ", but must have at least two samples (rows) and one feature (column)",
                            x.m, x.n);
     if (p.k < 0 || p.k > p.minmn)
         return linalg_fail(la, ALCH_ERANGE,
-                           "n_components is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64
-                           ", 0 means all",
+                           "n_components is %" PRId64 ", but must be 1 to %" PRId64 " for a matrix of %" PRId64
+                           " x %" PRId64 ", or 0 for all",
                            p.k, p.minmn, x.m, x.n);
     if ((code = linalg_lanczos_read_options(la, "n_components", p.k > 0, &p.lanczos)))
         return code;

@@ -1,4 +1,4 @@
-/* Randomized singular value decomposition. */
+/* The operation rsvd: randomized singular value decomposition. */
 #include "operator.h"
 #include "spectral.h"
 
@@ -6,30 +6,31 @@
 #include <math.h>
 #include <string.h>
 
-/* Vectors that the error is estimated with; it holds with probability 1 - 10^-PROBES. */
+/* Random vectors with which the error is estimated. The bound holds with probability 1 - 10^-PROBES. */
 #define PROBES 10
-/* So that products can be counted. */
+/* Keeps the number of products, 2 power_iterations + 3, far from overflow. */
 #define POWERS_MAX 1000000
 
 static const char rsvd_doc[] =
-    "About the k largest singular values and their vectors, by random projection: a is multiplied with "
-    "2 + 2 power_iterations blocks of k + oversamples vectors. For values that must be right use svd(k=).\n\n"
-    "Method: range finder with power iterations, orthonormalized by TSQR at each (Halko, Martinsson, Tropp 2011, "
-    "algorithms 4.4 and 5.1), then the decomposition of the projected matrix.\n"
-    "Error: a - U diag(s) Vh is at most `error` in the 2-norm. What the basis misses is the lesser of its Frobenius "
-    "norm, from sums of squares, which end at the root of eps, and a bound from 10 random vectors, which holds with "
-    "probability 1 - 1e-10 (ibid., equation 4.3); with the first value that was cut off. It may be 10 times too "
-    "large.\n"
+    "Computes approximations of the k largest singular values and their vectors by random projection: a is multiplied "
+    "with 2 + 2 power_iterations blocks of k + oversamples vectors. For accurate values use svd(k=).\n\n"
+    "Method: range finder with power iterations, each orthonormalized by TSQR (Halko, Martinsson, Tropp 2011, "
+    "algorithms "
+    "4.4 and 5.1), then the decomposition of the projected matrix.\n"
+    "Error: |a - U diag(s) Vh| in the 2-norm is at most `error`. The part of a that the basis misses is bounded by the "
+    "smaller of two numbers: its Frobenius norm, from sums of squares, which cannot resolve less than sqrt(eps) of "
+    "|a|; "
+    "and a bound from 10 random vectors, which holds with probability 1 - 1e-10 (ibid., equation 4.3). The first value "
+    "after the k returned ones is added. The bound may be 10 times too large.\n"
     "Memory: 2 (k + oversamples) vectors of m and of n entries over all workers.\n"
-    "Errors: k, oversamples or power_iterations out of range (RangeError); NaN or infinite entries (NumericError "
-    "naming "
-    "the first); no memory (LimitError).\n"
+    "Errors: k, oversamples or power_iterations is out of range (RangeError); NaN or infinite entries (NumericError, "
+    "which names the first one); not enough memory (LimitError).\n"
     "Cancel: after each product.\n\n"
     "a: m x n\n"
     "k: how many values\n"
-    "oversamples: random vectors beyond k; fewer if min(m, n) has no room for them\n"
-    "power_iterations: more make values that fall slowly more accurate\n"
-    "seed: of the random vectors, which depend on nothing else\n"
+    "oversamples: random vectors in addition to k; fewer if k + oversamples exceeds min(m, n)\n"
+    "power_iterations: more of them make values that decrease slowly more accurate\n"
+    "seed: of the random vectors; the same seed gives the same vectors in every layout\n"
     "U: m x k, orthonormal columns\n"
     "s: the values, in descending order\n"
     "Vh: k x n, orthonormal rows\n"
@@ -73,11 +74,13 @@ report_product(rsvd_t *r, int64_t step)
 
     la->host->progress(la->call, (double)step / (double)steps, "product %" PRId64 " of %" PRId64, step, steps);
     if (la->host->cancelled(la->call))
-        return linalg_fail(la, ALCH_ECANCELED, "canceled after product %" PRId64 " of %" PRId64, step, steps);
+        return linalg_fail(la, ALCH_ECANCELED, "the task was canceled after product %" PRId64 " of %" PRId64, step,
+                           steps);
     return ALCH_OK;
 }
 
-/* An orthonormal basis of about the range of A, in left; and the square factor of A^H times that, in right and R. */
+/* Compute an orthonormal basis Q of the approximate range of A in `left`, and the QR factorization of A^H Q in `right`
+ * and R. */
 static int
 find_range(rsvd_t *r)
 {
@@ -99,7 +102,7 @@ find_range(rsvd_t *r)
     return code;
 }
 
-/* A bound of |(1 - Q Q^H) A|, from |(1 - Q Q^H) A w| for random w. */
+/* Set `error` to a bound of |(1 - Q Q^H) A|, from |(1 - Q Q^H) A w| for random vectors w. */
 static int
 estimate_error(rsvd_t *r)
 {
@@ -129,24 +132,25 @@ estimate_error(rsvd_t *r)
     return report_product(r, 2 * r->powers + 3);
 }
 
-/* What Q misses of A is orthogonal to what it holds, so squares add up; the sum that is left over is as wrong as the
- * rounding of what it is left of. What is cut off behind the first k values adds up with it too. */
+/* Bound the error of the result. The part of A that Q misses is orthogonal to the part that Q holds, so the squares of
+ * their Frobenius norms add up to that of A. The difference of the two known sums is only as accurate as the rounding
+ * of the larger one, which the bound includes. The first value after the k returned ones adds to the error as well. */
 static int
 bound_error(rsvd_t *r)
 {
-    double energy, held = 0, missed;
-    int code = linalg_operator_sum_of_squares(&r->op, &energy);
+    double total, held = 0, missed;
+    int code = linalg_operator_sum_of_squares(&r->op, &total);
 
     if (code)
         return code;
     for (int64_t i = 0; i < r->l; i++)
         held += r->s[i] * r->s[i];
-    missed = fmax(energy - held, 0) + 32 * (double)r->l * r->la->k->eps * energy;
+    missed = fmax(total - held, 0) + 32 * (double)r->l * r->la->k->eps * total;
     r->error = hypot(fmin(r->error, sqrt(missed)), r->k < r->l ? r->s[r->k] : 0);
     return ALCH_OK;
 }
 
-/* A is about Q R^H P^H, and R^H = W diag(s) Zh. */
+/* With P in `right`, A is approximately Q R^H P^H. Decompose R^H = W diag(s) Zh and multiply W into Q and Zh into P. */
 static int
 decompose_projection(rsvd_t *r)
 {
@@ -158,7 +162,7 @@ decompose_projection(rsvd_t *r)
             linalg_set_entry(k->dtype, r->adjoint, j + i * r->l,
                              __builtin_conj(linalg_get_entry(k->dtype, r->R, i + j * r->l)));
     if (r->la->call->rank == 0 && (code = linalg_local_svd(k, r->l, r->adjoint, r->l, r->s, r->W, r->Zh)))
-        linalg_fail(r->la, code, "the decomposition of the projected matrix did not succeed");
+        linalg_fail(r->la, code, "the SVD of the projected matrix failed");
     if ((code = linalg_agree(r->la, code)))
         return code;
     MPI_Bcast(r->s, (int)r->l, MPI_DOUBLE, 0, r->la->call->comm);
@@ -212,12 +216,13 @@ check_arguments(linalg_t *la, const alch_block_t *a, rsvd_t *r)
                   .powers = la->host->arg_int(la->call, "power_iterations"),
                   .seed = la->host->arg_int(la->call, "seed")};
     if (r->k < 1 || r->k > minmn)
-        return linalg_fail(la, ALCH_ERANGE, "k is %" PRId64 ": 1 to %" PRId64 " is possible for %" PRId64 " x %" PRId64,
+        return linalg_fail(la, ALCH_ERANGE,
+                           "k is %" PRId64 ", but must be 1 to %" PRId64 " for a matrix of %" PRId64 " x %" PRId64,
                            r->k, minmn, a->m, a->n);
     if (oversamples < 0)
-        return linalg_fail(la, ALCH_ERANGE, "oversamples is %" PRId64 ": it cannot be negative", oversamples);
+        return linalg_fail(la, ALCH_ERANGE, "oversamples is %" PRId64 ", but must not be negative", oversamples);
     if (r->powers < 0 || r->powers > POWERS_MAX)
-        return linalg_fail(la, ALCH_ERANGE, "power_iterations is %" PRId64 ": 0 to %d is possible", r->powers,
+        return linalg_fail(la, ALCH_ERANGE, "power_iterations is %" PRId64 ", but must be 0 to %d", r->powers,
                            POWERS_MAX);
     r->l = oversamples > minmn - r->k ? minmn : r->k + oversamples;
     return ALCH_OK;

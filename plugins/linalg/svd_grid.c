@@ -1,5 +1,5 @@
-/* The singular value decomposition of a matrix in the grid: bidiagonal form by ScaLAPACK, its decomposition by divide
- * and conquer on rank 0 (LAPACK), or PxGESVD where that would be too much for one rank.
+/* The singular value decomposition of a matrix in the grid. ScaLAPACK reduces the matrix to bidiagonal form, and rank 0
+ * decomposes that by divide and conquer (LAPACK). PxGESVD is used where rank 0 would need too much memory.
  *
  * Measured in float64 on 2 ranks (2026-11-23, AMD EPYC) with n = 1000 and 2000: PDGESVD 0.86 and 7.9 s, this 0.29 and
  * 1.8 s. */
@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rank 0 needs 40 bytes n^2 for the bidiagonal matrix: above this order PxGESVD, which spreads it. */
+/* Rank 0 needs 40 n^2 bytes for the vectors of a bidiagonal matrix of order n. Above this order PxGESVD computes them,
+ * which distributes that memory. */
 #define ORDER_MAX 4096
 
 typedef void gesvd_f(const char *jobu, const char *jobvt, const int *m, const int *n, void *a, const int *ia,
@@ -43,18 +44,19 @@ gesvd_entries(const linalg_t *la, int64_t n)
 {
     int64_t procs = (int64_t)la->nprow * la->npcol, nb = la->layout.nb;
 
-    /* Each rank has its rows of both sides' vectors once more, besides the reduction's own. */
+    /* Each rank stores its rows of the left and right vectors once more, in addition to the workspace of the reduction.
+     */
     return 2 * n * (n / procs + 2 * nb) + 12 * n + 6 * nb * nb + 2 * nb * (n / la->nprow + n / la->npcol + 2 * nb);
 }
 
-/* Columns of U for m >= n. */
+/* The number of columns of U for m >= n. */
 static int64_t
 columns_of_u(int64_t m, int64_t n, linalg_vectors_t vectors)
 {
     return vectors == LINALG_FULL ? m : n;
 }
 
-/* Of the square or nearly square matrix. */
+/* Announce the memory of svd_near_square(). */
 static void
 expect_near_square(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
 {
@@ -74,8 +76,8 @@ expect_near_square(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
     }
 }
 
-/* QR first if there are so many more rows than columns (measured), or if PxGESVD, which finds no more than n columns of
- * U, is to be followed by others. */
+/* A QR factorization first pays off between m = 1.5 n and 2 n (HACKING.md, "Tried for speed"). It is also needed where
+ * PxGESVD would be used for a full U, because PxGESVD computes no more than n columns of U. */
 static bool
 use_qr_first(int64_t m, int64_t n, linalg_vectors_t vectors)
 {
@@ -160,9 +162,10 @@ reduce_to_bidiagonal(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors,
     return ALCH_OK;
 }
 
-/* Rank 0 decomposes the bidiagonal matrix. *memory_p: both sides' vectors, n x n each */
+/* Decompose the bidiagonal matrix on rank 0 (DBDSDC). @param[out] vectors_p  the left and then the right vectors, n x n
+ * each, on rank 0 only */
 static int
-solve_bidiagonal(linalg_t *la, bidiagonal_t *bi, linalg_vectors_t vectors, double **memory_p)
+solve_bidiagonal(linalg_t *la, bidiagonal_t *bi, linalg_vectors_t vectors, double **vectors_p)
 {
     int64_t n = bi->A->n, square = vectors ? n * n : 0, work = vectors ? 3 * square + 4 * n : 4 * n;
     bool mine = la->call->rank == 0;
@@ -177,13 +180,13 @@ solve_bidiagonal(linalg_t *la, bidiagonal_t *bi, linalg_vectors_t vectors, doubl
                 memory + 2 * square, (int *)(memory + 2 * square + work), &info);
     MPI_Bcast(&info, 1, MPI_INT, 0, la->call->comm);
     if (info)
-        return linalg_fail(la, ALCH_ENUMERIC, "SVD did not converge: DBDSDC says %d", info);
+        return linalg_fail(la, ALCH_ENUMERIC, "SVD did not converge: DBDSDC returned INFO = %d", info);
     MPI_Bcast(bi->d, (int)n, MPI_DOUBLE, 0, la->call->comm);
-    *memory_p = memory;
+    *vectors_p = memory;
     return ALCH_OK;
 }
 
-/* U := Q [vectors; 0], or Q [vectors 0; 0 1] with m columns, Vh := vectors P^H. */
+/* U := Q [left; 0], or Q [left 0; 0 I] if U has m columns; Vh := right P^H. */
 static int
 back_transform_vectors(linalg_t *la, const bidiagonal_t *bi, const double *vectors, int64_t left, linalg_svd_t *svd)
 {
@@ -248,7 +251,8 @@ call_gesvd(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd, void *s, void *w
                                                        info);
 }
 
-/* What the query says, unless its own 32-bit arithmetic has overflowed. */
+/* The workspace that PxGESVD asks for, but at least our own estimate: the 32-bit arithmetic of the query may overflow.
+ */
 static int
 gesvd_work_entries(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd, void *s, void *rwork, int64_t *entries_p)
 {
@@ -264,8 +268,8 @@ gesvd_work_entries(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd, void *s,
     }
     if (*entries_p > INT32_MAX)
         code = linalg_fail(la, ALCH_ELIMIT,
-                           "P%cGESVD needs a workspace of %.3g entries: ScaLAPACK's 32-bit indices end "
-                           "at %d: use svd(k=) or more workers",
+                           "P%cGESVD needs a workspace of %.3g entries, but ScaLAPACK's 32-bit "
+                           "indices allow at most %d: use svd(k=) or more workers",
                            la->k->letter - 'a' + 'A', (double)*entries_p, INT32_MAX);
     return linalg_agree(la, code);
 }
@@ -290,14 +294,14 @@ svd_by_gesvd(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd)
     if ((code = linalg_check_info(la, "GESVD", &info)))
         return code;
     if (info > 0)
-        return linalg_fail(la, ALCH_ENUMERIC, "SVD did not converge: PxGESVD says %d", info);
+        return linalg_fail(la, ALCH_ENUMERIC, "SVD did not converge: PxGESVD returned INFO = %d", info);
     for (int64_t i = 0; i < n; i++)
         svd->s[i] = creal(linalg_get_entry(la->k->real, s, i));
     MPI_Bcast(svd->s, (int)n, MPI_DOUBLE, 0, la->call->comm);
     return ALCH_OK;
 }
 
-/* ---- any shape ---- */
+/* ---- all shapes ---- */
 
 static int
 svd_near_square(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
@@ -305,7 +309,7 @@ svd_near_square(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, lina
     return vectors && A->n > ORDER_MAX ? svd_by_gesvd(la, A, svd) : svd_by_bidiagonal(la, A, vectors, svd);
 }
 
-/* A = Q R, R = U diag(s) Vh, and U := Q [U; 0], or Q [U 0; 0 1]. */
+/* Factor A = Q R, decompose R = U diag(s) Vh, and set U := Q [U; 0], or Q [U 0; 0 I] if U has m columns. */
 static int
 svd_tall(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
@@ -331,7 +335,7 @@ svd_tall(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_
     return linalg_qr_apply(la, &qr, false, &svd->U);
 }
 
-/* M := M^H. */
+/* M := M^H. M is freed and created again. */
 static int
 replace_by_adjoint(linalg_t *la, linalg_matrix_t *M)
 {
@@ -345,13 +349,7 @@ replace_by_adjoint(linalg_t *la, linalg_matrix_t *M)
     return ALCH_OK;
 }
 
-static int
-at_least_square(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
-{
-    return use_qr_first(A->m, A->n, vectors) ? svd_tall(la, A, vectors, svd) : svd_near_square(la, A, vectors, svd);
-}
-
-/* Nothing to decompose: factors with an empty side, or units. */
+/* The decomposition of a matrix without entries: the factors are empty or, with LINALG_FULL, identity matrices. */
 static int
 svd_of_empty(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_svd_t *svd)
 {
@@ -381,7 +379,7 @@ linalg_svd(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors, linalg_sv
         return svd_of_empty(la, A, vectors, svd);
     if (wide && (code = replace_by_adjoint(la, A)))
         return code;
-    code = at_least_square(la, A, vectors, svd);
+    code = use_qr_first(A->m, A->n, vectors) ? svd_tall(la, A, vectors, svd) : svd_near_square(la, A, vectors, svd);
     linalg_free(la, A);
     if (code || !wide || !vectors)
         return code;
