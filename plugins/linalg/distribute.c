@@ -1,4 +1,4 @@
-/* Between distributed matrices and small arrays on one rank or all. */
+/* Copies between distributed matrices and small arrays that one rank or all ranks have. */
 #include "spectral.h"
 
 #include <complex.h>

@@ -1,30 +1,35 @@
-/* The matrix exponential, by scaling and squaring. */
+/* The operation expm: the matrix exponential by scaling and squaring. */
 #include "linalg.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-#define POWERS 4
+#define POWERS_MAX 4
 
 static const int one = 1;
 
 static const char expm_doc[] =
-    "The matrix exponential, I + a + a^2 / 2 + a^3 / 6 + ...\n\n"
+    "Computes the matrix exponential, I + a + a^2 / 2 + a^3 / 6 + ...\n\n"
     "Method: scaling and squaring with Pade approximants of degree 3, 5, 7, 9 or 13 (PxGEMM, PxGETRF, PxGETRS).\n"
     "Source: Higham, The scaling and squaring method for the matrix exponential revisited, SIAM\n"
-    "J. Matrix Anal. Appl. 26 (2005), algorithm 2.3. Unlike the method of 2009 that SciPy uses it may scale more than\n"
-    "is needed where the norm of a is large only off the diagonal.\n"
-    "Memory: five to eight matrices of the size of a, depending on the degree; seven where a is scaled.\n"
-    "Accuracy: backward error of a rounding in the approximant; squaring may lose digits where a is far from normal.\n"
-    "Progress is reported after each product; a cancel is seen there.\n"
-    "Errors: NaN or infinite entries (NumericError naming the first); not square (InvalidError); no memory or beyond\n"
-    "32-bit indices (LimitError). A result with infinite entries is given with a warning, and so is one of a matrix\n"
-    "whose norm is beyond 1/eps: rounding may then have taken every digit.\n\n"
+    "J. Matrix Anal. Appl. 26 (2005), algorithm 2.3. SciPy uses the method of 2009. This one may scale more than "
+    "needed\n"
+    "where the norm of a is large only off the diagonal.\n"
+    "Memory: five to eight matrices of the size of a, depending on the degree; seven if a is scaled.\n"
+    "Accuracy: the backward error of the approximant is a rounding error; squaring may lose digits if a is far from\n"
+    "normal.\n"
+    "Cancel: after each product, which also reports the progress.\n"
+    "Errors: NaN or infinite entries (NumericError, which names the first one); a is not square (InvalidError); not\n"
+    "enough memory, or a matrix is beyond 32-bit indices (LimitError).\n"
+    "Warnings: the result has infinite or NaN entries; or the norm of a is beyond 1/eps, and rounding may have "
+    "destroyed\n"
+    "every digit.\n\n"
     "a: n x n\n"
     "exponential: n x n, block-cyclic\n";
 
-/* Pade coefficients of degree m, c[0] to c[m], and the norms up to which they are as exact as the type. */
+/* Coefficients c[0] to c[m] of the Pade approximants of degree m. Up to the norm theta (theta_single for float32 and
+ * complex64) the approximant is accurate to the precision of the type. */
 static const struct {
     int degree;
     double theta, theta_single;
@@ -44,7 +49,7 @@ static const struct {
 typedef struct {
     linalg_t *la;
     linalg_matrix_t A;
-    linalg_matrix_t power[POWERS]; /* A^2, A^4, A^6, A^8 */
+    linalg_matrix_t power[POWERS_MAX]; /* A^2, A^4, A^6, A^8 */
     linalg_matrix_t U, V, W;
     int powers;
     int *pivots;
@@ -63,7 +68,7 @@ multiply(expm_t *e, const linalg_matrix_t *X, const linalg_matrix_t *Y, linalg_m
     return linalg_begin_stage(e->la, (double)++e->products / e->expected, "matrix exponential");
 }
 
-/* C := sum of c[2 i + odd] A^(2 i), i from `first` to `last`; A^0 is the identity. */
+/* C := sum of c[2 (i + shift) + odd] A^(2 i) for i from `first` to `last`; A^0 is the identity matrix. */
 static void
 combine_powers(expm_t *e, const double *c, int odd, int first, int last, int shift, linalg_matrix_t *C)
 {
@@ -80,7 +85,7 @@ combine_powers(expm_t *e, const double *c, int odd, int first, int last, int shi
     }
 }
 
-/* U and V of the approximant (V - U)^-1 (V + U): its odd and even part. */
+/* Compute U and V, the odd and the even part of the approximant (V - U)^-1 (V + U). */
 static int
 form_odd_and_even_part(expm_t *e, int degree, const double *c)
 {
@@ -91,7 +96,7 @@ form_odd_and_even_part(expm_t *e, int degree, const double *c)
         combine_powers(e, c, 0, 0, e->powers, 0, &e->V);
         return multiply(e, &e->A, &e->W, &e->U);
     }
-    /* The upper coefficients times A^6, the lower ones as they are. */
+    /* The terms with higher coefficients have the common factor A^6, which saves products. */
     combine_powers(e, c, 1, 1, 3, 3, &e->V);
     if ((code = multiply(e, &e->power[2], &e->V, &e->W)))
         return code;
@@ -127,7 +132,7 @@ solve_approximant(expm_t *e)
     return linalg_check_info(e->la, "GETRS", &info);
 }
 
-/* Degree and scaling for a norm. */
+/* Choose the degree and the number of squarings for a norm. @return the row of pade[] */
 static int
 choose_degree(const linalg_t *la, double norm, int *squarings_p)
 {
@@ -139,7 +144,7 @@ choose_degree(const linalg_t *la, double norm, int *squarings_p)
     for (int k = 0; k < last; k++)
         if (norm <= (single ? pade[k].theta_single : pade[k].theta))
             return k;
-    /* The norm of finite entries may overflow. */
+    /* The norm may be infinite although all entries are finite. */
     if (norm > theta_max)
         *squarings_p = (int)ceil(log2(fmin(norm, DBL_MAX) / theta_max));
     return last;
@@ -179,7 +184,8 @@ square_repeatedly(expm_t *e, int squarings)
     return linalg_return_matrix(e->la, "exponential", from);
 }
 
-/* What the norm decides: degree, scaling, and so the memory. @return the row of pade[] */
+/* Choose the degree and the scaling from the norm, and announce the memory that follows from them. @return the row of
+ * pade[] */
 static int
 choose_and_expect(expm_t *e, int64_t n, double norm, int *squarings_p)
 {
@@ -195,9 +201,9 @@ choose_and_expect(expm_t *e, int64_t n, double norm, int *squarings_p)
 }
 
 static int
-expm(expm_t *e)
+expm(linalg_t *la)
 {
-    linalg_t *la = e->la;
+    expm_t e = {.la = la};
     linalg_matrix_t given = {.matrix = NULL};
     int code, k, squarings;
     double norm;
@@ -206,33 +212,25 @@ expm(expm_t *e)
     linalg_operand_block(la, "a", &given.block);
     if ((code = linalg_check_square(la, "a", &n)) || (code = linalg_norm1(la, &given, &norm)))
         return code;
-    k = choose_and_expect(e, n, norm, &squarings);
-    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "a", LINALG_COPY | LINALG_FINITE, &e->A)) ||
-        (code = allocate_matrices(e, n)))
+    k = choose_and_expect(&e, n, norm, &squarings);
+    if ((code = linalg_check_memory(la)) || (code = linalg_get_operand(la, "a", LINALG_COPY | LINALG_FINITE, &e.A)) ||
+        (code = allocate_matrices(&e, n)))
         return code;
     if (norm * la->k->eps >= 1)
         linalg_warn(la, "the norm of a, %.3g, is beyond 1/eps: the exponential may have no correct digit", norm);
-    linalg_scale_piece(ldexp(1, -squarings), &e->A);
-    for (int i = 0; i < e->powers; i++)
-        if ((code = multiply(e, i ? &e->power[i - 1] : &e->A, i ? &e->power[0] : &e->A, &e->power[i])))
+    linalg_scale_piece(ldexp(1, -squarings), &e.A);
+    for (int i = 0; i < e.powers; i++)
+        if ((code = multiply(&e, i ? &e.power[i - 1] : &e.A, i ? &e.power[0] : &e.A, &e.power[i])))
             return code;
-    if ((code = form_odd_and_even_part(e, pade[k].degree, pade[k].c)) || (code = solve_approximant(e)))
+    if ((code = form_odd_and_even_part(&e, pade[k].degree, pade[k].c)) || (code = solve_approximant(&e)))
         return code;
-    return square_repeatedly(e, squarings);
-}
-
-static int
-exponential(linalg_t *la)
-{
-    expm_t e = {.la = la};
-
-    return expm(&e);
+    return square_repeatedly(&e, squarings);
 }
 
 static int
 run_expm(alch_call_t *call)
 {
-    return linalg_run(call, exponential, "a", NULL);
+    return linalg_run(call, expm, "a", NULL);
 }
 
 static const alch_operation_t operations[] = {

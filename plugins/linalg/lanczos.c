@@ -1,23 +1,26 @@
-/* Thick-restarted block Golub-Kahan bidiagonalization. With orthonormal U, V of `dim` vectors and a block N of `width`
+/* Thick-restarted block Golub-Kahan bidiagonalization. U and V are orthonormal, with `dim` vectors each; N is a block
+ * of `width` vectors. At all times
  *
  *     A V = U B    and    A^H U = V B^H + N S E^H
  *
- * hold all the time, E being the last `width` columns of the unit matrix. A Ritz triple s, u = U x, v = V y of B's
- * decomposition thus has A v = s u, and a residual |A^H u - s v| = |S x_last|. */
+ * hold, where E is the last `width` columns of the identity matrix. The decomposition of B gives Ritz triplets (s, u,
+ * v): for B y = s x, u = U x and v = V y satisfy A v = s u and have the residual |A^H u - s v| = |S x_last|. */
 #include "lanczos.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-/* Where a value has more copies than a block has vectors, a Krylov space may miss some. After convergence as many steps
- * are made from a random block orthogonal to all that was found: what was missed makes the values grow. */
+/* A Krylov space may miss copies of a value that has more copies than a block has vectors. After convergence this
+ * number of steps is therefore made from a random block that is orthogonal to all vectors found. If the values grow,
+ * some copies had been missed. */
 #define PROBE_STEPS 2
 #define PROBES_MAX 8
-/* More vectors in a block cost little more than one, as A is read from memory once for all of them, but make more
- * vectors in all: measured on Fashion-MNIST. */
+/* A step with more vectors in a block costs little more, because A is read from memory once for all of them, but in
+ * total more vectors are needed. The bounds were chosen by measurements on Fashion-MNIST. */
 #define WIDTH_MIN 4
 #define WIDTH_MAX 10
+/* Blocks in the basis in addition to the k wanted vectors. */
 #define BLOCKS 16
 
 typedef struct {
@@ -26,9 +29,9 @@ typedef struct {
     const linalg_kernels_t *k;
     linalg_lanczos_t *out;
     int64_t width, depth, dim;
-    void *U, *V;         /* slices x depth, slices x (depth + width): the block N follows V's dim vectors */
-    void *B, *S;         /* ld depth; ld width */
-    void *copy, *X, *Yh; /* ld depth: B's decomposition, on rank 0 until share_vectors() */
+    void *U, *V;         /* slices of depth, and of depth + width vectors; the block N follows the dim vectors of V */
+    void *B, *S;         /* leading dimensions depth and width */
+    void *copy, *X, *Yh; /* leading dimension depth: the decomposition of B, on rank 0 until restart_basis() */
     double *s, *residuals, *before;
     double norm, worst, tol;
     int64_t check_at;
@@ -41,11 +44,12 @@ linalg_lanczos_read_options(linalg_t *la, const char *count, bool given, linalg_
     int64_t limit = lanczos->limit = la->host->arg_int(la->call, "maxiter");
 
     if (!(tol >= 0 && tol < 1))
-        return linalg_fail(la, ALCH_ERANGE, "tol is %g: from 0 up to, but not 1 is expected", tol);
+        return linalg_fail(la, ALCH_ERANGE, "tol is %g, but must be at least 0 and below 1", tol);
     if (limit < 0)
-        return linalg_fail(la, ALCH_ERANGE, "maxiter is %" PRId64 ": it cannot be negative", limit);
+        return linalg_fail(la, ALCH_ERANGE, "maxiter is %" PRId64 ", but must not be negative", limit);
     if (!given && (tol > 0 || limit > 0))
-        return linalg_fail(la, ALCH_EINVAL, "%s goes with %s, which was not given", tol > 0 ? "tol" : "maxiter", count);
+        return linalg_fail(la, ALCH_EINVAL, "%s was given without %s, to which it belongs", tol > 0 ? "tol" : "maxiter",
+                           count);
     return ALCH_OK;
 }
 
@@ -67,7 +71,7 @@ linalg_lanczos_expect(linalg_t *la, int64_t m, int64_t n, int64_t k)
     int64_t width, depth, left, right;
 
     linalg_lanczos_choose_sizes(m, n, k, &width, &depth);
-    /* Slices are even shares of the fullest rank's rows and columns. */
+    /* The ranks of a grid row share its rows in equal slices, those of a grid column its columns. */
     left = linalg_numroc(m, la->layout.mb, 0, la->nprow) / la->npcol + 1;
     right = linalg_numroc(n, la->layout.nb, 0, la->npcol) / la->nprow + 1;
     linalg_operator_expect(la, m, n, width, depth);
@@ -75,7 +79,7 @@ linalg_lanczos_expect(linalg_t *la, int64_t m, int64_t n, int64_t k)
     linalg_expect_bytes(la, linalg_local_svd_bytes(la->k, depth) + 24 * depth);
     linalg_expect_matrix(la, m, k);
     linalg_expect_matrix(la, k, n);
-    /* Copies of both on their way into the results. */
+    /* Send and receive buffers while the vectors become matrices. */
     linalg_expect_bytes(la, 2 * (linalg_matrix_bytes(la, m, k, la->k->entry_bytes) +
                                  linalg_matrix_bytes(la, k, n, la->k->entry_bytes)));
 }
@@ -120,7 +124,7 @@ right_vector(const gk_t *gk, int64_t vector)
     return linalg_address(gk->k, gk->V, gk->op->right.rows, 0, vector);
 }
 
-/* A random block N, orthogonal to V. */
+/* Set N to a random block that is orthogonal to V. */
 static int
 append_random_block(gk_t *gk, uint64_t seed)
 {
@@ -129,7 +133,7 @@ append_random_block(gk_t *gk, uint64_t seed)
                                  NULL, gk->width);
 }
 
-/* The longest column of B so far bounds |A| from below. */
+/* The length of the longest column of B so far is a lower bound of |A|. */
 static void
 update_norm_estimate(gk_t *gk)
 {
@@ -145,7 +149,7 @@ update_norm_estimate(gk_t *gk)
     }
 }
 
-/* N becomes part of V, A N of U, and A^H of that the next N. */
+/* One block step: append N to V, append A N to U, and make A^H of that the next N. */
 static int
 expand_basis(gk_t *gk)
 {
@@ -168,7 +172,7 @@ expand_basis(gk_t *gk)
     return code;
 }
 
-/* Rank 0: |S x_last| for the wanted values. */
+/* Called on rank 0 only: the residuals |S x_last| of the wanted values. */
 static void
 estimate_residuals(gk_t *gk)
 {
@@ -186,7 +190,7 @@ estimate_residuals(gk_t *gk)
     }
 }
 
-/* Decompose B on rank 0, for equal bits everywhere. */
+/* Decompose B on rank 0, so that all ranks get the same bits, and find the largest residual. */
 static int
 decompose_projection(gk_t *gk)
 {
@@ -198,8 +202,7 @@ decompose_projection(gk_t *gk)
         if (!code)
             estimate_residuals(gk);
         else
-            linalg_fail(gk->la, code, "the decomposition of the projected matrix of order %d did not succeed",
-                        (int)gk->dim);
+            linalg_fail(gk->la, code, "the SVD of the projected matrix of order %d failed", (int)gk->dim);
     }
     if ((code = linalg_agree(gk->la, code)))
         return code;
@@ -212,17 +215,19 @@ decompose_projection(gk_t *gk)
     return ALCH_OK;
 }
 
-/* When to look again: residuals fall by about the same factor in each step. */
+/* Set when B is decomposed next. Residuals decrease by about the same factor in each step, which predicts the number of
+ * steps that are left. */
 static void
-schedule_check(gk_t *gk, double former, int64_t steps)
+schedule_check(gk_t *gk, double last_residual, int64_t steps)
 {
-    double rate = steps > 0 && former > gk->worst && gk->worst > 0 ? log(former / gk->worst) / (double)steps : 0;
+    double rate =
+        steps > 0 && last_residual > gk->worst && gk->worst > 0 ? log(last_residual / gk->worst) / (double)steps : 0;
     double left = rate > 0 ? log(gk->worst / gk->tol) / rate : 1;
 
     gk->check_at = gk->dim + gk->width * (left > 4 ? 4 : left < 1 ? 1 : (int64_t)left);
 }
 
-/* The first `keep` Ritz vectors are the new U and V; N stays, or is random. */
+/* Thick restart: the first `keep` Ritz vectors become U and V. N stays, or is replaced by a random block. */
 static int
 restart_basis(gk_t *gk, int64_t keep, bool random)
 {
@@ -251,7 +256,7 @@ report_progress(gk_t *gk)
     la->host->progress(la->call, fraction > 1 ? 1 : fraction, "block step %" PRId64 ", residual %.2g", gk->out->steps,
                        gk->worst);
     if (la->host->cancelled(la->call))
-        return linalg_fail(la, ALCH_ECANCELED, "canceled after block step %" PRId64, gk->out->steps);
+        return linalg_fail(la, ALCH_ECANCELED, "the task was canceled after block step %" PRId64, gk->out->steps);
     return ALCH_OK;
 }
 
@@ -263,18 +268,20 @@ fail_not_converged(gk_t *gk)
     for (int64_t i = 0; i < gk->out->k; i++)
         good += gk->residuals[i] <= gk->tol * gk->s[0];
     return linalg_fail(gk->la, ALCH_ENUMERIC,
-                       "no convergence within %" PRId64 " block steps (%" PRId64 " restarts): %" PRId64 " of %" PRId64
-                       " values are accurate, the largest residual is %.2g of the largest value, the limit %.2g",
+                       "the iteration did not converge within %" PRId64 " block steps (%" PRId64
+                       " restarts, maxiter): %" PRId64 " of %" PRId64
+                       " values are accurate; the largest residual is %.2g of the largest value, but the "
+                       "limit is %.2g (tol)",
                        gk->out->steps, gk->out->restarts, good, gk->out->k, gk->worst, gk->tol);
 }
 
-/* Steps until the wanted residuals are small. */
+/* Make steps until the wanted residuals are below the tolerance. */
 static int
 iterate_until_converged(gk_t *gk, int64_t limit)
 {
     linalg_lanczos_t *out = gk->out;
-    int64_t looked = out->steps;
-    double former = 0;
+    int64_t checked = out->steps;
+    double last_residual = 0;
     int code;
 
     for (;;) {
@@ -286,9 +293,9 @@ iterate_until_converged(gk_t *gk, int64_t limit)
             return code;
         if (out->steps >= limit)
             return fail_not_converged(gk);
-        schedule_check(gk, former, out->steps - looked);
-        former = gk->worst;
-        looked = out->steps;
+        schedule_check(gk, last_residual, out->steps - checked);
+        last_residual = gk->worst;
+        checked = out->steps;
         if (gk->dim + gk->width <= gk->depth)
             continue;
         if ((code = restart_basis(gk, out->k + (gk->depth - out->k) / 3, false)))
@@ -297,7 +304,7 @@ iterate_until_converged(gk_t *gk, int64_t limit)
     }
 }
 
-/* Look for values that were missed. *found_p: there are some, and converge() has to go on. */
+/* Search for values that were missed. @param[out] found_p  there are some, and the iteration must go on */
 static int
 search_for_missed_values(gk_t *gk, bool *found_p)
 {

@@ -1,4 +1,4 @@
-/* Work within one rank. */
+/* Matrix products and factorizations within one rank. */
 #include "local.h"
 #include "linalg.h"
 
@@ -68,7 +68,7 @@ linalg_local_lacpy(const linalg_kernels_t *kernels, int64_t count, int64_t n, co
 
 /* ---- QR ---- */
 
-/* Reflectors that are applied together. */
+/* Householder reflectors that are applied together. */
 #define QR_BLOCK 32
 
 typedef struct {
@@ -100,8 +100,8 @@ linalg_local_qr_work_entries(int64_t m, int64_t n)
     return QR_BLOCK * (k + n + 2 * QR_BLOCK);
 }
 
-/* Columns j to j + count of A, below row j, from reflectors V to the first columns of 1 - V T V^H:
- * with V's upper part V1 and W = T V1^H, which is triangular, they are 1 - V1 W and, below, -V2 W, in place. */
+/* Overwrite the block of reflectors V with the first columns of I - V T V^H. With V1 the upper square part of V, V2 the
+ * part below it, and the triangular W = T V1^H, these columns are I - V1 W and, below, -V2 W. */
 static void
 generate_q_block(const linalg_kernels_t *k, int rows, int count, void *V, int ld, const void *T, int ldt, void *work)
 {
@@ -123,7 +123,8 @@ generate_q_block(const linalg_kernels_t *k, int rows, int count, void *V, int ld
     linalg_local_lacpy(k, count, count, top, count, V, ld);
 }
 
-/* Q from reflectors, in place: block after block from the last one. Unlike xORGQR it has no block column by column. */
+/* Generate Q from the reflectors in place, block after block from the last one. Unlike xORGQR, which generates the
+ * columns within a block one by one, this uses matrix products only. */
 static void
 generate_q(const linalg_kernels_t *k, int m, int n, void *a, int lda, const void *T, int nb, void *work)
 {
@@ -141,7 +142,7 @@ generate_q(const linalg_kernels_t *k, int m, int n, void *a, int lda, const void
     }
 }
 
-/* How many reflectors a block has. */
+/* The number of reflectors in a block. */
 static int
 reflectors_per_block(int64_t m, int64_t n)
 {
@@ -179,7 +180,7 @@ linalg_local_qr(const linalg_kernels_t *kernels, int64_t m, int64_t n, void *a, 
         generate_q(kernels, (int)m, K, a, (int)lda, work, nb, linalg_address(kernels, work, nb, 0, K));
 }
 
-/* Entries, reals and integers that xGESDD needs for a square matrix with all vectors. */
+/* Entries of the workspace of xGESDD for a square matrix with all vectors. */
 static int64_t
 svd_work_entries(int64_t n)
 {

@@ -1,16 +1,16 @@
-/* Products with A on slices of vectors. */
+/* Products of A with blocks of distributed vectors. */
 #include "operator.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of a basis that linalg_rotate_vectors() has room for at once, at least. */
+/* The scratch memory of linalg_rotate_vectors() holds at least this number of rows of a basis. */
 #define ROTATE_ROWS 64
 
 /* ---- opening and closing ---- */
 
-/* Entries of linalg_orthonormalize()'s scratch: see orthogonal.c. */
+/* Entries of the scratch memory of linalg_orthonormalize(): see ortho_work_t in orthonormalize.c. */
 static int64_t
 ortho_work_entries(const linalg_t *la, int64_t width, int64_t depth)
 {
@@ -43,7 +43,8 @@ slice_start(const linalg_side_t *side, int part)
     return side->count * part / side->parts;
 }
 
-/* Who shares what. @param color  the same for ranks that share this side of A */
+/* Set up the distribution of the vectors of one side.
+ * @param color  the same for the ranks that share the same rows (columns) of A */
 static int
 init_side(linalg_t *la, linalg_side_t *side, int64_t count, int parts, int part, int color)
 {
@@ -76,7 +77,7 @@ allocate_scratch(linalg_operator_t *op)
 typedef uint64_t __attribute__((may_alias)) wide_t;
 typedef uint32_t __attribute__((may_alias)) narrow_t;
 
-/* Magnitudes of IEEE numbers order like their bits, infinity and NaN last. */
+/* The bits of the magnitudes of IEEE numbers have the order of the magnitudes; infinity and NaN are last. */
 #define MAGNITUDE(name, bits_t, mask)                            \
     static bits_t name(const void *from, int64_t count)          \
     {                                                            \
@@ -124,7 +125,8 @@ local_max_magnitude(const linalg_operator_t *op)
     return largest;
 }
 
-/* The largest entry gives the scale that keeps squares within range; NaN and Inf are found on the way. */
+/* Find the largest entry, and from it the scale with which squares of entries do not overflow. The same pass finds NaN
+ * and Inf. */
 static int
 choose_scale(linalg_operator_t *op, const char *name)
 {
@@ -157,10 +159,11 @@ linalg_operator_open(linalg_operator_t *op, linalg_t *la, const char *name, cons
     if (code || ends)
         return code ? code : ends;
     if (message_reals > INT32_MAX)
-        code = linalg_fail(la, ALCH_ELIMIT,
-                           "%d x %d with blocks of %d vectors: a message would have %.3g numbers: MPI's "
-                           "counts end at %d",
-                           A->m, A->n, (int)width, (double)message_reals, INT32_MAX);
+        code =
+            linalg_fail(la, ALCH_ELIMIT,
+                        "a message with a block of %d vectors of the %d x %d matrix would have %.3g numbers, but MPI's "
+                        "counts allow at most %d",
+                        (int)width, A->m, A->n, (double)message_reals, INT32_MAX);
     if ((code = linalg_agree(la, code)) || (code = allocate_scratch(op)))
         return code;
     return choose_scale(op, name);
@@ -177,7 +180,7 @@ linalg_operator_close(linalg_operator_t *op)
 
 /* ---- products ---- */
 
-/* Numbers in the messages of b vectors to each of those who share a side. */
+/* Set the lengths and displacements of the messages for b vectors between the ranks that share a side. */
 static void
 set_message_counts(const linalg_operator_t *op, const linalg_side_t *side, int64_t b)
 {
@@ -189,7 +192,7 @@ set_message_counts(const linalg_operator_t *op, const linalg_side_t *side, int64
     }
 }
 
-/* Where all rows of this side are while b vectors are multiplied: `slice` itself if nobody shares them. */
+/* The memory of the whole local vectors of this side during a product: `slice` itself if no other rank shares them. */
 static void *
 full_vectors(const linalg_operator_t *op, const linalg_side_t *side, const void *slice)
 {
@@ -198,7 +201,7 @@ full_vectors(const linalg_operator_t *op, const linalg_side_t *side, const void 
     return linalg_address(op->la->k, op->full, 1, side == &op->left ? 0 : op->left.count * op->width, 0);
 }
 
-/* Between slices behind one another and columns of all rows. */
+/* Copy between slices that lie one after the other and column-major whole vectors. */
 static void
 repack_slices(const linalg_operator_t *op, const linalg_side_t *side, int64_t b, void *plain, bool to_plain)
 {
@@ -215,7 +218,7 @@ repack_slices(const linalg_operator_t *op, const linalg_side_t *side, int64_t b,
     }
 }
 
-/* From slices to all rows of this side. */
+/* Gather the slices of the ranks that share this side into whole local vectors. */
 static const void *
 gather_vectors(linalg_operator_t *op, const linalg_side_t *side, const void *slice, int64_t b)
 {
@@ -230,7 +233,7 @@ gather_vectors(linalg_operator_t *op, const linalg_side_t *side, const void *sli
     return plain;
 }
 
-/* From all rows of this side, to be added up over those who share them, to slices. */
+/* Sum the whole local vectors over the ranks that share this side, and leave each rank its slice. */
 static void
 reduce_vectors(linalg_operator_t *op, const linalg_side_t *side, void *plain, int64_t b, void *slice)
 {
@@ -255,7 +258,7 @@ multiply_vectors(linalg_operator_t *op, bool adjoint, const void *x, int64_t b, 
     reduce_vectors(op, to, result, b, y);
 }
 
-/* y -= p sums, sums of 1 x b. */
+/* y := y - p sums, where sums is 1 x b. */
 static void
 subtract_outer_product(linalg_operator_t *op, const linalg_side_t *side, const void *p, int64_t b, void *y)
 {
@@ -312,8 +315,8 @@ linalg_operator_means(linalg_operator_t *op)
     return gather_vectors(op, &op->right, op->mean, 1);
 }
 
-/* The sum of (scale x - shift)^2 over a column of reals, and of what is squared; of complex ones the parts lie apart by
- * `stride`. */
+/* Return the sum of (scale x - shift)^2 over `count` reals, and set *sum_p to the sum of (scale x - shift). The real or
+ * imaginary parts of complex entries are `stride` = 2 reals apart. */
 #define SUM_OF_SQUARES(name, real_t)                                                                             \
     static double name(const void *column, int64_t count, int stride, double scale, double shift, double *sum_p) \
     {                                                                                                            \
@@ -333,7 +336,8 @@ linalg_operator_means(linalg_operator_t *op)
 SUM_OF_SQUARES(sum_of_squares_double, double)
 SUM_OF_SQUARES(sum_of_squares_float, float)
 
-/* This rank's columns. @param sums  [2 local_n] of what is left of each column, real and imaginary parts */
+/* Sum |entry - mean|^2 over the local piece. @param[out] sums  [2 local_n] sums of the centered entries of each local
+ * column, real and imaginary parts */
 static double
 local_sum_of_squares(linalg_operator_t *op, const void *means, double *sums)
 {
@@ -344,7 +348,7 @@ local_sum_of_squares(linalg_operator_t *op, const void *means, double *sums)
 
     for (int64_t j = 0; j < block->local_n && block->local_m > 0; j++) {
         const char *column = linalg_address(k, block->data, block->lld, 0, j);
-        /* The mean is stored conjugated. */
+        /* `means` holds conjugated means. */
         double _Complex shift = means ? linalg_get_entry(k->dtype, means, j) : 0;
 
         for (int part = 0; part < parts; part++) {

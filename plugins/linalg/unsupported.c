@@ -1,28 +1,28 @@
-/* What NumPy has and this library has not. */
+/* Functions of NumPy that this library does not offer. Calling one says what to use instead. */
 #include "linalg.h"
 
-#define WHY                                                                                                            \
-    "ScaLAPACK has no complete and dependable eigenvalue decomposition of general matrices (there is no PxGEEV, and\n" \
-    "PxHSEQR leaves vectors to the caller). For symmetric and Hermitian matrices use eigh or eigvalsh; for singular\n" \
-    "values svd; for a matrix that fits on one machine fetch it and use numpy.linalg.eig."
+#define REASON                                                                                                   \
+    "ScaLAPACK has no complete and reliable eigenvalue decomposition of general matrices: there is no PxGEEV,\n" \
+    "and PxHSEQR leaves the eigenvectors to the caller. For symmetric and Hermitian matrices use eigh or\n"      \
+    "eigvalsh; for singular values svd. A matrix that fits on one machine can be fetched for numpy.linalg.eig."
 
-static const char eig_doc[] = "Not offered: every call fails (UnsupportedError).\n\n" WHY "\n\n"
+static const char eig_doc[] = "Not offered: every call fails (UnsupportedError).\n\n" REASON "\n\n"
                               "a: n x n\n"
-                              "eigenvalues: never set\n"
-                              "eigenvectors: never set\n";
+                              "eigenvalues: never returned\n"
+                              "eigenvectors: never returned\n";
 
-static const char eigvals_doc[] = "Not offered: every call fails (UnsupportedError).\n\n" WHY "\n\n"
+static const char eigvals_doc[] = "Not offered: every call fails (UnsupportedError).\n\n" REASON "\n\n"
                                   "a: n x n\n"
-                                  "eigenvalues: never set\n";
+                                  "eigenvalues: never returned\n";
 
 static int
 refuse_unsupported(alch_call_t *call)
 {
-    return call->host->fail(
-        call, ALCH_EUNSUPPORTED,
-        "linalg.%s is not offered: ScaLAPACK decomposes symmetric and Hermitian matrices only (eigh, "
-        "eigvalsh); for singular values there is svd",
-        call->function);
+    return call->host->fail(call, ALCH_EUNSUPPORTED,
+                            "linalg.%s is not offered: ScaLAPACK computes eigenvalues of symmetric and Hermitian "
+                            "matrices only; use eigh or "
+                            "eigvalsh for these, and svd for singular values",
+                            call->function);
 }
 
 static const alch_operation_t operations[] = {

@@ -1,10 +1,10 @@
-/* From slices of vectors to result matrices: ranks that share rows trade columns. */
+/* Conversion of distributed vectors to matrices: the ranks that share rows exchange columns. */
 #include "operator.h"
 
 #include <complex.h>
 #include <string.h>
 
-/* The k vectors that belong to place `proc` of the other axis, in blocks of nb over `procs`. */
+/* The block-cyclic distribution of k vectors over the other axis of the grid: blocks of nb over `procs` processes. */
 typedef struct {
     int64_t k, nb;
     int procs;
@@ -16,18 +16,19 @@ global_vector(const column_map_t *map, int proc, int64_t local)
     return (local / map->nb * map->procs + proc) * map->nb + local % map->nb;
 }
 
-/* Numbers to and from each who shares the side: my rows of his vectors, his rows of mine. */
+/* Set lengths and displacements of the messages. To each rank that shares the side goes this rank's slice of the
+ * vectors that the other rank owns; from it comes its slice of the vectors that this rank owns. */
 static void
 set_message_counts(const linalg_side_t *side, const column_map_t *map, int parts, int *send, int *send_at, int *receive,
                    int *receive_at)
 {
-    int64_t sent = 0, received = 0, own = linalg_numroc(map->k, map->nb, side->part, map->procs);
+    int64_t sent = 0, received = 0, my_vectors = linalg_numroc(map->k, map->nb, side->part, map->procs);
 
     for (int t = 0; t < side->parts; t++) {
         int64_t rows = side->count * (t + 1) / side->parts - side->count * t / side->parts;
 
         send[t] = (int)(side->rows * linalg_numroc(map->k, map->nb, t, map->procs)) * parts;
-        receive[t] = (int)(rows * own) * parts;
+        receive[t] = (int)(rows * my_vectors) * parts;
         send_at[t] = (int)sent;
         receive_at[t] = (int)received;
         sent += send[t];
@@ -35,7 +36,7 @@ set_message_counts(const linalg_side_t *side, const column_map_t *map, int parts
     }
 }
 
-/* Columns of X in the order of their owners. */
+/* Copy the columns of X in the order of the ranks that own them. */
 static void
 pack_columns(const linalg_kernels_t *k, const linalg_side_t *side, const column_map_t *map, const void *X, void *packed)
 {
@@ -47,21 +48,21 @@ pack_columns(const linalg_kernels_t *k, const linalg_side_t *side, const column_
                                linalg_address(k, packed, side->rows, 0, column++), 1);
 }
 
-/* From slices behind one another into the result, which for right vectors is conjugated and transposed. */
+/* Copy slices that lie one after the other into the matrix; right vectors are conjugated and transposed. */
 static void
-unpack_slices(const linalg_kernels_t *k, const linalg_side_t *side, int64_t own, const void *packed, bool right,
+unpack_slices(const linalg_kernels_t *k, const linalg_side_t *side, int64_t my_vectors, const void *packed, bool right,
               const alch_block_t *to)
 {
     for (int t = 0; t < side->parts; t++) {
         int64_t start = side->count * t / side->parts, rows = side->count * (t + 1) / side->parts - start;
-        const void *slice = linalg_address(k, packed, 1, start * own, 0);
+        const void *slice = linalg_address(k, packed, 1, start * my_vectors, 0);
 
         if (!right) {
-            linalg_local_lacpy(k, rows, own, slice, rows, linalg_address(k, to->data, 1, start, 0), to->lld);
+            linalg_local_lacpy(k, rows, my_vectors, slice, rows, linalg_address(k, to->data, 1, start, 0), to->lld);
             continue;
         }
         for (int64_t i = 0; i < rows; i++)
-            for (int64_t l = 0; l < own; l++)
+            for (int64_t l = 0; l < my_vectors; l++)
                 linalg_set_entry(k->dtype, to->data, l + (start + i) * to->lld,
                                  conj(linalg_get_entry(k->dtype, slice, i + l * rows)));
     }
@@ -75,13 +76,13 @@ vectors_to_matrix(linalg_operator_t *op, const linalg_side_t *side, const void *
     const linalg_kernels_t *k = la->k;
     bool right = side == &op->right;
     column_map_t map = {k_vectors, right ? la->layout.mb : la->layout.nb, right ? la->nprow : la->npcol};
-    int64_t own = la->in_grid ? linalg_numroc(k_vectors, map.nb, side->part, map.procs) : 0;
+    int64_t my_vectors = la->in_grid ? linalg_numroc(k_vectors, map.nb, side->part, map.procs) : 0;
     int *counts, parts = linalg_reals_per_entry(k), code;
     void *out, *in;
 
     if ((code = linalg_create(la, right ? k_vectors : op->A->m, right ? op->A->n : k_vectors, M)) ||
         (code = linalg_alloc(la, side->rows * k_vectors * (int64_t)k->entry_bytes, &out)) ||
-        (code = linalg_alloc(la, side->count * own * (int64_t)k->entry_bytes, &in)) ||
+        (code = linalg_alloc(la, side->count * my_vectors * (int64_t)k->entry_bytes, &in)) ||
         (code = linalg_alloc(la, 4 * side->parts * (int64_t)sizeof(int), &counts)))
         return code;
     pack_columns(k, side, &map, X, out);
@@ -95,7 +96,7 @@ vectors_to_matrix(linalg_operator_t *op, const linalg_side_t *side, const void *
                       side->comm);
     }
     if (la->in_grid)
-        unpack_slices(k, side, own, in, right, &M->block);
+        unpack_slices(k, side, my_vectors, in, right, &M->block);
     return ALCH_OK;
 }
 
