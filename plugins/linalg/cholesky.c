@@ -27,9 +27,9 @@ static const char cho_solve_doc[] =
     "Method: PxPOTRS. Only the triangle of c that `lower` selects is read.\n"
     "Source: Blackford et al., ScaLAPACK Users' Guide (1997), section 3.3.1.\n"
     "Memory: a copy of b, and of c if it is relaid out.\n"
-    "Errors: NaN or infinite entries (NumericError, which names the first one); a zero on the diagonal (NumericError:\n"
-    "\"Singular matrix\"); the shapes do not match (InvalidError); not enough memory, or a matrix is beyond 32-bit\n"
-    "indices (LimitError).\n\n"
+    "Errors: NaN or infinite entries (NumericError, which names the first one); a zero on the diagonal\n"
+    "(NumericError: \"Singular matrix\"); the shapes do not match (InvalidError); not enough memory, or a matrix is\n"
+    "beyond 32-bit indices (LimitError).\n\n"
     "c: n x n, the factor as cholesky returns it\n"
     "b: n x k\n"
     "lower: c is a lower factor; false: an upper one\n"
@@ -144,7 +144,7 @@ run_cho_solve(alch_call_t *call)
 static const alch_operation_t operations[] = {
     {"cholesky", "The Cholesky factorization of a positive definite matrix.",
      "a:matrix, upper:bool=false -> factor:matrix", cholesky_doc, 0, run_cholesky},
-    {"cho_solve", "The solution of a system of equations, from a Cholesky factor.",
+    {"cho_solve", "The solution of a system of linear equations, from a Cholesky factor.",
      "c:matrix, b:matrix, lower:bool=true -> x:matrix", cho_solve_doc, 0, run_cho_solve},
 };
 

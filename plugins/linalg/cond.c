@@ -130,7 +130,7 @@ run_cond(alch_call_t *call)
 }
 
 static const alch_operation_t operations[] = {
-    {"cond", "Condition number.", "x:matrix, p:string=\"2\" -> c:float64", cond_doc, 0, run_cond},
+    {"cond", "The condition number of a matrix.", "x:matrix, p:string=\"2\" -> c:float64", cond_doc, 0, run_cond},
 };
 
 LINALG_OPERATIONS(linalg_cond_operations, operations);

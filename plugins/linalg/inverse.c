@@ -211,8 +211,8 @@ run_slogdet(alch_call_t *call)
 static const alch_operation_t operations[] = {
     {"inv", "The inverse of a matrix.", "a:matrix -> inverse:matrix", inv_doc, 0, run_inv},
     {"det", "The determinant of a matrix.", "a:matrix -> determinant:complex128", det_doc, 0, run_det},
-    {"slogdet", "Sign and logarithm of the determinant.", "a:matrix -> sign:complex128, logabsdet:float64", slogdet_doc,
-     0, run_slogdet},
+    {"slogdet", "The sign and the logarithm of the determinant of a matrix.",
+     "a:matrix -> sign:complex128, logabsdet:float64", slogdet_doc, 0, run_slogdet},
 };
 
 LINALG_OPERATIONS(linalg_inverse_operations, operations);

@@ -264,10 +264,11 @@ run_pinv(alch_call_t *call)
 }
 
 static const alch_operation_t operations[] = {
-    {"lstsq", "Least squares, of any rank.",
+    {"lstsq", "The least squares solution, for a matrix of any rank.",
      "a:matrix, b:matrix, rcond:float64=-1 -> x:matrix, residuals:vector, rank:int64, s:vector", lstsq_doc, 0,
      run_lstsq},
-    {"pinv", "Pseudo-inverse.", "a:matrix, rcond:float64=-1, rtol:float64=-1 -> B:matrix", pinv_doc, 0, run_pinv},
+    {"pinv", "The pseudo-inverse of a matrix.", "a:matrix, rcond:float64=-1, rtol:float64=-1 -> B:matrix", pinv_doc, 0,
+     run_pinv},
 };
 
 LINALG_OPERATIONS(linalg_lstsq_operations, operations);

@@ -362,7 +362,7 @@ run_pca(alch_call_t *call)
 }
 
 static const alch_operation_t operations[] = {
-    {"pca", "Principal component analysis.",
+    {"pca", "The principal components of a set of samples.",
      "X:matrix, n_components:int64=0, tol:float64=0, maxiter:int64=0 -> components:matrix, explained_variance:vector, "
      "explained_variance_ratio:vector, singular_values:vector, mean:vector",
      pca_doc, 0, run_pca},

@@ -299,8 +299,8 @@ run_qr(alch_call_t *call)
 }
 
 static const alch_operation_t operations[] = {
-    {"qr", "QR factorization.", "a:matrix, mode:string=\"reduced\" -> Q:matrix, R:matrix, h:matrix, tau:vector", qr_doc,
-     0, run_qr},
+    {"qr", "The QR factorization of a matrix.",
+     "a:matrix, mode:string=\"reduced\" -> Q:matrix, R:matrix, h:matrix, tau:vector", qr_doc, 0, run_qr},
 };
 
 LINALG_OPERATIONS(linalg_qr_operations, operations);

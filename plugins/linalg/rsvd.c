@@ -14,7 +14,8 @@
 static const char rsvd_doc[] =
     "Computes approximations of the k largest singular values and their vectors by random projection: a is multiplied "
     "with 2 + 2 power_iterations blocks of k + oversamples vectors. For accurate values use svd(k=).\n\n"
-    "Method: range finder with power iterations, each orthonormalized by TSQR (Halko, Martinsson, Tropp 2011, "
+    "Method: range finder with power iterations, each of which is orthonormalized by TSQR (Halko, Martinsson, Tropp "
+    "2011, "
     "algorithms "
     "4.4 and 5.1), then the decomposition of the projected matrix.\n"
     "Error: |a - U diag(s) Vh| in the 2-norm is at most `error`. The part of a that the basis misses is bounded by the "
@@ -257,7 +258,7 @@ run_rsvd(alch_call_t *call)
 }
 
 static const alch_operation_t operations[] = {
-    {"rsvd", "Randomized singular value decomposition.",
+    {"rsvd", "The largest singular values and their vectors, by random projection.",
      "a:matrix, k:int64, oversamples:int64=10, power_iterations:int64=2, seed:int64=0 -> U:matrix, s:vector, "
      "Vh:matrix, "
      "error:float64",

@@ -32,7 +32,7 @@ static const char trace_doc[] = "Computes the sum of the entries a[i, i + offset
                                 "Method: each worker adds up its entries of the diagonal in double precision.\n"
                                 "Source: the definition.\n"
                                 "Memory: no matrix.\n"
-                                "Errors: this function adds none; NaN and infinite entries propagate.\n\n"
+                                "Errors: none; NaN and infinite entries propagate.\n\n"
                                 "a: m x n, any type and layout\n"
                                 "offset: which diagonal; positive numbers are above the main diagonal\n"
                                 "sum: a number, complex if a is complex\n";

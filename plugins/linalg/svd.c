@@ -17,7 +17,8 @@ static const char svd_doc[] =
     "Method with k: block Golub-Kahan bidiagonalization with full reorthogonalization and thick restarts (Golub, Luk, "
     "Overton 1981; Baglama, Reichel 2006). a is never squared. If a is too small for the iteration (k near min(m, n)), "
     "all values are computed and the first k are returned; a note says so.\n"
-    "Accuracy: in both cases the values are accurate to a few eps times the largest one, not to sqrt(eps). A value may "
+    "Accuracy: in both cases the values are accurate to a few eps times the largest one, not only to sqrt(eps). A "
+    "value may "
     "have more copies than a block has vectors (4 to 10): the iteration searches for missed copies before it ends.\n"
     "Memory without k: a copy of a, U, Vh, and on one worker 40 bytes times min(m, n)^2 (above 4096 instead about "
     "twice "
@@ -264,13 +265,13 @@ run_matrix_rank(alch_call_t *call)
 }
 
 static const alch_operation_t operations[] = {
-    {"svd", "Singular value decomposition, whole and thin or of the k largest values.",
+    {"svd", "The singular value decomposition of a matrix: all values, or the k largest.",
      "a:matrix, full_matrices:bool=false, compute_uv:bool=true, k:int64=0, tol:float64=0, maxiter:int64=0 -> U:matrix, "
      "s:vector, Vh:matrix",
      svd_doc, 0, run_svd},
-    {"svdvals", "All singular values.", "a:matrix -> s:vector", svdvals_doc, 0, run_svdvals},
-    {"matrix_rank", "Numerical rank.", "A:matrix, tol:float64=-1, rtol:float64=-1 -> rank:int64", rank_doc, 0,
-     run_matrix_rank},
+    {"svdvals", "All singular values of a matrix.", "a:matrix -> s:vector", svdvals_doc, 0, run_svdvals},
+    {"matrix_rank", "The numerical rank of a matrix.", "A:matrix, tol:float64=-1, rtol:float64=-1 -> rank:int64",
+     rank_doc, 0, run_matrix_rank},
 };
 
 LINALG_OPERATIONS(linalg_svd_operations, operations);
