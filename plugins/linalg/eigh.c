@@ -44,7 +44,7 @@ typedef struct {
 } problem_t;
 
 /* Rank 0 computes a subset of at most n / SUBSET_FRACTION vectors alone. For larger ones divide and conquer on all
- * ranks is faster, even where no eigenvalues are close (HACKING.md, "Tried for speed"). */
+ * ranks is faster, even where no eigenvalues are close (test/bench/MEASUREMENTS.md). */
 #define SUBSET_FRACTION 8
 
 static bool

@@ -268,10 +268,9 @@ fail_not_converged(gk_t *gk)
     for (int64_t i = 0; i < gk->out->k; i++)
         good += gk->residuals[i] <= gk->tol * gk->s[0];
     return linalg_fail(gk->la, ALCH_ENUMERIC,
-                       "the iteration did not converge within %" PRId64 " block steps (%" PRId64
-                       " restarts, maxiter): %" PRId64 " of %" PRId64
-                       " values are accurate; the largest residual is %.2g of the largest value, but the "
-                       "limit is %.2g (tol)",
+                       "the iteration did not converge within %" PRId64 " block steps (maxiter) and %" PRId64
+                       " restarts: %" PRId64 " of %" PRId64 " values are accurate; the largest residual is %.2g of the "
+                       "largest value, but the limit is %.2g (tol)",
                        gk->out->steps, gk->out->restarts, good, gk->out->k, gk->worst, gk->tol);
 }
 

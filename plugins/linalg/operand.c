@@ -1,4 +1,4 @@
-/* Matrices of a call: parameters used in position or copied into the layout of the call, and results. */
+/* Matrices of a call: parameters used in place or copied into the layout of the call, and results. */
 #include "linalg.h"
 
 #include <complex.h>

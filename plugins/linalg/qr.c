@@ -30,7 +30,7 @@ static const char qr_doc[] =
     "tau: raw: k x 1, the scalar factors of the reflectors\n";
 
 /* TSQR is used up to this number of columns, and from this ratio of each worker's rows to the columns on. There it was
- * faster than PxGEQRF on 2 workers of one host (HACKING.md, "Tried for speed"). */
+ * faster than PxGEQRF on 2 workers of one host (test/bench/MEASUREMENTS.md). */
 #define TSQR_COLUMNS 512
 #define TSQR_RATIO 16  /* with Q */
 #define TSQR_RATIO_R 8 /* R alone */

@@ -143,10 +143,7 @@ check_arguments(linalg_t *la, const alch_block_t *a, int64_t k, bool full)
                            k, minmn, a->m, a->n);
     if (k > 0 && full)
         return linalg_fail(la, ALCH_EINVAL,
-                           "k is %" PRId64
-                           " and full_matrices is true, but k values have only k vectors: give one of the "
-                           "two",
-                           k);
+                           "k is %" PRId64 ", but full_matrices=True needs all vectors: give only one of the two", k);
     return ALCH_OK;
 }
 

@@ -76,7 +76,7 @@ expect_near_square(linalg_t *la, int64_t m, int64_t n, linalg_vectors_t vectors)
     }
 }
 
-/* A QR factorization first pays off between m = 1.5 n and 2 n (HACKING.md, "Tried for speed"). It is also needed where
+/* A QR factorization first pays off between m = 1.5 n and 2 n (test/bench/MEASUREMENTS.md). It is also needed where
  * PxGESVD would be used for a full U, because PxGESVD computes no more than n columns of U. */
 static bool
 use_qr_first(int64_t m, int64_t n, linalg_vectors_t vectors)
