@@ -1,10 +1,13 @@
-"""Functions of the library linalg beside the bare ScaLAPACK routine on the same workers, in interleaved pairs.
+"""Time functions of the library linalg and the bare ScaLAPACK routines on the same workers, in interleaved pairs.
 
-usage: bench_linalg.py [ignored] PAIRS [blocks | ROW ...]
+usage: bench_linalg.py [ignored] PAIRS [blocks | FUNCTION ...]
 
-What a function costs is the time of the call as its user sees it, with all that Alchemist does; what the routine
-costs is its own time on matrices and workspace that are there already. Two workers, matrices already on them.
-With `blocks`, the bare routines for several block sizes instead: the default is the best for all of them together.
+The time of a function is that of the call as a user sees it, with all that Alchemist does. The time of a routine is
+measured around the routine alone, on matrices and workspace that exist already. There are two workers, and the matrices
+are already on them.
+
+With `blocks` the bare routines are timed for several block sizes instead. The default block size is the best one for all
+routines together.
 """
 
 import statistics
@@ -15,10 +18,11 @@ import numpy as np
 import alchemist
 from pairs import measure, show
 
-AIM = 1.05  # of the bare routine's time
+AIM = 1.05  # aim of the ratio to the bare routine's time
 BLOCKS = (16, 24, 32, 48, 64, 96, 128)
 ROUTINES = (("gemm", 2000), ("potrf", 2000), ("getrf", 1000), ("getrf", 2000), ("geqrf", 2000), ("syevd", 1000))
-# Function, how it is called, the routine, rows and columns. Pairs that take long are fewer.
+# Function, its call, the bare routine, the order of the matrix, and by what to divide the number of pairs: calls that take
+# long are measured in fewer pairs.
 ROWS = [
     ("matmul", lambda la, A: la.matmul(A, A), "gemm", 2000, 1),
     ("cholesky", lambda la, A: la.cholesky(A), "potrf", 2000, 1),
@@ -32,6 +36,7 @@ ROWS = [
 
 
 def positive(n):
+    """A symmetric positive definite matrix."""
     rng = np.random.default_rng(0)
     a = rng.standard_normal((n, n))
     return (a + a.T) / 2 + 4 * np.sqrt(n) * np.eye(n)
@@ -65,9 +70,9 @@ def main():
         la, bare = als.load_library("linalg"), als.load_library("bare")
         if "blocks" in sys.argv:
             return blocks(als, bare, pairs)
-        print(f"# linalg on 2 workers beside the bare routine; {pairs} pairs, fewer of those that take long")
-        for name, call, routine, n, share in (row for row in ROWS if row[0] in (sys.argv[3:] or row)):
-            compare(als, la, bare, name, call, routine, n, max(5, pairs // share))
+        print(f"# linalg and the bare routine on 2 workers; {pairs} pairs, fewer for calls that take long")
+        for name, call, routine, n, divisor in (row for row in ROWS if row[0] in (sys.argv[3:] or row)):
+            compare(als, la, bare, name, call, routine, n, max(5, pairs // divisor))
 
 
 if __name__ == "__main__":

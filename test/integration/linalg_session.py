@@ -1,4 +1,4 @@
-"""What the tests of the library linalg share: a session of three workers, and matrices that go with their test."""
+"""Fixtures of the tests of the library linalg: a session of three workers, and matrices that are freed after each test."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def daemon():
 
 @pytest.fixture(scope="module")
 def als(daemon):
-    """One session of three workers for all that does not ask for another number."""
+    """One session of three workers, which all tests share that do not need another number."""
     with daemon.connect(workers=3) as session:
         yield session
     wait_for(daemon.idle, 10, "all slots idle")
@@ -33,7 +33,7 @@ def rng():
 
 @pytest.fixture
 def send(als):
-    """Sends matrices that are freed at the end of the test, and frees what came of them."""
+    """A function that sends a matrix. At the end of the test all matrices are freed that did not exist before it."""
     before = {m.id for m in als.list_matrices()}
     yield lambda x, layout=None: als.send_matrix(np.asarray(x), layout=None if layout == "default" else layout)
     for matrix in als.list_matrices():
