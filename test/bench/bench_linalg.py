@@ -6,8 +6,8 @@ The time of a function is that of the call as a user sees it, with all that Alch
 measured around the routine alone, on matrices and workspace that exist already. There are two workers, and the matrices
 are already on them.
 
-With `blocks` the bare routines are timed for several block sizes instead. The default block size is the best one for all
-routines together.
+With `blocks` the bare routines are timed for several block sizes instead. The default block size is the best one for
+all routines together.
 """
 
 import statistics
@@ -21,8 +21,8 @@ from pairs import measure, show
 AIM = 1.05  # aim of the ratio to the bare routine's time
 BLOCKS = (16, 24, 32, 48, 64, 96, 128)
 ROUTINES = (("gemm", 2000), ("potrf", 2000), ("getrf", 1000), ("getrf", 2000), ("geqrf", 2000), ("syevd", 1000))
-# Function, its call, the bare routine, the order of the matrix, and by what to divide the number of pairs: calls that take
-# long are measured in fewer pairs.
+# Function, its call, the bare routine, the order of the matrix, and by what to divide the number of pairs: calls that
+# take long are measured in fewer pairs.
 ROWS = [
     ("matmul", lambda la, A: la.matmul(A, A), "gemm", 2000, 1),
     ("cholesky", lambda la, A: la.cholesky(A), "potrf", 2000, 1),
@@ -42,14 +42,14 @@ def positive(n):
     return (a + a.T) / 2 + 4 * np.sqrt(n) * np.eye(n)
 
 
-def compare(als, la, bare, name, call, routine, n, pairs):
+def compare_with_routine(als, la, bare, name, call, routine, n, pairs):
     A = als.send_matrix(positive(n))
     ours, theirs = measure(pairs, lambda: call(la, A), lambda: bare.run(routine, A))
     A.free()
     show(f"linalg_{name}_{n}", ours, f"pd{routine}", theirs, aim=AIM)
 
 
-def blocks(als, bare, pairs):
+def time_block_sizes(als, bare, pairs):
     for routine, n in ROUTINES:
         a = positive(n)
         times = {b: [] for b in BLOCKS}
@@ -57,9 +57,10 @@ def blocks(als, bare, pairs):
         for _ in range(pairs):
             for b, A in handles.items():
                 times[b].append(bare.run(routine, A))
-        best = min(statistics.median(t) for t in times.values())
-        print(f"bare_pd{routine:8s} n = {n}: " + ", ".join(
-            f"{b}: {statistics.median(t):.4f} ({statistics.median(t) / best:.2f})" for b, t in times.items()), flush=True)
+        medians = {b: statistics.median(t) for b, t in times.items()}
+        best = min(medians.values())
+        row = ", ".join(f"{b}: {t:.4f} ({t / best:.2f})" for b, t in medians.items())
+        print(f"bare_pd{routine:8s} n = {n}: {row}", flush=True)
         for A in handles.values():
             A.free()
 
@@ -69,10 +70,10 @@ def main():
     with alchemist.connect(workers=2) as als:
         la, bare = als.load_library("linalg"), als.load_library("bare")
         if "blocks" in sys.argv:
-            return blocks(als, bare, pairs)
+            return time_block_sizes(als, bare, pairs)
         print(f"# linalg and the bare routine on 2 workers; {pairs} pairs, fewer for calls that take long")
         for name, call, routine, n, divisor in (row for row in ROWS if row[0] in (sys.argv[3:] or row)):
-            compare(als, la, bare, name, call, routine, n, max(5, pairs // divisor))
+            compare_with_routine(als, la, bare, name, call, routine, n, max(5, pairs // divisor))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 import numpy as np
 
 DTYPES = ["float64", "float32", "complex128", "complex64"]
-# Layouts for a session of several workers: the default, grids with idle workers, block sizes that do not divide the order
-# of a matrix, and layouts that ScaLAPACK cannot use in place.
+# Layouts for a session of several workers: the default, grids with idle workers, block sizes that do not divide the
+# order of a matrix, and layouts that ScaLAPACK cannot use in place.
 LAYOUTS = ["default", "block_cyclic(64,64,1,1)", "block_cyclic(33,33,2,1)", "block_cyclic(7,5)", "VC_STAR", "STAR_STAR",
            "MC_MR", "CIRC_CIRC"]
 

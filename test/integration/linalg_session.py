@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the library linalg: a session of three workers, and matrices that are freed after each test."""
+"""Fixtures of the tests of the library linalg: a session of three workers, and matrices that each test frees."""
 
 import numpy as np
 import pytest
