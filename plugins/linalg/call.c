@@ -222,12 +222,12 @@ linalg_numroc(int64_t end, int64_t nb, int proc, int procs)
 }
 
 int64_t
-linalg_matrix_bytes(const linalg_t *la, int64_t m, int64_t n, size_t entry)
+linalg_matrix_bytes(const linalg_t *la, int64_t m, int64_t n, size_t entry_bytes)
 {
     int64_t rows = linalg_numroc(m, la->layout.mb, 0, la->layout.nprow ? la->layout.nprow : 1);
     int64_t cols = linalg_numroc(n, la->layout.nb, 0, la->layout.npcol ? la->layout.npcol : 1), bytes;
 
-    return __builtin_mul_overflow(rows, cols, &bytes) || __builtin_mul_overflow(bytes, (int64_t)entry, &bytes)
+    return __builtin_mul_overflow(rows, cols, &bytes) || __builtin_mul_overflow(bytes, (int64_t)entry_bytes, &bytes)
                ? INT64_MAX
                : bytes;
 }
@@ -240,9 +240,9 @@ linalg_expect_bytes(linalg_t *la, int64_t bytes)
 }
 
 void
-linalg_expect_matrix_as(linalg_t *la, int64_t m, int64_t n, size_t entry)
+linalg_expect_matrix_as(linalg_t *la, int64_t m, int64_t n, size_t entry_bytes)
 {
-    linalg_expect_bytes(la, linalg_matrix_bytes(la, m, n, entry));
+    linalg_expect_bytes(la, linalg_matrix_bytes(la, m, n, entry_bytes));
     if (la->limit_code == ALCH_OK)
         la->limit_code = check_index_limits(la, "the result", m, n);
 }

@@ -132,10 +132,12 @@ const char *linalg_dtype_name(alch_dtype_t dtype);
 void linalg_expect_matrix(linalg_t *la, int64_t m, int64_t n);
 void linalg_expect_matrix_as(linalg_t *la, int64_t m, int64_t n, size_t entry_bytes);
 void linalg_expect_bytes(linalg_t *la, int64_t bytes);
-/** Announce the buffers that a relayout or transposition of an m x n matrix uses in addition to the two matrices. */
+/** Announce the buffers that a relayout or transposition of an m x n matrix uses in addition to the two matrices. Not
+ *  collective. */
 void linalg_expect_exchange(linalg_t *la, int64_t m, int64_t n);
 /** Announce what linalg_get_operand() will allocate for this parameter: nothing if it can use the matrix in place.
- *  Call it for every operand: unless LINALG_ANY is given, it also checks the matrix against 32-bit indices. */
+ *  Call it for every operand: unless LINALG_ANY is given, it also checks the matrix against 32-bit indices. Not
+ *  collective. */
 void linalg_expect_operand(linalg_t *la, const char *name, unsigned flags);
 /** Check that every rank can allocate the announced memory. Allocates nothing.
  *  @return ALCH_OK; ALCH_ELIMIT with the numbers */
@@ -204,7 +206,8 @@ int linalg_return_reals(linalg_t *la, const char *name, const double *values, in
 
 /** Refuse a matrix that is not square: "linalg.inv: a is 3 x 5, but must be square". @return ALCH_OK; ALCH_EINVAL */
 int linalg_check_square(linalg_t *la, const char *name, int64_t *n_p);
-/** A complex number in the type of the call, as ScaLAPACK takes its scalars. */
+/** A complex number in the type of the call, as ScaLAPACK takes its scalars. None of the next three functions is
+ *  collective. */
 typedef union {
     double d[2];
     float s[2];
@@ -219,7 +222,7 @@ alch_dtype_t linalg_scalars_dtype(alch_call_t *call, const char *alpha, const ch
 /** Return a scalar: a real one, unless the type of the call is complex. */
 int linalg_return_scalar(linalg_t *la, const char *name, double _Complex x);
 
-/** Bytes of the pivot array of PxGETRF on the rank with the most rows. */
+/** Bytes of the pivot array of PxGETRF on the rank with the most rows. Not collective. */
 int64_t linalg_pivot_bytes(const linalg_t *la, int64_t m);
 /** Factor A = P L U in place (PxGETRF). @param[out] info_p  > 0: that pivot, counted from 1, is exactly zero */
 int linalg_getrf(linalg_t *la, linalg_matrix_t *A, int *pivots, int *info_p);
