@@ -15,6 +15,7 @@
  * number of steps is therefore made from a random block that is orthogonal to all vectors found. If the values grow,
  * some copies had been missed. */
 #define PROBE_STEPS 2
+/* Bounds the number of such searches. */
 #define PROBES_MAX 8
 /* A step with more vectors in a block costs little more, because A is read from memory once for all of them, but in
  * total more vectors are needed. The bounds were chosen by measurements on Fashion-MNIST. */
@@ -29,12 +30,14 @@ typedef struct {
     const linalg_kernels_t *k;
     linalg_lanczos_t *out;
     int64_t width, depth, dim;
-    void *U, *V;         /* slices of depth, and of depth + width vectors; the block N follows the dim vectors of V */
-    void *B, *S;         /* leading dimensions depth and width */
-    void *copy, *X, *Yh; /* leading dimension depth: the decomposition of B, on rank 0 until restart_basis() */
-    double *s, *residuals, *before;
-    double norm, worst, tol;
-    int64_t check_at;
+    void *U, *V;           /* slices of depth, and of depth + width vectors; the block N follows the dim vectors of V */
+    void *B, *S;           /* leading dimensions depth and width */
+    void *copy, *X, *Yh;   /* leading dimension depth: the decomposition of B, on rank 0 until restart_basis() */
+    double *s, *residuals; /* of B's decomposition */
+    double *before;        /* the values s before the search for missed ones */
+    double norm;           /* norm estimate: a lower bound of |A| */
+    double residual, tol;  /* the largest wanted residual, and its limit, relative to s[0] */
+    int64_t check_at;      /* B is decomposed when dim reaches this number */
 } gk_t;
 
 int
@@ -93,7 +96,7 @@ init_basis(gk_t *gk, linalg_operator_t *op, linalg_lanczos_t *out)
     int code;
 
     *gk = (gk_t){.op = op, .la = la, .k = la->k, .out = out, .width = op->width, .depth = op->depth};
-    gk->worst = 1;
+    gk->residual = 1;
     gk->tol = out->tol > 16 * la->k->eps ? out->tol : 16 * la->k->eps;
     gk->check_at = 2 * out->k + 2 * gk->width < gk->depth ? 2 * out->k + 2 * gk->width : gk->depth;
     square = gk->depth * gk->depth * entry;
@@ -207,10 +210,10 @@ decompose_projection(gk_t *gk)
     if ((code = linalg_agree(gk->la, code)))
         return code;
     MPI_Bcast(gk->s, (int)(2 * gk->depth), MPI_DOUBLE, 0, gk->la->call->comm);
-    gk->worst = 0;
+    gk->residual = 0;
     for (int64_t i = 0; i < gk->out->k; i++)
-        gk->worst = gk->residuals[i] > gk->worst ? gk->residuals[i] : gk->worst;
-    gk->worst = gk->s[0] > 0 ? gk->worst / gk->s[0] : 0;
+        gk->residual = gk->residuals[i] > gk->residual ? gk->residuals[i] : gk->residual;
+    gk->residual = gk->s[0] > 0 ? gk->residual / gk->s[0] : 0;
     gk->norm = gk->s[0] > gk->norm ? gk->s[0] : gk->norm;
     return ALCH_OK;
 }
@@ -220,9 +223,10 @@ decompose_projection(gk_t *gk)
 static void
 schedule_check(gk_t *gk, double last_residual, int64_t steps)
 {
-    double rate =
-        steps > 0 && last_residual > gk->worst && gk->worst > 0 ? log(last_residual / gk->worst) / (double)steps : 0;
-    double left = rate > 0 ? log(gk->worst / gk->tol) / rate : 1;
+    double rate = steps > 0 && last_residual > gk->residual && gk->residual > 0
+                      ? log(last_residual / gk->residual) / (double)steps
+                      : 0;
+    double left = rate > 0 ? log(gk->residual / gk->tol) / rate : 1;
 
     gk->check_at = gk->dim + gk->width * (left > 4 ? 4 : left < 1 ? 1 : (int64_t)left);
 }
@@ -251,10 +255,10 @@ static int
 report_progress(gk_t *gk)
 {
     linalg_t *la = gk->la;
-    double fraction = gk->worst > 0 && gk->worst < 1 ? log(gk->worst) / log(gk->tol) : 0;
+    double fraction = gk->residual > 0 && gk->residual < 1 ? log(gk->residual) / log(gk->tol) : 0;
 
     la->host->progress(la->call, fraction > 1 ? 1 : fraction, "block step %" PRId64 ", residual %.2g", gk->out->steps,
-                       gk->worst);
+                       gk->residual);
     if (la->host->cancelled(la->call))
         return linalg_fail(la, ALCH_ECANCELED, "the task was canceled after block step %" PRId64, gk->out->steps);
     return ALCH_OK;
@@ -271,7 +275,7 @@ fail_not_converged(gk_t *gk)
                        "the iteration did not converge within %" PRId64 " block steps (maxiter) and %" PRId64
                        " restarts: %" PRId64 " of %" PRId64 " values are accurate; the largest residual is %.2g of the "
                        "largest value, but the limit is %.2g (tol)",
-                       gk->out->steps, gk->out->restarts, good, gk->out->k, gk->worst, gk->tol);
+                       gk->out->steps, gk->out->restarts, good, gk->out->k, gk->residual, gk->tol);
 }
 
 /* Make steps until the wanted residuals are below the tolerance. */
@@ -288,12 +292,12 @@ iterate_until_converged(gk_t *gk, int64_t limit)
             return code;
         if (gk->dim < gk->check_at && gk->dim + gk->width <= gk->depth && out->steps < limit)
             continue;
-        if ((code = decompose_projection(gk)) || gk->worst <= gk->tol)
+        if ((code = decompose_projection(gk)) || gk->residual <= gk->tol)
             return code;
         if (out->steps >= limit)
             return fail_not_converged(gk);
         schedule_check(gk, last_residual, out->steps - checked);
-        last_residual = gk->worst;
+        last_residual = gk->residual;
         checked = out->steps;
         if (gk->dim + gk->width <= gk->depth)
             continue;
@@ -351,7 +355,7 @@ linalg_lanczos_solve(linalg_operator_t *op, linalg_lanczos_t *lanczos)
     if ((code = init_basis(&gk, op, lanczos)) ||
         (code = linalg_alloc(op->la, k * (int64_t)sizeof(double), &lanczos->values)) || (code = find_triplets(&gk)))
         return code;
-    lanczos->residual = gk.worst;
+    lanczos->residual = gk.residual;
     for (int64_t i = 0; i < k; i++)
         lanczos->values[i] = gk.s[i] / op->scale;
     if ((code = restart_basis(&gk, k, false)))

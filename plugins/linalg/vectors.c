@@ -19,20 +19,20 @@ global_vector(const column_map_t *map, int proc, int64_t local)
 /* Set lengths and displacements of the messages. To each rank that shares the side goes this rank's slice of the
  * vectors that the other rank owns; from it comes its slice of the vectors that this rank owns. */
 static void
-set_message_counts(const linalg_side_t *side, const column_map_t *map, int parts, int *send, int *send_at, int *receive,
-                   int *receive_at)
+set_message_counts(const linalg_side_t *side, const column_map_t *map, int reals, int *send_counts, int *send_displs,
+                   int *receive_counts, int *receive_displs)
 {
     int64_t sent = 0, received = 0, my_vectors = linalg_numroc(map->k, map->nb, side->part, map->procs);
 
     for (int t = 0; t < side->parts; t++) {
         int64_t rows = side->count * (t + 1) / side->parts - side->count * t / side->parts;
 
-        send[t] = (int)(side->rows * linalg_numroc(map->k, map->nb, t, map->procs)) * parts;
-        receive[t] = (int)(rows * my_vectors) * parts;
-        send_at[t] = (int)sent;
-        receive_at[t] = (int)received;
-        sent += send[t];
-        received += receive[t];
+        send_counts[t] = (int)(side->rows * linalg_numroc(map->k, map->nb, t, map->procs)) * reals;
+        receive_counts[t] = (int)(rows * my_vectors) * reals;
+        send_displs[t] = (int)sent;
+        receive_displs[t] = (int)received;
+        sent += send_counts[t];
+        received += receive_counts[t];
     }
 }
 
@@ -77,23 +77,24 @@ vectors_to_matrix(linalg_operator_t *op, const linalg_side_t *side, const void *
     bool right = side == &op->right;
     column_map_t map = {k_vectors, right ? la->layout.mb : la->layout.nb, right ? la->nprow : la->npcol};
     int64_t my_vectors = la->in_grid ? linalg_numroc(k_vectors, map.nb, side->part, map.procs) : 0;
-    int *counts, parts = linalg_reals_per_entry(k), code;
+    int *send_counts, reals = linalg_reals_per_entry(k), code;
     void *out, *in;
 
     if ((code = linalg_create(la, right ? k_vectors : op->A->m, right ? op->A->n : k_vectors, M)) ||
         (code = linalg_alloc(la, side->rows * k_vectors * (int64_t)k->entry_bytes, &out)) ||
         (code = linalg_alloc(la, side->count * my_vectors * (int64_t)k->entry_bytes, &in)) ||
-        (code = linalg_alloc(la, 4 * side->parts * (int64_t)sizeof(int), &counts)))
+        (code = linalg_alloc(la, 4 * side->parts * (int64_t)sizeof(int), &send_counts)))
         return code;
     pack_columns(k, side, &map, X, out);
     if (side->comm == MPI_COMM_NULL) {
         in = out;
     } else {
-        int *send_at = counts + side->parts, *receive = send_at + side->parts, *receive_at = receive + side->parts;
+        int *send_displs = send_counts + side->parts, *receive_counts = send_displs + side->parts,
+            *receive_displs = receive_counts + side->parts;
 
-        set_message_counts(side, &map, parts, counts, send_at, receive, receive_at);
-        MPI_Alltoallv(out, counts, send_at, linalg_mpi_type(k), in, receive, receive_at, linalg_mpi_type(k),
-                      side->comm);
+        set_message_counts(side, &map, reals, send_counts, send_displs, receive_counts, receive_displs);
+        MPI_Alltoallv(out, send_counts, send_displs, linalg_mpi_type(k), in, receive_counts, receive_displs,
+                      linalg_mpi_type(k), side->comm);
     }
     if (la->in_grid)
         unpack_slices(k, side, my_vectors, in, right, &M->block);
