@@ -80,14 +80,14 @@ static alch_dtype_t
 promote_dtype(alch_dtype_t dtype, alch_dtype_t next)
 {
     const linalg_kernels_t *a = linalg_kernels(dtype), *b = linalg_kernels(next);
-    size_t part;
+    size_t real_bytes;
 
     if (!b)
         b = linalg_kernels(ALCH_FLOAT64);
-    part = a->real_bytes > b->real_bytes ? a->real_bytes : b->real_bytes;
+    real_bytes = a->real_bytes > b->real_bytes ? a->real_bytes : b->real_bytes;
     if (a->is_complex || b->is_complex)
-        return part == 8 ? ALCH_COMPLEX128 : ALCH_COMPLEX64;
-    return part == 8 ? ALCH_FLOAT64 : ALCH_FLOAT32;
+        return real_bytes == 8 ? ALCH_COMPLEX128 : ALCH_COMPLEX64;
+    return real_bytes == 8 ? ALCH_FLOAT64 : ALCH_FLOAT32;
 }
 
 static bool

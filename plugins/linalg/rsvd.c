@@ -103,7 +103,8 @@ find_range(rsvd_t *r)
     return code;
 }
 
-/* Set `error` to a bound of |(1 - Q Q^H) A|, from |(1 - Q Q^H) A w| for random vectors w. */
+/* Set `error` to a bound of |(1 - Q Q^H) A|: 10 sqrt(2 / pi) times the largest |(1 - Q Q^H) A w| of random vectors w
+ * (Halko, Martinsson, Tropp 2011, equation 4.3). */
 static int
 estimate_error(rsvd_t *r)
 {

@@ -44,8 +44,7 @@ gesvd_entries(const linalg_t *la, int64_t n)
 {
     int64_t procs = (int64_t)la->nprow * la->npcol, nb = la->layout.nb;
 
-    /* Each rank stores its rows of the left and right vectors once more, in addition to the workspace of the reduction.
-     */
+    /* In addition to the workspace of the reduction, each rank stores its rows of the left and right vectors again. */
     return 2 * n * (n / procs + 2 * nb) + 12 * n + 6 * nb * nb + 2 * nb * (n / la->nprow + n / la->npcol + 2 * nb);
 }
 
@@ -142,6 +141,7 @@ reduce_to_bidiagonal(linalg_t *la, linalg_matrix_t *A, linalg_vectors_t vectors,
     void *unused;
 
     *bi = (bidiagonal_t){.A = A};
+    /* PxGEBRD returns d and e in pieces. All ranks read them from the diagonals of A instead. */
     if ((code = linalg_alloc(la, 2 * length * entry, &bi->tauq)) ||
         (code = linalg_alloc(la, 2 * (int64_t)A->n * 8, &bi->d)) || (code = linalg_alloc(la, 2 * length * 8, &unused)))
         return code;
@@ -251,8 +251,7 @@ call_gesvd(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd, void *s, void *w
                                                        info);
 }
 
-/* The workspace that PxGESVD asks for, but at least our own estimate: the 32-bit arithmetic of the query may overflow.
- */
+/* The workspace that PxGESVD asks for, but at least our own estimate: 32-bit arithmetic in the query may overflow. */
 static int
 gesvd_work_entries(linalg_t *la, linalg_matrix_t *A, linalg_svd_t *svd, void *s, void *rwork, int64_t *entries_p)
 {

@@ -165,8 +165,7 @@ orthogonality(const double *z, int n, int count, double *gram)
     return worst;
 }
 
-/* Called on rank 0 only. @return INFO of DSTEVX; -1: not all eigenvalues were found; -2: the vectors are not orthogonal
- */
+/* Called on rank 0 only. @return INFO of DSTEVX; -1: not all eigenvalues found; -2: the vectors are not orthogonal */
 static int
 solve_subset(const linalg_tridiagonal_t *tri, int first, int count, double *memory, double *values, double **z_p)
 {
