@@ -184,14 +184,14 @@ END_TEST
 START_TEST(kinds_are_not_mixed)
 {
     assert_refused(scalar_s("3"), ALCH_TYPE_INT64, "f: parameter 'k' must be int64, not string");
-    assert_refused(scalar_d(ALCH_TYPE_FLOAT64, 3), ALCH_TYPE_INT64, "f: parameter 'k': int64 expected, got float64");
-    assert_refused(scalar_i(ALCH_TYPE_BOOL, 1), ALCH_TYPE_INT64, "f: parameter 'k': int64 expected, got bool");
-    assert_refused(scalar_i(ALCH_TYPE_INT64, 1), ALCH_TYPE_BOOL, "f: parameter 'k': bool expected, got int64");
-    assert_refused(scalar_i(ALCH_TYPE_INT64, 1), ALCH_TYPE_STRING, "f: parameter 'k': string expected, got int64");
-    assert_refused(scalar_u(ALCH_TYPE_UINT64, 1), ALCH_TYPE_MATRIX, "f: parameter 'k': matrix expected, got uint64");
-    assert_refused(scalar_u(ALCH_TYPE_MATRIX, 1), ALCH_TYPE_UINT64, "f: parameter 'k': uint64 expected, got matrix");
+    assert_refused(scalar_d(ALCH_TYPE_FLOAT64, 3), ALCH_TYPE_INT64, "f: parameter 'k' must be int64, not float64");
+    assert_refused(scalar_i(ALCH_TYPE_BOOL, 1), ALCH_TYPE_INT64, "f: parameter 'k' must be int64, not bool");
+    assert_refused(scalar_i(ALCH_TYPE_INT64, 1), ALCH_TYPE_BOOL, "f: parameter 'k' must be bool, not int64");
+    assert_refused(scalar_i(ALCH_TYPE_INT64, 1), ALCH_TYPE_STRING, "f: parameter 'k' must be string, not int64");
+    assert_refused(scalar_u(ALCH_TYPE_UINT64, 1), ALCH_TYPE_MATRIX, "f: parameter 'k' must be matrix, not uint64");
+    assert_refused(scalar_u(ALCH_TYPE_MATRIX, 1), ALCH_TYPE_UINT64, "f: parameter 'k' must be uint64, not matrix");
     assert_refused(complex_of(ALCH_TYPE_COMPLEX64, 1, 0), ALCH_TYPE_FLOAT64,
-                   "f: parameter 'k': float64 expected, got complex64");
+                   "f: parameter 'k' must be float64, not complex64");
     assert_refused(scalar_i(ALCH_TYPE_INT64, 1), (alch_type_t)77, "f: parameter 'k': type 77 expected, got int64");
 }
 END_TEST
