@@ -1,21 +1,22 @@
-"""Fixtures of the integration tests: see harness.py."""
+"""Fixtures of the integration tests. See harness.py."""
 
 import pytest
 
-from harness import Daemon, alive, wait_for
+from harness import Daemon, alive
 
 
 @pytest.fixture(scope="module")
 def daemon():
+    """A daemon with four worker slots, shared by the tests of a module. A test leaves it as it found it."""
     d = Daemon(4)
     yield d
     d.stop()
-    assert not alive(d.process.pid)
+    assert not alive(d.process.pid), "the daemon still runs after stop()"
 
 
 @pytest.fixture
 def own_daemon():
-    """Starts daemons that a test may harm; they are stopped at its end."""
+    """A function that starts daemons which the test may damage; all are stopped at the end of the test."""
     started = []
 
     def start(workers=3, *options):
@@ -29,6 +30,13 @@ def own_daemon():
 
 @pytest.fixture
 def als(daemon):
+    """A session with three workers of the shared daemon."""
     with daemon.connect(workers=3) as session:
         yield session
-    wait_for(daemon.idle, 10, "all slots idle")
+    daemon.wait_until_idle()
+
+
+@pytest.fixture
+def faults(als):
+    """The library of operations that misbehave, loaded in the session `als`."""
+    return als.load_library("faults")

@@ -1,5 +1,6 @@
-"""What the tests share that need a daemon: one on a free port, and looks at its processes."""
+"""Shared by the integration tests: a daemon on a free port, one function for polling, and looks at processes."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -10,7 +11,7 @@ TOP = pathlib.Path(__file__).parents[2]
 BUILD = pathlib.Path(os.environ.get("ALCHEMIST_BUILD", TOP / "build")).absolute()
 DAEMON = os.environ.get("ALCHEMIST_DAEMON", str(BUILD / "bin" / "alchemistd"))
 SANITIZED = bool(os.environ.get("ALCHEMIST_SANITIZED"))
-PATIENCE = 4 if SANITIZED else 1  # stretches what a test waits for on a slow build
+PATIENCE = 4 if SANITIZED else 1  # factor for time limits: code built with sanitizers is slower
 
 sys.path.insert(0, str(TOP / "bindings" / "python"))
 
@@ -18,14 +19,35 @@ import alchemist  # noqa: E402
 
 
 def wait_for(condition, seconds, what="the condition"):
-    """Poll until `condition()` is true; fail after `seconds`. Returns its value."""
+    """Call `condition()` until it returns a true value, and return that value; fail after `seconds`.
+
+    This is the only polling loop of the tests. An exception that `condition` raises ends the wait.
+    """
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, f"{what} did not come about within {seconds} s"
+        assert time.monotonic() < end, f"timed out after {seconds} s while waiting for {what}"
         time.sleep(0.02)
+
+
+def wait_for_error(error_type, action, seconds, what=None):
+    """Call `action()` until it raises `error_type`, and return that exception; fail after `seconds`."""
+    def raised():
+        try:
+            action()
+        except error_type as error:
+            return error
+        return None
+
+    return wait_for(raised, seconds, what or error_type.__name__)
+
+
+def run_in_threads(*functions):
+    """Call all functions at once, each in its own thread, and return their results; raise the first exception."""
+    with concurrent.futures.ThreadPoolExecutor(len(functions)) as pool:
+        return [future.result() for future in [pool.submit(function) for function in functions]]
 
 
 def alive(pid):
@@ -37,13 +59,18 @@ def alive(pid):
         return False
 
 
+def wait_for_exit(pids, seconds, what="the end of the workers"):
+    """Wait until none of the processes runs."""
+    wait_for(lambda: not any(alive(pid) for pid in pids), seconds, what)
+
+
 def shared_memory():
-    """What lies in /dev/shm now."""
+    """The names of the files in /dev/shm now."""
     return set(os.listdir("/dev/shm"))
 
 
 class Daemon(alchemist.Daemon):
-    """A daemon with the test plugins, whose log the test can read."""
+    """A daemon that may load the test plugins, and whose connection file the test can read."""
 
     def __init__(self, workers=3, *options):
         super().__init__(workers, [BUILD / "plugins", BUILD / "test" / "plugins"], ["--fail-grace", "1000", *options],
@@ -62,6 +89,10 @@ class Daemon(alchemist.Daemon):
         return alchemist.connect(connection_file=self.connection_file, workers=workers, **options)
 
     def idle(self):
-        """Whether all slots are idle, asked by a session of its own."""
+        """Whether all worker slots are idle; opens a session to ask."""
         with self.connect() as session:
-            return all(w.state == "idle" for w in session.list_all_workers())
+            return all(w.state == "idle" for w in session._workers("all"))
+
+    def wait_until_idle(self, seconds=10 * PATIENCE):
+        """Wait until all worker slots are idle."""
+        wait_for(self.idle, seconds, "idle worker slots")

@@ -1,4 +1,4 @@
-"""Resizing with the matrices: they go from the old workers to the new ones, or nothing has happened."""
+"""request_workers(move=True): the matrices move to a group of another size, or nothing changes."""
 
 import contextlib
 import os
@@ -8,23 +8,22 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 
 import numpy as np
 import pytest
 
 import alchemist
 from alchemist.layout import NAMES
-from harness import PATIENCE, TOP, alive, wait_for
+from harness import Daemon, PATIENCE, TOP, alive, wait_for, wait_for_exit
 
 LAYOUTS = [None, *NAMES, "block_cyclic(5,3)", "block_cyclic(1,1)"]
 DTYPES = ["float64", "float32", "complex128", "complex64", "int64", "int32"]
 
 
 @pytest.fixture(scope="module")
-def large(request):
+def large():
     """A daemon with room for two groups."""
-    from harness import Daemon
-
     d = Daemon(7)
     yield d
     d.stop()
@@ -34,7 +33,7 @@ def large(request):
 def als(large):
     with large.connect(workers=2) as session:
         yield session
-    wait_for(large.idle, 10 * PATIENCE, "all slots idle")
+    large.wait_until_idle()
 
 
 def array(shape, dtype="float64", seed=3):
@@ -47,27 +46,35 @@ def equal(handle, a):
     np.testing.assert_array_equal(np.asarray(handle), a)
 
 
-def slow_move(als, count, megabytes=200, steps=None):
-    """Start a move that takes a while, in a thread; returns the thread, its outcome, the handle and its entries. How
-    far it is comes to `steps`."""
-    steps = [] if steps is None else steps
-    a = np.random.default_rng(1).random((megabytes << 17) // 1000 * 1000).reshape(-1, 1000)
-    handle = als.send_matrix(a, layout="MC_MR")
-    outcome = []
+class SlowMove:
+    """A move that takes a while, in a thread of its own.
 
-    def run():
+    `result` is the list of workers or the exception once `join()` has returned. `steps` are the progress reports.
+    """
+
+    def __init__(self, als, count, megabytes=200):
+        self.array = np.random.default_rng(1).random((megabytes << 17) // 1000 * 1000).reshape(-1, 1000)
+        self.handle = als.send_matrix(self.array, layout="MC_MR")
+        self.result, self.steps = None, []
+        self._thread = threading.Thread(target=self._run, args=(als, count))
+        self._thread.start()
+
+    def _run(self, als, count):
         try:
-            outcome.append(als.request_workers(count, move=True, progress=lambda *now: steps.append(now)))
+            self.result = als.request_workers(count, move=True, progress=lambda *now: self.steps.append(now))
         except BaseException as error:
-            outcome.append(error)
+            self.result = error
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, outcome, handle, a
+    def running(self):
+        return self._thread.is_alive()
+
+    def join(self):
+        self._thread.join(60)
+        assert not self.running(), "the move has not ended"
 
 
-def spawned(daemon, als, count):
-    """The processes of the second group, as soon as there are so many."""
+def wait_for_new_workers(daemon, als, count):
+    """Wait until the second group of a session has `count` processes, and return its workers."""
     own = {w.pid for w in als.workers}
 
     def found():
@@ -78,10 +85,10 @@ def spawned(daemon, als, count):
     return wait_for(found, 20 * PATIENCE, "the second group")
 
 
-# ---- what comes along ----
+# ---- what moves ----
 
 @pytest.mark.parametrize("counts", [(3,), (1,), (5, 2), (4, 1, 3)])
-def test_every_layout(als, counts):
+def test_matrices_of_every_layout_move_and_stay_writable(als, counts):
     a = array((53, 37))
     handles = [als.send_matrix(a, layout=layout, name=str(layout)) for layout in LAYOUTS]
     before = [h.layout for h in handles]
@@ -99,7 +106,7 @@ def test_every_layout(als, counts):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_every_dtype(als, dtype):
+def test_matrices_of_every_dtype_move(als, dtype):
     a = array((300, 71), dtype)
     one, two = als.send_matrix(a), als.send_matrix(a, layout="STAR_STAR")
     als.request_workers(3, move=True)
@@ -109,7 +116,7 @@ def test_every_dtype(als, dtype):
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0), (1, 1), (1, 4000), (4000, 1)])
-def test_odd_shapes(als, shape):
+def test_matrices_of_odd_shapes_move(als, shape):
     a = array(shape)
     handles = [als.send_matrix(a, layout=layout) for layout in (None, "VC_STAR", "STAR_MC", "CIRC_CIRC")]
     als.request_workers(3, move=True)
@@ -118,25 +125,39 @@ def test_odd_shapes(als, shape):
         equal(handle, a)
 
 
-@pytest.mark.parametrize("layout", [None, "VR_STAR", "STAR_VC", "MC_STAR", "block_cyclic(1,1)"])
-def test_what_was_not_written(als, layout):
+@pytest.fixture(params=[None, "VR_STAR", "STAR_VC", "MC_STAR", "block_cyclic(1,1)"], ids=str)
+def partly_written(als, request):
+    """A matrix of which four rectangles are written, its array, and the number of entries that are missing."""
     a = array((90, 80))
-    handle = als.create_matrix(a.shape, layout=layout)
+    handle = als.create_matrix(a.shape, layout=request.param)
     for row, col, rows, cols in ((0, 0, 40, 80), (41, 3, 1, 70), (60, 10, 29, 3), (89, 79, 1, 1)):
         handle.write(a[row:row + rows, col:col + cols], row=row, col=col)
-    lacking = handle.missing(1000)
+    return types.SimpleNamespace(handle=handle, array=a, missing=count_missing(handle))
+
+
+def count_missing(handle):
+    return sum(m * n for _, _, m, n in handle.missing(1000))
+
+
+def test_the_written_part_of_a_matrix_moves_and_the_rest_stays_missing(als, partly_written):
+    handle, a = partly_written.handle, partly_written.array
     for count in (3, 1, 2):
         als.request_workers(count, move=True)
-        assert sum(m * n for _, _, m, n in handle.missing(1000)) == sum(m * n for _, _, m, n in lacking)
+        assert count_missing(handle) == partly_written.missing
         np.testing.assert_array_equal(handle[:40], a[:40])
         np.testing.assert_array_equal(handle[41:42, 3:73], a[41:42, 3:73])
         with pytest.raises(alchemist.IncompleteError):
             handle.fetch((40, 0, 2, 80))
+
+
+def test_a_moved_matrix_is_completed_by_what_was_missing(als, partly_written):
+    handle, a = partly_written.handle, partly_written.array
+    als.request_workers(3, move=True)
     assert handle.resume(a) < a.nbytes * handle.replicas
     equal(handle, a)
 
 
-def test_every_second_row(als):
+def test_a_matrix_with_every_second_row_written_moves(als):
     a = array((200, 30))
     handle = als.create_matrix(a.shape, layout="block_cyclic(7,4)")
     for row in range(0, 200, 2):
@@ -149,7 +170,7 @@ def test_every_second_row(als):
     assert len(handle.missing(1000)) == 100
 
 
-def test_matrices_that_grew(als):
+def test_a_matrix_that_grew_moves_and_grows_again(als):
     a = array((400, 9))
     handle = als.send_matrix(a[:10])
     for row in range(10, 400, 39):
@@ -160,20 +181,20 @@ def test_matrices_that_grew(als):
     equal(handle, np.vstack([a, a[:5]]))
 
 
-def test_replaced_in_place(als):
+def test_a_matrix_replaced_in_place_moves_with_all_its_handles(als):
     a = array((40, 30))
     handle = als.send_matrix(a)
-    stale = als.matrix(handle.id)
+    other = als.matrix(handle.id)
     handle.transpose(in_place=True)
     als.request_workers(3, move=True)
     equal(handle, a.T)
-    equal(stale, a.T)  # request_workers() refreshes the handles of its session
+    equal(other, a.T)  # request_workers() refreshes the handles of its session
     handle.relayout("VC_STAR", in_place=True)
     als.request_workers(1, move=True)
     equal(handle, a.T)
 
 
-def test_libraries_and_tasks(als):
+def test_libraries_are_loaded_in_the_new_group(als):
     a = array((60, 40))
     handle = als.send_matrix(a)
     hello = als.load_library("hello")
@@ -181,21 +202,34 @@ def test_libraries_and_tasks(als):
     als.request_workers(3, move=True)
     assert "hello" in [name.lower() for name in als.list_loaded_libraries()]
     assert hello.total(handle) == a.sum()
-    assert np.asarray(handle.transpose()).shape == (40, 60)
 
 
-def test_without_matrices_or_change(als):
-    assert len(als.request_workers(3, move=True)) == 3
-    handle = als.send_matrix(array((5, 5)))
+def test_moved_matrices_can_be_transformed(als):
+    a = array((60, 40))
+    handle = als.send_matrix(a)
+    als.request_workers(3, move=True)
+    equal(handle.transpose(), a.T)
+
+
+def test_a_move_without_matrices_gives_the_new_workers(als):
+    assert len(als.request_workers(3, move=True)) == len(als.workers) == 3
+
+
+def test_a_move_to_the_same_number_keeps_the_workers(als):
+    als.send_matrix(array((5, 5)))
     pids = [w.pid for w in als.workers]
-    assert [w.pid for w in als.request_workers(3, move=True)] == pids
+    assert [w.pid for w in als.request_workers(2, move=True)] == pids
+
+
+def test_another_number_of_workers_without_move_is_refused_while_there_are_matrices(als):
+    handle = als.send_matrix(array((5, 5)))
     with pytest.raises(alchemist.BusyError, match="would lose 1 matrix"):
-        als.request_workers(2)
+        als.request_workers(3)
     handle.free()
-    assert len(als.request_workers(2)) == 2
+    assert len(als.request_workers(3)) == 3
 
 
-def test_an_attached_process_follows(als):
+def test_an_attached_process_reads_and_writes_the_moved_matrix(als):
     a = array((50, 40))
     handle = als.send_matrix(a, layout="MC_MR")
     script = f"""
@@ -226,67 +260,110 @@ def test_an_attached_process_follows(als):
     equal(handle, a)
 
 
-# ---- meanwhile ----
+# ---- during a move ----
 
-def test_busy_and_progress(large, als):
-    steps = []
-    thread, outcome, handle, a = slow_move(als, 3, steps=steps)
-    seen = set()
-    try:
-        wait_for(lambda: handle.info["busy"] or not thread.is_alive(), 20 * PATIENCE)
-        if thread.is_alive():
-            for use in (handle.free, handle.copy, lambda: als.create_matrix((2, 2)), lambda: als.load_library("hello"),
-                        lambda: handle.append_rows(a[:1]), lambda: handle.write(a[:1])):
-                try:
-                    use()
-                except alchemist.BusyError as error:
-                    seen.add(re.search(r"being moved to 3 workers|move to 3 workers", str(error)).group())
-            np.testing.assert_array_equal(handle[5:6, :7], a[5:6, :7])
-    finally:
-        thread.join(60)
-    assert isinstance(outcome[0], list), outcome
-    assert seen and steps
-    assert steps == sorted(steps) and all(0 <= done <= total == a.nbytes for done, total in steps)
-    equal(handle, a)
+@pytest.fixture(scope="module")
+def observed_move(large):
+    """A move during which its matrix was used.
+
+    `refusals` are the texts of the errors by operation. `entries` were fetched during the move, `final` after it.
+    """
+    with large.connect(workers=2) as als:
+        move, refusals, entries = SlowMove(als, 3), {}, None
+        handle, a = move.handle, move.array
+        try:
+            wait_for(lambda: handle.info["busy"] or not move.running(), 20 * PATIENCE, "the start of the move")
+            if move.running():
+                uses = {"free": handle.free, "copy": handle.copy, "create": lambda: als.create_matrix((2, 2)),
+                        "load_library": lambda: als.load_library("hello"), "append": lambda: handle.append_rows(a[:1]),
+                        "write": lambda: handle.write(a[:1])}
+                for name, use in uses.items():
+                    try:
+                        use()
+                    except alchemist.BusyError as error:
+                        refusals[name] = str(error)
+                entries = handle[5:6, :7]
+        finally:
+            move.join()
+        final = np.asarray(handle)
+    large.wait_until_idle()
+    return types.SimpleNamespace(move=move, refusals=refusals, entries=entries, final=final)
 
 
-def test_canceled(large, als):
+def test_operations_during_a_move_are_refused_with_the_reason(observed_move):
+    """Some operations may come after the end of the move, and are then not refused."""
+    assert observed_move.refusals
+    for text in observed_move.refusals.values():
+        assert re.search(r"being moved to 3 workers|move to 3 workers", text)
+
+
+def test_a_matrix_can_be_fetched_during_its_move(observed_move):
+    np.testing.assert_array_equal(observed_move.entries, observed_move.move.array[5:6, :7])
+
+
+def test_a_move_reports_its_progress_in_bytes(observed_move):
+    steps, size = observed_move.move.steps, observed_move.move.array.nbytes
+    assert steps and steps == sorted(steps)
+    assert all(0 <= done <= total == size for done, total in steps)
+
+
+def test_a_matrix_is_complete_after_its_move(observed_move):
+    assert isinstance(observed_move.move.result, list), observed_move.move.result
+    np.testing.assert_array_equal(observed_move.final, observed_move.move.array)
+
+
+@pytest.fixture
+def pending_move(als):
+    """A matrix, its array, and the pids of its workers, after a move to 3 workers was started and not waited for."""
     a = array((2000, 1000))
     handle = als.send_matrix(a)
     pids = [w.pid for w in als.workers]
     with pytest.raises(TimeoutError):
         als.request_workers(3, timeout=0, move=True)
+    return types.SimpleNamespace(handle=handle, array=a, pids=pids)
+
+
+def test_a_second_move_during_a_move_is_refused(als, pending_move):
     with pytest.raises(alchemist.BusyError, match="a request for 2 ends that"):
         als.request_workers(4, move=True)
-    assert [w.pid for w in als.request_workers(2)] == pids
+
+
+def test_a_request_for_the_present_number_cancels_a_move(large, als, pending_move):
+    handle, a = pending_move.handle, pending_move.array
+    assert [w.pid for w in als.request_workers(2)] == pending_move.pids
     handle.write(a + 1)
     equal(handle, a + 1)
-    wait_for(lambda: len(als.list_inactive_workers()) == 5, 10 * PATIENCE)
+    wait_for(lambda: len(als.list_inactive_workers()) == 5, 10 * PATIENCE, "the end of the second group")
+
+
+def test_a_move_after_a_canceled_move_succeeds(als, pending_move):
+    als.request_workers(2)
+    wait_for(lambda: len(als.list_inactive_workers()) == 5, 10 * PATIENCE, "the end of the second group")
     als.request_workers(3, move=True)
-    equal(handle, a + 1)
+    equal(pending_move.handle, pending_move.array)
 
 
-def test_the_session_ends_meanwhile(large):
+def test_a_session_that_ends_during_a_move_ends_both_groups(large):
     with large.connect(workers=2) as als:
         als.send_matrix(array((2000, 1000)))
         with pytest.raises(TimeoutError):
             als.request_workers(3, timeout=0.05, move=True)
         with large.connect() as other:
-            pids = [w.pid for w in other.list_all_workers() if w.pid]
-    wait_for(large.idle, 10 * PATIENCE, "all slots idle")
-    assert not [pid for pid in pids if alive(pid)]
+            pids = [w.pid for w in other._workers("all") if w.pid]
+    large.wait_until_idle()
+    assert not any(alive(pid) for pid in pids)
 
 
-# ---- what goes wrong ----
+# ---- moves that fail ----
 
-def test_not_enough_slots(als):
+def test_a_move_without_enough_free_slots_is_refused(als):
     handle = als.send_matrix(array((5, 5)))
-    with pytest.raises(alchemist.NoSlotsError, match=r"beside the 2 .* 6 workers requested, 5 of 7 .*--workers"):
+    with pytest.raises(alchemist.NoSlotsError, match=r"the 2 .* 6 workers requested, 5 of 7 .*--workers"):
         als.request_workers(6, move=True)
     equal(handle, array((5, 5)))
 
 
-def test_a_running_task(als):
+def test_a_move_during_a_task_is_refused_until_the_task_has_ended(als):
     faults = als.load_library("faults")
     handle = als.send_matrix(array((5, 5)))
     task = faults.busy.submit(30)
@@ -299,7 +376,7 @@ def test_a_running_task(als):
     equal(handle, array((5, 5)))
 
 
-def test_memory_limit(own_daemon):
+def test_a_move_over_the_memory_limit_fails_and_the_matrix_stays(own_daemon):
     daemon = own_daemon(4, "--memory-limit", "8M")
     with daemon.connect(workers=3) as als:
         a = array((1000, 2000))
@@ -308,19 +385,19 @@ def test_memory_limit(own_daemon):
             als.request_workers(1, move=True)
         equal(handle, a)
         handle.write(a + 1)
-        wait_for(lambda: len(als.list_inactive_workers()) == 1, 10 * PATIENCE)
+        wait_for(lambda: len(als.list_inactive_workers()) == 1, 10 * PATIENCE, "the end of the second group")
 
 
-def test_a_new_worker_dies(large, als):
-    thread, outcome, handle, a = slow_move(als, 3)
+def test_a_move_fails_and_the_matrix_stays_when_a_new_worker_dies(large, als):
+    move = SlowMove(als, 3)
     try:
-        for worker in spawned(large, als, 3):
-            os.kill(worker.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+        with contextlib.suppress(ProcessLookupError):
+            for worker in wait_for_new_workers(large, als, 3):
+                os.kill(worker.pid, signal.SIGKILL)
     finally:
-        thread.join(60)
-    assert isinstance(outcome[0], alchemist.GroupLostError) and "signal 9" in str(outcome[0]), outcome
+        move.join()
+    handle, a = move.handle, move.array
+    assert isinstance(move.result, alchemist.GroupLostError) and "signal 9" in str(move.result), move.result
     assert len(als.workers) == 2
     equal(handle, a)
     handle.write(a[:2] + 1)
@@ -328,24 +405,34 @@ def test_a_new_worker_dies(large, als):
     np.testing.assert_array_equal(handle[:3], np.vstack([a[:2] + 1, a[2:3]]))
 
 
-def test_an_old_worker_dies(large, als):
-    thread, outcome, handle, _ = slow_move(als, 3)
+@pytest.fixture
+def move_without_old_worker(large, als):
+    """A move that has ended after one of the old workers was killed, with the workers of the second group."""
+    move = SlowMove(als, 3)
     victim = als.workers[1].pid
-    new = spawned(large, als, 3)
+    move.new = wait_for_new_workers(large, als, 3)
     os.kill(victim, signal.SIGKILL)
-    thread.join(60)
-    assert isinstance(outcome[0], alchemist.AlchemistError), outcome
-    wait_for(lambda: not [w for w in new if alive(w.pid)], 10 * PATIENCE, "the end of the new workers")
+    move.join()
+    return move
+
+
+def test_a_move_fails_and_the_matrix_is_lost_when_an_old_worker_dies(move_without_old_worker):
+    move = move_without_old_worker
+    assert isinstance(move.result, alchemist.AlchemistError), move.result
+    wait_for_exit([w.pid for w in move.new], 10 * PATIENCE, "the end of the new workers")
     with pytest.raises(alchemist.GroupLostError, match="signal 9"):
-        handle.fetch((0, 0, 1, 1))
+        move.handle.fetch((0, 0, 1, 1))
+
+
+def test_a_session_gets_new_workers_after_an_old_worker_died_during_a_move(als, move_without_old_worker):
     try:
         als.request_workers(3)
-    except alchemist.AlchemistError:  # how the move ended, if nobody was there to be told
+    except alchemist.AlchemistError:  # the outcome of the move, if no request was waiting for it when it ended
         als.request_workers(3)
     equal(als.send_matrix(np.eye(3)), np.eye(3))
 
 
-def test_an_old_worker_stops(own_daemon):
+def test_a_move_times_out_and_the_matrix_stays_when_an_old_worker_stops(own_daemon):
     daemon = own_daemon(5, "--io-timeout", "1500")
     with daemon.connect(workers=2) as als:
         a = np.random.default_rng(1).random((25000, 1000))
@@ -358,15 +445,15 @@ def test_an_old_worker_stops(own_daemon):
                 os.kill(victim.pid, signal.SIGSTOP)
                 stopped.append(done)
 
-        for count in (3, 1, 3, 1, 3):  # until one is caught half way
+        for count in (3, 1, 3, 1, 3):  # until a move is stopped halfway
             try:
                 als.request_workers(count, timeout=50, move=True, progress=stop)
             except TimeoutError as error:
-                # In mid-message, or while it is connected to.
+                # The new workers wait for a message, or for a connection.
                 assert re.search(rf"worker {victim.id} at .*(--io-timeout|in time)", str(error)), error
                 break
             finally:
-                with contextlib.suppress(ProcessLookupError):  # of a move that was done nobody is left
+                with contextlib.suppress(ProcessLookupError):  # the move succeeded: the old workers have ended
                     if stopped:
                         os.kill(victim.pid, signal.SIGCONT)
             stopped.clear()
@@ -379,19 +466,19 @@ def test_an_old_worker_stops(own_daemon):
 
 
 def resident(pid, what="VmHWM"):
-    """KiB."""
+    """A figure of a process's status in KiB, by default the largest resident memory so far."""
     with open(f"/proc/{pid}/status") as file:
         return int(re.search(rf"{what}:\s+(\d+) kB", file.read()).group(1))
 
 
-def test_no_memory_beyond_the_bound(own_daemon):
+def test_a_move_needs_little_memory_beyond_the_matrix(own_daemon):
     daemon = own_daemon(3, "--keep-memory", "0")
     with daemon.connect(workers=1) as als:
         small = als.send_matrix(array((100, 100)))
         als.request_workers(2, move=True)
         base = [resident(w.pid) for w in als.workers]
         small.free()
-    wait_for(daemon.idle, 10 * PATIENCE)
+    daemon.wait_until_idle()
     with daemon.connect(workers=1) as als:
         a = np.random.default_rng(2).random((8192, 4096))  # 256 MB
         handle = als.send_matrix(a, layout="VC_STAR")

@@ -1,8 +1,10 @@
-"""Many senders: processes that attach to one session and write disjoint parts of one matrix."""
+"""Many senders: processes that attach to one session and write disjoint parts of one matrix. See executor.c.
+
+The tests count open sockets, since how many connections a client makes is part of the contract.
+"""
 
 import contextlib
 import os
-import pathlib
 import subprocess
 import threading
 import time
@@ -11,9 +13,8 @@ import numpy as np
 import pytest
 
 import alchemist
-from harness import BUILD, Daemon, PATIENCE, SANITIZED, wait_for
+from harness import BUILD, Daemon, PATIENCE, SANITIZED, TOP, run_in_threads, wait_for
 
-TOP = pathlib.Path(__file__).parents[2]
 STATE_MAX = 64 << 10  # bytes that a worker may keep for a connection
 
 
@@ -29,14 +30,14 @@ def executor(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def many():
-    """A daemon that serves more than it does by default."""
+    """A daemon whose workers accept more connections than by default."""
     d = Daemon(4, "--connections", "1000")
     yield d
     d.stop()
 
 
 def environment(als):
-    """The key of a session stands in nobody's arguments."""
+    """The environment of executors: arguments, unlike it, would show the key of the session to other users."""
     ticket = als.ticket
     return {**os.environ, "EXECUTOR_ADDRESS": ticket.address, "EXECUTOR_SESSION": str(ticket.id),
             "EXECUTOR_KEY": ticket.key}
@@ -50,7 +51,7 @@ def run(executor, als, mode, count, h):
 
 @contextlib.contextmanager
 def running(executor, als, mode, count, h):
-    """Executors that have written once and keep their connections; all must have ended well at the end."""
+    """Executors that have written once and keep their connections inside the block. All must succeed by its end."""
     process = subprocess.Popen([executor, mode, str(count), str(h.id)], env=environment(als),
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -69,7 +70,7 @@ def pattern(shape):
 
 
 def sockets(worker):
-    """Open sockets of a worker."""
+    """The number of open sockets of a worker."""
     path, count = f"/proc/{worker.pid}/fd", 0
     for fd in os.listdir(path):
         with contextlib.suppress(FileNotFoundError):
@@ -78,39 +79,41 @@ def sockets(worker):
 
 
 def resident(worker):
-    """Bytes of a worker's own that are in memory: the rings that 32 connections at most share are not."""
+    """Resident bytes of a worker, without memory that it shares: at most 32 connections use rings in shared memory."""
     with open(f"/proc/{worker.pid}/statm") as file:
         pages = file.read().split()
         return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_64_processes_against_4_workers(executor, many):
+def wait_for_closed_connections(als, before):
+    """Wait until each worker has the sockets of before, and at most the two of the session itself."""
+    wait_for(lambda: all(sockets(w) <= b + 2 for w, b in zip(als.workers, before)), 5 * PATIENCE,
+             "the end of the executors' connections")
+
+
+def test_64_processes_write_one_matrix_and_close_their_connections(executor, many):
     shape = (6400, 30)
     with many.connect(workers=4) as als:
         before = [sockets(w) for w in als.workers]
         h = als.create_matrix(shape)
         run(executor, als, "write", 64, h)
         assert np.array_equal(np.asarray(h), pattern(shape))
-        wait_for(lambda: all(sockets(w) <= b + 2 for w, b in zip(als.workers, before)), 5 * PATIENCE,
-                 "the end of the executors' connections")
+        wait_for_closed_connections(als, before)
 
 
-def test_an_incomplete_matrix_when_one_is_missing(executor, many):
-    """An executor that never comes leaves its rows unwritten, and it shows."""
-    with many.connect(workers=2) as als:
+def test_a_matrix_is_incomplete_until_its_last_writer_has_written(many):
+    with many.connect(workers=2) as als, contextlib.closing(alchemist.attach(als.ticket)) as attached:
         h = als.create_matrix((64, 10))
-        attached = alchemist.attach(als.ticket)
         attached.matrix(h.id).write(np.ones((32, 10)))
         with pytest.raises(alchemist.AlchemistError, match="row"):
             h.fetch()
         attached.matrix(h.id).write(np.ones((32, 10)), row=32)
-        attached.close()
         assert np.asarray(h).sum() == 640
 
 
 @pytest.mark.parametrize("mode", ["hold", "loop"])
-def test_several_hundred_connections(executor, many, mode, record_property):
-    """What a worker keeps for each of them is bounded, whether they are idle or all send at once."""
+def test_a_worker_keeps_little_memory_for_each_of_400_connections(executor, many, mode, record_property):
+    """The bound holds for connections that are idle ("hold") and for connections that all send at once ("loop")."""
     shape, count = (120000, 4), 400
     with many.connect(workers=4) as als:
         h = als.create_matrix(shape, layout="VC_STAR")
@@ -118,23 +121,24 @@ def test_several_hundred_connections(executor, many, mode, record_property):
         before = [(sockets(w), resident(w)) for w in als.workers]
         with running(executor, als, mode, count, h):
             if mode == "loop":
-                time.sleep(1)
+                time.sleep(1)  # the scenario: all connections send for a second
             for worker, (connections, memory) in zip(als.workers, before):
                 more = sockets(worker) - connections
                 each = (resident(worker) - memory) / more
                 print(f"{mode}: worker {worker.id}: {more} connections, {each / 1024:.1f} KiB each")
                 record_property(f"worker {worker.id}", each)
-                assert more >= count - 20  # some of those before may have been closing
+                assert more >= count - 20  # some of the sockets of before may have been closing
                 assert each < STATE_MAX or SANITIZED
-            small = als.send_matrix(np.eye(40))
-            assert np.asarray(small).trace() == 40
+            assert np.asarray(als.send_matrix(np.eye(40))).trace() == 40, "another transfer does not get through"
         assert np.array_equal(np.asarray(h), pattern(shape))
-        wait_for(lambda: all(sockets(w) <= n + 2 for w, (n, _) in zip(als.workers, before)), 5 * PATIENCE,
-                 "the end of the executors' connections")
+        wait_for_closed_connections(als, [connections for connections, _ in before])
 
 
-def test_one_process_shares_its_connections(executor, many):
-    """Twelve sessions of one process: one connection to each worker while they take turns, then as many as needed."""
+def test_sessions_of_one_process_that_take_turns_share_one_connection(executor, many):
+    """Twelve sessions of one process need one connection to each worker while they take turns.
+
+    Afterwards they all write at once, over as many connections as they need.
+    """
     shape = (24000, 4)
     with many.connect(workers=4) as als:
         h = als.create_matrix(shape, layout="VC_STAR")
@@ -144,7 +148,7 @@ def test_one_process_shares_its_connections(executor, many):
         assert np.array_equal(np.asarray(h), pattern(shape))
 
 
-def test_only_workers_with_a_part_are_connected_to(many):
+def test_a_client_connects_only_to_workers_that_hold_a_part_of_the_rectangle(many):
     with many.connect(workers=4, shared_memory=0) as als:
         h = als.create_matrix((400, 8))
         before = [sockets(w) for w in als.workers]
@@ -152,8 +156,8 @@ def test_only_workers_with_a_part_are_connected_to(many):
         assert sum(sockets(w) - n for w, n in zip(als.workers, before)) == 1
 
 
-def test_a_small_transfer_beside_big_ones(executor, many):
-    """Eight that always have more to send do not starve one that has little."""
+def test_large_transfers_do_not_starve_a_small_one(executor, many):
+    """Eight processes always have more to send."""
     with many.connect(workers=2) as als:
         big = als.create_matrix((8000, 2000))
         with running(executor, als, "loop", 8, big) as process:
@@ -166,61 +170,61 @@ def test_a_small_transfer_beside_big_ones(executor, many):
         assert np.array_equal(np.asarray(big), pattern((8000, 2000)))
 
 
-def test_the_limit_of_connections_is_named(executor, own_daemon):
+@pytest.fixture
+def used_up(executor, own_daemon):
+    """A daemon of which three executors, with its one session, hold all connections but one to its worker."""
     daemon = own_daemon(1, "--connections", "4")
     with daemon.connect(workers=1, shared_memory=0) as als:
         h = als.create_matrix((3000, 20), layout="VC_STAR")
         big = als.create_matrix((4000, 4000))
-        data, stop, seen = np.ones((4000, 4000)), threading.Event(), []
-
-        def attempt():
-            while not stop.is_set():
-                try:
-                    big.write(data)
-                except alchemist.AlchemistError as error:
-                    seen.append(error)
-                    stop.set()
-
-        with running(executor, als, "hold", 3, h):
-            with pytest.raises(alchemist.AlchemistError, match=r"--connections"):
-                daemon.connect()
-            threads = [threading.Thread(target=attempt) for _ in range(2)]
-            for thread in threads:
-                thread.start()
-            stop.wait(20 * PATIENCE)
-            stop.set()
-            for thread in threads:
-                thread.join()
-            assert seen and "--connections" in str(seen[0]) and "worker 1" in str(seen[0]), seen
-        big.write(data)
+        yield daemon, big, lambda: running(executor, als, "hold", 3, h)
 
 
-def test_two_writers_of_one_rectangle(many):
-    """Which of them wins is open; nothing breaks, and the next write counts."""
+def test_a_session_over_the_limit_of_connections_is_refused_with_the_option(used_up):
+    daemon, _, executors = used_up
+    with executors():
+        with pytest.raises(alchemist.AlchemistError, match=r"--connections"):
+            daemon.connect()
+
+
+def test_a_transfer_over_the_limit_of_connections_is_refused_with_worker_and_option(used_up):
+    """Two threads write at once, and only one connection to the worker is left."""
+    _, big, executors = used_up
+    data, stop, errors = np.ones((4000, 4000)), threading.Event(), []
+
+    def write_until_refused():
+        end = time.monotonic() + 20 * PATIENCE
+        while not stop.is_set() and time.monotonic() < end:
+            try:
+                big.write(data)
+            except alchemist.AlchemistError as error:
+                errors.append(error)
+                stop.set()
+
+    with executors():
+        run_in_threads(write_until_refused, write_until_refused)
+        assert errors and "--connections" in str(errors[0]) and "worker 1" in str(errors[0]), errors
+    big.write(data)
+
+
+def test_two_writers_of_one_rectangle_break_nothing(many):
+    """Which of them wins is not defined. A later write overwrites both."""
     with many.connect(workers=3) as als:
         h = als.create_matrix((900, 700))
-        failures = []
 
         def write(value):
-            try:
-                with contextlib.closing(alchemist.attach(als.ticket)) as session:
-                    for _ in range(10):
-                        session.matrix(h.id).write(np.full((900, 700), value))
-            except BaseException as error:
-                failures.append(error)
+            with contextlib.closing(alchemist.attach(als.ticket)) as session:
+                for _ in range(10):
+                    session.matrix(h.id).write(np.full((900, 700), value))
 
-        threads = [threading.Thread(target=write, args=(value,)) for value in (1.0, 2.0)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not failures and h.complete
+        run_in_threads(lambda: write(1.0), lambda: write(2.0))
+        assert h.complete
         assert set(np.unique(np.asarray(h))) <= {1.0, 2.0}
         h.write(np.full((900, 700), 3.0))
         assert (np.asarray(h) == 3.0).all()
 
 
-def test_a_forked_child_leaves_its_parents_connections_alone(many):
+def test_a_forked_child_does_not_disturb_the_connections_of_its_parent(many):
     with many.connect(workers=2) as als:
         h = als.send_matrix(np.zeros((100, 100)))
         ticket, number = als.ticket, h.id
