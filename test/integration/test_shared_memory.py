@@ -1,4 +1,4 @@
-"""Within a host matrices go through shared memory; where that is impossible they go by TCP; nothing is left behind."""
+"""Within a host, matrices go through shared memory. Where that is impossible they go through TCP. No file is left over."""
 
 import os
 import pathlib
@@ -8,21 +8,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import numpy as np
 import pytest
 
 import alchemist
-from harness import PATIENCE, TOP, alive, shared_memory, wait_for
+from harness import PATIENCE, TOP, shared_memory, wait_for, wait_for_error, wait_for_exit
 
-USED = "goes through shared memory"
-REFUSED = "no shared memory for clients"
+USED = "goes through shared memory"  # a worker logs this once for each connection that shares memory
+REFUSED = "no shared memory for clients"  # a worker logs this when it cannot share memory
 
 
 @pytest.fixture
 def folder(monkeypatch):
-    """Where connection and socket files go: a socket's path must be short."""
+    """The folder of connection and socket files. It is directly in /tmp because the path of a socket must be short."""
     path = tempfile.mkdtemp(prefix="alch", dir="/tmp")
     monkeypatch.setenv("XDG_RUNTIME_DIR", path)
     yield pathlib.Path(path) / "alchemist"
@@ -34,7 +33,7 @@ def sockets(folder):
 
 
 def maps(pid="self"):
-    """How many connections have their memory in a process: each is mapped in pieces."""
+    """The number of connections whose memory is mapped in a process. Each memory has several mappings."""
     with open(f"/proc/{pid}/maps") as file:
         return len({line.split()[4] for line in file if "memfd:alchemist" in line})
 
@@ -44,49 +43,73 @@ def matrix(n=3000):
 
 
 def check(session, array):
+    """Send an array in both orders, and fetch it."""
     for source in array, np.asfortranarray(array):
         assert np.array_equal(session.send_matrix(source).fetch(), array)
 
 
-def test_it_is_the_way_within_a_host(own_daemon, folder):
+def wait_for_no_sockets(folder):
+    wait_for(lambda: sockets(folder) == [], 10 * PATIENCE, "the removal of the socket files")
+
+
+def test_each_worker_of_this_host_shares_memory_with_the_client(own_daemon, folder):
     daemon = own_daemon(2, "--log-level", "debug")
-    before = shared_memory()
     with daemon.connect(workers=2) as als:
         check(als, matrix())
-        assert daemon.log().count(USED) == 2
+        assert daemon.log().count(USED) == 2  # one connection to each worker
         assert maps() == 2
         assert len(sockets(folder)) == 2
         assert all(maps(w.pid) == 1 for w in als.workers)
-    wait_for(lambda: daemon.idle(), 10 * PATIENCE)
+
+
+def test_a_session_that_ends_leaves_no_memory_or_files(own_daemon, folder):
+    daemon = own_daemon(2)
+    before = shared_memory()
+    with daemon.connect(workers=2) as als:
+        check(als, matrix(30))
+        assert maps() == 2 and len(sockets(folder)) == 2
+    daemon.wait_until_idle()
     assert maps() == 0
     assert sockets(folder) == []
     assert shared_memory() <= before
 
 
-def test_options_turn_it_off(own_daemon, folder):
+def test_an_option_of_the_client_turns_shared_memory_off(own_daemon, folder):
     daemon = own_daemon(1, "--log-level", "debug")
     with daemon.connect(workers=1, shared_memory=0) as als:
         check(als, matrix(300))
         assert USED not in daemon.log()
+
+
+def test_an_option_of_the_daemon_turns_shared_memory_off(own_daemon, folder):
     daemon = own_daemon(1, "--log-level", "debug", "--no-shared-memory")
     with daemon.connect(workers=1, shared_memory=1) as als:
         check(als, matrix(300))
         assert USED not in daemon.log() and REFUSED not in daemon.log()
         assert sockets(folder) == []
+
+
+def test_an_option_of_the_client_out_of_range_is_refused(daemon):
     with pytest.raises(alchemist.AlchemistError, match="shared_memory"):
         daemon.connect(shared_memory=2)
 
 
-SENDER = """
+# ---- processes that are killed or stopped ----
+
+# The client kills itself as soon as a part of a matrix has moved, so that this happens in mid-transfer.
+DYING_SENDER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import alchemist, numpy as np
+import alchemist, numpy as np, os, signal
+alchemist._ffi.SLICE_MS = 1  # so that progress is reported before the last byte is sent
 als = alchemist.connect(connection_file=sys.argv[2], workers=int(sys.argv[3]))
 a = np.ones((20000, 500))
 h = als.send_matrix(a)
-print("sending", flush=True)
+def die(done, total):
+    if 0 < done < total:
+        os.kill(os.getpid(), signal.SIGKILL)
 while True:
-    h.write(a)
+    h.write(a, progress=die)
 """
 
 
@@ -95,41 +118,37 @@ def start(program, daemon, *arguments, prefix=()):
                              daemon.connection_file, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
 
 
-def test_a_client_killed_in_mid_transfer(own_daemon, folder):
+def test_a_client_killed_in_mid_transfer_leaves_no_files(own_daemon, folder):
     daemon = own_daemon(2, "--log-level", "debug")
     before = shared_memory()
-    client = start(SENDER, daemon, 2)
-    assert client.stdout.readline() == "sending\n"
+    client = start(DYING_SENDER, daemon, 2)
+    assert client.wait(30 * PATIENCE) == -signal.SIGKILL
     assert daemon.log().count(USED) == 2
-    time.sleep(0.1)
-    client.kill()
-    client.wait()
-    wait_for(daemon.idle, 10 * PATIENCE)
+    daemon.wait_until_idle()
     assert sockets(folder) == []
     assert shared_memory() <= before
     with daemon.connect(workers=2) as als:
         check(als, matrix(300))
 
 
-def test_a_worker_killed_in_mid_transfer(own_daemon, folder):
-    daemon = own_daemon(2, "--log-level", "debug")
+def test_a_worker_killed_in_mid_transfer_leaves_no_memory_or_files(own_daemon, folder):
+    daemon = own_daemon(2)
     before = shared_memory()
     with daemon.connect(workers=2) as als:
         a = np.ones((20000, 500))
         h = als.send_matrix(a)
         os.kill(als.workers[1].pid, signal.SIGKILL)
-        with pytest.raises(alchemist.GroupLostError, match="signal 9"):
-            while True:
-                h.write(a)
-        wait_for(lambda: sockets(folder) == [], 10 * PATIENCE)
+        error = wait_for_error(alchemist.GroupLostError, lambda: h.write(a), 10 * PATIENCE)
+        assert "signal 9" in str(error)
+        wait_for_no_sockets(folder)
         als.request_workers(2)
         check(als, matrix(300))
     assert maps() == 0
-    wait_for(daemon.idle, 10 * PATIENCE)
+    daemon.wait_until_idle()
     assert shared_memory() <= before
 
 
-def test_what_a_killed_daemon_left_is_swept(own_daemon, folder):
+def test_the_next_daemon_removes_the_files_of_a_killed_one(own_daemon, folder):
     daemon = own_daemon(1)
     als = daemon.connect(workers=1)
     check(als, matrix(30))
@@ -137,14 +156,14 @@ def test_what_a_killed_daemon_left_is_swept(own_daemon, folder):
     assert len(sockets(folder)) == 1
     daemon.process.kill()
     daemon.process.wait()
-    wait_for(lambda: not alive(pid), 10 * PATIENCE)
+    wait_for_exit([pid], 10 * PATIENCE, "the end of the worker")
     als.close()
     assert maps() == 0
     own_daemon(1)
-    wait_for(lambda: sockets(folder) == [], 10 * PATIENCE)
+    wait_for_no_sockets(folder)
 
 
-def test_a_stopped_worker_is_a_timeout(own_daemon, folder):
+def test_a_write_to_a_stopped_worker_times_out_and_can_be_repeated(own_daemon, folder):
     daemon = own_daemon(1, "--log-level", "debug")
     with daemon.connect(workers=1, transfer_timeout_ms=700) as als:
         a = matrix()
@@ -160,7 +179,9 @@ def test_a_stopped_worker_is_a_timeout(own_daemon, folder):
         assert np.array_equal(h.fetch(), a)
 
 
-def test_without_space_tcp_is_used(own_daemon, folder):
+# ---- reasons to use TCP ----
+
+def test_workers_without_space_for_the_memory_use_tcp_and_warn_once_each(own_daemon, folder):
     daemon = own_daemon(2, "--log-level", "debug")
     with daemon.connect(workers=2) as als:
         for worker in als.workers:
@@ -169,7 +190,7 @@ def test_without_space_tcp_is_used(own_daemon, folder):
         assert maps() == 0
         log = daemon.log()
         assert USED not in log
-        assert [line.count(REFUSED) for line in log.splitlines() if "[warning]" in line] == [1, 1]  # one per worker
+        assert [line.count(REFUSED) for line in log.splitlines() if "[warning]" in line] == [1, 1]
 
 
 def run_client(program, daemon, *arguments, **options):
@@ -178,7 +199,7 @@ def run_client(program, daemon, *arguments, **options):
     assert ended.stdout == "done\n", ended.stderr
 
 
-NARROW = """
+ONE_DESCRIPTOR_LEFT = """
 import os, resource, sys
 sys.path.insert(0, sys.argv[1])
 import alchemist, numpy as np
@@ -196,10 +217,10 @@ print("done")
 """
 
 
-def test_a_client_without_a_descriptor_for_it_uses_tcp(own_daemon, folder):
-    """The socket takes its last one, so that the memory does not arrive."""
+def test_a_client_without_a_free_descriptor_for_the_memory_uses_tcp(own_daemon, folder):
+    """The socket to the worker takes the last descriptor, so that the client cannot receive the memory's."""
     daemon = own_daemon(1, "--log-level", "debug")
-    run_client(NARROW, daemon, daemon.connection_file)
+    run_client(ONE_DESCRIPTOR_LEFT, daemon, daemon.connection_file)
     assert "warning" not in daemon.log()
     with daemon.connect(workers=1) as als:
         check(als, matrix(30))
@@ -219,7 +240,7 @@ print("done")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_another_user_with_the_token(own_daemon, folder):
+def test_another_user_with_the_token_shares_memory(own_daemon, folder):
     daemon = own_daemon(1, "--log-level", "debug")
     token = daemon.connection["token"]
     run_client(OTHER_USER, daemon, f"127.0.0.1:{daemon.port}", env={**os.environ, "TOKEN": token})
@@ -244,34 +265,38 @@ def can(*command):
     return shutil.which(command[0]) and subprocess.run(command, capture_output=True).returncode == 0
 
 
-needs_namespaces = pytest.mark.skipif(not can("unshare", "-n", "-m", "-i", "true"), reason="may not make namespaces")
+needs_namespaces = pytest.mark.skipif(not can("unshare", "-n", "-m", "-i", "true"), reason="this process may not create namespaces")
 
 
 @needs_namespaces
-def test_other_mounts_and_ipc(own_daemon, folder):
+def test_a_client_in_other_mount_and_ipc_namespaces_shares_memory(own_daemon, folder):
     daemon = own_daemon(1, "--log-level", "debug")
     client = start(FETCHER, daemon, "", prefix=["unshare", "-m", "-i"])
     assert client.communicate(timeout=30 * PATIENCE)[0] == "done\n"
-    assert daemon.log().count(USED) == 1  # the network's names are shared
+    assert daemon.log().count(USED) == 1  # it is in the same network namespace
 
 
 @pytest.fixture
 def network():
-    """A network namespace that reaches this one: the prefix of commands to run there, and our address."""
+    """A network namespace that is connected to this one.
+
+    Returns the prefix of commands that run in it, and the address at which it reaches this namespace.
+    """
     if not can("unshare", "-n", "-m", "true") or not shutil.which("ip"):
-        pytest.skip("may not make namespaces")
-    holder = subprocess.Popen(["unshare", "-n", "sleep", "300"])
+        pytest.skip("this process may not create namespaces")
+    holder = subprocess.Popen(["unshare", "-n", "sleep", "300"])  # keeps the namespace until it is killed
     here, there = f"av{os.getpid() % 100000}", f"aw{os.getpid() % 100000}"
     third = os.getpid() % 250 + 1
     inside = ["nsenter", "-t", str(holder.pid), "-n"]
     try:
-        wait_for(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"), 5)
+        wait_for(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"), 5,
+                 "the network namespace")
         for command in (["ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", str(holder.pid)],
                         ["ip", "addr", "add", f"10.213.{third}.1/24", "dev", here], ["ip", "link", "set", here, "up"],
                         [*inside, "ip", "addr", "add", f"10.213.{third}.2/24", "dev", there],
                         [*inside, "ip", "link", "set", there, "up"]):
             if subprocess.run(command, capture_output=True).returncode:
-                pytest.skip("may not connect namespaces")
+                pytest.skip("this process may not connect namespaces")
         yield inside, f"10.213.{third}.1"
     finally:
         holder.kill()
@@ -279,7 +304,7 @@ def network():
         subprocess.run(["ip", "link", "del", here], capture_output=True)
 
 
-def test_another_network_with_a_shared_folder(own_daemon, folder, network):
+def test_a_client_in_another_network_that_sees_the_folder_shares_memory(own_daemon, folder, network):
     inside, address = network
     daemon = own_daemon(1, "--log-level", "debug", "--bind", address, "--insecure")
     client = start(FETCHER, daemon, "", prefix=inside)
@@ -287,7 +312,7 @@ def test_another_network_with_a_shared_folder(own_daemon, folder, network):
     assert daemon.log().count(USED) == 1
 
 
-def test_another_network_without_a_shared_folder(own_daemon, folder, network):
+def test_a_client_in_another_network_that_does_not_see_the_folder_uses_tcp(own_daemon, folder, network):
     inside, address = network
     daemon = own_daemon(1, "--log-level", "debug", "--bind", address, "--insecure")
     client = start(FETCHER, daemon, "", prefix=[*inside, "env", "XDG_RUNTIME_DIR=/nowhere", "HOME=/nowhere"])
