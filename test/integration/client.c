@@ -1,5 +1,5 @@
-/* A client in C: connect, send a matrix, have its truncated SVD computed by the workers, fetch the result, check it.
- * Built against the installed tree: cc client.c $(pkg-config --cflags --libs alchemist-client) -lm */
+/* A client in C: it connects, sends a matrix, calls truncated_svd on the workers, and fetches and checks the result.
+ * Build it against the installed tree: cc client.c $(pkg-config --cflags --libs alchemist-client) -lm */
 #include <alchemist/alchemist.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 
 static alch_error_t err;
 
+/* End the program with `code` unless it is ALCH_OK. */
 static void
 check(int code, const char *what)
 {
@@ -20,12 +21,13 @@ check(int code, const char *what)
     exit(code);
 }
 
+/* End the program unless a call failed as it should. */
 static void
 expect(int code, int expected, const char *what)
 {
     if (code == expected)
         return;
-    fprintf(stderr, "%s: code %d instead of %d\n", what, code, expected);
+    fprintf(stderr, "%s: the code is %d, not %d\n", what, code, expected);
     exit(1);
 }
 
@@ -62,8 +64,9 @@ main(void)
     check(alch_task_submit(session, alch_library_name(library), "truncated_svd", args, 0, &task, &err), "submit");
     expect(alch_task_matrix(task, "S", 0, &result, &err), ALCH_ESTATE, "a result before the end");
     check(alch_task_wait(task, 60000, &err), "truncated_svd");
-    expect(alch_task_matrix(task, "none", 0, &result, &err), ALCH_ENOENT, "a result of no such name");
-    expect(alch_task_matrix(task, "S", 1, &result, &err), ALCH_ENOENT, "a second entry of a scalar");
+    expect(alch_task_matrix(task, "none", 0, &result, &err), ALCH_ENOENT, "a result of an unknown name");
+    expect(alch_task_matrix(task, "S", 1, &result, &err), ALCH_ENOENT,
+           "a second matrix in a result that is one matrix");
     check(alch_task_matrix(task, "S", 0, &result, &err), "result S");
     check(alch_matrix_read(result, NULL, s, 1, RANK, &err), "fetch");
 

@@ -1,12 +1,15 @@
-/* Executors in C: processes that attach to a session and write disjoint rows of one of its matrices, (i, j) = i * cols + j.
+/* Executors in C: processes that attach to a session and write disjoint rows of one matrix.
  *
- *   executor write PROCESSES MATRIX     each writes its share of the rows and ends
- *   executor hold PROCESSES MATRIX      ... prints "ready" and keeps its connections until standard input ends,
- *                                       then writes its share once more
- *   executor loop PROCESSES MATRIX      ... goes on writing it until standard input ends
- *   executor share THREADS MATRIX       one process, a session per thread: threads write by turns, "ready", then as hold
+ *   executor write PROCESSES MATRIX   each process writes its share of the rows and ends
+ *   executor hold PROCESSES MATRIX    each process writes its share and keeps its connections; when standard input
+ *                                     ends, it writes its share once more
+ *   executor loop PROCESSES MATRIX    each process writes its share again and again until standard input ends
+ *   executor share THREADS MATRIX     one process opens a session for each thread and writes the shares one after
+ *                                     another; when standard input ends, all threads write at once
  *
- * Where: EXECUTOR_ADDRESS, EXECUTOR_SESSION, EXECUTOR_KEY. */
+ * Entry (i, j) of the matrix is i * cols + j. In every mode but "write" the program prints "ready" when every share was
+ * written once. The environment names the session: EXECUTOR_ADDRESS, EXECUTOR_SESSION, EXECUTOR_KEY.
+ */
 #include <alchemist/alchemist.h>
 
 #include <poll.h>
@@ -20,9 +23,9 @@
 
 typedef struct {
     uint64_t matrix;
-    int count; /* of writers */
-    int go, ready;
-    char mode;
+    int count;     /* number of writers */
+    int ready, go; /* pipes: each writer sends a byte to `ready`; the end of `go` tells the writers to go on */
+    char mode;     /* first letter of the mode */
 } plan_t;
 
 typedef struct {
@@ -32,8 +35,9 @@ typedef struct {
     double *rows;
 } writer_t;
 
+/* Print an error and return its code. */
 static int
-failed(const char *what, int code, const alch_error_t *err)
+print_error(const char *what, int code, const alch_error_t *err)
 {
     fprintf(stderr, "%s: %s: %s\n", what, alch_errname(code), err->text);
     return code;
@@ -62,11 +66,11 @@ writer_open(writer_t *writer, const plan_t *plan, int index)
     code = alch_session_attach(&options, strtoull(setting("EXECUTOR_SESSION"), NULL, 10), setting("EXECUTOR_KEY"),
                                &writer->session, &err);
     if (code != ALCH_OK)
-        return failed("attach", code, &err);
+        return print_error("attach", code, &err);
     if ((code = alch_matrix_open(writer->session, plan->matrix, &writer->matrix, &err)) != ALCH_OK)
-        return failed("open", code, &err);
+        return print_error("open", code, &err);
     if ((code = alch_matrix_info(writer->matrix, &info, &err)) != ALCH_OK)
-        return failed("info", code, &err);
+        return print_error("info", code, &err);
     first = info.rows * index / plan->count;
     next = info.rows * (index + 1) / plan->count;
     writer->rect = (alch_rect_t){first, 0, next - first, info.cols};
@@ -82,7 +86,7 @@ writer_write(const writer_t *writer)
     alch_error_t err;
     int code = alch_matrix_write(writer->matrix, &writer->rect, writer->rows, writer->rect.n, 1, &err);
 
-    return code == ALCH_OK ? code : failed("write", code, &err);
+    return code == ALCH_OK ? code : print_error("write", code, &err);
 }
 
 static void
@@ -93,16 +97,18 @@ writer_close(writer_t *writer)
     free(writer->rows);
 }
 
+/* Whether the parent has told the writers to go on. Does not wait. */
 static bool
-gone_on(int go)
+told_to_go_on(int go)
 {
     struct pollfd entry = {.fd = go, .events = POLLIN};
 
     return poll(&entry, 1, 0) == 1;
 }
 
+/* The life of one process. */
 static int
-work(const plan_t *plan, int index)
+run_process(const plan_t *plan, int index)
 {
     writer_t writer = {0};
     int code = writer_open(&writer, plan, index);
@@ -111,7 +117,7 @@ work(const plan_t *plan, int index)
     if (code == ALCH_OK)
         code = writer_write(&writer);
     if (plan->mode != 'w' && write(plan->ready, &byte, 1) == 1 && code == ALCH_OK) {
-        while (plan->mode == 'l' && code == ALCH_OK && !gone_on(plan->go))
+        while (plan->mode == 'l' && code == ALCH_OK && !told_to_go_on(plan->go))
             code = writer_write(&writer);
         if (code == ALCH_OK && read(plan->go, &byte, 1) == 0)
             code = writer_write(&writer);
@@ -120,9 +126,9 @@ work(const plan_t *plan, int index)
     return code;
 }
 
-/* Say "ready" when all were, then let them go on when standard input ends. */
+/* Print "ready" when all writers are, and tell them to go on when standard input ends. */
 static void
-direct(const plan_t *plan, int ready, int go)
+direct_writers(const plan_t *plan, int ready, int go)
 {
     char byte;
     int k = 0;
@@ -149,14 +155,14 @@ run_processes(plan_t *plan)
         pid_t pid = fork();
         if (pid == 0) {
             close(go[1]);
-            _exit(work(plan, k));
+            _exit(run_process(plan, k));
         }
         if (pid < 0)
             return ALCH_ESYSTEM;
     }
     close(ready[1]);
     if (plan->mode != 'w')
-        direct(plan, ready[0], go[1]);
+        direct_writers(plan, ready[0], go[1]);
     while (wait(&status) > 0)
         worst = worst ? worst : WIFEXITED(status) ? WEXITSTATUS(status) : ALCH_ESYSTEM;
     return worst;
@@ -169,7 +175,7 @@ typedef struct {
 } member_t;
 
 static void *
-write_some(void *argument)
+write_five_times(void *argument)
 {
     member_t *member = argument;
 
@@ -178,14 +184,14 @@ write_some(void *argument)
     return NULL;
 }
 
-/* All at once. */
+/* Let all sessions write at once, each from its own thread. */
 static int
 write_together(member_t *members, int count)
 {
     int code = ALCH_OK;
 
     for (int k = 0; k < count; k++)
-        pthread_create(&members[k].thread, NULL, write_some, &members[k]);
+        pthread_create(&members[k].thread, NULL, write_five_times, &members[k]);
     for (int k = 0; k < count; k++) {
         pthread_join(members[k].thread, NULL);
         code = code ? code : members[k].code;

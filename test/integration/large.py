@@ -1,6 +1,9 @@
-"""More than 2^31 entries: a float32 matrix on one worker, sent and fetched by blocks of rows that are made and checked
-one at a time; and a change of layout of more than 2 GiB that lie on one worker. `make test-large`; LARGE_ROWS and
-LARGE_COLUMNS (50000 x 43000) change the size of the first, LARGE_MOVED_ROWS (26000, of 21000 columns) of the second."""
+"""Matrices beyond 32-bit limits. `make test-large` runs this program.
+
+The first test sends and fetches a float32 matrix of more than 2^31 entries on one worker. It makes and checks one block
+of rows at a time. The matrix is LARGE_ROWS x LARGE_COLUMNS (50000 x 43000). The second test changes the layout of a
+matrix of which one worker holds more than 2 GiB. That matrix is LARGE_MOVED_ROWS x 21000 (26000 x 21000).
+"""
 
 import os
 import time
@@ -17,46 +20,51 @@ BLOCK = 1000
 
 
 def block(first, rows, columns=COLUMNS):
-    """Every entry is a function of its position, exact in float32 and different in neighbours near and far."""
+    """Rows of the test matrix. Each entry is a function of its position, is exact in float32, and differs from entries
+    near and far."""
     linear = (np.arange(first, first + rows, dtype=np.int64) * columns)[:, None] + np.arange(columns)[None, :]
     return (linear * 2654435761 % 16777213).astype(np.float32)
 
 
-def available():
+def available_memory():
+    """Memory that the system can give to this program, in bytes."""
     with open("/proc/meminfo") as file:
         return {line.split(":")[0]: int(line.split()[1]) << 10 for line in file}["MemAvailable"]
 
 
-def passed(what, begun, size):
+def report(what, begun, size):
+    """Print the time since `begun` and the rate."""
     seconds = time.monotonic() - begun
     print(f"{what:50s} {seconds:7.1f} s  {size / seconds / 1e9:5.2f} GB/s", flush=True)
 
 
-def send(handle):
+def send_blocks(handle):
     rows, columns = handle.shape
     begun = time.monotonic()
     for first in range(0, rows, BLOCK):
         handle.write(block(first, min(BLOCK, rows - first), columns), row=first)
-    passed("made and sent by blocks of rows", begun, handle.nbytes)
+    report("made and sent by blocks of rows", begun, handle.nbytes)
 
 
-def check(handle):
+def check_blocks(handle):
     rows, columns = handle.shape
     begun = time.monotonic()
     for first in range(0, rows, BLOCK):
         count = min(BLOCK, rows - first)
-        assert np.array_equal(handle[first:first + count], block(first, count, columns)), f"rows {first}.."
-    passed("fetched and checked by blocks of rows", begun, handle.nbytes)
+        assert np.array_equal(handle[first:first + count], block(first, count, columns)), \
+            f"rows {first} to {first + count - 1} differ"
+    report("fetched and checked by blocks of rows", begun, handle.nbytes)
 
 
-def many_entries():
+def test_more_than_2_31_entries_come_back():
+    """On one worker."""
     daemon = Daemon(1)
     try:
         with daemon.connect(workers=1) as als:
             handle = als.create_matrix((ROWS, COLUMNS), np.float32)
             assert handle.shape == (ROWS, COLUMNS) and handle.nbytes == ROWS * COLUMNS * 4
-            send(handle)
-            check(handle)
+            send_blocks(handle)
+            check_blocks(handle)
             last = handle[ROWS - 3:, COLUMNS - 5:]
             assert np.array_equal(last, block(ROWS - 3, 3)[:, -5:])
             column = handle[:, COLUMNS - 1:]
@@ -67,18 +75,18 @@ def many_entries():
     print(f"{ROWS} x {COLUMNS} = {ROWS * COLUMNS} entries (2^31 = {1 << 31}): exact", flush=True)
 
 
-def changed_layout():
-    """From one worker that has all to two, and back, where each entry is received."""
+def test_more_than_2_gib_on_one_worker_change_their_layout():
+    """From one worker that holds all entries to two workers, and back."""
     daemon = Daemon(2)
     try:
         with daemon.connect(workers=2) as als:
             handle = als.create_matrix((MOVED_ROWS, MOVED_COLUMNS), np.float32, "CIRC_CIRC")
-            send(handle)
+            send_blocks(handle)
             for layout in ("VC_STAR", "CIRC_CIRC"):
                 begun = time.monotonic()
                 handle.relayout(layout, in_place=True)
-                passed(f"to {layout}", begun, handle.nbytes)
-                check(handle)
+                report(f"to {layout}", begun, handle.nbytes)
+                check_blocks(handle)
             size = handle.nbytes
     finally:
         daemon.stop()
@@ -87,10 +95,10 @@ def changed_layout():
 
 def main():
     need = max(ROWS * COLUMNS, 2 * MOVED_ROWS * MOVED_COLUMNS) * 4 + (2 << 30)
-    if available() < need:
-        raise SystemExit(f"not enough memory: {need >> 20} MiB needed, {available() >> 20} MiB available")
-    many_entries()
-    changed_layout()
+    if available_memory() < need:
+        raise SystemExit(f"the test needs {need >> 20} MiB of memory, and {available_memory() >> 20} MiB are available")
+    test_more_than_2_31_entries_come_back()
+    test_more_than_2_gib_on_one_worker_change_their_layout()
 
 
 if __name__ == "__main__":

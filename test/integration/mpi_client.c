@@ -1,11 +1,11 @@
 /*
- * A parallel program as a client: each rank hands over its own ScaLAPACK piece of a matrix and gets one back.
+ * A parallel program as a client: each rank writes its local ScaLAPACK piece of a matrix, or reads it.
  *
  *     ALCHEMIST_TICKET="HOST:PORT ID KEY" mpiexec.mpich -n 3 mpi_client JOB...
  *
- * JOB is write:MATRIX:NPROWxNPCOL:MBxNB:RSRC,CSRC:I0,J0:MxN, or read:...
- * with the same. Ranks beyond the grid have no part. Entry (i, j) of the matrix, as a float64, is i + j / 65536; what
- * is read is held against that, and the memory between local columns against what it was.
+ * JOB is write:MATRIX:NPROWxNPCOL:MBxNB:RSRC,CSRC:I0,J0:MxN, or read: with the same arguments. Ranks beyond the grid
+ * hold no entries. Entry (i, j) of the matrix is the float64 i + j / 65536. The program checks that the entries it
+ * reads have these values, and that the padding between its local columns is unchanged.
  */
 #include <alchemist/alchemist.h>
 #include <mpi.h>
@@ -25,27 +25,29 @@ typedef struct {
 
 static int rank;
 
-/* The starter passes on what was printed only if it is not told to end at once. */
+/* End the program on all ranks. mpiexec drops output that it has not read when a rank aborts, and a rank cannot see
+ * when mpiexec has read its output: hence the fixed sleep. */
 static void
-give_up(int code)
+abort_program(int code)
 {
     fflush(stderr);
     usleep(300000);
     MPI_Abort(MPI_COMM_WORLD, code);
 }
 
+/* End the program unless a call succeeded. */
 static void
-demand(int code, const alch_error_t *err, const char *what)
+check(int code, const alch_error_t *err, const char *what)
 {
     if (code == ALCH_OK)
         return;
     fprintf(stderr, "rank %d: %s: %s (%s)\n", rank, what, err->text, alch_errname(code));
-    give_up(1);
+    abort_program(1);
 }
 
-/* Ranks fill the grid column by column. */
+/* Read a job, and place this rank in its grid: ranks fill the grid column by column. Return 0 if `text` is no job. */
 static int
-parse(const char *text, job_t *job)
+parse_job(const char *text, job_t *job)
 {
     alch_local_t *p = &job->piece;
     long long mb, nb, i0, j0, m, n;
@@ -65,7 +67,7 @@ parse(const char *text, job_t *job)
     return 1;
 }
 
-/* ScaLAPACK's numroc. */
+/* The number of local rows or columns, as ScaLAPACK's NUMROC computes it. */
 static int64_t
 numroc(int64_t n, int64_t nb, int me, int source, int procs)
 {
@@ -80,38 +82,44 @@ numroc(int64_t n, int64_t nb, int me, int source, int procs)
     return distance < extra ? count + nb : distance == extra ? count + n % nb : count;
 }
 
+/* The global index of local index `l`. */
 static int64_t
-global(int64_t l, int64_t nb, int me, int source, int procs)
+global_index(int64_t l, int64_t nb, int me, int source, int procs)
 {
     return (l / nb * procs + (procs + me - source) % procs) * nb + l % nb;
 }
 
+/* The value that local entry (i, j) has in the matrix. */
 static double
-entry(const alch_local_t *p, int64_t i, int64_t j)
+expected_entry(const alch_local_t *p, int64_t i, int64_t j)
 {
-    return (double)(p->i0 + global(i, p->mb, p->myrow, p->rsrc, p->nprow)) +
-           (double)(p->j0 + global(j, p->nb, p->mycol, p->csrc, p->npcol)) / 65536;
+    return (double)(p->i0 + global_index(i, p->mb, p->myrow, p->rsrc, p->nprow)) +
+           (double)(p->j0 + global_index(j, p->nb, p->mycol, p->csrc, p->npcol)) / 65536;
 }
 
-/* Fill the piece, or count what is wrong with it. */
+/* Fill the local piece with its entries, or everything with the canary. */
+static void
+fill_piece(const alch_local_t *p, int64_t m, int64_t n, double *local, int with_entries)
+{
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < p->lld; i++)
+            local[i + j * p->lld] = with_entries && i < m ? expected_entry(p, i, j) : CANARY;
+}
+
+/* The number of entries, padding included, that differ from what they should be. */
 static long
-visit(const alch_local_t *p, int64_t m, int64_t n, double *local, int fill)
+count_wrong(const alch_local_t *p, int64_t m, int64_t n, const double *local)
 {
     long wrong = 0;
 
     for (int64_t j = 0; j < n; j++)
-        for (int64_t i = 0; i < p->lld; i++) {
-            double *at = &local[i + j * p->lld], expected = i < m ? entry(p, i, j) : CANARY;
-
-            wrong += *at != expected;
-            if (fill)
-                *at = expected;
-        }
-    return fill ? 0 : wrong;
+        for (int64_t i = 0; i < p->lld; i++)
+            wrong += local[i + j * p->lld] != (i < m ? expected_entry(p, i, j) : CANARY);
+    return wrong;
 }
 
 static void
-run(alch_session_t *session, job_t *job)
+run_job(alch_session_t *session, job_t *job)
 {
     alch_local_t *p = &job->piece;
     int64_t m = numroc(p->m, p->mb, p->myrow, p->rsrc, p->nprow), n = numroc(p->n, p->nb, p->mycol, p->csrc, p->npcol);
@@ -120,35 +128,34 @@ run(alch_session_t *session, job_t *job)
     alch_matrix_t *matrix = NULL;
     alch_error_t err = {0};
     double *local, begun;
+    long wrong;
 
     p->lld = m + PADDING;
     local = malloc((size_t)(p->lld * (n + 1)) * sizeof *local);
-    if (writing)
-        visit(p, m, n, local, 1);
-    for (int64_t k = 0; !writing && k < p->lld * n; k++)
-        local[k] = CANARY;
-    demand(alch_matrix_open(session, job->matrix, &matrix, &err), &err, "open");
+    fill_piece(p, m, n, local, writing);
+    check(alch_matrix_open(session, job->matrix, &matrix, &err), &err, "open");
     MPI_Barrier(MPI_COMM_WORLD);
     begun = MPI_Wtime();
-    demand(writing ? alch_matrix_write_local_start(matrix, p, local, &transfer, &err)
-                   : alch_matrix_read_local_start(matrix, p, local, &transfer, &err),
-           &err, "start");
-    demand(alch_transfer_wait(transfer, -1, &err), &err, job->verb);
+    check(writing ? alch_matrix_write_local_start(matrix, p, local, &transfer, &err)
+                  : alch_matrix_read_local_start(matrix, p, local, &transfer, &err),
+          &err, "start");
+    check(alch_transfer_wait(transfer, -1, &err), &err, job->verb);
     alch_transfer_destroy(transfer);
     MPI_Barrier(MPI_COMM_WORLD);
     if (rank == 0)
         printf("%s %.6f s\n", job->verb, MPI_Wtime() - begun);
-    if (visit(p, m, n, local, 0) > 0) {
-        fprintf(stderr, "rank %d: %ld entries are wrong\n", rank, visit(p, m, n, local, 0));
-        give_up(2);
+    if ((wrong = count_wrong(p, m, n, local)) > 0) {
+        fprintf(stderr, "rank %d: %ld entries are wrong after %s\n", rank, wrong, job->verb);
+        abort_program(2);
     }
     free(local);
     alch_matrix_destroy(matrix);
 }
 
-/* Rank 0 knows the session; its key is as secret as the program's own messages. */
+/* Attach to the session whose ticket rank 0 has in its environment. The key travels in an MPI message, which is as
+ * secret as the other messages of the program. */
 static alch_session_t *
-attach(void)
+attach_session(void)
 {
     char ticket[512] = "", address[300], key[65];
     const char *given = getenv("ALCHEMIST_TICKET");
@@ -162,11 +169,11 @@ attach(void)
     MPI_Bcast(ticket, sizeof ticket, MPI_CHAR, 0, MPI_COMM_WORLD);
     if (sscanf(ticket, "%299s %llu %64s", address, &id, key) != 3) {
         fprintf(stderr, "ALCHEMIST_TICKET is not HOST:PORT ID KEY\n");
-        give_up(1);
+        abort_program(1);
     }
     alch_session_options_init(&options);
     options.address = address;
-    demand(alch_session_attach(&options, id, key, &session, &err), &err, "attach");
+    check(alch_session_attach(&options, id, key, &session, &err), &err, "attach");
     return session;
 }
 
@@ -178,13 +185,13 @@ main(int argc, char **argv)
 
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    session = attach();
+    session = attach_session();
     for (int k = 1; k < argc; k++) {
-        if (!parse(argv[k], &job)) {
-            fprintf(stderr, "%s is no job\n", argv[k]);
-            give_up(1);
+        if (!parse_job(argv[k], &job)) {
+            fprintf(stderr, "\"%s\" is not a job\n", argv[k]);
+            abort_program(1);
         }
-        run(session, &job);
+        run_job(session, &job);
     }
     alch_session_close(session, NULL);
     alch_session_destroy(session);

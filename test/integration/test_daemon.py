@@ -24,7 +24,7 @@ def run(*arguments, timeout=30, **environment):
 
 
 def two_free_ports():
-    """The first of two neighboring free ports. They lie below the range that the system gives to outgoing connections."""
+    """The first of two neighboring free ports, below the range that the system gives to outgoing connections."""
     while True:
         port = random.randrange(20000, 30000)
         try:
@@ -56,9 +56,9 @@ def test_the_manual_lists_the_options_that_the_program_has():
 
 
 @pytest.mark.parametrize("arguments, text", [
-    (["--workers", "abc"], "abc"), (["--workers", "0"], "0"), (["--port", "70000"], "70000"), (["--nonsense"], "nonsense"),
-    (["--log-level", "loud"], "loud"), (["--workers"], "workers"), (["--bind", "0.0.0.0", "--port", "0"], "--insecure"),
-    (["--agent"], "--join"), (["stray"], "stray"),
+    (["--workers", "abc"], "abc"), (["--workers", "0"], "0"), (["--port", "70000"], "70000"),
+    (["--nonsense"], "nonsense"), (["--log-level", "loud"], "loud"), (["--workers"], "workers"),
+    (["--bind", "0.0.0.0", "--port", "0"], "--insecure"), (["--agent"], "--join"), (["stray"], "stray"),
 ])
 def test_a_bad_option_is_refused_in_a_few_lines_that_name_it(arguments, text, tmp_path):
     ended = run(*arguments, XDG_RUNTIME_DIR=str(tmp_path))
@@ -286,8 +286,8 @@ def joined(own_daemon):
     """A daemon with one worker slot, an agent that adds two, and a session without workers."""
     daemon = own_daemon(1)
     with open(os.path.join(os.path.dirname(daemon.connection_file), "agent.log"), "wb") as log:
-        agent = subprocess.Popen([DAEMON, "--agent", "--join", f"127.0.0.1:{daemon.port}", "--workers", "2", "--port", "0",
-                                  "--connection-file", daemon.connection_file], stdout=log, stderr=log)
+        agent = subprocess.Popen([DAEMON, "--agent", "--join", f"127.0.0.1:{daemon.port}", "--workers", "2",
+                                  "--port", "0", "--connection-file", daemon.connection_file], stdout=log, stderr=log)
     try:
         with daemon.connect() as als:
             wait_for(lambda: len(als._workers("all")) == 3, 10 * PATIENCE, "the agent's slots")

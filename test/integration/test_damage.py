@@ -150,8 +150,8 @@ def test_a_damaged_write_is_logged_and_sent_again(daemon, relay, als, source, la
     assert relay.flipped == before + 2
     assert np.array_equal(handle.fetch(), a)
     for line in wait_for_log_lines(daemon, start, 2):
-        assert re.search(rf"matrix {handle.id} \(601 x 137, float64\): \d+ x \d+ entries from \(\d+, \d+\) were damaged on "
-                         r"the way to worker rank \d: CRC32C [0-9a-f]{8} was sent, [0-9a-f]{8} came", line)
+        assert re.search(rf"matrix {handle.id} \(601 x 137, float64\): \d+ x \d+ entries from \(\d+, \d+\) "
+                         r"were damaged on the way to worker rank \d: CRC32C [0-9a-f]{8} was sent, [0-9a-f]{8} came", line)
 
 
 @pytest.mark.parametrize("layout", ["VC_STAR", "MC_MR", "block_cyclic", "STAR_VC"])
@@ -166,7 +166,8 @@ def test_a_damaged_block_is_logged_and_requested_again(daemon, relay, als, order
     assert relay.flipped == before + 2
     assert np.array_equal(got, a)
     for line in wait_for_log_lines(daemon, start, 2):
-        assert re.search(rf"matrix {handle.id} \(601 x 137, float64\): .* were damaged on the way there \([12] so far\)", line)
+        assert re.search(rf"matrix {handle.id} \(601 x 137, float64\): .* "
+                         r"were damaged on the way there \([12] so far\)", line)
 
 
 @pytest.mark.parametrize("kind", [DATA_WRITE, DATA_BLOCK], ids=["write", "block"])
@@ -240,8 +241,8 @@ def test_a_write_that_is_always_damaged_is_an_error_and_can_be_resumed(relay, al
     with pytest.raises(alchemist.DamagedError) as info:
         handle.write(a)
     assert re.search(r"worker \d+ at 127\.0\.0\.2:\d+, 4 times in a row: "
-                     rf"matrix {handle.id} \(500 x 100, float64\): \d+ x \d+ entries from \(\d+, \d+\) were damaged on the "
-                     r"way to worker rank \d: CRC32C [0-9a-f]{8} was sent, [0-9a-f]{8} came", str(info.value))
+                     rf"matrix {handle.id} \(500 x 100, float64\): \d+ x \d+ entries from \(\d+, \d+\) "
+                     r"were damaged on the way to worker rank \d: CRC32C [0-9a-f]{8} was sent, [0-9a-f]{8} came", str(info.value))
     assert info.value.rank in (0, 1, 2)
     relay.flip = lambda kind: False
     assert handle.missing() and not handle.complete
@@ -254,8 +255,8 @@ def test_a_fetch_that_is_always_damaged_is_an_error_and_can_be_repeated(relay, a
     handle = als.send_matrix(a)
     relay.flip = lambda kind: kind == DATA_BLOCK
     with pytest.raises(alchemist.DamagedError, match=r"worker \d+ at 127.0.0.2:\d+, 4 times in a row: "
-                       rf"matrix {handle.id} \(500 x 100, float64\): \d+ x \d+ entries from \(\d+, \d+\) were damaged on the "
-                       r"way from worker rank \d"):
+                       rf"matrix {handle.id} \(500 x 100, float64\): \d+ x \d+ entries from \(\d+, \d+\) "
+                       r"were damaged on the way from worker rank \d"):
         handle.fetch()
     relay.flip = lambda kind: False
     assert np.array_equal(handle.fetch(), a)

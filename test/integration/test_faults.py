@@ -102,7 +102,8 @@ def test_a_rank_that_fails_alone_ends_the_group_after_the_grace_time(als, faults
     assert_session_gets_new_workers(als)
 
 
-@pytest.mark.parametrize("function, arguments", [("fail_all", ("all of us",)), ("fail_agreed", ("agreed by rank 2", 2))])
+@pytest.mark.parametrize("function, arguments", [("fail_all", ("all of us",)),
+                                                 ("fail_agreed", ("agreed by rank 2", 2))])
 def test_a_failure_that_all_ranks_return_keeps_the_group(als, faults, function, arguments):
     h = als.send_matrix(np.ones((10, 10)))
     pids = [w.pid for w in als.workers]

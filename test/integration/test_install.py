@@ -27,8 +27,8 @@ def root(tmp_path_factory):
 def pkg_config(root, *arguments):
     sysroot = str(root)[:-len("/opt/alchemist")]
     environment = {**os.environ, "PKG_CONFIG_PATH": str(root / "lib" / "pkgconfig")}
-    text = subprocess.run(["pkg-config", *arguments], env=environment, check=True, capture_output=True, text=True).stdout
-    return text.replace("/opt/alchemist", sysroot + "/opt/alchemist").split()
+    ended = subprocess.run(["pkg-config", *arguments], env=environment, check=True, capture_output=True, text=True)
+    return ended.stdout.replace("/opt/alchemist", sysroot + "/opt/alchemist").split()
 
 
 @pytest.mark.parametrize("path", ["bin/alchemistd", "include/alchemist/alchemist.h", "include/alchemist/plugin.h",
@@ -90,8 +90,11 @@ def test_a_c_program_built_against_the_installed_tree_runs(root, tmp_path, monke
         daemon.stop()
 
 
-@pytest.mark.parametrize("compiler", [["mpicc.mpich"], pytest.param(["mpicxx.mpich", "-x", "c++"], marks=pytest.mark.skipif(
-    shutil.which("g++") is None, reason="g++ is not installed"))], ids=["C", "C++"])
+needs_cxx = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+
+
+@pytest.mark.parametrize("compiler", [["mpicc.mpich"], pytest.param(["mpicxx.mpich", "-x", "c++"], marks=needs_cxx)],
+                         ids=["C", "C++"])
 def test_the_plugin_template_built_against_the_installed_tree_loads(root, tmp_path, compiler):
     """plugins/hello is the template. It builds outside of the source tree, and also as C++."""
     (tmp_path / "plugins").mkdir()
@@ -160,6 +163,7 @@ def test_the_example_of_the_manual_is_documented_in_python(means):
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
 @pytest.mark.parametrize("page", sorted(p.name for p in (TOP / "man").glob("*.[178]")))
-def test_manual_pages_are_well_formed(page):
-    ended = subprocess.run(["groff", "-mandoc", "-Tutf8", "-ww", "-z", TOP / "man" / page], capture_output=True, text=True)
+def test_a_manual_page_is_formatted_without_warnings(page):
+    ended = subprocess.run(["groff", "-mandoc", "-Tutf8", "-ww", "-z", TOP / "man" / page], capture_output=True,
+                           text=True)
     assert ended.returncode == 0 and not ended.stderr, ended.stderr

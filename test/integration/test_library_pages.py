@@ -29,7 +29,8 @@ def test_pages_refer_only_to_pages_that_exist():
     """References by .Xr (mdoc) or .BR (man) to Alchemist's own pages; other pages may not be installed here."""
     existing = {page.name for page in PAGES + WRITTEN}
     for page in PAGES + WRITTEN:
-        for name, section in re.findall(r"^(?:\.Xr|\.BR) +(alchemist\S*) +\(?(\d)\)?", page.read_text().replace("\\-", "-"), re.M):
+        text = page.read_text().replace("\\-", "-")
+        for name, section in re.findall(r"^(?:\.Xr|\.BR) +(alchemist\S*) +\(?(\d)\)?", text, re.M):
             assert f"{name}.{section}" in existing, f"{page.name} refers to {name}({section})"
 
 

@@ -26,8 +26,8 @@ PIECES = [("3x1", "64x64", "0,0"), ("1x3", "1x1", "0,2"), ("1x2", "5x48", "0,1")
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     path = tmp_path_factory.mktemp("mpi") / "mpi_client"
-    subprocess.run(["mpicc.mpich", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Werror", f"-I{TOP}/include", "-o", path,
-                    TOP / "test" / "integration" / "mpi_client.c", f"-L{BUILD}/lib", "-lalchemist-client",
+    subprocess.run(["mpicc.mpich", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Werror", f"-I{TOP}/include",
+                    "-o", path, TOP / "test" / "integration" / "mpi_client.c", f"-L{BUILD}/lib", "-lalchemist-client",
                     f"-Wl,-rpath,{BUILD}/lib"], check=True)
     libraries = subprocess.run(["ldd", BUILD / "lib" / "libalchemist-client.so"], capture_output=True, text=True).stdout
     assert "mpi" not in libraries, "the client library must not bring its own MPI into an MPI program"
@@ -81,7 +81,8 @@ def test_a_matrix_sent_by_python_is_read_as_local_pieces(program, four, layout):
 def part(program, four):
     """A matrix of which a parallel program wrote and read one rectangle: the matrix of its descriptor."""
     handle = four.create_matrix((M, N), layout="block_cyclic(16,1)")
-    ended = mpi(program, four, *[job(verb, handle, ("3x1", "5x7", "1,0"), 100, 33, 250, 91) for verb in ("write", "read")])
+    piece = ("3x1", "5x7", "1,0")
+    ended = mpi(program, four, *[job(verb, handle, piece, 100, 33, 250, 91) for verb in ("write", "read")])
     assert ended.returncode == 0, ended.stderr
     return handle
 

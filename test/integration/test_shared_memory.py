@@ -1,4 +1,4 @@
-"""Within a host, matrices go through shared memory. Where that is impossible they go through TCP. No file is left over."""
+"""Within a host, matrices go through shared memory; where that is impossible, through TCP. No file is left over."""
 
 import os
 import pathlib
@@ -265,7 +265,8 @@ def can(*command):
     return shutil.which(command[0]) and subprocess.run(command, capture_output=True).returncode == 0
 
 
-needs_namespaces = pytest.mark.skipif(not can("unshare", "-n", "-m", "-i", "true"), reason="this process may not create namespaces")
+needs_namespaces = pytest.mark.skipif(not can("unshare", "-n", "-m", "-i", "true"),
+                                      reason="this process may not create namespaces")
 
 
 @needs_namespaces

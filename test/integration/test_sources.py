@@ -285,8 +285,8 @@ def test_no_blocks_with_a_shape_and_a_dtype_is_an_empty_matrix(als):
 
 # ---- conversion ----
 
-@pytest.mark.parametrize("given", ["int8", "uint16", "int32", "int64", "uint64", "float16", "float32", "float64", "bool",
-                                   ">f8", ">i4", "longdouble"])
+@pytest.mark.parametrize("given", ["int8", "uint16", "int32", "int64", "uint64", "float16", "float32", "float64",
+                                   "bool", ">f8", ">i4", "longdouble"])
 @pytest.mark.parametrize("wanted", ["float64", "float32", "int64", "int32", "complex128"])
 def test_entries_are_converted_on_request(als, given, wanted, monkeypatch):
     monkeypatch.setattr("alchemist.sources.STAGE_BYTES", 4096)

@@ -1,4 +1,4 @@
-"""Transforms on the workers: layouts, transposes and types, in place and into new matrices; use, cancellation, faults."""
+"""Transforms on the workers: layouts, transposes and types, in place or into a new matrix; queue, progress, faults."""
 
 import os
 import signal
