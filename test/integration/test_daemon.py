@@ -158,7 +158,7 @@ def test_the_connection_file_of_a_killed_daemon_is_called_stale(found_daemon):
         alchemist.connect()
 
 
-def test_a_new_daemon_replaces_a_stale_connection_file(found_daemon, runtime_folder):
+def test_a_new_daemon_replaces_a_stale_connection_file_and_removes_it_when_it_ends(found_daemon, runtime_folder):
     found_daemon.process.kill()
     found_daemon.process.wait()
     again, file = start_in(runtime_folder, found_daemon.port)
@@ -166,6 +166,9 @@ def test_a_new_daemon_replaces_a_stale_connection_file(found_daemon, runtime_fol
         assert file == found_daemon.file
         with alchemist.connect() as als:
             assert als.send_test_string("again") == "again"
+        again.terminate()
+        assert again.wait(10 * PATIENCE) == 0
+        assert not file.exists()
     finally:
         again.kill()
         again.wait()
