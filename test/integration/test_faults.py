@@ -156,26 +156,30 @@ def test_a_fetch_from_a_worker_that_stops_midway_times_out_and_can_be_repeated(d
 def test_a_write_to_a_worker_that_stops_midway_is_resumed_with_the_rest(daemon, shared_memory, monkeypatch):
     """The worker stops after bytes have moved. Afterwards the client sends only what did not arrive."""
     monkeypatch.setattr(alchemist._ffi, "SLICE_MS", 1)  # so that progress is reported before the last byte is sent
-    with daemon.connect(workers=3, transfer_timeout_ms=1500, message_bytes=1 << 16, messages_in_flight=2,
-                        shared_memory=shared_memory) as als:
-        a = np.random.default_rng(0).random((6000, 6000))
-        h = als.create_matrix(a.shape, layout="VC_STAR")
-        h.write(a[:10])
-        stopped = als.workers[1]
+    a = np.random.default_rng(0).random((6000, 6000))
+    with daemon.connect(workers=3) as owner:
+        # The workers keep this memory for the next matrix: fresh pages may take longer than the time limit below.
+        owner.send_matrix(a, layout="VC_STAR").free()
+        number = owner.create_matrix(a.shape, layout="VC_STAR").id
+        stopped = owner.workers[1]
 
         def stop(done, total):
             if done:
                 os.kill(stopped.pid, signal.SIGSTOP)
 
-        try:
-            with pytest.raises(TimeoutError, match=f"worker {stopped.id}"):
-                h.write(a, progress=stop)
-        finally:
-            os.kill(stopped.pid, signal.SIGCONT)
-        with pytest.raises(alchemist.AlchemistError, match="not written"):
-            h.fetch()
-        assert 0 < h.resume(a) < a[10:].nbytes
-        assert h.complete and np.array_equal(np.asarray(h), a)
+        with alchemist.attach(owner.ticket, transfer_timeout_ms=1500, message_bytes=1 << 16, messages_in_flight=2,
+                              shared_memory=shared_memory) as als:
+            h = als.matrix(number)
+            h.write(a[:10])
+            try:
+                with pytest.raises(TimeoutError, match=f"worker {stopped.id}"):
+                    h.write(a, progress=stop)
+            finally:
+                os.kill(stopped.pid, signal.SIGCONT)
+            with pytest.raises(alchemist.AlchemistError, match="not written"):
+                h.fetch()
+            assert 0 < h.resume(a) < a[10:].nbytes
+            assert h.complete and np.array_equal(np.asarray(h), a)
 
 
 # ---- what is left ----
