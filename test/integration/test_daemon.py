@@ -214,7 +214,7 @@ def ended_daemon(request):
         assert all(alive(p) for p in pids)
         daemon.process.send_signal(request.param)
         code = daemon.process.wait(10 * PATIENCE)
-        # The facts are collected at once: nothing may be left for later.
+        # Collected at once: the daemon must have cleaned up before it exits.
         yield types.SimpleNamespace(code=code, session=als, workers_alive=[p for p in pids if alive(p)],
                                     has_file=os.path.exists(daemon.connection_file), left=shared_memory() - before)
         als.close()

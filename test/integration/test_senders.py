@@ -172,7 +172,10 @@ def test_large_transfers_do_not_starve_a_small_one(executor, many):
 
 @pytest.fixture
 def used_up(executor, own_daemon):
-    """A daemon of which three executors, with its one session, hold all connections but one to its worker."""
+    """A daemon that accepts four connections, a matrix of its session, and a function that runs three executors.
+
+    While the executors run, the daemon accepts no connection more, and its worker accepts one.
+    """
     daemon = own_daemon(1, "--connections", "4")
     with daemon.connect(workers=1, shared_memory=0) as als:
         h = als.create_matrix((3000, 20), layout="VC_STAR")
