@@ -91,7 +91,7 @@ class Daemon(alchemist.Daemon):
     def idle(self):
         """Whether all worker slots are idle; opens a session to ask."""
         with self.connect() as session:
-            return all(w.state == "idle" for w in session._workers("all"))
+            return all(w.state == "idle" for w in session.list_all_workers())
 
     def wait_until_idle(self, seconds=10 * PATIENCE):
         """Wait until all worker slots are idle."""

@@ -293,7 +293,7 @@ def joined(own_daemon):
                                   "--port", "0", "--connection-file", daemon.connection_file], stdout=log, stderr=log)
     try:
         with daemon.connect() as als:
-            wait_for(lambda: len(als._workers("all")) == 3, 10 * PATIENCE, "the agent's slots")
+            wait_for(lambda: len(als.list_all_workers()) == 3, 10 * PATIENCE, "the agent's slots")
             yield types.SimpleNamespace(agent=agent, session=als)
     finally:
         agent.kill()
@@ -324,7 +324,7 @@ def test_a_killed_agent_takes_its_slots_away_and_the_others_go_on(joined):
     als = joined.session
     als.request_workers(3)
     kill_agent(joined)
-    wait_for(lambda: len(als._workers("all")) == 1, 10, "the removal of the agent's slots")
+    wait_for(lambda: len(als.list_all_workers()) == 1, 10, "the removal of the agent's slots")
     als.request_workers(1)
     assert als.load_library("hello").total(als.send_matrix(np.ones((3, 3)))) == 9
 

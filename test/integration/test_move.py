@@ -349,7 +349,7 @@ def test_a_session_that_ends_during_a_move_ends_both_groups(large):
         with pytest.raises(TimeoutError):
             als.request_workers(3, timeout=0.05, move=True)
         with large.connect() as other:
-            pids = [w.pid for w in other._workers("all") if w.pid]
+            pids = [w.pid for w in other.list_all_workers() if w.pid]
     large.wait_until_idle()
     assert not any(alive(pid) for pid in pids)
 

@@ -192,7 +192,7 @@ START_TEST(kinds_are_not_mixed)
     assert_refused(scalar_u(ALCH_TYPE_MATRIX, 1), ALCH_TYPE_UINT64, "f: parameter 'k' must be uint64, not matrix");
     assert_refused(complex_of(ALCH_TYPE_COMPLEX64, 1, 0), ALCH_TYPE_FLOAT64,
                    "f: parameter 'k' must be float64, not complex64");
-    assert_refused(scalar_i(ALCH_TYPE_INT64, 1), (alch_type_t)77, "f: parameter 'k': type 77 expected, got int64");
+    assert_refused(scalar_i(ALCH_TYPE_INT64, 1), (alch_type_t)77, "f: parameter 'k' must be type 77, not int64");
 }
 END_TEST
 
