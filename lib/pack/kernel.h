@@ -41,7 +41,7 @@ const alchi_kernels_t *alchi_kernels_portable(void);
 const alchi_kernels_t *alchi_kernels_avx2(void);
 
 /** alchi_pack() and alchi_unpack() with given kernels. */
-void alchi_drv_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *strided, char *packed, int64_t ld,
-                    bool pack);
+void alchi_pack_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *strided, char *packed, int64_t ld,
+                     bool pack);
 
 #endif

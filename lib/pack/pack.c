@@ -173,8 +173,8 @@ move(const alchi_kernels_t *use, const job_t *job)
 }
 
 void
-alchi_drv_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *strided, char *packed, int64_t ld,
-               bool pack)
+alchi_pack_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *strided, char *packed, int64_t ld,
+                bool pack)
 {
     const alch_rect_t *local = &shape->local;
     int64_t size = (int64_t)shape->size;
@@ -204,13 +204,13 @@ kernels(void)
 void
 alchi_pack(const alchi_pack_t *shape, const void *strided, void *packed, int64_t ld)
 {
-    alchi_drv_move(kernels(), shape, (char *)(uintptr_t)strided, packed, ld, true);
+    alchi_pack_move(kernels(), shape, (char *)(uintptr_t)strided, packed, ld, true);
 }
 
 void
 alchi_unpack(const alchi_pack_t *shape, const void *packed, int64_t ld, void *strided)
 {
-    alchi_drv_move(kernels(), shape, strided, (char *)(uintptr_t)packed, ld, false);
+    alchi_pack_move(kernels(), shape, strided, (char *)(uintptr_t)packed, ld, false);
 }
 
 /* Panel by panel. */

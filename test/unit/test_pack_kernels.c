@@ -79,8 +79,8 @@ check_move(const alchi_kernels_t *use, setting_t *set, bool pack)
     unsigned char *before = malloc(bytes);
 
     memcpy(before, written, bytes);
-    alchi_drv_move(use, &set->shape, (char *)set->strided + set->origin, (char *)set->packed + set->shift, set->ld,
-                   pack);
+    alchi_pack_move(use, &set->shape, (char *)set->strided + set->origin, (char *)set->packed + set->shift, set->ld,
+                    pack);
     ck_assert_msg(memcmp(written, set->expected, bytes) == 0,
                   "%s kernels, %s, %zu bytes: %lld x %lld, blocks %lld of %lld and %lld of %lld, strides %lld %lld",
                   use->name, pack ? "pack" : "unpack", set->shape.size, (long long)set->shape.local.m,

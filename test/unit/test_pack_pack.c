@@ -62,7 +62,7 @@ static void
 pack(const alchi_kernels_t *kind, const alchi_pack_t *shape, unsigned char *strided, unsigned char *packed, int64_t ld)
 {
     if (kind)
-        alchi_drv_move(kind, shape, (char *)strided, (char *)packed, ld, true);
+        alchi_pack_move(kind, shape, (char *)strided, (char *)packed, ld, true);
     else
         alchi_pack(shape, strided, packed, ld);
 }
@@ -72,7 +72,7 @@ unpack(const alchi_kernels_t *kind, const alchi_pack_t *shape, unsigned char *pa
        unsigned char *strided)
 {
     if (kind)
-        alchi_drv_move(kind, shape, (char *)strided, (char *)packed, ld, false);
+        alchi_pack_move(kind, shape, (char *)strided, (char *)packed, ld, false);
     else
         alchi_unpack(shape, packed, ld, strided);
 }
