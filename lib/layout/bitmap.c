@@ -3,7 +3,7 @@
 
 /* The bits of word `word` that lie within first..end-1. */
 static uint64_t
-mask_of(int64_t word, int64_t first, int64_t end)
+word_mask(int64_t word, int64_t first, int64_t end)
 {
     uint64_t mask = UINT64_MAX;
 
@@ -22,7 +22,7 @@ alchi_bits_set(uint64_t *words, int64_t first, int64_t count)
     if (count <= 0)
         return 0;
     for (int64_t word = first / 64; word <= (end - 1) / 64; word++) {
-        uint64_t mask = mask_of(word, first, end);
+        uint64_t mask = word_mask(word, first, end);
 
         set += __builtin_popcountll(mask & ~words[word]);
         words[word] |= mask;
@@ -36,7 +36,7 @@ alchi_bits_find(const uint64_t *words, int64_t first, int64_t end, bool value)
     if (first >= end)
         return end;
     for (int64_t word = first / 64; word <= (end - 1) / 64; word++) {
-        uint64_t hits = (value ? words[word] : ~words[word]) & mask_of(word, first, end);
+        uint64_t hits = (value ? words[word] : ~words[word]) & word_mask(word, first, end);
 
         if (hits)
             return word * 64 + __builtin_ctzll(hits);

@@ -16,7 +16,7 @@ gcd(int64_t x, int64_t y)
 
 /* What lies beyond the end does not matter: no sum of these overflows. An axis without gaps is one large block. */
 static alchi_axis_t
-clamp(const alchi_axis_t *axis, int64_t end)
+clamp_axis(const alchi_axis_t *axis, int64_t end)
 {
     alchi_axis_t new = *axis;
 
@@ -50,7 +50,7 @@ alchi_axis_local(const alchi_axis_t *axis, int64_t index)
 
 /* The first run of common indices at or after `index`, with the blocks that it is within. */
 static bool
-find_run(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *to_p, int64_t *a_p, int64_t *b_p)
+find_segment(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *to_p, int64_t *a_p, int64_t *b_p)
 {
     int64_t from = alchi_max_int64(index, set->begin);
     int64_t a = block_start(&set->a, from), b = block_start(&set->b, from);
@@ -78,7 +78,7 @@ find_run(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *
 /* Teeth repeat with the least common multiple of the periods from where both sets have begun. If one of these holds
  * a single tooth, all are one comb. (A gap precedes each block, so that no tooth goes on into the next multiple.) */
 static int64_t
-single_tooth(const alchi_intersect_t *set)
+single_segment_period(const alchi_intersect_t *set)
 {
     int64_t start = alchi_max_int64(set->a.first, set->b.first), from, to, a, b;
     alchi_intersect_t probe = *set;
@@ -88,7 +88,7 @@ single_tooth(const alchi_intersect_t *set)
         return 0;
     probe.begin = 0;
     probe.end = start + factor * set->a.period;
-    if (!find_run(&probe, start, &from, &to, &a, &b) || find_run(&probe, to, &from, &to, &a, &b))
+    if (!find_segment(&probe, start, &from, &to, &a, &b) || find_segment(&probe, to, &from, &to, &a, &b))
         return 0;
     return factor * set->a.period;
 }
@@ -96,52 +96,52 @@ single_tooth(const alchi_intersect_t *set)
 void
 alchi_intersect_init(alchi_intersect_t *set, const alchi_axis_t *a, const alchi_axis_t *b, int64_t begin, int64_t end)
 {
-    *set = (alchi_intersect_t){.a = clamp(a, end), .b = clamp(b, end), .begin = begin, .end = end};
-    set->lcm = single_tooth(set);
+    *set = (alchi_intersect_t){.a = clamp_axis(a, end), .b = clamp_axis(b, end), .begin = begin, .end = end};
+    set->lcm = single_segment_period(set);
 }
 
 /* Whole teeth of equal length from `comb` on, at distance `step`, that end by `limit`. */
 static void
-extend(alchi_strided_run_t *comb, int64_t step, int64_t limit, int64_t a_step, int64_t b_step)
+extend_run(alchi_strided_run_t *run, int64_t step, int64_t limit, int64_t a_step, int64_t b_step)
 {
-    int64_t count = (limit - comb->index - comb->length) / step + 1;
+    int64_t count = (limit - run->index - run->length) / step + 1;
 
-    if (count > comb->count) {
-        comb->count = count;
-        comb->step = step;
-        comb->a_step = a_step;
-        comb->b_step = b_step;
+    if (count > run->count) {
+        run->count = count;
+        run->step = step;
+        run->a_step = a_step;
+        run->b_step = b_step;
     }
 }
 
 bool
-alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_strided_run_t *comb_p)
+alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_strided_run_t *run_p)
 {
     const alchi_axis_t *a = &set->a, *b = &set->b;
     int64_t from, to, a_at, b_at;
 
-    if (!find_run(set, index, &from, &to, &a_at, &b_at))
+    if (!find_segment(set, index, &from, &to, &a_at, &b_at))
         return false;
-    *comb_p = (alchi_strided_run_t){
+    *run_p = (alchi_strided_run_t){
         .length = to - from, .count = 1, .index = from, .a = alchi_axis_local(a, from), .b = alchi_axis_local(b, from)};
     /* The first and the last tooth may be cut by the bounds. */
     if (set->lcm && from == alchi_max_int64(a_at, b_at) && to == alchi_min_int64(a_at + a->block, b_at + b->block))
-        extend(comb_p, set->lcm, set->end, set->lcm / a->period * a->block, set->lcm / b->period * b->block);
-    if (from == a_at && comb_p->length == a->block && a->period < b->block)
-        extend(comb_p, a->period, alchi_min_int64(b_at + b->block, set->end), a->block, a->period);
-    if (from == b_at && comb_p->length == b->block && b->period < a->block)
-        extend(comb_p, b->period, alchi_min_int64(a_at + a->block, set->end), b->period, b->block);
+        extend_run(run_p, set->lcm, set->end, set->lcm / a->period * a->block, set->lcm / b->period * b->block);
+    if (from == a_at && run_p->length == a->block && a->period < b->block)
+        extend_run(run_p, a->period, alchi_min_int64(b_at + b->block, set->end), a->block, a->period);
+    if (from == b_at && run_p->length == b->block && b->period < a->block)
+        extend_run(run_p, b->period, alchi_min_int64(a_at + a->block, set->end), b->period, b->block);
     return true;
 }
 
 int64_t
 alchi_intersect_count(const alchi_intersect_t *set)
 {
-    alchi_strided_run_t comb;
+    alchi_strided_run_t run;
     int64_t total = 0;
 
-    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_strided_run_end(&comb))
-        total += comb.length * comb.count;
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &run); at = alchi_strided_run_end(&run))
+        total += run.length * run.count;
     return total;
 }
 
@@ -149,18 +149,18 @@ int64_t
 alchi_intersect_take(alchi_intersect_t *set, int64_t max)
 {
     int64_t taken = 0, at = set->begin, last = -1;
-    alchi_strided_run_t comb;
+    alchi_strided_run_t run;
 
-    while (taken < max && alchi_intersect_next(set, at, &comb)) {
-        int64_t size = comb.length * comb.count, left = max - taken;
+    while (taken < max && alchi_intersect_next(set, at, &run)) {
+        int64_t size = run.length * run.count, left = max - taken;
 
         if (taken == 0)
-            set->begin = comb.index;
+            set->begin = run.index;
         if (size > left) {
-            last = comb.index + (left - 1) / comb.length * comb.step + (left - 1) % comb.length;
+            last = run.index + (left - 1) / run.length * run.step + (left - 1) % run.length;
             taken = max;
         } else {
-            last = alchi_strided_run_end(&comb) - 1;
+            last = alchi_strided_run_end(&run) - 1;
             taken += size;
         }
         at = last + 1;

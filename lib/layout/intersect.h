@@ -33,13 +33,13 @@ void alchi_intersect_init(alchi_intersect_t *set, const alchi_axis_t *a, const a
 
 /** The comb that starts at the first common index at or after `index`. Combs come in rising order and do not overlap:
  *  go on from alchi_strided_run_end(). @return false: there is none */
-bool alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_strided_run_t *comb_p);
+bool alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_strided_run_t *run_p);
 
 /** The index after a comb's last. */
 static inline int64_t
-alchi_strided_run_end(const alchi_strided_run_t *comb)
+alchi_strided_run_end(const alchi_strided_run_t *run)
 {
-    return comb->index + (comb->count - 1) * comb->step + comb->length;
+    return run->index + (run->count - 1) * run->step + run->length;
 }
 
 /** How many common indices there are. */

@@ -14,7 +14,7 @@
 
 /* Step over blanks and then `c`; false and after the blanks if something else stands there. */
 static bool
-skip(const char **text, char c)
+skip_char(const char **text, char c)
 {
     while (isspace((unsigned char)**text))
         (*text)++;
@@ -65,40 +65,41 @@ read_block_cyclic(const char **text, alch_layout_t *layout)
 {
     int64_t nprow = 0, npcol = 0;
 
-    if (!skip(text, '('))
+    if (!skip_char(text, '('))
         return true;
-    if (!read_number(text, INT64_MAX, &layout->mb) || !skip(text, ',') || !read_number(text, INT64_MAX, &layout->nb))
+    if (!read_number(text, INT64_MAX, &layout->mb) || !skip_char(text, ',') ||
+        !read_number(text, INT64_MAX, &layout->nb))
         return false;
-    if (skip(text, ',') &&
-        (!read_number(text, INT_MAX, &nprow) || !skip(text, ',') || !read_number(text, INT_MAX, &npcol)))
+    if (skip_char(text, ',') &&
+        (!read_number(text, INT_MAX, &nprow) || !skip_char(text, ',') || !read_number(text, INT_MAX, &npcol)))
         return false;
     layout->nprow = (int)nprow;
     layout->npcol = (int)npcol;
-    return skip(text, ')');
+    return skip_char(text, ')');
 }
 
 static bool
 read_layout(const char *text, alch_layout_t *layout)
 {
     char word[WORD_MAX], second[WORD_MAX], name[2 * WORD_MAX];
-    bool bracket = skip(&text, '[');
+    bool bracket = skip_char(&text, '[');
 
     if (!read_word(&text, word))
         return false;
     if (!bracket && (strcasecmp(word, "block_cyclic") == 0 || strcasecmp(word, "scalapack") == 0))
-        return read_block_cyclic(&text, layout) && skip(&text, '\0');
+        return read_block_cyclic(&text, layout) && skip_char(&text, '\0');
     snprintf(name, sizeof name, "%s", word);
-    if (skip(&text, ',')) {
+    if (skip_char(&text, ',')) {
         if (!read_word(&text, second))
             return false;
         snprintf(name, sizeof name, "%s_%s", word, second);
     }
-    if (bracket && !skip(&text, ']'))
+    if (bracket && !skip_char(&text, ']'))
         return false;
     for (int dist = ALCH_BLOCK_CYCLIC + 1; dist < ALCHI_DIST_COUNT; dist++)
         if (strcasecmp(name, alch_dist_name((alch_dist_t)dist)) == 0) {
             layout->dist = (alch_dist_t)dist;
-            return skip(&text, '\0');
+            return skip_char(&text, '\0');
         }
     return false;
 }

@@ -24,9 +24,9 @@ typedef struct {
 } alchi_overlap_splitter_t;
 
 /** @param limit  entries of a message at most, >= 1 */
-void alchi_overlap_splitter_init(alchi_overlap_splitter_t *cutter, const alchi_intersect_t *rows,
+void alchi_overlap_splitter_init(alchi_overlap_splitter_t *splitter, const alchi_intersect_t *rows,
                                  const alchi_intersect_t *cols, int64_t limit);
 /** Bands of rows, as long as a column of a message may be; in each, columns as many as fit. @return false: no more */
-bool alchi_overlap_splitter_next(alchi_overlap_splitter_t *cutter, alchi_overlap_t *common_p);
+bool alchi_overlap_splitter_next(alchi_overlap_splitter_t *splitter, alchi_overlap_t *overlap_p);
 
 #endif

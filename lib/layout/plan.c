@@ -4,7 +4,7 @@
 
 /* Narrow *first and *count to part `index` of `parts` nearly equal ones. */
 static void
-take_part(int64_t *first, int64_t *count, int index, int parts)
+narrow_to_part(int64_t *first, int64_t *count, int index, int parts)
 {
     int64_t size = *count / parts, extra = *count % parts;
 
@@ -15,21 +15,21 @@ take_part(int64_t *first, int64_t *count, int index, int parts)
 /* Replicas of a place hold the same share: when each part is wanted once they divide it among them. The
  * first part goes round with the rectangle's position, so that many small reads do not all meet one rank. */
 static void
-take_replica(const alchi_layout_t *layout, int replica, alch_rect_t *share)
+narrow_to_replica(const alchi_layout_t *layout, int replica, alch_rect_t *share)
 {
     int parts = layout->replicas;
     int first = (int)((share->i % parts + share->j % parts) % parts);
     int index = (replica - first + parts) % parts;
 
     if (share->n >= parts)
-        take_part(&share->j, &share->n, index, parts);
+        narrow_to_part(&share->j, &share->n, index, parts);
     else
-        take_part(&share->i, &share->m, index, parts);
+        narrow_to_part(&share->i, &share->m, index, parts);
 }
 
 /* The local rectangle that `rank` moves; false: none. */
 static bool
-rank_share(const alchi_plan_t *plan, int rank, alch_rect_t *share_p, int *row_p, int *col_p)
+rank_rect(const alchi_plan_t *plan, int rank, alch_rect_t *share_p, int *row_p, int *col_p)
 {
     int replica;
 
@@ -37,7 +37,7 @@ rank_share(const alchi_plan_t *plan, int rank, alch_rect_t *share_p, int *row_p,
         return false;
     alchi_layout_share(plan->layout, *row_p, *col_p, &plan->rect, share_p);
     if (plan->mode == ALCHI_PLAN_ONE && plan->layout->replicas > 1)
-        take_replica(plan->layout, replica, share_p);
+        narrow_to_replica(plan->layout, replica, share_p);
     return share_p->m > 0 && share_p->n > 0;
 }
 
@@ -54,7 +54,7 @@ alchi_plan_entries(const alchi_plan_t *plan, int rank)
     alch_rect_t share;
     int row, col;
 
-    return rank_share(plan, rank, &share, &row, &col) ? share.m * share.n : 0;
+    return rank_rect(plan, rank, &share, &row, &col) ? share.m * share.n : 0;
 }
 
 void
@@ -63,19 +63,19 @@ alchi_cursor_init(alchi_cursor_t *cursor, const alchi_plan_t *plan, int rank)
     int row, col;
 
     *cursor = (alchi_cursor_t){.plan = plan, .piece.rank = rank};
-    if (!rank_share(plan, rank, &cursor->share, &row, &col)) {
-        cursor->share = (alch_rect_t){0, 0, 0, 0};
+    if (!rank_rect(plan, rank, &cursor->whole, &row, &col)) {
+        cursor->whole = (alch_rect_t){0, 0, 0, 0};
         return;
     }
     alchi_layout_axes(plan->layout, row, col, &cursor->piece.rows, &cursor->piece.cols);
-    cursor->i = cursor->share.i;
-    cursor->j = cursor->share.j;
+    cursor->i = cursor->whole.i;
+    cursor->j = cursor->whole.j;
 }
 
 bool
 alchi_cursor_next(alchi_cursor_t *cursor, alchi_piece_t *piece_p)
 {
-    const alch_rect_t *share = &cursor->share;
+    const alch_rect_t *share = &cursor->whole;
     int64_t i_end = share->i + share->m, j_end = share->j + share->n;
     alch_rect_t *local = &cursor->piece.local;
 

@@ -38,7 +38,7 @@ int64_t alchi_plan_entries(const alchi_plan_t *plan, int rank);
 
 typedef struct {
     const alchi_plan_t *plan;
-    alch_rect_t share; /* the rank's whole local rectangle */
+    alch_rect_t whole; /* the rank's whole local rectangle */
     alchi_piece_t piece;
     int64_t i, j; /* next local position */
 } alchi_cursor_t;

@@ -28,7 +28,7 @@ typedef struct {
 } list_t;
 
 static alch_rect_t
-intersection(const alch_rect_t *a, const alch_rect_t *b)
+intersect_rects(const alch_rect_t *a, const alch_rect_t *b)
 {
     int64_t i = alchi_max_int64(a->i, b->i), j = alchi_max_int64(a->j, b->j);
     int64_t m = alchi_min_int64(a->i + a->m, b->i + b->m) - i, n = alchi_min_int64(a->j + a->n, b->j + b->n) - j;
@@ -37,7 +37,7 @@ intersection(const alch_rect_t *a, const alch_rect_t *b)
 }
 
 static bool
-push(list_t *list, int64_t i, int64_t j, int64_t m, int64_t n)
+push_rect(list_t *list, int64_t i, int64_t j, int64_t m, int64_t n)
 {
     if (m <= 0 || n <= 0)
         return true;
@@ -51,19 +51,19 @@ push(list_t *list, int64_t i, int64_t j, int64_t m, int64_t n)
 static bool
 push_without(list_t *list, const alch_rect_t *rect, const alch_rect_t *hole)
 {
-    alch_rect_t cut = intersection(rect, hole);
+    alch_rect_t cut = intersect_rects(rect, hole);
 
     if (cut.m == 0)
-        return push(list, rect->i, rect->j, rect->m, rect->n);
-    return push(list, rect->i, rect->j, rect->m, cut.j - rect->j) &&
-           push(list, rect->i, cut.j, cut.i - rect->i, cut.n) &&
-           push(list, cut.i + cut.m, cut.j, rect->i + rect->m - cut.i - cut.m, cut.n) &&
-           push(list, rect->i, cut.j + cut.n, rect->m, rect->j + rect->n - cut.j - cut.n);
+        return push_rect(list, rect->i, rect->j, rect->m, rect->n);
+    return push_rect(list, rect->i, rect->j, rect->m, cut.j - rect->j) &&
+           push_rect(list, rect->i, cut.j, cut.i - rect->i, cut.n) &&
+           push_rect(list, cut.i + cut.m, cut.j, rect->i + rect->m - cut.i - cut.m, cut.n) &&
+           push_rect(list, rect->i, cut.j + cut.n, rect->m, rect->j + rect->n - cut.j - cut.n);
 }
 
 /* Make *a the union of both if that is a rectangle. */
 static bool
-merge(alch_rect_t *a, const alch_rect_t *b)
+merge_rects(alch_rect_t *a, const alch_rect_t *b)
 {
     if (a->i == b->i && a->m == b->m && (a->j + a->n == b->j || b->j + b->n == a->j)) {
         a->j = alchi_min_int64(a->j, b->j);
@@ -83,43 +83,43 @@ static bool
 push_merged(list_t *list, alch_rect_t rect)
 {
     for (int k = 0; k < list->count;)
-        if (merge(&rect, &list->rects[k])) {
+        if (merge_rects(&rect, &list->rects[k])) {
             list->rects[k] = list->rects[--list->count];
             k = 0;
         } else {
             k++;
         }
-    return push(list, rect.i, rect.j, rect.m, rect.n);
+    return push_rect(list, rect.i, rect.j, rect.m, rect.n);
 }
 
 /* The region's rectangles with `rect` added; false: too many. */
 static bool
 add_to_list(const alchi_region_t *region, const alch_rect_t *rect, list_t *list)
 {
-    list_t fresh[2];
-    int now = 0;
+    list_t parts[2];
+    int current = 0;
 
     list->count = 0;
-    fresh[0].count = 1;
-    fresh[0].rects[0] = *rect;
+    parts[0].count = 1;
+    parts[0].rects[0] = *rect;
     for (int k = 0; k < region->rect_count; k++) {
         const alch_rect_t *old = &region->rects[k];
-        alch_rect_t cut = intersection(rect, old);
+        alch_rect_t cut = intersect_rects(rect, old);
 
         if (cut.m == old->m && cut.n == old->n)
             continue;
-        if (!push(list, old->i, old->j, old->m, old->n))
+        if (!push_rect(list, old->i, old->j, old->m, old->n))
             return false;
         if (cut.m == 0)
             continue;
-        fresh[!now].count = 0;
-        for (int l = 0; l < fresh[now].count; l++)
-            if (!push_without(&fresh[!now], &fresh[now].rects[l], old))
+        parts[!current].count = 0;
+        for (int l = 0; l < parts[current].count; l++)
+            if (!push_without(&parts[!current], &parts[current].rects[l], old))
                 return false;
-        now = !now;
+        current = !current;
     }
-    for (int l = 0; l < fresh[now].count; l++)
-        if (!push_merged(list, fresh[now].rects[l]))
+    for (int l = 0; l < parts[current].count; l++)
+        if (!push_merged(list, parts[current].rects[l]))
             return false;
     return list->count <= RECTS_MAX;
 }
@@ -218,7 +218,7 @@ alchi_region_count(const alchi_region_t *region)
 /* Column j, rows i..end-1: where the first missing entry is; `end` if there is none. *same_p: up to which
  * column (exclusive) the answer `end` holds. */
 static int64_t
-find_missing(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, int64_t *same_p)
+find_missing_row(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, int64_t *same_p)
 {
     int64_t same = region->n;
 
@@ -241,7 +241,7 @@ find_missing(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, in
 
 /* Column j, rows i..end-1, i missing: where the missing run ends. */
 static int64_t
-find_held(const alchi_region_t *region, int64_t i, int64_t end, int64_t j)
+find_held_row(const alchi_region_t *region, int64_t i, int64_t end, int64_t j)
 {
     if (region->words)
         return alchi_bits_find(region->words, i + j * region->m, end + j * region->m, true) - j * region->m;
@@ -262,7 +262,7 @@ missing_width(const alchi_region_t *region, int64_t i, int64_t i_end, int64_t j,
 
     if (region->words) {
         for (width_end = j + 1; width_end < j_end; width_end++)
-            if (find_held(region, i, i_end, width_end) < i_end)
+            if (find_held_row(region, i, i_end, width_end) < i_end)
                 break;
         return width_end;
     }
@@ -284,12 +284,12 @@ alchi_region_missing(const alchi_region_t *region, const alch_rect_t *within, al
     if (within->m == 0 || alchi_region_complete(region))
         return false;
     for (int64_t j = within->j; j < j_end; j = same) {
-        int64_t i = find_missing(region, within->i, i_end, j, &same);
+        int64_t i = find_missing_row(region, within->i, i_end, j, &same);
         int64_t run_end;
 
         if (i == i_end)
             continue;
-        run_end = find_held(region, i, i_end, j);
+        run_end = find_held_row(region, i, i_end, j);
         *missing_p = (alch_rect_t){i, j, run_end - i, missing_width(region, i, run_end, j, j_end) - j};
         return true;
     }
@@ -320,7 +320,7 @@ copy_rects(alchi_region_t *region, const alchi_region_t *from)
     const alch_rect_t whole = {0, 0, region->m, region->n};
 
     for (int k = 0; k < from->rect_count; k++) {
-        alch_rect_t cut = intersection(&from->rects[k], &whole);
+        alch_rect_t cut = intersect_rects(&from->rects[k], &whole);
 
         if (cut.m == 0)
             continue;
@@ -368,13 +368,13 @@ static extent_t
 extent_of(const alchi_intersect_t *set)
 {
     extent_t extent = {0, 0, 0};
-    alchi_strided_run_t comb;
+    alchi_strided_run_t run;
 
-    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_strided_run_end(&comb)) {
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &run); at = alchi_strided_run_end(&run)) {
         if (extent.count == 0)
-            extent.first = comb.b;
-        extent.span = comb.b + (comb.count - 1) * comb.b_step + comb.length - extent.first;
-        extent.count += comb.length * comb.count;
+            extent.first = run.b;
+        extent.span = run.b + (run.count - 1) * run.b_step + run.length - extent.first;
+        extent.count += run.length * run.count;
     }
     return extent;
 }
@@ -392,35 +392,35 @@ static uint64_t *
 mask_of_rows(const alchi_intersect_t *rows, const extent_t *extent)
 {
     uint64_t *mask = calloc((size_t)(extent->span / 64 + 1), sizeof *mask);
-    alchi_strided_run_t comb;
+    alchi_strided_run_t run;
 
-    for (int64_t at = rows->begin; mask && alchi_intersect_next(rows, at, &comb); at = alchi_strided_run_end(&comb))
-        for (int64_t k = 0; k < comb.count; k++)
-            alchi_bits_set(mask, comb.b - extent->first + k * comb.b_step, comb.length);
+    for (int64_t at = rows->begin; mask && alchi_intersect_next(rows, at, &run); at = alchi_strided_run_end(&run))
+        for (int64_t k = 0; k < run.count; k++)
+            alchi_bits_set(mask, run.b - extent->first + k * run.b_step, run.length);
     return mask;
 }
 
 /* The next storage index of a set, in rising order, from `comb` with tooth and place on; begin with a count of 0. */
 typedef struct {
     const alchi_intersect_t *set;
-    alchi_strided_run_t comb;
-    int64_t at, tooth, place;
+    alchi_strided_run_t run;
+    int64_t at, segment, place;
 } walk_t;
 
 static bool
 walk_next(walk_t *walk, int64_t *index_p)
 {
-    if (walk->place == walk->comb.length) {
+    if (walk->place == walk->run.length) {
         walk->place = 0;
-        walk->tooth++;
+        walk->segment++;
     }
-    if (walk->tooth >= walk->comb.count) {
-        walk->tooth = walk->place = 0;
-        if (!alchi_intersect_next(walk->set, walk->at, &walk->comb))
+    if (walk->segment >= walk->run.count) {
+        walk->segment = walk->place = 0;
+        if (!alchi_intersect_next(walk->set, walk->at, &walk->run))
             return false;
-        walk->at = alchi_strided_run_end(&walk->comb);
+        walk->at = alchi_strided_run_end(&walk->run);
     }
-    *index_p = walk->comb.b + walk->tooth * walk->comb.b_step + walk->place++;
+    *index_p = walk->run.b + walk->segment * walk->run.b_step + walk->place++;
     return true;
 }
 
@@ -502,15 +502,15 @@ alchi_region_missing_set(const alchi_region_t *region, const alchi_intersect_t *
                          alch_rect_t *missing_p)
 {
     walk_t walk = {.set = cols, .at = cols->begin};
-    alchi_strided_run_t comb;
+    alchi_strided_run_t run;
     int64_t j;
 
     while (walk_next(&walk, &j))
-        for (int64_t at = rows->begin; alchi_intersect_next(rows, at, &comb); at = alchi_strided_run_end(&comb))
-            for (int64_t k = 0; k < comb.count; k++) {
-                alch_rect_t tooth = {comb.b + k * comb.b_step, j, comb.length, 1};
+        for (int64_t at = rows->begin; alchi_intersect_next(rows, at, &run); at = alchi_strided_run_end(&run))
+            for (int64_t k = 0; k < run.count; k++) {
+                alch_rect_t segment = {run.b + k * run.b_step, j, run.length, 1};
 
-                if (alchi_region_missing(region, &tooth, missing_p))
+                if (alchi_region_missing(region, &segment, missing_p))
                     return true;
             }
     return false;
@@ -518,16 +518,16 @@ alchi_region_missing_set(const alchi_region_t *region, const alchi_intersect_t *
 
 /* Rows i..end-1 of column j, which are bits at, at + 1, ... of the mask. */
 static int64_t
-mask_run(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, uint64_t *mask, int64_t at)
+copy_segment_bits(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, uint64_t *mask, int64_t at)
 {
     int64_t held = 0, same;
 
     while (i < end) {
-        int64_t missing = find_missing(region, i, end, j, &same);
+        int64_t missing = find_missing_row(region, i, end, j, &same);
 
         held += alchi_bits_set(mask, at, missing - i);
         at += missing - i;
-        i = missing < end ? find_held(region, missing, end, j) : end;
+        i = missing < end ? find_held_row(region, missing, end, j) : end;
         at += i - missing;
     }
     return held;
@@ -539,15 +539,14 @@ alchi_region_mask(const alchi_region_t *region, const alchi_intersect_t *rows, c
 {
     walk_t walk = {.set = cols, .at = cols->begin};
     int64_t held = 0, at = 0, j;
-    alchi_strided_run_t comb;
+    alchi_strided_run_t run;
 
     while (walk_next(&walk, &j))
-        for (int64_t index = rows->begin; alchi_intersect_next(rows, index, &comb);
-             index = alchi_strided_run_end(&comb))
-            for (int64_t k = 0; k < comb.count; k++, at += comb.length) {
-                int64_t first = comb.b + k * comb.b_step;
+        for (int64_t index = rows->begin; alchi_intersect_next(rows, index, &run); index = alchi_strided_run_end(&run))
+            for (int64_t k = 0; k < run.count; k++, at += run.length) {
+                int64_t first = run.b + k * run.b_step;
 
-                held += mask_run(region, first, first + comb.length, j, mask, at);
+                held += copy_segment_bits(region, first, first + run.length, j, mask, at);
             }
     return held;
 }

@@ -2,7 +2,7 @@
 #include "layout/region.h"
 
 static void
-put(alch_rect_t *stack, size_t *count_p, int64_t i, int64_t j, int64_t m, int64_t n)
+push_rect(alch_rect_t *stack, size_t *count_p, int64_t i, int64_t j, int64_t m, int64_t n)
 {
     if (m > 0 && n > 0)
         stack[(*count_p)++] = (alch_rect_t){i, j, m, n};
@@ -16,7 +16,7 @@ alchi_region_list_missing(const alchi_region_t *region, const alch_rect_t *withi
 {
     size_t found = 0, left = 0;
 
-    put(rest, &left, within->i, within->j, within->m, within->n);
+    push_rect(rest, &left, within->i, within->j, within->m, within->n);
     while (left > 0 && found < max) {
         const alch_rect_t in = rest[--left];
         alch_rect_t *hit = &missing[found];
@@ -26,9 +26,9 @@ alchi_region_list_missing(const alchi_region_t *region, const alch_rect_t *withi
             continue;
         below = hit->i + hit->m;
         right = hit->j + hit->n;
-        put(rest, &left, in.i, right, in.m, in.j + in.n - right);
-        put(rest, &left, below, hit->j, in.i + in.m - below, hit->n);
-        put(rest, &left, in.i, hit->j + 1, hit->i - in.i, hit->n - 1);
+        push_rect(rest, &left, in.i, right, in.m, in.j + in.n - right);
+        push_rect(rest, &left, below, hit->j, in.i + in.m - below, hit->n);
+        push_rect(rest, &left, in.i, hit->j + 1, hit->i - in.i, hit->n - 1);
         found++;
     }
     *rest_count_p = left;

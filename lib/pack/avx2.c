@@ -18,14 +18,14 @@ prefetch(const char *at)
 
 /* Halves of two lines beside each other. */
 INLINE __m256i
-pair(const char *low, const char *high)
+load_pair(const char *low, const char *high)
 {
     return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
                                    _mm_loadu_si128((const __m128i *)(const void *)high), 1);
 }
 
 INLINE void
-store(char *to, __m256i entries)
+store_32(char *to, __m256i entries)
 {
     _mm256_storeu_si256((__m256i *)(void *)to, entries);
 }
@@ -33,100 +33,101 @@ store(char *to, __m256i entries)
 INLINE void
 transpose_4x4(char *const *to, char *const *from)
 {
-    __m256i a = pair(from[0], from[2]), b = pair(from[1], from[3]);
-    __m256i c = pair(from[0] + 16, from[2] + 16), d = pair(from[1] + 16, from[3] + 16);
+    __m256i a = load_pair(from[0], from[2]), b = load_pair(from[1], from[3]);
+    __m256i c = load_pair(from[0] + 16, from[2] + 16), d = load_pair(from[1] + 16, from[3] + 16);
 
-    store(to[0], _mm256_unpacklo_epi64(a, b));
-    store(to[1], _mm256_unpackhi_epi64(a, b));
-    store(to[2], _mm256_unpacklo_epi64(c, d));
-    store(to[3], _mm256_unpackhi_epi64(c, d));
+    store_32(to[0], _mm256_unpacklo_epi64(a, b));
+    store_32(to[1], _mm256_unpackhi_epi64(a, b));
+    store_32(to[2], _mm256_unpacklo_epi64(c, d));
+    store_32(to[3], _mm256_unpackhi_epi64(c, d));
 }
 
 /* Four lines of the target from 16 bytes of each of eight lines. */
 INLINE void
 transpose_8x4(char *const *to, char *const *from, int offset)
 {
-    __m256i a = pair(from[0] + offset, from[4] + offset), b = pair(from[1] + offset, from[5] + offset);
-    __m256i c = pair(from[2] + offset, from[6] + offset), d = pair(from[3] + offset, from[7] + offset);
+    __m256i a = load_pair(from[0] + offset, from[4] + offset), b = load_pair(from[1] + offset, from[5] + offset);
+    __m256i c = load_pair(from[2] + offset, from[6] + offset), d = load_pair(from[3] + offset, from[7] + offset);
     __m256i ab = _mm256_unpacklo_epi32(a, b), cd = _mm256_unpacklo_epi32(c, d);
 
-    store(to[0], _mm256_unpacklo_epi64(ab, cd));
-    store(to[1], _mm256_unpackhi_epi64(ab, cd));
+    store_32(to[0], _mm256_unpacklo_epi64(ab, cd));
+    store_32(to[1], _mm256_unpackhi_epi64(ab, cd));
     ab = _mm256_unpackhi_epi32(a, b);
     cd = _mm256_unpackhi_epi32(c, d);
-    store(to[2], _mm256_unpacklo_epi64(ab, cd));
-    store(to[3], _mm256_unpackhi_epi64(ab, cd));
+    store_32(to[2], _mm256_unpacklo_epi64(ab, cd));
+    store_32(to[3], _mm256_unpackhi_epi64(ab, cd));
 }
 
 /* A square part of a block, `count` entries a side: where its lines begin on both sides. */
 INLINE void
-part(char **there, char **here, char *const *rows, char *packed, int64_t ld, int i, int j, int count, int size)
+list_lines(char **strided_lines, char **packed_lines, char *const *rows, char *packed, int64_t ld, int i, int j,
+           int count, int size)
 {
 #pragma GCC unroll 8
     for (int k = 0; k < count; k++) {
-        there[k] = rows[i + k] + j * size;
-        here[k] = packed + (j + k) * ld + i * size;
+        strided_lines[k] = rows[i + k] + j * size;
+        packed_lines[k] = packed + (j + k) * ld + i * size;
     }
 }
 
 /* Parts in the order in which they complete lines of the target. */
 INLINE void
-block_8(char *const *rows, char *packed, int64_t ld, bool pack)
+move_block_8(char *const *rows, char *packed, int64_t ld, bool pack)
 {
-    char *there[4], *here[4];
+    char *strided_lines[4], *packed_lines[4];
 
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
         int outer = k / 2 * 4, inner = k % 2 * 4;
 
-        part(there, here, rows, packed, ld, pack ? inner : outer, pack ? outer : inner, 4, 8);
-        transpose_4x4(pack ? here : there, pack ? there : here);
+        list_lines(strided_lines, packed_lines, rows, packed, ld, pack ? inner : outer, pack ? outer : inner, 4, 8);
+        transpose_4x4(pack ? packed_lines : strided_lines, pack ? strided_lines : packed_lines);
     }
 }
 
 INLINE void
-block_4(char *const *rows, char *packed, int64_t ld, bool pack)
+move_block_4(char *const *rows, char *packed, int64_t ld, bool pack)
 {
-    char *there[8], *here[8];
+    char *strided_lines[8], *packed_lines[8];
 
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
         int outer = k / 2 * 8, inner = k % 2 * 8;
 
-        part(there, here, rows, packed, ld, pack ? inner : outer, pack ? outer : inner, 8, 4);
-        transpose_8x4(pack ? here : there, pack ? there : here, 0);
-        transpose_8x4(pack ? here + 4 : there + 4, pack ? there : here, 16);
+        list_lines(strided_lines, packed_lines, rows, packed, ld, pack ? inner : outer, pack ? outer : inner, 8, 4);
+        transpose_8x4(pack ? packed_lines : strided_lines, pack ? strided_lines : packed_lines, 0);
+        transpose_8x4(pack ? packed_lines + 4 : strided_lines + 4, pack ? strided_lines : packed_lines, 16);
     }
 }
 
 INLINE void
-block_16(char *const *rows, char *packed, int64_t ld, bool pack)
+move_block_16(char *const *rows, char *packed, int64_t ld, bool pack)
 {
 #pragma GCC unroll 4
     for (int l = 0; l < 4; l++)
 #pragma GCC unroll 2
         for (int k = 0; k < 4; k += 2) {
             if (pack)
-                store(packed + l * ld + k * 16, pair(rows[k] + l * 16, rows[k + 1] + l * 16));
+                store_32(packed + l * ld + k * 16, load_pair(rows[k] + l * 16, rows[k + 1] + l * 16));
             else
-                store(rows[l] + k * 16, pair(packed + k * ld + l * 16, packed + (k + 1) * ld + l * 16));
+                store_32(rows[l] + k * 16, load_pair(packed + k * ld + l * 16, packed + (k + 1) * ld + l * 16));
         }
 }
 
 INLINE __m128i
-load(const char *from)
+load_16(const char *from)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)from);
 }
 
 INLINE void
-store_half(char *to, __m128i entries)
+store_16(char *to, __m128i entries)
 {
     _mm_storeu_si128((__m128i *)(void *)to, entries);
 }
 
 INLINE __m128d
-load_two(const char *low, const char *high)
+load_two_8(const char *low, const char *high)
 {
     double entries[2];
 
@@ -136,7 +137,7 @@ load_two(const char *low, const char *high)
 }
 
 INLINE void
-store_two(char *low, char *high, __m128d entries)
+store_two_8(char *low, char *high, __m128d entries)
 {
     double first = _mm_cvtsd_f64(entries), second = _mm_cvtsd_f64(_mm_unpackhi_pd(entries, entries));
 
@@ -145,7 +146,7 @@ store_two(char *low, char *high, __m128d entries)
 }
 
 INLINE int
-load_one(const char *from)
+load_4(const char *from)
 {
     int entry;
 
@@ -154,48 +155,48 @@ load_one(const char *from)
 }
 
 INLINE void
-store_one(char *to, int entry)
+store_4(char *to, int entry)
 {
     memcpy(to, &entry, sizeof entry);
 }
 
 /* Four entries anywhere, and side by side. */
 INLINE void
-four_8(char *a, char *b, char *c, char *d, char *packed, bool pack)
+move_four_8(char *a, char *b, char *c, char *d, char *packed, bool pack)
 {
     if (pack) {
-        store_half(packed, _mm_castpd_si128(load_two(a, b)));
-        store_half(packed + 16, _mm_castpd_si128(load_two(c, d)));
+        store_16(packed, _mm_castpd_si128(load_two_8(a, b)));
+        store_16(packed + 16, _mm_castpd_si128(load_two_8(c, d)));
     } else {
-        store_two(a, b, _mm_castsi128_pd(load(packed)));
-        store_two(c, d, _mm_castsi128_pd(load(packed + 16)));
+        store_two_8(a, b, _mm_castsi128_pd(load_16(packed)));
+        store_two_8(c, d, _mm_castsi128_pd(load_16(packed + 16)));
     }
 }
 
 INLINE void
-four_4(char *a, char *b, char *c, char *d, char *packed, bool pack)
+move_four_4(char *a, char *b, char *c, char *d, char *packed, bool pack)
 {
     __m128i entries;
 
     if (pack) {
-        store_half(packed, _mm_setr_epi32(load_one(a), load_one(b), load_one(c), load_one(d)));
+        store_16(packed, _mm_setr_epi32(load_4(a), load_4(b), load_4(c), load_4(d)));
         return;
     }
-    entries = load(packed);
-    store_one(a, _mm_extract_epi32(entries, 0));
-    store_one(b, _mm_extract_epi32(entries, 1));
-    store_one(c, _mm_extract_epi32(entries, 2));
-    store_one(d, _mm_extract_epi32(entries, 3));
+    entries = load_16(packed);
+    store_4(a, _mm_extract_epi32(entries, 0));
+    store_4(b, _mm_extract_epi32(entries, 1));
+    store_4(c, _mm_extract_epi32(entries, 2));
+    store_4(d, _mm_extract_epi32(entries, 3));
 }
 
 INLINE void
-four_16(char *a, char *b, char *c, char *d, char *packed, bool pack)
+move_four_16(char *a, char *b, char *c, char *d, char *packed, bool pack)
 {
     char *const strided[4] = {a, b, c, d};
 
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++)
-        store_half(pack ? packed + k * 16 : strided[k], load(pack ? strided[k] : packed + k * 16));
+        store_16(pack ? packed + k * 16 : strided[k], load_16(pack ? strided[k] : packed + k * 16));
 }
 
 #include "pack/panel_template.h"

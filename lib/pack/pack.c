@@ -70,7 +70,7 @@ typedef struct {
 
 /* Columns that run backwards are walked from the last on, so that the kernels find them side by side. */
 static void
-turn(alchi_panel_t *panel, int64_t *cols)
+reverse_columns(alchi_panel_t *panel, int64_t *cols)
 {
     for (int64_t a = 0, b = panel->n - 1; a < b; a++, b--) {
         int64_t at = cols[a];
@@ -97,7 +97,7 @@ move_panels(const job_t *job, alchi_kernel_f *kernel)
             alchi_panel_t panel = {job->strided, row_offsets, col_offsets, packed, job->ld, m, n};
 
             if (cols.stride < 0)
-                turn(&panel, col_offsets);
+                reverse_columns(&panel, col_offsets);
             kernel(&panel);
         }
     }
@@ -156,7 +156,7 @@ size_index(size_t size)
 }
 
 static void
-move(const alchi_kernels_t *use, const job_t *job)
+move_entries(const alchi_kernels_t *use, const job_t *job)
 {
     const walk_t *rows = &job->rows, *cols = &job->cols;
     int k = size_index((size_t)job->size);
@@ -190,11 +190,11 @@ alchi_pack_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *str
         job.cols = job.rows;
         job.rows = row;
     }
-    move(use, &job);
+    move_entries(use, &job);
 }
 
 static const alchi_kernels_t *
-kernels(void)
+best_kernels(void)
 {
     const alchi_kernels_t *best = alchi_kernels_avx2();
 
@@ -204,13 +204,13 @@ kernels(void)
 void
 alchi_pack(const alchi_pack_t *shape, const void *strided, void *packed, int64_t ld)
 {
-    alchi_pack_move(kernels(), shape, (char *)(uintptr_t)strided, packed, ld, true);
+    alchi_pack_move(best_kernels(), shape, (char *)(uintptr_t)strided, packed, ld, true);
 }
 
 void
 alchi_unpack(const alchi_pack_t *shape, const void *packed, int64_t ld, void *strided)
 {
-    alchi_pack_move(kernels(), shape, strided, (char *)(uintptr_t)packed, ld, false);
+    alchi_pack_move(best_kernels(), shape, strided, (char *)(uintptr_t)packed, ld, false);
 }
 
 /* Panel by panel. */
@@ -235,7 +235,7 @@ move_product(const alchi_pack_lists_t *product, alchi_kernel_f *kernel)
 void
 alchi_pack_lists(const alchi_pack_lists_t *product)
 {
-    const alchi_kernels_t *use = kernels();
+    const alchi_kernels_t *use = best_kernels();
     int k = size_index(product->size);
 
     move_product(product, product->across ? use->pack_across[k] : use->pack_down[k]);
@@ -244,7 +244,7 @@ alchi_pack_lists(const alchi_pack_lists_t *product)
 void
 alchi_unpack_lists(const alchi_pack_lists_t *product)
 {
-    const alchi_kernels_t *use = kernels();
+    const alchi_kernels_t *use = best_kernels();
     int k = size_index(product->size);
 
     move_product(product, product->across ? use->unpack_across[k] : use->unpack_down[k]);

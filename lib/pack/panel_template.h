@@ -31,30 +31,30 @@ move_entry(char *strided, char *packed, int size, bool pack)
 }
 
 INLINE void
-four(char *a, char *b, char *c, char *d, char *packed, int size, bool pack)
+move_four(char *a, char *b, char *c, char *d, char *packed, int size, bool pack)
 {
     if (size == 4)
-        four_4(a, b, c, d, packed, pack);
+        move_four_4(a, b, c, d, packed, pack);
     else if (size == 8)
-        four_8(a, b, c, d, packed, pack);
+        move_four_8(a, b, c, d, packed, pack);
     else
-        four_16(a, b, c, d, packed, pack);
+        move_four_16(a, b, c, d, packed, pack);
 }
 
 INLINE void
-block(char *const *rows, char *packed, int64_t ld, int size, bool pack)
+move_block(char *const *rows, char *packed, int64_t ld, int size, bool pack)
 {
     if (size == 4)
-        block_4(rows, packed, ld, pack);
+        move_block_4(rows, packed, ld, pack);
     else if (size == 8)
-        block_8(rows, packed, ld, pack);
+        move_block_8(rows, packed, ld, pack);
     else
-        block_16(rows, packed, ld, pack);
+        move_block_16(rows, packed, ld, pack);
 }
 
 /* One column of a strip: a whole line of the packed side. */
 INLINE void
-column(char *const *rows, int64_t offset, char *packed, int64_t m, int size, bool pack)
+move_column(char *const *rows, int64_t offset, char *packed, int64_t m, int size, bool pack)
 {
 #pragma GCC unroll 16
     for (int64_t i = 0; i < m; i++)
@@ -66,15 +66,15 @@ typedef struct {
     int64_t first, count;
     int64_t line, line_end; /* of the lines that they lie in */
     bool dense;
-} group_t;
+} column_group_t;
 
 /* What all strips of a panel have in common. */
 typedef struct {
-    group_t groups[ALCHI_PANEL_COLS];
+    column_group_t groups[ALCHI_PANEL_COLS];
     int64_t lines[ALCHI_PANEL_COLS + 1]; /* offsets at which a new line is met */
     int count;
     bool sparse; /* most of each line belongs to others, who are served while it is in the cache */
-} groups_t;
+} column_groups_t;
 
 INLINE bool
 dense_at(const alchi_panel_t *panel, int64_t j, int size)
@@ -86,7 +86,7 @@ dense_at(const alchi_panel_t *panel, int64_t j, int size)
 
 /* Lines begin anywhere: the last entry of a run may lie in one more than the run is long. */
 INLINE int64_t
-note_lines(groups_t *groups, int64_t line, const alchi_panel_t *panel, int64_t j, int64_t end, int size)
+note_lines(column_groups_t *groups, int64_t line, const alchi_panel_t *panel, int64_t j, int64_t end, int size)
 {
     const int64_t *cols = panel->cols;
 
@@ -101,12 +101,12 @@ note_lines(groups_t *groups, int64_t line, const alchi_panel_t *panel, int64_t j
 }
 
 INLINE void
-find_groups(const alchi_panel_t *panel, groups_t *groups, int size)
+find_groups(const alchi_panel_t *panel, column_groups_t *groups, int size)
 {
     int64_t j = 0, line = 0;
 
     for (groups->count = 0; j < panel->n; groups->count++) {
-        group_t *group = &groups->groups[groups->count];
+        column_group_t *group = &groups->groups[groups->count];
         int64_t end = j + SIDE(size);
 
         group->dense = dense_at(panel, j, size);
@@ -127,7 +127,7 @@ find_groups(const alchi_panel_t *panel, groups_t *groups, int size)
 
 /* Columns of a strip, some rows of each at a time, so that their addresses stay in registers. */
 INLINE void
-scattered(char *const *rows, const int64_t *cols, int64_t count, char *packed, int64_t ld, int size, bool pack)
+move_scattered(char *const *rows, const int64_t *cols, int64_t count, char *packed, int64_t ld, int size, bool pack)
 {
     for (int i = 0; i < SIDE(size); i += 8) {
         char *a = rows[i], *b = rows[i + 1], *c = rows[i + 2], *d = rows[i + 3], *to = packed + i * size;
@@ -142,23 +142,23 @@ scattered(char *const *rows, const int64_t *cols, int64_t count, char *packed, i
         for (int64_t k = 0; k < count; k++, to += ld) {
             int64_t at = cols[k];
 
-            four(a + at, b + at, c + at, d + at, to, size, pack);
+            move_four(a + at, b + at, c + at, d + at, to, size, pack);
             if (size <= 8)
-                four(e + at, f + at, g + at, h + at, to + 4 * size, size, pack);
+                move_four(e + at, f + at, g + at, h + at, to + 4 * size, size, pack);
         }
     }
 }
 
 /* SIDE rows of a panel. `ahead` are the rows that come some strips later. */
 INLINE void
-strip(const alchi_panel_t *panel, const groups_t *groups, char *const *rows, char *const *ahead, char *packed, int size,
-      bool pack)
+move_strip(const alchi_panel_t *panel, const column_groups_t *groups, char *const *rows, char *const *ahead,
+           char *packed, int size, bool pack)
 {
     const int side = SIDE(size);
     int64_t ld = panel->ld;
 
     for (int g = 0; g < groups->count; g++) {
-        const group_t *group = &groups->groups[g];
+        const column_group_t *group = &groups->groups[g];
         char *to = packed + group->first * ld;
 
         for (int64_t line = group->line; ahead && line < group->line_end; line++)
@@ -169,20 +169,20 @@ strip(const alchi_panel_t *panel, const groups_t *groups, char *const *rows, cha
 
             for (int i = 0; i < side; i++)
                 at[i] = rows[i] + panel->cols[group->first];
-            block(at, to, ld, size, pack);
+            move_block(at, to, ld, size, pack);
         } else {
-            scattered(rows, panel->cols + group->first, group->count, to, ld, size, pack);
+            move_scattered(rows, panel->cols + group->first, group->count, to, ld, size, pack);
         }
     }
 }
 
 INLINE void
-across(const alchi_panel_t *panel, int size, bool pack)
+move_across(const alchi_panel_t *panel, int size, bool pack)
 {
     const int side = SIDE(size);
     int64_t distance = side, i = 0;
     char *rows[SIDE_MAX], *ahead[SIDE_MAX];
-    groups_t groups;
+    column_groups_t groups;
 
     find_groups(panel, &groups, size);
     while (distance * panel->n * size < AHEAD)
@@ -194,18 +194,18 @@ across(const alchi_panel_t *panel, int size, bool pack)
             rows[k] = panel->strided + panel->rows[i + k];
             ahead[k] = more ? panel->strided + panel->rows[i + distance + k] : NULL;
         }
-        strip(panel, &groups, rows, more ? ahead : NULL, panel->packed + i * size, size, pack);
+        move_strip(panel, &groups, rows, more ? ahead : NULL, panel->packed + i * size, size, pack);
     }
     if (i == panel->m)
         return;
     for (int64_t k = i; k < panel->m; k++)
         rows[k - i] = panel->strided + panel->rows[k];
     for (int64_t j = 0; j < panel->n; j++)
-        column(rows, panel->cols[j], panel->packed + i * size + j * panel->ld, panel->m - i, size, pack);
+        move_column(rows, panel->cols[j], panel->packed + i * size + j * panel->ld, panel->m - i, size, pack);
 }
 
 INLINE void
-down(const alchi_panel_t *panel, int size, bool pack)
+move_down(const alchi_panel_t *panel, int size, bool pack)
 {
     const int side = SIDE(size);
     const int64_t *rows = panel->rows;
@@ -221,8 +221,8 @@ down(const alchi_panel_t *panel, int size, bool pack)
             }
 #pragma GCC unroll 4
             for (int64_t k = i; k < i + side; k += 4)
-                four(strided + rows[k], strided + rows[k + 1], strided + rows[k + 2], strided + rows[k + 3],
-                     packed + k * size, size, pack);
+                move_four(strided + rows[k], strided + rows[k + 1], strided + rows[k + 2], strided + rows[k + 3],
+                          packed + k * size, size, pack);
         }
         for (; i < panel->m; i++)
             move_entry(strided + rows[i], packed + i * size, size, pack);
@@ -232,19 +232,19 @@ down(const alchi_panel_t *panel, int size, bool pack)
 #define DEFINE_KERNELS(size)                                        \
     TARGET static void pack_across_##size(const alchi_panel_t *p)   \
     {                                                               \
-        across(p, size, true);                                      \
+        move_across(p, size, true);                                 \
     }                                                               \
     TARGET static void unpack_across_##size(const alchi_panel_t *p) \
     {                                                               \
-        across(p, size, false);                                     \
+        move_across(p, size, false);                                \
     }                                                               \
     TARGET static void pack_down_##size(const alchi_panel_t *p)     \
     {                                                               \
-        down(p, size, true);                                        \
+        move_down(p, size, true);                                   \
     }                                                               \
     TARGET static void unpack_down_##size(const alchi_panel_t *p)   \
     {                                                               \
-        down(p, size, false);                                       \
+        move_down(p, size, false);                                  \
     }
 
 DEFINE_KERNELS(4)

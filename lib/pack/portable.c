@@ -14,7 +14,7 @@ prefetch(const char *at)
 
 /* In quarters, whose entries fit into the registers. */
 INLINE void
-plain_block(char *const *rows, char *packed, int64_t ld, int size, bool pack)
+move_block_plain(char *const *rows, char *packed, int64_t ld, int size, bool pack)
 {
     const int side = 64 / size;
 
@@ -25,36 +25,37 @@ plain_block(char *const *rows, char *packed, int64_t ld, int size, bool pack)
 #pragma GCC unroll 4
                 for (int k = 0; k < 4; k++) {
                     int r = pack ? k : l, c = pack ? l : k;
-                    char *there = rows[i + r] + (j + c) * size, *here = packed + (j + c) * ld + (i + r) * size;
+                    char *strided_at = rows[i + r] + (j + c) * size,
+                         *packed_at = packed + (j + c) * ld + (i + r) * size;
 
                     if (pack)
-                        memcpy(here, there, (size_t)size);
+                        memcpy(packed_at, strided_at, (size_t)size);
                     else
-                        memcpy(there, here, (size_t)size);
+                        memcpy(strided_at, packed_at, (size_t)size);
                 }
 }
 
 INLINE void
-block_4(char *const *rows, char *packed, int64_t ld, bool pack)
+move_block_4(char *const *rows, char *packed, int64_t ld, bool pack)
 {
-    plain_block(rows, packed, ld, 4, pack);
+    move_block_plain(rows, packed, ld, 4, pack);
 }
 
 INLINE void
-block_8(char *const *rows, char *packed, int64_t ld, bool pack)
+move_block_8(char *const *rows, char *packed, int64_t ld, bool pack)
 {
-    plain_block(rows, packed, ld, 8, pack);
+    move_block_plain(rows, packed, ld, 8, pack);
 }
 
 INLINE void
-block_16(char *const *rows, char *packed, int64_t ld, bool pack)
+move_block_16(char *const *rows, char *packed, int64_t ld, bool pack)
 {
-    plain_block(rows, packed, ld, 16, pack);
+    move_block_plain(rows, packed, ld, 16, pack);
 }
 
 /* Four entries anywhere, and side by side. */
 INLINE void
-plain_four(char *a, char *b, char *c, char *d, char *packed, int size, bool pack)
+move_four_plain(char *a, char *b, char *c, char *d, char *packed, int size, bool pack)
 {
     char *const strided[4] = {a, b, c, d};
 
@@ -68,21 +69,21 @@ plain_four(char *a, char *b, char *c, char *d, char *packed, int size, bool pack
 }
 
 INLINE void
-four_4(char *a, char *b, char *c, char *d, char *packed, bool pack)
+move_four_4(char *a, char *b, char *c, char *d, char *packed, bool pack)
 {
-    plain_four(a, b, c, d, packed, 4, pack);
+    move_four_plain(a, b, c, d, packed, 4, pack);
 }
 
 INLINE void
-four_8(char *a, char *b, char *c, char *d, char *packed, bool pack)
+move_four_8(char *a, char *b, char *c, char *d, char *packed, bool pack)
 {
-    plain_four(a, b, c, d, packed, 8, pack);
+    move_four_plain(a, b, c, d, packed, 8, pack);
 }
 
 INLINE void
-four_16(char *a, char *b, char *c, char *d, char *packed, bool pack)
+move_four_16(char *a, char *b, char *c, char *d, char *packed, bool pack)
 {
-    plain_four(a, b, c, d, packed, 16, pack);
+    move_four_plain(a, b, c, d, packed, 16, pack);
 }
 
 #include "pack/panel_template.h"

@@ -42,11 +42,11 @@ run_plan(const alchi_plan_t *plan, int64_t moved[MODEL_WORKERS_MAX])
         while (alchi_cursor_next(&cursor, &piece)) {
             int64_t entries = piece.local.m * piece.local.n;
 
-            if (piece.rank != rank || entries > plan->entries || (piece.local.n > 1 && piece.local.m != cursor.share.m))
+            if (piece.rank != rank || entries > plan->entries || (piece.local.n > 1 && piece.local.m != cursor.whole.m))
                 ck_abort_msg("rank %d: piece of %d x %d", rank, (int)piece.local.m, (int)piece.local.n);
             note_piece(plan->layout, &piece);
             moved[rank] += entries;
-            share = cursor.share.m * cursor.share.n;
+            share = cursor.whole.m * cursor.whole.n;
         }
         ck_assert(!alchi_cursor_next(&cursor, &piece));
         ck_assert_int_eq(moved[rank], share);
