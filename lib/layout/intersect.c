@@ -18,14 +18,14 @@ gcd(int64_t x, int64_t y)
 static alchi_axis_t
 clamp_axis(const alchi_axis_t *axis, int64_t end)
 {
-    alchi_axis_t new = *axis;
+    alchi_axis_t clamped = *axis;
 
-    if (new.block == new.period)
-        new.block = new.period = end + 1;
-    new.block = alchi_min_int64(new.block, end + 1);
-    new.period = alchi_min_int64(new.period, end + 1);
-    new.first = alchi_min_int64(new.first, end);
-    return new;
+    if (clamped.block == clamped.period)
+        clamped.block = clamped.period = end + 1;
+    clamped.block = alchi_min_int64(clamped.block, end + 1);
+    clamped.period = alchi_min_int64(clamped.period, end + 1);
+    clamped.first = alchi_min_int64(clamped.first, end);
+    return clamped;
 }
 
 /* The start of the block that holds `index`, else of the next one. */

@@ -104,10 +104,10 @@ fill_ranks(alchi_layout_t *layout, int r, int c, alch_error_t *err)
 {
     int grid = layout->nprow * layout->npcol;
     size_t ranks = (size_t)layout->replicas * (size_t)grid;
-    int *used = calloc((size_t)grid, sizeof *used);
+    int *used = calloc((size_t)grid, sizeof(*used));
 
-    layout->ranks = malloc(ranks * sizeof *layout->ranks);
-    layout->places = malloc((size_t)layout->workers * sizeof *layout->places);
+    layout->ranks = malloc(ranks * sizeof(*layout->ranks));
+    layout->places = malloc((size_t)layout->workers * sizeof(*layout->places));
     if (!used || !layout->ranks || !layout->places) {
         free(used);
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a layout on %d workers", layout->workers);
@@ -137,35 +137,35 @@ int
 alchi_layout_init_grid(alchi_layout_t *layout, int64_t m, int64_t n, int r, int c, const alch_layout_t *spec,
                        alch_error_t *err)
 {
-    alchi_layout_t new = {.m = m, .n = n, .replicas = 1};
+    alchi_layout_t resolved = {.m = m, .n = n, .replicas = 1};
     int code = check_workers(r, c, err);
 
     code = code ? code : check_shape(m, n, err);
     if (code)
         return code;
-    new.workers = r *c;
+    resolved.workers = r * c;
     if (spec)
-        new.spec = *spec;
-    if (!alch_dist_name(new.spec.dist))
-        return alchi_error_set(err, ALCH_EINVAL, "layout: no distribution has the number %d", (int)new.spec.dist);
-    if (new.spec.dist == ALCH_BLOCK_CYCLIC) {
-        code = resolve_block_cyclic(&new.spec, r, c, err);
+        resolved.spec = *spec;
+    if (!alch_dist_name(resolved.spec.dist))
+        return alchi_error_set(err, ALCH_EINVAL, "layout: no distribution has the number %d", (int)resolved.spec.dist);
+    if (resolved.spec.dist == ALCH_BLOCK_CYCLIC) {
+        code = resolve_block_cyclic(&resolved.spec, r, c, err);
         if (code)
             return code;
     } else {
-        new.spec.mb = new.spec.nb = 1;
-        alchi_named_shape(new.spec.dist, r, c, &new.spec.nprow, &new.spec.npcol, &new.replicas);
+        resolved.spec.mb = resolved.spec.nb = 1;
+        alchi_named_shape(resolved.spec.dist, r, c, &resolved.spec.nprow, &resolved.spec.npcol, &resolved.replicas);
     }
-    new.mb = new.spec.mb;
-    new.nb = new.spec.nb;
-    new.nprow = new.spec.nprow;
-    new.npcol = new.spec.npcol;
-    code = fill_ranks(&new, r, c, err);
+    resolved.mb = resolved.spec.mb;
+    resolved.nb = resolved.spec.nb;
+    resolved.nprow = resolved.spec.nprow;
+    resolved.npcol = resolved.spec.npcol;
+    code = fill_ranks(&resolved, r, c, err);
     if (code) {
-        alchi_layout_fini(&new);
+        alchi_layout_fini(&resolved);
         return code;
     }
-    *layout = new;
+    *layout = resolved;
     return ALCH_OK;
 }
 
@@ -185,7 +185,7 @@ alchi_layout_fini(alchi_layout_t *layout)
 {
     free(layout->ranks);
     free(layout->places);
-    memset(layout, 0, sizeof *layout);
+    memset(layout, 0, sizeof(*layout));
 }
 
 bool

@@ -88,11 +88,11 @@ read_layout(const char *text, alch_layout_t *layout)
         return false;
     if (!bracket && (strcasecmp(word, "block_cyclic") == 0 || strcasecmp(word, "scalapack") == 0))
         return read_block_cyclic(&text, layout) && skip_char(&text, '\0');
-    snprintf(name, sizeof name, "%s", word);
+    snprintf(name, sizeof(name), "%s", word);
     if (skip_char(&text, ',')) {
         if (!read_word(&text, second))
             return false;
-        snprintf(name, sizeof name, "%s_%s", word, second);
+        snprintf(name, sizeof(name), "%s_%s", word, second);
     }
     if (bracket && !skip_char(&text, ']'))
         return false;
@@ -116,7 +116,7 @@ alch_layout_parse(const char *text, alch_layout_t *layout_p, alch_error_t *err)
         return ALCH_OK;
     }
     for (int dist = ALCH_BLOCK_CYCLIC + 1; dist < ALCHI_DIST_COUNT; dist++)
-        length += (size_t)snprintf(names + length, sizeof names - length, ", %s", alch_dist_name((alch_dist_t)dist));
+        length += (size_t)snprintf(names + length, sizeof(names) - length, ", %s", alch_dist_name((alch_dist_t)dist));
     return alchi_error_set(err, ALCH_EINVAL,
                            "\"%.60s\" is not a layout: block_cyclic, block_cyclic(mb,nb), "
                            "block_cyclic(mb,nb,nprow,npcol)%s",

@@ -138,7 +138,7 @@ set_bits(alchi_region_t *region, const alch_rect_t *rect)
 static int
 turn_to_bitmap(alchi_region_t *region)
 {
-    region->words = calloc((size_t)(region->m * region->n / 64 + 1), sizeof *region->words);
+    region->words = calloc((size_t)(region->m * region->n / 64 + 1), sizeof(*region->words));
     if (!region->words)
         return ALCH_ENOMEM;
     region->count = 0;
@@ -151,7 +151,7 @@ turn_to_bitmap(alchi_region_t *region)
 alchi_region_t *
 alchi_region_create(int64_t m, int64_t n)
 {
-    alchi_region_t *region = calloc(1, sizeof *region);
+    alchi_region_t *region = calloc(1, sizeof(*region));
 
     if (region) {
         region->m = m;
@@ -177,7 +177,7 @@ alchi_region_add(alchi_region_t *region, const alch_rect_t *rect)
         return ALCH_OK;
     if (!region->words && add_to_list(region, rect, &list)) {
         region->rect_count = list.count;
-        memcpy(region->rects, list.rects, (size_t)list.count * sizeof *list.rects);
+        memcpy(region->rects, list.rects, (size_t)list.count * sizeof(*list.rects));
         region->count = 0;
         for (int k = 0; k < list.count; k++)
             region->count += list.rects[k].m * list.rects[k].n;
@@ -391,7 +391,7 @@ is_rect(const extent_t *rows, const extent_t *cols, alch_rect_t *rect_p)
 static uint64_t *
 mask_of_rows(const alchi_intersect_t *rows, const extent_t *extent)
 {
-    uint64_t *mask = calloc((size_t)(extent->span / 64 + 1), sizeof *mask);
+    uint64_t *mask = calloc((size_t)(extent->span / 64 + 1), sizeof(*mask));
     alchi_strided_run_t run;
 
     for (int64_t at = rows->begin; mask && alchi_intersect_next(rows, at, &run); at = alchi_strided_run_end(&run))

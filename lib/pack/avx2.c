@@ -141,8 +141,8 @@ store_two_8(char *low, char *high, __m128d entries)
 {
     double first = _mm_cvtsd_f64(entries), second = _mm_cvtsd_f64(_mm_unpackhi_pd(entries, entries));
 
-    memcpy(low, &first, sizeof first);
-    memcpy(high, &second, sizeof second);
+    memcpy(low, &first, sizeof(first));
+    memcpy(high, &second, sizeof(second));
 }
 
 INLINE int
@@ -150,14 +150,14 @@ load_4(const char *from)
 {
     int entry;
 
-    memcpy(&entry, from, sizeof entry);
+    memcpy(&entry, from, sizeof(entry));
     return entry;
 }
 
 INLINE void
 store_4(char *to, int entry)
 {
-    memcpy(to, &entry, sizeof entry);
+    memcpy(to, &entry, sizeof(entry));
 }
 
 /* Four entries anywhere, and side by side. */

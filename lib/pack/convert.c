@@ -22,18 +22,18 @@ typedef bool convert_f(const void *from, void *to, int count);
 #define IN_I64(x) ((x) >= -0x1p63 && (x) < 0x1p63)
 #define IN_I32(x) ((double)(x) > -2147483649.0 && (double)(x) < 2147483648.0)
 
-#define CONVERT(name, from_t, to_t, fits)                     \
-    static bool name(const void *from, void *to, int count)   \
-    {                                                         \
-        const from_t *restrict in = from;                     \
-        char *restrict out = to;                              \
-        bool good = true;                                     \
-        for (int k = 0; k < count; k++) {                     \
-            to_t x = fits(in[k]) ? (to_t)in[k] : (to_t)0;     \
-            good &= fits(in[k]);                              \
-            memcpy(out + (size_t)k * sizeof x, &x, sizeof x); \
-        }                                                     \
-        return good;                                          \
+#define CONVERT(name, from_t, to_t, fits)                       \
+    static bool name(const void *from, void *to, int count)     \
+    {                                                           \
+        const from_t *restrict in = from;                       \
+        char *restrict out = to;                                \
+        bool good = true;                                       \
+        for (int k = 0; k < count; k++) {                       \
+            to_t x = fits(in[k]) ? (to_t)in[k] : (to_t)0;       \
+            good &= fits(in[k]);                                \
+            memcpy(out + (size_t)k * sizeof(x), &x, sizeof(x)); \
+        }                                                       \
+        return good;                                            \
     }
 
 CONVERT(f64_f64, double, double, ANY)
@@ -93,15 +93,15 @@ conjugate_all(char *numbers, int count, bool wide)
         if (wide) {
             double x;
 
-            memcpy(&x, numbers + (2 * (size_t)k + 1) * sizeof x, sizeof x);
+            memcpy(&x, numbers + (2 * (size_t)k + 1) * sizeof(x), sizeof(x));
             x = -x;
-            memcpy(numbers + (2 * (size_t)k + 1) * sizeof x, &x, sizeof x);
+            memcpy(numbers + (2 * (size_t)k + 1) * sizeof(x), &x, sizeof(x));
         } else {
             float x;
 
-            memcpy(&x, numbers + (2 * (size_t)k + 1) * sizeof x, sizeof x);
+            memcpy(&x, numbers + (2 * (size_t)k + 1) * sizeof(x), sizeof(x));
             x = -x;
-            memcpy(numbers + (2 * (size_t)k + 1) * sizeof x, &x, sizeof x);
+            memcpy(numbers + (2 * (size_t)k + 1) * sizeof(x), &x, sizeof(x));
         }
     }
 }

@@ -91,10 +91,10 @@ note_lines(column_groups_t *groups, int64_t line, const alchi_panel_t *panel, in
     const int64_t *cols = panel->cols;
 
     for (; j < end; j++) {
-        bool new = line == 0 || cols[j] - groups->lines[line - 1] >= LINE;
+        bool first = line == 0 || cols[j] - groups->lines[line - 1] >= LINE;
         bool last = j + 1 == panel->n || cols[j + 1] - cols[j] != size;
 
-        if (new || (last && cols[j] - cols[j - 1] == size && cols[j] - groups->lines[line - 1] >= LINE / 2))
+        if (first || (last && cols[j] - cols[j - 1] == size && cols[j] - groups->lines[line - 1] >= LINE / 2))
             groups->lines[line++] = cols[j];
     }
     return line;

@@ -91,7 +91,7 @@ model_rect(uint64_t *state, int64_t m, int64_t n)
 static const int64_t model_shapes[][2] = {
     {0, 0}, {0, 5}, {5, 0}, {1, 1}, {1, 17}, {17, 1}, {7, 9}, {13, 11}, {3, 131}, {131, 2}, {65, 37}, {133, 19},
 };
-#define MODEL_SHAPES (sizeof model_shapes / sizeof *model_shapes)
+#define MODEL_SHAPES (sizeof(model_shapes) / sizeof(*model_shapes))
 
 /** Every named distribution, and block sizes 1, 2, 3, 7 and 64 on grids given and chosen. */
 static const alch_layout_t model_layouts[] = {
@@ -103,7 +103,7 @@ static const alch_layout_t model_layouts[] = {
     {ALCH_STAR_STAR, 0, 0, 0, 0},        {ALCH_STAR_VC, 0, 0, 0, 0},      {ALCH_STAR_VR, 0, 0, 0, 0},
     {ALCH_VC_STAR, 0, 0, 0, 0},          {ALCH_VR_STAR, 0, 0, 0, 0},      {ALCH_CIRC_CIRC, 0, 0, 0, 0},
 };
-#define MODEL_LAYOUTS (sizeof model_layouts / sizeof *model_layouts)
+#define MODEL_LAYOUTS (sizeof(model_layouts) / sizeof(*model_layouts))
 
 typedef void model_visit_f(const alchi_layout_t *layout, uint64_t *random);
 

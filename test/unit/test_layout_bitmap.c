@@ -34,7 +34,7 @@ START_TEST(test_find)
     bool bits[BITS] = {false};
     static const int runs[][2] = {{3, 1}, {60, 8}, {70, 1}, {100, 50}, {128, 64}};
 
-    for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+    for (size_t k = 0; k < sizeof(runs) / sizeof(*runs); k++) {
         int64_t fresh = 0;
 
         for (int l = runs[k][0]; l < runs[k][0] + runs[k][1]; l++) {

@@ -111,7 +111,7 @@ START_TEST(regular_sets_are_few_combs)
     };
     unsigned char seen[END_MAX];
 
-    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    for (size_t k = 0; k < sizeof(cases) / sizeof(*cases); k++) {
         alchi_axis_t a = axis_of(cases[k].a_block, cases[k].a_procs, 0, 0);
         alchi_axis_t b = axis_of(cases[k].b_block, cases[k].b_procs, 0, 0);
         alchi_intersect_t set;

@@ -54,7 +54,7 @@ START_TEST(test_grid)
                                       {7, 1, 7},   {8, 2, 4},  {9, 3, 3},  {10, 2, 5}, {11, 1, 11}, {12, 3, 4},
                                       {13, 1, 13}, {36, 6, 6}, {72, 8, 9}, {97, 1, 97}};
 
-    for (size_t k = 0; k < sizeof expected / sizeof *expected; k++) {
+    for (size_t k = 0; k < sizeof(expected) / sizeof(*expected); k++) {
         int r, c;
 
         alchi_grid(expected[k][0], &r, &c);
@@ -133,7 +133,7 @@ check_stable(const alchi_layout_t *layout, uint64_t *random)
     ck_assert_int_eq(again.nprow, layout->nprow);
     ck_assert_int_eq(again.npcol, layout->npcol);
     ck_assert_int_eq(again.replicas, layout->replicas);
-    ck_assert_mem_eq(again.places, layout->places, (size_t)layout->workers * sizeof *layout->places);
+    ck_assert_mem_eq(again.places, layout->places, (size_t)layout->workers * sizeof(*layout->places));
     alchi_layout_fini(&again);
 }
 
@@ -232,7 +232,7 @@ check_rank(const alchi_layout_t *layout, int rank, const model_axis_t *rows, con
     model_range(rows, rect->i, rect->m, row, &expected.i, &expected.m);
     model_range(cols, rect->j, rect->n, col, &expected.j, &expected.n);
     alchi_layout_share(layout, row, col, rect, &local);
-    ck_assert_mem_eq(&local, &expected, sizeof local);
+    ck_assert_mem_eq(&local, &expected, sizeof(local));
     alchi_layout_axes(layout, row, col, &row_axis, &col_axis);
     for (int64_t i = 0; i < layout->m; i++)
         if (rows->place[i] == row && alchi_axis_global(&row_axis, rows->local[i]) != i)
@@ -302,7 +302,7 @@ START_TEST(test_within)
         {{1, 0, INT64_MAX, 1}, false}, {{0, INT64_MAX, 1, 1}, false}, {{0, 3, 1, INT64_MAX}, false},
     };
 
-    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
+    for (size_t k = 0; k < sizeof(cases) / sizeof(*cases); k++)
         ck_assert_msg(alchi_rect_within(&cases[k].rect, 5, 7) == cases[k].within, "case %zu", k);
 }
 END_TEST

@@ -71,7 +71,7 @@ START_TEST(test_elemental)
     int count = 0;
 
     ck_assert_msg(file != NULL, "cannot read " GOLDEN ": tests run in the top folder");
-    while (fgets(line, sizeof line, file)) {
+    while (fgets(line, sizeof(line), file)) {
         ck_assert_ptr_nonnull(strchr(line, '\n'));
         if (line[0] == '#')
             continue;

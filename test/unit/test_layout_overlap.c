@@ -71,7 +71,7 @@ START_TEST(every_entry_once)
         seen_t seen;
         int wrong = 0;
 
-        memset(&seen, 0, sizeof seen);
+        memset(&seen, 0, sizeof(seen));
         alchi_intersect_init(&rows, &axes[0], &axes[1], 0, m);
         alchi_intersect_init(&cols, &axes[2], &axes[3], 0, n);
         alchi_overlap_splitter_init(&cutter, &rows, &cols, limit);

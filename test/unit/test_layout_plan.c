@@ -31,7 +31,7 @@ note_piece(const alchi_layout_t *layout, const alchi_piece_t *piece)
 static void
 run_plan(const alchi_plan_t *plan, int64_t moved[MODEL_WORKERS_MAX])
 {
-    memset(seen, 0, sizeof seen);
+    memset(seen, 0, sizeof(seen));
     for (int rank = 0; rank < plan->layout->workers; rank++) {
         alchi_cursor_t cursor;
         alchi_piece_t piece;
@@ -100,7 +100,7 @@ check_plan(const alchi_layout_t *layout, uint64_t *random)
 {
     int64_t moved[MODEL_WORKERS_MAX];
     alch_rect_t rect = model_rect(random, layout->m, layout->n);
-    int64_t entries = limits[model_pick(random, 0, sizeof limits / sizeof *limits - 1)];
+    int64_t entries = limits[model_pick(random, 0, sizeof(limits) / sizeof(*limits) - 1)];
     alchi_plan_t plan;
 
     alchi_plan_init(&plan, layout, &rect, ALCHI_PLAN_ALL, entries);
@@ -133,14 +133,14 @@ START_TEST(test_pieces)
     alchi_cursor_init(&cursor, &plan, 0);
     for (int k = 0; k < 3; k++) {
         ck_assert(alchi_cursor_next(&cursor, &piece));
-        ck_assert_mem_eq(&piece.local, &expected[k], sizeof piece.local);
+        ck_assert_mem_eq(&piece.local, &expected[k], sizeof(piece.local));
     }
     ck_assert(!alchi_cursor_next(&cursor, &piece));
     alchi_plan_init(&plan, &layout, &narrow, ALCHI_PLAN_ONE, 2);
     alchi_cursor_init(&cursor, &plan, 0);
     for (int k = 0; k < 4; k++) {
         ck_assert(alchi_cursor_next(&cursor, &piece));
-        ck_assert_mem_eq(&piece.local, &cut[k], sizeof piece.local);
+        ck_assert_mem_eq(&piece.local, &cut[k], sizeof(piece.local));
     }
     ck_assert(!alchi_cursor_next(&cursor, &piece));
     alchi_layout_fini(&layout);

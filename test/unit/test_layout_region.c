@@ -87,7 +87,7 @@ START_TEST(test_empty)
 {
     static const int64_t shapes[][2] = {{0, 0}, {0, 5}, {5, 0}};
 
-    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+    for (size_t k = 0; k < sizeof(shapes) / sizeof(*shapes); k++) {
         alchi_region_t *region = alchi_region_create(shapes[k][0], shapes[k][1]);
         alch_rect_t whole = {0, 0, shapes[k][0], shapes[k][1]}, missing;
 
@@ -109,13 +109,13 @@ START_TEST(test_missing_shape)
     alch_rect_t whole = {0, 0, 100, 20}, upper = {0, 0, 50, 20}, more = {50, 0, 30, 4}, missing;
 
     ck_assert(alchi_region_missing(region, &whole, &missing));
-    ck_assert_mem_eq(&missing, &whole, sizeof whole);
+    ck_assert_mem_eq(&missing, &whole, sizeof(whole));
     unit_code(alchi_region_add(region, &upper), ALCH_OK);
     ck_assert(alchi_region_missing(region, &whole, &missing));
-    ck_assert_mem_eq(&missing, (&(alch_rect_t){50, 0, 50, 20}), sizeof missing);
+    ck_assert_mem_eq(&missing, (&(alch_rect_t){50, 0, 50, 20}), sizeof(missing));
     unit_code(alchi_region_add(region, &more), ALCH_OK);
     ck_assert(alchi_region_missing(region, &whole, &missing));
-    ck_assert_mem_eq(&missing, (&(alch_rect_t){80, 0, 20, 20}), sizeof missing);
+    ck_assert_mem_eq(&missing, (&(alch_rect_t){80, 0, 20, 20}), sizeof(missing));
     ck_assert_int_eq(alchi_region_count(region), 1120);
     alchi_region_fill(region);
     ck_assert(alchi_region_complete(region));
@@ -220,8 +220,8 @@ START_TEST(test_random)
     static const int64_t sizes[] = {1, 3, 10, 48};
     uint64_t random = 42;
 
-    for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++)
-        for (size_t size = 0; size < sizeof sizes / sizeof *sizes; size++)
+    for (size_t shape = 0; shape < sizeof(shapes) / sizeof(*shapes); shape++)
+        for (size_t size = 0; size < sizeof(sizes) / sizeof(*sizes); size++)
             for (int k = 0; k < 3; k++)
                 fill_at_random(shapes[shape][0], shapes[shape][1], sizes[size], &random);
 }
@@ -272,7 +272,7 @@ list_set(const alchi_intersect_t *set, bool *held)
 {
     alchi_strided_run_t comb;
 
-    memset(held, 0, SIDE_MAX * sizeof *held);
+    memset(held, 0, SIDE_MAX * sizeof(*held));
     for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_strided_run_end(&comb))
         for (int64_t k = 0; k < comb.count * comb.length; k++)
             held[comb.b + k / comb.length * comb.b_step + k % comb.length] = true;
@@ -299,7 +299,7 @@ check_mask(const alchi_region_t *region, const flags_t *flags, const alchi_inter
             at++;
         }
     ck_assert_int_eq(held, 0);
-    for (; at < (int64_t)sizeof mask * 8; at++)
+    for (; at < (int64_t)sizeof(mask) * 8; at++)
         wrong += mask[at / 64] >> (at % 64) & 1;
     ck_assert_int_eq(wrong, 0);
 }

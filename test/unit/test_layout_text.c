@@ -39,7 +39,7 @@ START_TEST(test_refused)
                                         "averyveryverylongnameindeedthatisnotalayout",
                                         "VC_STAR\xc3\xa9"};
 
-    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+    for (size_t k = 0; k < sizeof(texts) / sizeof(*texts); k++) {
         alch_layout_t layout = {ALCH_MC_MR, 5, 6, 7, 8};
         alch_error_t err;
         int code = alch_layout_parse(texts[k], &layout, &err);
@@ -91,7 +91,7 @@ round_trip(alch_layout_t layout, const char *expected)
 {
     char text[64];
 
-    ck_assert_ptr_eq(alch_layout_format(&layout, text, sizeof text), text);
+    ck_assert_ptr_eq(alch_layout_format(&layout, text, sizeof(text)), text);
     if (expected)
         ck_assert_str_eq(text, expected);
     reads(text, layout);
@@ -115,7 +115,7 @@ START_TEST(test_short_buffer)
     char text[16] = "xxxxxxxxxxxxxxx";
 
     ck_assert_str_eq(alch_layout_format(&named, text, 5), "STAR");
-    ck_assert_str_eq(alch_layout_format(&unknown, text, sizeof text), "unknown(99)");
+    ck_assert_str_eq(alch_layout_format(&unknown, text, sizeof(text)), "unknown(99)");
 }
 END_TEST
 

@@ -157,8 +157,8 @@ START_TEST(test_blocks)
     static const int64_t sides[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 65};
     uint64_t random = 7 + (uint64_t)_i;
 
-    for (size_t a = 0; a < sizeof sides / sizeof *sides; a++)
-        for (size_t b = 0; b < sizeof sides / sizeof *sides; b++)
+    for (size_t a = 0; a < sizeof(sides) / sizeof(*sides); a++)
+        for (size_t b = 0; b < sizeof(sides) / sizeof(*sides); b++)
             check_size(sides[a], sides[b], &random);
 }
 END_TEST
@@ -170,8 +170,8 @@ START_TEST(test_panels)
     static const int64_t cols[] = {1, 24, ALCHI_PANEL_COLS - 1, ALCHI_PANEL_COLS, 2 * ALCHI_PANEL_COLS + 9};
     uint64_t random = 11 + (uint64_t)_i;
 
-    for (size_t a = 0; a < sizeof rows / sizeof *rows; a++)
-        for (size_t b = 0; b < sizeof cols / sizeof *cols; b++)
+    for (size_t a = 0; a < sizeof(rows) / sizeof(*rows); a++)
+        for (size_t b = 0; b < sizeof(cols) / sizeof(*cols); b++)
             check_size(rows[a], cols[b], &random);
 }
 END_TEST
@@ -182,7 +182,7 @@ START_TEST(test_repeated)
     static const int64_t strides[][2] = {{0, 1}, {1, 0}, {0, 0}, {0, -1}, {0, 3}, {2, 0}};
     uint64_t random = 13;
 
-    for (size_t k = 0; k < sizeof strides / sizeof *strides; k++)
+    for (size_t k = 0; k < sizeof(strides) / sizeof(*strides); k++)
         for (size_t size = 4; size <= 16; size *= 2) {
             setting_t set = {.shape = {{3, 9, 3}, {1, 2, 1}, {2, 1, 41, 37}, 0, 0, strides[k][0], strides[k][1], size}};
 

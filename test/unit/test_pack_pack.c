@@ -192,8 +192,8 @@ START_TEST(test_edges)
     static const size_t sizes[] = {4, 8, 16};
     uint64_t random = 5;
 
-    for (size_t a = 0; a < sizeof sides / sizeof *sides; a++)
-        for (size_t b = 0; b < sizeof sides / sizeof *sides; b++)
+    for (size_t a = 0; a < sizeof(sides) / sizeof(*sides); a++)
+        for (size_t b = 0; b < sizeof(sides) / sizeof(*sides); b++)
             for (size_t k = 0; k < 3; k++) {
                 alch_rect_t rect = {0, 0, sides[a], sides[b]};
                 alchi_pack_t shape = {{64, 64, 0}, {1, 1, 0}, rect, 0, 0, 0, 0, sizes[k]};
@@ -210,7 +210,7 @@ START_TEST(test_panels)
     static const size_t sizes[] = {4, 8, 16};
     uint64_t random = 7;
 
-    for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++)
+    for (size_t b = 0; b < sizeof(blocks) / sizeof(*blocks); b++)
         for (size_t k = 0; k < 3; k++) {
             int64_t block = blocks[b], procs = (int64_t)(b + k) % 3 + 1, period = block * procs;
             int64_t tall = b % 2 == 0 ? 530 : 70, wide = b % 2 == 0 ? 37 : 150;
