@@ -1,7 +1,7 @@
-/* Runs of bits, a word at a time. */
+/* Bitmaps: 64 bits at a time. See bitmap.h. */
 #include "layout/bitmap.h"
 
-/* The bits of word `word` that lie within first..end-1. */
+/* @return a mask of those bits of word `word` that are within bits first..end-1 of the array */
 static uint64_t
 word_mask(int64_t word, int64_t first, int64_t end)
 {
@@ -44,7 +44,8 @@ alchi_bits_find(const uint64_t *words, int64_t first, int64_t end, bool value)
     return end;
 }
 
-/* Set 64 bits of a mask at any bit. A word that would get none is not touched. */
+/* Set the bits of `mask`, whose bit 0 stands for bit `first` of the array. The second word, which may lie behind the
+ * end of the array, is accessed only if it gets a bit. @return how many of the bits were clear before */
 static int64_t
 or_word(uint64_t *words, int64_t first, uint64_t mask)
 {

@@ -1,4 +1,4 @@
-/* Common indices of two block-cyclic sets: see intersect.h. */
+/* The intersection of two block-cyclic index sets: see intersect.h. */
 #include "layout/intersect.h"
 #include "base/util.h"
 
@@ -14,7 +14,8 @@ gcd(int64_t x, int64_t y)
     return x;
 }
 
-/* What lies beyond the end does not matter: no sum of these overflows. An axis without gaps is one large block. */
+/* Limit the numbers of an axis to what matters before `end`, so that their sums cannot overflow. An axis without gaps
+ * becomes one large block. */
 static alchi_axis_t
 clamp_axis(const alchi_axis_t *axis, int64_t end)
 {
@@ -28,7 +29,7 @@ clamp_axis(const alchi_axis_t *axis, int64_t end)
     return clamped;
 }
 
-/* The start of the block that holds `index`, else of the next one. */
+/* @return where the block that holds `index` starts; if no block holds it, where the next block starts */
 static int64_t
 block_start(const alchi_axis_t *axis, int64_t index)
 {
@@ -48,7 +49,8 @@ alchi_axis_local(const alchi_axis_t *axis, int64_t index)
     return before / axis->period * axis->block + before % axis->period;
 }
 
-/* The first run of common indices at or after `index`, with the blocks that it is within. */
+/* Find the first segment of the intersection at or after `index`: indices from..to-1. *a_p and *b_p are the starts of
+ * the blocks of both sides that contain it. */
 static bool
 find_segment(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *to_p, int64_t *a_p, int64_t *b_p)
 {
@@ -75,8 +77,10 @@ find_segment(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64
     }
 }
 
-/* Teeth repeat with the least common multiple of the periods from where both sets have begun. If one of these holds
- * a single tooth, all are one comb. (A gap precedes each block, so that no tooth goes on into the next multiple.) */
+/* From the index at which both sets have begun, the segments repeat with the least common multiple of both periods. If
+ * each multiple holds a single segment, all of them are one run. (A gap precedes each block, so no segment continues
+ * into the next multiple.) @return that multiple; 0: a multiple holds no segment or several, or it exceeds
+ * set->end */
 static int64_t
 single_segment_period(const alchi_intersect_t *set)
 {
@@ -100,7 +104,8 @@ alchi_intersect_init(alchi_intersect_t *set, const alchi_axis_t *a, const alchi_
     set->lcm = single_segment_period(set);
 }
 
-/* Whole teeth of equal length from `comb` on, at distance `step`, that end by `limit`. */
+/* Extend a run that has one segment: segments of the same length follow at distance `step` and end at `limit` or
+ * before. A run that already has as many segments is left as it is. */
 static void
 extend_run(alchi_strided_run_t *run, int64_t step, int64_t limit, int64_t a_step, int64_t b_step)
 {
@@ -124,7 +129,7 @@ alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_strided_
         return false;
     *run_p = (alchi_strided_run_t){
         .length = to - from, .count = 1, .index = from, .a = alchi_axis_local(a, from), .b = alchi_axis_local(b, from)};
-    /* The first and the last tooth may be cut by the bounds. */
+    /* Only whole segments are joined. The bounds may cut the first and the last one: these are runs of one segment. */
     if (set->lcm && from == alchi_max_int64(a_at, b_at) && to == alchi_min_int64(a_at + a->block, b_at + b->block))
         extend_run(run_p, set->lcm, set->end, set->lcm / a->period * a->block, set->lcm / b->period * b->block);
     if (from == a_at && run_p->length == a->block && a->period < b->block)

@@ -1,62 +1,89 @@
 /**
  * @file layout/intersect.h
- * The indices that two block-cyclic index sets have in common.
+ * The intersection of two block-cyclic index sets, as strided runs.
  *
- * Two places, of different grids with different blocks, hold some indices of one dimension each. What they
- * have in common is yielded as combs: `count` teeth of `length` consecutive indices, at equal distances in
- * the dimension and in the storage of both. Wherever the sets are regular there are few combs: one if the
- * blocks are equal, one per block of the coarser side if the other's period fits into it, one if there is
- * one tooth in each least common multiple of the periods. Else a comb is a single tooth, at least as long
- * as the alignment of the blocks makes it. Nothing is stored: pure integer arithmetic, MT-Safe.
+ * Two places, of different grids with different blocks, each hold an index set of one dimension. Their intersection is
+ * listed as strided runs. A run consists of `count` segments of `length` consecutive indices each. The distance from
+ * one segment to the next is constant in the dimension and in the storage of both places:
+ *
+ *     index           index + step      index + 2 * step
+ *     |               |                 |
+ *     [== length ==]..[== length ==]....[== length ==]      a run with count = 3
+ *
+ * There are few runs where the sets are regular:
+ * - one run, if the blocks are equal or if each least common multiple of the periods holds one segment;
+ * - one run for each block of the coarser set, if a period of the finer set fits into that block.
+ * Otherwise a run has a single segment, which is at least as long as the alignment of the blocks makes it.
+ *
+ * These functions compute with integers only and store no lists.
+ *
+ * @threads  MT-Safe
  */
 #ifndef ALCHI_LAYOUT_INTERSECT_H
 #define ALCHI_LAYOUT_INTERSECT_H
 
 #include "layout/layout.h"
 
+/** An intersection: the indices within begin..end-1 that both axes hold. */
 typedef struct {
-    alchi_axis_t a, b;
-    int64_t begin, end; /* indices within begin..end-1 */
-    int64_t lcm;        /* of the periods if there is one tooth in each; else 0 */
+    alchi_axis_t a, b;  /* the two sides */
+    int64_t begin, end; /* indices in the dimension */
+    int64_t lcm;        /* least common multiple of the periods if each multiple holds one segment, else 0 */
 } alchi_intersect_t;
 
 typedef struct {
-    int64_t length, count;
-    int64_t index, step; /* in the dimension: tooth k starts at index + k * step */
-    int64_t a, a_step;   /* the same in the storage of a */
-    int64_t b, b_step;
+    int64_t length, count; /* indices in a segment; segments */
+    int64_t index, step;   /* in the dimension: segment k starts at index + k * step */
+    int64_t a, a_step;     /* in the storage of side a: segment k starts at a + k * a_step */
+    int64_t b, b_step;     /* in the storage of side b */
 } alchi_strided_run_t;
 
-/** Common indices within begin..end-1. Blocks >= 1, periods >= blocks, first >= 0, end at most 2^60. */
+/**
+ * Intersect two index sets.
+ *
+ * @param[out] set   the intersection
+ * @param[in] a, b   copied; block >= 1, period >= block, first >= 0
+ * @param begin, end only indices within begin..end-1 count; end is at most 2^60
+ */
 void alchi_intersect_init(alchi_intersect_t *set, const alchi_axis_t *a, const alchi_axis_t *b, int64_t begin,
                           int64_t end);
 
-/** The comb that starts at the first common index at or after `index`. Combs come in rising order and do not overlap:
- *  go on from alchi_strided_run_end(). @return false: there is none */
+/**
+ * Find the run that starts at the first index of the set at or after `index`.
+ *
+ * Runs come in rising order and do not overlap: to list all, start at set->begin and continue at
+ * alchi_strided_run_end() of each run.
+ *
+ * @return false if the set has no index at or after `index`
+ */
 bool alchi_intersect_next(const alchi_intersect_t *set, int64_t index, alchi_strided_run_t *run_p);
 
-/** The index after a comb's last. */
+/** @return the index after the last index of a run */
 static inline int64_t
 alchi_strided_run_end(const alchi_strided_run_t *run)
 {
     return run->index + (run->count - 1) * run->step + run->length;
 }
 
-/** How many common indices there are. */
+/** @return how many indices the set has */
 int64_t alchi_intersect_count(const alchi_intersect_t *set);
 
-/** Narrow `set` to its first common indices, `max` (>= 1) at most, and its bounds to the first and the last of them.
- *  @return how many these are; 0: there is none, the bounds are empty */
+/**
+ * Narrow `set` to its first `max` (>= 1) indices, or to all if it has fewer. Its bounds then begin at the first of
+ * these indices and end after the last.
+ *
+ * @return how many indices are left; 0 if the set has none, and its bounds are then empty
+ */
 int64_t alchi_intersect_take(alchi_intersect_t *set, int64_t max);
 
-/** The same indices, seen from the other side: a becomes b. */
+/** @return the same set with sides a and b exchanged */
 static inline alchi_intersect_t
 alchi_intersect_swapped(const alchi_intersect_t *set)
 {
     return (alchi_intersect_t){.a = set->b, .b = set->a, .begin = set->begin, .end = set->end, .lcm = set->lcm};
 }
 
-/** The storage index on an axis of an index that it holds. */
+/** The inverse of alchi_axis_global(). @return the local (storage) index of a global index that the axis holds */
 int64_t alchi_axis_local(const alchi_axis_t *axis, int64_t index);
 
 #endif

@@ -1,4 +1,4 @@
-/* Grids, places and shares: see layout.h. */
+/* Grids, places and local parts: see layout.h. */
 #include "layout/layout.h"
 #include "layout/named.h"
 #include "base/error.h"
@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The largest block size; keeps the text of every layout within 64 bytes. */
+/* The maximum of a block size. It keeps the text of every layout within 64 bytes. */
 #define BLOCK_MAX INT64_C(1000000000000)
-/* The most entries of a matrix: bytes of the widest dtype fit in int64. */
+/* The maximum of entries of a matrix. With it the size in bytes fits in int64 for the widest type, 16 bytes. */
 #define ENTRIES_MAX (INT64_MAX / 16)
 
 void
@@ -28,7 +28,7 @@ int64_t
 alchi_count(int64_t end, int64_t block, int proc, int procs)
 {
     int64_t period = block * procs;
-    int64_t before = proc * block; /* of the last, partial period */
+    int64_t before = proc * block; /* indices of lower places in the last, partial period */
     int64_t rest = end % period;
     int64_t tail = rest <= before ? 0 : rest - before;
 
@@ -39,10 +39,10 @@ static int
 check_shape(int64_t m, int64_t n, alch_error_t *err)
 {
     if (m < 0 || n < 0)
-        return alchi_error_set(err, ALCH_EINVAL, "a matrix cannot have %" PRId64 " x %" PRId64 " entries", m, n);
+        return alchi_error_set(err, ALCH_EINVAL, "matrix size %" PRId64 " x %" PRId64 " is negative", m, n);
     if (n > 0 && m > ENTRIES_MAX / n)
         return alchi_error_set(err, ALCH_EINVAL,
-                               "a matrix of %" PRId64 " x %" PRId64 " is too large: at most %" PRId64 " entries", m, n,
+                               "matrix size %" PRId64 " x %" PRId64 " exceeds the maximum of %" PRId64 " entries", m, n,
                                ENTRIES_MAX);
     return ALCH_OK;
 }
@@ -58,7 +58,7 @@ check_block(const char *name, int64_t block, int procs, alch_error_t *err)
                            block, limit);
 }
 
-/* Fill in what the spec leaves open, given the r x c grid of the group. */
+/* Replace each 0 of the spec by its default. r x c is the grid that alchi_grid() chose for the group. */
 static int
 resolve_block_cyclic(alch_layout_t *spec, int r, int c, alch_error_t *err)
 {
@@ -66,7 +66,7 @@ resolve_block_cyclic(alch_layout_t *spec, int r, int c, alch_error_t *err)
     int code;
 
     if (spec->nprow < 0 || spec->npcol < 0)
-        return alchi_error_set(err, ALCH_EINVAL, "layout: a grid cannot have %d x %d places", spec->nprow, spec->npcol);
+        return alchi_error_set(err, ALCH_EINVAL, "layout: grid size %d x %d is negative", spec->nprow, spec->npcol);
     if (spec->nprow > p || spec->npcol > p ||
         (spec->nprow > 0 && spec->npcol > 0 && (int64_t)spec->nprow * spec->npcol > p))
         return alchi_error_set(err, ALCH_EINVAL, "layout: grid %d x %d needs %" PRId64 " workers, the group has %d",
@@ -86,7 +86,7 @@ resolve_block_cyclic(alch_layout_t *spec, int r, int c, alch_error_t *err)
     return code ? code : check_block("nb", spec->nb, spec->npcol, err);
 }
 
-/* The place of a rank, row + col * nprow; -1: none. */
+/* @return the place of a rank as row + col * nprow; -1: the rank holds nothing */
 static int
 rank_place(const alch_layout_t *spec, int r, int c, int rank)
 {
@@ -98,7 +98,7 @@ rank_place(const alch_layout_t *spec, int r, int c, int rank)
     return row < 0 ? -1 : row + col * spec->nprow;
 }
 
-/* Ranks that share a place become its replicas in the order of their numbers. */
+/* Fill both tables. Ranks at the same place become replicas 0, 1, ... in the order of their numbers. */
 static int
 fill_ranks(alchi_layout_t *layout, int r, int c, alch_error_t *err)
 {
@@ -110,7 +110,8 @@ fill_ranks(alchi_layout_t *layout, int r, int c, alch_error_t *err)
     layout->places = malloc((size_t)layout->workers * sizeof(*layout->places));
     if (!used || !layout->ranks || !layout->places) {
         free(used);
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a layout on %d workers", layout->workers);
+        return alchi_error_set(err, ALCH_ENOMEM, "cannot allocate a layout on %d workers: out of memory",
+                               layout->workers);
     }
     for (int rank = 0; rank < layout->workers; rank++) {
         int place = rank_place(&layout->spec, r, c, rank);
@@ -125,29 +126,23 @@ fill_ranks(alchi_layout_t *layout, int r, int c, alch_error_t *err)
     return ALCH_OK;
 }
 
-static int
-check_workers(int r, int c, alch_error_t *err)
-{
-    if (r >= 1 && c >= 1 && r <= INT_MAX / c)
-        return ALCH_OK;
-    return alchi_error_set(err, ALCH_EINVAL, "layout: a group cannot have %d x %d workers", r, c);
-}
-
 int
 alchi_layout_init_grid(alchi_layout_t *layout, int64_t m, int64_t n, int r, int c, const alch_layout_t *spec,
                        alch_error_t *err)
 {
     alchi_layout_t resolved = {.m = m, .n = n, .replicas = 1};
-    int code = check_workers(r, c, err);
+    int code;
 
-    code = code ? code : check_shape(m, n, err);
-    if (code)
+    if (r < 1 || c < 1 || r > INT_MAX / c)
+        return alchi_error_set(err, ALCH_EINVAL, "layout: worker grid %d x %d is not within 1..%d workers", r, c,
+                               INT_MAX);
+    if ((code = check_shape(m, n, err)))
         return code;
     resolved.workers = r * c;
     if (spec)
         resolved.spec = *spec;
     if (!alch_dist_name(resolved.spec.dist))
-        return alchi_error_set(err, ALCH_EINVAL, "layout: no distribution has the number %d", (int)resolved.spec.dist);
+        return alchi_error_set(err, ALCH_EINVAL, "layout: distribution %d does not exist", (int)resolved.spec.dist);
     if (resolved.spec.dist == ALCH_BLOCK_CYCLIC) {
         code = resolve_block_cyclic(&resolved.spec, r, c, err);
         if (code)
@@ -175,7 +170,7 @@ alchi_layout_init(alchi_layout_t *layout, int64_t m, int64_t n, int p, const alc
     int r, c;
 
     if (p < 1)
-        return alchi_error_set(err, ALCH_EINVAL, "layout: a group cannot have %d workers", p);
+        return alchi_error_set(err, ALCH_EINVAL, "layout: a group of %d workers is too small: at least 1 is needed", p);
     alchi_grid(p, &r, &c);
     return alchi_layout_init_grid(layout, m, n, r, c, spec, err);
 }

@@ -1,4 +1,4 @@
-/* Layouts as text. */
+/* Read layouts from text and write them as text: see alchemist/layout.h. */
 #include "layout/named.h"
 #include "base/error.h"
 #include <ctype.h>
@@ -10,9 +10,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define WORD_MAX 24
+#define WORD_MAX 24 /* bytes of the longest word that is read, with its NUL; the longest known one is block_cyclic */
 
-/* Step over blanks and then `c`; false and after the blanks if something else stands there. */
+/* Step over blanks and then over `c`, which may be the NUL at the end of the text. @return false if another character
+ * follows the blanks; *text is then at that character */
 static bool
 skip_char(const char **text, char c)
 {
@@ -59,7 +60,7 @@ read_number(const char **text, int64_t limit, int64_t *x_p)
     return true;
 }
 
-/* "(mb,nb)" or "(mb,nb,nprow,npcol)" or nothing. */
+/* Read "(mb,nb)" or "(mb,nb,nprow,npcol)". Both are optional. */
 static bool
 read_block_cyclic(const char **text, alch_layout_t *layout)
 {
@@ -118,7 +119,7 @@ alch_layout_parse(const char *text, alch_layout_t *layout_p, alch_error_t *err)
     for (int dist = ALCH_BLOCK_CYCLIC + 1; dist < ALCHI_DIST_COUNT; dist++)
         length += (size_t)snprintf(names + length, sizeof(names) - length, ", %s", alch_dist_name((alch_dist_t)dist));
     return alchi_error_set(err, ALCH_EINVAL,
-                           "\"%.60s\" is not a layout: block_cyclic, block_cyclic(mb,nb), "
+                           "\"%.60s\" is not a layout; valid layouts are block_cyclic, block_cyclic(mb,nb), "
                            "block_cyclic(mb,nb,nprow,npcol)%s",
                            text ? text : "", names);
 }

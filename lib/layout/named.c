@@ -1,12 +1,11 @@
-/* Elemental's named distributions: a table of pairs of schemes. */
+/* Elemental's named distributions, as a table of pairs of schemes: see named.h. */
 #include "layout/named.h"
 #include "base/util.h"
 
-/* On how many places a scheme spreads a dimension over the r x c grid, and where a worker of
- * grid row and column (row, col) stands: -1 if nowhere. */
+/* How a scheme distributes one dimension over the r x c grid of workers. */
 typedef struct {
-    int (*places)(int r, int c);
-    int (*place)(int r, int c, int row, int col);
+    int (*places)(int r, int c);                  /* how many places the dimension has */
+    int (*place)(int r, int c, int row, int col); /* the place of the worker in this row and column; -1: none */
 } scheme_t;
 
 typedef struct {
@@ -110,8 +109,9 @@ md_places(int r, int c)
     return r / gcd(r, c) * c;
 }
 
-/* Step d of the diagonal through the tiled grid is at (d mod r, d mod c). It comes by every
- * worker whose row and column agree modulo gcd(r, c), once in lcm(r, c) steps. */
+/* MD distributes along the diagonal of the grid that is repeated in both directions: place d belongs to the worker at
+ * (d mod r, d mod c). In lcm(r, c) steps the diagonal meets each worker whose row and column are congruent modulo
+ * gcd(r, c) exactly once, and no other worker. */
 static int
 md_place(int r, int c, int row, int col)
 {

@@ -1,3 +1,4 @@
+/* Split the overlap of two places into messages: see overlap.h. */
 #include "layout/overlap.h"
 
 void

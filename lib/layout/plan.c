@@ -1,8 +1,8 @@
-/* The planner: a rank's share of a rectangle, cut into pieces. */
+/* The planner: the pieces of each rank's part of a rectangle. See plan.h. */
 #include "layout/plan.h"
 #include "base/util.h"
 
-/* Narrow *first and *count to part `index` of `parts` nearly equal ones. */
+/* Divide a range into `parts` ranges of nearly equal size and narrow it to the range number `index`. */
 static void
 narrow_to_part(int64_t *first, int64_t *count, int index, int parts)
 {
@@ -12,33 +12,34 @@ narrow_to_part(int64_t *first, int64_t *count, int index, int parts)
     *count = size + (index < extra);
 }
 
-/* Replicas of a place hold the same share: when each part is wanted once they divide it among them. The
- * first part goes round with the rectangle's position, so that many small reads do not all meet one rank. */
+/* All replicas of a place hold the same local rectangle. For a read they divide it among them by columns, or by rows if
+ * it has too few columns; narrow it to the part of this replica. Which replica reads the first part depends on the
+ * position of the rectangle: otherwise many reads of single entries would all go to replica 0. */
 static void
-narrow_to_replica(const alchi_layout_t *layout, int replica, alch_rect_t *share)
+narrow_to_replica(const alchi_layout_t *layout, int replica, alch_rect_t *local)
 {
     int parts = layout->replicas;
-    int first = (int)((share->i % parts + share->j % parts) % parts);
+    int first = (int)((local->i % parts + local->j % parts) % parts);
     int index = (replica - first + parts) % parts;
 
-    if (share->n >= parts)
-        narrow_to_part(&share->j, &share->n, index, parts);
+    if (local->n >= parts)
+        narrow_to_part(&local->j, &local->n, index, parts);
     else
-        narrow_to_part(&share->i, &share->m, index, parts);
+        narrow_to_part(&local->i, &local->m, index, parts);
 }
 
-/* The local rectangle that `rank` moves; false: none. */
+/* Get the local rectangle that `rank` transfers, and its place. @return false if it transfers nothing */
 static bool
-rank_rect(const alchi_plan_t *plan, int rank, alch_rect_t *share_p, int *row_p, int *col_p)
+rank_rect(const alchi_plan_t *plan, int rank, alch_rect_t *local_p, int *row_p, int *col_p)
 {
     int replica;
 
     if (!alchi_layout_place(plan->layout, rank, &replica, row_p, col_p))
         return false;
-    alchi_layout_share(plan->layout, *row_p, *col_p, &plan->rect, share_p);
+    alchi_layout_share(plan->layout, *row_p, *col_p, &plan->rect, local_p);
     if (plan->mode == ALCHI_PLAN_ONE && plan->layout->replicas > 1)
-        narrow_to_replica(plan->layout, replica, share_p);
-    return share_p->m > 0 && share_p->n > 0;
+        narrow_to_replica(plan->layout, replica, local_p);
+    return local_p->m > 0 && local_p->n > 0;
 }
 
 void
@@ -51,10 +52,10 @@ alchi_plan_init(alchi_plan_t *plan, const alchi_layout_t *layout, const alch_rec
 int64_t
 alchi_plan_entries(const alchi_plan_t *plan, int rank)
 {
-    alch_rect_t share;
+    alch_rect_t local;
     int row, col;
 
-    return rank_rect(plan, rank, &share, &row, &col) ? share.m * share.n : 0;
+    return rank_rect(plan, rank, &local, &row, &col) ? local.m * local.n : 0;
 }
 
 void
@@ -75,21 +76,21 @@ alchi_cursor_init(alchi_cursor_t *cursor, const alchi_plan_t *plan, int rank)
 bool
 alchi_cursor_next(alchi_cursor_t *cursor, alchi_piece_t *piece_p)
 {
-    const alch_rect_t *share = &cursor->whole;
-    int64_t i_end = share->i + share->m, j_end = share->j + share->n;
+    const alch_rect_t *whole = &cursor->whole;
+    int64_t i_end = whole->i + whole->m, j_end = whole->j + whole->n;
     alch_rect_t *local = &cursor->piece.local;
 
     if (cursor->j >= j_end)
         return false;
-    *local = (alch_rect_t){cursor->i, cursor->j, share->m, 1};
-    if (share->m <= cursor->plan->entries) {
-        local->n = alchi_min_int64(cursor->plan->entries / share->m, j_end - cursor->j);
+    *local = (alch_rect_t){cursor->i, cursor->j, whole->m, 1};
+    if (whole->m <= cursor->plan->entries) {
+        local->n = alchi_min_int64(cursor->plan->entries / whole->m, j_end - cursor->j);
         cursor->j += local->n;
     } else {
         local->m = alchi_min_int64(cursor->plan->entries, i_end - cursor->i);
         cursor->i += local->m;
         if (cursor->i == i_end) {
-            cursor->i = share->i;
+            cursor->i = whole->i;
             cursor->j++;
         }
     }

@@ -1,9 +1,11 @@
 /**
  * @file layout/plan.h
- * The planner: which rank gets or gives which local rectangle of a global one,
- * cut into messages of bounded size. Serves client transfers now, and relayout,
- * parallel clients and resizing later. Nothing is enumerated ahead: a cursor per
- * rank yields its pieces one by one.
+ * The planner: which local rectangle of each rank belongs to a global rectangle that a client reads or writes.
+ *
+ * A cursor for each rank divides the rank's local rectangle into pieces of bounded size and computes them one after the
+ * other, so no list of pieces is stored. These functions compute with integers only.
+ *
+ * @threads  MT-Safe on different cursors
  */
 #ifndef ALCHI_LAYOUT_PLAN_H
 #define ALCHI_LAYOUT_PLAN_H
@@ -11,40 +13,49 @@
 #include "layout/layout.h"
 
 typedef enum {
-    ALCHI_PLAN_ALL = 1, /* every replica: writing */
-    ALCHI_PLAN_ONE = 2  /* each part from one replica, spread over them: reading */
+    ALCHI_PLAN_ALL = 1, /* for writing: every replica gets every entry */
+    ALCHI_PLAN_ONE = 2  /* for reading: each entry comes from one replica, and the replicas divide the entries evenly */
 } alchi_plan_mode_t;
 
-/** A message: a local rectangle on one rank. */
+/** A piece: a local rectangle of one rank. */
 typedef struct {
     int rank;
     alch_rect_t local;       /* rows and columns in the rank's storage */
-    alchi_axis_t rows, cols; /* from local to global indices */
+    alchi_axis_t rows, cols; /* map local to global indices */
 } alchi_piece_t;
 
 typedef struct {
     const alchi_layout_t *layout;
     alch_rect_t rect;
     alchi_plan_mode_t mode;
-    int64_t entries; /* at most so many in a piece; whole columns unless one column is larger */
+    int64_t entries; /* maximum of entries in a piece */
 } alchi_plan_t;
 
-/** @param entries >= 1 */
+/**
+ * Plan the transfer of a global rectangle.
+ *
+ * @param[out] plan   needs no cleanup
+ * @param[in] layout  borrowed for as long as the plan and its cursors are used
+ * @param[in] rect    copied; lies within the matrix
+ * @param entries     maximum of entries in a piece, >= 1. A piece consists of whole columns of the rank's local
+ *                    rectangle, unless one such column has more entries: then a piece is a part of one column.
+ */
 void alchi_plan_init(alchi_plan_t *plan, const alchi_layout_t *layout, const alch_rect_t *rect, alchi_plan_mode_t mode,
                      int64_t entries);
 
-/** Entries that `rank` has to move, summed over its pieces. */
+/** @return how many entries the pieces of `rank` have in total */
 int64_t alchi_plan_entries(const alchi_plan_t *plan, int rank);
 
 typedef struct {
     const alchi_plan_t *plan;
-    alch_rect_t whole; /* the rank's whole local rectangle */
+    alch_rect_t whole; /* all that the rank transfers: a local rectangle */
     alchi_piece_t piece;
-    int64_t i, j; /* next local position */
+    int64_t i, j; /* local indices at which the next piece starts */
 } alchi_cursor_t;
 
+/** @param[in] plan  borrowed for as long as the cursor is used */
 void alchi_cursor_init(alchi_cursor_t *cursor, const alchi_plan_t *plan, int rank);
-/** @return false: no more */
+/** Get the next piece, column by column. @return false if there is no further piece */
 bool alchi_cursor_next(alchi_cursor_t *cursor, alchi_piece_t *piece_p);
 
 #endif

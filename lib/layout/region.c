@@ -1,8 +1,9 @@
 /*
- * Written entries as disjoint rectangles. A new rectangle swallows those that it covers, is cut
- * by those that it overlaps, and what is left is merged with neighbours of the same extent. When
- * more than RECTS_MAX rectangles are left the region turns into a bitmap for good, or until it
- * is complete.
+ * Regions, as disjoint rectangles or as a bitmap: see region.h.
+ *
+ * When a rectangle is added, the region drops those of its rectangles that the new one covers, removes from the new one
+ * the entries that other rectangles hold, and merges the parts that remain with neighbours of the same extent. If more
+ * than RECTS_MAX rectangles result, the region becomes a bitmap. It stays one until it is complete.
  */
 #include "layout/region.h"
 #include "base/util.h"
@@ -11,13 +12,13 @@
 #include <string.h>
 
 #define RECTS_MAX 256
-/* Room to work in: an addition that needs more goes to the bitmap. */
+/* Room for intermediate results. An addition that needs more makes the region a bitmap. */
 #define RECTS_ROOM (2 * RECTS_MAX)
 
 struct alchi_region {
     int64_t m, n;
     int64_t count;   /* entries held */
-    uint64_t *words; /* bit i + j * m; NULL: rects say it */
+    uint64_t *words; /* entry (i, j) is bit i + j * m; NULL: the region is kept in rects */
     int rect_count;
     alch_rect_t rects[RECTS_MAX];
 };
@@ -47,7 +48,7 @@ push_rect(list_t *list, int64_t i, int64_t j, int64_t m, int64_t n)
     return true;
 }
 
-/* Append what is left of `rect` without `hole`: up to four rectangles. */
+/* Append the part of `rect` that is not in `hole`: up to four rectangles. @return false if the list is full */
 static bool
 push_without(list_t *list, const alch_rect_t *rect, const alch_rect_t *hole)
 {
@@ -61,7 +62,7 @@ push_without(list_t *list, const alch_rect_t *rect, const alch_rect_t *hole)
            push_rect(list, rect->i, cut.j + cut.n, rect->m, rect->j + rect->n - cut.j - cut.n);
 }
 
-/* Make *a the union of both if that is a rectangle. */
+/* Make *a the union of both rectangles if that is a rectangle. @return whether it is */
 static bool
 merge_rects(alch_rect_t *a, const alch_rect_t *b)
 {
@@ -78,7 +79,7 @@ merge_rects(alch_rect_t *a, const alch_rect_t *b)
     return false;
 }
 
-/* Add a rectangle that is disjoint from all others, merging for as long as it fits a neighbour. */
+/* Add a rectangle that is disjoint from all others. Merge it with neighbours for as long as one fits. */
 static bool
 push_merged(list_t *list, alch_rect_t rect)
 {
@@ -92,7 +93,7 @@ push_merged(list_t *list, alch_rect_t rect)
     return push_rect(list, rect.i, rect.j, rect.m, rect.n);
 }
 
-/* The region's rectangles with `rect` added; false: too many. */
+/* List the region's rectangles with `rect` added. @return false if they are too many */
 static bool
 add_to_list(const alchi_region_t *region, const alch_rect_t *rect, list_t *list)
 {
@@ -215,8 +216,8 @@ alchi_region_count(const alchi_region_t *region)
     return region->count;
 }
 
-/* Column j, rows i..end-1: where the first missing entry is; `end` if there is none. *same_p: up to which
- * column (exclusive) the answer `end` holds. */
+/* Find the first missing entry within rows i..end-1 of column j. @return its row, or `end` if none is missing: then
+ * nothing is missing in these rows of columns j..*same_p-1 either */
 static int64_t
 find_missing_row(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, int64_t *same_p)
 {
@@ -239,7 +240,7 @@ find_missing_row(const alchi_region_t *region, int64_t i, int64_t end, int64_t j
     return alchi_min_int64(i, end);
 }
 
-/* Column j, rows i..end-1, i missing: where the missing run ends. */
+/* Entry i of column j is missing. @return the first row within i..end-1 whose entry is held; `end` if there is none */
 static int64_t
 find_held_row(const alchi_region_t *region, int64_t i, int64_t end, int64_t j)
 {
@@ -254,7 +255,8 @@ find_held_row(const alchi_region_t *region, int64_t i, int64_t end, int64_t j)
     return end;
 }
 
-/* How far rows i..i_end-1, missing in column j, are missing as a whole: the first column that has one of them. */
+/* All entries in rows i..i_end-1 of column j are missing. @return the first column after j that holds an entry in these
+ * rows; `j_end` if no column before it does. A rectangle that begins at column j or before cannot be that one. */
 static int64_t
 missing_width(const alchi_region_t *region, int64_t i, int64_t i_end, int64_t j, int64_t j_end)
 {
@@ -296,7 +298,7 @@ alchi_region_missing(const alchi_region_t *region, const alch_rect_t *within, al
     return false;
 }
 
-/* The bits of `from` in columns of another length; rows beyond it are left out. */
+/* Copy the bits of `from` to a region whose columns have another length. Rows that it does not have are left out. */
 static void
 copy_bits(alchi_region_t *region, const alchi_region_t *from)
 {
@@ -357,9 +359,9 @@ alchi_region_covers(const alchi_region_t *region, const alch_rect_t *rect)
     return !alchi_region_missing(region, rect, &missing);
 }
 
-/* ---- sets of rows in sets of columns ---- */
+/* ---- products of an index set of rows and one of columns ---- */
 
-/* Where a set lies in storage: from its first index on, how far, and how many are in it. */
+/* Where a set is in the storage of side b: its first index, the distance to the end of its last index, its size. */
 typedef struct {
     int64_t first, span, count;
 } extent_t;
@@ -379,7 +381,7 @@ extent_of(const alchi_intersect_t *set)
     return extent;
 }
 
-/* Both without gaps: a rectangle. */
+/* @return whether both sets have no gaps; *rect_p is then their product */
 static bool
 is_rect(const extent_t *rows, const extent_t *cols, alch_rect_t *rect_p)
 {
@@ -387,7 +389,7 @@ is_rect(const extent_t *rows, const extent_t *cols, alch_rect_t *rect_p)
     return rows->span == rows->count && cols->span == cols->count;
 }
 
-/* The rows as bits, from the first on. */
+/* @return the rows as bits, of which bit 0 is the first row; NULL: out of memory */
 static uint64_t *
 mask_of_rows(const alchi_intersect_t *rows, const extent_t *extent)
 {
@@ -400,11 +402,12 @@ mask_of_rows(const alchi_intersect_t *rows, const extent_t *extent)
     return mask;
 }
 
-/* The next storage index of a set, in rising order, from `comb` with tooth and place on; begin with a count of 0. */
+/* A position on a walk over the storage indices of a set, in rising order. It begins with a run of 0 segments. */
 typedef struct {
     const alchi_intersect_t *set;
     alchi_strided_run_t run;
-    int64_t at, segment, place;
+    int64_t at;             /* where the next run is looked for */
+    int64_t segment, place; /* the next index: its segment in the run, its place in the segment */
 } walk_t;
 
 static bool
@@ -450,7 +453,7 @@ alchi_region_add_set(alchi_region_t *region, const alchi_intersect_t *rows, cons
     return ALCH_OK;
 }
 
-/* How many of a set are within first..first+count-1 of the storage. */
+/* @return how many storage indices of a set are within first..first+count-1 */
 static int64_t
 count_within(const alchi_intersect_t *set, int64_t first, int64_t count)
 {
@@ -516,7 +519,8 @@ alchi_region_missing_set(const alchi_region_t *region, const alchi_intersect_t *
     return false;
 }
 
-/* Rows i..end-1 of column j, which are bits at, at + 1, ... of the mask. */
+/* Set the bits of those entries in rows i..end-1 of column j that the region holds. Row i is bit `at` of the mask.
+ * @return how many it holds */
 static int64_t
 copy_segment_bits(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, uint64_t *mask, int64_t at)
 {

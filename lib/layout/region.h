@@ -1,9 +1,12 @@
 /**
  * @file layout/region.h
- * A set of entries of an m x n local part: which have been written.
+ * A region: the set of entries of an m x n local part that have been written. The text calls them the entries that the
+ * region holds; the other entries of the part are missing.
  *
- * Kept as a few merged rectangles; when those fragment, as a bitmap. Both are exact.
- * Not thread-safe: the owner locks.
+ * A region is kept as a few disjoint rectangles and, when these fragment, as a bitmap. Both are exact. Rectangles and
+ * index sets that a caller passes lie within m x n.
+ *
+ * @threads  not safe: the owner of a region locks it
  */
 #ifndef ALCHI_LAYOUT_REGION_H
 #define ALCHI_LAYOUT_REGION_H
@@ -13,42 +16,60 @@
 
 typedef struct alchi_region alchi_region_t;
 
+/** @return an empty region, which the caller destroys, or NULL: out of memory */
 alchi_region_t *alchi_region_create(int64_t m, int64_t n);
+/** @param region  or NULL */
 void alchi_region_destroy(alchi_region_t *region);
 
-/** Add a rectangle within m x n. @return ALCH_OK, ALCH_ENOMEM (unchanged) */
+/** Add all entries of a rectangle. @return ALCH_OK; ALCH_ENOMEM: the region is unchanged */
 int alchi_region_add(alchi_region_t *region, const alch_rect_t *rect);
+/** @return whether the region holds all entries of a rectangle */
 bool alchi_region_covers(const alchi_region_t *region, const alch_rect_t *rect);
 
-/** The same for the rows of one set in the columns of another, by their storage indices on axis b, within m x n. */
+/** Add every entry whose row is in `rows` and whose column is in `cols`. Side b of both sets is the part: the indices
+ *  of its storage count. This holds for the next three functions too. @return as alchi_region_add() */
 int alchi_region_add_set(alchi_region_t *region, const alchi_intersect_t *rows, const alchi_intersect_t *cols);
+/** @return whether the region holds all entries of the product of two sets. If memory is short the function is slow,
+ *  never wrong. */
 bool alchi_region_covers_set(const alchi_region_t *region, const alchi_intersect_t *rows,
                              const alchi_intersect_t *cols);
-/** As alchi_region_missing(), one column. Slow: for messages. */
+/** Find missing entries in the product of two sets. This looks at column after column and is slow: use it to say in an
+ *  error text which entries are missing. @param[out] missing_p  a rectangle in one column @return false: none is
+ *  missing */
 bool alchi_region_missing_set(const alchi_region_t *region, const alchi_intersect_t *rows,
                               const alchi_intersect_t *cols, alch_rect_t *missing_p);
-/** Which entries of a set are held: bit k % 64 of word k / 64 of `mask` is set if the k-th is, columns in rising order
- *  and in each the rows. `mask` has been zeroed. @return how many are held */
+/**
+ * Note which entries of the product of two sets the region holds.
+ *
+ * @param[in,out] mask  a bit for each entry of the product, columns in rising order and the rows of each column in
+ *                      rising order; bit k is bit k % 64 of word k / 64. The caller has zeroed it; the function sets
+ *                      the bits of entries that the region holds.
+ * @return how many entries the region holds
+ */
 int64_t alchi_region_mask(const alchi_region_t *region, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
                           uint64_t *mask);
-/** All m * n entries; true for empty parts. O(1). */
+/** @return whether the region holds all m * n entries; true if m or n is 0. Takes constant time. */
 bool alchi_region_complete(const alchi_region_t *region);
+/** Add all m * n entries. */
 void alchi_region_fill(alchi_region_t *region);
+/** @return how many entries the region holds */
 int64_t alchi_region_count(const alchi_region_t *region);
-/** A rectangle of `within` that is missing (the first in column order, as large as is easily seen).
- *  @return false: none */
+/** Find missing entries of `within`. @param[out] missing_p  a rectangle of them: its first entry is the first missing
+ *  entry in column order, and it is as large as the function can easily see @return false: none is missing */
 bool alchi_region_missing(const alchi_region_t *region, const alch_rect_t *within, alch_rect_t *missing_p);
 
-/** A region with `m` rows instead, holding what this one holds of them. NULL: out of memory */
+/** Copy a region to a part with `m` rows. Rows that the new part does not have are left out.
+ *  @return a region, which the caller destroys, or NULL: out of memory */
 alchi_region_t *alchi_region_resized(const alchi_region_t *region, int64_t m);
 
 /**
- * Rectangles of `within` that are missing: disjoint, and all of them unless there are more than `max`.
+ * List the missing entries of `within` as disjoint rectangles, at most `max`.
  *
- * @param[out] missing       [max]
- * @param[out] rest          [2 * max + 1]: what was not looked at when `missing` was full, disjoint from all of these
- * @param[out] rest_count_p  0: `missing` says all
- * @return how many are missing, at most `max`
+ * @param[out] missing       [max] rectangles whose entries are all missing
+ * @param[out] rest          [2 * max + 1] rectangles that the function had not examined when `missing` was full; they
+ *                           are disjoint from each other and from all of `missing`
+ * @param[out] rest_count_p  how many rectangles `rest` has; 0: `missing` lists all missing entries
+ * @return how many rectangles `missing` has
  */
 size_t alchi_region_list_missing(const alchi_region_t *region, const alch_rect_t *within, alch_rect_t *missing,
                                  size_t max, alch_rect_t *rest, size_t *rest_count_p);
