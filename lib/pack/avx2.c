@@ -1,4 +1,4 @@
-/* Kernels for x86 processors with AVX2, compiled in everywhere and used where the processor has it. */
+/* Kernels that use AVX2. They are compiled for every x86-64 processor and used where the processor has AVX2. */
 #include "pack/kernel.h"
 
 #if defined(__x86_64__)
@@ -9,14 +9,15 @@
 #define TARGET __attribute__((target("avx2")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 
-/* Into the second cache: more of these may be under way than of those into the first. */
+/* Prefetch into the second-level cache. The processor can have more such prefetches under way than prefetches into the
+ * first-level cache, which did not help (test/bench/MEASUREMENTS.md, Packing). */
 INLINE void
 prefetch(const char *at)
 {
     _mm_prefetch(at, _MM_HINT_T1);
 }
 
-/* Halves of two lines beside each other. */
+/* Load 16 bytes from each of two addresses into the halves of a register. */
 INLINE __m256i
 load_pair(const char *low, const char *high)
 {
@@ -30,6 +31,7 @@ store_32(char *to, __m256i entries)
     _mm256_storeu_si256((__m256i *)(void *)to, entries);
 }
 
+/* Transpose 4 x 4 entries of 8 bytes. */
 INLINE void
 transpose_4x4(char *const *to, char *const *from)
 {
@@ -42,7 +44,7 @@ transpose_4x4(char *const *to, char *const *from)
     store_32(to[3], _mm256_unpackhi_epi64(c, d));
 }
 
-/* Four lines of the target from 16 bytes of each of eight lines. */
+/* Transpose 8 x 4 entries of 4 bytes: four lines of 32 bytes from 16 bytes, at `offset`, of each of eight lines. */
 INLINE void
 transpose_8x4(char *const *to, char *const *from, int offset)
 {
@@ -58,7 +60,8 @@ transpose_8x4(char *const *to, char *const *from, int offset)
     store_32(to[3], _mm256_unpackhi_epi64(ab, cd));
 }
 
-/* A square part of a block, `count` entries a side: where its lines begin on both sides. */
+/* List where the lines of a square tile of a block begin on both sides. The tile has `count` x `count` entries and
+ * begins at row i and column j of the block. */
 INLINE void
 list_lines(char **strided_lines, char **packed_lines, char *const *rows, char *packed, int64_t ld, int i, int j,
            int count, int size)
@@ -70,7 +73,7 @@ list_lines(char **strided_lines, char **packed_lines, char *const *rows, char *p
     }
 }
 
-/* Parts in the order in which they complete lines of the target. */
+/* Tiles are moved in the order in which they complete cache lines of the side that is written. */
 INLINE void
 move_block_8(char *const *rows, char *packed, int64_t ld, bool pack)
 {
@@ -160,7 +163,7 @@ store_4(char *to, int entry)
     memcpy(to, &entry, sizeof(entry));
 }
 
-/* Four entries anywhere, and side by side. */
+/* Four entries at a, b, c and d on the strided side are consecutive on the packed side. */
 INLINE void
 move_four_8(char *a, char *b, char *c, char *d, char *packed, bool pack)
 {

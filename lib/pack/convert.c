@@ -1,10 +1,12 @@
+/* Conversion of entries, block by block: see convert.h. */
 #include "pack/convert.h"
 #include "base/error.h"
 
 #include <math.h>
 #include <string.h>
 
-#define BLOCK 256 /* entries that are converted at a time: they pass over the stack, so that in and out may overlap */
+/* Entries that are converted at a time. They are first copied to the stack, because `in` and `out` may overlap. */
+#define BLOCK 256
 
 typedef enum { F64, F32, I64, I32, REALS } real_t;
 
@@ -14,7 +16,7 @@ is_complex(alch_dtype_t dtype)
     return dtype == ALCH_COMPLEX128 || dtype == ALCH_COMPLEX64;
 }
 
-/* Every real type to every other: the whole block, then whether all values fitted. */
+/* Convert a block of real numbers. @return whether all values fit; a value that does not is replaced by 0 */
 typedef bool convert_f(const void *from, void *to, int count);
 
 #define ANY(x) (true)
@@ -59,7 +61,7 @@ static convert_f *const converters[REALS][REALS] = {{f64_f64, f64_f32, f64_i64, 
                                                     {i64_f64, i64_f32, i64_i64, i64_i32},
                                                     {i32_f64, i32_f32, i32_i64, i32_i32}};
 
-/* The real type that entries consist of. */
+/* @return the type of the real numbers that an entry consists of */
 static real_t
 real_of(alch_dtype_t dtype)
 {
@@ -76,7 +78,7 @@ real_of(alch_dtype_t dtype)
     }
 }
 
-/* Imaginary parts of 0 behind each of `count` numbers of `size` bytes, in place. */
+/* Make `count` real numbers of `size` bytes complex, in place: each gets an imaginary part of 0. */
 static void
 spread(char *numbers, int count, size_t size)
 {
@@ -119,7 +121,7 @@ convert_block(alch_dtype_t from, alch_dtype_t to, bool conjugate, const void *in
     return good;
 }
 
-/* The first of a block that does not fit. */
+/* @return the first entry of a block that does not fit; the caller knows that there is one */
 static int
 find_misfit(alch_dtype_t from, alch_dtype_t to, const void *copy, int count)
 {
@@ -137,10 +139,11 @@ alchi_convert(alch_dtype_t from, alch_dtype_t to, bool conjugate, const void *in
 {
     size_t from_size = alch_dtype_size(from), to_size = alch_dtype_size(to);
     int64_t blocks = (count + BLOCK - 1) / BLOCK, bad = -1;
-    double copy[2 * BLOCK]; /* aligned for all types */
+    double copy[2 * BLOCK]; /* room for complex entries, aligned for all types */
 
     for (int64_t b = 0; b < blocks; b++) {
-        /* Wider entries are written from the end, so that they do not run into what is still to be read. */
+        /* If entries become wider, the last block comes first: otherwise results would overwrite entries of `in` that
+         * are still to be read. */
         int64_t at = (to_size > from_size ? blocks - 1 - b : b) * BLOCK;
         int size = (int)(count - at < BLOCK ? count - at : BLOCK);
         const char *block = (const char *)in + (size_t)at * from_size;

@@ -1,7 +1,9 @@
 /**
  * @file pack/convert.h
- * Entries from one type to another. A value that the new type cannot hold is found, never stored as something else;
- * rounding is the processor's, to nearest. Pure memory, MT-Safe.
+ * Convert entries from one type to another. A value that the new type cannot represent is reported, never stored as
+ * another value. The processor rounds to nearest.
+ *
+ * @threads  MT-Safe on different memory
  */
 #ifndef ALCHI_PACK_CONVERT_H
 #define ALCHI_PACK_CONVERT_H
@@ -11,11 +13,15 @@
 #include <stdbool.h>
 
 /**
- * Convert `count` entries, for which alchi_dtype_check_conversion() holds.
- * @param conjugate  complex results are conjugated
- * @param in, out    disjoint, or the same start
- * @return -1, or the first entry whose value does not fit (infinities and NaN fit floats); what out holds is undefined
- *         then
+ * Convert entries.
+ *
+ * @param from, to   types for which alchi_dtype_check_conversion() returns ALCH_OK
+ * @param conjugate  conjugate complex results
+ * @param[in] in     `count` entries of type `from`; need not be aligned
+ * @param[out] out   room for `count` entries of type `to`; disjoint from `in`, or starts where `in` starts
+ *
+ * @return -1 if every value fits; otherwise the index of the first entry whose value does not, and the content of `out`
+ *         is undefined. Infinities and NaN fit into floating-point types.
  */
 int64_t alchi_convert(alch_dtype_t from, alch_dtype_t to, bool conjugate, const void *in, void *out, int64_t count);
 

@@ -1,20 +1,25 @@
-/* Resolves a local rectangle into panels of offsets: no division and no decision per entry after that. */
+/*
+ * Packing and unpacking: see pack.h.
+ *
+ * The code resolves a local rectangle into panels of offsets (kernel.h). All divisions and decisions are made here, so
+ * that the kernels need none for each entry.
+ */
 #include "pack/pack.h"
 #include "pack/kernel.h"
 #include <string.h>
 
-/* Runs of so many bytes are copied as such. */
+/* A strided side whose columns have at least this many consecutive bytes is copied by memcpy instead of by kernels. */
 #define RUN_BYTES 256
 
-/* One dimension of a local rectangle, on its way from first to last. */
+/* A position on a walk over one dimension of a local rectangle, on the strided side. */
 typedef struct {
-    int64_t block, skip; /* entries in a block; bytes between blocks */
-    int64_t left;        /* entries in this block */
-    int64_t count;       /* in all that is left */
-    int64_t at, stride;  /* bytes */
+    int64_t block, skip; /* entries in a block; bytes from the end of a block to the next */
+    int64_t left;        /* entries that are left in the current block */
+    int64_t count;       /* entries that are left in the rectangle */
+    int64_t at, stride;  /* offset of the next entry; from an entry to the next (bytes) */
 } walk_t;
 
-/* A block of one entry, or blocks side by side, make the whole dimension one block. */
+/* Start a walk. If blocks have one entry, or no gaps between them, the whole dimension is treated as one block. */
 static walk_t
 walk_from(const alchi_axis_t *axis, int64_t first, int64_t count, int64_t origin, int64_t stride)
 {
@@ -31,7 +36,8 @@ walk_from(const alchi_axis_t *axis, int64_t first, int64_t count, int64_t origin
     return walk;
 }
 
-/* The next entries of one block, at most `limit`. @return how many; 0: the end */
+/* Step over the next entries of one block, at most `limit`. *at_p is the offset of the first. @return how many; 0: the
+ * walk has ended */
 static int64_t
 walk_run(walk_t *walk, int64_t limit, int64_t *at_p)
 {
@@ -49,7 +55,7 @@ walk_run(walk_t *walk, int64_t limit, int64_t *at_p)
     return run;
 }
 
-/* @return how many offsets were written, at most `limit` */
+/* List the offsets of the next entries. @return how many, at most `limit` */
 static int64_t
 walk_list(walk_t *walk, int64_t limit, int64_t *offsets)
 {
@@ -61,14 +67,16 @@ walk_list(walk_t *walk, int64_t limit, int64_t *offsets)
     return count;
 }
 
+/* What to move. */
 typedef struct {
-    walk_t rows, cols; /* at the first */
+    walk_t rows, cols; /* at the first row and column */
     char *strided, *packed;
     int64_t size, ld; /* bytes */
     bool pack;
 } job_t;
 
-/* Columns that run backwards are walked from the last on, so that the kernels find them side by side. */
+/* Reverse the order of a panel's columns. If the strided side has a negative column stride, the kernels then find
+ * columns that are consecutive in memory. */
 static void
 reverse_columns(alchi_panel_t *panel, int64_t *cols)
 {
@@ -103,7 +111,8 @@ move_panels(const job_t *job, alchi_kernel_f *kernel)
     }
 }
 
-/* A column after the other from its first entry to its last, as memory is read fastest. */
+/* Panel by panel, but each panel has one column: every column is moved from its first entry to its last, because memory
+ * is read fastest that way. */
 static void
 move_columns(const job_t *job, alchi_kernel_f *kernel)
 {
@@ -123,7 +132,7 @@ move_columns(const job_t *job, alchi_kernel_f *kernel)
     }
 }
 
-/* Columns whose entries lie side by side for long. */
+/* Copy columns that consist of long runs of consecutive entries on the strided side. */
 static void
 copy_runs(const job_t *job)
 {
@@ -184,7 +193,7 @@ alchi_pack_move(const alchi_kernels_t *use, const alchi_pack_t *shape, char *str
         return;
     job.rows = walk_from(&shape->rows, local->i, local->m, shape->i0, shape->row_stride * size);
     job.cols = walk_from(&shape->cols, local->j, local->n, shape->j0, shape->col_stride * size);
-    if (local->m == 1 && ld == 1) { /* packed, a row is a column */
+    if (local->m == 1 && ld == 1) { /* a row whose entries are consecutive on the packed side is moved as a column */
         walk_t row = job.cols;
 
         job.cols = job.rows;
@@ -213,7 +222,6 @@ alchi_unpack(const alchi_pack_t *shape, const void *packed, int64_t ld, void *st
     alchi_pack_move(best_kernels(), shape, strided, (char *)(uintptr_t)packed, ld, false);
 }
 
-/* Panel by panel. */
 static void
 move_product(const alchi_pack_lists_t *product, alchi_kernel_f *kernel)
 {

@@ -1,9 +1,44 @@
 /**
  * @file pack/panel_template.h
- * How every kind of kernels walks a panel. The including file says before: INLINE, and block_4(), block_8() and
- * block_16(), which move SIDE x SIDE entries (a cache line each way) whose columns are consecutive on the strided side.
+ * How all implementations of the kernels walk over a panel (pack/kernel.h). avx2.c and portable.c include this file.
  *
- * All that is inlined gets `size` and `pack` as constants, so that each kernel is a loop of its own.
+ * A cache line has 64 bytes: SIDE entries. The kernels that move "across" are for a strided side on which the entries
+ * of a row are close to each other, for example C order. They move a panel strip by strip, and a strip group by group:
+ *
+ *    strided side: stored row by row                            packed side: stored column by column
+ *
+ *               group 0         group 1        group 2             column:  0    1    2    3    4    5    ...
+ *               (dense)         (scattered)    (dense)
+ *            +-------------+ + - - - - - - - + +------               +----+----+----+----+----+----+
+ *    rows[0] | a0 b0 c0 d0 |   e0         f0   | g0 h0     \         | a0 | b0 | c0 | d0 | e0 | f0 |
+ *    rows[1] | a1 b1 c1 d1 |   e1         f1   | g1 h1      | strip  | a1 | b1 | c1 | d1 | e1 | f1 |  one cache line
+ *    rows[2] | a2 b2 c2 d2 |   e2         f2   | g2 h2      |   0    | a2 | b2 | c2 | d2 | e2 | f2 |  in each column
+ *    rows[3] | a3 b3 c3 d3 |   e3         f3   | g3 h3     /         | a3 | b3 | c3 | d3 | e3 | f3 |
+ *            +-------------+ + - - - - - - - + +------               +----+----+----+----+----+----+
+ *    rows[4] | a4 b4 c4 d4 |   e4         f4   | g4 h4       strip 1 | a4 | b4 | c4 | d4 | e4 | f4 |
+ *    ...       cache line                                              ... column j starts at packed + j * ld
+ *
+ * (Entries have 16 bytes here, so SIDE is 4.)
+ *
+ * - A strip is SIDE rows of the panel. In each column of the packed side it is one cache line.
+ * - A group of columns is moved together. A dense group has SIDE columns whose entries are consecutive on the strided
+ *   side: each of its rows is as long as a cache line, but may begin anywhere in one. Its part of a strip is a block:
+ *   SIDE x SIDE entries, which are transposed in registers. A scattered group has at most SIDE columns, which lie
+ *   anywhere.
+ * - Rows that do not fill a strip are moved entry by entry.
+ *
+ * The kernels that move "down" are for a strided side on which the entries of a column are close to each other, for
+ * example Fortran order. They move a panel column by column, in pieces of SIDE entries.
+ *
+ * Before it includes this file, a file defines
+ * - INLINE and TARGET, which mark inlined functions and kernels;
+ * - prefetch(), which fetches the cache line of an address;
+ * - move_block_4(), _8() and _16(), which move a block of a dense group of entries of this many bytes;
+ * - move_four_4(), _8() and _16(), which move four entries that lie anywhere on the strided side and are consecutive on
+ *   the packed side.
+ *
+ * All inlined functions get `size` (bytes of an entry) and `pack` (the direction) as constants, so the compiler makes a
+ * separate loop for each kernel.
  */
 #ifndef ALCHI_PACK_PANEL_TEMPLATE_H
 #define ALCHI_PACK_PANEL_TEMPLATE_H
@@ -11,14 +46,14 @@
 #include "pack/kernel.h"
 #include <string.h>
 
-#define LINE 64
+#define LINE 64 /* bytes of a cache line */
 #define SIDE(size) (LINE / (size))
 #define SIDE_MAX 16
 
-/* Memory is asked for so many bytes before it is needed. */
+/* The strided side is prefetched this many bytes (of the panel's entries) before it is moved. */
 #define AHEAD (8 << 10)
 
-/* Rows of so many bytes are streams that the processor finds by itself. */
+/* A row of a panel that spans at least this many bytes is a stream: the processor prefetches it by itself. */
 #define STREAM (1 << 10)
 
 INLINE void
@@ -52,7 +87,7 @@ move_block(char *const *rows, char *packed, int64_t ld, int size, bool pack)
         move_block_16(rows, packed, ld, pack);
 }
 
-/* One column of a strip: a whole line of the packed side. */
+/* Move one column of the last strip, which has only `m` rows. */
 INLINE void
 move_column(char *const *rows, int64_t offset, char *packed, int64_t m, int size, bool pack)
 {
@@ -61,21 +96,22 @@ move_column(char *const *rows, int64_t offset, char *packed, int64_t m, int size
         move_entry(rows[i] + offset, packed + i * size, size, pack);
 }
 
-/* Columns that are moved together: SIDE of them that are consecutive, or at most as many that are not. */
+/* A group of columns. */
 typedef struct {
-    int64_t first, count;
-    int64_t line, line_end; /* of the lines that they lie in */
+    int64_t first, count;   /* columns of the panel */
+    int64_t line, line_end; /* indices of its cache lines in column_groups_t.lines */
     bool dense;
 } column_group_t;
 
-/* What all strips of a panel have in common. */
+/* The groups of a panel: the same for all of its strips. */
 typedef struct {
     column_group_t groups[ALCHI_PANEL_COLS];
-    int64_t lines[ALCHI_PANEL_COLS + 1]; /* offsets at which a new line is met */
+    int64_t lines[ALCHI_PANEL_COLS + 1]; /* for each cache line that a row has on the strided side, an offset in it */
     int count;
-    bool sparse; /* most of each line belongs to others, who are served while it is in the cache */
+    bool sparse; /* most bytes of these lines belong to other workers: see find_groups() */
 } column_groups_t;
 
+/* @return whether a dense group starts at column j */
 INLINE bool
 dense_at(const alchi_panel_t *panel, int64_t j, int size)
 {
@@ -84,7 +120,10 @@ dense_at(const alchi_panel_t *panel, int64_t j, int size)
     return last < panel->n && panel->cols[last] - panel->cols[j] == LINE - size;
 }
 
-/* Lines begin anywhere: the last entry of a run may lie in one more than the run is long. */
+/* Note the cache lines of columns j..end-1. A row may begin anywhere in a cache line. Therefore consecutive entries may
+ * end one line later than their length suggests, and the last of them gets a line too if it is in the second half of
+ * the line that was noted before it.
+ * @return the number of lines that have been noted so far */
 INLINE int64_t
 note_lines(column_groups_t *groups, int64_t line, const alchi_panel_t *panel, int64_t j, int64_t end, int size)
 {
@@ -100,6 +139,11 @@ note_lines(column_groups_t *groups, int64_t line, const alchi_panel_t *panel, in
     return line;
 }
 
+/* Divide the columns of a panel into groups.
+ *
+ * The panel is sparse if its rows are streams and their cache lines have more than 2.5 times as many bytes as the panel
+ * needs. The other bytes belong to other workers, which are served while the lines are still in the cache. Such panels
+ * are not prefetched: it did not help (test/bench/MEASUREMENTS.md, Packing). */
 INLINE void
 find_groups(const alchi_panel_t *panel, column_groups_t *groups, int size)
 {
@@ -111,9 +155,9 @@ find_groups(const alchi_panel_t *panel, column_groups_t *groups, int size)
 
         group->dense = dense_at(panel, j, size);
         if (!group->dense) {
-            int64_t most = end < panel->n ? end : panel->n;
+            int64_t max = end < panel->n ? end : panel->n;
 
-            for (end = j + 1; end < most && !dense_at(panel, end, size);)
+            for (end = j + 1; end < max && !dense_at(panel, end, size);)
                 end++;
         }
         group->first = j;
@@ -125,7 +169,7 @@ find_groups(const alchi_panel_t *panel, column_groups_t *groups, int size)
     groups->sparse = panel->cols[panel->n - 1] - panel->cols[0] >= STREAM && 2 * LINE * line > 5 * panel->n * size;
 }
 
-/* Columns of a strip, some rows of each at a time, so that their addresses stay in registers. */
+/* Move a scattered group of a strip: eight rows (or four) at a time, so that their addresses stay in registers. */
 INLINE void
 move_scattered(char *const *rows, const int64_t *cols, int64_t count, char *packed, int64_t ld, int size, bool pack)
 {
@@ -149,7 +193,8 @@ move_scattered(char *const *rows, const int64_t *cols, int64_t count, char *pack
     }
 }
 
-/* SIDE rows of a panel. `ahead` are the rows that come some strips later. */
+/* Move a strip. `ahead` are the rows of a later strip, which are prefetched; NULL: there is none, or the panel is
+ * sparse. */
 INLINE void
 move_strip(const alchi_panel_t *panel, const column_groups_t *groups, char *const *rows, char *const *ahead,
            char *packed, int size, bool pack)
@@ -176,6 +221,7 @@ move_strip(const alchi_panel_t *panel, const column_groups_t *groups, char *cons
     }
 }
 
+/* Move a panel strip by strip: see the figure. */
 INLINE void
 move_across(const alchi_panel_t *panel, int size, bool pack)
 {
@@ -204,6 +250,7 @@ move_across(const alchi_panel_t *panel, int size, bool pack)
         move_column(rows, panel->cols[j], panel->packed + i * size + j * panel->ld, panel->m - i, size, pack);
 }
 
+/* Move a panel column by column. */
 INLINE void
 move_down(const alchi_panel_t *panel, int size, bool pack)
 {

@@ -1,18 +1,19 @@
-/* Kernels in plain C, for processors that have no better ones. */
+/* Kernels in plain C, for processors that do not have AVX2. */
 #define TARGET
 #define INLINE static inline __attribute__((always_inline))
 
 #include "pack/kernel.h"
 #include <string.h>
 
-/* Into the second cache: more of these may be under way than of those into the first. */
+/* Prefetch into the second-level cache. The processor can have more such prefetches under way than prefetches into the
+ * first-level cache, which did not help (test/bench/MEASUREMENTS.md, Packing). */
 INLINE void
 prefetch(const char *at)
 {
     __builtin_prefetch(at, 0, 2);
 }
 
-/* In quarters, whose entries fit into the registers. */
+/* Move a block in tiles of 4 x 4 entries, which fit into the registers. */
 INLINE void
 move_block_plain(char *const *rows, char *packed, int64_t ld, int size, bool pack)
 {
@@ -53,7 +54,7 @@ move_block_16(char *const *rows, char *packed, int64_t ld, bool pack)
     move_block_plain(rows, packed, ld, 16, pack);
 }
 
-/* Four entries anywhere, and side by side. */
+/* Four entries at a, b, c and d on the strided side are consecutive on the packed side. */
 INLINE void
 move_four_plain(char *a, char *b, char *c, char *d, char *packed, int size, bool pack)
 {

@@ -1,4 +1,4 @@
-/* Periodic rows in periodic columns: see cross.h. */
+/* The product of two index sets as a stream of bytes: see product.h. */
 #include "pack/product.h"
 
 #include <string.h>
@@ -7,13 +7,14 @@ void
 alchi_product_init(alchi_product_t *product, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
                    alchi_product_side_t side, void *data, int64_t ld, size_t entry)
 {
-    /* No row is left in a column before the first. */
+    /* The position is at the end of a column before the first, so ensure_segment() begins the first column. */
     *product = (alchi_product_t){
         .rows = *rows, .cols = *cols, .side = side, .data = data, .ld = ld, .entry = entry, .col_index = -1};
     product->row.index = rows->end;
     product->col.index = cols->begin;
 }
 
+/* Go to the next column. @return false if there is none */
 static bool
 next_column(alchi_product_t *product)
 {
@@ -33,7 +34,8 @@ next_column(alchi_product_t *product)
     return true;
 }
 
-/* Have a tooth under way. @return false: the end */
+/* If the current run of rows is used up, go to the next run, if necessary in the next column.
+ * @return false at the end of the stream */
 static bool
 ensure_segment(alchi_product_t *product)
 {
@@ -49,15 +51,16 @@ ensure_segment(alchi_product_t *product)
     return next_column(product) && alchi_intersect_next(&product->rows, product->rows.begin, row);
 }
 
-/* Bytes from the tooth under way to the next. */
+/* @return bytes from the current segment to the next one in the storage */
 static size_t
 segment_distance(const alchi_product_t *product)
 {
     return (size_t)(product->side == ALCHI_PRODUCT_SIDE_A ? product->row.a_step : product->row.b_step) * product->entry;
 }
 
+/* @return where the next byte of the stream is in the storage */
 static uint8_t *
-position(const alchi_product_t *product)
+current_address(const alchi_product_t *product)
 {
     int64_t first = product->side == ALCHI_PRODUCT_SIDE_A ? product->row.a : product->row.b;
 
@@ -73,7 +76,7 @@ alchi_product_next_bytes(alchi_product_t *product, size_t max, size_t *bytes_p)
 
     if (!ensure_segment(product))
         return NULL;
-    at = position(product);
+    at = current_address(product);
     segment_bytes = (size_t)product->row.length * product->entry;
     *bytes_p = segment_bytes - product->inside < max ? segment_bytes - product->inside : max;
     product->inside += *bytes_p;
@@ -84,9 +87,9 @@ alchi_product_next_bytes(alchi_product_t *product, size_t max, size_t *bytes_p)
     return at;
 }
 
-/* ---- whole teeth at equal distances ---- */
+/* ---- whole segments at equal distances ---- */
 
-/* Entries one by one: the size is known to the compiler. */
+/* `size` is a constant in each call, so the compiler replaces memcpy by a load and a store. */
 static inline void
 copy_entries(uint8_t *to, size_t to_step, const uint8_t *from, size_t from_step, int64_t count, size_t size)
 {
@@ -108,7 +111,7 @@ copy_segments(uint8_t *to, size_t to_step, const uint8_t *from, size_t from_step
             memcpy(to, from, segment_bytes);
 }
 
-/* How many whole teeth come next that fit into `size` bytes; 0: none. */
+/* @return how many whole segments of the current run come next and fit into `size` bytes */
 static int64_t
 whole_segments(const alchi_product_t *product, size_t size)
 {
@@ -126,7 +129,8 @@ alchi_product_put(alchi_product_t *product, const uint8_t *bytes, size_t size)
         int64_t segments = whole_segments(product, size);
 
         if (segments > 0) {
-            copy_segments(position(product), segment_distance(product), bytes, segment_bytes, segments, segment_bytes);
+            copy_segments(current_address(product), segment_distance(product), bytes, segment_bytes, segments,
+                          segment_bytes);
             product->row_segment += segments;
             run = (size_t)segments * segment_bytes;
         } else {
@@ -147,7 +151,8 @@ alchi_product_get(alchi_product_t *product, uint8_t *bytes, size_t size)
         int64_t segments = whole_segments(product, size);
 
         if (segments > 0) {
-            copy_segments(bytes, segment_bytes, position(product), segment_distance(product), segments, segment_bytes);
+            copy_segments(bytes, segment_bytes, current_address(product), segment_distance(product), segments,
+                          segment_bytes);
             product->row_segment += segments;
             run = (size_t)segments * segment_bytes;
         } else {

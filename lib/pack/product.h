@@ -1,10 +1,13 @@
 /**
  * @file pack/product.h
- * Copy the rows of one periodic set in the columns of another between storage and a packed stream of bytes.
+ * Copy the product of an index set of rows and one of columns between storage and a packed stream of bytes.
  *
- * The stream has the columns in rising order, in each the rows in rising order. It may be cut anywhere, also within
- * an entry. The storage is that of one of the two sides of the sets (layout/intersect.h), column-major: local entry
- * (i, j) is at data + (i + j * ld) * entry. Bounds are the caller's. Pure memory, MT-Safe.
+ * Both sets are intersections (layout/intersect.h). The stream has the columns in rising order, and within each the
+ * rows in rising order. Callers may split it anywhere, even within an entry. The storage is that of side a or side b of
+ * the sets and is column-major: local entry (i, j) is at data + (i + j * ld) * entry. The caller makes sure that the
+ * product is within its storage.
+ *
+ * @threads  MT-Safe on different products
  */
 #ifndef ALCHI_PACK_PRODUCT_H
 #define ALCHI_PACK_PRODUCT_H
@@ -14,28 +17,34 @@
 
 typedef enum { ALCHI_PRODUCT_SIDE_A, ALCHI_PRODUCT_SIDE_B } alchi_product_side_t;
 
+/** A product, and a position in its stream. */
 typedef struct {
     alchi_intersect_t rows, cols;
     alchi_product_side_t side;
     uint8_t *data;
     int64_t ld;
-    size_t entry;
+    size_t entry; /* bytes of an entry */
     /* the position */
-    alchi_strided_run_t row, col;
-    int64_t row_segment; /* of row */
-    int64_t col_index;   /* in col, over all its teeth; the column under way */
-    size_t inside;       /* bytes of the tooth that are done */
-    uint8_t *column;
+    alchi_strided_run_t row, col; /* the current run of rows, and of columns */
+    int64_t row_segment;          /* the current segment of `row` */
+    int64_t col_index;            /* the current column: its number in `col`, counted over all segments */
+    size_t inside;                /* bytes of the current segment that have been copied */
+    uint8_t *column;              /* where the current column is in the storage */
 } alchi_product_t;
 
+/** Start at the beginning of the stream. @param[in] rows, cols  copied @param data  borrowed, also by each later call
+ *  */
 void alchi_product_init(alchi_product_t *product, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
                         alchi_product_side_t side, void *data, int64_t ld, size_t entry);
 
-/** Copy the next `size` bytes of the stream into the storage, or out of it. What goes beyond the end is left alone. */
+/** Copy the next `size` bytes of the stream into the storage. Bytes beyond the end of the stream are ignored. */
 void alchi_product_put(alchi_product_t *product, const uint8_t *bytes, size_t size);
+/** Copy the next `size` bytes of the stream out of the storage. The rest of `bytes` is left alone at the end of the
+ *  stream. */
 void alchi_product_get(alchi_product_t *product, uint8_t *bytes, size_t size);
 
-/** The next contiguous bytes of the storage, `max` (>= 1) at most, and move on. NULL: there are none */
+/** Get the next bytes of the stream that are contiguous in the storage, at most `max` (>= 1), and advance behind them.
+ *  @return where they are in the storage; NULL at the end of the stream */
 uint8_t *alchi_product_next_bytes(alchi_product_t *product, size_t max, size_t *bytes_p);
 
 #endif
