@@ -4,8 +4,8 @@
  *
  * A panel is a set of rows and columns of a local rectangle, small enough that two lists of offsets on the stack
  * describe it. Its entry (i, j) is at strided + rows[i] + cols[j] on the strided side and at
- * packed + i * size + j * ld on the packed side. All offsets are in bytes, and ld may be negative. Neither side needs to
- * be aligned. A panel has at least one row and one column. A caller need not know which offsets are consecutive: the
+ * packed + i * size + j * ld on the packed side. All offsets are in bytes, and ld may be negative. Neither side needs
+ * to be aligned. A panel has at least one row and one column. A caller need not know which offsets are consecutive: the
  * kernels find that out. panel_template.h has a figure.
  *
  * @threads  MT-Safe on different memory

@@ -1,4 +1,5 @@
-/** @file layout_model.h  A brute-force model of layouts, dealt out like cards, and what tests of layouts share. */
+/** @file layout_model.h  A brute-force model of layouts, which deals indices to places one by one like cards, and
+ *  helpers of all tests of layouts. */
 #ifndef ALCHI_LAYOUT_MODEL_H
 #define ALCHI_LAYOUT_MODEL_H
 
@@ -10,12 +11,13 @@
 #define MODEL_MAX 256
 #define MODEL_WORKERS_MAX 13
 
-/** Which place each index of a dimension falls on, and how many of that place came before. */
+/** For each index of a dimension: its place, and how many lower indices are at the same place. */
 typedef struct {
     int place[MODEL_MAX];
     int64_t local[MODEL_MAX];
 } model_axis_t;
 
+/** Deal `count` indices to `procs` places, `block` at a time. */
 static inline void
 model_deal(model_axis_t *axis, int64_t count, int64_t block, int procs)
 {
@@ -34,13 +36,14 @@ model_deal(model_axis_t *axis, int64_t count, int64_t block, int procs)
     }
 }
 
+/** @return whether an axis holds an index */
 static inline bool
 model_holds(const alchi_axis_t *axis, int64_t index)
 {
     return index >= axis->first && (index - axis->first) % axis->period < axis->block;
 }
 
-/** The rank that holds entry (i, j) in a replica; -1: none. */
+/** @return the rank that holds entry (i, j) in a replica; -1: no rank does */
 static inline int
 model_owner(const alchi_layout_t *layout, int replica, int64_t i, int64_t j)
 {
@@ -57,6 +60,7 @@ model_owner(const alchi_layout_t *layout, int replica, int64_t i, int64_t j)
     return -1;
 }
 
+/** Advance a pseudorandom sequence (xorshift). */
 static inline uint64_t
 model_random(uint64_t *state)
 {
@@ -66,14 +70,14 @@ model_random(uint64_t *state)
     return *state;
 }
 
-/** lo..hi */
+/** @return a random number within lo..hi */
 static inline int64_t
 model_pick(uint64_t *state, int64_t lo, int64_t hi)
 {
     return lo + (int64_t)(model_random(state) % (uint64_t)(hi - lo + 1));
 }
 
-/** A rectangle within m x n, empty ones and the whole included. */
+/** @return a random rectangle within m x n: the whole in one of eight cases; it may be empty */
 static inline alch_rect_t
 model_rect(uint64_t *state, int64_t m, int64_t n)
 {
@@ -93,7 +97,7 @@ static const int64_t model_shapes[][2] = {
 };
 #define MODEL_SHAPES (sizeof(model_shapes) / sizeof(*model_shapes))
 
-/** Every named distribution, and block sizes 1, 2, 3, 7 and 64 on grids given and chosen. */
+/** Every named distribution, and block-cyclic layouts with several block sizes, on given grids and on default grids. */
 static const alch_layout_t model_layouts[] = {
     {ALCH_BLOCK_CYCLIC, 0, 0, 0, 0},     {ALCH_BLOCK_CYCLIC, 1, 1, 0, 0}, {ALCH_BLOCK_CYCLIC, 2, 3, 0, 0},
     {ALCH_BLOCK_CYCLIC, 7, 2, 1, 0},     {ALCH_BLOCK_CYCLIC, 3, 7, 0, 1}, {ALCH_BLOCK_CYCLIC, 64, 7, 1, 1},
@@ -107,7 +111,7 @@ static const alch_layout_t model_layouts[] = {
 
 typedef void model_visit_f(const alchi_layout_t *layout, uint64_t *random);
 
-/** Call `visit` for every shape and layout on 1..13 workers. */
+/** Call `visit` for every shape and every layout on 1..MODEL_WORKERS_MAX workers. */
 static inline void
 model_each(model_visit_f *visit)
 {

@@ -1,17 +1,9 @@
-/* Common indices of two block-cyclic sets, held against a membership test of every index. */
+/* Intersections of block-cyclic sets are compared with a membership test of every index. */
 #include "layout/intersect.h"
-#include "unit.h"
-
-#include <stdlib.h>
+#include "layout_model.h"
 #include <string.h>
 
 #define END_MAX 700
-
-static bool
-holds(const alchi_axis_t *axis, int64_t index)
-{
-    return index >= axis->first && (index - axis->first) % axis->period < axis->block;
-}
 
 static alchi_axis_t
 axis_of(int64_t block, int procs, int proc, int64_t shift)
@@ -19,51 +11,52 @@ axis_of(int64_t block, int procs, int proc, int64_t shift)
     return (alchi_axis_t){block, block * procs, shift + block * proc};
 }
 
-/* Mark what the combs hold; each tooth must lie where both storages have it. Returns the number of combs. */
+/* Count in `seen` how often the runs hold each index, and check where they say that it is stored on both sides.
+ * @return the number of runs */
 static int
-walk(const alchi_intersect_t *set, const alchi_axis_t *a, const alchi_axis_t *b, unsigned char *seen)
+mark_runs(const alchi_intersect_t *set, const alchi_axis_t *a, const alchi_axis_t *b, unsigned char *seen)
 {
-    alchi_strided_run_t comb;
-    int combs = 0;
+    alchi_strided_run_t run;
+    int runs = 0;
 
     memset(seen, 0, END_MAX);
-    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_strided_run_end(&comb), combs++) {
-        ck_assert_int_ge(comb.index, at);
-        for (int64_t k = 0; k < comb.count; k++)
-            for (int64_t l = 0; l < comb.length; l++) {
-                int64_t index = comb.index + k * comb.step + l;
-                bool fits = index < set->end && alchi_axis_global(a, comb.a + k * comb.a_step + l) == index &&
-                            alchi_axis_global(b, comb.b + k * comb.b_step + l) == index;
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &run); at = alchi_strided_run_end(&run), runs++) {
+        ck_assert_int_ge(run.index, at);
+        for (int64_t k = 0; k < run.count; k++)
+            for (int64_t l = 0; l < run.length; l++) {
+                int64_t index = run.index + k * run.step + l;
+                bool fits = index < set->end && alchi_axis_global(a, run.a + k * run.a_step + l) == index &&
+                            alchi_axis_global(b, run.b + k * run.b_step + l) == index;
 
                 if (!fits || seen[index]++)
-                    ck_abort_msg("index %d of tooth %d", (int)index, (int)k);
+                    ck_abort_msg("index %d of segment %d is wrong or repeated", (int)index, (int)k);
             }
     }
-    return combs;
+    return runs;
 }
 
 static void
-check(const alchi_axis_t *a, const alchi_axis_t *b, int64_t begin, int64_t end)
+check_intersection(const alchi_axis_t *a, const alchi_axis_t *b, int64_t begin, int64_t end)
 {
     unsigned char seen[END_MAX];
     alchi_intersect_t set;
     int64_t count = 0;
 
     alchi_intersect_init(&set, a, b, begin, end);
-    walk(&set, a, b, seen);
+    mark_runs(&set, a, b, seen);
     for (int64_t index = 0; index < end; index++) {
-        bool common = index >= begin && holds(a, index) && holds(b, index);
+        bool shared = index >= begin && model_holds(a, index) && model_holds(b, index);
 
-        if (seen[index] != common)
-            ck_abort_msg("index %d of [%d, %d): %d, blocks %d/%d+%d, %d/%d+%d", (int)index, (int)begin, (int)end,
-                         seen[index], (int)a->block, (int)a->period, (int)a->first, (int)b->block, (int)b->period,
-                         (int)b->first);
-        count += common;
+        if (seen[index] != shared)
+            ck_abort_msg("index %d of [%d, %d) was seen %d times; blocks %d/%d+%d, %d/%d+%d", (int)index, (int)begin,
+                         (int)end, seen[index], (int)a->block, (int)a->period, (int)a->first, (int)b->block,
+                         (int)b->period, (int)b->first);
+        count += shared;
     }
     ck_assert_int_eq(alchi_intersect_count(&set), count);
 }
 
-START_TEST(every_common_index_once)
+START_TEST(runs_hold_every_shared_index_once)
 {
     static const int64_t blocks[] = {1, 2, 3, 5, 8, 32, 64, 100};
     static const int procs[] = {1, 2, 3, 4, 7};
@@ -75,7 +68,7 @@ START_TEST(every_common_index_once)
         alchi_axis_t b = axis_of(blocks[rand() % 8], q, rand() % q, 0);
         int64_t end = rand() % END_MAX;
 
-        check(&a, &b, rand() % 2 || end == 0 ? 0 : rand() % end, end);
+        check_intersection(&a, &b, rand() % 2 || end == 0 ? 0 : rand() % end, end);
     }
 }
 END_TEST
@@ -96,15 +89,15 @@ START_TEST(parts_of_two_grids_make_the_whole)
 }
 END_TEST
 
-/* Few combs where the sets are regular: never one for each index of blocks of one entry. */
-START_TEST(regular_sets_are_few_combs)
+/* Regular sets have few runs. In particular, blocks of one entry do not make one run for each index. */
+START_TEST(regular_sets_have_few_runs)
 {
     static const struct {
         int64_t a_block;
         int a_procs;
         int64_t b_block;
         int b_procs;
-        int most;
+        int max;
     } cases[] = {
         {64, 2, 64, 2, 2}, {64, 2, 64, 3, 2}, {1, 2, 1, 3, 1},  {1, 4, 1, 4, 1},   {1, 2, 64, 2, 4},
         {64, 2, 1, 2, 4},  {1, 1, 64, 3, 4},  {64, 1, 1, 3, 1}, {32, 2, 64, 2, 2}, {8, 2, 64, 4, 6},
@@ -115,18 +108,18 @@ START_TEST(regular_sets_are_few_combs)
         alchi_axis_t a = axis_of(cases[k].a_block, cases[k].a_procs, 0, 0);
         alchi_axis_t b = axis_of(cases[k].b_block, cases[k].b_procs, 0, 0);
         alchi_intersect_t set;
-        int combs;
+        int runs;
 
         alchi_intersect_init(&set, &a, &b, 0, 500);
-        combs = walk(&set, &a, &b, seen);
-        if (combs > cases[k].most)
-            ck_abort_msg("case %d: %d combs", (int)k, combs);
+        runs = mark_runs(&set, &a, &b, seen);
+        if (runs > cases[k].max)
+            ck_abort_msg("case %d has %d runs", (int)k, runs);
     }
 }
 END_TEST
 
-/* Taking some at a time gives all of them, and each part its exact bounds. */
-START_TEST(taken_in_parts)
+/* alchi_intersect_take() in a loop takes every index once, and the bounds of each part are exact. */
+START_TEST(parts_taken_one_by_one_make_the_whole)
 {
     for (int64_t max = 1; max < 90; max += 7)
         for (int k = 0; k < 60; k++) {
@@ -138,8 +131,8 @@ START_TEST(taken_in_parts)
             alchi_intersect_init(&set, &a, &b, 0, 500);
             for (rest = set; (taken = alchi_intersect_take(&rest, max)) > 0;) {
                 ck_assert_int_le(taken, max);
-                ck_assert(holds(&a, rest.begin) && holds(&b, rest.begin));
-                ck_assert(holds(&a, rest.end - 1) && holds(&b, rest.end - 1));
+                ck_assert(model_holds(&a, rest.begin) && model_holds(&b, rest.begin));
+                ck_assert(model_holds(&a, rest.end - 1) && model_holds(&b, rest.end - 1));
                 ck_assert_int_eq(alchi_intersect_count(&rest), taken);
                 total += taken;
                 rest.begin = rest.end;
@@ -151,17 +144,17 @@ START_TEST(taken_in_parts)
 }
 END_TEST
 
-/* Periods and ends of the greatest sizes overflow nothing. */
-START_TEST(huge_indices)
+/* Nothing overflows if periods and bounds have the maximum size. */
+START_TEST(huge_indices_do_not_overflow)
 {
     const int64_t end = INT64_C(1) << 60;
     alchi_axis_t a = {INT64_MAX / 4, INT64_MAX, 0}, b = {1, 1, INT64_MAX - 1}, c = {INT64_MAX, INT64_MAX, 5};
     alchi_axis_t d = {end / 1000, end / 10, 7};
     alchi_intersect_t set;
-    alchi_strided_run_t comb;
+    alchi_strided_run_t run;
 
     alchi_intersect_init(&set, &a, &b, 0, end);
-    ck_assert(!alchi_intersect_next(&set, 0, &comb));
+    ck_assert(!alchi_intersect_next(&set, 0, &run));
     alchi_intersect_init(&set, &a, &c, 0, end);
     ck_assert_int_eq(alchi_intersect_count(&set), end - 5);
     alchi_intersect_init(&set, &d, &c, 0, end);
@@ -169,7 +162,7 @@ START_TEST(huge_indices)
 }
 END_TEST
 
-START_TEST(from_the_other_side)
+START_TEST(swapped_set_has_the_same_runs)
 {
     const alchi_axis_t a = {3, 6, 3}, b = {2, 4, 0};
     alchi_intersect_t set, other;
@@ -192,11 +185,11 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("intersect");
 
-    tcase_add_test(tcase, every_common_index_once);
+    tcase_add_test(tcase, runs_hold_every_shared_index_once);
     tcase_add_test(tcase, parts_of_two_grids_make_the_whole);
-    tcase_add_test(tcase, regular_sets_are_few_combs);
-    tcase_add_test(tcase, taken_in_parts);
-    tcase_add_test(tcase, huge_indices);
-    tcase_add_test(tcase, from_the_other_side);
+    tcase_add_test(tcase, regular_sets_have_few_runs);
+    tcase_add_test(tcase, parts_taken_one_by_one_make_the_whole);
+    tcase_add_test(tcase, huge_indices_do_not_overflow);
+    tcase_add_test(tcase, swapped_set_has_the_same_runs);
     suite_add_tcase(suite, tcase);
 }

@@ -1,10 +1,10 @@
-/* Grids, places, shares and axes against the brute-force model. */
+/* Grids, places, local parts and axes are compared with the brute-force model. */
 #include "layout_model.h"
 #include <limits.h>
 #include <string.h>
 
 static void
-refused(int64_t m, int64_t n, int p, alch_layout_t spec, const char *text)
+check_refused(int64_t m, int64_t n, int p, alch_layout_t spec, const char *text)
 {
     alchi_layout_t layout = {.workers = -7};
     alch_error_t err;
@@ -15,30 +15,32 @@ refused(int64_t m, int64_t n, int p, alch_layout_t spec, const char *text)
     unit_code(alchi_layout_init(&layout, m, n, p, &spec, NULL), ALCH_EINVAL);
 }
 
-START_TEST(test_invalid)
+START_TEST(invalid_layouts_are_refused_with_value_and_limit)
 {
     alch_layout_t standard = ALCH_LAYOUT_DEFAULT;
 
-    refused(-1, 3, 2, standard, "-1 x 3");
-    refused(3, -1, 2, standard, "3 x -1");
-    refused(INT64_MAX, 2, 2, standard, "9223372036854775807 x 2");
-    refused(3, 3, 0, standard, "0 workers");
-    refused(3, 3, -4, standard, "-4 workers");
-    refused(3, 3, 2, (alch_layout_t){(alch_dist_t)15, 0, 0, 0, 0}, "15");
-    refused(3, 3, 2, (alch_layout_t){(alch_dist_t)-1, 0, 0, 0, 0}, "-1");
-    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, -2, 0, 0, 0}, "mb = -2");
-    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, -3, 0, 0}, "nb = -3");
-    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, INT64_MAX, 0, 2, 1}, "9223372036854775807");
-    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, INT64_MAX, 1, 2}, "9223372036854775807");
-    refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, -1, 0}, "-1");
-    refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 3, 4}, "grid 3 x 4 needs 12 workers, the group has 6");
-    refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 7, 0}, "needs 7 workers, the group has 6");
-    refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 8}, "needs 8 workers, the group has 6");
-    refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, INT_MAX, INT_MAX}, "workers, the group has 6");
+    check_refused(-1, 3, 2, standard, "matrix size -1 x 3 is negative");
+    check_refused(3, -1, 2, standard, "3 x -1");
+    check_refused(INT64_MAX, 2, 2, standard,
+                  "9223372036854775807 x 2 exceeds the maximum of 576460752303423487 entries");
+    check_refused(3, 3, 0, standard, "0 workers");
+    check_refused(3, 3, -4, standard, "-4 workers");
+    check_refused(3, 3, 2, (alch_layout_t){(alch_dist_t)15, 0, 0, 0, 0}, "15");
+    check_refused(3, 3, 2, (alch_layout_t){(alch_dist_t)-1, 0, 0, 0, 0}, "-1");
+    check_refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, -2, 0, 0, 0}, "mb = -2");
+    check_refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, -3, 0, 0}, "nb = -3");
+    check_refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, INT64_MAX, 0, 2, 1}, "9223372036854775807");
+    check_refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, INT64_MAX, 1, 2}, "9223372036854775807");
+    check_refused(3, 3, 2, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, -1, 0}, "-1");
+    check_refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 3, 4},
+                  "grid 3 x 4 needs 12 workers, the group has 6");
+    check_refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 7, 0}, "needs 7 workers, the group has 6");
+    check_refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 8}, "needs 8 workers, the group has 6");
+    check_refused(3, 3, 6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, INT_MAX, INT_MAX}, "workers, the group has 6");
 }
 END_TEST
 
-START_TEST(test_invalid_grid)
+START_TEST(invalid_worker_grids_are_refused)
 {
     alchi_layout_t layout;
 
@@ -48,7 +50,7 @@ START_TEST(test_invalid_grid)
 }
 END_TEST
 
-START_TEST(test_grid)
+START_TEST(grid_is_the_nearest_to_a_square)
 {
     static const int expected[][3] = {{1, 1, 1},   {2, 1, 2},  {3, 1, 3},  {4, 2, 2},  {5, 1, 5},   {6, 2, 3},
                                       {7, 1, 7},   {8, 2, 4},  {9, 3, 3},  {10, 2, 5}, {11, 1, 11}, {12, 3, 4},
@@ -65,7 +67,7 @@ START_TEST(test_grid)
 END_TEST
 
 static void
-resolves(int p, alch_layout_t spec, int64_t mb, int64_t nb, int nprow, int npcol, int replicas)
+check_resolved(int p, alch_layout_t spec, int64_t mb, int64_t nb, int nprow, int npcol, int replicas)
 {
     alchi_layout_t layout;
 
@@ -85,28 +87,28 @@ resolves(int p, alch_layout_t spec, int64_t mb, int64_t nb, int nprow, int npcol
     alchi_layout_fini(&layout);
 }
 
-START_TEST(test_resolved)
+START_TEST(zeros_of_a_spec_become_defaults)
 {
-    resolves(6, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 32, 32, 2, 3, 1);
-    resolves(7, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 32, 32, 1, 7, 1);
-    resolves(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 5, 0, 0, 0}, 5, 32, 2, 3, 1);
-    resolves(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 9, 3, 0}, 32, 9, 3, 2, 1);
-    resolves(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 2}, 32, 32, 3, 2, 1);
-    resolves(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 2, 2}, 32, 32, 2, 2, 1);
-    resolves(6, (alch_layout_t){ALCH_MC_MR, 64, 9, 77, -1}, 1, 1, 2, 3, 1);
-    resolves(6, (alch_layout_t){ALCH_MR_MC, 0, 0, 0, 0}, 1, 1, 3, 2, 1);
-    resolves(6, (alch_layout_t){ALCH_MC_STAR, 0, 0, 0, 0}, 1, 1, 2, 1, 3);
-    resolves(6, (alch_layout_t){ALCH_STAR_MR, 0, 0, 0, 0}, 1, 1, 1, 3, 2);
-    resolves(6, (alch_layout_t){ALCH_STAR_STAR, 0, 0, 0, 0}, 1, 1, 1, 1, 6);
-    resolves(6, (alch_layout_t){ALCH_MD_STAR, 0, 0, 0, 0}, 1, 1, 6, 1, 1);
-    resolves(8, (alch_layout_t){ALCH_MD_STAR, 0, 0, 0, 0}, 1, 1, 4, 1, 1);
-    resolves(9, (alch_layout_t){ALCH_STAR_MD, 0, 0, 0, 0}, 1, 1, 1, 3, 1);
-    resolves(6, (alch_layout_t){ALCH_STAR_VR, 0, 0, 0, 0}, 1, 1, 1, 6, 1);
-    resolves(6, (alch_layout_t){ALCH_CIRC_CIRC, 0, 0, 0, 0}, 1, 1, 1, 1, 1);
+    check_resolved(6, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 32, 32, 2, 3, 1);
+    check_resolved(7, (alch_layout_t)ALCH_LAYOUT_DEFAULT, 32, 32, 1, 7, 1);
+    check_resolved(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 5, 0, 0, 0}, 5, 32, 2, 3, 1);
+    check_resolved(6, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 9, 3, 0}, 32, 9, 3, 2, 1);
+    check_resolved(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 2}, 32, 32, 3, 2, 1);
+    check_resolved(7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 2, 2}, 32, 32, 2, 2, 1);
+    check_resolved(6, (alch_layout_t){ALCH_MC_MR, 64, 9, 77, -1}, 1, 1, 2, 3, 1);
+    check_resolved(6, (alch_layout_t){ALCH_MR_MC, 0, 0, 0, 0}, 1, 1, 3, 2, 1);
+    check_resolved(6, (alch_layout_t){ALCH_MC_STAR, 0, 0, 0, 0}, 1, 1, 2, 1, 3);
+    check_resolved(6, (alch_layout_t){ALCH_STAR_MR, 0, 0, 0, 0}, 1, 1, 1, 3, 2);
+    check_resolved(6, (alch_layout_t){ALCH_STAR_STAR, 0, 0, 0, 0}, 1, 1, 1, 1, 6);
+    check_resolved(6, (alch_layout_t){ALCH_MD_STAR, 0, 0, 0, 0}, 1, 1, 6, 1, 1);
+    check_resolved(8, (alch_layout_t){ALCH_MD_STAR, 0, 0, 0, 0}, 1, 1, 4, 1, 1);
+    check_resolved(9, (alch_layout_t){ALCH_STAR_MD, 0, 0, 0, 0}, 1, 1, 1, 3, 1);
+    check_resolved(6, (alch_layout_t){ALCH_STAR_VR, 0, 0, 0, 0}, 1, 1, 1, 6, 1);
+    check_resolved(6, (alch_layout_t){ALCH_CIRC_CIRC, 0, 0, 0, 0}, 1, 1, 1, 1, 1);
 }
 END_TEST
 
-START_TEST(test_defaults)
+START_TEST(default_layout_has_blocks_of_32_columns)
 {
     alchi_layout_t layout;
     int64_t m, n;
@@ -122,7 +124,7 @@ START_TEST(test_defaults)
 }
 END_TEST
 
-/* What is resolved resolves to itself, so that it can be sent to another process. */
+/* Another process, which receives a resolved layout, must get the same layout when it resolves it again. */
 static void
 check_stable(const alchi_layout_t *layout, uint64_t *random)
 {
@@ -137,13 +139,13 @@ check_stable(const alchi_layout_t *layout, uint64_t *random)
     alchi_layout_fini(&again);
 }
 
-START_TEST(test_stable)
+START_TEST(resolved_layout_resolves_to_itself)
 {
     model_each(check_stable);
 }
 END_TEST
 
-/* ranks and places are inverses, and every place of every replica has one rank. */
+/* The tables `ranks` and `places` are inverse, and every place of every replica has one rank. */
 static void
 check_tables(const alchi_layout_t *layout, uint64_t *random)
 {
@@ -167,7 +169,7 @@ check_tables(const alchi_layout_t *layout, uint64_t *random)
     ck_assert(!alchi_layout_place(layout, layout->workers, &replica, &row, &col));
 }
 
-START_TEST(test_tables)
+START_TEST(ranks_and_places_are_inverse)
 {
     model_each(check_tables);
 }
@@ -193,13 +195,13 @@ check_owner(const alchi_layout_t *layout, uint64_t *random)
             }
 }
 
-START_TEST(test_owner)
+START_TEST(entries_are_at_the_places_of_the_model)
 {
     model_each(check_owner);
 }
 END_TEST
 
-/* The local indices of the entries first..first+count-1 that fall on `place`, as the model counts them. */
+/* The model's local range of indices first..first+count-1 at `place`: its first local index and its length. */
 static void
 model_range(const model_axis_t *axis, int64_t first, int64_t count, int place, int64_t *local_p, int64_t *length_p)
 {
@@ -236,10 +238,10 @@ check_rank(const alchi_layout_t *layout, int rank, const model_axis_t *rows, con
     alchi_layout_axes(layout, row, col, &row_axis, &col_axis);
     for (int64_t i = 0; i < layout->m; i++)
         if (rows->place[i] == row && alchi_axis_global(&row_axis, rows->local[i]) != i)
-            ck_abort_msg("row %d is not what local row %d of rank %d maps to", (int)i, (int)rows->local[i], rank);
+            ck_abort_msg("local row %d of rank %d does not map to row %d", (int)rows->local[i], rank, (int)i);
     for (int64_t j = 0; j < layout->n; j++)
         if (cols->place[j] == col && alchi_axis_global(&col_axis, cols->local[j]) != j)
-            ck_abort_msg("column %d is not what local column %d of rank %d maps to", (int)j, (int)cols->local[j], rank);
+            ck_abort_msg("local column %d of rank %d does not map to column %d", (int)cols->local[j], rank, (int)j);
 }
 
 static void
@@ -257,13 +259,13 @@ check_share(const alchi_layout_t *layout, uint64_t *random)
     }
 }
 
-START_TEST(test_share)
+START_TEST(local_parts_agree_with_the_model)
 {
     model_each(check_share);
 }
 END_TEST
 
-START_TEST(test_count)
+START_TEST(count_agrees_with_the_model)
 {
     for (int procs = 1; procs <= 13; procs++)
         for (int64_t block = 1; block <= 9; block++) {
@@ -281,7 +283,7 @@ START_TEST(test_count)
 }
 END_TEST
 
-START_TEST(test_count_large)
+START_TEST(count_does_not_overflow)
 {
     ck_assert_int_eq(alchi_count(INT64_MAX, 1, 0, 1), INT64_MAX);
     ck_assert_int_eq(alchi_count(INT64_MAX - 1, 64, 0, 2) + alchi_count(INT64_MAX - 1, 64, 1, 2), INT64_MAX - 1);
@@ -289,7 +291,7 @@ START_TEST(test_count_large)
 }
 END_TEST
 
-START_TEST(test_within)
+START_TEST(rect_within_survives_edges_and_huge_values)
 {
     static const struct {
         alch_rect_t rect;
@@ -312,19 +314,19 @@ unit_suite(Suite *suite)
 {
     TCase *arguments = tcase_create("arguments"), *model = tcase_create("model");
 
-    tcase_add_test(arguments, test_invalid);
-    tcase_add_test(arguments, test_invalid_grid);
-    tcase_add_test(arguments, test_grid);
-    tcase_add_test(arguments, test_resolved);
-    tcase_add_test(arguments, test_defaults);
-    tcase_add_test(arguments, test_within);
+    tcase_add_test(arguments, invalid_layouts_are_refused_with_value_and_limit);
+    tcase_add_test(arguments, invalid_worker_grids_are_refused);
+    tcase_add_test(arguments, grid_is_the_nearest_to_a_square);
+    tcase_add_test(arguments, zeros_of_a_spec_become_defaults);
+    tcase_add_test(arguments, default_layout_has_blocks_of_32_columns);
+    tcase_add_test(arguments, rect_within_survives_edges_and_huge_values);
     suite_add_tcase(suite, arguments);
     tcase_set_timeout(model, 60);
-    tcase_add_test(model, test_count);
-    tcase_add_test(model, test_count_large);
-    tcase_add_test(model, test_stable);
-    tcase_add_test(model, test_tables);
-    tcase_add_test(model, test_owner);
-    tcase_add_test(model, test_share);
+    tcase_add_test(model, count_agrees_with_the_model);
+    tcase_add_test(model, count_does_not_overflow);
+    tcase_add_test(model, resolved_layout_resolves_to_itself);
+    tcase_add_test(model, ranks_and_places_are_inverse);
+    tcase_add_test(model, entries_are_at_the_places_of_the_model);
+    tcase_add_test(model, local_parts_agree_with_the_model);
     suite_add_tcase(suite, model);
 }

@@ -1,4 +1,4 @@
-/* Named distributions against Elemental itself and against the paper's example. */
+/* Named distributions are compared with Elemental itself and with the example of the paper. */
 #include "layout/layout.h"
 #include "layout/named.h"
 #include "layout_model.h"
@@ -10,7 +10,7 @@
 #define GOLDEN "test/golden/elemental-owners.csv"
 #define LINE_MAX_BYTES 4096
 
-START_TEST(test_names)
+START_TEST(every_distribution_has_its_name)
 {
     ck_assert_str_eq(alch_dist_name(ALCH_BLOCK_CYCLIC), "BLOCK_CYCLIC");
     ck_assert_str_eq(alch_dist_name(ALCH_MC_MR), "MC_MR");
@@ -64,13 +64,13 @@ check_line(const char *line)
     alchi_layout_fini(&layout);
 }
 
-START_TEST(test_elemental)
+START_TEST(owners_agree_with_elemental)
 {
     char line[LINE_MAX_BYTES];
     FILE *file = fopen(GOLDEN, "r");
     int count = 0;
 
-    ck_assert_msg(file != NULL, "cannot read " GOLDEN ": tests run in the top folder");
+    ck_assert_msg(file != NULL, "cannot read " GOLDEN ": run the tests in the top folder");
     while (fgets(line, sizeof(line), file)) {
         ck_assert_ptr_nonnull(strchr(line, '\n'));
         if (line[0] == '#')
@@ -83,7 +83,7 @@ START_TEST(test_elemental)
 }
 END_TEST
 
-/* The paper counts workers from 1: 6 of them, a 7 x 7 matrix. */
+/* The example of the paper is a 7 x 7 matrix on 6 workers. The paper counts workers from 1. */
 static void
 check_paper(alch_dist_t dist, int64_t row_step, int64_t row_period, int64_t col_step, int64_t col_period)
 {
@@ -99,7 +99,7 @@ check_paper(alch_dist_t dist, int64_t row_step, int64_t row_period, int64_t col_
     alchi_layout_fini(&layout);
 }
 
-START_TEST(test_paper)
+START_TEST(owners_agree_with_the_example_of_the_paper)
 {
     check_paper(ALCH_MC_MR, 1, 2, 2, 3);
     check_paper(ALCH_MR_MC, 2, 3, 1, 2);
@@ -109,7 +109,7 @@ START_TEST(test_paper)
 }
 END_TEST
 
-START_TEST(test_orders)
+START_TEST(vr_and_md_order_workers_as_elemental)
 {
     static const int vr[] = {0, 2, 4, 1, 3, 5}, md[] = {0, 3, 4, 1, 2, 5};
     alch_layout_t by_vr = {ALCH_VR_STAR, 0, 0, 0, 0}, by_md = {ALCH_STAR_MD, 0, 0, 0, 0};
@@ -126,8 +126,8 @@ START_TEST(test_orders)
 }
 END_TEST
 
-/* Off the diagonal of a 2 x 4 grid workers hold nothing of MD; no worker but 0 holds anything of CIRC. */
-START_TEST(test_absent)
+/* MD: workers that are not on the diagonal of the 2 x 4 grid hold nothing. CIRC: only worker 0 holds entries. */
+START_TEST(workers_without_a_place_hold_nothing)
 {
     alch_layout_t md = {ALCH_MD_STAR, 0, 0, 0, 0}, circ = {ALCH_CIRC_CIRC, 0, 0, 0, 0};
     alchi_layout_t layout;
@@ -153,11 +153,11 @@ unit_suite(Suite *suite)
 {
     TCase *names = tcase_create("names"), *owner = tcase_create("owners");
 
-    tcase_add_test(names, test_names);
+    tcase_add_test(names, every_distribution_has_its_name);
     suite_add_tcase(suite, names);
-    tcase_add_test(owner, test_elemental);
-    tcase_add_test(owner, test_paper);
-    tcase_add_test(owner, test_orders);
-    tcase_add_test(owner, test_absent);
+    tcase_add_test(owner, owners_agree_with_elemental);
+    tcase_add_test(owner, owners_agree_with_the_example_of_the_paper);
+    tcase_add_test(owner, vr_and_md_order_workers_as_elemental);
+    tcase_add_test(owner, workers_without_a_place_hold_nothing);
     suite_add_tcase(suite, owner);
 }

@@ -1,9 +1,9 @@
-/* The planner: pieces cover what they should exactly once, within their limit, spread over replicas. */
+/* The planner: pieces cover a rectangle exactly once, stay within their limit, and are spread over replicas. */
 #include "layout/plan.h"
 #include "layout_model.h"
 #include <string.h>
 
-/* How often each entry of each replica is covered, by global index. */
+/* How often the pieces cover each entry of each replica, by global index. */
 static unsigned char seen[MODEL_WORKERS_MAX][MODEL_MAX * MODEL_MAX];
 
 static void
@@ -15,19 +15,19 @@ note_piece(const alchi_layout_t *layout, const alchi_piece_t *piece)
     alchi_layout_local(layout, piece->rank, &m, &n);
     if (!alchi_layout_place(layout, piece->rank, &replica, &row, &col) || !alchi_rect_within(&piece->local, m, n) ||
         piece->local.m == 0 || piece->local.n == 0)
-        ck_abort_msg("a piece that rank %d does not have, or an empty one", piece->rank);
+        ck_abort_msg("a piece of rank %d is empty or not within its local part", piece->rank);
     for (int64_t j = piece->local.j; j < piece->local.j + piece->local.n; j++)
         for (int64_t i = piece->local.i; i < piece->local.i + piece->local.m; i++) {
             int64_t gi = alchi_axis_global(&piece->rows, i), gj = alchi_axis_global(&piece->cols, j);
 
             if (gi < 0 || gi >= layout->m || gj < 0 || gj >= layout->n ||
                 model_owner(layout, replica, gi, gj) != piece->rank)
-                ck_abort_msg("rank %d has no entry (%d, %d)", piece->rank, (int)gi, (int)gj);
+                ck_abort_msg("rank %d does not hold entry (%d, %d)", piece->rank, (int)gi, (int)gj);
             seen[replica][gi + gj * layout->m]++;
         }
 }
 
-/* Runs the cursors of all ranks, one after the other, and returns what each moved. */
+/* Run the cursors of all ranks, one after the other. `moved` gets the number of entries that each rank moves. */
 static void
 run_plan(const alchi_plan_t *plan, int64_t moved[MODEL_WORKERS_MAX])
 {
@@ -35,7 +35,7 @@ run_plan(const alchi_plan_t *plan, int64_t moved[MODEL_WORKERS_MAX])
     for (int rank = 0; rank < plan->layout->workers; rank++) {
         alchi_cursor_t cursor;
         alchi_piece_t piece;
-        int64_t share = 0;
+        int64_t whole = 0;
 
         moved[rank] = 0;
         alchi_cursor_init(&cursor, plan, rank);
@@ -43,13 +43,13 @@ run_plan(const alchi_plan_t *plan, int64_t moved[MODEL_WORKERS_MAX])
             int64_t entries = piece.local.m * piece.local.n;
 
             if (piece.rank != rank || entries > plan->entries || (piece.local.n > 1 && piece.local.m != cursor.whole.m))
-                ck_abort_msg("rank %d: piece of %d x %d", rank, (int)piece.local.m, (int)piece.local.n);
+                ck_abort_msg("rank %d has a wrong piece of %d x %d", rank, (int)piece.local.m, (int)piece.local.n);
             note_piece(plan->layout, &piece);
             moved[rank] += entries;
-            share = cursor.whole.m * cursor.whole.n;
+            whole = cursor.whole.m * cursor.whole.n;
         }
         ck_assert(!alchi_cursor_next(&cursor, &piece));
-        ck_assert_int_eq(moved[rank], share);
+        ck_assert_int_eq(moved[rank], whole);
         ck_assert_int_eq(moved[rank], alchi_plan_entries(plan, rank));
     }
 }
@@ -66,30 +66,31 @@ check_cover(const alchi_layout_t *layout, const alch_rect_t *rect, bool all)
                 int count = seen[replica][i + j * layout->m];
 
                 if (all && count != within)
-                    ck_abort_msg("entry (%d, %d): %d times in replica %d", (int)i, (int)j, count, replica);
+                    ck_abort_msg("entry (%d, %d) is covered %d times in replica %d", (int)i, (int)j, count, replica);
                 times += count;
             }
             if (!all && times != within)
-                ck_abort_msg("entry (%d, %d): %d times", (int)i, (int)j, times);
+                ck_abort_msg("entry (%d, %d) is covered %d times", (int)i, (int)j, times);
         }
 }
 
-/* Replicas of a place differ by a column at most, or by a row when there are fewer columns than replicas. */
+/* The loads of the replicas of a place differ by at most one column, or by one row if there are fewer columns than
+ * replicas. */
 static void
 check_spread(const alchi_layout_t *layout, const alch_rect_t *rect, const int64_t moved[MODEL_WORKERS_MAX])
 {
     for (int place = 0; place < layout->nprow * layout->npcol; place++) {
-        int64_t least = INT64_MAX, most = 0;
-        alch_rect_t share;
+        int64_t min = INT64_MAX, max = 0;
+        alch_rect_t whole;
 
-        alchi_layout_share(layout, place % layout->nprow, place / layout->nprow, rect, &share);
+        alchi_layout_share(layout, place % layout->nprow, place / layout->nprow, rect, &whole);
         for (int replica = 0; replica < layout->replicas; replica++) {
             int64_t entries = moved[layout->ranks[replica * layout->nprow * layout->npcol + place]];
 
-            least = entries < least ? entries : least;
-            most = entries > most ? entries : most;
+            min = entries < min ? entries : min;
+            max = entries > max ? entries : max;
         }
-        ck_assert_int_le(most - least, share.n >= layout->replicas ? share.m : share.n);
+        ck_assert_int_le(max - min, whole.n >= layout->replicas ? whole.m : whole.n);
     }
 }
 
@@ -112,43 +113,50 @@ check_plan(const alchi_layout_t *layout, uint64_t *random)
     check_spread(layout, &rect, moved);
 }
 
-START_TEST(test_model)
+START_TEST(pieces_cover_the_rectangle_exactly_once)
 {
     model_each(check_plan);
 }
 END_TEST
 
-START_TEST(test_pieces)
+/* The pieces of a rectangle of a matrix on one worker, with at most `entries` entries each. */
+static void
+check_pieces(const alch_rect_t *rect, alchi_plan_mode_t mode, int64_t entries, const alch_rect_t *expected, int count)
 {
-    static const alch_rect_t expected[] = {{2, 1, 3, 2}, {2, 3, 3, 2}, {2, 5, 3, 1}};
-    static const alch_rect_t cut[] = {{2, 1, 2, 1}, {4, 1, 1, 1}, {2, 2, 2, 1}, {4, 2, 1, 1}};
-    alch_rect_t rect = {2, 1, 3, 5}, narrow = {2, 1, 3, 2};
     alchi_layout_t layout;
     alchi_cursor_t cursor;
     alchi_piece_t piece;
     alchi_plan_t plan;
 
     unit_code(alchi_layout_init(&layout, 10, 10, 1, NULL, NULL), ALCH_OK);
-    alchi_plan_init(&plan, &layout, &rect, ALCHI_PLAN_ALL, 8);
+    alchi_plan_init(&plan, &layout, rect, mode, entries);
     alchi_cursor_init(&cursor, &plan, 0);
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < count; k++) {
         ck_assert(alchi_cursor_next(&cursor, &piece));
         ck_assert_mem_eq(&piece.local, &expected[k], sizeof(piece.local));
     }
     ck_assert(!alchi_cursor_next(&cursor, &piece));
-    alchi_plan_init(&plan, &layout, &narrow, ALCHI_PLAN_ONE, 2);
-    alchi_cursor_init(&cursor, &plan, 0);
-    for (int k = 0; k < 4; k++) {
-        ck_assert(alchi_cursor_next(&cursor, &piece));
-        ck_assert_mem_eq(&piece.local, &cut[k], sizeof(piece.local));
-    }
-    ck_assert(!alchi_cursor_next(&cursor, &piece));
     alchi_layout_fini(&layout);
+}
+
+START_TEST(pieces_are_whole_columns)
+{
+    static const alch_rect_t rect = {2, 1, 3, 5}, expected[] = {{2, 1, 3, 2}, {2, 3, 3, 2}, {2, 5, 3, 1}};
+
+    check_pieces(&rect, ALCHI_PLAN_ALL, 8, expected, 3);
 }
 END_TEST
 
-/* Reading single entries of a replicated matrix one after the other meets all workers. */
-START_TEST(test_single_entries)
+START_TEST(columns_beyond_the_limit_are_split)
+{
+    static const alch_rect_t rect = {2, 1, 3, 2}, expected[] = {{2, 1, 2, 1}, {4, 1, 1, 1}, {2, 2, 2, 1}, {4, 2, 1, 1}};
+
+    check_pieces(&rect, ALCHI_PLAN_ONE, 2, expected, 4);
+}
+END_TEST
+
+/* A client that reads single entries of a replicated matrix uses all workers equally. */
+START_TEST(reads_of_single_entries_are_spread_over_replicas)
 {
     alch_layout_t spec = {ALCH_STAR_STAR, 0, 0, 0, 0};
     alchi_layout_t layout;
@@ -175,8 +183,9 @@ unit_suite(Suite *suite)
     TCase *plan = tcase_create("plan");
 
     tcase_set_timeout(plan, 60);
-    tcase_add_test(plan, test_pieces);
-    tcase_add_test(plan, test_single_entries);
-    tcase_add_test(plan, test_model);
+    tcase_add_test(plan, pieces_are_whole_columns);
+    tcase_add_test(plan, columns_beyond_the_limit_are_split);
+    tcase_add_test(plan, reads_of_single_entries_are_spread_over_replicas);
+    tcase_add_test(plan, pieces_cover_the_rectangle_exactly_once);
     suite_add_tcase(suite, plan);
 }

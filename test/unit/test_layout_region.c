@@ -1,4 +1,4 @@
-/* Regions against an array of flags. */
+/* Regions are compared with an array of one flag for each entry. */
 #include "layout/region.h"
 #include "layout_model.h"
 #include <string.h>
@@ -13,14 +13,14 @@ typedef struct {
 static int64_t
 flags_add(flags_t *flags, const alch_rect_t *rect)
 {
-    int64_t fresh = 0;
+    int64_t added = 0;
 
     for (int64_t j = rect->j; j < rect->j + rect->n; j++)
         for (int64_t i = rect->i; i < rect->i + rect->m; i++) {
-            fresh += !flags->held[j][i];
+            added += !flags->held[j][i];
             flags->held[j][i] = true;
         }
-    return fresh;
+    return added;
 }
 
 static int64_t
@@ -44,7 +44,7 @@ flags_first(const flags_t *flags, const alch_rect_t *within, int64_t *i_p, int64
     return false;
 }
 
-/* What the region says of one rectangle. */
+/* Compare what the region and the flags say about one rectangle. */
 static void
 compare_within(const alchi_region_t *region, const flags_t *flags, const alch_rect_t *within)
 {
@@ -83,7 +83,7 @@ compare(const alchi_region_t *region, const flags_t *flags, uint64_t *random)
     }
 }
 
-START_TEST(test_empty)
+START_TEST(part_without_entries_is_complete)
 {
     static const int64_t shapes[][2] = {{0, 0}, {0, 5}, {5, 0}};
 
@@ -103,7 +103,7 @@ START_TEST(test_empty)
 }
 END_TEST
 
-START_TEST(test_missing_shape)
+START_TEST(missing_rectangle_covers_the_gap)
 {
     alchi_region_t *region = alchi_region_create(100, 20);
     alch_rect_t whole = {0, 0, 100, 20}, upper = {0, 0, 50, 20}, more = {50, 0, 30, 4}, missing;
@@ -125,7 +125,7 @@ START_TEST(test_missing_shape)
 }
 END_TEST
 
-/* All that is missing, in lists of bounded length. */
+/* List all missing entries, in lists of bounded length, until no rectangle is left to examine. */
 static void
 compare_list(const alchi_region_t *region, const flags_t *flags, uint64_t *random)
 {
@@ -151,7 +151,7 @@ compare_list(const alchi_region_t *region, const flags_t *flags, uint64_t *rando
     ck_assert_int_eq(flags_count(&seen, &within) + flags_count(flags, &within), within.m * within.n);
 }
 
-/* More and fewer rows keep what there is. */
+/* A resized region keeps the entries of the rows that remain. */
 static void
 compare_resized(const alchi_region_t *region, const flags_t *flags, uint64_t *random)
 {
@@ -167,8 +167,8 @@ compare_resized(const alchi_region_t *region, const flags_t *flags, uint64_t *ra
     alchi_region_destroy(resized);
 }
 
-/* Local parts may be larger than what a bitmap of them could hold in memory. */
-START_TEST(test_large)
+/* A local part may have more entries than a bitmap in memory could have bits. */
+START_TEST(huge_parts_need_no_bitmap)
 {
     int64_t side = INT64_C(1) << 28;
     alchi_region_t *region = alchi_region_create(side, side);
@@ -189,7 +189,7 @@ START_TEST(test_large)
 }
 END_TEST
 
-/* Pieces of every size in random places, until everything is held. */
+/* Add rectangles of random sizes at random places until the region is complete. */
 static void
 fill_at_random(int64_t m, int64_t n, int64_t largest, uint64_t *random)
 {
@@ -214,7 +214,7 @@ fill_at_random(int64_t m, int64_t n, int64_t largest, uint64_t *random)
     alchi_region_destroy(region);
 }
 
-START_TEST(test_random)
+START_TEST(random_rectangles_agree_with_the_flags)
 {
     static const int64_t shapes[][2] = {{1, 1}, {1, 48}, {48, 1}, {3, 5}, {13, 11}, {48, 48}, {47, 33}};
     static const int64_t sizes[] = {1, 3, 10, 48};
@@ -227,8 +227,8 @@ START_TEST(test_random)
 }
 END_TEST
 
-/* A chessboard is as fragmented as it gets; the other colour then completes it. */
-START_TEST(test_chessboard)
+/* No region is more fragmented than a chessboard. The other color then completes it. */
+START_TEST(chessboard_is_held_exactly)
 {
     alchi_region_t *region = alchi_region_create(SIDE_MAX, SIDE_MAX);
     flags_t flags = {.m = SIDE_MAX, .n = SIDE_MAX};
@@ -251,7 +251,7 @@ START_TEST(test_chessboard)
 }
 END_TEST
 
-/* A random set of one dimension of `size` storage indices: the part's place is one of a grid's. */
+/* @return a random set of one dimension, within the first `size` storage indices of side b */
 static alchi_intersect_t
 random_set(uint64_t *random, int64_t size)
 {
@@ -266,19 +266,19 @@ random_set(uint64_t *random, int64_t size)
     return set;
 }
 
-/* Which storage indices a set holds. */
+/* List which storage indices a set holds. */
 static void
 list_set(const alchi_intersect_t *set, bool *held)
 {
-    alchi_strided_run_t comb;
+    alchi_strided_run_t run;
 
     memset(held, 0, SIDE_MAX * sizeof(*held));
-    for (int64_t at = set->begin; alchi_intersect_next(set, at, &comb); at = alchi_strided_run_end(&comb))
-        for (int64_t k = 0; k < comb.count * comb.length; k++)
-            held[comb.b + k / comb.length * comb.b_step + k % comb.length] = true;
+    for (int64_t at = set->begin; alchi_intersect_next(set, at, &run); at = alchi_strided_run_end(&run))
+        for (int64_t k = 0; k < run.count * run.length; k++)
+            held[run.b + k / run.length * run.b_step + k % run.length] = true;
 }
 
-/* A bit for each entry of the set, in storage order. */
+/* Check alchi_region_mask(): a bit for each entry of the product, in storage order. */
 static void
 check_mask(const alchi_region_t *region, const flags_t *flags, const alchi_intersect_t *rows,
            const alchi_intersect_t *cols)
@@ -304,9 +304,9 @@ check_mask(const alchi_region_t *region, const flags_t *flags, const alchi_inter
     ck_assert_int_eq(wrong, 0);
 }
 
-/* Add a set, or only ask for it, in both. */
+/* Take a random product, add it to the region and to the flags if `add`, and compare what both say about it. */
 static void
-do_set(alchi_region_t *region, flags_t *flags, uint64_t *random, bool add)
+check_product(alchi_region_t *region, flags_t *flags, uint64_t *random, bool add)
 {
     alchi_intersect_t rows = random_set(random, flags->m), cols = random_set(random, flags->n);
     bool is_row[SIDE_MAX], is_col[SIDE_MAX], covered = true;
@@ -329,7 +329,7 @@ do_set(alchi_region_t *region, flags_t *flags, uint64_t *random, bool add)
     check_mask(region, flags, &rows, &cols);
 }
 
-START_TEST(test_sets)
+START_TEST(products_of_sets_agree_with_the_flags)
 {
     uint64_t random = 7;
 
@@ -340,10 +340,10 @@ START_TEST(test_sets)
         for (int k = 0; k < 40; k++) {
             alch_rect_t rect = model_rect(&random, flags.m / 3, flags.n / 3);
 
-            do_set(region, &flags, &random, round % 3 > 0 && k % 5 == 0);
+            check_product(region, &flags, &random, round % 3 > 0 && k % 5 == 0);
             unit_code(alchi_region_add(region, &rect), ALCH_OK);
             flags_add(&flags, &rect);
-            do_set(region, &flags, &random, false);
+            check_product(region, &flags, &random, false);
             compare(region, &flags, &random);
         }
         alchi_region_destroy(region);
@@ -357,11 +357,11 @@ unit_suite(Suite *suite)
     TCase *region = tcase_create("region");
 
     tcase_set_timeout(region, 60);
-    tcase_add_test(region, test_empty);
-    tcase_add_test(region, test_missing_shape);
-    tcase_add_test(region, test_large);
-    tcase_add_test(region, test_random);
-    tcase_add_test(region, test_chessboard);
-    tcase_add_test(region, test_sets);
+    tcase_add_test(region, part_without_entries_is_complete);
+    tcase_add_test(region, missing_rectangle_covers_the_gap);
+    tcase_add_test(region, huge_parts_need_no_bitmap);
+    tcase_add_test(region, random_rectangles_agree_with_the_flags);
+    tcase_add_test(region, chessboard_is_held_exactly);
+    tcase_add_test(region, products_of_sets_agree_with_the_flags);
     suite_add_tcase(suite, region);
 }

@@ -1,9 +1,9 @@
-/* Layouts from and to text. */
+/* Layouts are read from text and written as text. */
 #include <alchemist/layout.h>
 #include "unit.h"
 #include <string.h>
 
-START_TEST(test_refused)
+START_TEST(invalid_texts_are_refused)
 {
     static const char *const texts[] = {"",
                                         " ",
@@ -57,7 +57,7 @@ START_TEST(test_refused)
 END_TEST
 
 static void
-reads(const char *text, alch_layout_t expected)
+check_read(const char *text, alch_layout_t expected)
 {
     alch_layout_t layout;
     alch_error_t err = {.text = ""};
@@ -70,51 +70,59 @@ reads(const char *text, alch_layout_t expected)
     ck_assert_int_eq(layout.npcol, expected.npcol);
 }
 
-START_TEST(test_accepted)
+START_TEST(valid_texts_are_read)
 {
-    reads("VC_STAR", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
-    reads("vc_star", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
-    reads("VC,STAR", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
-    reads("[VC,STAR]", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
-    reads(" [ Vc , Star ] ", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
-    reads("block_cyclic", (alch_layout_t)ALCH_LAYOUT_DEFAULT);
-    reads("BLOCK_CYCLIC", (alch_layout_t)ALCH_LAYOUT_DEFAULT);
-    reads("ScaLAPACK", (alch_layout_t)ALCH_LAYOUT_DEFAULT);
-    reads("block_cyclic(32,16)", (alch_layout_t){ALCH_BLOCK_CYCLIC, 32, 16, 0, 0});
-    reads("scalapack ( 32 , 16 , 2 , 3 ) ", (alch_layout_t){ALCH_BLOCK_CYCLIC, 32, 16, 2, 3});
-    reads("block_cyclic(0,0,2,0)", (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 2, 0});
+    check_read("VC_STAR", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
+    check_read("vc_star", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
+    check_read("VC,STAR", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
+    check_read("[VC,STAR]", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
+    check_read(" [ Vc , Star ] ", (alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0});
+    check_read("block_cyclic", (alch_layout_t)ALCH_LAYOUT_DEFAULT);
+    check_read("BLOCK_CYCLIC", (alch_layout_t)ALCH_LAYOUT_DEFAULT);
+    check_read("ScaLAPACK", (alch_layout_t)ALCH_LAYOUT_DEFAULT);
+    check_read("block_cyclic(32,16)", (alch_layout_t){ALCH_BLOCK_CYCLIC, 32, 16, 0, 0});
+    check_read("scalapack ( 32 , 16 , 2 , 3 ) ", (alch_layout_t){ALCH_BLOCK_CYCLIC, 32, 16, 2, 3});
+    check_read("block_cyclic(0,0,2,0)", (alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 2, 0});
 }
 END_TEST
 
 static void
-round_trip(alch_layout_t layout, const char *expected)
+check_round_trip(alch_layout_t layout, const char *expected)
 {
     char text[64];
 
     ck_assert_ptr_eq(alch_layout_format(&layout, text, sizeof(text)), text);
     if (expected)
         ck_assert_str_eq(text, expected);
-    reads(text, layout);
+    check_read(text, layout);
 }
 
-START_TEST(test_round_trip)
+START_TEST(formatted_layouts_are_read_back)
 {
     for (int dist = ALCH_MC_MR; dist <= ALCH_CIRC_CIRC; dist++)
-        round_trip((alch_layout_t){(alch_dist_t)dist, 0, 0, 0, 0}, alch_dist_name((alch_dist_t)dist));
-    round_trip((alch_layout_t)ALCH_LAYOUT_DEFAULT, "block_cyclic");
-    round_trip((alch_layout_t){ALCH_BLOCK_CYCLIC, 7, 64, 0, 0}, "block_cyclic(7,64)");
-    round_trip((alch_layout_t){ALCH_BLOCK_CYCLIC, 7, 64, 2, 3}, "block_cyclic(7,64,2,3)");
-    round_trip((alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 5}, NULL);
-    round_trip((alch_layout_t){ALCH_BLOCK_CYCLIC, 1000000000000, 1000000000000, 2147483647, 2147483647}, NULL);
+        check_round_trip((alch_layout_t){(alch_dist_t)dist, 0, 0, 0, 0}, alch_dist_name((alch_dist_t)dist));
+    check_round_trip((alch_layout_t)ALCH_LAYOUT_DEFAULT, "block_cyclic");
+    check_round_trip((alch_layout_t){ALCH_BLOCK_CYCLIC, 7, 64, 0, 0}, "block_cyclic(7,64)");
+    check_round_trip((alch_layout_t){ALCH_BLOCK_CYCLIC, 7, 64, 2, 3}, "block_cyclic(7,64,2,3)");
+    check_round_trip((alch_layout_t){ALCH_BLOCK_CYCLIC, 0, 0, 0, 5}, NULL);
+    check_round_trip((alch_layout_t){ALCH_BLOCK_CYCLIC, 1000000000000, 1000000000000, 2147483647, 2147483647}, NULL);
 }
 END_TEST
 
-START_TEST(test_short_buffer)
+START_TEST(long_text_is_cut_to_the_buffer)
 {
-    alch_layout_t named = {ALCH_STAR_STAR, 1, 1, 1, 1}, unknown = {(alch_dist_t)99, 0, 0, 0, 0};
+    alch_layout_t named = {ALCH_STAR_STAR, 1, 1, 1, 1};
     char text[16] = "xxxxxxxxxxxxxxx";
 
     ck_assert_str_eq(alch_layout_format(&named, text, 5), "STAR");
+}
+END_TEST
+
+START_TEST(unknown_distribution_is_formatted_as_a_number)
+{
+    alch_layout_t unknown = {(alch_dist_t)99, 0, 0, 0, 0};
+    char text[16];
+
     ck_assert_str_eq(alch_layout_format(&unknown, text, sizeof(text)), "unknown(99)");
 }
 END_TEST
@@ -124,9 +132,10 @@ unit_suite(Suite *suite)
 {
     TCase *text = tcase_create("text");
 
-    tcase_add_test(text, test_refused);
-    tcase_add_test(text, test_accepted);
-    tcase_add_test(text, test_round_trip);
-    tcase_add_test(text, test_short_buffer);
+    tcase_add_test(text, invalid_texts_are_refused);
+    tcase_add_test(text, valid_texts_are_read);
+    tcase_add_test(text, formatted_layouts_are_read_back);
+    tcase_add_test(text, long_text_is_cut_to_the_buffer);
+    tcase_add_test(text, unknown_distribution_is_formatted_as_a_number);
     suite_add_tcase(suite, text);
 }

@@ -1,16 +1,17 @@
-/* Every kind of kernels against one entry at a time: panels of all shapes, both directions, both kinds. */
+/* All implementations of the kernels are compared with copies of one entry at a time: panels of all shapes, in both
+ * directions. */
 #include "pack/kernel.h"
 #include "layout_model.h"
 #include <string.h>
 
-/* Both sides of a move, and what is expected of the one that is written. */
+/* Both sides of a move, and the expected content of the side that is written. */
 typedef struct {
     alchi_pack_t shape;
     int64_t ld;
     unsigned char *strided, *packed, *expected;
     size_t strided_bytes, packed_bytes;
-    size_t shift;   /* of both sides off any alignment that malloc gives */
-    int64_t origin; /* bytes from the strided side's begin to its base */
+    size_t shift;   /* bytes by which both sides are off the alignment of malloc */
+    int64_t origin; /* bytes from the start of `strided` to the base of the strided side */
 } setting_t;
 
 static void
@@ -20,7 +21,7 @@ fill(unsigned char *bytes, size_t count, uint64_t *random)
         bytes[k] = (unsigned char)(model_random(random) >> 32);
 }
 
-/* Bytes from the base to entry (i, j) of the local rectangle. */
+/* @return bytes from the base of the strided side to entry (i, j) of the local rectangle */
 static int64_t
 strided_at(const alchi_pack_t *shape, int64_t i, int64_t j)
 {
@@ -31,9 +32,9 @@ strided_at(const alchi_pack_t *shape, int64_t i, int64_t j)
 }
 
 static void
-make(setting_t *set, uint64_t *random)
+setting_init(setting_t *setting, uint64_t *random)
 {
-    const alchi_pack_t *shape = &set->shape;
+    const alchi_pack_t *shape = &setting->shape;
     int64_t m = shape->local.m - 1, n = shape->local.n - 1, lo = 0, hi = 0;
     int64_t corners[4] = {strided_at(shape, 0, 0), strided_at(shape, m, 0), strided_at(shape, 0, n),
                           strided_at(shape, m, n)};
@@ -42,75 +43,78 @@ make(setting_t *set, uint64_t *random)
         lo = corners[k] < lo ? corners[k] : lo;
         hi = corners[k] > hi ? corners[k] : hi;
     }
-    set->strided_bytes = (size_t)(hi - lo) + shape->size + set->shift;
-    set->packed_bytes = (size_t)(set->ld * shape->local.n) * shape->size + set->shift;
-    set->origin = (int64_t)set->shift - lo;
-    set->strided = malloc(set->strided_bytes);
-    set->packed = malloc(set->packed_bytes);
-    set->expected = malloc(set->strided_bytes > set->packed_bytes ? set->strided_bytes : set->packed_bytes);
-    fill(set->strided, set->strided_bytes, random);
-    fill(set->packed, set->packed_bytes, random);
+    setting->strided_bytes = (size_t)(hi - lo) + shape->size + setting->shift;
+    setting->packed_bytes = (size_t)(setting->ld * shape->local.n) * shape->size + setting->shift;
+    setting->origin = (int64_t)setting->shift - lo;
+    setting->strided = malloc(setting->strided_bytes);
+    setting->packed = malloc(setting->packed_bytes);
+    setting->expected =
+        malloc(setting->strided_bytes > setting->packed_bytes ? setting->strided_bytes : setting->packed_bytes);
+    fill(setting->strided, setting->strided_bytes, random);
+    fill(setting->packed, setting->packed_bytes, random);
 }
 
-/* Move entry by entry, of copies: the written side as it should be is left in `expected`. */
+/* Move entry by entry, with copies. `expected` then has the content that the written side should get. */
 static void
-expect(setting_t *set, bool pack)
+setting_expect(setting_t *setting, bool pack)
 {
-    const alchi_pack_t *shape = &set->shape;
+    const alchi_pack_t *shape = &setting->shape;
 
-    memcpy(set->expected, pack ? set->packed : set->strided, pack ? set->packed_bytes : set->strided_bytes);
+    memcpy(setting->expected, pack ? setting->packed : setting->strided,
+           pack ? setting->packed_bytes : setting->strided_bytes);
     for (int64_t j = 0; j < shape->local.n; j++)
         for (int64_t i = 0; i < shape->local.m; i++) {
-            int64_t there = set->origin + strided_at(shape, i, j);
-            size_t here = set->shift + (size_t)(i + j * set->ld) * shape->size;
+            int64_t there = setting->origin + strided_at(shape, i, j);
+            size_t here = setting->shift + (size_t)(i + j * setting->ld) * shape->size;
 
             if (pack)
-                memcpy(set->expected + here, set->strided + there, shape->size);
+                memcpy(setting->expected + here, setting->strided + there, shape->size);
             else
-                memcpy(set->expected + there, set->packed + here, shape->size);
+                memcpy(setting->expected + there, setting->packed + here, shape->size);
         }
 }
 
 static void
-check_move(const alchi_kernels_t *use, setting_t *set, bool pack)
+check_move(const alchi_kernels_t *use, setting_t *setting, bool pack)
 {
-    unsigned char *written = pack ? set->packed : set->strided;
-    size_t bytes = pack ? set->packed_bytes : set->strided_bytes;
+    unsigned char *written = pack ? setting->packed : setting->strided;
+    size_t bytes = pack ? setting->packed_bytes : setting->strided_bytes;
     unsigned char *before = malloc(bytes);
 
     memcpy(before, written, bytes);
-    alchi_pack_move(use, &set->shape, (char *)set->strided + set->origin, (char *)set->packed + set->shift, set->ld,
-                    pack);
-    ck_assert_msg(memcmp(written, set->expected, bytes) == 0,
+    alchi_pack_move(use, &setting->shape, (char *)setting->strided + setting->origin,
+                    (char *)setting->packed + setting->shift, setting->ld, pack);
+    ck_assert_msg(memcmp(written, setting->expected, bytes) == 0,
                   "%s kernels, %s, %zu bytes: %lld x %lld, blocks %lld of %lld and %lld of %lld, strides %lld %lld",
-                  use->name, pack ? "pack" : "unpack", set->shape.size, (long long)set->shape.local.m,
-                  (long long)set->shape.local.n, (long long)set->shape.rows.block, (long long)set->shape.rows.period,
-                  (long long)set->shape.cols.block, (long long)set->shape.cols.period, (long long)set->shape.row_stride,
-                  (long long)set->shape.col_stride);
+                  use->name, pack ? "pack" : "unpack", setting->shape.size, (long long)setting->shape.local.m,
+                  (long long)setting->shape.local.n, (long long)setting->shape.rows.block,
+                  (long long)setting->shape.rows.period, (long long)setting->shape.cols.block,
+                  (long long)setting->shape.cols.period, (long long)setting->shape.row_stride,
+                  (long long)setting->shape.col_stride);
     memcpy(written, before, bytes);
     free(before);
 }
 
-/* With all kinds that this processor has: what one gives, the others give. */
+/* Check all implementations that this processor can run. */
 static void
-check_all(setting_t *set, uint64_t *random)
+check_all(setting_t *setting, uint64_t *random)
 {
-    const alchi_kernels_t *kinds[2] = {alchi_kernels_portable(), alchi_kernels_avx2()};
+    const alchi_kernels_t *kernels[2] = {alchi_kernels_portable(), alchi_kernels_avx2()};
 
-    make(set, random);
+    setting_init(setting, random);
     for (int pack = 0; pack < 2; pack++) {
-        expect(set, pack);
+        setting_expect(setting, pack);
         for (int k = 0; k < 2; k++)
-            if (kinds[k])
-                check_move(kinds[k], set, pack);
+            if (kernels[k])
+                check_move(kernels[k], setting, pack);
     }
-    free(set->strided);
-    free(set->packed);
-    free(set->expected);
+    free(setting->strided);
+    free(setting->packed);
+    free(setting->expected);
 }
 
 static alchi_axis_t
-pick_axis(uint64_t *random)
+random_axis(uint64_t *random)
 {
     static const int64_t blocks[] = {1, 1, 2, 3, 7, 16, 64, 200};
     int64_t block = blocks[model_pick(random, 0, 7)], procs = model_pick(random, 1, 4);
@@ -118,7 +122,7 @@ pick_axis(uint64_t *random)
     return (alchi_axis_t){block, block * procs, block * model_pick(random, 0, procs - 1)};
 }
 
-/* Strides with which no two entries of the global rectangle share a place. */
+/* Pick strides with which no two entries of the global rectangle are at the same address. */
 static void
 pick_strides(alchi_pack_t *shape, uint64_t *random)
 {
@@ -139,20 +143,20 @@ check_size(int64_t m, int64_t n, uint64_t *random)
     static const size_t sizes[] = {4, 8, 16};
 
     for (int k = 0; k < 3; k++) {
-        setting_t set = {.shape = {.rows = pick_axis(random), .cols = pick_axis(random), .size = sizes[k]}};
+        setting_t setting = {.shape = {.rows = random_axis(random), .cols = random_axis(random), .size = sizes[k]}};
 
-        set.shape.local = (alch_rect_t){model_pick(random, 0, 70), model_pick(random, 0, 70), m, n};
-        set.shape.i0 = model_pick(random, 0, alchi_axis_global(&set.shape.rows, set.shape.local.i));
-        set.shape.j0 = model_pick(random, 0, alchi_axis_global(&set.shape.cols, set.shape.local.j));
-        pick_strides(&set.shape, random);
-        set.ld = m + model_pick(random, 0, 1) * model_pick(random, 1, 9);
-        set.shift = (size_t)(model_pick(random, 0, 2) ? 0 : model_pick(random, 1, 15));
-        check_all(&set, random);
+        setting.shape.local = (alch_rect_t){model_pick(random, 0, 70), model_pick(random, 0, 70), m, n};
+        setting.shape.i0 = model_pick(random, 0, alchi_axis_global(&setting.shape.rows, setting.shape.local.i));
+        setting.shape.j0 = model_pick(random, 0, alchi_axis_global(&setting.shape.cols, setting.shape.local.j));
+        pick_strides(&setting.shape, random);
+        setting.ld = m + model_pick(random, 0, 1) * model_pick(random, 1, 9);
+        setting.shift = (size_t)(model_pick(random, 0, 2) ? 0 : model_pick(random, 1, 15));
+        check_all(&setting, random);
     }
 }
 
-/* All sides around the edges of blocks, several times with axes, strides and places as they come. */
-START_TEST(test_blocks)
+/* Panels whose sides are around multiples of SIDE, each with random axes, strides and positions. */
+START_TEST(kernels_agree_at_the_edges_of_blocks)
 {
     static const int64_t sides[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 65};
     uint64_t random = 7 + (uint64_t)_i;
@@ -163,8 +167,8 @@ START_TEST(test_blocks)
 }
 END_TEST
 
-/* Around the edges of panels, where what is asked for ahead must end. */
-START_TEST(test_panels)
+/* Rectangles around the maximum size of a panel, where prefetching must end. */
+START_TEST(kernels_agree_at_the_edges_of_panels)
 {
     static const int64_t rows[] = {1, 24, ALCHI_PANEL_ROWS - 1, ALCHI_PANEL_ROWS, ALCHI_PANEL_ROWS + 9};
     static const int64_t cols[] = {1, 24, ALCHI_PANEL_COLS - 1, ALCHI_PANEL_COLS, 2 * ALCHI_PANEL_COLS + 9};
@@ -176,32 +180,35 @@ START_TEST(test_panels)
 }
 END_TEST
 
-/* Sources that repeat one row, one column or one entry. */
-START_TEST(test_repeated)
+/* A stride of 0 repeats one row, one column or one entry of the source. */
+START_TEST(zero_strides_repeat_entries)
 {
     static const int64_t strides[][2] = {{0, 1}, {1, 0}, {0, 0}, {0, -1}, {0, 3}, {2, 0}};
     uint64_t random = 13;
 
     for (size_t k = 0; k < sizeof(strides) / sizeof(*strides); k++)
         for (size_t size = 4; size <= 16; size *= 2) {
-            setting_t set = {.shape = {{3, 9, 3}, {1, 2, 1}, {2, 1, 41, 37}, 0, 0, strides[k][0], strides[k][1], size}};
+            setting_t setting = {
+                .shape = {{3, 9, 3}, {1, 2, 1}, {2, 1, 41, 37}, 0, 0, strides[k][0], strides[k][1], size}};
 
-            set.ld = 43;
-            make(&set, &random);
-            expect(&set, true);
-            check_move(alchi_kernels_portable(), &set, true);
+            setting.ld = 43;
+            setting_init(&setting, &random);
+            setting_expect(&setting, true);
+            check_move(alchi_kernels_portable(), &setting, true);
             if (alchi_kernels_avx2())
-                check_move(alchi_kernels_avx2(), &set, true);
-            free(set.strided);
-            free(set.packed);
-            free(set.expected);
+                check_move(alchi_kernels_avx2(), &setting, true);
+            free(setting.strided);
+            free(setting.packed);
+            free(setting.expected);
         }
 }
 END_TEST
 
-START_TEST(test_dispatch)
+START_TEST(avx2_kernels_exist_if_the_processor_has_avx2)
 {
     ck_assert_str_eq(alchi_kernels_portable()->name, "portable");
+    if (alchi_kernels_avx2())
+        ck_assert_str_eq(alchi_kernels_avx2()->name, "avx2");
 #if defined(__x86_64__)
     ck_assert(!alchi_kernels_avx2() == !__builtin_cpu_supports("avx2"));
 #else
@@ -213,12 +220,12 @@ END_TEST
 void
 unit_suite(Suite *suite)
 {
-    TCase *kernels = tcase_create("kernels");
+    TCase *tcase = tcase_create("kernels");
 
-    tcase_set_timeout(kernels, 60);
-    tcase_add_test(kernels, test_dispatch);
-    tcase_add_test(kernels, test_repeated);
-    tcase_add_loop_test(kernels, test_blocks, 0, 2);
-    tcase_add_loop_test(kernels, test_panels, 0, 2);
-    suite_add_tcase(suite, kernels);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, avx2_kernels_exist_if_the_processor_has_avx2);
+    tcase_add_test(tcase, zero_strides_repeat_entries);
+    tcase_add_loop_test(tcase, kernels_agree_at_the_edges_of_blocks, 0, 2);
+    tcase_add_loop_test(tcase, kernels_agree_at_the_edges_of_panels, 0, 2);
+    suite_add_tcase(suite, tcase);
 }

@@ -1,11 +1,12 @@
-/* Packing and unpacking against one entry at a time, with the kernels that a user gets and with each kind of them. */
+/* Packing and unpacking are compared with copies of one entry at a time. Each case runs with the kernels that callers
+ * get and with each implementation of the kernels. */
 #include "pack/kernel.h"
 #include "layout_model.h"
 #include <string.h>
 
 #define GUARD 64
 
-/* Memory that a strided rectangle needs: base is where entry (0, 0) of it lies. */
+/* The memory of a strided rectangle. Its entry (0, 0) is at `base`. */
 typedef struct {
     unsigned char *bytes;
     size_t count;
@@ -19,7 +20,7 @@ fill(unsigned char *bytes, size_t count, uint64_t *random)
         bytes[k] = (unsigned char)(model_random(random) >> 32);
 }
 
-/* `shift` bytes off any alignment that malloc gives. */
+/* Allocate the memory of a strided rectangle, `shift` bytes off the alignment of malloc. */
 static buffer_t
 make_buffer(const alchi_pack_t *shape, const alch_rect_t *rect, size_t shift, uint64_t *random)
 {
@@ -48,31 +49,32 @@ strided_at(const alchi_pack_t *shape, unsigned char *base, int64_t i, int64_t j)
     return base + (gi * shape->row_stride + gj * shape->col_stride) * (int64_t)shape->size;
 }
 
-/* The kinds that are tried: NULL stands for alchi_pack() and alchi_unpack(). */
+/* List the kernels to test. NULL stands for alchi_pack() and alchi_unpack(). @return how many */
 static int
-kinds(const alchi_kernels_t *kinds[3])
+list_kernels(const alchi_kernels_t *kernels[3])
 {
-    kinds[0] = NULL;
-    kinds[1] = alchi_kernels_portable();
-    kinds[2] = alchi_kernels_avx2();
-    return kinds[2] ? 3 : 2;
+    kernels[0] = NULL;
+    kernels[1] = alchi_kernels_portable();
+    kernels[2] = alchi_kernels_avx2();
+    return kernels[2] ? 3 : 2;
 }
 
 static void
-pack(const alchi_kernels_t *kind, const alchi_pack_t *shape, unsigned char *strided, unsigned char *packed, int64_t ld)
+pack_with(const alchi_kernels_t *use, const alchi_pack_t *shape, unsigned char *strided, unsigned char *packed,
+          int64_t ld)
 {
-    if (kind)
-        alchi_pack_move(kind, shape, (char *)strided, (char *)packed, ld, true);
+    if (use)
+        alchi_pack_move(use, shape, (char *)strided, (char *)packed, ld, true);
     else
         alchi_pack(shape, strided, packed, ld);
 }
 
 static void
-unpack(const alchi_kernels_t *kind, const alchi_pack_t *shape, unsigned char *packed, int64_t ld,
-       unsigned char *strided)
+unpack_with(const alchi_kernels_t *use, const alchi_pack_t *shape, unsigned char *packed, int64_t ld,
+            unsigned char *strided)
 {
-    if (kind)
-        alchi_pack_move(kind, shape, (char *)strided, (char *)packed, ld, false);
+    if (use)
+        alchi_pack_move(use, shape, (char *)strided, (char *)packed, ld, false);
     else
         alchi_unpack(shape, packed, ld, strided);
 }
@@ -82,8 +84,8 @@ check_pack(const alchi_pack_t *shape, const buffer_t *strided, int64_t ld, size_
 {
     size_t count = (size_t)(ld * shape->local.n) * shape->size + shift + GUARD;
     unsigned char *got = malloc(count), *expected = malloc(count), *before = malloc(count);
-    const alchi_kernels_t *tried[3];
-    int count_of_kinds = kinds(tried);
+    const alchi_kernels_t *kernels[3];
+    int kernels_count = list_kernels(kernels);
 
     fill(before, count, random);
     memcpy(expected, before, count);
@@ -91,9 +93,9 @@ check_pack(const alchi_pack_t *shape, const buffer_t *strided, int64_t ld, size_
         for (int64_t i = 0; i < shape->local.m; i++)
             memcpy(expected + shift + (size_t)(i + j * ld) * shape->size, strided_at(shape, strided->base, i, j),
                    shape->size);
-    for (int k = 0; k < count_of_kinds; k++) {
+    for (int k = 0; k < kernels_count; k++) {
         memcpy(got, before, count);
-        pack(tried[k], shape, strided->base, got + shift, ld);
+        pack_with(kernels[k], shape, strided->base, got + shift, ld);
         ck_assert(memcmp(got, expected, count) == 0);
     }
     free(got);
@@ -106,8 +108,8 @@ check_unpack(const alchi_pack_t *shape, buffer_t *strided, int64_t ld, size_t sh
 {
     size_t count = (size_t)(ld * shape->local.n) * shape->size + shift;
     unsigned char *packed = malloc(count + 1), *before = malloc(strided->count), *expected = malloc(strided->count);
-    const alchi_kernels_t *tried[3];
-    int count_of_kinds = kinds(tried);
+    const alchi_kernels_t *kernels[3];
+    int kernels_count = list_kernels(kernels);
 
     fill(packed, count, random);
     memcpy(before, strided->bytes, strided->count);
@@ -116,9 +118,9 @@ check_unpack(const alchi_pack_t *shape, buffer_t *strided, int64_t ld, size_t sh
             memcpy(strided_at(shape, strided->base, i, j), packed + shift + (size_t)(i + j * ld) * shape->size,
                    shape->size);
     memcpy(expected, strided->bytes, strided->count);
-    for (int k = 0; k < count_of_kinds; k++) {
+    for (int k = 0; k < kernels_count; k++) {
         memcpy(strided->bytes, before, strided->count);
-        unpack(tried[k], shape, packed + shift, ld, strided->base);
+        unpack_with(kernels[k], shape, packed + shift, ld, strided->base);
         ck_assert(memcmp(expected, strided->bytes, strided->count) == 0);
     }
     free(packed);
@@ -126,7 +128,7 @@ check_unpack(const alchi_pack_t *shape, buffer_t *strided, int64_t ld, size_t sh
     free(expected);
 }
 
-/* C order, Fortran order, gaps, reversed rows and columns. Entries never overlap. */
+/* Pick strides: C order, Fortran order, gaps, reversed rows and columns. Entries never overlap. */
 static void
 pick_strides(alchi_pack_t *shape, const alch_rect_t *rect, uint64_t *random)
 {
@@ -161,7 +163,7 @@ check_shape(alchi_pack_t *shape, const alch_rect_t *rect, uint64_t *random)
     free(strided.bytes);
 }
 
-/* A part of what one rank holds of a random rectangle. */
+/* Check a random part of the local rectangle that a random rank holds of a random global rectangle. */
 static void
 check_layout(const alchi_layout_t *layout, uint64_t *random)
 {
@@ -179,14 +181,14 @@ check_layout(const alchi_layout_t *layout, uint64_t *random)
     check_shape(&shape, &rect, random);
 }
 
-START_TEST(test_layouts)
+START_TEST(every_layout_is_packed_and_unpacked_exactly)
 {
     model_each(check_layout);
 }
 END_TEST
 
-/* Every size around the edges of tiles, C and Fortran order, with one rank: the kernels alone. */
-START_TEST(test_edges)
+/* Sides around multiples of SIDE, in C and in Fortran order. There is one rank, so no index is skipped. */
+START_TEST(edges_of_blocks_are_packed_exactly)
 {
     static const int64_t sides[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 67};
     static const size_t sizes[] = {4, 8, 16};
@@ -203,8 +205,8 @@ START_TEST(test_edges)
 }
 END_TEST
 
-/* More rows and columns than a panel has, in blocks that end within and at groups of columns; every order of memory. */
-START_TEST(test_panels)
+/* More rows and columns than a panel has. Blocks end within groups of columns and at their edges. */
+START_TEST(edges_of_panels_are_packed_exactly)
 {
     static const int64_t blocks[] = {1, 2, 3, 5, 7, 8, 15, 16, 17, 64, 67};
     static const size_t sizes[] = {4, 8, 16};
@@ -223,19 +225,7 @@ START_TEST(test_panels)
 }
 END_TEST
 
-/* Which kinds there are. */
-START_TEST(test_kinds)
-{
-    ck_assert_str_eq(alchi_kernels_portable()->name, "portable");
-    if (alchi_kernels_avx2())
-        ck_assert_str_eq(alchi_kernels_avx2()->name, "avx2");
-#if defined(__x86_64__)
-    ck_assert_int_eq(alchi_kernels_avx2() != NULL, __builtin_cpu_supports("avx2") != 0);
-#endif
-}
-END_TEST
-
-START_TEST(test_nothing)
+START_TEST(empty_rectangles_access_no_memory)
 {
     alchi_pack_t shape = {{2, 4, 0}, {1, 1, 0}, {0, 0, 0, 5}, 0, 0, 1, 1, 8};
     double entry = 1;
@@ -247,8 +237,8 @@ START_TEST(test_nothing)
 }
 END_TEST
 
-/* Strides and places beyond 2^31 entries: a source that repeats one row, far down. */
-START_TEST(test_far)
+/* Global indices beyond 2^31, in a source that repeats one row. */
+START_TEST(global_indices_beyond_2_31_are_exact)
 {
     int64_t far = INT64_C(1) << 40;
     alchi_pack_t shape = {{1, far, 3}, {64, 128, 64}, {5, 2, 3, 4}, 5 * far + 3, 64, 0, 1, 4};
@@ -260,8 +250,9 @@ START_TEST(test_far)
 }
 END_TEST
 
-/* Products of lists: both directions, both orders, more than a panel; what lies between is left alone. */
-START_TEST(test_products)
+/* Products of lists that are larger than a panel, in both directions and both orders. Memory between the entries stays
+ * unchanged. */
+START_TEST(products_of_lists_are_packed_and_unpacked_exactly)
 {
     enum { M = ALCHI_PANEL_ROWS + 21, N = ALCHI_PANEL_COLS + 13 };
     size_t size = (size_t)4 << _i / 2, bytes = (size_t)6 * M * N * size;
@@ -303,12 +294,11 @@ unit_suite(Suite *suite)
     TCase *tcase = tcase_create("pack");
 
     tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_nothing);
-    tcase_add_test(tcase, test_far);
-    tcase_add_test(tcase, test_kinds);
-    tcase_add_test(tcase, test_edges);
-    tcase_add_test(tcase, test_panels);
-    tcase_add_test(tcase, test_layouts);
-    tcase_add_loop_test(tcase, test_products, 0, 6);
+    tcase_add_test(tcase, empty_rectangles_access_no_memory);
+    tcase_add_test(tcase, global_indices_beyond_2_31_are_exact);
+    tcase_add_test(tcase, edges_of_blocks_are_packed_exactly);
+    tcase_add_test(tcase, edges_of_panels_are_packed_exactly);
+    tcase_add_test(tcase, every_layout_is_packed_and_unpacked_exactly);
+    tcase_add_loop_test(tcase, products_of_lists_are_packed_and_unpacked_exactly, 0, 6);
     suite_add_tcase(suite, tcase);
 }
