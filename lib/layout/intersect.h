@@ -43,7 +43,7 @@ typedef struct {
  *
  * @param[out] set   the intersection
  * @param[in] a, b   copied; block >= 1, period >= block, first >= 0
- * @param begin, end only indices within begin..end-1 count; end is at most 2^60
+ * @param begin, end  only indices within begin..end-1 count; end is at most 2^60
  */
 void alchi_intersect_init(alchi_intersect_t *set, const alchi_axis_t *a, const alchi_axis_t *b, int64_t begin,
                           int64_t end);

@@ -2,7 +2,7 @@
  * Regions, as disjoint rectangles or as a bitmap: see region.h.
  *
  * When a rectangle is added, the region drops those of its rectangles that the new one covers, removes from the new one
- * the entries that other rectangles hold, and merges the parts that remain with neighbours of the same extent. If more
+ * the entries that other rectangles hold, and merges the parts that remain with neighbors of the same extent. If more
  * than RECTS_MAX rectangles result, the region becomes a bitmap. It stays one until it is complete.
  */
 #include "layout/region.h"
@@ -79,7 +79,7 @@ merge_rects(alch_rect_t *a, const alch_rect_t *b)
     return false;
 }
 
-/* Add a rectangle that is disjoint from all others. Merge it with neighbours for as long as one fits. */
+/* Add a rectangle that is disjoint from all others. Merge it with neighbors for as long as one fits. */
 static bool
 push_merged(list_t *list, alch_rect_t rect)
 {
