@@ -66,7 +66,7 @@ typedef struct {
 #define ALCH_LAYOUT_DEFAULT {ALCH_BLOCK_CYCLIC, 0, 0, 0, 0}
 
 /**
- * The name of a distribution, for example "VC_STAR" or "block_cyclic".
+ * The name of a distribution, for example "VC_STAR" or "BLOCK_CYCLIC".
  *
  * @collective  no
  * @threads     MT-Safe

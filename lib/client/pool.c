@@ -370,7 +370,7 @@ open_link(alch_session_t *session, alchi_cli_link_t *link, const alchi_cli_group
     alch_error_t detail = {0};
     int code;
 
-    alchi_data_key(session->key, session->id, group->id, rank, key);
+    alchi_derive_data_key(session->key, session->id, group->id, rank, key);
     link->channel = alchi_cli_dial_shm(session, &claim, key, deadline);
     code = link->channel ? ALCH_OK
                          : alchi_cli_session_dial(&peer->address, &claim, key, session->name, ALCHI_PAYLOAD_MAX,

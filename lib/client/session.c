@@ -194,7 +194,7 @@ enter(alch_session_t *session, const alchi_address_t *address, const alchi_claim
     if (session->executor)
         memcpy(session->key, key, ALCHI_KEY_SIZE);
     else
-        alchi_session_key(key, granted.nonce_initiator, granted.nonce_responder, session->key);
+        alchi_derive_session_key(key, granted.nonce_initiator, granted.nonce_responder, session->key);
     return ALCH_OK;
 }
 

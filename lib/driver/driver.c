@@ -136,7 +136,7 @@ admit_client(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_
         DL_APPEND(session->links, link);
         link->session = session;
     } else {
-        alchi_session_key(driver->token, responder->nonce_initiator, responder->nonce_responder, key);
+        alchi_derive_session_key(driver->token, responder->nonce_initiator, responder->nonce_responder, key);
         session = alchi_drv_session_create(driver, link, key);
         explicit_bzero(key, sizeof(key));
         if (!session)

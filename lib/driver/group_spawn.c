@@ -139,7 +139,7 @@ alchi_drv_group_spawn(alchi_drv_group_t *group, const uint8_t session_key[ALCHI_
 
     for (i = 0; good && i < group->size; i++) {
         slots[i] = group->ranks[i].slot;
-        alchi_data_key(session_key, group->session_id, group->id, i, group->ranks[i].data_key);
+        alchi_derive_data_key(session_key, group->session_id, group->id, i, group->ranks[i].data_key);
     }
     good = good && (spawn.mapping = alchi_drv_slots_mapping(slots, group->size)) && fill_ranks(&spawn, group);
     for (i = 0; good && i < group->part_count; i++)

@@ -13,9 +13,9 @@
  * both sides use:
  *
  *     CLIENT, AGENT   the driver's token
- *     EXECUTOR        the session's key (alchi_session_key)
+ *     EXECUTOR        the session's key (alchi_derive_session_key)
  *     RANK            the rank's control key, made by the driver
- *     DATA            the rank's data key (alchi_data_key)
+ *     DATA            the rank's data key (alchi_derive_data_key)
  *
  * Keys are 32 bytes. A client never sends a key. alchi_key_wrap() hides the data keys that the ranks of a session's new
  * group need to read matrices from the ranks of its old group.
@@ -51,12 +51,12 @@ typedef struct {
 
 /** Compute the session's key from the driver's token and both nonces of the CLIENT handshake. The client and the driver
  *  compute it independently. */
-void alchi_session_key(const uint8_t token[ALCHI_KEY_SIZE], const uint8_t nonce_initiator[32],
-                       const uint8_t nonce_responder[32], uint8_t key[ALCHI_KEY_SIZE]);
+void alchi_derive_session_key(const uint8_t token[ALCHI_KEY_SIZE], const uint8_t nonce_initiator[32],
+                              const uint8_t nonce_responder[32], uint8_t key[ALCHI_KEY_SIZE]);
 
 /** Compute the key of data connections to one rank from the session's key. */
-void alchi_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint64_t group, int rank,
-                    uint8_t key[ALCHI_KEY_SIZE]);
+void alchi_derive_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint64_t group, int rank,
+                           uint8_t key[ALCHI_KEY_SIZE]);
 
 /** Hide the data key of one rank for the way to a rank of another group of the same session. The same function uncovers
  *  it there.
@@ -111,7 +111,7 @@ typedef struct {
     uint64_t session; /* id of the session that the responder granted */
     char server_version[32];
     char host[256];
-    uint8_t nonce_initiator[32], nonce_responder[32]; /* for alchi_session_key() */
+    uint8_t nonce_initiator[32], nonce_responder[32]; /* for alchi_derive_session_key() */
 } alchi_granted_t;
 
 /**

@@ -101,8 +101,8 @@ derive_key(const uint8_t from[ALCHI_KEY_SIZE], const input_t *input, uint8_t key
 }
 
 void
-alchi_session_key(const uint8_t token[ALCHI_KEY_SIZE], const uint8_t nonce_initiator[32],
-                  const uint8_t nonce_responder[32], uint8_t key[ALCHI_KEY_SIZE])
+alchi_derive_session_key(const uint8_t token[ALCHI_KEY_SIZE], const uint8_t nonce_initiator[32],
+                         const uint8_t nonce_responder[32], uint8_t key[ALCHI_KEY_SIZE])
 {
     input_t input = input_with_label(session_label);
 
@@ -112,8 +112,8 @@ alchi_session_key(const uint8_t token[ALCHI_KEY_SIZE], const uint8_t nonce_initi
 }
 
 void
-alchi_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint64_t group, int rank,
-               uint8_t key[ALCHI_KEY_SIZE])
+alchi_derive_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint64_t group, int rank,
+                      uint8_t key[ALCHI_KEY_SIZE])
 {
     input_t input = input_with_label(data_label);
 

@@ -26,7 +26,7 @@ make_name(const uint8_t key[ALCHI_KEY_SIZE], const alchi_claim_t *claim, char na
 {
     uint8_t derived[ALCHI_KEY_SIZE];
 
-    alchi_data_key(key, claim->session, claim->group, claim->rank, derived);
+    alchi_derive_data_key(key, claim->session, claim->group, claim->rank, derived);
     alchi_hex_encode(derived, NAME_BYTES, name);
     explicit_bzero(derived, sizeof(derived));
 }

@@ -226,7 +226,7 @@ START_TEST(handshake)
     pthread_join(thread, NULL);
     ck_assert_int_eq(door.claim.role, attach ? ALCHI_ROLE_EXECUTOR : ALCHI_ROLE_CLIENT);
     if (!wrong) {
-        alchi_session_key(door.key, door.responder.nonce_initiator, door.responder.nonce_responder, bytes);
+        alchi_derive_session_key(door.key, door.responder.nonce_initiator, door.responder.nonce_responder, bytes);
         alchi_hex_encode(bytes, sizeof(bytes), expected);
         ck_assert_str_eq(key, attach ? token : expected);
         ck_assert_str_eq(door.name, "a test");

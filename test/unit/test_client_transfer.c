@@ -73,7 +73,7 @@ start_worker(world_t *world, int rank)
     uint8_t session_key[ALCHI_KEY_SIZE];
 
     memset(session_key, 1, sizeof(session_key));
-    alchi_data_key(session_key, 5, GROUP, rank, config.key);
+    alchi_derive_data_key(session_key, 5, GROUP, rank, config.key);
     config.store = world->stores[rank] = alchi_store_create(rank, world->count, 0);
     unit_code(alchi_bind(&address, &config.listen_fd, &err), ALCH_OK);
     world->listen_fds[rank] = config.listen_fd;
@@ -548,7 +548,7 @@ mute_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE],
     (void)context;
     (void)error;
     memset(session_key, 1, sizeof(session_key));
-    alchi_data_key(session_key, claim->session, claim->group, claim->rank, key);
+    alchi_derive_data_key(session_key, claim->session, claim->group, claim->rank, key);
     return ALCH_OK;
 }
 

@@ -139,7 +139,7 @@ START_TEST(moved)
     ck_assert_uint_eq(fetch->matrix->group, old);
     ck_assert_uint_eq(fetch->n_sources, 2);
     ck_assert_uint_eq(fetch->sources[1]->port, 5002);
-    alchi_data_key(client.link.session->key, client.link.session->id, old, 1, key);
+    alchi_derive_data_key(client.link.session->key, client.link.session->id, old, 1, key);
     ck_assert_mem_ne(fetch->sources[1]->key.data, key, ALCHI_KEY_SIZE);
     alchi_key_wrap(driver->groups->next->ranks[0].control_key, old, 1, fetch->sources[1]->key.data,
                    fetch->sources[1]->key.data);

@@ -119,8 +119,8 @@ START_TEST(both_sides_prove_and_derive_one_key)
     ck_assert_int_eq(responder.pid, getpid());
     ck_assert_int_eq(responder.claim.role, claims[_i].role);
     ck_assert_int_eq(responder.claim.rank, claims[_i].rank);
-    alchi_session_key(key, initiator.granted.nonce_initiator, initiator.granted.nonce_responder, here);
-    alchi_session_key(key, responder.nonce_initiator, responder.nonce_responder, there);
+    alchi_derive_session_key(key, initiator.granted.nonce_initiator, initiator.granted.nonce_responder, here);
+    alchi_derive_session_key(key, responder.nonce_initiator, responder.nonce_responder, there);
     ck_assert_mem_eq(here, there, sizeof(here));
     ck_assert_mem_eq(responder.key, key, sizeof(key));
 }
@@ -538,18 +538,18 @@ START_TEST(derived_keys_differ)
 {
     uint8_t a[32] = {1}, b[32] = {2}, out[8][ALCHI_KEY_SIZE];
 
-    alchi_session_key(key, a, b, out[0]);
-    alchi_session_key(key, b, a, out[1]);
-    alchi_session_key(a, a, b, out[2]);
-    alchi_data_key(key, 1, 2, 3, out[3]);
-    alchi_data_key(key, 2, 1, 3, out[4]);
-    alchi_data_key(key, 1, 2, 4, out[5]);
-    alchi_data_key(a, 1, 2, 3, out[6]);
-    alchi_data_key(key, 1, 2, -1, out[7]);
+    alchi_derive_session_key(key, a, b, out[0]);
+    alchi_derive_session_key(key, b, a, out[1]);
+    alchi_derive_session_key(a, a, b, out[2]);
+    alchi_derive_data_key(key, 1, 2, 3, out[3]);
+    alchi_derive_data_key(key, 2, 1, 3, out[4]);
+    alchi_derive_data_key(key, 1, 2, 4, out[5]);
+    alchi_derive_data_key(a, 1, 2, 3, out[6]);
+    alchi_derive_data_key(key, 1, 2, -1, out[7]);
     for (int i = 0; i < 8; i++)
         for (int j = 0; j < i; j++)
             ck_assert_mem_ne(out[i], out[j], ALCHI_KEY_SIZE);
-    alchi_data_key(key, 1, 2, 3, out[0]);
+    alchi_derive_data_key(key, 1, 2, 3, out[0]);
     ck_assert_mem_eq(out[0], out[3], ALCHI_KEY_SIZE);
 }
 END_TEST
