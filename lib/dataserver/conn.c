@@ -1,3 +1,4 @@
+/* The life of a data connection: handshake, turns, deadlines, and an orderly end. */
 #include "dataserver/conn.h"
 
 #include "base/error.h"
@@ -12,13 +13,13 @@
 #include <sys/socket.h>
 #include <utlist.h>
 
-#define TURN_BYTES ((size_t)1 << 20) /* then others get their turn */
-/* A peer that moves less than this within io_timeout_ms, and ends no message, counts as stalled: a byte now and then
- * does not keep a place. */
-#define PACE_BYTES ((size_t)256 << 10)
+#define TURN_BYTES ((size_t)1 << 20) /* in each direction; then other connections have their turn */
+/* A peer counts as stalled if within io_timeout_ms it moves less than this and completes no message. Otherwise a peer
+ * that sends a byte now and then could keep its connection forever. */
+#define PROGRESS_BYTES ((size_t)256 << 10)
 #define CLOSING_MS 1000
 
-/* With its channel's buffers (two small messages), however it is used. */
+/* Replies are the only memory that a peer can make grow, and there are at most ALCHI_DATA_CONN_REPLIES of them. */
 _Static_assert(sizeof(alchi_data_conn_t) + ALCHI_DATA_CONN_REPLIES * sizeof(alchi_data_reply_t) <= ((size_t)48 << 10),
                "a connection's state is bounded");
 
@@ -26,10 +27,10 @@ alchi_data_conn_t *
 alchi_data_conn_create(const alchi_data_config_t *config, int fd)
 {
     alchi_channel_t *channel = alchi_channel_create(alchi_stream_create(fd));
-    alchi_data_conn_t *conn = channel ? calloc(1, sizeof *conn) : NULL;
+    alchi_data_conn_t *conn = channel ? calloc(1, sizeof(*conn)) : NULL;
 
     if (conn)
-        conn->responder = calloc(1, sizeof *conn->responder);
+        conn->responder = calloc(1, sizeof(*conn->responder));
     if (!conn || !conn->responder) {
         free(conn);
         alchi_channel_destroy(channel);
@@ -37,20 +38,20 @@ alchi_data_conn_create(const alchi_data_config_t *config, int fd)
     }
     conn->config = config;
     conn->channel = channel;
-    alchi_peer_host(fd, conn->peer, sizeof conn->peer);
+    alchi_peer_host(fd, conn->peer, sizeof(conn->peer));
     if (!conn->peer[0])
-        snprintf(conn->peer, sizeof conn->peer, "this host");
+        snprintf(conn->peer, sizeof(conn->peer), "this host");
     alchi_responder_init(conn->responder);
-    conn->since = alchi_now_ns();
+    conn->accepted_ns = alchi_now_ns();
     conn->deadline = alchi_deadline_in_ms(config->handshake_timeout_ms);
     return conn;
 }
 
 static void
-forget_responder(alchi_data_conn_t *conn)
+destroy_responder(alchi_data_conn_t *conn)
 {
     if (conn->responder)
-        explicit_bzero(conn->responder, sizeof *conn->responder);
+        explicit_bzero(conn->responder, sizeof(*conn->responder));
     free(conn->responder);
     conn->responder = NULL;
 }
@@ -63,7 +64,7 @@ alchi_data_reply_create(alchi_data_conn_t *conn, uint64_t id, unsigned type)
     if (reply)
         LL_DELETE(conn->spare, reply);
     else
-        reply = malloc(sizeof *reply);
+        reply = malloc(sizeof(*reply));
     if (reply)
         *reply = (alchi_data_reply_t){.id = id, .type = type, .error.rank = -1};
     else
@@ -96,7 +97,7 @@ alchi_data_conn_destroy(alchi_data_conn_t *conn)
     LL_FOREACH_SAFE(conn->spare, reply, next)
     free(reply);
     alchi_store_release(conn->config->store, conn->in.part);
-    forget_responder(conn);
+    destroy_responder(conn);
     alchi_data_conn_stop_shm(conn);
     alchi_channel_destroy(conn->channel);
     alchi_data_stage_release(conn->stages, conn->stage);
@@ -117,10 +118,10 @@ alchi_data_conn_refuse(alchi_data_conn_t *conn, int code, const char *format, ..
     va_list args;
 
     va_start(args, format);
-    vsnprintf(err.text, sizeof err.text, format, args);
+    vsnprintf(err.text, sizeof(err.text), format, args);
     va_end(args);
     alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: %s", conn->peer, err.text);
-    /* A stranger is told nothing, and a payload under way cannot be interrupted. */
+    /* A peer that is not authenticated gets no answer, and a payload frame that is being sent cannot be interrupted. */
     if (conn->state != ALCHI_DATA_CONN_OPEN || conn->out.active)
         return code;
     alchi_channel_send_error(conn->channel, 0, &err);
@@ -132,13 +133,13 @@ void
 alchi_data_conn_timed_out(const alchi_data_conn_t *conn)
 {
     if (conn->state == ALCHI_DATA_CONN_HANDSHAKE)
-        alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: no proof within %d ms", conn->peer,
+        alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: it did not authenticate within %d ms", conn->peer,
                   conn->config->handshake_timeout_ms);
     else if (conn->state == ALCHI_DATA_CONN_OPEN && conn->idle)
-        alchi_log(ALCHI_LOG_DEBUG, "data connection from %s closed: idle for %d s", conn->peer,
+        alchi_log(ALCHI_LOG_DEBUG, "data connection from %s closed: it was idle for %d s", conn->peer,
                   conn->config->idle_timeout_ms / 1000);
     else if (conn->state == ALCHI_DATA_CONN_OPEN)
-        alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: stalled for %d ms in the middle of %s",
+        alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: it stalled for %d ms in the middle of %s",
                   conn->peer, conn->config->io_timeout_ms,
                   conn->in.active                    ? "a write"
                   : alchi_data_conn_has_output(conn) ? "an answer"
@@ -165,9 +166,9 @@ become_idle(alchi_data_conn_t *conn)
     conn->deadline = alchi_deadline_in_ms(conn->config->idle_timeout_ms);
 }
 
-/* One too many: it has proved itself, so it may know why. */
+/* Refuse a connection above the limit. The peer is authenticated, so it may know the reason. */
 static void
-turn_away(alchi_data_conn_t *conn, uint64_t id)
+refuse_over_limit(alchi_data_conn_t *conn, uint64_t id)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
 
@@ -180,14 +181,14 @@ turn_away(alchi_data_conn_t *conn, uint64_t id)
 }
 
 static int
-welcome(alchi_data_conn_t *conn, uint64_t id)
+send_welcome(alchi_data_conn_t *conn, uint64_t id)
 {
     Alchw__Welcome message = ALCHW__WELCOME__INIT;
 
     message.has_session = true;
     message.session = conn->config->session;
     message.server_version = (char *)alch_version();
-    forget_responder(conn);
+    destroy_responder(conn);
     conn->state = ALCHI_DATA_CONN_OPEN;
     become_idle(conn);
     /* Requests on this connection are small; bulk data is payload. */
@@ -196,107 +197,109 @@ welcome(alchi_data_conn_t *conn, uint64_t id)
 }
 
 static int
-handshake(alchi_data_conn_t *conn)
+run_handshake(alchi_data_conn_t *conn)
 {
     while (conn->state == ALCHI_DATA_CONN_HANDSHAKE) {
         alch_error_t err = {ALCH_OK, -1, ""};
         ProtobufCMessage *message = NULL;
         alchi_frame_t frame;
         bool done = false;
-        int rc = alchi_channel_receive(conn->channel, &frame, &message);
+        int code = alchi_channel_receive(conn->channel, &frame, &message);
 
-        if (rc == ALCH_EAGAIN)
+        if (code == ALCH_EAGAIN)
             return alchi_channel_flush(conn->channel) == ALCH_ECONNECT ? ALCH_ECONNECT : ALCH_OK;
-        if (rc == ALCH_ECONNECT)
-            return rc;
-        if (rc)
-            return alchi_data_conn_refuse(conn, rc, "%s", alchi_channel_fault(conn->channel));
-        rc = alchi_responder_feed(conn->responder, conn->channel, &frame, message, find_key, (void *)conn->config,
-                                  &done, &err);
+        if (code == ALCH_ECONNECT)
+            return code;
+        if (code)
+            return alchi_data_conn_refuse(conn, code, "%s", alchi_channel_fault(conn->channel));
+        code = alchi_responder_feed(conn->responder, conn->channel, &frame, message, find_key, (void *)conn->config,
+                                    &done, &err);
         alchi_message_free(message);
-        if (rc) {
+        if (code) {
             alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: %s", conn->peer, err.text);
             start_closing(conn);
-        } else if (done && conn->full) {
-            turn_away(conn, frame.id);
-        } else if (done && welcome(conn, frame.id)) {
+        } else if (done && conn->over_limit) {
+            refuse_over_limit(conn, frame.id);
+        } else if (done && send_welcome(conn, frame.id)) {
             return ALCH_ECONNECT;
         }
     }
     return ALCH_OK;
 }
 
-/* A peer that has to send or to read now has io_timeout_ms for its message, and again for each PACE_BYTES of it. */
+/* Set the deadline after a turn. While a request is in flight, the peer has io_timeout_ms for it, and again whenever a
+ * message was completed or PROGRESS_BYTES were moved. */
 static void
 set_deadline(alchi_data_conn_t *conn, size_t moved)
 {
-    conn->pace += moved;
+    conn->moved += moved;
     if (!conn->in.active && !alchi_data_conn_has_output(conn) && !alchi_channel_buffered(conn->channel)) {
         if (!conn->idle || moved > 0)
             become_idle(conn);
         return;
     }
-    if (!conn->idle && conn->pace < PACE_BYTES && conn->done == conn->done_seen)
+    if (!conn->idle && conn->moved < PROGRESS_BYTES && conn->progress == conn->progress_seen)
         return;
     conn->idle = false;
-    conn->pace = 0;
-    conn->done_seen = conn->done;
+    conn->moved = 0;
+    conn->progress_seen = conn->progress;
     conn->deadline = alchi_deadline_in_ms(conn->config->io_timeout_ms);
 }
 
 static int
-serve(alchi_data_conn_t *conn)
+serve_requests(alchi_data_conn_t *conn)
 {
     size_t received = 0, sent = 0;
-    int rc = alchi_data_conn_receive(conn, TURN_BYTES, &received);
+    int code = alchi_data_conn_receive(conn, TURN_BYTES, &received);
     bool paused = alchi_data_conn_paused(conn);
 
-    if (!rc && conn->state == ALCHI_DATA_CONN_OPEN)
-        rc = alchi_data_conn_send(conn, TURN_BYTES, &sent);
-    if (rc || conn->state != ALCHI_DATA_CONN_OPEN)
-        return rc;
-    /* Frames that the channel holds already raise no event. */
-    conn->again = received >= TURN_BYTES || sent >= TURN_BYTES || (paused && !alchi_data_conn_paused(conn));
+    if (!code && conn->state == ALCHI_DATA_CONN_OPEN)
+        code = alchi_data_conn_send(conn, TURN_BYTES, &sent);
+    if (code || conn->state != ALCHI_DATA_CONN_OPEN)
+        return code;
+    /* For frames that the channel has already read from the socket, epoll reports no event. */
+    conn->has_more_work = received >= TURN_BYTES || sent >= TURN_BYTES || (paused && !alchi_data_conn_paused(conn));
     set_deadline(conn, received + sent);
     return ALCH_OK;
 }
 
-/* Whoever closes with bytes unread sends a reset, which would overtake what was said last. */
+/* Send what is queued, then read until the peer closes. If the socket were closed while it has unread bytes, the kernel
+ * would send a reset, and the peer could lose the last message. */
 static int
-finish_closing(alchi_data_conn_t *conn)
+close_after_output(alchi_data_conn_t *conn)
 {
     size_t dropped = 0;
     ssize_t n;
-    int rc = alchi_channel_flush(conn->channel);
+    int code = alchi_channel_flush(conn->channel);
 
-    if (rc)
-        return rc == ALCH_EAGAIN ? ALCH_OK : rc;
-    if (!conn->ending)
+    if (code)
+        return code == ALCH_EAGAIN ? ALCH_OK : code;
+    if (!conn->write_closed)
         shutdown(alchi_channel_fd(conn->channel), SHUT_WR);
-    conn->ending = true;
+    conn->write_closed = true;
     while (dropped < TURN_BYTES) {
         n = alchi_stream_read(alchi_channel_stream(conn->channel), conn->scratch, ALCHI_DATA_CONN_SCRATCH);
         if (n <= 0)
             return n < 0 ? ALCH_ECONNECT : ALCH_OK;
         dropped += (size_t)n;
     }
-    conn->again = true;
+    conn->has_more_work = true;
     return ALCH_OK;
 }
 
 int
 alchi_data_conn_step(alchi_data_conn_t *conn)
 {
-    int rc = ALCH_OK;
+    int code = ALCH_OK;
 
-    conn->again = false;
+    conn->has_more_work = false;
     if (conn->state == ALCHI_DATA_CONN_HANDSHAKE)
-        rc = handshake(conn);
-    if (!rc && conn->state == ALCHI_DATA_CONN_OPEN)
-        rc = serve(conn);
-    if (!rc && conn->state == ALCHI_DATA_CONN_CLOSING)
-        rc = finish_closing(conn);
-    return rc;
+        code = run_handshake(conn);
+    if (!code && conn->state == ALCHI_DATA_CONN_OPEN)
+        code = serve_requests(conn);
+    if (!code && conn->state == ALCHI_DATA_CONN_CLOSING)
+        code = close_after_output(conn);
+    return code;
 }
 
 unsigned

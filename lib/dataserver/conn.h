@@ -1,8 +1,10 @@
 /**
  * @file dataserver/conn.h
- * One data connection: a state machine that does a bounded amount of work per turn and never
- * waits. Requests are read straight into matrices and answered straight from them, several
- * at once. One thread uses a connection at a time; no MPI.
+ * One data connection: a state machine that does a bounded amount of work per turn and never waits. Payload of writes
+ * is received straight into the matrices, and blocks are sent straight from them. A client may have several requests in
+ * flight.
+ *
+ * Not MT-Safe: one data thread at a time uses a connection. Nothing here calls MPI.
  */
 #ifndef ALCHI_DATASERVER_CONN_H
 #define ALCHI_DATASERVER_CONN_H
@@ -12,135 +14,150 @@
 #include "dataserver/span.h"
 #include "dataserver/stage.h"
 
-#define ALCHI_DATA_CONN_REPLIES 24 /* requests that wait for their answers to leave; then no more are read */
+#define ALCHI_DATA_CONN_REPLIES 24 /* replies that wait to be sent; at this number no further request is read */
 #define ALCHI_DATA_CONN_SCRATCH ((size_t)256 << 10)
 #define ALCHI_DATA_CONN_RUNS 240 /* columns in one payload frame */
 
 typedef enum { ALCHI_DATA_CONN_HANDSHAKE, ALCHI_DATA_CONN_OPEN, ALCHI_DATA_CONN_CLOSING } alchi_data_conn_state_t;
 
-/** An answer that has not left yet. */
+/** A reply that has not been sent completely. */
 typedef struct alchi_data_reply {
-    uint64_t id;
+    uint64_t id;   /* of the request */
     unsigned type; /* EMPTY, DATA_ACK, DATA_BLOCK, DATA_REGIONS, ERROR */
     uint64_t receive_ns, unpack_ns;
-    alchi_store_part_t *part; /* DATA_BLOCK: a reference, and what is still to be sent */
-    alchi_data_span_t span;
-    alchi_product_t cross; /* of the span, if the message is a periodic set */
-    bool masked;           /* which of the entries are written is said with them */
-    bool begun;
-    bool checked;                /* DATA_BLOCK: with a check */
+    alchi_store_part_t *part;    /* DATA_BLOCK: with a reference */
+    alchi_data_span_t span;      /* DATA_BLOCK: the entries still to be sent */
+    alchi_product_t product;     /* used by span if the message is a periodic set */
+    bool masked;                 /* DATA_BLOCK: its message says which of the entries are written */
+    bool begun;                  /* DATA_BLOCK: its first frame was made */
+    bool checked;                /* DATA_BLOCK: its frames have a CRC32C */
     Alchw__DataRegions *regions; /* DATA_REGIONS */
-    alch_error_t error;
+    alch_error_t error;          /* ERROR */
     struct alchi_data_reply *prev, *next;
 } alchi_data_reply_t;
 
 /** The write message that is being received. */
 typedef struct {
-    bool active, more, refused;
+    bool active, more; /* more: another frame follows */
+    bool refused;      /* the rest of the payload is dropped */
     alchi_data_reply_t *reply;
-    alchi_store_part_t *part; /* a reference, unless refused */
+    alchi_store_part_t *part; /* with a reference; NULL if refused */
     alch_rect_t rect;
     alchi_data_index_set_t set;
     alchi_data_span_t span;
-    alchi_product_t cross;
-    size_t frame_left; /* payload of the current frame */
-    bool checked;      /* all frames have a check, or none */
-    uint32_t check;    /* of the current frame */
+    alchi_product_t product; /* used by span if the message is a periodic set */
+    size_t frame_left;       /* bytes of the current frame's payload that were not received yet */
+    bool checked;            /* all frames of the message have a CRC32C, or none has */
+    uint32_t check;          /* of the current frame */
 } alchi_data_incoming_t;
 
-/** The payload frame that is being sent, of the first reply in `blocks`. */
+/** The payload frame that is being sent. It belongs to the first reply in `blocks`. */
 typedef struct {
     bool active;
     alchi_frame_t frame;
     Alchw__DataBlock block;
-    bool has_block;
+    bool has_block; /* the frame is the first of its message and carries `block` */
     struct iovec iov[ALCHI_DATA_CONN_RUNS];
-    int count;
+    int count; /* of iov */
     size_t sent;
-    uint64_t pack_ns, send_ns; /* since they were last reported */
+    uint64_t pack_ns, send_ns; /* since they were last reported in a block */
 } alchi_data_outgoing_t;
 
 typedef struct alchi_data_conn {
     const alchi_data_config_t *config;
     alchi_channel_t *channel;
     alchi_data_conn_state_t state;
-    char peer[64];
-    alchi_responder_t *responder; /* until authenticated */
+    char peer[64];                /* how log lines name the client */
+    alchi_responder_t *responder; /* NULL once authenticated */
     alchi_data_incoming_t in;
     alchi_data_outgoing_t out;
-    alchi_data_reply_t *small, *blocks;
-    alchi_data_reply_t *spare; /* that have left: the next ones take their place */
-    int replies;
-    uint8_t *scratch;            /* of the serving thread, ALCHI_DATA_CONN_SCRATCH bytes, free between turns */
-    alchi_data_stages_t *stages; /* of the serving thread */
-    uint8_t *stage;              /* one of them: columns that are too short to be sent one by one, put together */
-    alchi_deadline_t deadline;   /* when to give up */
-    bool idle;                   /* nothing is under way: it may last long */
-    size_t pace;                 /* bytes moved since the deadline was put off */
-    uint64_t done, done_seen;    /* answers queued and sent; of them when the deadline was put off */
-    bool full;                   /* the worker serves as many as it may: set before each turn of a handshake */
-    bool ending;                 /* closing: all is said, now the peer's bytes are dropped until it closes */
-    int64_t since;               /* when it was accepted */
-    bool blocked;                /* the peer must read before more can be sent */
-    bool again;                  /* there is more to do now */
-    bool shared;                 /* its bytes go through shared memory */
-    /* for the thread that serves it */
-    bool queued, counted;
+    alchi_data_reply_t *small;   /* replies without payload, which are sent between the frames of blocks */
+    alchi_data_reply_t *blocks;  /* DATA_BLOCK replies */
+    alchi_data_reply_t *spare;   /* unused structs for later replies */
+    int replies;                 /* in small and blocks */
+    uint8_t *scratch;            /* ALCHI_DATA_CONN_SCRATCH bytes of the data thread; unused between turns */
+    alchi_data_stages_t *stages; /* of the data thread */
+    uint8_t *stage;              /* NULL, or one of them, with the packed columns of the frame that is being sent */
+    alchi_deadline_t deadline;   /* the connection is closed then */
+    bool idle;                   /* no request is in flight: idle_timeout_ms applies */
+    size_t moved;                /* bytes received and sent since the deadline was set */
+    uint64_t progress;           /* replies queued plus replies sent, since the beginning */
+    uint64_t progress_seen;      /* its value when the deadline was set */
+    bool over_limit;     /* the server has as many connections as it may have; set before each turn of a handshake */
+    bool write_closed;   /* closing: everything is sent, and bytes from the peer are dropped until it closes */
+    int64_t accepted_ns; /* time of acceptance */
+    bool blocked;        /* the peer must read before more can be sent */
+    bool has_more_work;  /* another turn can go on without waiting for the peer */
+    bool shm;            /* bytes go through shared memory */
+
+    /* used by the data thread */
+    bool queued;
+    bool counted; /* in the thread's `load` and the server's `connections` */
     unsigned events;
     struct alchi_data_conn *prev, *next;
     struct alchi_data_conn *queue_prev, *queue_next;
 } alchi_data_conn_t;
 
-/** Takes the socket over, also on failure (NULL: out of memory). */
+/** The connection owns the socket; it is closed also on failure. @return NULL: out of memory */
 alchi_data_conn_t *alchi_data_conn_create(const alchi_data_config_t *config, int fd);
+/** Release all references, close and free. NULL is allowed. */
 void alchi_data_conn_destroy(alchi_data_conn_t *conn);
 
-/** Do what can be done now, within bounds.
- *  @return ALCH_OK; anything else: destroy it (what was to be said is logged) */
+/** Have one turn: do what can be done without waiting, within bounds.
+ *  @return ALCH_OK; anything else: destroy the connection. The reason was logged, unless the peer closed */
 int alchi_data_conn_step(alchi_data_conn_t *conn);
 
-/** Epoll events that it waits for. */
+/** The epoll events to wait for before the next turn. */
 unsigned alchi_data_conn_events(const alchi_data_conn_t *conn);
 
-/** The deadline has passed: log why. */
+/** Log why the connection is closed at its deadline. */
 void alchi_data_conn_timed_out(const alchi_data_conn_t *conn);
 
-/** Log one line, tell the peer if that is possible, and close soon. @return ALCH_OK */
+/** Log one line about a peer that broke the protocol, and start to close. An authenticated peer is sent the error,
+ *  unless a payload frame is being sent.
+ *  @return ALCH_OK; `code`: close at once, nothing can be sent */
 int alchi_data_conn_refuse(alchi_data_conn_t *conn, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- the two directions (receive.c, send.c) ---- */
+/* ---- the two directions (conn_receive.c, conn_send.c) ---- */
 
-/** @return ALCH_OK: `bytes_p` of the budget are used up or there is nothing more to receive now; else as
- *          alchi_data_conn_step(). *bytes_p: bytes moved */
+/**
+ * Receive, or send, until `budget` bytes were moved or nothing more can be moved now.
+ *
+ * @param[in,out] bytes_p  0 at first; the bytes moved, with an amount for each frame
+ * @return as alchi_data_conn_step()
+ */
 int alchi_data_conn_receive(alchi_data_conn_t *conn, size_t budget, size_t *bytes_p);
 int alchi_data_conn_send(alchi_data_conn_t *conn, size_t budget, size_t *bytes_p);
 
-/** Compare a payload frame that has come with its check (damage.c). It is received in place, so what was there before
- * is gone if it is damaged. @return ALCH_OK, or ALCH_EDAMAGED with a text, logged, for the sender to send it again */
+/** Compare a received payload frame with its CRC32C (conn_checksum.c). The frame was received in place, so a damaged
+ * one has overwritten the entries.
+ *  @return ALCH_OK; ALCH_EDAMAGED with a text for the client, which sends the message again; it was logged */
 int alchi_data_conn_verify_frame(const alchi_data_conn_t *conn, alch_error_t *err);
-/** Log that an answer has to be sent again. */
+/** Log that a block was damaged and is sent again. @param again  how often the client has asked again for it */
 void alchi_data_conn_log_resend(const alchi_data_conn_t *conn, const alchi_store_part_t *part, const alch_rect_t *rect,
                                 unsigned again);
 
-/** The matrix of a request, as its sender knows it; on success the caller has a reference.
- *  @return ALCH_OK; ALCH_ENOENT; ALCH_ESTATE: it was replaced in place since */
+/** Find the matrix of a request. On success the caller has a reference.
+ *  @param version  as the client's handle knows it
+ *  @return ALCH_OK; ALCH_ENOENT; ALCH_ESTATE: the matrix was replaced in place since */
 int alchi_data_conn_find_part(const alchi_data_conn_t *conn, uint64_t matrix, uint32_t version,
                               alchi_store_part_t **part_p, alch_error_t *err);
 
-/** Answer a DATA_MISSING (missing.c). @return ALCH_OK, ALCH_ENOMEM */
+/** Queue the reply to a DATA_MISSING (conn_missing.c). @return ALCH_OK; ALCH_ENOMEM: destroy the connection */
 int alchi_data_conn_reply_missing(alchi_data_conn_t *conn, const alchi_frame_t *frame, const Alchw__DataMissing *ask);
 
-/** Answer a DATA_SHARE. @return as alchi_data_conn_step() */
+/** Reply to a DATA_SHARE and switch to shared memory, if it can be had (conn_shm.c).
+ *  @return as alchi_data_conn_step() */
 int alchi_data_conn_start_shm(alchi_data_conn_t *conn, const alchi_frame_t *frame);
-/** Of a connection that ends: another may share memory in its place. */
+/** Call when the connection ends: another one may then share memory. */
 void alchi_data_conn_stop_shm(alchi_data_conn_t *conn);
 
-/** Queue an answer. It is taken over. */
+/** Queue a reply. The connection owns it from then on. */
 void alchi_data_conn_queue_reply(alchi_data_conn_t *conn, alchi_data_reply_t *reply);
-/** An empty answer to the request `id`. NULL: out of memory, logged: the connection is of no more use. */
+/** An empty reply to the request `id`. @return NULL: out of memory; it was logged, and the connection must be closed */
 alchi_data_reply_t *alchi_data_reply_create(alchi_data_conn_t *conn, uint64_t id, unsigned type);
-/** An answer is not needed any more: its reference goes, its memory serves the next one. NULL is allowed. */
+/** Drop what the reply refers to, and keep the struct for a later reply. NULL is allowed. */
 void alchi_data_reply_release(alchi_data_conn_t *conn, alchi_data_reply_t *reply);
 
 static inline bool

@@ -1,4 +1,4 @@
-/* What of a rectangle was not written yet: asked by clients that go on with an interrupted transfer. */
+/* DATA_MISSING: list the unwritten entries of a rectangle, for a client that continues an interrupted transfer. */
 #include "dataserver/conn.h"
 
 #include "base/error.h"
@@ -7,21 +7,22 @@
 
 #include <stdlib.h>
 
-#define RECTS_MAX 128 /* in one answer's first list: bounds what a connection takes */
+#define RECTS_MAX 128 /* in the first list of one reply: bounds the memory of a connection */
 
 typedef struct {
     alch_rect_t missing[RECTS_MAX], rest[2 * RECTS_MAX + 1];
     size_t missing_count, rest_count;
 } list_t;
 
-/* The rectangles as a message's list; NULL: out of memory. What alchi_message_free() frees comes from malloc(). */
+/* Make a message's list of rectangles, by malloc() as alchi_message_free() needs it. *made_p < count, or NULL: out of
+ * memory */
 static Alchw__Rect **
-to_message(const alch_rect_t *rects, size_t count, size_t *made_p)
+make_rects(const alch_rect_t *rects, size_t count, size_t *made_p)
 {
-    Alchw__Rect **list = calloc(count + 1, sizeof *list);
+    Alchw__Rect **list = calloc(count + 1, sizeof(*list));
 
     for (size_t k = 0; list && k < count; k++) {
-        Alchw__Rect *rect = malloc(sizeof *rect);
+        Alchw__Rect *rect = malloc(sizeof(*rect));
 
         if (!rect)
             break;
@@ -35,13 +36,13 @@ to_message(const alch_rect_t *rects, size_t count, size_t *made_p)
 static Alchw__DataRegions *
 make_regions(const list_t *list)
 {
-    Alchw__DataRegions *regions = malloc(sizeof *regions);
+    Alchw__DataRegions *regions = malloc(sizeof(*regions));
 
     if (!regions)
         return NULL;
     alchw__data_regions__init(regions);
-    regions->missing = to_message(list->missing, list->missing_count, &regions->n_missing);
-    regions->rest = to_message(list->rest, list->rest_count, &regions->n_rest);
+    regions->missing = make_rects(list->missing, list->missing_count, &regions->n_missing);
+    regions->rest = make_rects(list->rest, list->rest_count, &regions->n_rest);
     if (regions->n_missing < list->missing_count || regions->n_rest < list->rest_count) {
         alchi_message_free(regions);
         return NULL;
@@ -50,31 +51,32 @@ make_regions(const list_t *list)
 }
 
 static int
-look(const alchi_data_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch_error_t *err)
+list_missing(const alchi_data_conn_t *conn, const Alchw__DataMissing *ask, list_t *list, alch_error_t *err)
 {
     size_t max = ask->max > 0 && ask->max < RECTS_MAX ? ask->max : RECTS_MAX;
     alchi_store_part_t *part = NULL;
     alch_rect_t rect;
     char name[96];
-    int rc;
+    int code;
 
     if (!ask->rect)
         return alchi_error_set(err, ALCH_EPROTO, "the request names no rectangle");
     rect = alchi_wire_rect_in(ask->rect);
-    rc = alchi_data_conn_find_part(conn, ask->matrix, ask->version, &part, err);
-    if (rc)
-        return rc;
+    code = alchi_data_conn_find_part(conn, ask->matrix, ask->version, &part, err);
+    if (code)
+        return code;
     if (!alchi_rect_within(&rect, part->local_m, part->local_n)) {
-        rc = alchi_error_set(
-            err, ALCH_ERANGE, "matrix %s: %lld x %lld entries from (%lld, %lld) leave the worker's part",
-            alchi_format_matrix(part->id, part->layout.m, part->layout.n, part->dtype, name, sizeof name),
-            (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j);
+        code = alchi_error_set(
+            err, ALCH_ERANGE, "matrix %s: %lld x %lld entries from (%lld, %lld) leave the worker's part of %lld x %lld",
+            alchi_format_matrix(part->id, part->layout.m, part->layout.n, part->dtype, name, sizeof(name)),
+            (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j, (long long)part->local_m,
+            (long long)part->local_n);
     } else {
         list->missing_count =
             alchi_store_part_list_missing(part, &rect, list->missing, max, list->rest, &list->rest_count);
     }
     alchi_store_release(conn->config->store, part);
-    return rc;
+    return code;
 }
 
 int
@@ -85,7 +87,7 @@ alchi_data_conn_reply_missing(alchi_data_conn_t *conn, const alchi_frame_t *fram
 
     if (!reply)
         return ALCH_ENOMEM;
-    if (look(conn, ask, &list, &reply->error))
+    if (list_missing(conn, ask, &list, &reply->error))
         reply->type = ALCHI_ERROR;
     else if (!(reply->regions = make_regions(&list))) {
         alchi_data_reply_release(conn, reply);

@@ -1,4 +1,4 @@
-/* Sending side of a data connection: acknowledgements, and blocks straight from the matrices. */
+/* Sending side of a data connection: replies without payload, and blocks straight from the matrices. */
 #include "dataserver/conn.h"
 
 #include "base/clock.h"
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <utlist.h>
 
-#define FRAME_COST ((size_t)256)
-#define GATHER_MIN ((size_t)1 << 10) /* shorter columns are cheaper copied together and sent in one piece */
+#define FRAME_COST ((size_t)256)     /* bytes of a turn's budget that a frame takes */
+#define GATHER_MIN ((size_t)1 << 10) /* shorter columns are packed and sent in one piece, which is cheaper */
 
 void
 alchi_data_conn_queue_reply(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
@@ -19,14 +19,14 @@ alchi_data_conn_queue_reply(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
     else
         DL_APPEND(conn->small, reply);
     conn->replies++;
-    conn->done++;
+    conn->progress++;
 }
 
 static void
-reply_done(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
+finish_reply(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
 {
     conn->replies--;
-    conn->done++;
+    conn->progress++;
     alchi_data_reply_release(conn, reply);
 }
 
@@ -37,13 +37,13 @@ send_small(alchi_data_conn_t *conn)
     Alchw__DataAck ack = ALCHW__DATA_ACK__INIT;
     Alchw__Empty empty = ALCHW__EMPTY__INIT;
     const void *message = &empty;
-    int rc;
+    int code;
 
     DL_DELETE(conn->small, reply);
     if (reply->type == ALCHI_ERROR) {
         if (reply->error.rank < 0)
             reply->error.rank = conn->config->rank;
-        rc = alchi_channel_send_error(conn->channel, reply->id, &reply->error);
+        code = alchi_channel_send_error(conn->channel, reply->id, &reply->error);
     } else {
         if (reply->type == ALCHI_DATA_ACK) {
             ack.has_receive_ns = ack.has_unpack_ns = true;
@@ -53,13 +53,13 @@ send_small(alchi_data_conn_t *conn)
         } else if (reply->type == ALCHI_DATA_REGIONS) {
             message = reply->regions;
         }
-        rc = alchi_channel_send(conn->channel, reply->type, ALCHI_FRAME_REPLY, reply->id, message);
+        code = alchi_channel_send(conn->channel, reply->type, ALCHI_FRAME_REPLY, reply->id, message);
     }
-    reply_done(conn, reply);
-    return rc;
+    finish_reply(conn, reply);
+    return code;
 }
 
-/* Choose the next bytes of the first block: as they lie, or copied together where they lie too scattered. */
+/* Choose the next bytes of the first block: in place, or packed into a stage if the columns are short. */
 static void
 choose_bytes(alchi_data_conn_t *conn, alchi_data_span_t *span, size_t *bytes_p)
 {
@@ -116,7 +116,8 @@ begin_frame(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
 _Static_assert(ALCHI_MASK_ENTRIES / 8 + 8 <= ALCHI_DATA_CONN_SCRATCH && ALCHI_MASK_ENTRIES / 8 < ALCHI_META_MAX / 2,
                "a mask fits into a message");
 
-/* Say which of the block's entries are written. What is said lives until the channel has it. */
+/* Add a mask of the written entries to the block's message. It lies in the scratch buffer, which is not used before the
+ * channel has encoded the message. */
 static void
 add_mask(alchi_data_conn_t *conn, const alchi_data_reply_t *reply)
 {
@@ -125,14 +126,14 @@ add_mask(alchi_data_conn_t *conn, const alchi_data_reply_t *reply)
     Alchw__DataBlock *block = &conn->out.block;
 
     memset(mask, 0, entries / 8 + 8);
-    alchi_store_part_get_mask(reply->part, &reply->cross.rows, &reply->cross.cols, mask);
+    alchi_store_part_get_mask(reply->part, &reply->product.rows, &reply->product.cols, mask);
     for (size_t k = 0; k <= entries / 64; k++)
         mask[k] = htole64(mask[k]);
     block->has_mask = true;
     block->mask = (ProtobufCBinaryData){(entries + 7) / 8, conn->scratch};
 }
 
-/* Go on with the payload frame under way. @return as alchi_channel_send_payload() */
+/* Continue the payload frame that is being sent. @return as alchi_channel_send_payload() */
 static int
 send_frame(alchi_data_conn_t *conn, size_t *bytes_p)
 {
@@ -140,22 +141,22 @@ send_frame(alchi_data_conn_t *conn, size_t *bytes_p)
     alchi_data_reply_t *reply = conn->blocks;
     size_t before = out->sent;
     int64_t start = alchi_now_ns();
-    int rc;
+    int code;
 
     if (out->sent == 0 && out->has_block && reply->masked)
         add_mask(conn, reply);
-    rc = alchi_channel_send_payload(conn->channel, &out->frame, out->has_block ? &out->block : NULL, out->iov,
-                                    out->count, &out->sent);
+    code = alchi_channel_send_payload(conn->channel, &out->frame, out->has_block ? &out->block : NULL, out->iov,
+                                      out->count, &out->sent);
     out->send_ns += (uint64_t)(alchi_now_ns() - start);
     *bytes_p += out->sent - before;
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     out->active = false;
     alchi_data_stage_release(conn->stages, conn->stage);
     conn->stage = NULL;
     if (alchi_data_span_left(&reply->span) == 0) {
         DL_DELETE(conn->blocks, reply);
-        reply_done(conn, reply);
+        finish_reply(conn, reply);
     }
     return ALCH_OK;
 }
@@ -163,14 +164,14 @@ send_frame(alchi_data_conn_t *conn, size_t *bytes_p)
 static int
 send_next(alchi_data_conn_t *conn, size_t *bytes_p)
 {
-    int rc;
+    int code;
 
     if (conn->out.active)
         return send_frame(conn, bytes_p);
-    /* What waits in the channel is not counted: let it leave before there is more. */
-    rc = alchi_channel_flush(conn->channel);
-    if (rc)
-        return rc;
+    /* Bytes that are queued in the channel are not bounded by this connection: send them before there are more. */
+    code = alchi_channel_flush(conn->channel);
+    if (code)
+        return code;
     *bytes_p += FRAME_COST;
     if (conn->small)
         return send_small(conn);
@@ -183,18 +184,18 @@ alchi_data_conn_send(alchi_data_conn_t *conn, size_t budget, size_t *bytes_p)
 {
     conn->blocked = false;
     while (*bytes_p < budget && alchi_data_conn_has_output(conn)) {
-        int rc;
+        int code;
 
         if (!conn->small && !conn->blocks)
-            rc = alchi_channel_flush(conn->channel);
+            code = alchi_channel_flush(conn->channel);
         else
-            rc = send_next(conn, bytes_p);
-        if (rc == ALCH_EAGAIN) {
+            code = send_next(conn, bytes_p);
+        if (code == ALCH_EAGAIN) {
             conn->blocked = true;
             return ALCH_OK;
         }
-        if (rc)
-            return rc;
+        if (code)
+            return code;
     }
     return ALCH_OK;
 }

@@ -1,3 +1,4 @@
+/* The threads of the data server: accept connections, distribute them, and give each its turn. */
 #include "dataserver/dataserver.h"
 
 #include "base/error.h"
@@ -7,6 +8,7 @@
 #include "dataserver/conn.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -19,352 +21,346 @@
 #define THREADS_DEFAULT 2
 #define THREADS_MAX 64
 #define CONNECTIONS_DEFAULT 256
-/* Connections that have not proved themselves. Who means it needs only milliseconds: one more waits for its turn, and
- * when the oldest has had STRANGER_MS it is closed in its favour. */
-#define STRANGERS_MAX 256
-#define STRANGER_MS 1000
+/* Real clients authenticate within milliseconds. When UNAUTHENTICATED_MAX connections are not authenticated yet, a new
+ * one waits. Once the oldest of them is UNAUTHENTICATED_MS old, it is closed to make room. */
+#define UNAUTHENTICATED_MAX 256
+#define UNAUTHENTICATED_MS 1000
 #define IO_TIMEOUT_MS 60000
 #define IDLE_TIMEOUT_MS 600000
 #define HANDSHAKE_TIMEOUT_MS 10000
 #define ACCEPT_PAUSE_MS 100 /* when descriptors run out */
-#define CROWD_PAUSE_MS 10
+#define FULL_PAUSE_MS 10    /* when UNAUTHENTICATED_MAX is reached and the oldest is too young to be closed */
 #define BACKLOG 4096
 #define EVENTS 64
 
 typedef struct {
-    alchi_data_server_t *data;
-    pthread_t thread;
+    alchi_data_server_t *server;
+    pthread_t pthread;
     bool started;
     int epoll_fd, wake_fd;
     uint8_t *scratch;
     alchi_data_stages_t stages;
     alchi_data_conn_t *conns;
-    alchi_data_conn_t *queue; /* those that have something to do, in turn */
+    alchi_data_conn_t *queue; /* connections with work to do, in the order of their turns */
     int queued;
-    alchi_deadline_t first_deadline; /* none is earlier */
-    int strangers;                   /* of the first thread */
-    alchi_deadline_t accept_again;
-    atomic_int load;          /* authenticated connections, also those that are still in the inbox */
-    pthread_mutex_t mutex;    /* guards inbox */
-    alchi_data_conn_t *inbox; /* handed over by the first thread */
-} server_t;
+    alchi_deadline_t first_deadline; /* no connection has an earlier one */
+    int unauthenticated;             /* connections; only the first thread has any */
+    alchi_deadline_t accept_again;   /* ALCHI_NEVER unless the first thread has paused accepting */
+    atomic_int load;                 /* authenticated connections, including those in the inbox */
+    pthread_mutex_t mutex;           /* guards inbox */
+    alchi_data_conn_t *inbox;        /* connections from the first thread */
+} data_thread_t;
 
-#define LISTENERS 3 /* TCP, two for this host */
+#define LISTENERS 3 /* one for TCP, two for shared memory */
 
 struct alchi_data_server {
     alchi_data_config_t config;
     alchi_shm_listener_t local;
-    server_t *servers;
-    atomic_int connections;
+    data_thread_t *threads; /* the first one accepts */
+    atomic_int connections; /* authenticated */
     atomic_bool stop;
 };
 
 static void
-wake(server_t *server)
+wake_thread(data_thread_t *thread)
 {
     uint64_t one = 1;
 
-    if (write(server->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+    if (write(thread->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
         alchi_log(ALCHI_LOG_ERROR, "cannot wake a data thread: %s", strerror(errno));
 }
 
 static int
-watch(server_t *server, int fd, unsigned events, void *who)
+watch_fd(data_thread_t *thread, int fd, unsigned events, void *owner)
 {
-    struct epoll_event event = {.events = events, .data.ptr = who};
+    struct epoll_event event = {.events = events, .data.ptr = owner};
 
-    return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    return epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 /* ---- connections of one thread ---- */
 
-/* Everybody has one turn before anybody has two. */
+/* Connections have turns in the order of the queue: each has one turn before any has a second. */
 static void
-enqueue(server_t *server, alchi_data_conn_t *conn)
+enqueue_conn(data_thread_t *thread, alchi_data_conn_t *conn)
 {
     if (conn->queued)
         return;
     conn->queued = true;
-    server->queued++;
-    DL_APPEND2(server->queue, conn, queue_prev, queue_next);
+    thread->queued++;
+    DL_APPEND2(thread->queue, conn, queue_prev, queue_next);
 }
 
 static void
-dequeue(server_t *server, alchi_data_conn_t *conn)
+dequeue_conn(data_thread_t *thread, alchi_data_conn_t *conn)
 {
     if (!conn->queued)
         return;
     conn->queued = false;
-    server->queued--;
-    DL_DELETE2(server->queue, conn, queue_prev, queue_next);
+    thread->queued--;
+    DL_DELETE2(thread->queue, conn, queue_prev, queue_next);
 }
 
 static void
-close_conn(server_t *server, alchi_data_conn_t *conn)
+close_conn(data_thread_t *thread, alchi_data_conn_t *conn)
 {
     bool counted = conn->counted;
 
-    dequeue(server, conn);
-    DL_DELETE(server->conns, conn);
+    dequeue_conn(thread, conn);
+    DL_DELETE(thread->conns, conn);
     alchi_data_conn_destroy(conn);
     if (!counted) {
-        server->strangers--;
+        thread->unauthenticated--;
         return;
     }
-    atomic_fetch_sub(&server->load, 1);
-    /* Who sees the number fall finds its references gone. */
-    atomic_fetch_sub(&server->data->connections, 1);
+    atomic_fetch_sub(&thread->load, 1);
+    /* Decrement last: a caller that sees the lower number must find the references to matrices released. */
+    atomic_fetch_sub(&thread->server->connections, 1);
 }
 
 static void
-note_deadline(server_t *server, const alchi_data_conn_t *conn)
+note_deadline(data_thread_t *thread, const alchi_data_conn_t *conn)
 {
-    if (conn->deadline < server->first_deadline)
-        server->first_deadline = conn->deadline;
+    if (conn->deadline < thread->first_deadline)
+        thread->first_deadline = conn->deadline;
 }
 
 static void
-add_conn(server_t *server, alchi_data_conn_t *conn)
+add_conn(data_thread_t *thread, alchi_data_conn_t *conn)
 {
-    DL_APPEND(server->conns, conn);
-    conn->scratch = server->scratch;
-    conn->stages = &server->stages;
+    DL_APPEND(thread->conns, conn);
+    conn->scratch = thread->scratch;
+    conn->stages = &thread->stages;
     conn->events = alchi_data_conn_events(conn);
-    enqueue(server, conn);
-    note_deadline(server, conn);
-    if (watch(server, alchi_channel_fd(conn->channel), conn->events, conn)) {
+    enqueue_conn(thread, conn);
+    note_deadline(thread, conn);
+    if (watch_fd(thread, alchi_channel_fd(conn->channel), conn->events, conn)) {
         alchi_log(ALCHI_LOG_ERROR, "cannot watch a data connection: %s", strerror(errno));
-        close_conn(server, conn);
+        close_conn(thread, conn);
     }
 }
 
 static void
-take_inbox(server_t *server)
+add_conns_from_inbox(data_thread_t *thread)
 {
     alchi_data_conn_t *conn, *next, *inbox;
 
-    pthread_mutex_lock(&server->mutex);
-    inbox = server->inbox;
-    server->inbox = NULL;
-    pthread_mutex_unlock(&server->mutex);
+    pthread_mutex_lock(&thread->mutex);
+    inbox = thread->inbox;
+    thread->inbox = NULL;
+    pthread_mutex_unlock(&thread->mutex);
     DL_FOREACH_SAFE(inbox, conn, next)
-    add_conn(server, conn);
+    add_conn(thread, conn);
 }
 
 static void
-hand_over(server_t *server, alchi_data_conn_t *conn, server_t *to)
+move_conn_to(data_thread_t *thread, alchi_data_conn_t *conn, data_thread_t *to)
 {
-    dequeue(server, conn);
-    DL_DELETE(server->conns, conn);
-    epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, alchi_channel_fd(conn->channel), NULL);
+    dequeue_conn(thread, conn);
+    DL_DELETE(thread->conns, conn);
+    epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, alchi_channel_fd(conn->channel), NULL);
     pthread_mutex_lock(&to->mutex);
     DL_APPEND(to->inbox, conn);
     pthread_mutex_unlock(&to->mutex);
-    wake(to);
+    wake_thread(to);
 }
 
-/* A connection has just proved itself: the thread with the fewest gets it. @return true: another thread has it now */
+/* Give a connection that was just authenticated to the thread that has the fewest.
+ * @return true: that is another thread, and this one must not use the connection any more */
 static bool
-settle(server_t *server, alchi_data_conn_t *conn)
+assign_conn(data_thread_t *thread, alchi_data_conn_t *conn)
 {
-    alchi_data_server_t *data = server->data;
-    server_t *to = &data->servers[0];
+    alchi_data_server_t *server = thread->server;
+    data_thread_t *to = &server->threads[0];
 
-    for (int k = 1; k < data->config.threads; k++)
-        if (atomic_load(&data->servers[k].load) < atomic_load(&to->load))
-            to = &data->servers[k];
+    for (int k = 1; k < server->config.threads; k++)
+        if (atomic_load(&server->threads[k].load) < atomic_load(&to->load))
+            to = &server->threads[k];
     conn->counted = true;
-    server->strangers--;
-    atomic_fetch_add(&data->connections, 1);
+    thread->unauthenticated--;
+    atomic_fetch_add(&server->connections, 1);
     atomic_fetch_add(&to->load, 1);
-    if (to == server)
+    if (to == thread)
         return false;
-    hand_over(server, conn, to);
+    move_conn_to(thread, conn, to);
     return true;
 }
 
 static void
-serve_conn(server_t *server, alchi_data_conn_t *conn)
+serve_conn(data_thread_t *thread, alchi_data_conn_t *conn)
 {
-    const alchi_data_server_t *data = server->data;
+    const alchi_data_server_t *server = thread->server;
     unsigned events;
 
-    /* Only this thread adds connections while it serves a handshake. */
-    conn->full = !conn->counted && atomic_load(&data->connections) >= data->config.connection_limit;
+    /* No other thread changes the number upwards: only the first thread runs handshakes. */
+    conn->over_limit = !conn->counted && atomic_load(&server->connections) >= server->config.connection_limit;
     if (alchi_data_conn_step(conn)) {
-        close_conn(server, conn);
+        close_conn(thread, conn);
         return;
     }
-    if (!conn->counted && conn->state == ALCHI_DATA_CONN_OPEN && settle(server, conn))
+    if (!conn->counted && conn->state == ALCHI_DATA_CONN_OPEN && assign_conn(thread, conn))
         return;
-    if (conn->again)
-        enqueue(server, conn);
-    note_deadline(server, conn);
+    if (conn->has_more_work)
+        enqueue_conn(thread, conn);
+    note_deadline(thread, conn);
     events = alchi_data_conn_events(conn);
     if (events != conn->events) {
         struct epoll_event event = {.events = events, .data.ptr = conn};
 
         conn->events = events;
-        epoll_ctl(server->epoll_fd, EPOLL_CTL_MOD, alchi_channel_fd(conn->channel), &event);
+        epoll_ctl(thread->epoll_fd, EPOLL_CTL_MOD, alchi_channel_fd(conn->channel), &event);
     }
 }
 
-/* One turn for each that has something to do now; who has more to do queues up again. */
+/* Give one turn to each connection that is queued now. A connection with more work is queued again. */
 static void
-serve_all(server_t *server)
+serve_queued_conns(data_thread_t *thread)
 {
-    for (int k = server->queued; k > 0 && server->queue; k--) {
-        alchi_data_conn_t *conn = server->queue;
+    for (int k = thread->queued; k > 0 && thread->queue; k--) {
+        alchi_data_conn_t *conn = thread->queue;
 
-        dequeue(server, conn);
-        serve_conn(server, conn);
+        dequeue_conn(thread, conn);
+        serve_conn(thread, conn);
     }
 }
 
 static void
-close_late(server_t *server)
+close_expired_conns(data_thread_t *thread)
 {
     int64_t now = alchi_now_ns();
     alchi_data_conn_t *conn, *next;
 
-    if (server->first_deadline > now)
+    if (thread->first_deadline > now)
         return;
-    server->first_deadline = ALCHI_NEVER;
-    DL_FOREACH_SAFE(server->conns, conn, next)
+    thread->first_deadline = ALCHI_NEVER;
+    DL_FOREACH_SAFE(thread->conns, conn, next)
     {
         if (conn->deadline > now) {
-            note_deadline(server, conn);
+            note_deadline(thread, conn);
         } else {
             alchi_data_conn_timed_out(conn);
-            close_conn(server, conn);
+            close_conn(thread, conn);
         }
     }
 }
 
-/* ---- new ones: the first thread ---- */
+/* ---- new connections: the first thread ---- */
 
-/* -1: there is none. */
+/* The descriptor of the k-th listener; -1: there is none. */
 static int
-listener(const alchi_data_server_t *data, int k)
+listener_fd(const alchi_data_server_t *server, int k)
 {
-    return k == 0 ? data->config.listen_fd : data->local.fd[k - 1];
-}
-
-static alchi_data_conn_t *
-oldest_stranger(server_t *server)
-{
-    alchi_data_conn_t *conn;
-
-    DL_SEARCH_SCALAR(server->conns, conn, counted, false);
-    return conn;
+    return k == 0 ? server->config.listen_fd : server->local.fd[k - 1];
 }
 
 static void
-pause_accepting(server_t *server, int ms)
+pause_accepting(data_thread_t *thread, int ms)
 {
-    server->accept_again = alchi_deadline_in_ms(ms);
+    thread->accept_again = alchi_deadline_in_ms(ms);
     for (int k = 0; k < LISTENERS; k++)
-        epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, listener(server->data, k), NULL);
+        epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, listener_fd(thread->server, k), NULL);
 }
 
-/* @return false: not now */
+/* Make room for one more unauthenticated connection. @return false: there is none now, accepting has paused */
 static bool
-make_room(server_t *server)
+make_room_for_conn(data_thread_t *thread)
 {
     alchi_data_conn_t *oldest;
 
-    if (server->strangers < STRANGERS_MAX)
+    if (thread->unauthenticated < UNAUTHENTICATED_MAX)
         return true;
-    oldest = oldest_stranger(server);
-    if (alchi_now_ns() - oldest->since < (int64_t)STRANGER_MS * 1000000) {
-        pause_accepting(server, CROWD_PAUSE_MS);
+    DL_SEARCH_SCALAR(thread->conns, oldest, counted, false); /* conns is in the order of acceptance */
+    if (alchi_now_ns() - oldest->accepted_ns < (int64_t)UNAUTHENTICATED_MS * 1000000) {
+        pause_accepting(thread, FULL_PAUSE_MS);
         return false;
     }
-    alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: too many without proof", oldest->peer);
-    close_conn(server, oldest);
+    alchi_log(ALCHI_LOG_WARNING,
+              "data connection from %s closed: %d connections are not authenticated, and it is the oldest of them",
+              oldest->peer, UNAUTHENTICATED_MAX);
+    close_conn(thread, oldest);
     return true;
 }
 
 static int
-watch_listeners(server_t *server)
+watch_listeners(data_thread_t *thread)
 {
     for (int k = 0; k < LISTENERS; k++) {
-        int fd = listener(server->data, k);
+        int fd = listener_fd(thread->server, k);
 
-        if (fd >= 0 && watch(server, fd, EPOLLIN, server->data))
+        if (fd >= 0 && watch_fd(thread, fd, EPOLLIN, thread->server))
             return -1;
     }
     return 0;
 }
 
 static void
-accept_all(server_t *server, int listen_fd)
+accept_conns(data_thread_t *thread, int listen_fd)
 {
-    for (int k = 0; k < STRANGERS_MAX && make_room(server); k++) {
+    for (int k = 0; k < UNAUTHENTICATED_MAX && make_room_for_conn(thread); k++) {
         alch_error_t err = {ALCH_OK, -1, ""};
         alchi_data_conn_t *conn;
         int fd, code = alchi_accept(listen_fd, &fd, &err);
 
         if (code == ALCH_ESYSTEM) {
-            alchi_log(ALCHI_LOG_WARNING, "no data connections for now: %s", err.text);
-            pause_accepting(server, ACCEPT_PAUSE_MS);
+            alchi_log(ALCHI_LOG_WARNING, "cannot accept data connections for now: %s", err.text);
+            pause_accepting(thread, ACCEPT_PAUSE_MS);
         }
         if (code)
             return;
         alchi_socket_bulk(fd);
-        conn = alchi_data_conn_create(&server->data->config, fd);
+        conn = alchi_data_conn_create(&thread->server->config, fd);
         if (!conn) {
-            alchi_log(ALCHI_LOG_ERROR, "no memory for a data connection");
+            alchi_log(ALCHI_LOG_ERROR, "cannot accept a data connection: out of memory");
             continue;
         }
-        server->strangers++;
-        add_conn(server, conn);
+        thread->unauthenticated++;
+        add_conn(thread, conn);
     }
 }
 
 /* ---- the loop ---- */
 
 static int
-wait_ms(const server_t *server)
+wait_ms(const data_thread_t *thread)
 {
-    alchi_deadline_t first = server->first_deadline;
+    alchi_deadline_t first = thread->first_deadline;
 
-    if (server->queue)
+    if (thread->queue)
         return 0;
-    return alchi_deadline_left_ms(server->accept_again < first ? server->accept_again : first);
+    return alchi_deadline_left_ms(thread->accept_again < first ? thread->accept_again : first);
 }
 
 static void *
-run(void *argument)
+run_thread(void *argument)
 {
-    server_t *server = argument;
-    alchi_data_server_t *data = server->data;
+    data_thread_t *thread = argument;
+    alchi_data_server_t *server = thread->server;
     struct epoll_event events[EVENTS];
 
-    while (!atomic_load(&data->stop)) {
+    while (!atomic_load(&server->stop)) {
         bool incoming = false;
-        int count = epoll_wait(server->epoll_fd, events, EVENTS, wait_ms(server));
+        int count = epoll_wait(thread->epoll_fd, events, EVENTS, wait_ms(thread));
 
         for (int k = 0; k < count; k++) {
             uint64_t ignored;
 
-            if (events[k].data.ptr == data)
+            if (events[k].data.ptr == server)
                 incoming = true;
-            else if (events[k].data.ptr != server)
-                enqueue(server, events[k].data.ptr);
-            else if (read(server->wake_fd, &ignored, sizeof ignored) < 0)
+            else if (events[k].data.ptr != thread)
+                enqueue_conn(thread, events[k].data.ptr);
+            else if (read(thread->wake_fd, &ignored, sizeof(ignored)) < 0)
                 continue;
         }
-        take_inbox(server);
-        if (server->accept_again != ALCHI_NEVER && server->accept_again <= alchi_now_ns()) {
-            server->accept_again = ALCHI_NEVER;
-            watch_listeners(server);
+        add_conns_from_inbox(thread);
+        if (thread->accept_again != ALCHI_NEVER && thread->accept_again <= alchi_now_ns()) {
+            thread->accept_again = ALCHI_NEVER;
+            watch_listeners(thread);
         }
-        serve_all(server);
-        close_late(server);
+        serve_queued_conns(thread);
+        close_expired_conns(thread);
         for (int k = 0; incoming && k < LISTENERS; k++)
-            if (listener(data, k) >= 0)
-                accept_all(server, listener(data, k));
+            if (listener_fd(server, k) >= 0)
+                accept_conns(thread, listener_fd(server, k));
     }
     return NULL;
 }
@@ -372,102 +368,103 @@ run(void *argument)
 /* ---- start and stop ---- */
 
 static void
-server_fini(server_t *server)
+thread_fini(data_thread_t *thread)
 {
     alchi_data_conn_t *conn, *next;
 
-    DL_FOREACH_SAFE(server->conns, conn, next)
+    DL_FOREACH_SAFE(thread->conns, conn, next)
     alchi_data_conn_destroy(conn);
-    DL_FOREACH_SAFE(server->inbox, conn, next)
+    DL_FOREACH_SAFE(thread->inbox, conn, next)
     alchi_data_conn_destroy(conn);
-    if (server->epoll_fd >= 0)
-        close(server->epoll_fd);
-    if (server->wake_fd >= 0)
-        close(server->wake_fd);
-    pthread_mutex_destroy(&server->mutex);
-    alchi_data_stages_fini(&server->stages);
-    free(server->scratch);
+    if (thread->epoll_fd >= 0)
+        close(thread->epoll_fd);
+    if (thread->wake_fd >= 0)
+        close(thread->wake_fd);
+    pthread_mutex_destroy(&thread->mutex);
+    alchi_data_stages_fini(&thread->stages);
+    free(thread->scratch);
 }
 
 void
-alchi_data_server_stop(alchi_data_server_t *data)
+alchi_data_server_stop(alchi_data_server_t *server)
 {
-    if (!data)
+    if (!server)
         return;
-    atomic_store(&data->stop, true);
-    for (int k = 0; k < data->config.threads; k++)
-        if (data->servers[k].started)
-            wake(&data->servers[k]);
-    for (int k = 0; k < data->config.threads; k++)
-        if (data->servers[k].started)
-            pthread_join(data->servers[k].thread, NULL);
-    for (int k = 0; k < data->config.threads; k++)
-        server_fini(&data->servers[k]);
-    alchi_shm_listener_close(&data->local);
-    explicit_bzero(data->config.key, sizeof data->config.key);
-    free(data->servers);
-    free(data);
+    atomic_store(&server->stop, true);
+    for (int k = 0; k < server->config.threads; k++)
+        if (server->threads[k].started)
+            wake_thread(&server->threads[k]);
+    for (int k = 0; k < server->config.threads; k++)
+        if (server->threads[k].started)
+            pthread_join(server->threads[k].pthread, NULL);
+    for (int k = 0; k < server->config.threads; k++)
+        thread_fini(&server->threads[k]);
+    alchi_shm_listener_close(&server->local);
+    explicit_bzero(server->config.key, sizeof(server->config.key));
+    free(server->threads);
+    free(server);
 }
 
+/* @return 0, or an errno value; what was made is freed by thread_fini() */
 static int
-server_start(alchi_data_server_t *data, server_t *server)
+thread_start(alchi_data_server_t *server, data_thread_t *thread)
 {
     sigset_t all, old;
-    int rc;
+    int code;
 
-    server->scratch = malloc(ALCHI_DATA_CONN_SCRATCH);
-    if (!server->scratch)
+    thread->scratch = malloc(ALCHI_DATA_CONN_SCRATCH);
+    if (!thread->scratch)
         return ENOMEM;
-    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (server->epoll_fd < 0 || server->wake_fd < 0 || watch(server, server->wake_fd, EPOLLIN, server))
+    thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (thread->epoll_fd < 0 || thread->wake_fd < 0 || watch_fd(thread, thread->wake_fd, EPOLLIN, thread))
         return errno;
-    if (server == data->servers && watch_listeners(server))
+    if (thread == server->threads && watch_listeners(thread))
         return errno;
-    sigfillset(&all); /* signals are for the main thread */
+    sigfillset(&all); /* the data threads block all signals: they are for the main thread */
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&server->thread, NULL, run, server);
+    code = pthread_create(&thread->pthread, NULL, run_thread, thread);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    server->started = rc == 0;
-    return rc;
+    thread->started = code == 0;
+    return code;
 }
 
 static alchi_data_server_t *
-data_create(const alchi_data_config_t *config)
+server_create(const alchi_data_config_t *config)
 {
-    alchi_data_server_t *data = calloc(1, sizeof *data);
+    alchi_data_server_t *server = calloc(1, sizeof(*server));
 
-    if (!data)
+    if (!server)
         return NULL;
-    data->config = *config;
-    data->local = (alchi_shm_listener_t){.fd = {-1, -1}};
-    if (data->config.threads <= 0)
-        data->config.threads = THREADS_DEFAULT;
-    if (data->config.threads > THREADS_MAX)
-        data->config.threads = THREADS_MAX;
-    if (data->config.connection_limit <= 0)
-        data->config.connection_limit = CONNECTIONS_DEFAULT;
-    if (data->config.io_timeout_ms <= 0)
-        data->config.io_timeout_ms = IO_TIMEOUT_MS;
-    if (data->config.idle_timeout_ms <= 0)
-        data->config.idle_timeout_ms = IDLE_TIMEOUT_MS;
-    if (data->config.handshake_timeout_ms <= 0)
-        data->config.handshake_timeout_ms = HANDSHAKE_TIMEOUT_MS;
-    data->servers = calloc((size_t)data->config.threads, sizeof *data->servers);
-    if (!data->servers) {
-        free(data);
+    server->config = *config;
+    server->local = (alchi_shm_listener_t){.fd = {-1, -1}};
+    if (server->config.threads <= 0)
+        server->config.threads = THREADS_DEFAULT;
+    if (server->config.threads > THREADS_MAX)
+        server->config.threads = THREADS_MAX;
+    if (server->config.connection_limit <= 0)
+        server->config.connection_limit = CONNECTIONS_DEFAULT;
+    if (server->config.io_timeout_ms <= 0)
+        server->config.io_timeout_ms = IO_TIMEOUT_MS;
+    if (server->config.idle_timeout_ms <= 0)
+        server->config.idle_timeout_ms = IDLE_TIMEOUT_MS;
+    if (server->config.handshake_timeout_ms <= 0)
+        server->config.handshake_timeout_ms = HANDSHAKE_TIMEOUT_MS;
+    server->threads = calloc((size_t)server->config.threads, sizeof(*server->threads));
+    if (!server->threads) {
+        free(server);
         return NULL;
     }
-    for (int k = 0; k < data->config.threads; k++) {
-        data->servers[k] = (server_t){.data = data, .epoll_fd = -1, .wake_fd = -1};
-        data->servers[k].accept_again = data->servers[k].first_deadline = ALCHI_NEVER;
-        pthread_mutex_init(&data->servers[k].mutex, NULL);
+    for (int k = 0; k < server->config.threads; k++) {
+        server->threads[k] = (data_thread_t){.server = server, .epoll_fd = -1, .wake_fd = -1};
+        server->threads[k].accept_again = server->threads[k].first_deadline = ALCHI_NEVER;
+        pthread_mutex_init(&server->threads[k].mutex, NULL);
     }
-    return data;
+    return server;
 }
 
 static int
-start_listening(int fd, int *port_p, alch_error_t *err)
+listen_on(int fd, int *port_p, alch_error_t *err)
 {
     int code;
 
@@ -477,43 +474,36 @@ start_listening(int fd, int *port_p, alch_error_t *err)
     return code;
 }
 
-static void
-listen_locally(alchi_data_server_t *data)
-{
-    const alchi_data_config_t *config = &data->config;
-    alchi_claim_t claim = {ALCHI_ROLE_DATA, config->session, config->group, config->rank};
-
-    alchi_shm_listener_open(&data->local, config->key, &claim);
-}
-
 int
-alchi_data_server_start(const alchi_data_config_t *config, alchi_data_server_t **data_p, int *port_p, alch_error_t *err)
+alchi_data_server_start(const alchi_data_config_t *config, alchi_data_server_t **server_p, int *port_p,
+                        alch_error_t *err)
 {
-    alchi_data_server_t *data = data_create(config);
-    int port = 0, rc;
+    alchi_data_server_t *server = server_create(config);
+    alchi_claim_t claim = {ALCHI_ROLE_DATA, config->session, config->group, config->rank};
+    int port = 0, code;
 
-    if (!data)
+    if (!server)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
-    rc = start_listening(config->listen_fd, &port, err);
-    if (!rc && config->shared_memory)
-        listen_locally(data);
-    for (int k = 0; k < data->config.threads && !rc; k++) {
-        int number = server_start(data, &data->servers[k]);
+    code = listen_on(config->listen_fd, &port, err);
+    if (!code && config->shared_memory)
+        alchi_shm_listener_open(&server->local, server->config.key, &claim);
+    for (int k = 0; k < server->config.threads && !code; k++) {
+        int errnum = thread_start(server, &server->threads[k]);
 
-        if (number)
-            rc = alchi_error_errno(err, number, "cannot start a data thread");
+        if (errnum)
+            code = alchi_error_errno(err, errnum, "cannot start a data thread");
     }
-    if (rc) {
-        alchi_data_server_stop(data);
-        return rc;
+    if (code) {
+        alchi_data_server_stop(server);
+        return code;
     }
-    *data_p = data;
+    *server_p = server;
     *port_p = port;
     return ALCH_OK;
 }
 
 int
-alchi_data_server_connections(alchi_data_server_t *data)
+alchi_data_server_connections(alchi_data_server_t *server)
 {
-    return atomic_load(&data->connections);
+    return atomic_load(&server->connections);
 }

@@ -2,9 +2,10 @@
  * @file dataserver/dataserver.h
  * The data server of a rank: clients write and read rectangles of its matrices.
  *
- * A fixed pool of threads, each with its own epoll; no MPI. The first one accepts and
- * runs the handshakes, and hands authenticated connections round. A peer that breaks the
- * protocol is closed with one log line; memory per connection is bounded.
+ * A fixed pool of data threads serves the connections, each thread with its own epoll descriptor. The first thread also
+ * accepts connections and runs the handshakes, then gives each authenticated connection to the thread that has the
+ * fewest. A peer that breaks the protocol is disconnected with one log line. The memory of each connection is bounded.
+ * Nothing here calls MPI.
  */
 #ifndef ALCHI_DATASERVER_DATASERVER_H
 #define ALCHI_DATASERVER_DATASERVER_H
@@ -20,23 +21,32 @@ typedef struct {
     uint64_t session, group;
     int rank;
     uint8_t key[ALCHI_KEY_SIZE];
-    int threads;              /* 0: 2 */
+    int threads;              /* 64 at most; 0: 2 */
     int connection_limit;     /* authenticated ones; 0: 256 */
-    int64_t message_limit;    /* bytes of one rectangle; 0: none */
-    int io_timeout_ms;        /* a peer that stalls in mid-message; 0: 60 s */
-    int idle_timeout_ms;      /* between messages; clients connect again; 0: 10 min */
-    int handshake_timeout_ms; /* 0: 10 s */
-    bool shared_memory;       /* listen for clients of the same host too */
+    int64_t message_limit;    /* bytes of one rectangle; 0: no limit */
+    int io_timeout_ms;        /* for a peer that stalls within a message; 0: 60 s */
+    int idle_timeout_ms;      /* between messages: clients connect again when they need to; 0: 10 min */
+    int handshake_timeout_ms; /* until the peer is authenticated; 0: 10 s */
+    bool shared_memory;       /* listen also for clients on the same host */
 } alchi_data_config_t;
 
-/** Listen and start the threads. @param[out] port_p the port. @return ALCH_OK, ALCH_ESYSTEM, ALCH_ENOMEM */
-int alchi_data_server_start(const alchi_data_config_t *config, alchi_data_server_t **data_p, int *port_p,
+/**
+ * Listen and start the threads.
+ *
+ * @param[in]  config    copied; store and listen_fd must outlive the server
+ * @param[out] server_p  to be ended with alchi_data_server_stop()
+ * @param[out] port_p    the TCP port
+ *
+ * @return ALCH_OK, ALCH_ESYSTEM, ALCH_ENOMEM
+ */
+int alchi_data_server_start(const alchi_data_config_t *config, alchi_data_server_t **server_p, int *port_p,
                             alch_error_t *err);
 
 /** Close all connections and end the threads. NULL is allowed. */
-void alchi_data_server_stop(alchi_data_server_t *data);
+void alchi_data_server_stop(alchi_data_server_t *server);
 
-/** Authenticated connections now. MT-Safe. */
-int alchi_data_server_connections(alchi_data_server_t *data);
+/** Number of authenticated connections. When it has fallen, the closed connections have released their references to
+ *  matrices. MT-Safe. */
+int alchi_data_server_connections(alchi_data_server_t *server);
 
 #endif

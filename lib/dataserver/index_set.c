@@ -1,18 +1,19 @@
-/* Periodic sets of entries: what a process of another grid writes or reads in one message. */
+/* Periodic sets of entries, as a process of another grid writes or reads them in one message. */
 #include "dataserver/index_set.h"
 
 #include "base/error.h"
 
+/* @return false: the values are no axis */
 static bool
-to_axis(int64_t block, int64_t period, int64_t first, alchi_axis_t *axis_p)
+make_axis(int64_t block, int64_t period, int64_t first, alchi_axis_t *axis_p)
 {
     *axis_p = (alchi_axis_t){block, period, first};
     return block >= 1 && period >= block && first >= 0;
 }
 
-/* The common indices of a local range; begin and end are indices of the matrix. */
+/* The indices that both axes hold, within a range of local indices of ours. */
 static void
-common(alchi_intersect_t *set, const alchi_axis_t *theirs, const alchi_axis_t *ours, int64_t first, int64_t count)
+find_overlap(alchi_intersect_t *set, const alchi_axis_t *theirs, const alchi_axis_t *ours, int64_t first, int64_t count)
 {
     int64_t begin = count > 0 ? alchi_axis_global(ours, first) : 0;
     int64_t end = count > 0 ? alchi_axis_global(ours, first + count - 1) + 1 : 0;
@@ -20,9 +21,10 @@ common(alchi_intersect_t *set, const alchi_axis_t *theirs, const alchi_axis_t *o
     alchi_intersect_init(set, theirs, ours, begin, end);
 }
 
-/* Whether a set has no gaps in our storage: *first_p and *count_p become what it holds of the range. */
+/* Whether the `held` indices of a set have no gaps in our storage. *first_p and *count_p become the local range from
+ * the first to the last of them; of an empty set only *count_p is set. */
 static bool
-without_gaps(const alchi_intersect_t *set, const alchi_axis_t *ours, int64_t held, int64_t *first_p, int64_t *count_p)
+is_contiguous(const alchi_intersect_t *set, const alchi_axis_t *ours, int64_t held, int64_t *first_p, int64_t *count_p)
 {
     alchi_intersect_t all = *set;
 
@@ -42,23 +44,25 @@ alchi_data_index_set_init(alchi_data_index_set_t *set, const alchi_store_part_t 
 {
     alch_rect_t rect = *rect_p;
     alchi_axis_t rows, cols;
-    bool row_run, col_run;
+    bool rows_contiguous, cols_contiguous;
 
     *set = (alchi_data_index_set_t){.row_count = rect.m, .col_count = rect.n};
     if (!axes)
         return ALCH_OK;
-    if (!to_axis(axes->row_block, axes->row_period, axes->row_first, &rows) ||
-        !to_axis(axes->col_block, axes->col_period, axes->col_first, &cols))
-        return alchi_error_set(err, ALCH_EPROTO, "the request's axes have blocks of %lld x %lld every %lld x %lld",
-                               (long long)axes->row_block, (long long)axes->col_block, (long long)axes->row_period,
-                               (long long)axes->col_period);
-    common(&set->rows, &rows, &part->rows, rect.i, rect.m);
-    common(&set->cols, &cols, &part->cols, rect.j, rect.n);
+    if (!make_axis(axes->row_block, axes->row_period, axes->row_first, &rows) ||
+        !make_axis(axes->col_block, axes->col_period, axes->col_first, &cols))
+        return alchi_error_set(
+            err, ALCH_EPROTO,
+            "the request's axes are invalid: blocks of %lld x %lld, periods of %lld x %lld, first indices %lld, %lld",
+            (long long)axes->row_block, (long long)axes->col_block, (long long)axes->row_period,
+            (long long)axes->col_period, (long long)axes->row_first, (long long)axes->col_first);
+    find_overlap(&set->rows, &rows, &part->rows, rect.i, rect.m);
+    find_overlap(&set->cols, &cols, &part->cols, rect.j, rect.n);
     set->row_count = alchi_intersect_count(&set->rows);
     set->col_count = alchi_intersect_count(&set->cols);
-    row_run = without_gaps(&set->rows, &part->rows, set->row_count, &rect.i, &rect.m);
-    col_run = without_gaps(&set->cols, &part->cols, set->col_count, &rect.j, &rect.n);
-    set->periodic = !row_run || !col_run;
+    rows_contiguous = is_contiguous(&set->rows, &part->rows, set->row_count, &rect.i, &rect.m);
+    cols_contiguous = is_contiguous(&set->cols, &part->cols, set->col_count, &rect.j, &rect.n);
+    set->periodic = !rows_contiguous || !cols_contiguous;
     if (!set->periodic)
         *rect_p = rect;
     return ALCH_OK;

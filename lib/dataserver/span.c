@@ -1,3 +1,4 @@
+/* Walk through the bytes of a rectangle, or of a periodic set, in storage order. */
 #include "dataserver/span.h"
 
 #include <string.h>
@@ -19,19 +20,19 @@ alchi_data_span_init(alchi_data_span_t *span, const alchi_store_part_t *part, co
 
 void
 alchi_data_span_init_set(alchi_data_span_t *span, const alchi_store_part_t *part, const alchi_data_index_set_t *set,
-                         alchi_product_t *cross)
+                         alchi_product_t *product)
 {
     *span = (alchi_data_span_t){.base = part->data,
                                 .run = part->entry,
                                 .stride = part->entry,
                                 .bytes = (size_t)set->row_count * (size_t)set->col_count * part->entry,
-                                .cross = cross};
-    alchi_product_init(cross, &set->rows, &set->cols, ALCHI_PRODUCT_SIDE_B, part->data, part->lld, part->entry);
+                                .product = product};
+    alchi_product_init(product, &set->rows, &set->cols, ALCHI_PRODUCT_SIDE_B, part->data, part->lld, part->entry);
 }
 
-/* The contiguous bytes at the position. Not for periodic sets. */
+/* The contiguous bytes from the position on. Not for periodic sets. */
 static uint8_t *
-here_of(const alchi_data_span_t *span, size_t *bytes_p)
+find_contiguous(const alchi_data_span_t *span, size_t *bytes_p)
 {
     size_t column, offset;
 
@@ -48,14 +49,14 @@ here_of(const alchi_data_span_t *span, size_t *bytes_p)
 void
 alchi_data_span_put(alchi_data_span_t *span, const uint8_t *bytes, size_t size)
 {
-    if (span->cross) {
-        alchi_product_put(span->cross, bytes, size);
+    if (span->product) {
+        alchi_product_put(span->product, bytes, size);
         span->at += size;
         return;
     }
     while (size > 0) {
         size_t run;
-        uint8_t *here = here_of(span, &run);
+        uint8_t *here = find_contiguous(span, &run);
 
         if (run > size)
             run = size;
@@ -69,14 +70,14 @@ alchi_data_span_put(alchi_data_span_t *span, const uint8_t *bytes, size_t size)
 void
 alchi_data_span_get(alchi_data_span_t *span, uint8_t *bytes, size_t size)
 {
-    if (span->cross) {
-        alchi_product_get(span->cross, bytes, size);
+    if (span->product) {
+        alchi_product_get(span->product, bytes, size);
         span->at += size;
         return;
     }
     while (size > 0) {
         size_t run;
-        const uint8_t *here = here_of(span, &run);
+        const uint8_t *here = find_contiguous(span, &run);
 
         if (run > size)
             run = size;
@@ -95,7 +96,8 @@ alchi_data_span_gather(alchi_data_span_t *span, struct iovec *iov, int count, si
 
     while (used < count && sum < size && span->at < span->bytes) {
         size_t run;
-        uint8_t *here = span->cross ? alchi_product_next_bytes(span->cross, size - sum, &run) : here_of(span, &run);
+        uint8_t *here =
+            span->product ? alchi_product_next_bytes(span->product, size - sum, &run) : find_contiguous(span, &run);
 
         if (run > size - sum)
             run = size - sum;

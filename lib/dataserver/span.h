@@ -1,7 +1,9 @@
 /**
  * @file dataserver/span.h
- * The bytes of a rectangle of a local part, in storage order: one run if it consists of whole
- * columns, else a run per column. Pure memory.
+ * A position in the bytes of a rectangle of a local part, or of a periodic set, in storage order. A rectangle of whole
+ * columns is one contiguous run of bytes; any other rectangle is one run per column.
+ *
+ * The functions only move bytes in memory. Not MT-Safe on one span.
  */
 #ifndef ALCHI_DATASERVER_SPAN_H
 #define ALCHI_DATASERVER_SPAN_H
@@ -11,19 +13,20 @@
 
 typedef struct {
     uint8_t *base;
-    size_t run;             /* contiguous bytes */
-    size_t stride;          /* from run to run */
-    size_t bytes;           /* in all */
-    size_t at;              /* position, 0..bytes */
-    alchi_product_t *cross; /* what lies in gaps is copied by this; NULL: nothing does */
+    size_t run;               /* contiguous bytes; of a periodic set: one entry */
+    size_t stride;            /* bytes from run to run */
+    size_t bytes;             /* in all */
+    size_t at;                /* position, 0..bytes */
+    alchi_product_t *product; /* copies the entries of a periodic set; NULL for a rectangle; borrowed */
 } alchi_data_span_t;
 
-/** @param rect within the part */
+/** Start at the first byte of a rectangle. @param rect  within the part (local indices) */
 void alchi_data_span_init(alchi_data_span_t *span, const alchi_store_part_t *part, const alch_rect_t *rect);
 
-/** The same for a periodic set: its runs are never received in place. `cross` is used as long as the span is. */
+/** The same for a periodic set. `run` is one entry, so the payload is never received in place.
+ *  @param product  initialized here; must live as long as the span */
 void alchi_data_span_init_set(alchi_data_span_t *span, const alchi_store_part_t *part,
-                              const alchi_data_index_set_t *set, alchi_product_t *cross);
+                              const alchi_data_index_set_t *set, alchi_product_t *product);
 
 static inline size_t
 alchi_data_span_left(const alchi_data_span_t *span)
@@ -31,11 +34,12 @@ alchi_data_span_left(const alchi_data_span_t *span)
     return span->bytes - span->at;
 }
 
-/** Copy from `bytes` into the rectangle, or out of it, and move on; `size` at most what is left. */
+/** Copy `size` bytes into the rectangle, or out of it, and move on. `size` is at most alchi_data_span_left(). */
 void alchi_data_span_put(alchi_data_span_t *span, const uint8_t *bytes, size_t size);
 void alchi_data_span_get(alchi_data_span_t *span, uint8_t *bytes, size_t size);
 
-/** Describe the next bytes, `count` runs and `size` bytes at most, and move on. @return runs; *bytes_p their sum */
+/** Describe the next bytes, at most `count` runs and `size` bytes, and move on.
+ *  @return the number of runs; *bytes_p is their sum */
 int alchi_data_span_gather(alchi_data_span_t *span, struct iovec *iov, int count, size_t size, size_t *bytes_p);
 
 #endif

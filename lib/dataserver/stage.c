@@ -1,3 +1,4 @@
+/* The pool of stages of one data thread. */
 #include "dataserver/stage.h"
 
 #include <stdlib.h>

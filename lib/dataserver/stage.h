@@ -1,7 +1,9 @@
 /**
  * @file dataserver/stage.h
- * Buffers in which a data thread puts short columns together before it sends them. A connection has one only while a
- * frame made in it is under way: however many there are, a thread has ALCHI_DATA_STAGES. Used by one thread.
+ * Stages: buffers into which a data thread packs short columns before it sends them. A connection has one only while
+ * the frame packed in it is being sent, so ALCHI_DATA_STAGES of them serve any number of connections.
+ *
+ * Not MT-Safe: each data thread has its own.
  */
 #ifndef ALCHI_DATASERVER_STAGE_H
 #define ALCHI_DATASERVER_STAGE_H
@@ -12,18 +14,19 @@
 #define ALCHI_DATA_STAGES 16
 #define ALCHI_DATA_STAGE_BYTES ((size_t)64 << 10)
 
-/** Zero at first. */
+/** Initialized by zeroing it. */
 typedef struct {
     uint8_t *spare[ALCHI_DATA_STAGES];
-    int spare_count, made;
+    int spare_count;
+    int made; /* allocated stages, in use or spare */
 } alchi_data_stages_t;
 
-/** All must have been put back. */
+/** Free all stages. The caller has released them. */
 void alchi_data_stages_fini(alchi_data_stages_t *stages);
 
-/** A buffer of ALCHI_DATA_STAGE_BYTES. NULL: all are in use, do without. */
+/** Take a buffer of ALCHI_DATA_STAGE_BYTES. @return NULL: all are in use, or out of memory: send without one */
 uint8_t *alchi_data_stage_acquire(alchi_data_stages_t *stages);
-/** NULL is allowed. */
+/** Give a stage back. NULL is allowed. */
 void alchi_data_stage_release(alchi_data_stages_t *stages, uint8_t *stage);
 
 #endif

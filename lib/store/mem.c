@@ -1,3 +1,4 @@
+/* Memory for local parts, with a pool of large blocks that were freed. */
 #include "store/mem.h"
 
 #include "store/prefault.h"
@@ -10,20 +11,22 @@
 #include <sys/mman.h>
 
 #define ALIGNMENT 64
-#define MAP_MIN ((size_t)256 << 10) /* below this a mapping of its own costs more than it gives */
-#define HUGE_MIN ((size_t)4 << 20)  /* worth huge pages */
-#define BLOCKS 64
-#define SLACK 8 /* a kept block serves a part that leaves at most one in SLACK of its bytes unused */
+#define MAP_MIN \
+    ((size_t)256 << 10) /* a smaller block comes from the heap: a separate mapping costs more than it gives */
+#define HUGE_MIN ((size_t)4 << 20) /* from this size on, ask for huge pages and prefault */
+#define BLOCKS 64                  /* kept at most */
+#define SLACK 8                    /* a kept block serves a request that leaves at most 1 / SLACK of its bytes unused */
 
 typedef struct {
     void *memory;
-    size_t bytes; /* pages of it */
+    size_t bytes; /* whole pages */
 } block_t;
 
-/* The blocks in the order in which they were freed. Nothing here happens once per message. */
+/* The kept blocks, in the order in which they were freed. One mutex suffices: parts are allocated and freed per matrix,
+ * not per message. */
 static struct {
     pthread_mutex_t mutex;
-    size_t limit, kept;
+    size_t limit, kept; /* bytes */
     block_t blocks[BLOCKS];
     int count;
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -34,32 +37,33 @@ whole_pages(size_t bytes)
     return (bytes + 4095) & ~(size_t)4095;
 }
 
-/* With the mutex held. */
+/* The caller holds the mutex. */
 static block_t
-take_out(int k)
+remove_block(int k)
 {
     block_t block = pool.blocks[k];
 
     pool.kept -= block.bytes;
     pool.count--;
-    memmove(&pool.blocks[k], &pool.blocks[k + 1], (size_t)(pool.count - k) * sizeof block);
+    memmove(&pool.blocks[k], &pool.blocks[k + 1], (size_t)(pool.count - k) * sizeof(block));
     return block;
 }
 
-/* With the mutex held: until `bytes` are kept in fewer than `count` blocks, the oldest go. */
+/* Unmap the oldest blocks until at most `bytes` are kept, in fewer than `count` blocks. The caller holds the mutex. */
 static void
-trim(size_t bytes, int count)
+unmap_oldest(size_t bytes, int count)
 {
     while (pool.kept > bytes || pool.count >= count) {
-        block_t block = take_out(0);
+        block_t block = remove_block(0);
 
         munmap(block.memory, block.bytes);
     }
 }
 
-/* The smallest kept block that is large enough but not much larger; its end goes. NULL: there is none. */
+/* Take the smallest kept block that is large enough but not much larger, and unmap its unused end. NULL: there is none
+ */
 static void *
-reuse(size_t bytes)
+reuse_block(size_t bytes)
 {
     size_t wanted = whole_pages(bytes);
     block_t block = {NULL, 0};
@@ -73,15 +77,16 @@ reuse(size_t bytes)
             best = k;
     }
     if (best >= 0)
-        block = take_out(best);
+        block = remove_block(best);
     pthread_mutex_unlock(&pool.mutex);
     if (block.bytes > wanted)
         munmap((char *)block.memory + wanted, block.bytes - wanted);
     return block.memory;
 }
 
+/* Map new pages; if that fails, once more without kept blocks. NULL: out of memory */
 static void *
-map(size_t bytes)
+map_block(size_t bytes)
 {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -92,7 +97,7 @@ map(size_t bytes)
     if (memory == MAP_FAILED)
         return NULL;
     if (bytes >= HUGE_MIN)
-        madvise(memory, bytes, MADV_HUGEPAGE); /* a kernel without them serves small pages */
+        madvise(memory, bytes, MADV_HUGEPAGE); /* a hint: without huge pages the kernel serves small ones */
     return memory;
 }
 
@@ -109,12 +114,12 @@ allocate(size_t bytes, bool zeroed)
         memory = aligned_alloc(ALIGNMENT, rounded);
         return memory ? memset(memory, 0, rounded) : NULL;
     }
-    memory = reuse(bytes);
+    memory = reuse_block(bytes);
     if (memory)
         return zeroed ? memset(memory, 0, bytes) : memory;
-    memory = map(bytes);
+    memory = map_block(bytes);
     if (memory && !zeroed && bytes >= HUGE_MIN)
-        alchi_store_prefault(memory, bytes); /* data for it is on the way */
+        alchi_store_prefault(memory, bytes); /* the data for it is on the way */
     return memory;
 }
 
@@ -125,7 +130,7 @@ alchi_store_mem_alloc(size_t bytes)
 }
 
 void *
-alchi_store_mem_alloc_dirty(size_t bytes)
+alchi_store_mem_alloc_unset(size_t bytes)
 {
     return allocate(bytes, false);
 }
@@ -144,10 +149,10 @@ alchi_store_mem_free(void *memory, size_t bytes)
     alchi_store_prefault_cancel(memory);
     pthread_mutex_lock(&pool.mutex);
     if (pages <= pool.limit) {
-        trim(pool.limit - pages, BLOCKS);
+        unmap_oldest(pool.limit - pages, BLOCKS);
         pool.blocks[pool.count++] = (block_t){memory, pages};
         pool.kept += pages;
-        /* Ours until the system is short of memory; then the kernel takes the pages without writing them anywhere. */
+        /* When the system is short of memory, the kernel may drop these pages without writing them to swap. */
         madvise(memory, pages, MADV_FREE);
         memory = NULL;
     }
@@ -161,7 +166,7 @@ alchi_store_mem_set_keep(size_t bytes)
 {
     pthread_mutex_lock(&pool.mutex);
     pool.limit = bytes;
-    trim(bytes, BLOCKS + 1);
+    unmap_oldest(bytes, BLOCKS + 1);
     pthread_mutex_unlock(&pool.mutex);
 }
 
@@ -171,7 +176,7 @@ alchi_store_mem_trim(size_t bytes)
     size_t kept;
 
     pthread_mutex_lock(&pool.mutex);
-    trim(bytes, BLOCKS + 1);
+    unmap_oldest(bytes, BLOCKS + 1);
     kept = pool.kept;
     pthread_mutex_unlock(&pool.mutex);
     return kept;

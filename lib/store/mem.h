@@ -1,27 +1,30 @@
 /**
  * @file store/mem.h
- * Memory for local parts. Large blocks that are freed are kept for the next part, up to a limit: to make pages anew
- * costs more than to fill them. The kernel may take back what is kept when it needs memory. MT-Safe.
+ * Memory for local parts. Large blocks that are freed are kept, up to a limit, and serve later parts: making new pages
+ * costs more time than filling them. The kernel may take the pages of kept blocks when memory is short.
+ *
+ * Every function is MT-Safe.
  */
 #ifndef ALCHI_STORE_MEM_H
 #define ALCHI_STORE_MEM_H
 
 #include <stddef.h>
 
-/** Zeroed bytes, aligned to 64 or more; pages are made when first touched. NULL: out of memory, or no bytes. */
+/** Allocate zeroed bytes, aligned to 64 or more. The kernel makes the pages of a new large block when they are first
+ *  used. @return NULL: out of memory, or `bytes` is 0 */
 void *alchi_store_mem_alloc(size_t bytes);
 
-/** The same, but what the bytes hold is undefined: for what is written before it can be read. Pages of large blocks are
- *  touched meanwhile (worker/touch.h). */
-void *alchi_store_mem_alloc_dirty(size_t bytes);
+/** As alchi_store_mem_alloc(), but the content is undefined: for memory that is written before it is read. The pages of
+ *  a new block of 4 MiB or more are prefaulted in the background (store/prefault.h). */
+void *alchi_store_mem_alloc_unset(size_t bytes);
 
-/** `bytes` as given to alchi_store_mem_alloc(). NULL is allowed. */
+/** Free memory from one of the functions above. `bytes` is the number given to it. NULL is allowed. */
 void alchi_store_mem_free(void *memory, size_t bytes);
 
-/** Keep at most so many freed bytes (0 at first), and from now on; what is above is given back. */
+/** Set how many freed bytes are kept; 0 at first. Unmaps kept blocks that exceed the new limit. */
 void alchi_store_mem_set_keep(size_t bytes);
 
-/** Give back kept blocks until at most `bytes` are left. @return bytes that are kept */
+/** Unmap kept blocks, oldest first, until at most `bytes` are kept. @return bytes that are still kept */
 size_t alchi_store_mem_trim(size_t bytes);
 
 #endif

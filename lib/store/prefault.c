@@ -1,3 +1,4 @@
+/* A thread of low priority that makes the pages of new mappings, one step at a time. */
 #include "store/prefault.h"
 
 #include <pthread.h>
@@ -10,12 +11,12 @@
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* since Linux 5.14; an older kernel refuses it, and pages come when they are used */
+#define MADV_POPULATE_WRITE 23 /* since Linux 5.14; an older kernel refuses it and makes pages when they are used */
 #endif
 
-#define STEP ((size_t)4 << 20)
-#define JOBS 64 /* more are not touched */
-#define NICE 10 /* whoever moves data comes first */
+#define STEP ((size_t)4 << 20) /* bytes; alchi_store_prefault_cancel() waits for one step at most */
+#define JOBS 64                /* further mappings are not prefaulted */
+#define NICE 10                /* the threads that move data have priority */
 
 typedef struct {
     uint8_t *memory;
@@ -25,13 +26,13 @@ typedef struct {
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t stepped;
-    job_t jobs[JOBS]; /* in the order in which they came; the first is being touched */
+    job_t jobs[JOBS]; /* in the order of their arrival; the thread works on the first */
     int count;
-    bool running;
-    const uint8_t *busy; /* the memory that a step is under way in */
+    bool running;        /* the thread exists */
+    const uint8_t *busy; /* the mapping in which the thread makes a step now, without the mutex */
 } queue = {.mutex = PTHREAD_MUTEX_INITIALIZER, .stepped = PTHREAD_COND_INITIALIZER};
 
-/* With the mutex held. */
+/* The caller holds the mutex. */
 static void
 remove_job(int k)
 {
@@ -39,9 +40,9 @@ remove_job(int k)
         queue.jobs[k] = queue.jobs[k + 1];
 }
 
-/* With the mutex held, but for the work: the next step of the first job. */
+/* Do the next step of the first job. The caller holds the mutex, which is unlocked during the step itself. */
 static void
-step(void)
+do_step(void)
 {
     job_t job = queue.jobs[0];
     size_t bytes = job.bytes - job.done < STEP ? job.bytes - job.done : STEP;
@@ -54,42 +55,42 @@ step(void)
     queue.busy = NULL;
     pthread_cond_broadcast(&queue.stepped);
     if (queue.count == 0 || queue.jobs[0].memory != job.memory)
-        return; /* forgotten meanwhile */
+        return; /* canceled meanwhile */
     queue.jobs[0].done += bytes;
     if (failed || queue.jobs[0].done == job.bytes)
         remove_job(0);
 }
 
 static void *
-run(void *ignored)
+run_jobs(void *ignored)
 {
     (void)ignored;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
     pthread_mutex_lock(&queue.mutex);
     while (queue.count > 0)
-        step();
+        do_step();
     queue.running = false;
     pthread_mutex_unlock(&queue.mutex);
     return NULL;
 }
 
-/* With the mutex held. Signals are for the main thread. */
+/* The caller holds the mutex. The thread blocks all signals: they are for the main thread. */
 static bool
 start_thread(void)
 {
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, old;
-    int rc;
+    int code;
 
     sigfillset(&all);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&thread, &attributes, run, NULL);
+    code = pthread_create(&thread, &attributes, run_jobs, NULL);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attributes);
-    return rc == 0;
+    return code == 0;
 }
 
 void

@@ -1,5 +1,5 @@
-/* Growth of a matrix by rows. Its blocks keep their size, so that local entries keep their places; only the columns
- * move when the leading dimension does. */
+/* Growth of a matrix by rows. The blocks keep their size, so local entries keep their row and column in the part. Only
+ * a larger leading dimension moves the columns in memory. */
 #include "store/store_impl.h"
 
 #include "base/clock.h"
@@ -9,21 +9,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PATIENCE_MS 1000 /* a transfer that has been answered still has its reference for a moment */
+#define TRANSFER_WAIT_MS 1000 /* a transfer releases its reference a moment after it was answered */
 
-/* What a part becomes. */
+/* The new shape of a part. */
 typedef struct {
-    alchi_layout_t layout; /* borrows its tables */
-    int64_t m, n, lld;
+    alchi_layout_t layout; /* its tables are those of the part */
+    int64_t m, n;          /* local */
     alchi_region_t *region;
-    char what[128];
+    char what[128]; /* how errors name the matrix: with the new shape */
 } shape_t;
 
-/* With the mutex held: wait until nobody uses the matrix, and have all others wait. */
+/* Wait until nobody uses the matrix, and mark it as growing so that others wait. The caller holds the store's mutex. */
 static int
-claim(alchi_store_t *store, uint64_t id, alchi_store_entry_t **entry_p, alch_error_t *err)
+claim_for_growth(alchi_store_t *store, uint64_t id, alchi_store_entry_t **entry_p, alch_error_t *err)
 {
-    const alchi_deadline_t deadline = alchi_deadline_in_ms(PATIENCE_MS);
+    const alchi_deadline_t deadline = alchi_deadline_in_ms(TRANSFER_WAIT_MS);
     char what[128];
     bool late = false;
 
@@ -32,8 +32,8 @@ claim(alchi_store_t *store, uint64_t id, alchi_store_entry_t **entry_p, alch_err
 
         if (!entry)
             return alchi_store_error_unknown(store, id, err);
-        if (entry->part.readers > 0)
-            return alchi_store_error_busy(store, &entry->part, err);
+        if (entry->readers > 0)
+            return alchi_store_error_busy(store, entry, err);
         if (!entry->growing && entry->part.references == 1) {
             entry->growing = true;
             *entry_p = entry;
@@ -41,32 +41,32 @@ claim(alchi_store_t *store, uint64_t id, alchi_store_entry_t **entry_p, alch_err
         }
         if (late)
             return alchi_error_rank(err, ALCH_EBUSY, store->rank, "%s is used by a transfer on %s",
-                                    alchi_store_part_describe(&entry->part, what, sizeof what), store->label);
+                                    alchi_store_part_describe(&entry->part, what, sizeof(what)), store->label);
         late = !alchi_cond_wait(&store->changed, &store->mutex, deadline);
     }
 }
 
-/* Account for columns of `lld` entries, get them, and move there. */
+/* Account for columns of `lld` entries, allocate them, and move the part there. */
 static int
-move(alchi_store_t *store, alchi_store_entry_t *entry, const shape_t *shape, int64_t lld, alch_error_t *err)
+move_columns(alchi_store_t *store, alchi_store_entry_t *entry, const shape_t *shape, int64_t lld, alch_error_t *err)
 {
     alchi_store_part_t *part = &entry->part;
     const size_t size = part->entry, old_step = (size_t)part->lld * size, step = (size_t)lld * size;
     int64_t bytes;
     uint8_t *data;
     char need[32];
-    int rc;
+    int code;
 
     if (!alchi_mul_int64(lld, shape->n, &bytes) || !alchi_mul_int64(bytes, (int64_t)size, &bytes))
-        return alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: too large for %s", shape->what, store->label);
-    rc = alchi_store_account(store, bytes, shape->what, err);
-    if (rc)
-        return rc;
+        return alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s is too large for %s", shape->what, store->label);
+    code = alchi_store_account(store, bytes, shape->what, err);
+    if (code)
+        return code;
     data = alchi_store_mem_alloc((size_t)bytes);
     if (!data) {
         alchi_store_account(store, -bytes, shape->what, NULL);
-        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s: no memory for %s on %s", shape->what,
-                                alchi_format_bytes(bytes, need, sizeof need), store->label);
+        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s cannot allocate %s for %s", store->label,
+                                alchi_format_bytes(bytes, need, sizeof(need)), shape->what);
     }
     for (int64_t j = 0; part->data && j < shape->n; j++)
         memcpy(data + (size_t)j * step, (const uint8_t *)part->data + (size_t)j * old_step,
@@ -79,7 +79,8 @@ move(alchi_store_t *store, alchi_store_entry_t *entry, const shape_t *shape, int
     return ALCH_OK;
 }
 
-/* Room for the new rows, and for some that may follow if they can be had. */
+/* Make room for the new rows, and for half as many rows again if the limit and the memory allow it: then a matrix that
+ * grows in small steps moves only a few times. */
 static int
 make_room(alchi_store_t *store, alchi_store_entry_t *entry, const shape_t *shape, alch_error_t *err)
 {
@@ -91,61 +92,64 @@ make_room(alchi_store_t *store, alchi_store_entry_t *entry, const shape_t *shape
             part->lld = shape->m > 1 ? shape->m : 1;
         return ALCH_OK;
     }
-    if (spare > shape->m && move(store, entry, shape, spare, NULL) == ALCH_OK)
+    if (spare > shape->m && move_columns(store, entry, shape, spare, NULL) == ALCH_OK)
         return ALCH_OK;
-    return move(store, entry, shape, shape->m, err);
+    return move_columns(store, entry, shape, shape->m, err);
 }
 
+/* Give the part its new shape. The caller makes sure that no other thread uses the set of written entries. */
 static int
-reshape(alchi_store_t *store, alchi_store_entry_t *entry, int64_t rows, alch_error_t *err)
+set_rows(alchi_store_t *store, alchi_store_entry_t *entry, int64_t rows, alch_error_t *err)
 {
     alchi_store_part_t *part = &entry->part;
     shape_t shape = {.layout = part->layout};
     int64_t entries;
     char matrix[112];
-    int rc;
+    int code;
 
     if (rows < 0 || !alchi_mul_int64(rows, part->layout.n, &entries))
         return alchi_error_rank(err, ALCH_EINVAL, store->rank, "%s cannot have %lld rows",
-                                alchi_store_part_describe(part, shape.what, sizeof shape.what), (long long)rows);
+                                alchi_store_part_describe(part, shape.what, sizeof(shape.what)), (long long)rows);
     shape.layout.m = rows;
     alchi_layout_local(&shape.layout, store->rank, &shape.m, &shape.n);
-    snprintf(shape.what, sizeof shape.what, "matrix %s",
-             alchi_format_matrix(part->id, rows, part->layout.n, part->dtype, matrix, sizeof matrix));
-    shape.region = alchi_region_resized(part->region, shape.m);
+    snprintf(shape.what, sizeof(shape.what), "matrix %s",
+             alchi_format_matrix(part->id, rows, part->layout.n, part->dtype, matrix, sizeof(matrix)));
+    shape.region = alchi_region_resized(entry->region, shape.m);
     if (!shape.region)
-        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s: out of memory on %s", shape.what, store->label);
-    rc = make_room(store, entry, &shape, err);
-    if (rc) {
+        return alchi_error_rank(err, ALCH_ENOMEM, store->rank,
+                                "%s is out of memory for the set of written entries of %s", store->label, shape.what);
+    code = make_room(store, entry, &shape, err);
+    if (code) {
         alchi_region_destroy(shape.region);
-        return rc;
+        return code;
     }
-    alchi_region_destroy(part->region);
-    part->region = shape.region;
+    alchi_region_destroy(entry->region);
+    entry->region = shape.region;
     part->layout.m = rows;
     part->local_m = shape.m;
     return ALCH_OK;
 }
 
-/* Take rows back: nothing moves, so that transfers of what was there before go on. */
+/* Take back rows of a growth that failed elsewhere. Nothing moves, so transfers of the other rows can go on. */
 static int
-shrink(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
+remove_rows(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
 {
     alchi_store_part_t *part = NULL;
-    int rc = alchi_store_acquire(store, id, &part, err);
+    alchi_store_entry_t *entry;
+    int code = alchi_store_acquire(store, id, &part, err);
 
-    if (rc)
-        return rc;
-    pthread_mutex_lock(&part->mutex);
-    rc = reshape(store, alchi_store_entry_of(part), rows, err);
-    pthread_mutex_unlock(&part->mutex);
+    if (code)
+        return code;
+    entry = alchi_store_entry_of(part);
+    pthread_mutex_lock(&entry->mutex);
+    code = set_rows(store, entry, rows, err);
+    pthread_mutex_unlock(&entry->mutex);
     alchi_store_release(store, part);
-    return rc;
+    return code;
 }
 
-/* Whether the matrix has more rows than these. */
 static bool
-has_more(alchi_store_t *store, uint64_t id, int64_t rows)
+has_more_rows(alchi_store_t *store, uint64_t id, int64_t rows)
 {
     const alchi_store_entry_t *entry;
     bool more;
@@ -161,19 +165,19 @@ int
 alchi_store_grow(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
 {
     alchi_store_entry_t *entry = NULL;
-    int rc;
+    int code;
 
-    if (has_more(store, id, rows))
-        return shrink(store, id, rows, err);
+    if (has_more_rows(store, id, rows))
+        return remove_rows(store, id, rows, err);
     pthread_mutex_lock(&store->mutex);
-    rc = claim(store, id, &entry, err);
+    code = claim_for_growth(store, id, &entry, err);
     pthread_mutex_unlock(&store->mutex);
-    if (rc)
-        return rc;
-    rc = reshape(store, entry, rows, err);
+    if (code)
+        return code;
+    code = set_rows(store, entry, rows, err);
     pthread_mutex_lock(&store->mutex);
     entry->growing = false;
     pthread_cond_broadcast(&store->changed);
     pthread_mutex_unlock(&store->mutex);
-    return rc;
+    return code;
 }

@@ -1,4 +1,4 @@
-/* Who uses a matrix: the locks of tasks. */
+/* The locks of tasks: while a task reads a matrix, clients cannot change it. */
 #include "store/store_impl.h"
 
 #include "base/error.h"
@@ -7,61 +7,63 @@
 #include <stdlib.h>
 
 int
-alchi_store_error_busy(const alchi_store_t *store, const alchi_store_part_t *part, alch_error_t *err)
+alchi_store_error_busy(const alchi_store_t *store, const alchi_store_entry_t *entry, alch_error_t *err)
 {
     char what[128];
 
     return alchi_error_rank(err, ALCH_EBUSY, store->rank, "%s is read by task %llu (%s)",
-                            alchi_store_part_describe(part, what, sizeof what), (unsigned long long)part->task,
-                            part->task_name);
+                            alchi_store_part_describe(&entry->part, what, sizeof(what)),
+                            (unsigned long long)entry->task, entry->task_name);
 }
 
+/* Set the task that errors name. `hold` NULL: no task holds the matrix. */
 static void
-set_holder(alchi_store_part_t *part, const alchi_store_hold_t *hold)
+set_named_task(alchi_store_entry_t *entry, const alchi_store_hold_t *hold)
 {
-    part->task = hold ? hold->task : 0;
-    snprintf(part->task_name, sizeof part->task_name, "%s", hold ? hold->name : "");
+    entry->task = hold ? hold->task : 0;
+    snprintf(entry->task_name, sizeof(entry->task_name), "%s", hold ? hold->name : "");
 }
 
 int
 alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, const uint64_t *ids, size_t count,
                  alch_error_t *err)
 {
-    alchi_store_hold_t *hold = calloc(1, sizeof *hold + count * sizeof(hold->entries[0]));
-    int rc = ALCH_OK;
+    alchi_store_hold_t *hold = calloc(1, sizeof(*hold) + count * sizeof(hold->entries[0]));
+    int code = ALCH_OK;
 
     if (!hold)
-        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "out of memory");
+        return alchi_error_rank(err, ALCH_ENOMEM, store->rank, "%s is out of memory", store->label);
     hold->task = task;
-    snprintf(hold->name, sizeof hold->name, "%s", task_name ? task_name : "");
+    snprintf(hold->name, sizeof(hold->name), "%s", task_name ? task_name : "");
     pthread_mutex_lock(&store->mutex);
     for (; hold->count < count; hold->count++) {
         alchi_store_entry_t *entry = alchi_store_find(store, ids[hold->count]);
 
         if (!entry) {
-            rc = alchi_store_error_unknown(store, ids[hold->count], err);
+            code = alchi_store_error_unknown(store, ids[hold->count], err);
             break;
         }
         hold->entries[hold->count] = entry;
     }
-    if (!rc) {
+    if (!code) {
         for (size_t k = 0; k < count; k++) {
-            alchi_store_part_t *part = &hold->entries[k]->part;
+            alchi_store_entry_t *entry = hold->entries[k];
 
-            part->references++;
-            part->readers++;
-            set_holder(part, hold);
+            entry->part.references++;
+            entry->readers++;
+            set_named_task(entry, hold);
         }
         DL_APPEND(store->holds, hold);
     }
     pthread_mutex_unlock(&store->mutex);
-    if (rc)
+    if (code)
         free(hold);
-    return rc;
+    return code;
 }
 
+/* The first lock that holds an entry, or NULL. The caller holds the mutex. */
 static const alchi_store_hold_t *
-holder(alchi_store_t *store, const alchi_store_entry_t *entry)
+find_hold(alchi_store_t *store, const alchi_store_entry_t *entry)
 {
     const alchi_store_hold_t *hold;
 
@@ -87,10 +89,10 @@ alchi_store_unlock(alchi_store_t *store, uint64_t task)
     }
     DL_DELETE(store->holds, hold);
     for (size_t k = 0; k < hold->count; k++) {
-        alchi_store_part_t *part = &hold->entries[k]->part;
+        alchi_store_entry_t *entry = hold->entries[k];
 
-        part->readers--;
-        set_holder(part, part->readers > 0 ? holder(store, hold->entries[k]) : NULL);
+        entry->readers--;
+        set_named_task(entry, entry->readers > 0 ? find_hold(store, entry) : NULL);
     }
     pthread_mutex_unlock(&store->mutex);
     for (size_t k = 0; k < hold->count; k++)
@@ -101,13 +103,14 @@ alchi_store_unlock(alchi_store_t *store, uint64_t task)
 int
 alchi_store_may_write(alchi_store_t *store, const alchi_store_part_t *part, alch_error_t *err)
 {
-    int rc = ALCH_OK;
+    const alchi_store_entry_t *entry = alchi_store_entry_of(part);
+    int code = ALCH_OK;
 
     pthread_mutex_lock(&store->mutex);
-    if (part->dead)
-        rc = alchi_store_error_unknown(store, part->id, err);
-    else if (part->readers > 0)
-        rc = alchi_store_error_busy(store, part, err);
+    if (entry->freed)
+        code = alchi_store_error_unknown(store, part->id, err);
+    else if (entry->readers > 0)
+        code = alchi_store_error_busy(store, entry, err);
     pthread_mutex_unlock(&store->mutex);
-    return rc;
+    return code;
 }

@@ -1,4 +1,4 @@
-/* What of a matrix is written. */
+/* The set of written entries of a part: mark, list, check. */
 #include "store/store_impl.h"
 
 #include "base/error.h"
@@ -11,22 +11,23 @@ error_not_marked(const alchi_store_t *store, const alchi_store_part_t *part, int
 {
     char what[128];
 
-    return alchi_error_rank(err, code, store->rank, "%s: out of memory for the set of written entries on %s",
-                            alchi_store_part_describe(part, what, sizeof what), store->label);
+    return alchi_error_rank(err, code, store->rank, "%s is out of memory for the set of written entries of %s",
+                            store->label, alchi_store_part_describe(part, what, sizeof(what)));
 }
 
 int
 alchi_store_written(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err)
 {
-    int rc = alchi_store_may_write(store, part, err);
+    alchi_store_entry_t *entry = alchi_store_entry_of(part);
+    int code = alchi_store_may_write(store, part, err);
 
-    if (rc)
-        return rc;
-    pthread_mutex_lock(&part->mutex);
-    rc = alchi_region_add(part->region, rect);
-    pthread_mutex_unlock(&part->mutex);
-    if (rc)
-        return error_not_marked(store, part, rc, err);
+    if (code)
+        return code;
+    pthread_mutex_lock(&entry->mutex);
+    code = alchi_region_add(entry->region, rect);
+    pthread_mutex_unlock(&entry->mutex);
+    if (code)
+        return error_not_marked(store, part, code, err);
     /* Check again: a task that locked the matrix during the write may already have tested it for completeness. */
     return alchi_store_may_write(store, part, err);
 }
@@ -35,12 +36,12 @@ int
 alchi_store_written_set(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
                         const alchi_intersect_t *cols, alch_error_t *err)
 {
-    int rc = alchi_store_may_write(store, part, err);
+    int code = alchi_store_may_write(store, part, err);
 
-    if (rc)
-        return rc;
-    if ((rc = alchi_store_part_mark_set(part, rows, cols)))
-        return error_not_marked(store, part, rc, err);
+    if (code)
+        return code;
+    if ((code = alchi_store_part_mark_set(part, rows, cols)))
+        return error_not_marked(store, part, code, err);
     /* Check again, as in alchi_store_written(). */
     return alchi_store_may_write(store, part, err);
 }
@@ -48,27 +49,30 @@ alchi_store_written_set(alchi_store_t *store, alchi_store_part_t *part, const al
 void
 alchi_store_part_mark_written(alchi_store_part_t *part)
 {
-    pthread_mutex_lock(&part->mutex);
-    alchi_region_fill(part->region);
-    pthread_mutex_unlock(&part->mutex);
+    alchi_store_entry_t *entry = alchi_store_entry_of(part);
+
+    pthread_mutex_lock(&entry->mutex);
+    alchi_region_fill(entry->region);
+    pthread_mutex_unlock(&entry->mutex);
 }
 
 int
 alchi_store_part_mark_set(alchi_store_part_t *part, const alchi_intersect_t *rows, const alchi_intersect_t *cols)
 {
-    int rc;
+    alchi_store_entry_t *entry = alchi_store_entry_of(part);
+    int code;
 
-    pthread_mutex_lock(&part->mutex);
-    rc = alchi_region_add_set(part->region, rows, cols);
-    pthread_mutex_unlock(&part->mutex);
-    return rc;
+    pthread_mutex_lock(&entry->mutex);
+    code = alchi_region_add_set(entry->region, rows, cols);
+    pthread_mutex_unlock(&entry->mutex);
+    return code;
 }
 
-/* The storage indices of a set of rows, in rising order. NULL: out of memory */
+/* The local indices of a set of rows, in rising order, to be freed by the caller. NULL: out of memory */
 static int64_t *
 list_rows(const alchi_intersect_t *rows, int64_t *count_p)
 {
-    int64_t count = alchi_intersect_count(rows), at = 0, *list = malloc((size_t)count * sizeof *list);
+    int64_t count = alchi_intersect_count(rows), at = 0, *list = malloc((size_t)count * sizeof(*list));
     alchi_strided_run_t run;
 
     for (int64_t index = rows->begin; list && alchi_intersect_next(rows, index, &run);
@@ -86,61 +90,66 @@ mask_bit(const uint8_t *mask, int64_t k)
     return mask[k / 8] >> (k % 8) & 1;
 }
 
-/* Add consecutive rows of one column whose bits are set. `first` is the bit of rows[0]. */
+/* Add those rows of one column whose bits are set, one rectangle for each run of consecutive rows. rows[0] has the bit
+ * number `first`. */
 static int
 add_masked_column(alchi_region_t *region, const int64_t *rows, int64_t count, int64_t col, const uint8_t *mask,
                   int64_t first)
 {
-    int rc = ALCH_OK;
+    int code = ALCH_OK;
 
-    for (int64_t k = 0, end; k < count && !rc; k = end) {
+    for (int64_t k = 0, end; k < count && !code; k = end) {
         end = k + 1;
         if (!mask_bit(mask, first + k))
             continue;
         while (end < count && rows[end] == rows[end - 1] + 1 && mask_bit(mask, first + end))
             end++;
-        rc = alchi_region_add(region, &(alch_rect_t){rows[k], col, end - k, 1});
+        code = alchi_region_add(region, &(alch_rect_t){rows[k], col, end - k, 1});
     }
-    return rc;
+    return code;
 }
 
 int
 alchi_store_part_mark_mask(alchi_store_part_t *part, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
                            const uint8_t *mask)
 {
+    alchi_store_entry_t *entry = alchi_store_entry_of(part);
     int64_t count, first = 0, *list = list_rows(rows, &count);
-    int rc = list ? ALCH_OK : ALCH_ENOMEM;
+    int code = list ? ALCH_OK : ALCH_ENOMEM;
     alchi_strided_run_t run;
 
-    pthread_mutex_lock(&part->mutex);
-    for (int64_t index = cols->begin; !rc && alchi_intersect_next(cols, index, &run);
+    pthread_mutex_lock(&entry->mutex);
+    for (int64_t index = cols->begin; !code && alchi_intersect_next(cols, index, &run);
          index = alchi_strided_run_end(&run))
         for (int64_t k = 0; k < run.count; k++)
-            for (int64_t l = 0; l < run.length && !rc; l++, first += count)
-                rc = add_masked_column(part->region, list, count, run.b + k * run.b_step + l, mask, first);
-    pthread_mutex_unlock(&part->mutex);
+            for (int64_t l = 0; l < run.length && !code; l++, first += count)
+                code = add_masked_column(entry->region, list, count, run.b + k * run.b_step + l, mask, first);
+    pthread_mutex_unlock(&entry->mutex);
     free(list);
-    return rc;
+    return code;
 }
 
 void
 alchi_store_part_get_mask(alchi_store_part_t *part, const alchi_intersect_t *rows, const alchi_intersect_t *cols,
                           uint64_t *mask)
 {
-    pthread_mutex_lock(&part->mutex);
-    alchi_region_mask(part->region, rows, cols, mask);
-    pthread_mutex_unlock(&part->mutex);
+    alchi_store_entry_t *entry = alchi_store_entry_of(part);
+
+    pthread_mutex_lock(&entry->mutex);
+    alchi_region_mask(entry->region, rows, cols, mask);
+    pthread_mutex_unlock(&entry->mutex);
 }
 
 size_t
 alchi_store_part_list_missing(alchi_store_part_t *part, const alch_rect_t *within, alch_rect_t *missing, size_t max,
                               alch_rect_t *rest, size_t *rest_count_p)
 {
+    alchi_store_entry_t *entry = alchi_store_entry_of(part);
     size_t count;
 
-    pthread_mutex_lock(&part->mutex);
-    count = alchi_region_list_missing(part->region, within, missing, max, rest, rest_count_p);
-    pthread_mutex_unlock(&part->mutex);
+    pthread_mutex_lock(&entry->mutex);
+    count = alchi_region_list_missing(entry->region, within, missing, max, rest, rest_count_p);
+    pthread_mutex_unlock(&entry->mutex);
     return count;
 }
 
@@ -150,7 +159,8 @@ alchi_store_part_set_version(alchi_store_part_t *part, uint32_t version)
     part->version = version;
 }
 
-/* "rows 50..99 of column 0": the first run of a missing local rectangle that is contiguous in the matrix. */
+/* Write "rows 50..99 of column 0" in global indices: from the rectangle's first entry down, as far as its rows are
+ * consecutive in the matrix. That is the end of the block, unless this rank has all rows. */
 static char *
 describe_missing(const alchi_store_part_t *part, const alch_rect_t *missing, char *text, size_t size)
 {
@@ -171,33 +181,34 @@ describe_missing(const alchi_store_part_t *part, const alch_rect_t *missing, cha
 int
 alchi_store_covered(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err)
 {
+    alchi_store_entry_t *entry = alchi_store_entry_of(part);
     alch_rect_t missing;
     char what[128], where[96];
-    bool lacking;
+    bool incomplete;
 
-    pthread_mutex_lock(&part->mutex);
-    lacking = !alchi_region_complete(part->region) && !alchi_region_covers(part->region, rect) &&
-              alchi_region_missing(part->region, rect, &missing);
-    pthread_mutex_unlock(&part->mutex);
-    if (!lacking)
+    pthread_mutex_lock(&entry->mutex);
+    incomplete = !alchi_region_complete(entry->region) && !alchi_region_covers(entry->region, rect) &&
+                 alchi_region_missing(entry->region, rect, &missing);
+    pthread_mutex_unlock(&entry->mutex);
+    if (!incomplete)
         return ALCH_OK;
-    return alchi_error_rank(err, ALCH_EINCOMPLETE, store->rank,
-                            "%s: asked for entries on %s that are not written, first %s",
-                            alchi_store_part_describe(part, what, sizeof what), store->label,
-                            describe_missing(part, &missing, where, sizeof where));
+    return alchi_error_rank(err, ALCH_EINCOMPLETE, store->rank, "%s: requested entries on %s are not written, first %s",
+                            alchi_store_part_describe(part, what, sizeof(what)), store->label,
+                            describe_missing(part, &missing, where, sizeof(where)));
 }
 
 int
 alchi_store_covered_set(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
                         const alchi_intersect_t *cols, alch_error_t *err)
 {
+    alchi_store_entry_t *entry = alchi_store_entry_of(part);
     alch_rect_t missing;
     bool covered;
 
-    pthread_mutex_lock(&part->mutex);
-    covered = alchi_region_covers_set(part->region, rows, cols) ||
-              !alchi_region_missing_set(part->region, rows, cols, &missing);
-    pthread_mutex_unlock(&part->mutex);
+    pthread_mutex_lock(&entry->mutex);
+    covered = alchi_region_covers_set(entry->region, rows, cols) ||
+              !alchi_region_missing_set(entry->region, rows, cols, &missing);
+    pthread_mutex_unlock(&entry->mutex);
     return covered ? ALCH_OK : alchi_store_covered(store, part, &missing, err);
 }
 
@@ -205,25 +216,27 @@ int
 alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err)
 {
     alchi_store_part_t *part = NULL;
+    alchi_store_entry_t *entry;
     alch_rect_t whole, missing;
     char what[128], where[96];
     int64_t total, written;
-    bool lacking;
-    int rc = alchi_store_acquire(store, id, &part, err);
+    bool incomplete;
+    int code = alchi_store_acquire(store, id, &part, err);
 
-    if (rc)
-        return rc;
+    if (code)
+        return code;
+    entry = alchi_store_entry_of(part);
     whole = (alch_rect_t){0, 0, part->local_m, part->local_n};
     total = part->local_m * part->local_n;
-    pthread_mutex_lock(&part->mutex);
-    written = alchi_region_count(part->region);
-    lacking = !alchi_region_complete(part->region) && alchi_region_missing(part->region, &whole, &missing);
-    pthread_mutex_unlock(&part->mutex);
-    if (lacking)
-        rc = alchi_error_rank(err, ALCH_EINCOMPLETE, store->rank,
-                              "%s: %lld of %lld entries on %s are not written, first %s",
-                              alchi_store_part_describe(part, what, sizeof what), (long long)(total - written),
-                              (long long)total, store->label, describe_missing(part, &missing, where, sizeof where));
+    pthread_mutex_lock(&entry->mutex);
+    written = alchi_region_count(entry->region);
+    incomplete = !alchi_region_complete(entry->region) && alchi_region_missing(entry->region, &whole, &missing);
+    pthread_mutex_unlock(&entry->mutex);
+    if (incomplete)
+        code = alchi_error_rank(err, ALCH_EINCOMPLETE, store->rank,
+                                "%s: %lld of %lld entries on %s are not written, first %s",
+                                alchi_store_part_describe(part, what, sizeof(what)), (long long)(total - written),
+                                (long long)total, store->label, describe_missing(part, &missing, where, sizeof(where)));
     alchi_store_release(store, part);
-    return rc;
+    return code;
 }
