@@ -17,9 +17,10 @@
 /* A peer counts as stalled if within io_timeout_ms it moves less than this and completes no message. Otherwise a peer
  * that sends a byte now and then could keep its connection forever. */
 #define PROGRESS_BYTES ((size_t)256 << 10)
-#define CLOSING_MS 1000
+#define CLOSING_MS 1000 /* for the peer to read the last message and close */
 
-/* Replies are the only memory that a peer can make grow, and there are at most ALCHI_DATA_CONN_REPLIES of them. */
+/* However the peer behaves, a connection takes at most this, its channel's buffers (two small messages), and the lists
+ * of rectangles in its DATA_REGIONS replies. */
 _Static_assert(sizeof(alchi_data_conn_t) + ALCHI_DATA_CONN_REPLIES * sizeof(alchi_data_reply_t) <= ((size_t)48 << 10),
                "a connection's state is bounded");
 

@@ -104,7 +104,7 @@ alchi_data_conn_t *alchi_data_conn_create(const alchi_data_config_t *config, int
 void alchi_data_conn_destroy(alchi_data_conn_t *conn);
 
 /** Have one turn: do what can be done without waiting, within bounds.
- *  @return ALCH_OK; anything else: destroy the connection. The reason was logged, unless the peer closed */
+ *  @return ALCH_OK; anything else: destroy the connection; if the peer broke the protocol, that was logged */
 int alchi_data_conn_step(alchi_data_conn_t *conn);
 
 /** The epoll events to wait for before the next turn. */

@@ -14,8 +14,8 @@ typedef struct {
     size_t missing_count, rest_count;
 } list_t;
 
-/* Make a message's list of rectangles, by malloc() as alchi_message_free() needs it. *made_p < count, or NULL: out of
- * memory */
+/* Make a message's list of rectangles, from malloc() because alchi_message_free() frees it.
+ * @return NULL, or *made_p < count: out of memory */
 static Alchw__Rect **
 make_rects(const alch_rect_t *rects, size_t count, size_t *made_p)
 {

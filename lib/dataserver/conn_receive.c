@@ -7,11 +7,10 @@
 
 #include <string.h>
 
-#define FRAME_COST ((size_t)256) /* bytes of a turn's budget that a frame takes, so that empty ones end the turn */
-#define DIRECT_MIN \
-    ((size_t)2 << 10) /* shorter columns are received into the scratch buffer and copied, which is cheaper */
-#define SHM_STEP ((size_t)64 << 10) /* taken from the ring at once; then the client may write there again */
-#define RUNS 128                    /* columns that are received by one call */
+#define FRAME_COST ((size_t)256)     /* bytes of a turn's budget for each frame: empty frames end the turn as well */
+#define DIRECT_MIN ((size_t)2 << 10) /* it is cheaper to receive shorter columns together and copy them */
+#define SHM_STEP ((size_t)64 << 10)  /* taken from the ring at once; then the client may write there again */
+#define RUNS 128                     /* columns that are received by one call */
 
 int
 alchi_data_conn_find_part(const alchi_data_conn_t *conn, uint64_t matrix, uint32_t version, alchi_store_part_t **part_p,

@@ -31,7 +31,7 @@ finish_reply(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
 }
 
 static int
-send_small(alchi_data_conn_t *conn)
+send_small_reply(alchi_data_conn_t *conn)
 {
     alchi_data_reply_t *reply = conn->small;
     Alchw__DataAck ack = ALCHW__DATA_ACK__INIT;
@@ -59,7 +59,8 @@ send_small(alchi_data_conn_t *conn)
     return code;
 }
 
-/* Choose the next bytes of the first block: in place, or packed into a stage if the columns are short. */
+/* Choose the next bytes of the first block: packed into a stage if the columns are short and a stage is
+ * free, else in place. */
 static void
 choose_bytes(alchi_data_conn_t *conn, alchi_data_span_t *span, size_t *bytes_p)
 {
@@ -116,8 +117,8 @@ begin_frame(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
 _Static_assert(ALCHI_MASK_ENTRIES / 8 + 8 <= ALCHI_DATA_CONN_SCRATCH && ALCHI_MASK_ENTRIES / 8 < ALCHI_META_MAX / 2,
                "a mask fits into a message");
 
-/* Add a mask of the written entries to the block's message. It lies in the scratch buffer, which is not used before the
- * channel has encoded the message. */
+/* Add a mask of the written entries to the block's message. The mask lies in the scratch buffer: it is needed only
+ * until the channel has encoded the message. */
 static void
 add_mask(alchi_data_conn_t *conn, const alchi_data_reply_t *reply)
 {
@@ -162,19 +163,19 @@ send_frame(alchi_data_conn_t *conn, size_t *bytes_p)
 }
 
 static int
-send_next(alchi_data_conn_t *conn, size_t *bytes_p)
+send_next_output(alchi_data_conn_t *conn, size_t *bytes_p)
 {
     int code;
 
     if (conn->out.active)
         return send_frame(conn, bytes_p);
-    /* Bytes that are queued in the channel are not bounded by this connection: send them before there are more. */
+    /* Bytes that wait in the channel are not counted in `replies`: send them before adding more. */
     code = alchi_channel_flush(conn->channel);
     if (code)
         return code;
     *bytes_p += FRAME_COST;
     if (conn->small)
-        return send_small(conn);
+        return send_small_reply(conn);
     begin_frame(conn, conn->blocks);
     return ALCH_OK;
 }
@@ -189,7 +190,7 @@ alchi_data_conn_send(alchi_data_conn_t *conn, size_t budget, size_t *bytes_p)
         if (!conn->small && !conn->blocks)
             code = alchi_channel_flush(conn->channel);
         else
-            code = send_next(conn, bytes_p);
+            code = send_next_output(conn, bytes_p);
         if (code == ALCH_EAGAIN) {
             conn->blocked = true;
             return ALCH_OK;

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 
-/* @return false: the values are no axis */
+/* @return false: the values do not describe an axis */
 static bool
 make_axis(int64_t block, int64_t period, int64_t first, alchi_axis_t *axis_p)
 {

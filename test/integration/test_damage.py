@@ -152,7 +152,7 @@ def test_a_damaged_write_is_logged_and_sent_again(daemon, relay, als, source, la
     for line in wait_for_log_lines(daemon, start, 2):
         assert re.search(rf"matrix {handle.id} \(601 x 137, float64\): \d+ x \d+ entries from \(\d+, \d+\) "
                          r"were damaged on the way to worker rank \d: "
-                         r"CRC32C [0-9a-f]{8} was sent, [0-9a-f]{8} came", line)
+                         r"CRC32C [0-9a-f]{8} was sent, [0-9a-f]{8} arrived", line)
 
 
 @pytest.mark.parametrize("layout", ["VC_STAR", "MC_MR", "block_cyclic", "STAR_VC"])
@@ -244,7 +244,7 @@ def test_a_write_that_is_always_damaged_is_an_error_and_can_be_resumed(relay, al
     assert re.search(r"worker \d+ at 127\.0\.0\.2:\d+, 4 times in a row: "
                      rf"matrix {handle.id} \(500 x 100, float64\): \d+ x \d+ entries from \(\d+, \d+\) "
                      r"were damaged on the way to worker rank \d: "
-                     r"CRC32C [0-9a-f]{8} was sent, [0-9a-f]{8} came", str(info.value))
+                     r"CRC32C [0-9a-f]{8} was sent, [0-9a-f]{8} arrived", str(info.value))
     assert info.value.rank in (0, 1, 2)
     relay.flip = lambda kind: False
     assert handle.missing() and not handle.complete

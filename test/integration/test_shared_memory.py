@@ -16,7 +16,7 @@ import alchemist
 from harness import PATIENCE, TOP, shared_memory, wait_for, wait_for_error, wait_for_exit
 
 USED = "goes through shared memory"  # a worker logs this once for each connection that shares memory
-REFUSED = "no shared memory for clients"  # a worker logs this when it cannot share memory
+REFUSED = "clients on this host use TCP because"  # a worker logs this when it cannot share memory
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ START_TEST(refused_writes_leave_the_connection)
     unit_code(write_rect(channel, 3, 4, negative, bytes, 32), ALCH_ERANGE);
     unit_code(write_rect(channel, 4, 4, (alch_rect_t){0, 0, INT64_MAX, INT64_MAX}, bytes, 32), ALCH_ERANGE);
     unit_code(write_rect(channel, 5, 4, (alch_rect_t){0, 0, 500, 600}, bytes, 2400000), ALCH_ELIMIT);
-    ck_assert_str_eq(err.text, "matrix 4 (1000 x 600, float64): a message of 2.4 MB, the limit is 2.0 MB "
+    ck_assert_str_eq(err.text, "matrix 4 (1000 x 600, float64): a message of 2.4 MB exceeds the limit of 2.0 MB "
                                "(--message-limit)");
     ck_assert_int_eq(err.rank, RANK);
     unit_code(write_rect(channel, 6, 4, columns, bytes, 1600000 - 8), ALCH_EPROTO);

@@ -73,7 +73,7 @@ START_TEST(invalid)
     alchi_store_t *store = store_of(0, 1, 0);
 
     unit_code(alchi_store_grow(store, 7, 3, &err), ALCH_ENOENT);
-    ck_text("no matrix 7 on worker 1 (rank 0)");
+    ck_text("worker 1 (rank 0) has no matrix 7");
     reserve(store, 4, 2, NULL);
     unit_code(alchi_store_grow(store, 7, -1, &err), ALCH_EINVAL);
     unit_code(alchi_store_grow(store, 7, INT64_MAX, &err), ALCH_EINVAL);

@@ -36,7 +36,7 @@ START_TEST(invalid)
     unit_code(alchi_store_reserve(store, 1, 2, 2, (alch_dtype_t)77, NULL, "", NULL, &err), ALCH_EINVAL);
     ck_assert_int_ne(alchi_store_reserve(store, 1, INT64_MAX, INT64_MAX, ALCH_FLOAT64, NULL, "", NULL, &err), ALCH_OK);
     unit_code(alchi_store_acquire(store, 9, &part, &err), ALCH_ENOENT);
-    ck_text("no matrix 9 on worker 1 (rank 0)");
+    ck_text("worker 1 (rank 0) has no matrix 9");
     ck_assert_ptr_null(part);
     unit_code(alchi_store_free(store, 9, &err), ALCH_ENOENT);
     unit_code(alchi_store_check(store, 9, &err), ALCH_ENOENT);
@@ -54,7 +54,7 @@ START_TEST(reserved_is_zeroed_and_found)
 
     unit_code(alchi_store_reserve(store, 7, 300, 200, ALCH_FLOAT64, NULL, "A", NULL, &err), ALCH_OK);
     unit_code(alchi_store_reserve(store, 7, 1, 1, ALCH_FLOAT64, NULL, "B", NULL, &err), ALCH_EINVAL);
-    ck_text("matrix 7 exists already");
+    ck_text("matrix 7 already exists");
     unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
     ck_assert_int_eq(part->local_m, 300);
     ck_assert_int_eq(part->local_n, 200);
