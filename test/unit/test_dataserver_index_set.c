@@ -1,4 +1,4 @@
-/* Messages of periodic sets, as a worker understands them. */
+/* Periodic sets: the overlap of a message's axes with a part. */
 #include "dataserver/index_set.h"
 #include "unit.h"
 
@@ -34,7 +34,7 @@ axes_of(int64_t row_block, int64_t row_period, int64_t row_first, int64_t col_bl
     return axes;
 }
 
-START_TEST(axes_that_cannot_be)
+START_TEST(invalid_axes_are_refused)
 {
     static const int64_t bad[][3] = {{0, 1, 0}, {-4, 4, 0}, {4, 3, 0},
                                      {1, 0, 0}, {1, 1, -1}, {INT64_MIN, INT64_MIN, 0}};
@@ -43,7 +43,7 @@ START_TEST(axes_that_cannot_be)
     alch_rect_t rect = {0, 0, 32, 10};
     alchi_data_index_set_t set;
 
-    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+    for (size_t k = 0; k < sizeof(bad) / sizeof(*bad); k++) {
         Alchw__Axes rows = axes_of(bad[k][0], bad[k][1], bad[k][2], 1, 1, 0);
         Alchw__Axes cols = axes_of(1, 1, 0, bad[k][0], bad[k][1], bad[k][2]);
 
@@ -56,7 +56,7 @@ START_TEST(axes_that_cannot_be)
 }
 END_TEST
 
-START_TEST(the_largest_axes)
+START_TEST(axes_of_maximum_size_are_accepted)
 {
     alchi_store_t *store = alchi_store_create(1, 2, 0);
     alchi_store_part_t *part = make_part(store);
@@ -66,7 +66,7 @@ START_TEST(the_largest_axes)
 
     unit_code(alchi_data_index_set_init(&set, part, &axes, &rect, &err), ALCH_OK);
     ck_assert(!set.periodic);
-    ck_assert_mem_eq(&rect, (&(alch_rect_t){0, 3, 32, 1}), sizeof rect);
+    ck_assert_mem_eq(&rect, (&(alch_rect_t){0, 3, 32, 1}), sizeof(rect));
     unit_code(alchi_data_index_set_init(&set, part, &none, &rect, &err), ALCH_OK);
     ck_assert(!set.periodic && set.row_count == 0 && rect.m == 0);
     alchi_store_release(store, part);
@@ -74,8 +74,8 @@ START_TEST(the_largest_axes)
 }
 END_TEST
 
-/* What is written by one place is covered for it, and for nobody else; the rest is named. */
-START_TEST(written_and_covered)
+/* A set that one place has written is covered for that place only; errors name the first missing entries. */
+START_TEST(a_written_set_is_covered_and_nothing_else)
 {
     alchi_store_t *store = alchi_store_create(1, 2, 0);
     alchi_store_part_t *part = make_part(store);
@@ -101,10 +101,10 @@ END_TEST
 void
 unit_suite(Suite *suite)
 {
-    TCase *tcase = tcase_create("comb");
+    TCase *tcase = tcase_create("index set");
 
-    tcase_add_test(tcase, axes_that_cannot_be);
-    tcase_add_test(tcase, the_largest_axes);
-    tcase_add_test(tcase, written_and_covered);
+    tcase_add_test(tcase, invalid_axes_are_refused);
+    tcase_add_test(tcase, axes_of_maximum_size_are_accepted);
+    tcase_add_test(tcase, a_written_set_is_covered_and_nothing_else);
     suite_add_tcase(suite, tcase);
 }

@@ -1,4 +1,4 @@
-/* Growth of a rank's matrices, and what of them is missing. */
+/* Growth of a rank's matrices, and which of their entries are unwritten afterwards. */
 #include "unit.h"
 #include "layout_model.h"
 #include "store/store.h"
@@ -33,7 +33,7 @@ reserve(alchi_store_t *store, int64_t m, int64_t n, const alch_layout_t *layout)
     unit_code(alchi_store_reserve(store, 7, m, n, ALCH_FLOAT64, layout, "", NULL, &err), ALCH_OK);
 }
 
-/* Every local entry from row `first` on becomes a function of its global place, and counts as written. */
+/* Set every entry from local row `first` on to a function of its global place, and mark it as written. */
 static void
 fill(alchi_store_t *store, int64_t first)
 {
@@ -49,7 +49,7 @@ fill(alchi_store_t *store, int64_t first)
     alchi_store_release(store, part);
 }
 
-/* @return local rows */
+/* Check the shape and every entry. @return local rows */
 static int64_t
 verify(alchi_store_t *store, int64_t rows)
 {
@@ -68,7 +68,7 @@ verify(alchi_store_t *store, int64_t rows)
     return local_m;
 }
 
-START_TEST(invalid)
+START_TEST(impossible_growth_leaves_the_matrix_unchanged)
 {
     alchi_store_t *store = store_of(0, 1, 0);
 
@@ -84,8 +84,8 @@ START_TEST(invalid)
 }
 END_TEST
 
-/* On every rank of every layout: what was there stays where it is and written, what is new is missing. */
-START_TEST(every_layout)
+/* On every rank of every layout: old entries keep their places and stay written, new ones are unwritten. */
+START_TEST(growth_keeps_written_entries_in_every_layout)
 {
     static const int64_t sizes[] = {0, 1, 3, 10, 10, 11, 64, 200, 1000};
 
@@ -97,7 +97,7 @@ START_TEST(every_layout)
                 int64_t before = 0;
 
                 reserve(store, 0, 7, &layout);
-                for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+                for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
                     int64_t n, m;
                     alchi_store_part_t *part;
 
@@ -110,7 +110,7 @@ START_TEST(every_layout)
                     if (m > before && n > 0) {
                         char count[64];
 
-                        snprintf(count, sizeof count, "%lld of %lld entries", (long long)((m - before) * n),
+                        snprintf(count, sizeof(count), "%lld of %lld entries", (long long)((m - before) * n),
                                  (long long)(m * n));
                         ck_text(count);
                     }
@@ -125,8 +125,8 @@ START_TEST(every_layout)
 }
 END_TEST
 
-/* A thousand single rows move the columns a few times only. */
-START_TEST(amortised)
+/* A thousand growths by one row move the columns only a few times. */
+START_TEST(small_growths_rarely_move_the_columns)
 {
     alchi_store_t *store = store_of(0, 1, 0);
     const void *at = NULL;
@@ -149,8 +149,9 @@ START_TEST(amortised)
 }
 END_TEST
 
-/* Old and new place are there together, so that is what the limit must allow; room to spare is left away first. */
-START_TEST(limits)
+/* During a move the old and the new memory exist together, and the limit must allow both. Spare room is given up before
+ * the growth fails. */
+START_TEST(growth_counts_old_and_new_memory_against_the_limit)
 {
     alchi_store_t *store = store_of(0, 1, 2250 * 8);
 
@@ -167,7 +168,7 @@ START_TEST(limits)
 }
 END_TEST
 
-START_TEST(taken_back)
+START_TEST(fewer_rows_undo_a_growth)
 {
     alchi_store_t *store = store_of(0, 1, 0);
     alchi_store_part_t *part;
@@ -175,7 +176,7 @@ START_TEST(taken_back)
     reserve(store, 100, 2, NULL);
     fill(store, 0);
     unit_code(alchi_store_grow(store, 7, 150, &err), ALCH_OK);
-    /* Also while somebody reads what was there before. */
+    /* A reference does not prevent that. */
     unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
     unit_code(alchi_store_grow(store, 7, 100, &err), ALCH_OK);
     alchi_store_release(store, part);
@@ -199,19 +200,29 @@ release_later(void *argument)
     return NULL;
 }
 
-START_TEST(users)
+START_TEST(growth_is_refused_while_a_task_reads)
 {
     static const uint64_t ids[] = {7};
     alchi_store_t *store = store_of(0, 1, 0);
-    alchi_store_part_t *part;
-    pthread_t thread;
-    void *pair[2];
 
     reserve(store, 10, 2, NULL);
     unit_code(alchi_store_lock(store, 3, "Lib.run", ids, 1, &err), ALCH_OK);
     unit_code(alchi_store_grow(store, 7, 11, &err), ALCH_EBUSY);
     ck_text("is read by task 3 (Lib.run)");
     alchi_store_unlock(store, 3);
+    unit_code(alchi_store_grow(store, 7, 11, &err), ALCH_OK);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+START_TEST(growth_waits_for_a_transfer_but_not_forever)
+{
+    alchi_store_t *store = store_of(0, 1, 0);
+    alchi_store_part_t *part;
+    pthread_t thread;
+    void *pair[2];
+
+    reserve(store, 10, 2, NULL);
     unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
     unit_code(alchi_store_grow(store, 7, 11, &err), ALCH_EBUSY);
     ck_text("matrix 7 (10 x 2, float64) is used by a transfer on worker 1 (rank 0)");
@@ -224,9 +235,9 @@ START_TEST(users)
 }
 END_TEST
 
-/* Transfers meet a matrix that grows: they see it before or after, and nothing is lost. */
+/* Transfers use a matrix while it grows: each sees the shape before or after a growth. */
 static void *
-work(void *argument)
+use_matrix(void *argument)
 {
     alchi_store_t *store = argument;
     alch_error_t error;
@@ -241,7 +252,7 @@ work(void *argument)
     return NULL;
 }
 
-START_TEST(threads)
+START_TEST(threads_may_use_a_growing_matrix)
 {
     alchi_store_t *store = store_of(0, 1, 0);
     pthread_t workers[2];
@@ -249,7 +260,7 @@ START_TEST(threads)
 
     reserve(store, 1, 1, NULL);
     for (int k = 0; k < 2; k++)
-        ck_assert_int_eq(pthread_create(&workers[k], NULL, work, store), 0);
+        ck_assert_int_eq(pthread_create(&workers[k], NULL, use_matrix, store), 0);
     for (int k = 0; k < 50; k++)
         rows += alchi_store_grow(store, 7, rows + 10, &err) == ALCH_OK ? 10 : 0;
     for (int k = 0; k < 2; k++)
@@ -265,12 +276,13 @@ unit_suite(Suite *suite)
     TCase *grow = tcase_create("grow");
 
     tcase_set_timeout(grow, 60);
-    tcase_add_test(grow, invalid);
-    tcase_add_test(grow, every_layout);
-    tcase_add_test(grow, amortised);
-    tcase_add_test(grow, limits);
-    tcase_add_test(grow, taken_back);
-    tcase_add_test(grow, users);
-    tcase_add_test(grow, threads);
+    tcase_add_test(grow, impossible_growth_leaves_the_matrix_unchanged);
+    tcase_add_test(grow, growth_keeps_written_entries_in_every_layout);
+    tcase_add_test(grow, small_growths_rarely_move_the_columns);
+    tcase_add_test(grow, growth_counts_old_and_new_memory_against_the_limit);
+    tcase_add_test(grow, fewer_rows_undo_a_growth);
+    tcase_add_test(grow, growth_is_refused_while_a_task_reads);
+    tcase_add_test(grow, growth_waits_for_a_transfer_but_not_forever);
+    tcase_add_test(grow, threads_may_use_a_growing_matrix);
     suite_add_tcase(suite, grow);
 }

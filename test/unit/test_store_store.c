@@ -1,4 +1,4 @@
-/* A rank's matrices: reserve, name, free, references, locks, limits, completeness. */
+/* A rank's matrices: reserve, name, free, references, locks, the memory limit, written entries. */
 #include "unit.h"
 #include "store/store.h"
 
@@ -26,7 +26,7 @@ ck_text(const char *part)
     ck_assert_msg(strstr(err.text, part) != NULL, "'%s' lacks '%s'", err.text, part);
 }
 
-START_TEST(invalid)
+START_TEST(invalid_arguments_are_refused)
 {
     alchi_store_t *store = store_of(0, 1, 0);
     alchi_store_part_t *part = NULL;
@@ -47,7 +47,7 @@ START_TEST(invalid)
 }
 END_TEST
 
-START_TEST(reserved_is_zeroed_and_found)
+START_TEST(a_reserved_part_is_zeroed_and_found_by_its_id)
 {
     alchi_store_t *store = store_of(0, 1, 0);
     alchi_store_part_t *part;
@@ -73,7 +73,7 @@ START_TEST(reserved_is_zeroed_and_found)
 }
 END_TEST
 
-START_TEST(ranks_without_entries)
+START_TEST(a_rank_without_entries_has_an_empty_part)
 {
     alchi_store_t *store = store_of(2, 3, 0);
     alchi_store_part_t *part;
@@ -91,7 +91,7 @@ START_TEST(ranks_without_entries)
 }
 END_TEST
 
-START_TEST(limit_is_checked_before_allocation)
+START_TEST(the_limit_is_checked_before_allocation)
 {
     alchi_store_t *store = store_of(1, 2, 1000000);
 
@@ -104,6 +104,15 @@ START_TEST(limit_is_checked_before_allocation)
     unit_code(alchi_store_reserve(store, 3, 3000000, 3000000, ALCH_FLOAT64, &column_blocks, "", NULL, &err),
               ALCH_ELIMIT);
     ck_assert_int_eq(alchi_store_used(store), 100 * 50 * 8);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+START_TEST(accounted_memory_counts_against_the_limit)
+{
+    alchi_store_t *store = store_of(1, 2, 1000000);
+
+    unit_code(alchi_store_reserve(store, 1, 100, 100, ALCH_FLOAT64, &column_blocks, "", NULL, &err), ALCH_OK);
     unit_code(alchi_store_account(store, 960000, "workspace", &err), ALCH_OK);
     unit_code(alchi_store_account(store, 1, "workspace", &err), ALCH_ELIMIT);
     ck_text("workspace: needs 1 B on worker 2");
@@ -114,7 +123,7 @@ START_TEST(limit_is_checked_before_allocation)
 }
 END_TEST
 
-START_TEST(work_matrices)
+START_TEST(a_work_matrix_is_found_once_it_has_an_id)
 {
     alchi_store_t *store = store_of(0, 1, 0);
     alchi_store_part_t *work, *other, *found;
@@ -137,7 +146,7 @@ START_TEST(work_matrices)
 }
 END_TEST
 
-START_TEST(freed_lives_until_the_last_reference)
+START_TEST(a_freed_part_lives_until_the_last_reference_is_released)
 {
     alchi_store_t *store = store_of(0, 1, 0);
     alchi_store_part_t *part, *again;
@@ -145,7 +154,6 @@ START_TEST(freed_lives_until_the_last_reference)
 
     unit_code(alchi_store_reserve(store, 3, 4, 4, ALCH_FLOAT64, NULL, "", &part, &err), ALCH_OK);
     unit_code(alchi_store_free(store, 3, &err), ALCH_OK);
-    ck_assert(part->dead);
     unit_code(alchi_store_acquire(store, 3, &again, &err), ALCH_ENOENT);
     unit_code(alchi_store_free(store, 3, &err), ALCH_ENOENT);
     unit_code(alchi_store_may_write(store, part, &err), ALCH_ENOENT);
@@ -158,38 +166,81 @@ START_TEST(freed_lives_until_the_last_reference)
 }
 END_TEST
 
-START_TEST(locks)
+static alchi_store_part_t *
+reserve_two(alchi_store_t *store)
 {
-    alchi_store_t *store = store_of(0, 1, 0);
-    const uint64_t both[] = {1, 2}, twice[] = {1, 1}, unknown[] = {2, 77};
     alchi_store_part_t *part;
 
     unit_code(alchi_store_reserve(store, 1, 4, 4, ALCH_FLOAT64, NULL, "", &part, &err), ALCH_OK);
     unit_code(alchi_store_reserve(store, 2, 4, 4, ALCH_FLOAT64, NULL, "", NULL, &err), ALCH_OK);
-    unit_code(alchi_store_lock(store, 8, "f", unknown, 2, &err), ALCH_ENOENT);
-    ck_text("no matrix 77");
+    return part;
+}
+
+START_TEST(a_locked_matrix_refuses_write_and_free)
+{
+    alchi_store_t *store = store_of(0, 1, 0);
+    const uint64_t both[] = {1, 2};
+    alchi_store_part_t *part = reserve_two(store);
+
     unit_code(alchi_store_lock(store, 9, "svd", both, 2, &err), ALCH_OK);
     unit_code(alchi_store_may_write(store, part, &err), ALCH_EBUSY);
     ck_assert_str_eq(err.text, "matrix 1 (4 x 4, float64) is read by task 9 (svd)");
     unit_code(alchi_store_free(store, 2, &err), ALCH_EBUSY);
+    alchi_store_unlock(store, 9);
+    unit_code(alchi_store_may_write(store, part, &err), ALCH_OK);
+    unit_code(alchi_store_free(store, 2, &err), ALCH_OK);
+    alchi_store_release(store, part);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+/* A task may name a matrix twice, and an unlock by a task that holds no lock changes nothing. */
+START_TEST(a_matrix_is_locked_until_every_task_unlocks)
+{
+    alchi_store_t *store = store_of(0, 1, 0);
+    const uint64_t both[] = {1, 2}, twice[] = {1, 1};
+    alchi_store_part_t *part = reserve_two(store);
+
+    unit_code(alchi_store_lock(store, 9, "svd", both, 2, &err), ALCH_OK);
     unit_code(alchi_store_lock(store, 10, "qr", twice, 2, &err), ALCH_OK);
-    ck_assert_int_eq(part->readers, 3);
+    unit_code(alchi_store_may_write(store, part, &err), ALCH_EBUSY);
     alchi_store_unlock(store, 10);
     unit_code(alchi_store_may_write(store, part, &err), ALCH_EBUSY);
     ck_text("task 9 (svd)");
     alchi_store_unlock(store, 55);
+    unit_code(alchi_store_may_write(store, part, &err), ALCH_EBUSY);
     alchi_store_unlock(store, 9);
     unit_code(alchi_store_may_write(store, part, &err), ALCH_OK);
-    ck_assert_uint_eq(part->task, 0);
-    unit_code(alchi_store_free(store, 2, &err), ALCH_OK);
     alchi_store_release(store, part);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+START_TEST(a_lock_with_an_unknown_matrix_locks_none)
+{
+    alchi_store_t *store = store_of(0, 1, 0);
+    const uint64_t unknown[] = {1, 77};
+    alchi_store_part_t *part = reserve_two(store);
+
+    unit_code(alchi_store_lock(store, 8, "f", unknown, 2, &err), ALCH_ENOENT);
+    ck_text("has no matrix 77");
+    unit_code(alchi_store_may_write(store, part, &err), ALCH_OK);
+    alchi_store_release(store, part);
+    alchi_store_destroy(store);
+}
+END_TEST
+
+START_TEST(a_lock_without_matrices_is_allowed)
+{
+    alchi_store_t *store = store_of(0, 1, 0);
+
     unit_code(alchi_store_lock(store, 11, "none", NULL, 0, &err), ALCH_OK);
     alchi_store_unlock(store, 11);
     alchi_store_destroy(store);
 }
 END_TEST
 
-START_TEST(completeness_names_what_is_missing)
+START_TEST(an_incomplete_part_names_the_first_missing_entries)
 {
     alchi_store_t *store = store_of(1, 2, 0);
     alch_rect_t upper = {0, 0, 50, 10}, lower = {50, 0, 50, 10}, third = {50, 2, 1, 1};
@@ -215,7 +266,7 @@ START_TEST(completeness_names_what_is_missing)
 }
 END_TEST
 
-START_TEST(missing_rows_stop_at_a_block)
+START_TEST(missing_rows_are_named_up_to_the_end_of_a_block)
 {
     const alch_layout_t row_blocks = {ALCH_BLOCK_CYCLIC, 4, 4, 2, 1};
     alchi_store_t *store = store_of(1, 2, 0);
@@ -232,8 +283,9 @@ START_TEST(missing_rows_stop_at_a_block)
 }
 END_TEST
 
+/* Use the store as several threads do. @return NULL, or the store if a call failed */
 static void *
-churn(void *store)
+use_store(void *store)
 {
     static _Atomic uint64_t next = 100;
 
@@ -256,13 +308,13 @@ churn(void *store)
     return NULL;
 }
 
-START_TEST(many_threads)
+START_TEST(threads_share_a_store)
 {
     alchi_store_t *store = store_of(0, 1, 1 << 20);
     pthread_t threads[4];
 
     for (int k = 0; k < 4; k++)
-        ck_assert_int_eq(pthread_create(&threads[k], NULL, churn, store), 0);
+        ck_assert_int_eq(pthread_create(&threads[k], NULL, use_store, store), 0);
     for (int k = 0; k < 4; k++) {
         void *failed;
 
@@ -279,15 +331,19 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("store");
 
-    tcase_add_test(tcase, invalid);
-    tcase_add_test(tcase, reserved_is_zeroed_and_found);
-    tcase_add_test(tcase, ranks_without_entries);
-    tcase_add_test(tcase, limit_is_checked_before_allocation);
-    tcase_add_test(tcase, work_matrices);
-    tcase_add_test(tcase, freed_lives_until_the_last_reference);
-    tcase_add_test(tcase, locks);
-    tcase_add_test(tcase, completeness_names_what_is_missing);
-    tcase_add_test(tcase, missing_rows_stop_at_a_block);
-    tcase_add_test(tcase, many_threads);
+    tcase_add_test(tcase, invalid_arguments_are_refused);
+    tcase_add_test(tcase, a_reserved_part_is_zeroed_and_found_by_its_id);
+    tcase_add_test(tcase, a_rank_without_entries_has_an_empty_part);
+    tcase_add_test(tcase, the_limit_is_checked_before_allocation);
+    tcase_add_test(tcase, accounted_memory_counts_against_the_limit);
+    tcase_add_test(tcase, a_work_matrix_is_found_once_it_has_an_id);
+    tcase_add_test(tcase, a_freed_part_lives_until_the_last_reference_is_released);
+    tcase_add_test(tcase, a_locked_matrix_refuses_write_and_free);
+    tcase_add_test(tcase, a_matrix_is_locked_until_every_task_unlocks);
+    tcase_add_test(tcase, a_lock_with_an_unknown_matrix_locks_none);
+    tcase_add_test(tcase, a_lock_without_matrices_is_allowed);
+    tcase_add_test(tcase, an_incomplete_part_names_the_first_missing_entries);
+    tcase_add_test(tcase, missing_rows_are_named_up_to_the_end_of_a_block);
+    tcase_add_test(tcase, threads_share_a_store);
     suite_add_tcase(suite, tcase);
 }
