@@ -1,6 +1,12 @@
-/* A data server in this process and clients that talk to it over real sockets. */
-#ifndef ALCHI_TEST_WORKER_DATA_H
-#define ALCHI_TEST_WORKER_DATA_H
+/**
+ * @file dataserver_rank.h
+ * The data server of a rank in this process, and clients that talk to it over real sockets.
+ *
+ * Functions named server_* act on the server, client_* open a connection. The others use one connection; those that
+ * return a code leave the text of an ERROR answer in `err`.
+ */
+#ifndef ALCHI_TEST_DATASERVER_RANK_H
+#define ALCHI_TEST_DATASERVER_RANK_H
 
 #include "base/log.h"
 #include "net/address.h"
@@ -26,7 +32,7 @@ typedef struct {
 
 static _Thread_local alch_error_t err;
 
-/* Zeros in the configuration are defaults; descriptor, key and place are filled in. */
+/* Start a server. Zeros in the configuration are defaults; the descriptor, the key and the place are filled in here. */
 static inline server_t
 server_start(alchi_data_config_t config)
 {
@@ -40,7 +46,7 @@ server_start(alchi_data_config_t config)
     server.config.session = SESSION;
     server.config.group = GROUP;
     server.config.rank = RANK;
-    memset(server.config.key, 7, sizeof server.config.key);
+    memset(server.config.key, 7, sizeof(server.config.key));
     unit_code(alchi_data_server_start(&server.config, &server.data, &server.port, &err), ALCH_OK);
     ck_assert_int_eq(server.port, address.port);
     return server;
@@ -54,7 +60,7 @@ server_stop(server_t *server)
     alchi_store_destroy(server->store);
 }
 
-/* Matrix `id` of which this rank holds all m x n entries: the other rank has an equal half. */
+/* Reserve matrix `id` of 2 m x n entries in two blocks of rows: this rank, which is rank 1, has the lower m x n. */
 static inline alchi_store_part_t *
 server_matrix(server_t *server, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype)
 {
@@ -67,6 +73,42 @@ server_matrix(server_t *server, uint64_t id, int64_t m, int64_t n, alch_dtype_t 
     return part;
 }
 
+/* The number of entries of a part that are written. */
+static inline int64_t
+count_written(alchi_store_part_t *part)
+{
+    alch_rect_t whole = {0, 0, part->local_m, part->local_n}, missing[64], rest[129];
+    int64_t written = part->local_m * part->local_n;
+    size_t rest_count, count = alchi_store_part_list_missing(part, &whole, missing, 64, rest, &rest_count);
+
+    ck_assert_uint_eq(rest_count, 0);
+    for (size_t k = 0; k < count; k++)
+        written -= missing[k].m * missing[k].n;
+    return written;
+}
+
+typedef struct {
+    server_t *server;
+    int count;
+} awaited_connections_t;
+
+static inline bool
+has_at_most(void *context)
+{
+    const awaited_connections_t *awaited = context;
+
+    return alchi_data_server_connections(awaited->server->data) <= awaited->count;
+}
+
+/* Wait until the server has closed all but `count` authenticated connections, and no more. */
+static inline void
+server_wait_for_connections(server_t *server, int count)
+{
+    unit_wait_for(has_at_most, &(awaited_connections_t){server, count}, WAIT_MS);
+    ck_assert_int_eq(alchi_data_server_connections(server->data), count);
+}
+
+/* Connect without authenticating. */
 static inline alchi_channel_t *
 client_raw(const server_t *server)
 {
@@ -80,13 +122,14 @@ client_raw(const server_t *server)
     return channel;
 }
 
+/* Authenticate with a key whose bytes are all `key_byte`. */
 static inline int
-client_prove(alchi_channel_t *channel, const alchi_claim_t *claim, uint8_t key_byte)
+client_authenticate(alchi_channel_t *channel, const alchi_claim_t *claim, uint8_t key_byte)
 {
     uint8_t key[ALCHI_KEY_SIZE];
     alchi_granted_t granted;
 
-    memset(key, key_byte, sizeof key);
+    memset(key, key_byte, sizeof(key));
     return alchi_authenticate(channel, claim, key, "test", ALCHI_PAYLOAD_MAX, alchi_deadline_in_ms(WAIT_MS), &granted,
                               &err);
 }
@@ -96,29 +139,29 @@ client_open(const server_t *server)
 {
     const alchi_claim_t claim = {ALCHI_ROLE_DATA, SESSION, GROUP, RANK};
     alchi_channel_t *channel = client_raw(server);
-    int rc = client_prove(channel, &claim, 7);
+    int code = client_authenticate(channel, &claim, 7);
 
-    ck_assert_msg(rc == ALCH_OK, "%s: %s", alch_errname(rc), err.text);
+    ck_assert_msg(code == ALCH_OK, "%s: %s", alch_errname(code), err.text);
     return channel;
 }
 
-/* One frame; returns what alchi_channel_send_payload() ends with. */
+/* Send one frame. @return the last code of alchi_channel_send_payload() */
 static inline int
 send_frame(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message, const void *bytes)
 {
     struct iovec iov = {(void *)bytes, frame->payload};
     size_t sent = 0;
-    int rc;
+    int code;
 
-    while ((rc = alchi_channel_send_payload(channel, frame, message, &iov, frame->payload ? 1 : 0, &sent)) ==
+    while ((code = alchi_channel_send_payload(channel, frame, message, &iov, frame->payload ? 1 : 0, &sent)) ==
            ALCH_EAGAIN) {
         if (alchi_stream_wait(alchi_channel_stream(channel), POLLOUT, alchi_deadline_in_ms(WAIT_MS)))
             return ALCH_ETIMEDOUT;
     }
-    return rc;
+    return code;
 }
 
-/* A write message of `size` bytes in frames of at most `chunk`. */
+/* Send a write message of `size` bytes in frames of at most `chunk`. */
 static inline int
 send_write(alchi_channel_t *channel, uint64_t id, uint64_t matrix, alch_rect_t rect, const void *bytes, size_t size,
            size_t chunk)
@@ -126,7 +169,7 @@ send_write(alchi_channel_t *channel, uint64_t id, uint64_t matrix, alch_rect_t r
     Alchw__Rect where = ALCHW__RECT__INIT;
     Alchw__DataWrite write = ALCHW__DATA_WRITE__INIT;
     size_t at = 0;
-    int rc;
+    int code;
 
     where.has_i = where.has_j = where.has_m = where.has_n = true;
     where.i = rect.i, where.j = rect.j, where.m = rect.m, where.n = rect.n;
@@ -141,10 +184,10 @@ send_write(alchi_channel_t *channel, uint64_t id, uint64_t matrix, alch_rect_t r
                                .id = id,
                                .payload = (uint32_t)part};
 
-        rc = send_frame(channel, &frame, at == 0 ? &write : NULL, (const uint8_t *)bytes + at);
+        code = send_frame(channel, &frame, at == 0 ? &write : NULL, (const uint8_t *)bytes + at);
         at += part;
-    } while (rc == ALCH_OK && at < size);
-    return rc;
+    } while (code == ALCH_OK && at < size);
+    return code;
 }
 
 static inline int
@@ -161,7 +204,7 @@ send_read(alchi_channel_t *channel, uint64_t id, uint64_t matrix, alch_rect_t re
     return alchi_channel_send(channel, ALCHI_DATA_READ, 0, id, &read);
 }
 
-/* Receive a whole block of exactly `size` bytes, or an error (its code). */
+/* Receive a block of exactly `size` bytes. @return ALCH_OK, or the code of an ERROR answer */
 static inline int
 receive_block(alchi_channel_t *channel, uint64_t id, void *bytes, size_t size)
 {
@@ -171,19 +214,19 @@ receive_block(alchi_channel_t *channel, uint64_t id, void *bytes, size_t size)
     while (more) {
         ProtobufCMessage *message = NULL;
         alchi_frame_t frame;
-        int rc = alchi_channel_receive_by(channel, alchi_deadline_in_ms(WAIT_MS), &frame, &message);
+        int code = alchi_channel_receive_by(channel, alchi_deadline_in_ms(WAIT_MS), &frame, &message);
 
-        if (rc)
-            return rc;
+        if (code)
+            return code;
         if (frame.type == ALCHI_ERROR) {
             const Alchw__Error *error = (Alchw__Error *)message;
 
-            rc = (int)error->code;
-            err.code = rc;
+            code = (int)error->code;
+            err.code = code;
             err.rank = error->rank;
-            snprintf(err.text, sizeof err.text, "%s", error->text);
+            snprintf(err.text, sizeof(err.text), "%s", error->text);
             alchi_message_free(message);
-            return frame.id == id ? rc : ALCH_EPROTO;
+            return frame.id == id ? code : ALCH_EPROTO;
         }
         alchi_message_free(message);
         if (frame.type != ALCHI_DATA_BLOCK || frame.id != id || !(frame.flags & ALCHI_FRAME_REPLY) ||
@@ -204,42 +247,42 @@ receive_block(alchi_channel_t *channel, uint64_t id, void *bytes, size_t size)
     return at == size ? ALCH_OK : ALCH_EPROTO;
 }
 
-/* The code of a small answer; ALCH_OK for the type that is expected. */
+/* Receive an answer without payload. @return ALCH_OK if it has the expected type, or the code of an ERROR answer */
 static inline int
 receive_answer(alchi_channel_t *channel, uint64_t id, unsigned type)
 {
     ProtobufCMessage *message = NULL;
     alchi_frame_t frame;
-    int rc = alchi_channel_receive_by(channel, alchi_deadline_in_ms(WAIT_MS), &frame, &message);
+    int code = alchi_channel_receive_by(channel, alchi_deadline_in_ms(WAIT_MS), &frame, &message);
 
-    if (rc)
-        return rc;
-    rc = frame.id == id && frame.type == type && frame.payload == 0 ? ALCH_OK : ALCH_EPROTO;
+    if (code)
+        return code;
+    code = frame.id == id && frame.type == type && frame.payload == 0 ? ALCH_OK : ALCH_EPROTO;
     if (frame.type == ALCHI_ERROR && frame.id == id) {
         const Alchw__Error *error = (Alchw__Error *)message;
 
-        rc = (int)error->code;
+        code = (int)error->code;
         err.rank = error->rank;
-        snprintf(err.text, sizeof err.text, "%s", error->text);
+        snprintf(err.text, sizeof(err.text), "%s", error->text);
     }
     alchi_message_free(message);
-    return rc;
+    return code;
 }
 
 static inline int
 write_rect(alchi_channel_t *channel, uint64_t id, uint64_t matrix, alch_rect_t rect, const void *bytes, size_t size)
 {
-    int rc = send_write(channel, id, matrix, rect, bytes, size, ALCHI_PAYLOAD_MAX);
+    int code = send_write(channel, id, matrix, rect, bytes, size, ALCHI_PAYLOAD_MAX);
 
-    return rc ? rc : receive_answer(channel, id, ALCHI_DATA_ACK);
+    return code ? code : receive_answer(channel, id, ALCHI_DATA_ACK);
 }
 
 static inline int
 read_rect(alchi_channel_t *channel, uint64_t id, uint64_t matrix, alch_rect_t rect, void *bytes, size_t size)
 {
-    int rc = send_read(channel, id, matrix, rect);
+    int code = send_read(channel, id, matrix, rect);
 
-    return rc ? rc : receive_block(channel, id, bytes, size);
+    return code ? code : receive_block(channel, id, bytes, size);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* The data server and payload that is damaged on the way. */
+/* The data server refuses payload that was damaged on the way, and adds checksums to blocks on request. */
 #include "dataserver_rank.h"
 
 #include "base/crc32c.h"
@@ -32,20 +32,20 @@ teardown(void)
     server_stop(&server);
 }
 
-/* The whole part as one message with checks. Bit 3 of the byte at `flip` changes on the way; -1: none does. */
+/* Write the whole part as one message with checksums. Bit 3 of the byte at `flip` changes on the way; -1: none does. */
 static int
 write_checked(uint64_t id, ssize_t flip)
 {
     Alchw__Rect where = ALCHW__RECT__INIT;
     Alchw__DataWrite write = ALCHW__DATA_WRITE__INIT;
-    int rc = ALCH_OK;
+    int code = ALCH_OK;
 
     where.has_m = where.has_n = true;
     where.m = M, where.n = N;
     write.has_matrix = true;
     write.matrix = 4;
     write.rect = &where;
-    for (size_t at = 0; at < BYTES && rc == ALCH_OK; at += CHUNK) {
+    for (size_t at = 0; at < BYTES && code == ALCH_OK; at += CHUNK) {
         alchi_frame_t frame = {
             .type = ALCHI_DATA_WRITE, .flags = ALCHI_FRAME_CHECK, .id = id, .payload = (uint32_t)CHUNK};
         bool hit = flip >= (ssize_t)at && flip < (ssize_t)(at + CHUNK);
@@ -54,22 +54,22 @@ write_checked(uint64_t id, ssize_t flip)
         frame.check = alchi_crc32c(0, sent + at, CHUNK);
         if (hit)
             sent[flip] ^= 8;
-        rc = send_frame(channel, &frame, at == 0 ? &write : NULL, sent + at);
+        code = send_frame(channel, &frame, at == 0 ? &write : NULL, sent + at);
         if (hit)
             sent[flip] ^= 8;
     }
-    return rc ? rc : receive_answer(channel, id, ALCHI_DATA_ACK);
+    return code ? code : receive_answer(channel, id, ALCHI_DATA_ACK);
 }
 
 START_TEST(an_intact_write_is_written)
 {
     unit_code(write_checked(1, -1), ALCH_OK);
     ck_assert_mem_eq(part->data, sent, BYTES);
-    ck_assert_int_eq(alchi_region_count(part->region), M * N);
+    ck_assert_int_eq(count_written(part), M * N);
 }
 END_TEST
 
-/* In the first byte, the last, and on both sides of where frames meet. */
+/* The damage is in the first byte, in the last, on both sides of a border between frames, and within a frame. */
 START_TEST(a_damaged_write_is_refused)
 {
     static const ssize_t flips[] = {0, CHUNK - 1, CHUNK, 2 * CHUNK + 4711, BYTES - 1};
@@ -81,31 +81,31 @@ START_TEST(a_damaged_write_is_refused)
                          "matrix 4 (1000 x 100, float64): 500 x 100 entries from (500, 0) were damaged on the "
                          "way to worker rank 1: CRC32C "),
                   "%s", err.text);
-    snprintf(sums, sizeof sums, "CRC32C %08x was sent,",
+    snprintf(sums, sizeof(sums), "CRC32C %08x was sent,",
              alchi_crc32c(0, sent + (size_t)flips[_i] / CHUNK * CHUNK, CHUNK));
     ck_assert_msg(strstr(err.text, sums), "%s is not in: %s", sums, err.text);
-    ck_assert_int_eq(alchi_region_count(part->region), 0);
+    ck_assert_int_eq(count_written(part), 0);
     unit_code(read_rect(channel, 2, 4, (alch_rect_t){0, 0, 1, 1}, got, 8), ALCH_EINCOMPLETE);
     unit_code(write_checked(3, -1), ALCH_OK);
     ck_assert_mem_eq(part->data, sent, BYTES);
-    ck_assert_int_eq(alchi_region_count(part->region), M * N);
+    ck_assert_int_eq(count_written(part), M * N);
 }
 END_TEST
 
-/* As the contract of alch_transfer_wait() says. */
-START_TEST(a_damaged_rewrite_takes_nothing_back)
+/* The contract of alch_transfer_wait() says so. */
+START_TEST(a_damaged_rewrite_leaves_entries_written)
 {
     unit_code(write_checked(1, -1), ALCH_OK);
     unit_code(write_checked(2, 12345), ALCH_EDAMAGED);
-    ck_assert_int_eq(alchi_region_count(part->region), M * N);
+    ck_assert_int_eq(count_written(part), M * N);
     unit_code(write_checked(3, -1), ALCH_OK);
     unit_code(read_rect(channel, 4, 4, (alch_rect_t){0, 0, M, N}, got, BYTES), ALCH_OK);
     ck_assert_mem_eq(got, sent, BYTES);
 }
 END_TEST
 
-/* One after the other before the first answer: each has its own. */
-START_TEST(damage_is_of_one_message)
+/* Several messages are in flight before the first answer; each has its own answer. */
+START_TEST(damage_refuses_only_its_own_message)
 {
     alch_rect_t column = {0, 0, M, 1};
 
@@ -124,13 +124,13 @@ START_TEST(damage_is_of_one_message)
     for (uint64_t id = 1; id <= 6; id++) {
         unit_code(receive_answer(channel, id, ALCHI_DATA_ACK), id == 3 ? ALCH_EDAMAGED : ALCH_OK);
         column.j = (int64_t)id;
-        ck_assert_int_eq(alchi_region_covers(part->region, &column), id != 3);
+        unit_code(alchi_store_covered(server.store, part, &column, &err), id == 3 ? ALCH_EINCOMPLETE : ALCH_OK);
     }
 }
 END_TEST
 
-/* Frames of the answer carry a check if that was asked for, and only then. */
-START_TEST(answers_are_checked_on_request)
+/* Frames of a block have a checksum if the request asks for it, and only then. */
+START_TEST(blocks_have_checksums_on_request_only)
 {
     Alchw__Rect where = ALCHW__RECT__INIT;
     Alchw__DataRead read = ALCHW__DATA_READ__INIT;
@@ -172,13 +172,13 @@ END_TEST
 void
 unit_suite(Suite *suite)
 {
-    TCase *tcase = tcase_create("damage");
+    TCase *tcase = tcase_create("checksum");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, an_intact_write_is_written);
     tcase_add_loop_test(tcase, a_damaged_write_is_refused, 0, 5);
-    tcase_add_test(tcase, a_damaged_rewrite_takes_nothing_back);
-    tcase_add_test(tcase, damage_is_of_one_message);
-    tcase_add_loop_test(tcase, answers_are_checked_on_request, 0, 6);
+    tcase_add_test(tcase, a_damaged_rewrite_leaves_entries_written);
+    tcase_add_test(tcase, damage_refuses_only_its_own_message);
+    tcase_add_loop_test(tcase, blocks_have_checksums_on_request_only, 0, 6);
     suite_add_tcase(suite, tcase);
 }

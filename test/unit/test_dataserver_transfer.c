@@ -1,4 +1,4 @@
-/* The data server: what a client writes is what it reads, and what it may not do. */
+/* The data server: a client reads what it wrote, and invalid requests are refused. */
 #include "dataserver_rank.h"
 
 #include <pthread.h>
@@ -22,7 +22,7 @@ filled(size_t size, unsigned seed)
     return bytes;
 }
 
-START_TEST(strangers_are_refused)
+START_TEST(a_wrong_claim_or_key_is_refused)
 {
     const alchi_claim_t claims[] = {{ALCHI_ROLE_DATA, SESSION + 1, GROUP, RANK},
                                     {ALCHI_ROLE_DATA, SESSION, GROUP + 1, RANK},
@@ -34,7 +34,7 @@ START_TEST(strangers_are_refused)
     for (int k = 0; k < 5; k++) {
         alchi_channel_t *channel = client_raw(&server);
 
-        unit_code(client_prove(channel, &claims[k], k == 4 ? 8 : 7), ALCH_EAUTH);
+        unit_code(client_authenticate(channel, &claims[k], k == 4 ? 8 : 7), ALCH_EAUTH);
         alchi_channel_destroy(channel);
     }
     ck_assert_int_eq(alchi_data_server_connections(server.data), 0);
@@ -43,9 +43,9 @@ START_TEST(strangers_are_refused)
 }
 END_TEST
 
-/* {m, n of the part; rectangle}: whole columns, long, middling and short pieces of columns, one entry, nothing. */
+/* Whole columns, long, medium and short pieces of columns, one entry, no entries. */
 static const struct {
-    int64_t m, n;
+    int64_t m, n; /* of the part */
     alch_rect_t rect;
 } shapes[] = {
     {1000, 400, {0, 0, 1000, 400}}, {1000, 400, {0, 17, 1000, 380}}, {9000, 30, {5, 3, 8990, 26}},
@@ -54,7 +54,7 @@ static const struct {
     {40, 40, {3, 3, 0, 5}},         {0, 10, {0, 0, 0, 10}},
 };
 
-START_TEST(round_trip)
+START_TEST(a_client_reads_what_it_wrote)
 {
     const alch_dtype_t dtypes[] = {ALCH_FLOAT64, ALCH_INT32, ALCH_COMPLEX128};
     alch_rect_t rect = shapes[_i].rect;
@@ -71,7 +71,7 @@ START_TEST(round_trip)
         for (int64_t j = 0; j < rect.n && column > 0; j++)
             ck_assert(memcmp(data + (size_t)((rect.j + j) * part->lld + rect.i) * entry, out + (size_t)j * column,
                              column) == 0);
-        ck_assert_int_eq(alchi_region_count(part->region), rect.m * rect.n);
+        ck_assert_int_eq(count_written(part), rect.m * rect.n);
         unit_code(read_rect(channel, 2, 1 + k, rect, in, size), ALCH_OK);
         ck_assert(memcmp(in, out, size) == 0);
         free(out);
@@ -83,80 +83,127 @@ START_TEST(round_trip)
 }
 END_TEST
 
-START_TEST(refused_writes_leave_the_connection)
-{
-    server_t server = server_start((alchi_data_config_t){.threads = 1, .message_limit = 2000000});
-    alchi_channel_t *channel = client_open(&server);
-    alchi_store_part_t *part = server_matrix(&server, 4, 500, 600, ALCH_FLOAT64);
-    alch_rect_t columns = {0, 0, 500, 400}, low = {400, 0, 101, 4}, negative = {-1, 0, 2, 2};
-    uint64_t id = 4;
-    void *bytes = filled(2400000, 1);
+/* A server with matrix 4, of which this rank has 500 x 600 entries, and a client. */
+static server_t rank;
+static alchi_channel_t *client;
+static alchi_store_part_t *target;
+static uint8_t *payload;
+static const alch_rect_t columns = {0, 0, 500, 400};
 
-    unit_code(write_rect(channel, 1, 77, columns, bytes, 1600000), ALCH_ENOENT);
-    unit_code(write_rect(channel, 2, 4, low, bytes, 101 * 4 * 8), ALCH_ERANGE);
-    unit_code(write_rect(channel, 3, 4, negative, bytes, 32), ALCH_ERANGE);
-    unit_code(write_rect(channel, 4, 4, (alch_rect_t){0, 0, INT64_MAX, INT64_MAX}, bytes, 32), ALCH_ERANGE);
-    unit_code(write_rect(channel, 5, 4, (alch_rect_t){0, 0, 500, 600}, bytes, 2400000), ALCH_ELIMIT);
-    ck_assert_str_eq(err.text, "matrix 4 (1000 x 600, float64): a message of 2.4 MB exceeds the limit of 2.0 MB "
-                               "(--message-limit)");
-    ck_assert_int_eq(err.rank, RANK);
-    unit_code(write_rect(channel, 6, 4, columns, bytes, 1600000 - 8), ALCH_EPROTO);
-    unit_code(write_rect(channel, 7, 4, columns, bytes, 1600000 + 8), ALCH_EPROTO);
-    unit_code(alchi_store_lock(server.store, 9, "svd", &id, 1, &err), ALCH_OK);
-    unit_code(write_rect(channel, 8, 4, columns, bytes, 1600000), ALCH_EBUSY);
-    ck_assert_str_eq(err.text, "matrix 4 (1000 x 600, float64) is read by task 9 (svd)");
-    ck_assert_int_eq(alchi_region_count(part->region), 0);
-    alchi_store_unlock(server.store, 9);
-    unit_code(write_rect(channel, 9, 4, columns, bytes, 1600000), ALCH_OK);
-    ck_assert(memcmp(part->data, bytes, 1600000) == 0);
-    free(bytes);
-    alchi_store_release(server.store, part);
-    alchi_channel_destroy(channel);
-    server_stop(&server);
+#define COLUMNS_BYTES ((size_t)1600000)
+#define PAYLOAD_BYTES ((size_t)2400000)
+
+static void
+setup(void)
+{
+    rank = server_start((alchi_data_config_t){.threads = 1, .message_limit = 2000000});
+    client = client_open(&rank);
+    target = server_matrix(&rank, 4, 500, 600, ALCH_FLOAT64);
+    payload = filled(PAYLOAD_BYTES, 1);
+}
+
+/* Whatever a test has done before, nothing is written, and the connection serves valid writes. */
+static void
+teardown(void)
+{
+    ck_assert_int_eq(count_written(target), 0);
+    unit_code(write_rect(client, 99, 4, columns, payload, COLUMNS_BYTES), ALCH_OK);
+    ck_assert(memcmp(target->data, payload, COLUMNS_BYTES) == 0);
+    free(payload);
+    alchi_store_release(rank.store, target);
+    alchi_channel_destroy(client);
+    server_stop(&rank);
+}
+
+START_TEST(a_write_to_an_unknown_matrix_is_refused)
+{
+    unit_code(write_rect(client, 1, 77, columns, payload, COLUMNS_BYTES), ALCH_ENOENT);
+    ck_assert_str_eq(err.text, "worker rank 1 has no matrix 77");
 }
 END_TEST
 
-/* A task, or a free, may come between two frames of a write. */
-START_TEST(taken_in_the_middle_of_a_write)
+START_TEST(a_write_outside_the_part_is_refused)
+{
+    unit_code(write_rect(client, 1, 4, (alch_rect_t){400, 0, 101, 4}, payload, 101 * 4 * 8), ALCH_ERANGE);
+    unit_code(write_rect(client, 2, 4, (alch_rect_t){-1, 0, 2, 2}, payload, 32), ALCH_ERANGE);
+    unit_code(write_rect(client, 3, 4, (alch_rect_t){0, 0, INT64_MAX, INT64_MAX}, payload, 32), ALCH_ERANGE);
+}
+END_TEST
+
+START_TEST(a_write_above_the_message_limit_is_refused)
+{
+    unit_code(write_rect(client, 1, 4, (alch_rect_t){0, 0, 500, 600}, payload, PAYLOAD_BYTES), ALCH_ELIMIT);
+    ck_assert_str_eq(err.text, "matrix 4 (1000 x 600, float64): a message of 2.4 MB exceeds the limit of 2.0 MB "
+                               "(--message-limit)");
+    ck_assert_int_eq(err.rank, RANK);
+}
+END_TEST
+
+START_TEST(a_write_with_too_few_or_too_many_bytes_is_refused)
+{
+    unit_code(write_rect(client, 1, 4, columns, payload, COLUMNS_BYTES - 8), ALCH_EPROTO);
+    unit_code(write_rect(client, 2, 4, columns, payload, COLUMNS_BYTES + 8), ALCH_EPROTO);
+}
+END_TEST
+
+START_TEST(a_write_is_refused_while_a_task_reads)
+{
+    const uint64_t id = 4;
+
+    unit_code(alchi_store_lock(rank.store, 9, "svd", &id, 1, &err), ALCH_OK);
+    unit_code(write_rect(client, 1, 4, columns, payload, COLUMNS_BYTES), ALCH_EBUSY);
+    ck_assert_str_eq(err.text, "matrix 4 (1000 x 600, float64) is read by task 9 (svd)");
+    alchi_store_unlock(rank.store, 9);
+}
+END_TEST
+
+static bool
+has_arrived(void *context)
+{
+    const alchi_store_part_t *part = context;
+
+    return ((volatile uint8_t *)part->data)[7999] == 1;
+}
+
+/* A task locks the matrix, or it is freed, between the two frames of a write. */
+START_TEST(a_lock_or_free_within_a_write_refuses_it)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 1});
     alchi_channel_t *channel = client_open(&server);
     alchi_store_part_t *part = server_matrix(&server, 4, 1000, 2, ALCH_FLOAT64);
-    alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = ALCHI_DATA_WRITE, .id = 1, .payload = 8000};
+    alchi_frame_t frame = {
+        .version = ALCHI_WIRE_VERSION, .type = ALCHI_DATA_WRITE, .flags = ALCHI_FRAME_MORE, .id = 1, .payload = 8000};
     Alchw__Rect where = ALCHW__RECT__INIT;
     Alchw__DataWrite write = ALCHW__DATA_WRITE__INIT;
-    void *bytes = filled(8000, 1);
-    uint64_t id = 4;
+    const uint64_t id = 4;
+    uint8_t bytes[8000];
+    bool lock = _i == 0;
 
+    memset(bytes, 1, sizeof(bytes));
     where.has_m = where.has_n = write.has_matrix = true;
     where.m = 1000, where.n = 2, write.matrix = 4, write.rect = &where;
-    for (int k = 0; k < 2; k++) {
-        frame.flags = ALCHI_FRAME_MORE;
-        unit_code(send_frame(channel, &frame, &write, bytes), ALCH_OK);
-        /* Wait for its arrival: a reference is held. */
-        for (int t = 0; t < 5000 && ((volatile uint8_t *)part->data)[7999] != ((uint8_t *)bytes)[7999]; t++)
-            usleep(1000);
-        if (k == 0)
-            unit_code(alchi_store_lock(server.store, 9, "svd", &id, 1, &err), ALCH_OK);
-        else
-            unit_code(alchi_store_free(server.store, 4, &err), ALCH_OK);
-        frame.flags = 0;
-        unit_code(send_frame(channel, &frame, NULL, bytes), ALCH_OK);
-        unit_code(receive_answer(channel, 1, ALCHI_DATA_ACK), k == 0 ? ALCH_EBUSY : ALCH_ENOENT);
-        alchi_store_unlock(server.store, 9);
-        memset(part->data, 0xee, 16000);
-    }
-    ck_assert_int_eq(alchi_region_count(part->region), 0);
-    ck_assert_int_eq(part->references, 1);
+    unit_code(send_frame(channel, &frame, &write, bytes), ALCH_OK);
+    unit_wait_for(has_arrived, part, WAIT_MS);
+    if (lock)
+        unit_code(alchi_store_lock(server.store, 9, "svd", &id, 1, &err), ALCH_OK);
+    else
+        unit_code(alchi_store_free(server.store, 4, &err), ALCH_OK);
+    frame.flags = 0;
+    unit_code(send_frame(channel, &frame, NULL, bytes), ALCH_OK);
+    unit_code(receive_answer(channel, 1, ALCHI_DATA_ACK), lock ? ALCH_EBUSY : ALCH_ENOENT);
+    ck_assert_int_eq(count_written(part), 0);
+    alchi_store_unlock(server.store, 9);
+    ck_assert_int_eq(part->references,
+                     lock ? 2 : 1); /* ours, and the id's if there is one: the write has released its */
     alchi_store_release(server.store, part);
-    ck_assert_int_eq(alchi_store_used(server.store), 0);
-    free(bytes);
+    if (!lock)
+        ck_assert_int_eq(alchi_store_used(server.store), 0);
     alchi_channel_destroy(channel);
     server_stop(&server);
 }
 END_TEST
 
-START_TEST(unwritten_entries_are_not_read)
+START_TEST(a_read_of_unwritten_entries_names_them)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 1});
     alchi_channel_t *channel = client_open(&server);
@@ -170,20 +217,27 @@ START_TEST(unwritten_entries_are_not_read)
     unit_code(read_rect(channel, 3, 4, left, bytes, 400), ALCH_OK);
     unit_code(read_rect(channel, 4, 4, all, bytes, 800), ALCH_EINCOMPLETE);
     ck_assert_msg(strstr(err.text, "rows 10..19 of column 5"), "%s", err.text);
-    unit_code(read_rect(channel, 5, 5, all, bytes, 800), ALCH_ENOENT);
-    unit_code(read_rect(channel, 6, 4, (alch_rect_t){0, 0, 11, 1}, bytes, 88), ALCH_ERANGE);
-    unit_code(alchi_channel_send(channel, ALCHI_DATA_READ, 0, 7, NULL), ALCH_OK);
-    unit_code(receive_answer(channel, 7, ALCHI_DATA_ACK), ALCH_EPROTO);
-    unit_code(alchi_channel_send(channel, ALCHI_PING, 0, 8, NULL), ALCH_OK);
-    unit_code(receive_answer(channel, 8, ALCHI_EMPTY), ALCH_OK);
     alchi_store_release(server.store, part);
     alchi_channel_destroy(channel);
     server_stop(&server);
 }
 END_TEST
 
-/* More requests than the worker keeps: it stops reading until answers have left. */
-START_TEST(many_requests_in_flight)
+START_TEST(invalid_reads_leave_the_connection_usable)
+{
+    double bytes[100];
+
+    unit_code(read_rect(client, 1, 5, (alch_rect_t){0, 0, 10, 10}, bytes, 800), ALCH_ENOENT);
+    unit_code(read_rect(client, 2, 4, (alch_rect_t){0, 0, 501, 1}, bytes, 88), ALCH_ERANGE);
+    unit_code(alchi_channel_send(client, ALCHI_DATA_READ, 0, 3, NULL), ALCH_OK);
+    unit_code(receive_answer(client, 3, ALCHI_DATA_ACK), ALCH_EPROTO);
+    unit_code(alchi_channel_send(client, ALCHI_PING, 0, 4, NULL), ALCH_OK);
+    unit_code(receive_answer(client, 4, ALCHI_EMPTY), ALCH_OK);
+}
+END_TEST
+
+/* The server has a limit of replies: it stops reading requests until some were sent. */
+START_TEST(requests_beyond_the_reply_limit_are_all_answered)
 {
     enum { REQUESTS = 300, COLUMN = 20000 };
     server_t server = server_start((alchi_data_config_t){.threads = 2});
@@ -217,7 +271,7 @@ typedef struct {
 
 enum { STRIP = 40, STRIPS = 8, HEIGHT = 700 };
 
-/* Writes its columns in tiles of odd sizes, reads them back, and rewrites one. */
+/* Write the columns of this strip in tiles of odd sizes, read each tile back, and write it again. */
 static void *
 write_strip(void *argument)
 {
@@ -246,7 +300,7 @@ write_strip(void *argument)
     return NULL;
 }
 
-START_TEST(many_clients_at_once)
+START_TEST(clients_write_disjoint_strips_at_once)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 3});
     alchi_store_part_t *part = server_matrix(&server, 4, HEIGHT, STRIP * STRIPS, ALCH_FLOAT64);
@@ -265,17 +319,15 @@ START_TEST(many_clients_at_once)
     for (int64_t j = 0; j < STRIP * STRIPS; j++)
         for (int64_t i = 0; i < HEIGHT; i++)
             ck_assert(((double *)part->data)[j * HEIGHT + i] == (double)(j * 10000 + i));
-    for (int t = 0; t < 5000 && alchi_data_server_connections(server.data) > 0; t++)
-        usleep(1000);
-    ck_assert_int_eq(alchi_data_server_connections(server.data), 0);
-    ck_assert_int_eq(part->references, 2);
+    server_wait_for_connections(&server, 0);
+    ck_assert_int_eq(part->references, 2); /* the id's and ours */
     alchi_store_release(server.store, part);
     server_stop(&server);
 }
 END_TEST
 
-/* Stopping the server gives all memory back, whatever is under way. */
-START_TEST(stop_in_the_middle)
+/* A write waits for its next frame, blocks wait to be read, and one peer is not authenticated. */
+START_TEST(stopping_the_server_frees_all_memory)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 2});
     alchi_channel_t *writing = client_open(&server), *reading = client_open(&server), *silent = client_raw(&server);
@@ -305,16 +357,24 @@ END_TEST
 void
 unit_suite(Suite *suite)
 {
-    TCase *tcase = tcase_create("data");
+    TCase *tcase = tcase_create("transfer"), *refusals = tcase_create("refusals");
 
     tcase_set_timeout(tcase, 20);
-    tcase_add_test(tcase, strangers_are_refused);
-    tcase_add_loop_test(tcase, round_trip, 0, (int)(sizeof shapes / sizeof *shapes));
-    tcase_add_test(tcase, refused_writes_leave_the_connection);
-    tcase_add_test(tcase, taken_in_the_middle_of_a_write);
-    tcase_add_test(tcase, unwritten_entries_are_not_read);
-    tcase_add_test(tcase, many_requests_in_flight);
-    tcase_add_test(tcase, many_clients_at_once);
-    tcase_add_test(tcase, stop_in_the_middle);
+    tcase_add_test(tcase, a_wrong_claim_or_key_is_refused);
+    tcase_add_loop_test(tcase, a_client_reads_what_it_wrote, 0, (int)(sizeof(shapes) / sizeof(*shapes)));
+    tcase_add_loop_test(tcase, a_lock_or_free_within_a_write_refuses_it, 0, 2);
+    tcase_add_test(tcase, a_read_of_unwritten_entries_names_them);
+    tcase_add_test(tcase, requests_beyond_the_reply_limit_are_all_answered);
+    tcase_add_test(tcase, clients_write_disjoint_strips_at_once);
+    tcase_add_test(tcase, stopping_the_server_frees_all_memory);
     suite_add_tcase(suite, tcase);
+    tcase_set_timeout(refusals, 20);
+    tcase_add_checked_fixture(refusals, setup, teardown);
+    tcase_add_test(refusals, a_write_to_an_unknown_matrix_is_refused);
+    tcase_add_test(refusals, a_write_outside_the_part_is_refused);
+    tcase_add_test(refusals, a_write_above_the_message_limit_is_refused);
+    tcase_add_test(refusals, a_write_with_too_few_or_too_many_bytes_is_refused);
+    tcase_add_test(refusals, a_write_is_refused_while_a_task_reads);
+    tcase_add_test(refusals, invalid_reads_leave_the_connection_usable);
+    suite_add_tcase(suite, refusals);
 }
