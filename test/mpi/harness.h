@@ -140,7 +140,7 @@ make_matrix(int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layou
         for (int64_t i = 0; i < part->local_m; i++)
             set_entry(part, i + j * part->lld,
                       entry(alchi_axis_global(&part->rows, i), alchi_axis_global(&part->cols, j), context));
-    alchi_region_fill(part->region);
+    alchi_store_part_mark_written(part);
     alchi_store_release(h.store, part);
     return id;
 }
