@@ -131,7 +131,7 @@ alchi_data_conn_refuse(alchi_data_conn_t *conn, int code, const char *format, ..
 }
 
 void
-alchi_data_conn_timed_out(const alchi_data_conn_t *conn)
+alchi_data_conn_log_timeout(const alchi_data_conn_t *conn)
 {
     if (conn->state == ALCHI_DATA_CONN_HANDSHAKE)
         alchi_log(ALCHI_LOG_WARNING, "data connection from %s closed: it did not authenticate within %d ms", conn->peer,

@@ -111,7 +111,7 @@ int alchi_data_conn_step(alchi_data_conn_t *conn);
 unsigned alchi_data_conn_events(const alchi_data_conn_t *conn);
 
 /** Log why the connection is closed at its deadline. */
-void alchi_data_conn_timed_out(const alchi_data_conn_t *conn);
+void alchi_data_conn_log_timeout(const alchi_data_conn_t *conn);
 
 /** Log one line about a peer that broke the protocol, and start to close. An authenticated peer is sent the error,
  *  unless a payload frame is being sent.

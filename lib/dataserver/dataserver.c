@@ -238,7 +238,7 @@ close_expired_conns(data_thread_t *thread)
         if (conn->deadline > now) {
             note_deadline(thread, conn);
         } else {
-            alchi_data_conn_timed_out(conn);
+            alchi_data_conn_log_timeout(conn);
             close_conn(thread, conn);
         }
     }
@@ -405,7 +405,7 @@ alchi_data_server_stop(alchi_data_server_t *server)
     free(server);
 }
 
-/* @return 0, or an errno value; what was made is freed by thread_fini() */
+/* @return 0, or an errno value; thread_fini() frees what was allocated */
 static int
 thread_start(alchi_data_server_t *server, data_thread_t *thread)
 {

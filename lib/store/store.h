@@ -18,7 +18,7 @@
 typedef struct alchi_store alchi_store_t;
 
 /**
- * A matrix's local part. Who has a reference may read it without a lock. The fields do not change during that time,
+ * A matrix's local part. A caller with a reference reads it without a lock. The fields do not change during that time,
  * with three exceptions: alchi_store_name() and alchi_store_replace() set the id of a work matrix, alchi_store_grow()
  * to fewer rows changes layout.m and local_m, and `references` changes.
  */

@@ -3,7 +3,8 @@
  * The structs and helpers that only the files of the store use.
  *
  * Two kinds of mutex guard a store. The store's mutex guards the lists, the references and everything about users. The
- * mutex of an entry guards its set of written entries. No thread holds the store's mutex while it takes an entry's.
+ * mutex of an entry guards its set of written entries; growth replaces the set without it, because no other thread has
+ * a reference then. No thread holds the store's mutex while it takes an entry's.
  */
 #ifndef ALCHI_STORE_STORE_IMPL_H
 #define ALCHI_STORE_STORE_IMPL_H

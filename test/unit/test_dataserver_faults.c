@@ -265,6 +265,7 @@ slow_peer_start(int io_timeout_ms)
     peer.part = server_matrix(&peer.server, 4, ROWS, COLUMNS, ALCH_FLOAT64);
     alchi_store_part_mark_written(peer.part);
     peer.client = client_open(&peer.server);
+    server_wait_for_connections(&peer.server, 1);
     return peer;
 }
 
@@ -309,6 +310,7 @@ START_TEST(a_peer_that_stalls_within_a_message_is_closed)
     slow_peer_t peer = slow_peer_start(100);
     alchi_channel_t *idle = client_open(&peer.server);
 
+    server_wait_for_connections(&peer.server, 2);
     stall(_i, peer.client);
     server_wait_for_connections(&peer.server, 1);
     /* The pause of an idle connection has another limit. */
@@ -467,7 +469,8 @@ START_TEST(requests_of_a_peer_that_never_reads_are_bounded)
     request_watch_t watch = {&server, part, 0};
 
     alchi_store_part_mark_written(part);
-    for (uint64_t k = 0; k < 2000; k++)
+    server_wait_for_connections(&server, 1);
+    for (uint64_t k = 0; k < 2000 && !watch_requests(&watch); k++)
         if (send_read(channel, 2 + k, 4, (alch_rect_t){0, 0, 100000, 10}))
             break;
     unit_wait_for(watch_requests, &watch, WAIT_MS);
