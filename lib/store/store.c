@@ -94,8 +94,8 @@ charge_memory(alchi_store_t *store, int64_t bytes, const char *what, alch_error_
         return alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: %lld bytes are more than %s can count", what,
                                 (long long)bytes, store->label);
     store->used += bytes;
-    /* Blocks that are kept for reuse count against the limit too, but they never prevent an allocation: unmap those that
-     * exceed what is left. */
+    /* Blocks that are kept for reuse count against the limit too, but they never prevent an allocation: unmap those
+     * that exceed what is left. */
     if (bytes > 0 && store->limit > 0)
         alchi_store_mem_trim((size_t)(store->limit - store->used));
     return ALCH_OK;
