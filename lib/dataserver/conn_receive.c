@@ -94,9 +94,9 @@ finish_write(alchi_data_conn_t *conn)
                         in->span.bytes);
         refuse_write(conn);
     }
-    if (!in->refused &&
-        (in->set.periodic ? alchi_store_written_set(conn->config->store, in->part, &in->set.rows, &in->set.cols, err)
-                          : alchi_store_written(conn->config->store, in->part, &in->rect, err)))
+    if (!in->refused && (in->set.periodic ? alchi_store_mark_set_written(conn->config->store, in->part, &in->set.rows,
+                                                                         &in->set.cols, err)
+                                          : alchi_store_mark_written(conn->config->store, in->part, &in->rect, err)))
         refuse_write(conn);
     alchi_store_release(conn->config->store, in->part);
     alchi_data_conn_queue_reply(conn, in->reply);
@@ -173,9 +173,9 @@ begin_read(alchi_data_conn_t *conn, const alchi_frame_t *frame, const Alchw__Dat
     code =
         find_rect(conn, read->matrix, read->version, read->rect, read->axes, &reply->part, &rect, &set, &reply->error);
     if (!code) {
-        code = set.periodic
-                   ? alchi_store_covered_set(conn->config->store, reply->part, &set.rows, &set.cols, &reply->error)
-                   : alchi_store_covered(conn->config->store, reply->part, &rect, &reply->error);
+        code = set.periodic ? alchi_store_check_set_written(conn->config->store, reply->part, &set.rows, &set.cols,
+                                                            &reply->error)
+                            : alchi_store_check_written(conn->config->store, reply->part, &rect, &reply->error);
         reply->masked = code == ALCH_EINCOMPLETE && may_send_mask(read, &set);
     }
     if (code && !reply->masked)

@@ -225,7 +225,7 @@ bind_matrix(alchi_host_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDo
     if (!description)
         return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", call->call.function);
     alchi_store_part_mark_written(matrix->part);
-    code = alchi_store_name(call->plugins->env.store, matrix->part, matrix->result, err);
+    code = alchi_store_set_id(call->plugins->env.store, matrix->part, matrix->result, err);
     if (code)
         alchi_message_free(description);
     else

@@ -81,7 +81,7 @@ publish(const transform_t *t, alch_error_t *err)
 
     alchi_store_part_mark_written(t->to);
     return t->ask->in_place ? alchi_store_replace(store, t->from, t->to, err)
-                            : alchi_store_name(store, t->to, t->ask->result->id, err);
+                            : alchi_store_set_id(store, t->to, t->ask->result->id, err);
 }
 
 int

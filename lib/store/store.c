@@ -263,7 +263,7 @@ alchi_store_reserve_unset(alchi_store_t *store, int64_t m, int64_t n, alch_dtype
 }
 
 int
-alchi_store_name(alchi_store_t *store, alchi_store_part_t *part, uint64_t id, alch_error_t *err)
+alchi_store_set_id(alchi_store_t *store, alchi_store_part_t *part, uint64_t id, alch_error_t *err)
 {
     alchi_store_entry_t *entry = alchi_store_entry_of(part);
     int code = ALCH_OK;

@@ -19,7 +19,7 @@ typedef struct alchi_store alchi_store_t;
 
 /**
  * A matrix's local part. A caller with a reference reads it without a lock. The fields do not change during that time,
- * with three exceptions: alchi_store_name() and alchi_store_replace() set the id of a work matrix, alchi_store_grow()
+ * with three exceptions: alchi_store_set_id() and alchi_store_replace() set the id of a work matrix, alchi_store_grow()
  * to fewer rows changes layout.m and local_m, and `references` changes.
  */
 typedef struct {
@@ -45,7 +45,7 @@ void alchi_store_destroy(alchi_store_t *store);
 /**
  * Allocate this rank's part of a matrix. All its entries count as unwritten.
  *
- * @param[in]  id      0: a work matrix of a task, which cannot be found by id until alchi_store_name()
+ * @param[in]  id      0: a work matrix of a task, which cannot be found by id until alchi_store_set_id()
  * @param[in]  layout  copied; NULL: the default layout
  * @param[in]  name    copied, cut after 63 bytes; NULL: none
  * @param[out] part_p  the part, zeroed, with a reference for the caller. May be NULL if id is not 0: then the content
@@ -65,7 +65,7 @@ int alchi_store_reserve_unset(alchi_store_t *store, int64_t m, int64_t n, alch_d
                               const alch_layout_t *layout, alchi_store_part_t **part_p, alch_error_t *err);
 /** Give a work matrix an id by which it can be found. The caller keeps its reference.
  *  @return ALCH_OK; ALCH_EINVAL: the id is 0 or exists, or the matrix has an id */
-int alchi_store_name(alchi_store_t *store, alchi_store_part_t *part, uint64_t id, alch_error_t *err);
+int alchi_store_set_id(alchi_store_t *store, alchi_store_part_t *part, uint64_t id, alch_error_t *err);
 /** Give the id of `old` to a work matrix. `old` is freed when its last reference is released. The caller keeps its
  *  references to both. @return ALCH_OK; ALCH_ENOENT: `old` was freed, or `part` is not a work matrix */
 int alchi_store_replace(alchi_store_t *store, alchi_store_part_t *old, alchi_store_part_t *part, alch_error_t *err);
@@ -123,18 +123,20 @@ int alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err);
 
 /** Check that a rectangle of the part (local indices) is written.
  *  @return ALCH_OK; ALCH_EINCOMPLETE naming the first missing entries by their global indices */
-int alchi_store_covered(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err);
+int alchi_store_check_written(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect,
+                              alch_error_t *err);
 /** Mark a rectangle of the part (local indices) as written.
  *  @return ALCH_OK; ALCH_ENOMEM; ALCH_EBUSY, ALCH_ENOENT as alchi_store_may_write() */
-int alchi_store_written(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err);
+int alchi_store_mark_written(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect,
+                             alch_error_t *err);
 /**
  * The same for the product of two index sets: the rows of one in the columns of the other. The storage indices of side
  * b are the local indices; they lie within the part.
  */
-int alchi_store_covered_set(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
-                            const alchi_intersect_t *cols, alch_error_t *err);
-int alchi_store_written_set(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
-                            const alchi_intersect_t *cols, alch_error_t *err);
+int alchi_store_check_set_written(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
+                                  const alchi_intersect_t *cols, alch_error_t *err);
+int alchi_store_mark_set_written(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
+                                 const alchi_intersect_t *cols, alch_error_t *err);
 
 /**
  * Mark entries as written without asking whether a task reads the matrix: for a part that no client writes.

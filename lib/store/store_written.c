@@ -16,7 +16,7 @@ error_not_marked(const alchi_store_t *store, const alchi_store_part_t *part, int
 }
 
 int
-alchi_store_written(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err)
+alchi_store_mark_written(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err)
 {
     alchi_store_entry_t *entry = alchi_store_entry_of(part);
     int code = alchi_store_may_write(store, part, err);
@@ -33,8 +33,8 @@ alchi_store_written(alchi_store_t *store, alchi_store_part_t *part, const alch_r
 }
 
 int
-alchi_store_written_set(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
-                        const alchi_intersect_t *cols, alch_error_t *err)
+alchi_store_mark_set_written(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
+                             const alchi_intersect_t *cols, alch_error_t *err)
 {
     int code = alchi_store_may_write(store, part, err);
 
@@ -42,7 +42,7 @@ alchi_store_written_set(alchi_store_t *store, alchi_store_part_t *part, const al
         return code;
     if ((code = alchi_store_part_mark_set(part, rows, cols)))
         return error_not_marked(store, part, code, err);
-    /* Check again, as in alchi_store_written(). */
+    /* Check again, as in alchi_store_mark_written(). */
     return alchi_store_may_write(store, part, err);
 }
 
@@ -179,7 +179,7 @@ describe_missing(const alchi_store_part_t *part, const alch_rect_t *missing, cha
 }
 
 int
-alchi_store_covered(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err)
+alchi_store_check_written(alchi_store_t *store, alchi_store_part_t *part, const alch_rect_t *rect, alch_error_t *err)
 {
     alchi_store_entry_t *entry = alchi_store_entry_of(part);
     alch_rect_t missing;
@@ -198,8 +198,8 @@ alchi_store_covered(alchi_store_t *store, alchi_store_part_t *part, const alch_r
 }
 
 int
-alchi_store_covered_set(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
-                        const alchi_intersect_t *cols, alch_error_t *err)
+alchi_store_check_set_written(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
+                              const alchi_intersect_t *cols, alch_error_t *err)
 {
     alchi_store_entry_t *entry = alchi_store_entry_of(part);
     alch_rect_t missing;
@@ -209,7 +209,7 @@ alchi_store_covered_set(alchi_store_t *store, alchi_store_part_t *part, const al
     covered = alchi_region_covers_set(entry->region, rows, cols) ||
               !alchi_region_missing_set(entry->region, rows, cols, &missing);
     pthread_mutex_unlock(&entry->mutex);
-    return covered ? ALCH_OK : alchi_store_covered(store, part, &missing, err);
+    return covered ? ALCH_OK : alchi_store_check_written(store, part, &missing, err);
 }
 
 int

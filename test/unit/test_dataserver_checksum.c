@@ -124,7 +124,7 @@ START_TEST(damage_refuses_only_its_own_message)
     for (uint64_t id = 1; id <= 6; id++) {
         unit_code(receive_answer(channel, id, ALCHI_DATA_ACK), id == 3 ? ALCH_EDAMAGED : ALCH_OK);
         column.j = (int64_t)id;
-        unit_code(alchi_store_covered(server.store, part, &column, &err), id == 3 ? ALCH_EINCOMPLETE : ALCH_OK);
+        unit_code(alchi_store_check_written(server.store, part, &column, &err), id == 3 ? ALCH_EINCOMPLETE : ALCH_OK);
     }
 }
 END_TEST

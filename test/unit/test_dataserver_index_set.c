@@ -85,13 +85,13 @@ START_TEST(a_written_set_is_covered_and_nothing_else)
 
     unit_code(alchi_data_index_set_init(&set, part, &even, &rect, &err), ALCH_OK);
     ck_assert(set.periodic && set.row_count == 16 && set.col_count == 4);
-    unit_code(alchi_store_covered_set(store, part, &set.rows, &set.cols, &err), ALCH_EINCOMPLETE);
+    unit_code(alchi_store_check_set_written(store, part, &set.rows, &set.cols, &err), ALCH_EINCOMPLETE);
     ck_assert_ptr_nonnull(strstr(err.text, "row 4 of column 0"));
-    unit_code(alchi_store_written_set(store, part, &set.rows, &set.cols, &err), ALCH_OK);
-    unit_code(alchi_store_covered_set(store, part, &set.rows, &set.cols, &err), ALCH_OK);
+    unit_code(alchi_store_mark_set_written(store, part, &set.rows, &set.cols, &err), ALCH_OK);
+    unit_code(alchi_store_check_set_written(store, part, &set.rows, &set.cols, &err), ALCH_OK);
     unit_code(alchi_data_index_set_init(&other, part, &all, &whole, &err), ALCH_OK);
     ck_assert(!other.periodic);
-    unit_code(alchi_store_covered(store, part, &whole, &err), ALCH_EINCOMPLETE);
+    unit_code(alchi_store_check_written(store, part, &whole, &err), ALCH_EINCOMPLETE);
     ck_assert_ptr_nonnull(strstr(err.text, "row 5 of column 0"));
     alchi_store_release(store, part);
     alchi_store_destroy(store);

@@ -44,8 +44,9 @@ fill(alchi_store_t *store, int64_t first)
         for (int64_t i = first; i < part->local_m; i++)
             ((double *)part->data)[i + j * part->lld] =
                 (double)(alchi_axis_global(&part->rows, i) * 1000 + alchi_axis_global(&part->cols, j));
-    unit_code(alchi_store_written(store, part, &(alch_rect_t){first, 0, part->local_m - first, part->local_n}, &err),
-              ALCH_OK);
+    unit_code(
+        alchi_store_mark_written(store, part, &(alch_rect_t){first, 0, part->local_m - first, part->local_n}, &err),
+        ALCH_OK);
     alchi_store_release(store, part);
 }
 

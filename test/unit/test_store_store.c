@@ -130,10 +130,10 @@ START_TEST(a_work_matrix_is_found_once_it_has_an_id)
 
     unit_code(alchi_store_reserve(store, 0, 5, 5, ALCH_FLOAT32, NULL, "", &work, &err), ALCH_OK);
     unit_code(alchi_store_reserve(store, 0, 5, 5, ALCH_FLOAT32, NULL, "", &other, &err), ALCH_OK);
-    unit_code(alchi_store_name(store, work, 0, &err), ALCH_EINVAL);
-    unit_code(alchi_store_name(store, work, 12, &err), ALCH_OK);
-    unit_code(alchi_store_name(store, work, 13, &err), ALCH_EINVAL);
-    unit_code(alchi_store_name(store, other, 12, &err), ALCH_EINVAL);
+    unit_code(alchi_store_set_id(store, work, 0, &err), ALCH_EINVAL);
+    unit_code(alchi_store_set_id(store, work, 12, &err), ALCH_OK);
+    unit_code(alchi_store_set_id(store, work, 13, &err), ALCH_EINVAL);
+    unit_code(alchi_store_set_id(store, other, 12, &err), ALCH_EINVAL);
     alchi_store_release(store, other);
     ck_assert_int_eq(alchi_store_used(store), 100);
     alchi_store_release(store, work);
@@ -157,7 +157,7 @@ START_TEST(a_freed_part_lives_until_the_last_reference_is_released)
     unit_code(alchi_store_acquire(store, 3, &again, &err), ALCH_ENOENT);
     unit_code(alchi_store_free(store, 3, &err), ALCH_ENOENT);
     unit_code(alchi_store_may_write(store, part, &err), ALCH_ENOENT);
-    unit_code(alchi_store_written(store, part, &one, &err), ALCH_ENOENT);
+    unit_code(alchi_store_mark_written(store, part, &one, &err), ALCH_ENOENT);
     ((double *)part->data)[15] = 1;
     ck_assert_int_eq(alchi_store_used(store), 128);
     alchi_store_release(store, part);
@@ -251,16 +251,16 @@ START_TEST(an_incomplete_part_names_the_first_missing_entries)
     unit_code(alchi_store_check(store, 3, &err), ALCH_EINCOMPLETE);
     ck_assert_str_eq(err.text, "matrix 3 (100 x 20, float64): 1000 of 1000 entries on worker 2 (rank 1) are not "
                                "written, first rows 0..99 of column 2");
-    unit_code(alchi_store_written(store, part, &upper, &err), ALCH_OK);
+    unit_code(alchi_store_mark_written(store, part, &upper, &err), ALCH_OK);
     unit_code(alchi_store_check(store, 3, &err), ALCH_EINCOMPLETE);
     ck_text("500 of 1000 entries");
     ck_text("first rows 50..99 of column 2");
-    unit_code(alchi_store_covered(store, part, &upper, &err), ALCH_OK);
-    unit_code(alchi_store_covered(store, part, &third, &err), ALCH_EINCOMPLETE);
+    unit_code(alchi_store_check_written(store, part, &upper, &err), ALCH_OK);
+    unit_code(alchi_store_check_written(store, part, &third, &err), ALCH_EINCOMPLETE);
     ck_text("first row 50 of column 6"); /* local column 2 is the third block's first */
-    unit_code(alchi_store_written(store, part, &lower, &err), ALCH_OK);
+    unit_code(alchi_store_mark_written(store, part, &lower, &err), ALCH_OK);
     unit_code(alchi_store_check(store, 3, &err), ALCH_OK);
-    unit_code(alchi_store_covered(store, part, &third, &err), ALCH_OK);
+    unit_code(alchi_store_check_written(store, part, &third, &err), ALCH_OK);
     alchi_store_release(store, part);
     alchi_store_destroy(store);
 }
@@ -274,7 +274,7 @@ START_TEST(missing_rows_are_named_up_to_the_end_of_a_block)
     alchi_store_part_t *part;
 
     unit_code(alchi_store_reserve(store, 3, 16, 1, ALCH_FLOAT64, &row_blocks, "", &part, &err), ALCH_OK);
-    unit_code(alchi_store_written(store, part, &first, &err), ALCH_OK);
+    unit_code(alchi_store_mark_written(store, part, &first, &err), ALCH_OK);
     unit_code(alchi_store_check(store, 3, &err), ALCH_EINCOMPLETE);
     ck_text("7 of 8 entries");
     ck_text("first rows 5..7 of column 0");
@@ -295,7 +295,7 @@ use_store(void *store)
         alch_rect_t all = {0, 0, 8, 8};
 
         if (alchi_store_reserve(store, id, 8, 8, ALCH_FLOAT64, NULL, "", NULL, NULL) ||
-            alchi_store_acquire(store, id, &part, NULL) || alchi_store_written(store, part, &all, NULL) ||
+            alchi_store_acquire(store, id, &part, NULL) || alchi_store_mark_written(store, part, &all, NULL) ||
             alchi_store_lock(store, id, "t", &id, 1, NULL) || alchi_store_free(store, id, NULL) != ALCH_EBUSY)
             return store;
         alchi_store_unlock(store, id);

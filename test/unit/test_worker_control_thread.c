@@ -178,7 +178,7 @@ START_TEST(matrices)
     ask(&rank, ALCHI_WORKER_CHECK, 3, &check);
     unit_code(answered(&rank, 3, ALCHI_EMPTY, NULL), ALCH_EINCOMPLETE);
     unit_code(alchi_store_acquire(rank.store, 5, &part, &err), ALCH_OK);
-    unit_code(alchi_store_written(rank.store, part, &all, &err), ALCH_OK);
+    unit_code(alchi_store_mark_written(rank.store, part, &all, &err), ALCH_OK);
     ask(&rank, ALCHI_WORKER_CHECK, 3, &check);
     unit_code(answered(&rank, 3, ALCHI_EMPTY, NULL), ALCH_OK);
     ask(&rank, ALCHI_WORKER_CHECK, 4, NULL);

@@ -110,7 +110,7 @@ write_part(server_t *server, const matrix_t *matrix, int density)
                 continue;
             for (size_t byte = 0; byte < part->entry; byte++)
                 entry[byte] = value(row, col, byte);
-            failed += alchi_store_written(server->store, part, &(alch_rect_t){i, j, 1, 1}, &err) != ALCH_OK;
+            failed += alchi_store_mark_written(server->store, part, &(alch_rect_t){i, j, 1, 1}, &err) != ALCH_OK;
         }
     ck_assert_int_eq(failed, 0);
     alchi_store_release(server->store, part);
@@ -125,7 +125,7 @@ check_part(alchi_store_t *store, alchi_store_part_t *part, int density)
         for (int64_t i = 0; i < part->local_m; i++) {
             int64_t row = alchi_axis_global(&part->rows, i), col = alchi_axis_global(&part->cols, j);
             const uint8_t *entry = (uint8_t *)part->data + (size_t)(i + j * part->lld) * part->entry;
-            bool there = alchi_store_covered(store, part, &(alch_rect_t){i, j, 1, 1}, NULL) == ALCH_OK;
+            bool there = alchi_store_check_written(store, part, &(alch_rect_t){i, j, 1, 1}, NULL) == ALCH_OK;
 
             wrong += there != written(row, col, density);
             for (size_t byte = 0; there && byte < part->entry; byte++)
