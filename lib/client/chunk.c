@@ -10,7 +10,7 @@
 #define LINE_BYTES 64
 
 static int64_t
-within(int64_t x, int64_t lo, int64_t hi)
+clamp(int64_t x, int64_t lo, int64_t hi)
 {
     return x < lo ? lo : x > hi ? hi : x;
 }
@@ -23,90 +23,90 @@ magnitude(int64_t x)
 
 /* Choose the size of messages for the piece that comes next. */
 static void
-shape(alchi_cli_splitter_t *cutter)
+choose_message_size(alchi_cli_splitter_t *splitter)
 {
-    const alch_rect_t *whole = &cutter->piece.local;
-    const alchi_cli_memory_t *memory = cutter->memory;
+    const alch_rect_t *whole = &splitter->piece.local;
+    const alchi_cli_memory_t *memory = splitter->memory;
     int64_t entry = (int64_t)memory->entry, rows;
 
-    cutter->i = cutter->j = 0;
-    cutter->across = magnitude(memory->col_stride) < magnitude(memory->row_stride) && whole->n > 1;
-    if (cutter->across) {
+    splitter->i = splitter->j = 0;
+    splitter->across = magnitude(memory->col_stride) < magnitude(memory->row_stride) && whole->n > 1;
+    if (splitter->across) {
         rows = MESSAGE_BYTES / entry / whole->n;
         rows = rows < COLUMN_BYTES / entry ? COLUMN_BYTES / entry : rows;
-        cutter->m = within(rows, 1, alchi_min_int64(whole->m, cutter->entries));
-        cutter->n = within(cutter->entries / cutter->m, 1, whole->n);
+        splitter->m = clamp(rows, 1, alchi_min_int64(whole->m, splitter->entries_max));
+        splitter->n = clamp(splitter->entries_max / splitter->m, 1, whole->n);
     } else {
-        cutter->m = alchi_min_int64(whole->m, cutter->entries);
-        cutter->n = within(cutter->entries / cutter->m, 1, whole->n);
+        splitter->m = alchi_min_int64(whole->m, splitter->entries_max);
+        splitter->n = clamp(splitter->entries_max / splitter->m, 1, whole->n);
     }
 }
 
 void
-alchi_cli_splitter_init(alchi_cli_splitter_t *cutter, const alchi_plan_t *plan, int rank,
+alchi_cli_splitter_init(alchi_cli_splitter_t *splitter, const alchi_plan_t *plan, int rank,
                         const alchi_cli_memory_t *memory, size_t bytes)
 {
-    *cutter = (alchi_cli_splitter_t){.memory = memory, .entries = (int64_t)(bytes / memory->entry)};
-    alchi_cursor_init(&cutter->cursor, plan, rank);
+    *splitter = (alchi_cli_splitter_t){.memory = memory, .entries_max = (int64_t)(bytes / memory->entry)};
+    alchi_cursor_init(&splitter->cursor, plan, rank);
 }
 
 /* Move on to the next message of the piece; at its end there is none. */
 static void
-advance(alchi_cli_splitter_t *cutter)
+advance_to_next_message(alchi_cli_splitter_t *splitter)
 {
-    const alch_rect_t *whole = &cutter->piece.local;
+    const alch_rect_t *whole = &splitter->piece.local;
 
-    if (cutter->across) {
-        cutter->j += cutter->n;
-        if (cutter->j >= whole->n) {
-            cutter->j = 0;
-            cutter->i += cutter->m;
+    if (splitter->across) {
+        splitter->j += splitter->n;
+        if (splitter->j >= whole->n) {
+            splitter->j = 0;
+            splitter->i += splitter->m;
         }
     } else {
-        cutter->i += cutter->m;
-        if (cutter->i >= whole->m) {
-            cutter->i = 0;
-            cutter->j += cutter->n;
+        splitter->i += splitter->m;
+        if (splitter->i >= whole->m) {
+            splitter->i = 0;
+            splitter->j += splitter->n;
         }
     }
 }
 
 static bool
-next_piece(alchi_cli_splitter_t *cutter)
+next_piece(alchi_cli_splitter_t *splitter)
 {
-    if (!cutter->only)
-        return alchi_cursor_next(&cutter->cursor, &cutter->piece);
-    if (cutter->only_left == 0)
+    if (!splitter->subset)
+        return alchi_cursor_next(&splitter->cursor, &splitter->piece);
+    if (splitter->subset_left == 0)
         return false;
-    cutter->only_left--;
-    cutter->piece = cutter->cursor.piece;
-    cutter->piece.local = *cutter->only++;
+    splitter->subset_left--;
+    splitter->piece = splitter->cursor.piece;
+    splitter->piece.local = *splitter->subset++;
     return true;
 }
 
 bool
-alchi_cli_splitter_next(alchi_cli_splitter_t *cutter, alchi_piece_t *message_p)
+alchi_cli_splitter_next(alchi_cli_splitter_t *splitter, alchi_piece_t *message_p)
 {
-    const alch_rect_t *whole = &cutter->piece.local;
+    const alch_rect_t *whole = &splitter->piece.local;
 
-    while (cutter->i >= whole->m || cutter->j >= whole->n) {
-        if (!next_piece(cutter))
+    while (splitter->i >= whole->m || splitter->j >= whole->n) {
+        if (!next_piece(splitter))
             return false;
         if (whole->m > 0 && whole->n > 0)
-            shape(cutter);
+            choose_message_size(splitter);
     }
-    *message_p = cutter->piece;
-    message_p->local.i += cutter->i;
-    message_p->local.j += cutter->j;
-    message_p->local.m = alchi_min_int64(cutter->m, whole->m - cutter->i);
-    message_p->local.n = alchi_min_int64(cutter->n, whole->n - cutter->j);
-    advance(cutter);
+    *message_p = splitter->piece;
+    message_p->local.i += splitter->i;
+    message_p->local.j += splitter->j;
+    message_p->local.m = alchi_min_int64(splitter->m, whole->m - splitter->i);
+    message_p->local.n = alchi_min_int64(splitter->n, whole->n - splitter->j);
+    advance_to_next_message(splitter);
     return true;
 }
 
 /* Whether consecutive local indices are consecutive global ones. */
 static bool
-consecutive(const alchi_axis_t *axis, int64_t first, int64_t count)
+is_consecutive(const alchi_axis_t *axis, int64_t first, int64_t count)
 {
     return count <= 1 || axis->block == axis->period || first % axis->block + count <= axis->block;
 }
@@ -116,11 +116,11 @@ alchi_cli_piece_direct(const alchi_cli_memory_t *memory, const alchi_piece_t *pi
 {
     const alch_rect_t *local = &piece->local;
 
-    if (local->m > 1 && (memory->row_stride != 1 || !consecutive(&piece->rows, local->i, local->m)))
+    if (local->m > 1 && (memory->row_stride != 1 || !is_consecutive(&piece->rows, local->i, local->m)))
         return ALCHI_CLI_DIRECT_NO;
     if (local->n == 1)
         return ALCHI_CLI_DIRECT_WHOLE;
-    if (memory->col_stride == local->m && consecutive(&piece->cols, local->j, local->n))
+    if (memory->col_stride == local->m && is_consecutive(&piece->cols, local->j, local->n))
         return ALCHI_CLI_DIRECT_WHOLE;
     return (size_t)local->m * memory->entry >= column_min ? ALCHI_CLI_DIRECT_COLUMNS : ALCHI_CLI_DIRECT_NO;
 }

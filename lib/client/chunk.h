@@ -23,20 +23,20 @@ typedef struct {
     const alchi_cli_memory_t *memory;
     alchi_cursor_t cursor; /* over the plan's pieces, which are as large as they can be */
     alchi_piece_t piece;
-    int64_t entries;         /* at most so many in a message */
-    int64_t i, j;            /* the next message, relative to the piece */
-    int64_t m, n;            /* its size, if the piece goes on for so long */
-    bool across;             /* the next message is beside this one, else below */
-    const alch_rect_t *only; /* pieces to take instead of the plan's, parts of these; NULL: the plan's */
-    size_t only_left;
+    int64_t entries_max;       /* at most so many in a message */
+    int64_t i, j;              /* the next message, relative to the piece */
+    int64_t m, n;              /* its size, if the piece goes on for so long */
+    bool across;               /* the next message is beside this one, else below */
+    const alch_rect_t *subset; /* pieces to take instead of the plan's, parts of these; NULL: the plan's */
+    size_t subset_left;
 } alchi_cli_splitter_t;
 
 /** @param plan   made with as many entries per piece as there are, so that shapes are chosen here
  *  @param bytes  at most so many in a message; at least one entry */
-void alchi_cli_splitter_init(alchi_cli_splitter_t *cutter, const alchi_plan_t *plan, int rank,
+void alchi_cli_splitter_init(alchi_cli_splitter_t *splitter, const alchi_plan_t *plan, int rank,
                              const alchi_cli_memory_t *memory, size_t bytes);
 /** @return false: no more */
-bool alchi_cli_splitter_next(alchi_cli_splitter_t *cutter, alchi_piece_t *message_p);
+bool alchi_cli_splitter_next(alchi_cli_splitter_t *splitter, alchi_piece_t *message_p);
 
 static inline size_t
 alchi_cli_piece_bytes(const alchi_piece_t *piece, size_t entry)

@@ -9,14 +9,14 @@
 #include <utlist.h>
 
 /* A request that waits for its reply; lives on the stack of its thread. */
-typedef struct slot {
+typedef struct request {
     uint64_t id;
     bool done;
     unsigned type; /* of the reply */
     ProtobufCMessage *reply;
     pthread_cond_t cond;
-    struct slot *prev, *next;
-} slot_t;
+    struct request *prev, *next;
+} request_t;
 
 struct alchi_cli_control {
     alchi_channel_t *channel;
@@ -24,12 +24,12 @@ struct alchi_cli_control {
     pthread_mutex_t mutex; /* guards all below, and reading while nobody leads */
     bool sending;          /* somebody uses the sending side of the channel */
     pthread_cond_t sent;
-    slot_t *slots;
+    request_t *requests;
     uint64_t last_id;
     bool leading;
     int broken; /* ALCH_OK, or why there is no connection any more */
     char reason[ALCH_ERROR_TEXT_MAX];
-    char farewell[ALCH_ERROR_TEXT_MAX / 2];
+    char final_message[ALCH_ERROR_TEXT_MAX / 2];
 };
 
 alchi_cli_control_t *
@@ -75,34 +75,34 @@ alchi_cli_control_read_error(const Alchw__Error *message, alch_error_t *err)
 
 /* With the mutex held: note why the connection is unusable (the first reason stays) and wake everybody. */
 static void
-break_off(alchi_cli_control_t *control, int code, const char *reason)
+mark_broken(alchi_cli_control_t *control, int code, const char *reason)
 {
     const char *fault = alchi_channel_fault(control->channel);
-    slot_t *slot;
+    request_t *request;
 
     if (control->broken)
         return;
     control->broken = code == ALCH_EPROTO ? ALCH_EPROTO : ALCH_ECONNECT;
     if (reason)
         snprintf(control->reason, sizeof(control->reason), "%s", reason);
-    else if (control->farewell[0])
+    else if (control->final_message[0])
         snprintf(control->reason, sizeof(control->reason), "the driver at %s ended the connection: %s", control->peer,
-                 control->farewell);
+                 control->final_message);
     else if (code == ALCH_ECONNECT)
         snprintf(control->reason, sizeof(control->reason), "the connection to the driver at %s was lost",
                  control->peer);
     else
         snprintf(control->reason, sizeof(control->reason), "the driver at %s broke the protocol: %s", control->peer,
                  fault[0] ? fault : alch_strerror(code));
-    DL_FOREACH(control->slots, slot)
-    pthread_cond_signal(&slot->cond);
+    DL_FOREACH(control->requests, request)
+    pthread_cond_signal(&request->cond);
 }
 
 void
 alchi_cli_control_shutdown(alchi_cli_control_t *control, const char *reason)
 {
     pthread_mutex_lock(&control->mutex);
-    break_off(control, ALCH_ECONNECT, reason);
+    mark_broken(control, ALCH_ECONNECT, reason);
     pthread_mutex_unlock(&control->mutex);
     shutdown(alchi_channel_fd(control->channel), SHUT_RDWR);
 }
@@ -111,31 +111,31 @@ static void
 keep_farewell(alchi_cli_control_t *control, const Alchw__Error *message)
 {
     if (message && message->text)
-        snprintf(control->farewell, sizeof(control->farewell), "%s", message->text);
+        snprintf(control->final_message, sizeof(control->final_message), "%s", message->text);
 }
 
 /* With the mutex held: hand a frame to whom it answers. Answers to requests that have timed out are dropped. */
 static void
-dispatch(alchi_cli_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
+deliver_reply(alchi_cli_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
 {
-    slot_t *slot;
+    request_t *request;
 
     if (frame->id == 0 && frame->type == ALCHI_ERROR)
         keep_farewell(control, (const Alchw__Error *)message);
-    DL_SEARCH_SCALAR(control->slots, slot, id, frame->id);
-    if (!slot || slot->done || !(frame->flags & ALCHI_FRAME_REPLY)) {
+    DL_SEARCH_SCALAR(control->requests, request, id, frame->id);
+    if (!request || request->done || !(frame->flags & ALCHI_FRAME_REPLY)) {
         alchi_message_free(message);
         return;
     }
-    slot->type = frame->type;
-    slot->reply = message;
-    slot->done = true;
-    pthread_cond_signal(&slot->cond);
+    request->type = frame->type;
+    request->reply = message;
+    request->done = true;
+    pthread_cond_signal(&request->cond);
 }
 
-/* With the mutex held and nobody leading: take what has come meanwhile, above all a farewell. */
+/* With the mutex held and nobody leading: take what has come meanwhile, above all a final_message. */
 static void
-drain(alchi_cli_control_t *control)
+receive_available(alchi_cli_control_t *control)
 {
     alchi_frame_t frame;
     ProtobufCMessage *message;
@@ -145,37 +145,37 @@ drain(alchi_cli_control_t *control)
         message = NULL;
         code = alchi_channel_receive(control->channel, &frame, &message);
         if (code == ALCH_OK)
-            dispatch(control, &frame, message);
+            deliver_reply(control, &frame, message);
         else if (code != ALCH_EAGAIN)
-            break_off(control, code, NULL);
+            mark_broken(control, code, NULL);
     }
 }
 
 /* With the mutex held: read for everybody until the own reply is there or the own deadline has passed. */
 static void
-lead(alchi_cli_control_t *control, slot_t *own, alchi_deadline_t deadline)
+receive_as_leader(alchi_cli_control_t *control, request_t *mine, alchi_deadline_t deadline)
 {
     alchi_frame_t frame;
     ProtobufCMessage *message;
-    slot_t *slot;
+    request_t *request;
     int code = ALCH_OK;
 
     control->leading = true;
-    while (!own->done && !control->broken && code == ALCH_OK) {
+    while (!mine->done && !control->broken && code == ALCH_OK) {
         message = NULL;
         pthread_mutex_unlock(&control->mutex);
         code = alchi_channel_receive_by(control->channel, deadline, &frame, &message);
         pthread_mutex_lock(&control->mutex);
         if (code == ALCH_OK)
-            dispatch(control, &frame, message);
+            deliver_reply(control, &frame, message);
         else if (code != ALCH_ETIMEDOUT)
-            break_off(control, code, NULL);
+            mark_broken(control, code, NULL);
     }
     control->leading = false;
-    DL_FOREACH(control->slots, slot)
+    DL_FOREACH(control->requests, request)
     {
-        if (slot != own && !slot->done) {
-            pthread_cond_signal(&slot->cond);
+        if (request != mine && !request->done) {
+            pthread_cond_signal(&request->cond);
             break;
         }
     }
@@ -183,17 +183,17 @@ lead(alchi_cli_control_t *control, slot_t *own, alchi_deadline_t deadline)
 
 /* With the mutex held. */
 static int
-await(alchi_cli_control_t *control, slot_t *slot, alchi_deadline_t deadline)
+await_reply(alchi_cli_control_t *control, request_t *request, alchi_deadline_t deadline)
 {
-    while (!slot->done && !control->broken) {
+    while (!request->done && !control->broken) {
         if (alchi_deadline_left_ms(deadline) == 0)
             return ALCH_ETIMEDOUT;
         if (control->leading)
-            alchi_cond_wait(&slot->cond, &control->mutex, deadline);
+            alchi_cond_wait(&request->cond, &control->mutex, deadline);
         else
-            lead(control, slot, deadline);
+            receive_as_leader(control, request, deadline);
     }
-    return slot->done ? ALCH_OK : control->broken;
+    return request->done ? ALCH_OK : control->broken;
 }
 
 /* With the mutex held: the peer takes no more; its last words may still be there to be read. */
@@ -201,14 +201,14 @@ static int
 lose(alchi_cli_control_t *control)
 {
     if (!control->leading)
-        drain(control);
-    break_off(control, ALCH_ECONNECT, NULL);
+        receive_available(control);
+    mark_broken(control, ALCH_ECONNECT, NULL);
     return control->broken;
 }
 
 /* With the mutex held; it is free while bytes move. One thread sends at a time. */
 static int
-transmit(alchi_cli_control_t *control, unsigned type, uint64_t id, const void *message, alchi_deadline_t deadline)
+send_request(alchi_cli_control_t *control, unsigned type, uint64_t id, const void *message, alchi_deadline_t deadline)
 {
     int code;
 
@@ -230,30 +230,30 @@ transmit(alchi_cli_control_t *control, unsigned type, uint64_t id, const void *m
 
 /* With the mutex held: a place for the reply. */
 static int
-enlist(alchi_cli_control_t *control, slot_t *slot)
+add_request(alchi_cli_control_t *control, request_t *request)
 {
     if (!control->leading)
-        drain(control);
+        receive_available(control);
     if (control->broken)
         return control->broken;
-    pthread_cond_init(&slot->cond, NULL);
-    slot->id = ++control->last_id;
-    DL_APPEND(control->slots, slot);
+    pthread_cond_init(&request->cond, NULL);
+    request->id = ++control->last_id;
+    DL_APPEND(control->requests, request);
     return ALCH_OK;
 }
 
 /* With the mutex held. A waiter that was asked to lead may be the one that leaves: it passes the request on. */
 static void
-delist(alchi_cli_control_t *control, slot_t *slot)
+remove_request(alchi_cli_control_t *control, request_t *request)
 {
-    DL_DELETE(control->slots, slot);
-    pthread_cond_destroy(&slot->cond);
+    DL_DELETE(control->requests, request);
+    pthread_cond_destroy(&request->cond);
     if (control->leading)
         return;
-    DL_FOREACH(control->slots, slot)
+    DL_FOREACH(control->requests, request)
     {
-        if (!slot->done) {
-            pthread_cond_signal(&slot->cond);
+        if (!request->done) {
+            pthread_cond_signal(&request->cond);
             return;
         }
     }
@@ -261,7 +261,7 @@ delist(alchi_cli_control_t *control, slot_t *slot)
 
 /* With the mutex held. */
 static int
-explain(const alchi_cli_control_t *control, int code, unsigned type, int64_t started, alch_error_t *err)
+explain_missing_reply(const alchi_cli_control_t *control, int code, unsigned type, int64_t started, alch_error_t *err)
 {
     if (code == control->broken)
         return alchi_error_set(err, code, "%s", control->reason);
@@ -275,27 +275,28 @@ explain(const alchi_cli_control_t *control, int code, unsigned type, int64_t sta
 }
 
 static int
-take_reply(alchi_cli_control_t *control, slot_t *slot, unsigned type, unsigned expect, void *reply_p, alch_error_t *err)
+take_reply(alchi_cli_control_t *control, request_t *request, unsigned type, unsigned expect, void *reply_p,
+           alch_error_t *err)
 {
     int code;
 
-    if (slot->type == expect && reply_p) {
+    if (request->type == expect && reply_p) {
         /* a message with nothing in it has no bytes */
-        if (!slot->reply && (code = alchi_message_decode(expect, "", 0, &slot->reply)) != ALCH_OK)
+        if (!request->reply && (code = alchi_message_decode(expect, "", 0, &request->reply)) != ALCH_OK)
             return alchi_error_set(err, code, "%s: %s", alchi_message_name(type), alch_strerror(code));
-        *(ProtobufCMessage **)reply_p = slot->reply;
+        *(ProtobufCMessage **)reply_p = request->reply;
         return ALCH_OK;
     }
-    if (slot->type == expect) {
-        alchi_message_free(slot->reply);
+    if (request->type == expect) {
+        alchi_message_free(request->reply);
         return ALCH_OK;
     }
-    if (slot->type == ALCHI_ERROR)
-        code = alchi_cli_control_read_error((const Alchw__Error *)slot->reply, err);
+    if (request->type == ALCHI_ERROR)
+        code = alchi_cli_control_read_error((const Alchw__Error *)request->reply, err);
     else
         code = alchi_error_set(err, ALCH_EPROTO, "the driver at %s answered %s with %s", control->peer,
-                               alchi_message_name(type), alchi_message_name(slot->type));
-    alchi_message_free(slot->reply);
+                               alchi_message_name(type), alchi_message_name(request->type));
+    alchi_message_free(request->reply);
     return code;
 }
 
@@ -304,21 +305,21 @@ alchi_cli_control_request(alchi_cli_control_t *control, unsigned type, const voi
                           alchi_deadline_t deadline, void *reply_p, alch_error_t *err)
 {
     int64_t started = alchi_now_ns();
-    slot_t slot = {0};
+    request_t request = {0};
     int code;
 
     pthread_mutex_lock(&control->mutex);
-    code = enlist(control, &slot);
+    code = add_request(control, &request);
     if (code == ALCH_OK) {
-        code = transmit(control, type, slot.id, message, deadline);
+        code = send_request(control, type, request.id, message, deadline);
         if (code == ALCH_OK)
-            code = await(control, &slot, deadline);
+            code = await_reply(control, &request, deadline);
         else if (code == ALCH_ECONNECT)
             code = lose(control);
-        delist(control, &slot);
+        remove_request(control, &request);
     }
-    if (!slot.done)
-        code = explain(control, code, type, started, err);
+    if (!request.done)
+        code = explain_missing_reply(control, code, type, started, err);
     pthread_mutex_unlock(&control->mutex);
-    return slot.done ? take_reply(control, &slot, type, expect, reply_p, err) : code;
+    return request.done ? take_reply(control, &request, type, expect, reply_p, err) : code;
 }

@@ -63,7 +63,7 @@ alchi_cli_pool_set_group(alch_session_t *session, const Alchw__Group *message, a
 }
 
 static alchi_cli_group_t *
-known_group(alchi_cli_pool_t *pool)
+get_cached_group(alchi_cli_pool_t *pool)
 {
     alchi_cli_group_t *group;
 
@@ -76,9 +76,9 @@ known_group(alchi_cli_pool_t *pool)
 }
 
 int
-alchi_cli_pool_get_group(alch_session_t *session, bool fresh, alchi_cli_group_t **group_p, alch_error_t *err)
+alchi_cli_pool_get_group(alch_session_t *session, bool refresh, alchi_cli_group_t **group_p, alch_error_t *err)
 {
-    alchi_cli_group_t *group = fresh ? NULL : known_group(session->pool);
+    alchi_cli_group_t *group = refresh ? NULL : get_cached_group(session->pool);
     Alchw__Group *message;
     int code;
 
@@ -90,7 +90,7 @@ alchi_cli_pool_get_group(alch_session_t *session, bool fresh, alchi_cli_group_t 
         alchi_message_free(message);
         if (code != ALCH_OK)
             return code;
-        group = known_group(session->pool);
+        group = get_cached_group(session->pool);
     }
     if (!group)
         return alchi_error_set(err, ALCH_ESTATE, "the session has no workers");

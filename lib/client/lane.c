@@ -1,4 +1,4 @@
-/* What both directions of a transfer share: a connection to one worker and the messages in flight on it. */
+/* What both directions of a transfer share: a connection to one worker and the messages in inflight on it. */
 #include "client/transfer.h"
 #include "base/error.h"
 
@@ -49,8 +49,8 @@ alchi_cli_lane_step(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 bool
 alchi_cli_lane_finished(const alchi_cli_lane_t *lane)
 {
-    return lane->in_flight == 0 && !lane->current.id && !lane->ready &&
-           ((lane->exhausted && !lane->again) || alchi_cli_transfer_stopping(lane->transfer));
+    return lane->inflight_count == 0 && !lane->current.id && !lane->ready &&
+           ((lane->exhausted && !lane->retry_count) || alchi_cli_transfer_stopping(lane->transfer));
 }
 
 short
@@ -65,88 +65,89 @@ alchi_cli_inflight_t *
 alchi_cli_lane_find_inflight(alchi_cli_lane_t *lane, uint64_t id)
 {
     for (int k = 0; k < lane->transfer->session->options.messages_in_flight; k++) {
-        if (lane->flights[k].id == id && !lane->flights[k].again)
-            return &lane->flights[k];
+        if (lane->inflight[k].id == id && !lane->inflight[k].retry)
+            return &lane->inflight[k];
     }
     return NULL;
 }
 
 static bool
-cut_piece(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight)
+next_plan_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight)
 {
-    if (!alchi_cli_splitter_next(&lane->cutter, &flight->piece))
+    if (!alchi_cli_splitter_next(&lane->splitter, &inflight->piece))
         return false;
-    flight->bytes = alchi_cli_piece_bytes(&flight->piece, lane->transfer->memory.entry);
+    inflight->bytes = alchi_cli_piece_bytes(&inflight->piece, lane->transfer->memory.entry);
     return true;
 }
 
 static bool
-cut_own(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight)
+next_overlap_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight)
 {
-    if (!alchi_overlap_splitter_next(&lane->own_cutter, &flight->own))
+    if (!alchi_overlap_splitter_next(&lane->overlap_splitter, &inflight->overlap))
         return false;
-    flight->piece.local = flight->own.local;
-    flight->bytes = (size_t)flight->own.entries * lane->transfer->memory.entry;
+    inflight->piece.local = inflight->overlap.local;
+    inflight->bytes = (size_t)inflight->overlap.entries * lane->transfer->memory.entry;
     return true;
 }
 
-/* The next message off the cutter into a free place. */
+/* The next message off the splitter into a free place. */
 static alchi_cli_inflight_t *
-cut(alchi_cli_lane_t *lane)
+next_split_message(alchi_cli_lane_t *lane)
 {
-    alchi_cli_inflight_t *flight = alchi_cli_lane_find_inflight(lane, 0);
+    alchi_cli_inflight_t *inflight = alchi_cli_lane_find_inflight(lane, 0);
 
-    if (!flight)
+    if (!inflight)
         return NULL;
-    lane->exhausted = lane->transfer->own ? !cut_own(lane, flight) : !cut_piece(lane, flight);
+    lane->exhausted =
+        lane->transfer->local_piece ? !next_overlap_message(lane, inflight) : !next_plan_message(lane, inflight);
     if (lane->exhausted)
         return NULL;
-    flight->tries = 0;
-    return flight;
+    inflight->damage_count = 0;
+    return inflight;
 }
 
 bool
-alchi_cli_lane_next_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t **flight_p)
+alchi_cli_lane_next_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t **inflight_p)
 {
-    alchi_cli_inflight_t *flight;
+    alchi_cli_inflight_t *inflight;
 
-    if (alchi_cli_transfer_stopping(lane->transfer) || (lane->exhausted && !lane->again))
+    if (alchi_cli_transfer_stopping(lane->transfer) || (lane->exhausted && !lane->retry_count))
         return false;
-    flight = lane->again ? alchi_cli_lane_next_retry(lane) : cut(lane);
-    if (!flight)
+    inflight = lane->retry_count ? alchi_cli_lane_next_retry(lane) : next_split_message(lane);
+    if (!inflight)
         return false;
-    if (lane->in_flight == 0)
+    if (lane->inflight_count == 0)
         lane->moved_ns = alchi_now_ns(); /* an idle lane was not expected to move */
-    flight->id = ++lane->link->last_id;
-    flight->damaged = false;
-    flight->done = 0;
-    lane->in_flight++;
-    *flight_p = flight;
+    inflight->id = ++lane->link->last_id;
+    inflight->damaged = false;
+    inflight->done = 0;
+    lane->inflight_count++;
+    *inflight_p = inflight;
     return true;
 }
 
 void
-alchi_cli_lane_remove_inflight(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight)
+alchi_cli_lane_remove_inflight(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight)
 {
-    if (lane->arriving == flight)
+    if (lane->arriving == inflight)
         lane->arriving = NULL;
-    flight->id = 0;
-    lane->in_flight--;
+    inflight->id = 0;
+    lane->inflight_count--;
 }
 
 void
-alchi_cli_lane_message_done(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight)
+alchi_cli_lane_message_done(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight)
 {
-    lane->timing.bytes += (int64_t)flight->bytes;
+    lane->timing.bytes += (int64_t)inflight->bytes;
     lane->timing.messages++;
-    alchi_cli_lane_remove_inflight(lane, flight);
+    alchi_cli_lane_remove_inflight(lane, inflight);
 }
 
 int
 alchi_cli_lane_error_reply(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
                            alch_error_t *err)
 {
-    alchi_cli_inflight_t *flight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
+    alchi_cli_inflight_t *inflight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
     alch_error_t error = {0};
 
     if (frame->payload)
@@ -154,13 +155,13 @@ alchi_cli_lane_error_reply(alchi_cli_lane_t *lane, const alchi_frame_t *frame, c
     alchi_cli_control_read_error((const Alchw__Error *)message, &error);
     if (error.rank < 0)
         error.rank = lane->rank;
-    if (!flight)
+    if (!inflight)
         return alchi_error_rank(err, error.code, error.rank, "%s ended the connection: %s", lane->where, error.text);
     if (error.code == ALCH_EDAMAGED) {
-        alchi_cli_lane_retry(lane, flight, &error);
+        alchi_cli_lane_retry(lane, inflight, &error);
         return ALCH_OK;
     }
-    alchi_cli_lane_remove_inflight(lane, flight);
+    alchi_cli_lane_remove_inflight(lane, inflight);
     alchi_cli_transfer_fail(lane->transfer, &error);
     return ALCH_OK;
 }

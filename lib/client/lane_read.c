@@ -11,22 +11,22 @@
 
 /* A block says how long the worker took for what came before it: an empty one behind the last message says the rest. */
 static int
-ask_times(alchi_cli_lane_t *lane, Alchw__DataRead *request)
+request_final_times(alchi_cli_lane_t *lane, Alchw__DataRead *request)
 {
     Alchw__Rect nothing = ALCHW__RECT__INIT;
 
     lane->times_asked = true;
-    if (!lane->in_flight)
+    if (!lane->inflight_count)
         return ALCH_OK;
     request->rect = &nothing;
     request->axes = NULL;
     lane->times_id = ++lane->link->last_id;
-    lane->in_flight++;
+    lane->inflight_count++;
     return alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, lane->times_id, request);
 }
 
 static void
-take_times(alchi_cli_lane_t *lane, const Alchw__DataBlock *block)
+add_worker_times(alchi_cli_lane_t *lane, const Alchw__DataBlock *block)
 {
     if (block) {
         lane->timing.serialize += (double)block->pack_ns * 1e-9;
@@ -36,19 +36,19 @@ take_times(alchi_cli_lane_t *lane, const Alchw__DataBlock *block)
 
 /* The empty block has come, or was refused: then some time remains unknown, which is no failure. */
 static void
-end_times(alchi_cli_lane_t *lane)
+end_times_request(alchi_cli_lane_t *lane)
 {
     lane->times_id = 0;
-    lane->in_flight--;
+    lane->inflight_count--;
 }
 
 static int
-ask(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
+send_read_requests(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     Alchw__DataRead request = ALCHW__DATA_READ__INIT;
     Alchw__Rect rect;
     Alchw__Axes axes;
-    alchi_cli_inflight_t *flight;
+    alchi_cli_inflight_t *inflight;
     int code = ALCH_OK;
 
     request.has_matrix = request.has_version = request.has_again = request.has_check = true;
@@ -56,18 +56,18 @@ ask(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
     request.version = lane->transfer->matrix->version;
     request.matrix = lane->transfer->matrix->facts.id;
     request.rect = &rect;
-    if (lane->transfer->own) {
-        alchi_cli_local_piece_axes(lane->transfer->own, &axes);
+    if (lane->transfer->local_piece) {
+        alchi_cli_local_piece_axes(lane->transfer->local_piece, &axes);
         request.axes = &axes;
     }
-    while (code == ALCH_OK && alchi_cli_lane_next_message(lane, &flight)) {
-        alchi_wire_rect_out(&flight->piece.local, &rect);
-        request.again = flight->tries;
-        code = alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, flight->id, &request);
+    while (code == ALCH_OK && alchi_cli_lane_next_message(lane, &inflight)) {
+        alchi_wire_rect_out(&inflight->piece.local, &rect);
+        request.again = inflight->damage_count;
+        code = alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, inflight->id, &request);
         *moved_p = true;
     }
     if (code == ALCH_OK && lane->exhausted && !lane->times_asked)
-        code = ask_times(lane, &request);
+        code = request_final_times(lane, &request);
     if (code == ALCH_OK && alchi_channel_wants_write(lane->link->channel))
         code = alchi_channel_flush(lane->link->channel);
     return code == ALCH_OK || code == ALCH_EAGAIN ? ALCH_OK : alchi_cli_lane_connection_error(lane, code, err);
@@ -75,15 +75,15 @@ ask(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 
 /* A process's own piece arrives in a buffer. */
 static void
-next_own(alchi_cli_lane_t *lane)
+begin_overlap_chunk(alchi_cli_lane_t *lane)
 {
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
-    alchi_cli_inflight_t *flight = lane->arriving;
-    size_t left = flight->bytes - flight->done;
+    alchi_cli_inflight_t *inflight = lane->arriving;
+    size_t left = inflight->bytes - inflight->done;
 
-    if (flight->done == 0)
-        alchi_product_init(&lane->cross, &flight->own.rows, &flight->own.cols, ALCHI_PRODUCT_SIDE_A, memory->data,
-                           memory->col_stride, memory->entry);
+    if (inflight->done == 0)
+        alchi_product_init(&lane->product, &inflight->overlap.rows, &inflight->overlap.cols, ALCHI_PRODUCT_SIDE_A,
+                           memory->data, memory->col_stride, memory->entry);
     lane->chunk_bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
     lane->chunk_done = 0;
     lane->chunk_at = lane->link->buffers[0];
@@ -91,16 +91,16 @@ next_own(alchi_cli_lane_t *lane)
 
 /* Choose where the next bytes of the arriving message go. */
 static void
-next_chunk(alchi_cli_lane_t *lane)
+begin_chunk(alchi_cli_lane_t *lane)
 {
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
-    alchi_cli_inflight_t *flight = lane->arriving;
+    alchi_cli_inflight_t *inflight = lane->arriving;
 
     lane->chunk_done = 0;
-    lane->chunk_bytes = alchi_cli_chunk_at(&flight->piece, memory->entry, flight->done,
-                                           lane->direct ? flight->bytes : lane->link->buffer_size,
+    lane->chunk_bytes = alchi_cli_chunk_at(&inflight->piece, memory->entry, inflight->done,
+                                           lane->direct ? inflight->bytes : lane->link->buffer_size,
                                            lane->direct == ALCHI_CLI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->chunk);
-    lane->chunk_at = lane->direct ? alchi_cli_memory_at(memory, &flight->piece, lane->chunk.i, lane->chunk.j)
+    lane->chunk_at = lane->direct ? alchi_cli_memory_at(memory, &inflight->piece, lane->chunk.i, lane->chunk.j)
                                   : lane->link->buffers[0];
 }
 
@@ -110,8 +110,8 @@ unpack_chunk(alchi_cli_lane_t *lane)
 {
     int64_t started = alchi_now_ns();
 
-    if (lane->transfer->own) {
-        alchi_product_put(&lane->cross, lane->link->buffers[0], lane->chunk_bytes);
+    if (lane->transfer->local_piece) {
+        alchi_product_put(&lane->product, lane->link->buffers[0], lane->chunk_bytes);
     } else {
         alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->arriving->piece, &lane->chunk);
         alchi_unpack(&shape, lane->link->buffers[0], lane->chunk.m, lane->transfer->memory.data);
@@ -120,39 +120,40 @@ unpack_chunk(alchi_cli_lane_t *lane)
 }
 
 static void
-end_chunk(alchi_cli_lane_t *lane)
+finish_chunk(alchi_cli_lane_t *lane)
 {
-    alchi_cli_inflight_t *flight = lane->arriving;
+    alchi_cli_inflight_t *inflight = lane->arriving;
 
     if (!lane->direct)
         unpack_chunk(lane);
-    flight->done += lane->chunk_bytes;
+    inflight->done += lane->chunk_bytes;
     lane->chunk_bytes = lane->chunk_done = 0;
-    if (flight->done == flight->bytes)
-        alchi_cli_lane_message_received(lane, flight);
+    if (inflight->done == inflight->bytes)
+        alchi_cli_lane_message_received(lane, inflight);
 }
 
 /* A block's frame: it must go on with the message under way, or begin one that was asked for. */
 static int
-begin_block(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+begin_block_frame(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
+                  alch_error_t *err)
 {
     const Alchw__DataBlock *block = (const Alchw__DataBlock *)message;
-    alchi_cli_inflight_t *flight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
+    alchi_cli_inflight_t *inflight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
     size_t left;
 
-    take_times(lane, block);
+    add_worker_times(lane, block);
     if (lane->times_id && frame->id == lane->times_id && !frame->payload) {
-        end_times(lane);
+        end_times_request(lane);
         return ALCH_OK;
     }
-    if (!flight || (lane->arriving && lane->arriving != flight))
+    if (!inflight || (lane->arriving && lane->arriving != inflight))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block that was not asked for", lane->where);
     if (!lane->arriving)
-        lane->direct = lane->transfer->own
+        lane->direct = lane->transfer->local_piece
                            ? ALCHI_CLI_DIRECT_NO
-                           : alchi_cli_piece_direct(&lane->transfer->memory, &flight->piece, COLUMN_MIN);
-    lane->arriving = flight;
-    left = flight->bytes - flight->done - lane->chunk_done;
+                           : alchi_cli_piece_direct(&lane->transfer->memory, &inflight->piece, COLUMN_MIN);
+    lane->arriving = inflight;
+    left = inflight->bytes - inflight->done - lane->chunk_done;
     if (frame->payload > left || frame->payload == 0 ||
         (frame->flags & ALCHI_FRAME_MORE) != (frame->payload < left ? ALCHI_FRAME_MORE : 0))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %u bytes of a block where %zu were left",
@@ -167,7 +168,7 @@ begin_block(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCM
 
 /* @return ALCH_OK: a frame began, or an answer without payload was taken; ALCH_EAGAIN; else the end */
 static int
-next_frame(alchi_cli_lane_t *lane, alch_error_t *err)
+receive_frame(alchi_cli_lane_t *lane, alch_error_t *err)
 {
     ProtobufCMessage *message = NULL;
     alchi_frame_t frame;
@@ -178,13 +179,13 @@ next_frame(alchi_cli_lane_t *lane, alch_error_t *err)
     if (code != ALCH_OK)
         return alchi_cli_lane_connection_error(lane, code, err);
     if (frame.type == ALCHI_ERROR && frame.id && frame.id == lane->times_id) {
-        end_times(lane);
+        end_times_request(lane);
     } else if (frame.type == ALCHI_ERROR) {
         if (lane->arriving && lane->arriving->id == frame.id)
             lane->chunk_bytes = lane->chunk_done = 0;
         code = alchi_cli_lane_error_reply(lane, &frame, message, err);
     } else if (frame.type == ALCHI_DATA_BLOCK && (frame.flags & ALCHI_FRAME_REPLY)) {
-        code = begin_block(lane, &frame, message, err);
+        code = begin_block_frame(lane, &frame, message, err);
     } else {
         code = alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %s during a read", lane->where,
                                 alchi_message_name(frame.type));
@@ -195,16 +196,16 @@ next_frame(alchi_cli_lane_t *lane, alch_error_t *err)
 
 /* @return ALCH_OK: bytes were taken; ALCH_EAGAIN; else the end */
 static int
-take_payload(alchi_cli_lane_t *lane, size_t *taken_p, alch_error_t *err)
+receive_payload(alchi_cli_lane_t *lane, size_t *taken_p, alch_error_t *err)
 {
     int64_t started = alchi_now_ns();
     size_t size;
     ssize_t n;
 
-    if (!lane->chunk_bytes && lane->transfer->own)
-        next_own(lane);
+    if (!lane->chunk_bytes && lane->transfer->local_piece)
+        begin_overlap_chunk(lane);
     else if (!lane->chunk_bytes)
-        next_chunk(lane);
+        begin_chunk(lane);
     size = lane->chunk_bytes - lane->chunk_done;
     if (size > lane->frame_left)
         size = lane->frame_left;
@@ -221,7 +222,7 @@ take_payload(alchi_cli_lane_t *lane, size_t *taken_p, alch_error_t *err)
     if (lane->frame_left == 0)
         alchi_cli_lane_verify_frame(lane);
     if (lane->chunk_done == lane->chunk_bytes)
-        end_chunk(lane);
+        finish_chunk(lane);
     return ALCH_OK;
 }
 
@@ -229,13 +230,13 @@ int
 alchi_cli_lane_read(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     size_t taken = 0;
-    int code = ask(lane, moved_p, err);
+    int code = send_read_requests(lane, moved_p, err);
 
-    while (code == ALCH_OK && lane->in_flight && taken < BURST) {
+    while (code == ALCH_OK && lane->inflight_count && taken < BURST) {
         if (!lane->frame_left)
-            code = next_frame(lane, err);
+            code = receive_frame(lane, err);
         else
-            code = take_payload(lane, &taken, err);
+            code = receive_payload(lane, &taken, err);
         *moved_p = *moved_p || code == ALCH_OK;
     }
     return code == ALCH_EAGAIN ? ALCH_OK : code;

@@ -11,8 +11,8 @@
 #define BURST 4
 
 static void
-use_memory(alchi_cli_outgoing_t *out, const alchi_cli_memory_t *memory, const alchi_piece_t *piece,
-           const alch_rect_t *chunk, size_t bytes, bool whole)
+point_at_memory(alchi_cli_outgoing_t *out, const alchi_cli_memory_t *memory, const alchi_piece_t *piece,
+                const alch_rect_t *chunk, size_t bytes, bool whole)
 {
     size_t column = (size_t)chunk->m * memory->entry;
 
@@ -24,7 +24,7 @@ use_memory(alchi_cli_outgoing_t *out, const alchi_cli_memory_t *memory, const al
 }
 
 static void
-use_buffer(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer, const alch_rect_t *chunk, size_t bytes)
+pack_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer, const alch_rect_t *chunk, size_t bytes)
 {
     alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->current.piece, chunk);
     int64_t started = alchi_now_ns();
@@ -36,7 +36,7 @@ use_buffer(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer, c
 }
 
 static void
-announce(alchi_cli_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *local, bool own)
+fill_write_message(alchi_cli_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *local, bool own)
 {
     alchw__data_write__init(&out->message);
     alchi_wire_rect_out(local, &out->rect);
@@ -49,7 +49,7 @@ announce(alchi_cli_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect
 
 /* The next bytes of a process's own piece go through a buffer. */
 static size_t
-use_own(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
+pack_overlap(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 {
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
     alchi_cli_inflight_t *current = &lane->current;
@@ -58,11 +58,11 @@ use_own(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
     int64_t started = alchi_now_ns();
 
     if (current->done == 0) {
-        alchi_product_init(&lane->cross, &current->own.rows, &current->own.cols, ALCHI_PRODUCT_SIDE_A, memory->data,
-                           memory->col_stride, memory->entry);
-        alchi_cli_local_piece_axes(lane->transfer->own, &out->axes);
+        alchi_product_init(&lane->product, &current->overlap.rows, &current->overlap.cols, ALCHI_PRODUCT_SIDE_A,
+                           memory->data, memory->col_stride, memory->entry);
+        alchi_cli_local_piece_axes(lane->transfer->local_piece, &out->axes);
     }
-    alchi_product_get(&lane->cross, buffer, bytes);
+    alchi_product_get(&lane->product, buffer, bytes);
     lane->timing.serialize += (double)(alchi_now_ns() - started) * 1e-9;
     out->iov[0] = (struct iovec){buffer, bytes};
     out->count = 1;
@@ -81,55 +81,55 @@ chunk_limit(const alchi_cli_lane_t *lane)
 
 /* The next chunk of the message that is being cut. @return its bytes */
 static size_t
-use_next(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
+make_next_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 {
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
     const alchi_cli_inflight_t *current = &lane->current;
     alch_rect_t chunk;
     size_t bytes;
 
-    if (lane->transfer->own)
-        return use_own(lane, out, buffer);
+    if (lane->transfer->local_piece)
+        return pack_overlap(lane, out, buffer);
     bytes = alchi_cli_chunk_at(&current->piece, memory->entry, current->done, chunk_limit(lane),
                                lane->direct == ALCHI_CLI_DIRECT_COLUMNS ? ALCHI_CLI_CHUNK_COLUMNS : INT64_MAX, &chunk);
     if (lane->direct)
-        use_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_CLI_DIRECT_WHOLE);
+        point_at_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_CLI_DIRECT_WHOLE);
     else
-        use_buffer(lane, out, buffer, &chunk, bytes);
+        pack_chunk(lane, out, buffer, &chunk, bytes);
     return bytes;
 }
 
 /* Whether there is a message to be cut into chunks. */
 static bool
-cutting(alchi_cli_lane_t *lane)
+take_current_message(alchi_cli_lane_t *lane)
 {
-    alchi_cli_inflight_t *current = &lane->current, *flight;
+    alchi_cli_inflight_t *current = &lane->current, *inflight;
 
     if (current->id)
         return true;
-    if (!alchi_cli_lane_next_message(lane, &flight))
+    if (!alchi_cli_lane_next_message(lane, &inflight))
         return false;
-    *current = *flight;
+    *current = *inflight;
     lane->direct = alchi_cli_piece_direct(&lane->transfer->memory, &current->piece, COLUMN_MIN);
     return true;
 }
 
 /* The frame of the next `bytes` of the message. */
 static void
-frame_chunk(const alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, size_t bytes)
+fill_frame(const alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, size_t bytes)
 {
     const alchi_cli_inflight_t *current = &lane->current;
 
     out->first = current->done == 0;
     if (out->first)
-        announce(out, lane->transfer->matrix, &current->piece.local, lane->transfer->own != NULL);
+        fill_write_message(out, lane->transfer->matrix, &current->piece.local, lane->transfer->local_piece != NULL);
     out->frame = (alchi_frame_t){.type = ALCHI_DATA_WRITE, .id = current->id, .payload = (uint32_t)bytes};
     out->frame.flags = current->done + bytes < current->bytes ? ALCHI_FRAME_MORE : 0;
     out->sent = 0;
 }
 
 static void
-advance(alchi_cli_inflight_t *current, size_t bytes)
+advance_current(alchi_cli_inflight_t *current, size_t bytes)
 {
     current->done += bytes;
     if (current->done == current->bytes)
@@ -138,19 +138,19 @@ advance(alchi_cli_inflight_t *current, size_t bytes)
 
 /* Make the next chunk ready to be sent. false: all places are taken, or there is nothing to send now. */
 static bool
-prepare(alchi_cli_lane_t *lane)
+prepare_chunk(alchi_cli_lane_t *lane)
 {
     int place = (lane->head + lane->ready) % ALCHI_CLI_LINK_BUFFERS;
     alchi_cli_outgoing_t *out = &lane->outgoing[place];
     size_t bytes;
 
-    if (lane->ready == ALCHI_CLI_LINK_BUFFERS || !cutting(lane))
+    if (lane->ready == ALCHI_CLI_LINK_BUFFERS || !take_current_message(lane))
         return false;
-    bytes = use_next(lane, out, lane->link->buffers[place]);
-    frame_chunk(lane, out, bytes);
+    bytes = make_next_chunk(lane, out, lane->link->buffers[place]);
+    fill_frame(lane, out, bytes);
     if (lane->transfer->checked)
         alchi_cli_outgoing_add_checksum(out);
-    advance(&lane->current, bytes);
+    advance_current(&lane->current, bytes);
     lane->ready++;
     return true;
 }
@@ -158,7 +158,7 @@ prepare(alchi_cli_lane_t *lane)
 /* Pack the next chunk where the worker reads it: in shared memory, when it is not sent as it lies.
  * @return ALCH_OK: it has gone; ALCH_EAGAIN: no room; ALCH_EUNSUPPORTED: another way; an error of the connection */
 static int
-make(alchi_cli_lane_t *lane, bool *moved_p)
+pack_into_ring(alchi_cli_lane_t *lane, bool *moved_p)
 {
     alchi_cli_outgoing_t *out = &lane->outgoing[lane->head];
     alchi_channel_t *channel = lane->link->channel;
@@ -168,27 +168,27 @@ make(alchi_cli_lane_t *lane, bool *moved_p)
     int code;
 
     lane->full = false;
-    if (most == 0 || lane->transfer->own || lane->ready || !cutting(lane) || lane->direct)
+    if (most == 0 || lane->transfer->local_piece || lane->ready || !take_current_message(lane) || lane->direct)
         return ALCH_EUNSUPPORTED;
     bytes = alchi_cli_chunk_at(&lane->current.piece, lane->transfer->memory.entry, lane->current.done, most, INT64_MAX,
                                &chunk);
-    frame_chunk(lane, out, bytes);
+    fill_frame(lane, out, bytes);
     code = alchi_channel_make_payload(channel, &out->frame, out->first ? &out->message : NULL, &place);
     lane->full = code == ALCH_EAGAIN;
     if (code != ALCH_OK)
         return code;
-    use_buffer(lane, out, place, &chunk, bytes);
+    pack_chunk(lane, out, place, &chunk, bytes);
     if (lane->transfer->checked)
         alchi_cli_outgoing_add_checksum(out);
     alchi_channel_send_made(channel, &out->frame);
-    advance(&lane->current, bytes);
+    advance_current(&lane->current, bytes);
     *moved_p = true;
     return ALCH_OK;
 }
 
 /* Send the first chunk that is ready. @return ALCH_OK: it has gone; ALCH_EAGAIN; an error of the connection */
 static int
-push(alchi_cli_lane_t *lane, bool *moved_p)
+send_first_chunk(alchi_cli_lane_t *lane, bool *moved_p)
 {
     alchi_cli_outgoing_t *out = &lane->outgoing[lane->head];
     size_t before = out->sent;
@@ -206,24 +206,24 @@ push(alchi_cli_lane_t *lane, bool *moved_p)
 }
 
 static int
-acknowledged(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
+handle_ack(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message, alch_error_t *err)
 {
     const Alchw__DataAck *ack = (const Alchw__DataAck *)message;
-    alchi_cli_inflight_t *flight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
+    alchi_cli_inflight_t *inflight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
 
-    if (!flight || frame->payload || (lane->current.id == frame->id && lane->current.done < flight->bytes))
+    if (!inflight || frame->payload || (lane->current.id == frame->id && lane->current.done < inflight->bytes))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s acknowledged what was not sent", lane->where);
     if (ack) {
         lane->timing.receive += (double)ack->receive_ns * 1e-9;
         lane->timing.deserialize += (double)ack->unpack_ns * 1e-9;
     }
-    __atomic_add_fetch(&lane->transfer->done, (int64_t)flight->bytes, __ATOMIC_RELAXED);
-    alchi_cli_lane_message_done(lane, flight);
+    __atomic_add_fetch(&lane->transfer->done, (int64_t)inflight->bytes, __ATOMIC_RELAXED);
+    alchi_cli_lane_message_done(lane, inflight);
     return ALCH_OK;
 }
 
 static int
-collect(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
+receive_acks(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     ProtobufCMessage *message;
     alchi_frame_t frame;
@@ -240,7 +240,7 @@ collect(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
         if (frame.type == ALCHI_ERROR)
             code = alchi_cli_lane_error_reply(lane, &frame, message, err);
         else if (frame.type == ALCHI_DATA_ACK && (frame.flags & ALCHI_FRAME_REPLY))
-            code = acknowledged(lane, &frame, message, err);
+            code = handle_ack(lane, &frame, message, err);
         else
             code = alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %s during a write", lane->where,
                                     alchi_message_name(frame.type));
@@ -252,10 +252,10 @@ collect(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 
 /* A worker that ends a connection says why before: that counts more than the failure to send. */
 static int
-send_failed(alchi_cli_lane_t *lane, int code, alch_error_t *err)
+explain_send_failure(alchi_cli_lane_t *lane, int code, alch_error_t *err)
 {
     bool moved;
-    int said = collect(lane, &moved, err);
+    int said = receive_acks(lane, &moved, err);
 
     return said != ALCH_OK ? said : alchi_cli_lane_connection_error(lane, code, err);
 }
@@ -268,17 +268,17 @@ alchi_cli_lane_write(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
     /* While the kernel cannot take the chunk that is ready, the next one is packed. */
     for (int k = 0; k < BURST; k++) {
         bool made = false;
-        code = make(lane, moved_p);
+        code = pack_into_ring(lane, moved_p);
         if (code == ALCH_EUNSUPPORTED) {
-            made = prepare(lane);
+            made = prepare_chunk(lane);
             if (!lane->ready)
                 break;
-            code = push(lane, moved_p);
+            code = send_first_chunk(lane, moved_p);
         }
         if (code != ALCH_OK && code != ALCH_EAGAIN)
-            return send_failed(lane, code, err);
+            return explain_send_failure(lane, code, err);
         if (code == ALCH_EAGAIN && !made)
             break;
     }
-    return lane->in_flight ? collect(lane, moved_p, err) : ALCH_OK;
+    return lane->inflight_count ? receive_acks(lane, moved_p, err) : ALCH_OK;
 }

@@ -7,7 +7,7 @@
 /* ---- the piece ---- */
 
 static int64_t
-product(int64_t x, int64_t y)
+saturating_product(int64_t x, int64_t y)
 {
     int64_t z;
 
@@ -20,14 +20,14 @@ static alchi_axis_t
 to_axis(int64_t extent, int64_t block, int source, int procs, int proc, int64_t start)
 {
     int64_t size = block <= extent ? block : extent + 1;
-    int64_t first = product(size, ((int64_t)proc - source + procs) % procs);
+    int64_t first = saturating_product(size, ((int64_t)proc - source + procs) % procs);
 
-    return (alchi_axis_t){size, product(size, procs), first > extent ? start + extent : start + first};
+    return (alchi_axis_t){size, saturating_product(size, procs), first > extent ? start + extent : start + first};
 }
 
 /* Local rows or columns. */
 static int64_t
-held(int64_t extent, int64_t block, int source, int procs, int proc)
+count_local(int64_t extent, int64_t block, int source, int procs, int proc)
 {
     return alchi_count(extent, block <= extent ? block : extent + 1, (int)(((int64_t)proc - source + procs) % procs),
                        procs);
@@ -45,7 +45,7 @@ check_dimension(const char *what, int64_t block, int source, int procs, int proc
 }
 
 static int
-check(const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *err)
+check_piece(const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *err)
 {
     alch_rect_t rect = {piece->i0, piece->j0, piece->m, piece->n};
     int code = check_dimension("blocks of rows", piece->mb, piece->rsrc, piece->nprow, piece->myrow, err);
@@ -64,32 +64,33 @@ check(const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *
 
 /* @return ALCH_OK; ALCH_EINVAL, ALCH_ERANGE: the text says what of the piece cannot be */
 static int
-init(alchi_cli_local_piece_t *own, const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *err)
+init_local_piece(alchi_cli_local_piece_t *local_piece, const alch_local_t *piece, const alch_matrix_info_t *facts,
+                 alch_error_t *err)
 {
-    int code = check(piece, facts, err);
+    int code = check_piece(piece, facts, err);
     int64_t rows;
 
     if (code != ALCH_OK)
         return code;
     if (piece->myrow < 0 || piece->mycol < 0) {
-        *own = (alchi_cli_local_piece_t){{1, 1, 0}, {1, 1, 0}, {piece->i0, piece->j0, 0, 0}, 0};
+        *local_piece = (alchi_cli_local_piece_t){{1, 1, 0}, {1, 1, 0}, {piece->i0, piece->j0, 0, 0}, 0};
         return ALCH_OK;
     }
-    rows = held(piece->m, piece->mb, piece->rsrc, piece->nprow, piece->myrow);
+    rows = count_local(piece->m, piece->mb, piece->rsrc, piece->nprow, piece->myrow);
     if (piece->lld < 1 || piece->lld < rows)
         return alchi_error_set(err, ALCH_EINVAL, "piece: a leading dimension of %lld for %lld local rows",
                                (long long)piece->lld, (long long)rows);
-    own->rows = to_axis(piece->m, piece->mb, piece->rsrc, piece->nprow, piece->myrow, piece->i0);
-    own->cols = to_axis(piece->n, piece->nb, piece->csrc, piece->npcol, piece->mycol, piece->j0);
-    own->rect = (alch_rect_t){piece->i0, piece->j0, piece->m, piece->n};
-    own->replica = (int64_t)piece->myrow + piece->mycol;
+    local_piece->rows = to_axis(piece->m, piece->mb, piece->rsrc, piece->nprow, piece->myrow, piece->i0);
+    local_piece->cols = to_axis(piece->n, piece->nb, piece->csrc, piece->npcol, piece->mycol, piece->j0);
+    local_piece->rect = (alch_rect_t){piece->i0, piece->j0, piece->m, piece->n};
+    local_piece->replica = (int64_t)piece->myrow + piece->mycol;
     return ALCH_OK;
 }
 
 void
-alchi_cli_local_piece_axes(const alchi_cli_local_piece_t *own, Alchw__Axes *axes_p)
+alchi_cli_local_piece_axes(const alchi_cli_local_piece_t *local_piece, Alchw__Axes *axes_p)
 {
-    const alchi_axis_t *rows = &own->rows, *cols = &own->cols;
+    const alchi_axis_t *rows = &local_piece->rows, *cols = &local_piece->cols;
 
     alchi_wire_axes_out((int64_t[]){rows->block, rows->period, rows->first},
                         (int64_t[]){cols->block, cols->period, cols->first}, axes_p);
@@ -98,77 +99,81 @@ alchi_cli_local_piece_axes(const alchi_cli_local_piece_t *own, Alchw__Axes *axes
 /* ---- with one rank ---- */
 
 static void
-meet(const alchi_cli_local_piece_t *own, const alchi_layout_t *layout, int row, int col, alchi_intersect_t *rows_p,
-     alchi_intersect_t *cols_p)
+intersect_with_place(const alchi_cli_local_piece_t *local_piece, const alchi_layout_t *layout, int row, int col,
+                     alchi_intersect_t *rows_p, alchi_intersect_t *cols_p)
 {
     alchi_axis_t rows, cols;
 
     alchi_layout_axes(layout, row, col, &rows, &cols);
-    alchi_intersect_init(rows_p, &own->rows, &rows, own->rect.i, own->rect.i + own->rect.m);
-    alchi_intersect_init(cols_p, &own->cols, &cols, own->rect.j, own->rect.j + own->rect.n);
+    alchi_intersect_init(rows_p, &local_piece->rows, &rows, local_piece->rect.i,
+                         local_piece->rect.i + local_piece->rect.m);
+    alchi_intersect_init(cols_p, &local_piece->cols, &cols, local_piece->rect.j,
+                         local_piece->rect.j + local_piece->rect.n);
 }
 
 int64_t
-alchi_cli_local_piece_entries(const alchi_cli_local_piece_t *own, const alchi_layout_t *layout, int rank, bool writing)
+alchi_cli_local_piece_entries(const alchi_cli_local_piece_t *local_piece, const alchi_layout_t *layout, int rank,
+                              bool writing)
 {
     alchi_intersect_t rows, cols;
     int replica, row, col;
 
     if (!alchi_layout_place(layout, rank, &replica, &row, &col))
         return 0;
-    if (!writing && replica != own->replica % layout->replicas)
+    if (!writing && replica != local_piece->replica % layout->replicas)
         return 0;
-    meet(own, layout, row, col, &rows, &cols);
+    intersect_with_place(local_piece, layout, row, col, &rows, &cols);
     return alchi_intersect_count(&rows) * alchi_intersect_count(&cols);
 }
 
 void
-alchi_cli_local_piece_splitter_init(alchi_overlap_splitter_t *cutter, const alchi_cli_local_piece_t *own,
+alchi_cli_local_piece_splitter_init(alchi_overlap_splitter_t *splitter, const alchi_cli_local_piece_t *local_piece,
                                     const alchi_layout_t *layout, int rank, int64_t limit)
 {
     int replica, row = 0, col = 0;
     alchi_intersect_t rows, cols;
 
     alchi_layout_place(layout, rank, &replica, &row, &col);
-    meet(own, layout, row, col, &rows, &cols);
-    alchi_overlap_splitter_init(cutter, &rows, &cols, limit);
+    intersect_with_place(local_piece, layout, row, col, &rows, &cols);
+    alchi_overlap_splitter_init(splitter, &rows, &cols, limit);
 }
 
 /* ---- transfers ---- */
 
 static int
-start(alch_matrix_t *matrix, bool writing, const alch_local_t *piece, const void *local, alch_transfer_t **transfer_p,
-      alch_error_t *err)
+start_local(alch_matrix_t *matrix, bool writing, const alch_local_t *piece, const void *local,
+            alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alchi_cli_memory_t memory = {.data = (uint8_t *)local, .row_stride = 1};
-    alchi_cli_local_piece_t own;
+    alchi_cli_local_piece_t local_piece;
     int code;
 
     if (!matrix || !piece || !transfer_p)
         return alchi_error_set(err, ALCH_EINVAL, "matrix, piece or transfer_p is NULL");
     if ((code = alchi_cli_session_check(matrix->session, err)) != ALCH_OK)
         return code;
-    if ((code = init(&own, piece, &matrix->facts, err)) != ALCH_OK)
+    if ((code = init_local_piece(&local_piece, piece, &matrix->facts, err)) != ALCH_OK)
         return code;
-    if (!local && own.rect.m && own.rect.n && own.rows.first < own.rect.i + own.rect.m &&
-        own.cols.first < own.rect.j + own.rect.n)
+    if (!local && local_piece.rect.m && local_piece.rect.n &&
+        local_piece.rows.first < local_piece.rect.i + local_piece.rect.m &&
+        local_piece.cols.first < local_piece.rect.j + local_piece.rect.n)
         return alchi_error_set(err, ALCH_EINVAL, "local is NULL");
-    memory.rect = own.rect;
+    memory.rect = local_piece.rect;
     memory.col_stride = piece->lld;
     memory.entry = matrix->entry;
-    return alchi_cli_transfer_start(matrix, writing, &memory, false, &own, transfer_p, err);
+    return alchi_cli_transfer_start(matrix, writing, &memory, false, &local_piece, transfer_p, err);
 }
 
 int
 alch_matrix_write_local_start(alch_matrix_t *matrix, const alch_local_t *piece, const void *local,
                               alch_transfer_t **transfer_p, alch_error_t *err)
 {
-    return start(matrix, true, piece, local, transfer_p, err);
+    return start_local(matrix, true, piece, local, transfer_p, err);
 }
 
 int
 alch_matrix_read_local_start(alch_matrix_t *matrix, const alch_local_t *piece, void *local,
                              alch_transfer_t **transfer_p, alch_error_t *err)
 {
-    return start(matrix, false, piece, local, transfer_p, err);
+    return start_local(matrix, false, piece, local, transfer_p, err);
 }

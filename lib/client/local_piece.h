@@ -16,14 +16,14 @@ typedef struct {
 } alchi_cli_local_piece_t;
 
 /** Entries to write to a rank, or to read from it. */
-int64_t alchi_cli_local_piece_entries(const alchi_cli_local_piece_t *own, const alchi_layout_t *layout, int rank,
-                                      bool writing);
+int64_t alchi_cli_local_piece_entries(const alchi_cli_local_piece_t *local_piece, const alchi_layout_t *layout,
+                                      int rank, bool writing);
 
 /** Cut what the piece (side a) and a rank (side b) have in common. */
-void alchi_cli_local_piece_splitter_init(alchi_overlap_splitter_t *cutter, const alchi_cli_local_piece_t *own,
+void alchi_cli_local_piece_splitter_init(alchi_overlap_splitter_t *splitter, const alchi_cli_local_piece_t *local_piece,
                                          const alchi_layout_t *layout, int rank, int64_t limit);
 
 /** The axes as a message has them. */
-void alchi_cli_local_piece_axes(const alchi_cli_local_piece_t *own, Alchw__Axes *axes_p);
+void alchi_cli_local_piece_axes(const alchi_cli_local_piece_t *local_piece, Alchw__Axes *axes_p);
 
 #endif

@@ -17,7 +17,7 @@ fill_names(const Alchw__Matrix *message, alch_matrix_info_t *info)
 
 /* What the driver says of a matrix; its layout is worked out and owned by the caller. */
 static int
-read_matrix(const Alchw__Matrix *message, alch_matrix_info_t *info, alchi_layout_t *layout, alch_error_t *err)
+parse_matrix(const Alchw__Matrix *message, alch_matrix_info_t *info, alchi_layout_t *layout, alch_error_t *err)
 {
     const Alchw__Layout *given = message->layout;
     alch_layout_t spec = ALCH_LAYOUT_DEFAULT;
@@ -58,7 +58,7 @@ alchi_cli_matrix_create(alch_session_t *session, const Alchw__Matrix *message, a
 
     if (!matrix)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a matrix handle");
-    if ((code = read_matrix(message, &matrix->facts, &matrix->layout, err)) != ALCH_OK) {
+    if ((code = parse_matrix(message, &matrix->facts, &matrix->layout, err)) != ALCH_OK) {
         free(matrix);
         return code;
     }
@@ -190,7 +190,7 @@ alch_matrix_info(const alch_matrix_t *matrix, alch_matrix_info_t *info_p, alch_e
     code = request_matrix(matrix->session, ALCHI_GET_MATRIX, matrix->facts.id, ALCHI_MATRIX, &reply, err);
     if (code != ALCH_OK)
         return code;
-    code = read_matrix(reply, info_p, &layout, err);
+    code = parse_matrix(reply, info_p, &layout, err);
     if (code == ALCH_OK)
         alchi_layout_fini(&layout);
     alchi_message_free(reply);
@@ -210,7 +210,7 @@ alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err)
     code = request_matrix(matrix->session, ALCHI_GET_MATRIX, matrix->facts.id, ALCHI_MATRIX, &reply, err);
     if (code != ALCH_OK)
         return code;
-    code = read_matrix(reply, &facts, &layout, err);
+    code = parse_matrix(reply, &facts, &layout, err);
     if (code == ALCH_OK) {
         pthread_mutex_lock(&matrix->mutex);
         matrix->version = reply->version;
@@ -227,24 +227,24 @@ alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err)
 
 /* Whether it is the matrix that the handle knows, but for its place and rows. */
 static bool
-is_same(const alch_matrix_t *matrix, const Alchw__Matrix *message)
+is_same_but_for_group(const alch_matrix_t *matrix, const Alchw__Matrix *message)
 {
     return message->version == matrix->version && message->cols == matrix->facts.cols &&
            message->dtype == (uint32_t)matrix->facts.dtype;
 }
 
 static int
-take_place(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
+adopt_new_group(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
 {
     alch_matrix_info_t facts;
     alchi_layout_t layout;
     int code;
 
-    if (!is_same(matrix, message))
+    if (!is_same_but_for_group(matrix, message))
         return alchi_error_set(err, ALCH_ESTATE,
                                "matrix %llu was replaced in place since this handle learned of it: refresh it",
                                (unsigned long long)matrix->facts.id);
-    if ((code = read_matrix(message, &facts, &layout, err)) != ALCH_OK)
+    if ((code = parse_matrix(message, &facts, &layout, err)) != ALCH_OK)
         return code;
     layout.m = matrix->facts.rows;
     alchi_layout_fini(&matrix->layout);
@@ -259,21 +259,21 @@ take_place(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *er
 int
 alchi_cli_matrix_follow_group(alch_matrix_t *matrix, alch_error_t *err)
 {
-    alchi_cli_group_t *crew;
+    alchi_cli_group_t *group;
     Alchw__Matrix *reply;
-    uint64_t group;
+    uint64_t group_id;
     int code;
 
-    if (!matrix->group || alchi_cli_pool_get_group(matrix->session, false, &crew, NULL) != ALCH_OK)
+    if (!matrix->group || alchi_cli_pool_get_group(matrix->session, false, &group, NULL) != ALCH_OK)
         return ALCH_OK;
-    group = crew->id;
-    alchi_cli_group_release(crew);
-    if (group == matrix->group)
+    group_id = group->id;
+    alchi_cli_group_release(group);
+    if (group_id == matrix->group)
         return ALCH_OK;
     code = request_matrix(matrix->session, ALCHI_GET_MATRIX, matrix->facts.id, ALCHI_MATRIX, &reply, err);
     if (code != ALCH_OK)
         return code;
-    code = take_place(matrix, reply, err);
+    code = adopt_new_group(matrix, reply, err);
     alchi_message_free(reply);
     return code;
 }

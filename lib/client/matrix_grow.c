@@ -4,7 +4,7 @@
 
 /* Whether the driver's description is of the matrix that the handle knows, but for its rows. */
 static bool
-is_same(const alch_matrix_info_t *facts, const Alchw__Matrix *message)
+is_same_but_for_rows(const alch_matrix_info_t *facts, const Alchw__Matrix *message)
 {
     const Alchw__Layout *layout = message->layout;
 
@@ -16,12 +16,12 @@ is_same(const alch_matrix_info_t *facts, const Alchw__Matrix *message)
 
 /* Take over how many rows there are. Transfers under way do not look at this. */
 static int
-follow(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
+update_rows(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
 {
     alch_matrix_info_t *facts = &matrix->facts;
     int64_t row_bytes = facts->cols * (int64_t)matrix->entry;
 
-    if (!is_same(facts, message))
+    if (!is_same_but_for_rows(facts, message))
         return alchi_error_set(err, ALCH_ESTATE, "matrix %llu has another layout by now: open it again",
                                (unsigned long long)facts->id);
     if (message->rows < 0 || (row_bytes > 0 && message->rows > INT64_MAX / row_bytes))
@@ -59,7 +59,7 @@ alch_matrix_grow(alch_matrix_t *matrix, int64_t rows, alch_error_t *err)
     if (code != ALCH_OK)
         return code;
     pthread_mutex_lock(&matrix->mutex);
-    code = follow(matrix, reply, err);
+    code = update_rows(matrix, reply, err);
     pthread_mutex_unlock(&matrix->mutex);
     alchi_message_free(reply);
     return code;

@@ -7,8 +7,8 @@
     (ALCH_TRANSFORM_TRANSPOSE | ALCH_TRANSFORM_CONJUGATE | ALCH_TRANSFORM_UNSAFE | ALCH_TRANSFORM_IN_PLACE)
 
 static int
-check(const alch_matrix_t *matrix, const alch_layout_t *layout, alch_dtype_t dtype, unsigned flags,
-      alch_task_t **task_p, alch_error_t *err)
+check_transform(const alch_matrix_t *matrix, const alch_layout_t *layout, alch_dtype_t dtype, unsigned flags,
+                alch_task_t **task_p, alch_error_t *err)
 {
     if (!matrix || !task_p)
         return alchi_error_set(err, ALCH_EINVAL, "the matrix or task_p is NULL");
@@ -28,7 +28,7 @@ alch_matrix_transform_submit(alch_matrix_t *matrix, const alch_layout_t *layout,
     Alchw__Transform request = ALCHW__TRANSFORM__INIT;
     Alchw__Layout spec;
     Alchw__Task *reply;
-    int code = check(matrix, layout, dtype, flags, task_p, err);
+    int code = check_transform(matrix, layout, dtype, flags, task_p, err);
 
     if (code != ALCH_OK)
         return code;

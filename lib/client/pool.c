@@ -105,7 +105,7 @@ close_idle(hub_t *hub, uint64_t keep)
 
 /* Close those of all sessions that nobody has used for too long. */
 static void
-close_forgotten(const registry_t *shared)
+close_expired(const registry_t *shared)
 {
     int64_t now = alchi_now_ns();
 
@@ -237,7 +237,7 @@ find_idle(const hub_t *hub, const alch_session_t *session, uint64_t group, int r
     bool local = session->options.shared_memory;
 
     for (alchi_cli_link_t *link = hub->links; link; link = link->next) {
-        if (link->busy || !link->channel || link->group != group || link->rank != rank || link->local != local)
+        if (link->busy || !link->channel || link->group != group || link->rank != rank || link->shared_memory != local)
             continue;
         if (alive(link))
             return link;
@@ -248,7 +248,7 @@ find_idle(const hub_t *hub, const alch_session_t *session, uint64_t group, int r
 
 /* With the mutex held. */
 static int
-count(const hub_t *hub, uint64_t group, int rank, bool busy)
+count_links(const hub_t *hub, uint64_t group, int rank, bool busy)
 {
     int links = 0;
 
@@ -259,7 +259,7 @@ count(const hub_t *hub, uint64_t group, int rank, bool busy)
 
 /* With the mutex held: a place for a new connection. */
 static alchi_cli_link_t *
-find_place(hub_t *hub)
+find_free_link(hub_t *hub)
 {
     alchi_cli_link_t *link = hub->links;
 
@@ -275,7 +275,8 @@ find_place(hub_t *hub)
 
 /* With the mutex held, but for the wait: an idle one, if need be one that is given back soon. */
 static alchi_cli_link_t *
-await_idle(registry_t *shared, const alch_session_t *session, uint64_t group, int rank, alchi_deadline_t deadline)
+wait_for_idle_link(registry_t *shared, const alch_session_t *session, uint64_t group, int rank,
+                   alchi_deadline_t deadline)
 {
     const hub_t *hub = session->pool->hub;
     alchi_deadline_t soon = alchi_deadline_in_ms(SHARED_WAIT_MS);
@@ -283,7 +284,7 @@ await_idle(registry_t *shared, const alch_session_t *session, uint64_t group, in
 
     if (soon > deadline)
         soon = deadline;
-    while (!(link = find_idle(hub, session, group, rank)) && count(hub, group, rank, true) >= SHARED_PER_RANK &&
+    while (!(link = find_idle(hub, session, group, rank)) && count_links(hub, group, rank, true) >= SHARED_PER_RANK &&
            alchi_deadline_left_ms(soon) > 0)
         alchi_cond_wait(&shared->released, &shared->mutex, soon);
     return link;
@@ -291,22 +292,22 @@ await_idle(registry_t *shared, const alch_session_t *session, uint64_t group, in
 
 /* An idle connection, or a place for one. NULL: out of memory. */
 static alchi_cli_link_t *
-take_link(const alch_session_t *session, uint64_t group, int rank, alchi_deadline_t deadline)
+reserve_link(const alch_session_t *session, uint64_t group, int rank, alchi_deadline_t deadline)
 {
     registry_t *shared = get_registry();
     alchi_cli_link_t *link = NULL;
     hub_t *hub;
 
     pthread_mutex_lock(&shared->mutex);
-    close_forgotten(shared);
+    close_expired(shared);
     hub = join_hub(shared, session);
-    if (hub && !(link = await_idle(shared, session, group, rank, deadline)))
-        link = find_place(hub);
+    if (hub && !(link = wait_for_idle_link(shared, session, group, rank, deadline)))
+        link = find_free_link(hub);
     if (link) {
         link->busy = true;
         link->group = group;
         link->rank = rank;
-        link->local = session->options.shared_memory;
+        link->shared_memory = session->options.shared_memory;
     }
     pthread_mutex_unlock(&shared->mutex);
     return link;
@@ -315,7 +316,7 @@ take_link(const alch_session_t *session, uint64_t group, int rank, alchi_deadlin
 /* The worker, or something on the way, may have given it up without our hearing of it; and if not, the question keeps
  * the worker from doing so now. */
 static bool
-answers(alchi_cli_link_t *link, alchi_deadline_t deadline)
+answers_ping(alchi_cli_link_t *link, alchi_deadline_t deadline)
 {
     alchi_deadline_t limit = alchi_deadline_in_ms(PROBE_MS);
     ProtobufCMessage *message = NULL;
@@ -333,16 +334,16 @@ answers(alchi_cli_link_t *link, alchi_deadline_t deadline)
 }
 
 static void
-probe(alchi_cli_link_t *link, alchi_deadline_t deadline)
+probe_link(alchi_cli_link_t *link, alchi_deadline_t deadline)
 {
     if (!link->channel || alchi_now_ns() - link->released < (int64_t)PROBE_AFTER_MS * 1000000)
         return;
-    if (!answers(link, deadline))
+    if (!answers_ping(link, deadline))
         close_link(link);
 }
 
 static int
-make_buffers(alchi_cli_link_t *link, size_t size)
+resize_buffers(alchi_cli_link_t *link, size_t size)
 {
     for (int k = 0; k < ALCHI_CLI_LINK_BUFFERS && link->buffer_size != size; k++) {
         free(link->buffers[k]);
@@ -390,16 +391,16 @@ int
 alchi_cli_link_acquire(alch_session_t *session, const alchi_cli_group_t *group, int rank, size_t buffer_size,
                        alchi_deadline_t deadline, alchi_cli_link_t **link_p, alch_error_t *err)
 {
-    alchi_cli_link_t *link = take_link(session, group->id, rank, deadline);
+    alchi_cli_link_t *link = reserve_link(session, group->id, rank, deadline);
     int code = ALCH_OK;
 
     if (!link)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a connection to worker %d",
                                group->peers[rank].slot);
-    probe(link, deadline);
+    probe_link(link, deadline);
     if (!link->channel)
         code = open_link(session, link, group, rank, deadline, err);
-    if (code == ALCH_OK && make_buffers(link, buffer_size) != ALCH_OK)
+    if (code == ALCH_OK && resize_buffers(link, buffer_size) != ALCH_OK)
         code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for buffers of %zu bytes", buffer_size);
     if (code != ALCH_OK) {
         alchi_cli_link_release(session, link, false);
@@ -427,12 +428,12 @@ alchi_cli_link_release(alch_session_t *session, alchi_cli_link_t *link, bool reu
     bool wanted = reusable && session->options.idle_timeout_ms > 0 && is_current(session->pool, link->group);
 
     pthread_mutex_lock(&shared->mutex);
-    if (!wanted || count(session->pool->hub, link->group, link->rank, false) >= IDLE_PER_RANK)
+    if (!wanted || count_links(session->pool->hub, link->group, link->rank, false) >= IDLE_PER_RANK)
         close_link(link);
     link->released = alchi_now_ns();
     link->expires = alchi_deadline_in_ms(session->options.idle_timeout_ms);
     link->busy = false;
-    close_forgotten(shared);
+    close_expired(shared);
     pthread_cond_signal(&shared->released);
     pthread_mutex_unlock(&shared->mutex);
 }

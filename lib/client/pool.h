@@ -49,7 +49,7 @@ typedef struct alchi_cli_link {
     bool busy;                   /* this and below guarded by the pool */
     uint64_t group;
     int rank;
-    bool local;                /* made by a handle that wants shared memory where that is possible */
+    bool shared_memory;        /* made by a handle that wants shared memory where that is possible */
     int64_t released, expires; /* when it was given back last, when it is closed if it stays idle */
     alchi_channel_t *channel;
     uint64_t last_id;
@@ -67,9 +67,9 @@ void alchi_cli_pool_close_idle(alchi_cli_pool_t *pool);
 /** Close idle connections to other groups. */
 void alchi_cli_pool_keep_only(alchi_cli_pool_t *pool, uint64_t group);
 
-/** The group as last heard of; asks the driver if unknown or `fresh`. Release it.
+/** The group as last heard of; asks the driver if unknown or `refresh`. Release it.
  *  @return ALCH_OK, ALCH_ESTATE (no group), ALCH_EGROUP, and what requests return */
-int alchi_cli_pool_get_group(alch_session_t *session, bool fresh, alchi_cli_group_t **group_p, alch_error_t *err);
+int alchi_cli_pool_get_group(alch_session_t *session, bool refresh, alchi_cli_group_t **group_p, alch_error_t *err);
 void alchi_cli_group_release(alchi_cli_group_t *group);
 /** Remember what the driver said; NULL: forget. Connections to another group are closed when idle. */
 int alchi_cli_pool_set_group(alch_session_t *session, const Alchw__Group *message, alch_error_t *err);

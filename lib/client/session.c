@@ -75,8 +75,8 @@ check_options(const alch_session_options_t *options, alch_error_t *err)
 
 /* A file that is not there, or whose daemon is gone, means that there is nobody to connect to. */
 static int
-find_file(const alch_session_options_t *options, const alchi_address_t *address, alchi_connfile_t *file,
-          alch_error_t *err)
+find_connection_file(const alch_session_options_t *options, const alchi_address_t *address, alchi_connfile_t *file,
+                     alch_error_t *err)
 {
     int code = options->connection_file ? alchi_connfile_read(options->connection_file, file, err)
                                         : alchi_connfile_find(address, file, err);
@@ -89,8 +89,8 @@ find_file(const alch_session_options_t *options, const alchi_address_t *address,
 }
 
 static int
-resolve(const alch_session_options_t *options, bool need_token, alchi_address_t *address, uint8_t *token,
-        alch_error_t *err)
+resolve_address_and_token(const alch_session_options_t *options, bool need_token, alchi_address_t *address,
+                          uint8_t *token, alch_error_t *err)
 {
     bool have_token = !need_token || options->token;
     alchi_connfile_t file;
@@ -102,7 +102,7 @@ resolve(const alch_session_options_t *options, bool need_token, alchi_address_t 
         return alchi_error_set(err, ALCH_EINVAL, "the token is not %d hexadecimal digits", 2 * ALCHI_KEY_SIZE);
     if (options->address && have_token)
         return ALCH_OK;
-    if ((code = find_file(options, options->address ? address : NULL, &file, err)) != ALCH_OK)
+    if ((code = find_connection_file(options, options->address ? address : NULL, &file, err)) != ALCH_OK)
         return code;
     if (!options->address)
         *address = file.address;
@@ -173,8 +173,8 @@ free_session(alch_session_t *session)
 
 /* Connect; the claim says as what. `key` is the token, or the session's key of an executor. */
 static int
-enter(alch_session_t *session, const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key,
-      alch_error_t *err)
+connect_session(alch_session_t *session, const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key,
+                alch_error_t *err)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(session->options.connect_timeout_ms);
     alchi_channel_t *channel;
@@ -210,12 +210,12 @@ open_as(const alch_session_options_t *given, const alchi_claim_t *claim, const u
 
     if ((code = merge_options(given, &options, err)) != ALCH_OK || (code = check_options(&options, err)) != ALCH_OK)
         return code;
-    if ((code = resolve(&options, !session_key, &address, key, err)) != ALCH_OK)
+    if ((code = resolve_address_and_token(&options, !session_key, &address, key, err)) != ALCH_OK)
         return code;
     if (session_key)
         memcpy(key, session_key, ALCHI_KEY_SIZE);
     session = make_session(&options, &address);
-    code = session ? enter(session, &address, claim, key, err)
+    code = session ? connect_session(session, &address, claim, key, err)
                    : alchi_error_set(err, ALCH_ENOMEM, "out of memory for a session");
     explicit_bzero(key, sizeof(key));
     if (code == ALCH_OK)

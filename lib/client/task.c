@@ -35,7 +35,7 @@ alch_task_state_name(alch_task_state_t state)
 }
 
 static bool
-ended(const alch_task_t *task)
+has_ended(const alch_task_t *task)
 {
     return task->progress.state >= ALCH_TASK_DONE;
 }
@@ -101,12 +101,12 @@ take_error(alch_task_t *task, const Alchw__Task *message)
 
 /* Keep what a TASK reply says; frees it. Answers of two threads may come in any order: an end is final. */
 static int
-absorb(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
+update_from_reply(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
 {
     int code = check_task(message, task->id, err);
 
     pthread_mutex_lock(&task->mutex);
-    if (code == ALCH_OK && !ended(task)) {
+    if (code == ALCH_OK && !has_ended(task)) {
         if (message->state == ALCH_TASK_DONE)
             code = take_results(task, message, err);
         else if (message->state > ALCH_TASK_DONE)
@@ -125,12 +125,12 @@ absorb(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
 
 /* How it ended; ALCH_EAGAIN: not yet. */
 static int
-outcome(alch_task_t *task, alch_error_t *err)
+get_outcome(alch_task_t *task, alch_error_t *err)
 {
     int code = ALCH_OK;
 
     pthread_mutex_lock(&task->mutex);
-    if (!ended(task))
+    if (!has_ended(task))
         code = alchi_error_set(err, ALCH_EAGAIN, "task %llu is %s", (unsigned long long)task->id,
                                alch_task_state_name(task->progress.state));
     else if ((code = task->error.code) != ALCH_OK && err)
@@ -155,7 +155,7 @@ alchi_cli_task_create(alch_session_t *session, Alchw__Task *message, alch_task_t
     task->session = session;
     task->id = message->id;
     task->progress.id = message->id;
-    code = absorb(task, message, err);
+    code = update_from_reply(task, message, err);
     if (code == ALCH_OK)
         *task_p = task;
     else
@@ -188,7 +188,7 @@ alch_task_submit(alch_session_t *session, const char *library, const char *funct
 
 /* One round: ask for the state, letting the driver wait for the end. */
 static int
-ask(alch_task_t *task, int wait_ms, alch_error_t *err)
+query_state(alch_task_t *task, int wait_ms, alch_error_t *err)
 {
     Alchw__WaitTask request = ALCHW__WAIT_TASK__INIT;
     Alchw__Task *reply;
@@ -198,7 +198,7 @@ ask(alch_task_t *task, int wait_ms, alch_error_t *err)
     request.id = task->id;
     request.wait_ms = (uint32_t)wait_ms;
     code = alchi_cli_session_request(task->session, ALCHI_WAIT_TASK, &request, ALCHI_TASK, wait_ms, &reply, err);
-    return code == ALCH_OK ? absorb(task, reply, err) : code;
+    return code == ALCH_OK ? update_from_reply(task, reply, err) : code;
 }
 
 int
@@ -211,11 +211,11 @@ alch_task_wait(alch_task_t *task, int timeout_ms, alch_error_t *err)
         return alchi_error_set(err, ALCH_EINVAL, "the task is NULL");
     if ((code = alchi_cli_session_check(task->session, err)) != ALCH_OK)
         return code;
-    code = outcome(task, err);
+    code = get_outcome(task, err);
     while (code == ALCH_EAGAIN) {
-        if ((code = ask(task, alchi_cli_session_wait_slice_ms(deadline), err)) != ALCH_OK)
+        if ((code = query_state(task, alchi_cli_session_wait_slice_ms(deadline), err)) != ALCH_OK)
             return code;
-        code = outcome(task, err);
+        code = get_outcome(task, err);
         if (alchi_deadline_left_ms(deadline) == 0)
             break;
     }
@@ -231,7 +231,7 @@ alch_task_progress(alch_task_t *task, alch_task_progress_t *progress_p, alch_err
         return alchi_error_set(err, ALCH_EINVAL, "the task or progress_p is NULL");
     if ((code = alchi_cli_session_check(task->session, err)) != ALCH_OK)
         return code;
-    if (outcome(task, NULL) == ALCH_EAGAIN && (code = ask(task, 0, err)) != ALCH_OK)
+    if (get_outcome(task, NULL) == ALCH_EAGAIN && (code = query_state(task, 0, err)) != ALCH_OK)
         return code;
     pthread_mutex_lock(&task->mutex);
     *progress_p = task->progress;
@@ -254,7 +254,7 @@ alch_task_cancel(alch_task_t *task, bool hard, alch_error_t *err)
     request.id = task->id;
     request.hard = hard;
     code = alchi_cli_session_request(task->session, ALCHI_CANCEL_TASK, &request, ALCHI_TASK, 0, &reply, err);
-    return code == ALCH_OK ? absorb(task, reply, err) : code;
+    return code == ALCH_OK ? update_from_reply(task, reply, err) : code;
 }
 
 uint64_t

@@ -44,7 +44,7 @@ static void
 free_transfer(alch_transfer_t *transfer)
 {
     for (int k = 0; k < transfer->lane_count; k++)
-        free(transfer->lanes[k].flights);
+        free(transfer->lanes[k].inflight);
     free(transfer->lanes);
     free(transfer->threads);
     alchi_cli_gaps_free(transfer->gaps, transfer->workers);
@@ -75,31 +75,31 @@ add_lane(alch_transfer_t *transfer, int rank, int64_t entries)
     const alch_session_options_t *options = &transfer->session->options;
     alchi_cli_lane_t *lane = &transfer->lanes[transfer->lane_count];
 
-    lane->flights = calloc((size_t)options->messages_in_flight, sizeof(*lane->flights));
-    if (!lane->flights)
+    lane->inflight = calloc((size_t)options->messages_in_flight, sizeof(*lane->inflight));
+    if (!lane->inflight)
         return ALCH_ENOMEM;
     transfer->lane_count++;
     transfer->total += entries * (int64_t)transfer->memory.entry;
     lane->transfer = transfer;
     lane->rank = lane->timing.worker = rank;
-    if (transfer->own)
-        alchi_cli_local_piece_splitter_init(&lane->own_cutter, transfer->own, &transfer->matrix->layout, rank,
-                                            options->message_bytes / (int64_t)transfer->memory.entry);
+    if (transfer->local_piece)
+        alchi_cli_local_piece_splitter_init(&lane->overlap_splitter, transfer->local_piece, &transfer->matrix->layout,
+                                            rank, options->message_bytes / (int64_t)transfer->memory.entry);
     else
-        alchi_cli_splitter_init(&lane->cutter, &transfer->plan, rank, &transfer->memory,
+        alchi_cli_splitter_init(&lane->splitter, &transfer->plan, rank, &transfer->memory,
                                 (size_t)options->message_bytes);
     if (transfer->gaps) {
-        lane->cutter.only = transfer->gaps[rank].rects;
-        lane->cutter.only_left = transfer->gaps[rank].count;
+        lane->splitter.subset = transfer->gaps[rank].rects;
+        lane->splitter.subset_left = transfer->gaps[rank].count;
     }
     return ALCH_OK;
 }
 
 static int64_t
-entries_of(const alch_transfer_t *transfer, int rank)
+count_entries(const alch_transfer_t *transfer, int rank)
 {
-    if (transfer->own)
-        return alchi_cli_local_piece_entries(transfer->own, &transfer->matrix->layout, rank, transfer->writing);
+    if (transfer->local_piece)
+        return alchi_cli_local_piece_entries(transfer->local_piece, &transfer->matrix->layout, rank, transfer->writing);
     return transfer->gaps ? transfer->gaps[rank].entries : alchi_plan_entries(&transfer->plan, rank);
 }
 
@@ -111,24 +111,24 @@ add_lanes(alch_transfer_t *transfer)
     int code = ALCH_OK;
 
     for (int rank = 0; rank < workers; rank++)
-        lanes += entries_of(transfer, rank) > 0;
+        lanes += count_entries(transfer, rank) > 0;
     if (!lanes)
         return ALCH_OK;
     transfer->lanes = calloc((size_t)lanes, sizeof(*transfer->lanes));
     if (!transfer->lanes)
         return ALCH_ENOMEM;
     for (int rank = 0; rank < workers && code == ALCH_OK; rank++) {
-        int64_t entries = entries_of(transfer, rank);
+        int64_t entries = count_entries(transfer, rank);
         if (entries > 0)
             code = add_lane(transfer, rank, entries);
     }
-    transfer->closed = transfer->lane_count;
+    transfer->unopened = transfer->lane_count;
     return code;
 }
 
 /* With the matrix's mutex held. */
 static int
-plan(alch_transfer_t *transfer, bool missing, alch_error_t *err)
+plan_transfer(alch_transfer_t *transfer, bool missing, alch_error_t *err)
 {
     alch_matrix_t *matrix = transfer->matrix;
     int code = alchi_cli_matrix_follow_group(matrix, err);
@@ -147,7 +147,7 @@ plan(alch_transfer_t *transfer, bool missing, alch_error_t *err)
 
 static int
 make_transfer(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *memory, bool missing,
-              const alchi_cli_local_piece_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
+              const alchi_cli_local_piece_t *local_piece, alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_transfer_t *transfer = calloc(1, sizeof(*transfer));
     int checksum = matrix->session->options.checksum;
@@ -162,12 +162,12 @@ make_transfer(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *mem
     transfer->writing = writing;
     transfer->checked = checksum < 0 ? CHECKED : checksum;
     transfer->memory = *memory;
-    if (own) {
-        transfer->own_piece = *own;
-        transfer->own = &transfer->own_piece;
+    if (local_piece) {
+        transfer->local_piece_copy = *local_piece;
+        transfer->local_piece = &transfer->local_piece_copy;
     }
     pthread_mutex_lock(&matrix->mutex);
-    code = plan(transfer, missing, err);
+    code = plan_transfer(transfer, missing, err);
     pthread_mutex_unlock(&matrix->mutex);
     if (code != ALCH_OK) {
         free_transfer(transfer);
@@ -197,7 +197,7 @@ choose_threads(const alch_transfer_t *transfer)
 
 /* Signals are for the threads of the host program. */
 static int
-launch(alch_transfer_t *transfer, alch_error_t *err)
+start_threads(alch_transfer_t *transfer, alch_error_t *err)
 {
     sigset_t all, before;
     int code = 0;
@@ -219,15 +219,15 @@ launch(alch_transfer_t *transfer, alch_error_t *err)
 
 /* Let connections that fail at once be start()'s own failure. */
 static int
-await_start(alch_transfer_t *transfer, alch_error_t *err)
+wait_until_lanes_open(alch_transfer_t *transfer, alch_error_t *err)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(START_PATIENCE_MS);
     int code = ALCH_OK;
 
     pthread_mutex_lock(&transfer->mutex);
-    while (transfer->closed && transfer->running && !transfer->error.code && alchi_deadline_left_ms(deadline) != 0)
+    while (transfer->unopened && transfer->running && !transfer->error.code && alchi_deadline_left_ms(deadline) != 0)
         alchi_cond_wait(&transfer->changed, &transfer->mutex, deadline);
-    if (transfer->closed && transfer->error.code) {
+    if (transfer->unopened && transfer->error.code) {
         code = transfer->error.code;
         if (err)
             *err = transfer->error;
@@ -238,17 +238,17 @@ await_start(alch_transfer_t *transfer, alch_error_t *err)
 
 static int
 try_start(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *memory, bool missing,
-          const alchi_cli_local_piece_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
+          const alchi_cli_local_piece_t *local_piece, alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_transfer_t *transfer = NULL;
-    int code = make_transfer(matrix, writing, memory, missing, own, &transfer, err);
+    int code = make_transfer(matrix, writing, memory, missing, local_piece, &transfer, err);
 
     if (code != ALCH_OK)
         return code;
     if (transfer->lane_count) {
-        code = launch(transfer, err);
+        code = start_threads(transfer, err);
         if (code == ALCH_OK)
-            code = await_start(transfer, err);
+            code = wait_until_lanes_open(transfer, err);
     }
     if (code != ALCH_OK)
         alch_transfer_destroy(transfer);
@@ -271,21 +271,21 @@ has_moved(alch_matrix_t *matrix)
 
 int
 alchi_cli_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *memory, bool missing,
-                         const alchi_cli_local_piece_t *own, alch_transfer_t **transfer_p, alch_error_t *err)
+                         const alchi_cli_local_piece_t *local_piece, alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alch_error_t error = {0};
-    int code = try_start(matrix, writing, memory, missing, own, transfer_p, &error);
+    int code = try_start(matrix, writing, memory, missing, local_piece, transfer_p, &error);
 
     if (code != ALCH_OK && has_moved(matrix))
-        return try_start(matrix, writing, memory, missing, own, transfer_p, err);
+        return try_start(matrix, writing, memory, missing, local_piece, transfer_p, err);
     if (code != ALCH_OK && err)
         *err = error;
     return code;
 }
 
 static int
-start(alch_matrix_t *matrix, bool writing, bool missing, const alch_rect_t *rect, const void *data, int64_t row_stride,
-      int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
+start_strided(alch_matrix_t *matrix, bool writing, bool missing, const alch_rect_t *rect, const void *data,
+              int64_t row_stride, int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
 {
     alchi_cli_memory_t memory = {(uint8_t *)data, {0, 0, 0, 0}, row_stride, col_stride, 0};
     int code;
@@ -305,28 +305,28 @@ int
 alch_matrix_write_start(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data, int64_t row_stride,
                         int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
 {
-    return start(matrix, true, false, rect, data, row_stride, col_stride, transfer_p, err);
+    return start_strided(matrix, true, false, rect, data, row_stride, col_stride, transfer_p, err);
 }
 
 int
 alch_matrix_write_missing_start(alch_matrix_t *matrix, const alch_rect_t *rect, const void *data, int64_t row_stride,
                                 int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
 {
-    return start(matrix, true, true, rect, data, row_stride, col_stride, transfer_p, err);
+    return start_strided(matrix, true, true, rect, data, row_stride, col_stride, transfer_p, err);
 }
 
 int
 alch_matrix_read_start(alch_matrix_t *matrix, const alch_rect_t *rect, void *data, int64_t row_stride,
                        int64_t col_stride, alch_transfer_t **transfer_p, alch_error_t *err)
 {
-    return start(matrix, false, false, rect, data, row_stride, col_stride, transfer_p, err);
+    return start_strided(matrix, false, false, rect, data, row_stride, col_stride, transfer_p, err);
 }
 
 /* ---- the end ---- */
 
 /* With the mutex held, after the end. A cancel that came too late to matter is none. */
 static int
-outcome(const alch_transfer_t *transfer, alch_error_t *err)
+get_outcome(const alch_transfer_t *transfer, alch_error_t *err)
 {
     int64_t done = __atomic_load_n(&transfer->done, __ATOMIC_ACQUIRE);
 
@@ -354,7 +354,7 @@ alch_transfer_wait(alch_transfer_t *transfer, int timeout_ms, alch_error_t *err)
     pthread_mutex_lock(&transfer->mutex);
     while (transfer->running && alchi_deadline_left_ms(deadline) != 0)
         alchi_cond_wait(&transfer->changed, &transfer->mutex, deadline);
-    code = transfer->running ? ALCH_EAGAIN : outcome(transfer, err);
+    code = transfer->running ? ALCH_EAGAIN : get_outcome(transfer, err);
     pthread_mutex_unlock(&transfer->mutex);
     return code == ALCH_EAGAIN ? alchi_error_set(err, code, "the transfer goes on") : code;
 }

@@ -23,11 +23,11 @@
 typedef struct {
     uint64_t id; /* 0: this place is free */
     alchi_piece_t piece;
-    alchi_overlap_t own; /* of a process's own piece: what of piece.local is in it */
+    alchi_overlap_t overlap; /* of a process's own piece: what of piece.local is in it */
     size_t bytes, done;
-    bool damaged, again; /* what came of it is wrong; it waits to be moved once more */
-    uint32_t sent, came; /* when damaged: the sums */
-    unsigned tries;      /* how often it was damaged */
+    bool damaged, retry;             /* what came of it is wrong; it waits to be moved once more */
+    uint32_t sum_sent, sum_received; /* when damaged */
+    unsigned damage_count;
 } alchi_cli_inflight_t;
 
 /** A chunk on its way out. */
@@ -47,14 +47,14 @@ typedef struct {
     int rank;
     char where[320];        /* "worker 2 at host:port", once it is open */
     alchi_cli_link_t *link; /* NULL: not open yet, or ended */
-    alchi_cli_splitter_t cutter;
-    alchi_overlap_splitter_t own_cutter; /* instead, of a process's own piece */
-    alchi_product_t cross;               /* and the place in its message that is being cut, or that arrives */
-    alchi_cli_direct_t direct;           /* how the message that is being cut, or that arrives, lies */
-    bool exhausted;                      /* the cutter has no more */
-    alchi_cli_inflight_t *flights;
-    int in_flight, again; /* those that wait to be moved once more are not in flight */
-    int64_t moved_ns;     /* when bytes last moved */
+    alchi_cli_splitter_t splitter;
+    alchi_overlap_splitter_t overlap_splitter; /* instead, of a process's own piece */
+    alchi_product_t product;                   /* and the place in its message that is being cut, or that arrives */
+    alchi_cli_direct_t direct;                 /* how the message that is being cut, or that arrives, lies */
+    bool exhausted;                            /* the splitter has no more */
+    alchi_cli_inflight_t *inflight;
+    int inflight_count, retry_count; /* those that wait to be moved once more are not in inflight */
+    int64_t moved_ns;                /* when bytes last moved */
     alch_timing_t timing;
 
     /* writing */
@@ -83,8 +83,8 @@ struct alch_transfer {
     bool checked; /* payload frames carry a check */
     alchi_cli_memory_t memory;
     alchi_plan_t plan;
-    const alchi_cli_local_piece_t *own; /* a process's own piece: the plan does not count; NULL: none */
-    alchi_cli_local_piece_t own_piece;
+    const alchi_cli_local_piece_t *local_piece; /* a process's own piece: the plan does not count; NULL: none */
+    alchi_cli_local_piece_t local_piece_copy;
     alchi_cli_gaps_t *gaps; /* by rank: all that is to be written; NULL: the plan says it */
     int64_t total;
     alchi_cli_lane_t *lanes;
@@ -98,7 +98,7 @@ struct alch_transfer {
     bool canceled;         /* atomic */
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
-    int closed;         /* lanes that are not connected yet, while nothing failed */
+    int unopened;       /* lanes that are not connected yet, while nothing failed */
     int running;        /* threads */
     alch_error_t error; /* the first; code 0: none */
 };
@@ -109,9 +109,11 @@ bool alchi_cli_transfer_stopping(const alch_transfer_t *transfer);
 
 /** Start a transfer that was checked.
  *  @param missing  only of what is not written yet
- *  @param own      copied: a process's own piece, in memory with its leading dimension as column stride; NULL: none */
+ *  @param local_piece  copied: a process's own piece, in memory with its leading dimension as column stride; NULL: none
+ */
 int alchi_cli_transfer_start(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *memory, bool missing,
-                             const alchi_cli_local_piece_t *own, alch_transfer_t **transfer_p, alch_error_t *err);
+                             const alchi_cli_local_piece_t *local_piece, alch_transfer_t **transfer_p,
+                             alch_error_t *err);
 
 /* ---- one lane; used by one thread ---- */
 
@@ -131,13 +133,13 @@ void alchi_cli_lane_close(alchi_cli_lane_t *lane, bool reusable);
 int alchi_cli_lane_write(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err);
 int alchi_cli_lane_read(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err);
 
-/** Take the next message into `flight`, one that was damaged or the cutter's next, unless the transfer stops or too
- *  many are in flight. */
-bool alchi_cli_lane_next_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t **flight_p);
+/** Take the next message into `inflight`, one that was damaged or the splitter's next, unless the transfer stops or too
+ *  many are in inflight. */
+bool alchi_cli_lane_next_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t **inflight_p);
 /** A message is done: count it and free its place. */
-void alchi_cli_lane_message_done(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight);
-/** It is no longer in flight. */
-void alchi_cli_lane_remove_inflight(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight);
+void alchi_cli_lane_message_done(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight);
+/** It is no longer in inflight. */
+void alchi_cli_lane_remove_inflight(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight);
 alchi_cli_inflight_t *alchi_cli_lane_find_inflight(alchi_cli_lane_t *lane, uint64_t id);
 /** The worker's answer was an error. @return ALCH_OK: the connection goes on */
 int alchi_cli_lane_error_reply(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
@@ -152,9 +154,9 @@ void alchi_cli_outgoing_add_checksum(alchi_cli_outgoing_t *out);
 /** A payload frame has come: if it is not what was sent, its message is damaged. */
 void alchi_cli_lane_verify_frame(alchi_cli_lane_t *lane);
 /** The last byte of a message has come: it is done, or asked for once more. */
-void alchi_cli_lane_message_received(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight);
+void alchi_cli_lane_message_received(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight);
 /** A message was damaged, as `error` says: move it once more, or fail the transfer if that was tried often enough. */
-void alchi_cli_lane_retry(alchi_cli_lane_t *lane, alchi_cli_inflight_t *flight, const alch_error_t *error);
+void alchi_cli_lane_retry(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight, const alch_error_t *error);
 /** Take the message that waits to be moved once more. lane->again > 0 */
 alchi_cli_inflight_t *alchi_cli_lane_next_retry(alchi_cli_lane_t *lane);
 

@@ -36,7 +36,7 @@ ask_driver(alch_transfer_t *transfer, alch_error_t *reason)
 
 /* Replace the error of a broken connection by the driver's reason, if it has one within `patience_ms`. */
 static void
-find_reason(alch_transfer_t *transfer, int patience_ms, alch_error_t *error)
+replace_by_driver_reason(alch_transfer_t *transfer, int patience_ms, alch_error_t *error)
 {
     alchi_deadline_t deadline = alchi_deadline_in_ms(patience_ms);
     alch_error_t reason;
@@ -61,7 +61,7 @@ fail_lane(alchi_cli_lane_t *lane, alch_error_t *error)
     alchi_cli_lane_close(lane, false);
     if (!alchi_cli_transfer_stopping(transfer)) {
         bool broken = error->code == ALCH_ECONNECT || error->code == ALCH_EPROTO;
-        find_reason(transfer, broken ? REASON_PATIENCE_MS : 0, error);
+        replace_by_driver_reason(transfer, broken ? REASON_PATIENCE_MS : 0, error);
         if (error->code == ALCH_EGROUP)
             alchi_cli_pool_set_group(transfer->session, NULL, NULL);
     }
@@ -87,11 +87,11 @@ check_progress(alchi_cli_lane_t *lane)
 /* ---- opening ---- */
 
 static void
-note_open(alch_transfer_t *transfer)
+mark_lane_open(alch_transfer_t *transfer)
 {
     pthread_mutex_lock(&transfer->mutex);
-    transfer->closed--;
-    if (!transfer->closed)
+    transfer->unopened--;
+    if (!transfer->unopened)
         pthread_cond_broadcast(&transfer->changed);
     pthread_mutex_unlock(&transfer->mutex);
 }
@@ -126,7 +126,7 @@ open_lanes(alch_transfer_t *transfer, int index)
 
     for (int k = index; k < transfer->lane_count && !alchi_cli_transfer_stopping(transfer); k += transfer->stride) {
         if (open_lane(&transfer->lanes[k], &error) == ALCH_OK)
-            note_open(transfer);
+            mark_lane_open(transfer);
         else
             fail_lane(&transfer->lanes[k], &error);
     }
@@ -201,7 +201,7 @@ move_lanes(alch_transfer_t *transfer, int index)
 }
 
 static void *
-drive(void *context)
+run_transfer_thread(void *context)
 {
     job_t job = *(job_t *)context;
     alch_transfer_t *transfer = job.transfer;
@@ -227,7 +227,7 @@ alchi_cli_transfer_thread_start(alch_transfer_t *transfer, int index, pthread_t 
     if (!job)
         return ENOMEM;
     *job = (job_t){transfer, index};
-    code = pthread_create(thread_p, NULL, drive, job);
+    code = pthread_create(thread_p, NULL, run_transfer_thread, job);
     if (code != 0)
         free(job);
     return code;

@@ -54,7 +54,7 @@ alchi_cli_values_items(const alch_values_t *values)
 
 /* Put an item into the set in place of one of the same name. Takes it over. */
 static int
-put(alch_values_t *values, Alchw__NamedValue *item)
+put_item(alch_values_t *values, Alchw__NamedValue *item)
 {
     for (size_t k = 0; k < values->count; k++) {
         if (strcmp(values->items[k]->name, item->name) == 0) {
@@ -78,7 +78,7 @@ put(alch_values_t *values, Alchw__NamedValue *item)
 }
 
 static bool
-usable_name(const char *name)
+is_valid_name(const char *name)
 {
     return name && name[0] && alchi_utf8_valid(name, strlen(name));
 }
@@ -87,13 +87,14 @@ usable_name(const char *name)
 typedef int fill_f(Alchw__Value *value, const void *x, size_t count);
 
 static int
-set(alch_values_t *values, const char *name, alch_type_t type, bool list, fill_f *fill, const void *x, size_t count)
+set_value(alch_values_t *values, const char *name, alch_type_t type, bool list, fill_f *fill, const void *x,
+          size_t count)
 {
     Alchw__NamedValue *item;
     Alchw__Value *value;
     int code;
 
-    if (!values || !usable_name(name) || (!x && count))
+    if (!values || !is_valid_name(name) || (!x && count))
         return ALCH_EINVAL;
     if (!(value = alchi_value_create(type, list)))
         return ALCH_ENOMEM;
@@ -104,7 +105,7 @@ set(alch_values_t *values, const char *name, alch_type_t type, bool list, fill_f
     }
     if (!(item = alchi_named_create(name, value)))
         return ALCH_ENOMEM;
-    return put(values, item);
+    return put_item(values, item);
 }
 
 static void *
@@ -173,25 +174,25 @@ fill_strings(Alchw__Value *value, const void *x, size_t count)
 int
 alch_values_set_bool(alch_values_t *values, const char *name, bool x)
 {
-    return set(values, name, ALCH_TYPE_BOOL, false, fill_bools, &x, 1);
+    return set_value(values, name, ALCH_TYPE_BOOL, false, fill_bools, &x, 1);
 }
 
 int
 alch_values_set_int(alch_values_t *values, const char *name, int64_t x)
 {
-    return set(values, name, ALCH_TYPE_INT64, false, fill_ints, &x, 1);
+    return set_value(values, name, ALCH_TYPE_INT64, false, fill_ints, &x, 1);
 }
 
 int
 alch_values_set_uint(alch_values_t *values, const char *name, uint64_t x)
 {
-    return set(values, name, ALCH_TYPE_UINT64, false, fill_uints, &x, 1);
+    return set_value(values, name, ALCH_TYPE_UINT64, false, fill_uints, &x, 1);
 }
 
 int
 alch_values_set_real(alch_values_t *values, const char *name, double x)
 {
-    return set(values, name, ALCH_TYPE_FLOAT64, false, fill_reals, &x, 1);
+    return set_value(values, name, ALCH_TYPE_FLOAT64, false, fill_reals, &x, 1);
 }
 
 int
@@ -199,67 +200,67 @@ alch_values_set_complex(alch_values_t *values, const char *name, double re, doub
 {
     const double x[2] = {re, im};
 
-    return set(values, name, ALCH_TYPE_COMPLEX128, false, fill_complexes, x, 1);
+    return set_value(values, name, ALCH_TYPE_COMPLEX128, false, fill_complexes, x, 1);
 }
 
 int
 alch_values_set_string(alch_values_t *values, const char *name, const char *x)
 {
-    return set(values, name, ALCH_TYPE_STRING, false, fill_strings, &x, 1);
+    return set_value(values, name, ALCH_TYPE_STRING, false, fill_strings, &x, 1);
 }
 
 int
 alch_values_set_matrix(alch_values_t *values, const char *name, uint64_t id)
 {
-    return set(values, name, ALCH_TYPE_MATRIX, false, fill_uints, &id, 1);
+    return set_value(values, name, ALCH_TYPE_MATRIX, false, fill_uints, &id, 1);
 }
 
 int
 alch_values_set_bools(alch_values_t *values, const char *name, const bool *x, size_t count)
 {
-    return set(values, name, ALCH_TYPE_BOOL, true, fill_bools, x, count);
+    return set_value(values, name, ALCH_TYPE_BOOL, true, fill_bools, x, count);
 }
 
 int
 alch_values_set_ints(alch_values_t *values, const char *name, const int64_t *x, size_t count)
 {
-    return set(values, name, ALCH_TYPE_INT64, true, fill_ints, x, count);
+    return set_value(values, name, ALCH_TYPE_INT64, true, fill_ints, x, count);
 }
 
 int
 alch_values_set_uints(alch_values_t *values, const char *name, const uint64_t *x, size_t count)
 {
-    return set(values, name, ALCH_TYPE_UINT64, true, fill_uints, x, count);
+    return set_value(values, name, ALCH_TYPE_UINT64, true, fill_uints, x, count);
 }
 
 int
 alch_values_set_reals(alch_values_t *values, const char *name, const double *x, size_t count)
 {
-    return set(values, name, ALCH_TYPE_FLOAT64, true, fill_reals, x, count);
+    return set_value(values, name, ALCH_TYPE_FLOAT64, true, fill_reals, x, count);
 }
 
 int
 alch_values_set_complexes(alch_values_t *values, const char *name, const double *x, size_t count)
 {
-    return set(values, name, ALCH_TYPE_COMPLEX128, true, fill_complexes, x, count);
+    return set_value(values, name, ALCH_TYPE_COMPLEX128, true, fill_complexes, x, count);
 }
 
 int
 alch_values_set_strings(alch_values_t *values, const char *name, const char *const *x, size_t count)
 {
-    return set(values, name, ALCH_TYPE_STRING, true, fill_strings, x, count);
+    return set_value(values, name, ALCH_TYPE_STRING, true, fill_strings, x, count);
 }
 
 int
 alch_values_set_matrices(alch_values_t *values, const char *name, const uint64_t *ids, size_t count)
 {
-    return set(values, name, ALCH_TYPE_MATRIX, true, fill_uints, ids, count);
+    return set_value(values, name, ALCH_TYPE_MATRIX, true, fill_uints, ids, count);
 }
 
 /* ---- getting ---- */
 
 static const Alchw__Value *
-find(const alch_values_t *values, const char *name)
+find_value(const alch_values_t *values, const char *name)
 {
     for (size_t k = 0; values && name && k < values->count; k++) {
         if (strcmp(values->items[k]->name, name) == 0)
@@ -283,7 +284,7 @@ alch_values_name(const alch_values_t *values, size_t index)
 int
 alch_values_describe(const alch_values_t *values, const char *name, alch_type_t *type_p, bool *list_p, size_t *count_p)
 {
-    const Alchw__Value *value = find(values, name);
+    const Alchw__Value *value = find_value(values, name);
 
     if (!value)
         return ALCH_ENOENT;
@@ -298,10 +299,10 @@ alch_values_describe(const alch_values_t *values, const char *name, alch_type_t 
 
 /* Find entry `index` of a value whose type is within first..last. */
 static int
-entry(const alch_values_t *values, const char *name, size_t index, alch_type_t first, alch_type_t last, const void *x_p,
-      const Alchw__Value **value_p)
+find_entry(const alch_values_t *values, const char *name, size_t index, alch_type_t first, alch_type_t last,
+           const void *x_p, const Alchw__Value **value_p)
 {
-    const Alchw__Value *value = find(values, name);
+    const Alchw__Value *value = find_value(values, name);
 
     if (!x_p)
         return ALCH_EINVAL;
@@ -317,7 +318,7 @@ int
 alch_values_get_bool(const alch_values_t *values, const char *name, size_t index, bool *x_p)
 {
     const Alchw__Value *value;
-    int code = entry(values, name, index, ALCH_TYPE_BOOL, ALCH_TYPE_BOOL, x_p, &value);
+    int code = find_entry(values, name, index, ALCH_TYPE_BOOL, ALCH_TYPE_BOOL, x_p, &value);
 
     if (code == ALCH_OK)
         *x_p = value->i[index] != 0;
@@ -328,7 +329,7 @@ int
 alch_values_get_int(const alch_values_t *values, const char *name, size_t index, int64_t *x_p)
 {
     const Alchw__Value *value;
-    int code = entry(values, name, index, ALCH_TYPE_INT8, ALCH_TYPE_INT64, x_p, &value);
+    int code = find_entry(values, name, index, ALCH_TYPE_INT8, ALCH_TYPE_INT64, x_p, &value);
 
     if (code == ALCH_OK)
         *x_p = value->i[index];
@@ -339,7 +340,7 @@ int
 alch_values_get_uint(const alch_values_t *values, const char *name, size_t index, uint64_t *x_p)
 {
     const Alchw__Value *value;
-    int code = entry(values, name, index, ALCH_TYPE_UINT8, ALCH_TYPE_UINT64, x_p, &value);
+    int code = find_entry(values, name, index, ALCH_TYPE_UINT8, ALCH_TYPE_UINT64, x_p, &value);
 
     if (code == ALCH_OK)
         *x_p = value->u[index];
@@ -350,7 +351,7 @@ int
 alch_values_get_real(const alch_values_t *values, const char *name, size_t index, double *x_p)
 {
     const Alchw__Value *value;
-    int code = entry(values, name, index, ALCH_TYPE_FLOAT32, ALCH_TYPE_FLOAT64, x_p, &value);
+    int code = find_entry(values, name, index, ALCH_TYPE_FLOAT32, ALCH_TYPE_FLOAT64, x_p, &value);
 
     if (code == ALCH_OK)
         *x_p = value->d[index];
@@ -361,7 +362,7 @@ int
 alch_values_get_complex(const alch_values_t *values, const char *name, size_t index, double *re_p, double *im_p)
 {
     const Alchw__Value *value;
-    int code = entry(values, name, index, ALCH_TYPE_COMPLEX64, ALCH_TYPE_COMPLEX128, im_p ? re_p : NULL, &value);
+    int code = find_entry(values, name, index, ALCH_TYPE_COMPLEX64, ALCH_TYPE_COMPLEX128, im_p ? re_p : NULL, &value);
 
     if (code == ALCH_OK) {
         *re_p = value->d[2 * index];
@@ -374,7 +375,7 @@ int
 alch_values_get_string(const alch_values_t *values, const char *name, size_t index, const char **x_p)
 {
     const Alchw__Value *value;
-    int code = entry(values, name, index, ALCH_TYPE_STRING, ALCH_TYPE_STRING, x_p, &value);
+    int code = find_entry(values, name, index, ALCH_TYPE_STRING, ALCH_TYPE_STRING, x_p, &value);
 
     if (code == ALCH_OK)
         *x_p = value->s[index];
@@ -385,7 +386,7 @@ int
 alch_values_get_matrix(const alch_values_t *values, const char *name, size_t index, uint64_t *id_p)
 {
     const Alchw__Value *value;
-    int code = entry(values, name, index, ALCH_TYPE_MATRIX, ALCH_TYPE_MATRIX, id_p, &value);
+    int code = find_entry(values, name, index, ALCH_TYPE_MATRIX, ALCH_TYPE_MATRIX, id_p, &value);
 
     if (code == ALCH_OK)
         *id_p = value->u[index];

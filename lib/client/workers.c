@@ -59,7 +59,7 @@ alch_workers_free(alch_worker_t *workers)
 
 /* One round: ask, and let the driver wait for a while. *ready_p tells whether the group is there. */
 static int
-ask_for_workers(alch_session_t *session, int count, bool move, int wait_ms, bool *ready_p, alch_error_t *err)
+request_workers_once(alch_session_t *session, int count, bool move, int wait_ms, bool *ready_p, alch_error_t *err)
 {
     Alchw__RequestWorkers request = ALCHW__REQUEST_WORKERS__INIT;
     Alchw__Group *reply;
@@ -92,7 +92,7 @@ request_workers(alch_session_t *session, int count, bool move, int timeout_ms, a
     if (count < 1)
         return alchi_error_set(err, ALCH_EINVAL, "%d workers: at least 1 can be requested", count);
     do {
-        code = ask_for_workers(session, count, move, alchi_cli_session_wait_slice_ms(deadline), &ready, err);
+        code = request_workers_once(session, count, move, alchi_cli_session_wait_slice_ms(deadline), &ready, err);
         if (code != ALCH_OK)
             alchi_cli_pool_set_group(session, NULL, NULL);
     } while (code == ALCH_OK && !ready && alchi_deadline_left_ms(deadline) != 0);
