@@ -49,14 +49,14 @@ alchi_cli_lane_step(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 bool
 alchi_cli_lane_finished(const alchi_cli_lane_t *lane)
 {
-    return lane->inflight_count == 0 && !lane->current.id && !lane->ready &&
+    return lane->inflight_count == 0 && !lane->writer.current.id && !lane->writer.ready &&
            ((lane->exhausted && !lane->retry_count) || alchi_cli_transfer_stopping(lane->transfer));
 }
 
 short
 alchi_cli_lane_events(const alchi_cli_lane_t *lane)
 {
-    bool output = lane->ready || lane->full || alchi_channel_wants_write(lane->link->channel);
+    bool output = lane->writer.ready || lane->writer.ring_full || alchi_channel_wants_write(lane->link->channel);
 
     return alchi_stream_poll_events(alchi_channel_stream(lane->link->channel), output ? POLLIN | POLLOUT : POLLIN);
 }
@@ -129,8 +129,8 @@ alchi_cli_lane_next_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t **infli
 void
 alchi_cli_lane_remove_inflight(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight)
 {
-    if (lane->arriving == inflight)
-        lane->arriving = NULL;
+    if (lane->reader.arriving == inflight)
+        lane->reader.arriving = NULL;
     inflight->id = 0;
     lane->inflight_count--;
 }

@@ -17,13 +17,13 @@ alchi_cli_outgoing_add_checksum(alchi_cli_outgoing_t *out)
 void
 alchi_cli_lane_verify_frame(alchi_cli_lane_t *lane)
 {
-    alchi_cli_inflight_t *inflight = lane->arriving;
+    alchi_cli_inflight_t *inflight = lane->reader.arriving;
     uint32_t sum = alchi_channel_payload_sum(lane->link->channel);
 
-    if (!lane->transfer->checked || sum == lane->frame_check || inflight->damaged)
+    if (!lane->transfer->checked || sum == lane->reader.frame_check || inflight->damaged)
         return;
     inflight->damaged = true;
-    inflight->sum_sent = lane->frame_check;
+    inflight->sum_sent = lane->reader.frame_check;
     inflight->sum_received = sum;
 }
 

@@ -15,14 +15,14 @@ request_final_times(alchi_cli_lane_t *lane, Alchw__DataRead *request)
 {
     Alchw__Rect nothing = ALCHW__RECT__INIT;
 
-    lane->times_asked = true;
+    lane->reader.times_asked = true;
     if (!lane->inflight_count)
         return ALCH_OK;
     request->rect = &nothing;
     request->axes = NULL;
-    lane->times_id = ++lane->link->last_id;
+    lane->reader.times_id = ++lane->link->last_id;
     lane->inflight_count++;
-    return alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, lane->times_id, request);
+    return alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, lane->reader.times_id, request);
 }
 
 static void
@@ -38,7 +38,7 @@ add_worker_times(alchi_cli_lane_t *lane, const Alchw__DataBlock *block)
 static void
 end_times_request(alchi_cli_lane_t *lane)
 {
-    lane->times_id = 0;
+    lane->reader.times_id = 0;
     lane->inflight_count--;
 }
 
@@ -66,7 +66,7 @@ send_read_requests(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
         code = alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, inflight->id, &request);
         *moved_p = true;
     }
-    if (code == ALCH_OK && lane->exhausted && !lane->times_asked)
+    if (code == ALCH_OK && lane->exhausted && !lane->reader.times_asked)
         code = request_final_times(lane, &request);
     if (code == ALCH_OK && alchi_channel_wants_write(lane->link->channel))
         code = alchi_channel_flush(lane->link->channel);
@@ -78,15 +78,15 @@ static void
 begin_overlap_chunk(alchi_cli_lane_t *lane)
 {
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
-    alchi_cli_inflight_t *inflight = lane->arriving;
+    alchi_cli_inflight_t *inflight = lane->reader.arriving;
     size_t left = inflight->bytes - inflight->done;
 
     if (inflight->done == 0)
-        alchi_product_init(&lane->product, &inflight->overlap.rows, &inflight->overlap.cols, ALCHI_PRODUCT_SIDE_A,
-                           memory->data, memory->col_stride, memory->entry);
-    lane->chunk_bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
-    lane->chunk_done = 0;
-    lane->chunk_at = lane->link->buffers[0];
+        alchi_product_init(&lane->reader.product, &inflight->overlap.rows, &inflight->overlap.cols,
+                           ALCHI_PRODUCT_SIDE_A, memory->data, memory->col_stride, memory->entry);
+    lane->reader.chunk_bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
+    lane->reader.chunk_done = 0;
+    lane->reader.chunk_at = lane->link->buffers[0];
 }
 
 /* Choose where the next bytes of the arriving message go. */
@@ -94,14 +94,16 @@ static void
 begin_chunk(alchi_cli_lane_t *lane)
 {
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
-    alchi_cli_inflight_t *inflight = lane->arriving;
+    alchi_cli_inflight_t *inflight = lane->reader.arriving;
 
-    lane->chunk_done = 0;
-    lane->chunk_bytes = alchi_cli_chunk_at(&inflight->piece, memory->entry, inflight->done,
-                                           lane->direct ? inflight->bytes : lane->link->buffer_size,
-                                           lane->direct == ALCHI_CLI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->chunk);
-    lane->chunk_at = lane->direct ? alchi_cli_memory_at(memory, &inflight->piece, lane->chunk.i, lane->chunk.j)
-                                  : lane->link->buffers[0];
+    lane->reader.chunk_done = 0;
+    lane->reader.chunk_bytes =
+        alchi_cli_chunk_at(&inflight->piece, memory->entry, inflight->done,
+                           lane->reader.direct ? inflight->bytes : lane->link->buffer_size,
+                           lane->reader.direct == ALCHI_CLI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->reader.chunk);
+    lane->reader.chunk_at =
+        lane->reader.direct ? alchi_cli_memory_at(memory, &inflight->piece, lane->reader.chunk.i, lane->reader.chunk.j)
+                            : lane->link->buffers[0];
 }
 
 /* From the buffer to where it belongs. */
@@ -111,10 +113,10 @@ unpack_chunk(alchi_cli_lane_t *lane)
     int64_t started = alchi_now_ns();
 
     if (lane->transfer->local_piece) {
-        alchi_product_put(&lane->product, lane->link->buffers[0], lane->chunk_bytes);
+        alchi_product_put(&lane->reader.product, lane->link->buffers[0], lane->reader.chunk_bytes);
     } else {
-        alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->arriving->piece, &lane->chunk);
-        alchi_unpack(&shape, lane->link->buffers[0], lane->chunk.m, lane->transfer->memory.data);
+        alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->reader.arriving->piece, &lane->reader.chunk);
+        alchi_unpack(&shape, lane->link->buffers[0], lane->reader.chunk.m, lane->transfer->memory.data);
     }
     lane->timing.deserialize += (double)(alchi_now_ns() - started) * 1e-9;
 }
@@ -122,12 +124,12 @@ unpack_chunk(alchi_cli_lane_t *lane)
 static void
 finish_chunk(alchi_cli_lane_t *lane)
 {
-    alchi_cli_inflight_t *inflight = lane->arriving;
+    alchi_cli_inflight_t *inflight = lane->reader.arriving;
 
-    if (!lane->direct)
+    if (!lane->reader.direct)
         unpack_chunk(lane);
-    inflight->done += lane->chunk_bytes;
-    lane->chunk_bytes = lane->chunk_done = 0;
+    inflight->done += lane->reader.chunk_bytes;
+    lane->reader.chunk_bytes = lane->reader.chunk_done = 0;
     if (inflight->done == inflight->bytes)
         alchi_cli_lane_message_received(lane, inflight);
 }
@@ -142,18 +144,18 @@ begin_block_frame(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const Prot
     size_t left;
 
     add_worker_times(lane, block);
-    if (lane->times_id && frame->id == lane->times_id && !frame->payload) {
+    if (lane->reader.times_id && frame->id == lane->reader.times_id && !frame->payload) {
         end_times_request(lane);
         return ALCH_OK;
     }
-    if (!inflight || (lane->arriving && lane->arriving != inflight))
+    if (!inflight || (lane->reader.arriving && lane->reader.arriving != inflight))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block that was not asked for", lane->where);
-    if (!lane->arriving)
-        lane->direct = lane->transfer->local_piece
-                           ? ALCHI_CLI_DIRECT_NO
-                           : alchi_cli_piece_direct(&lane->transfer->memory, &inflight->piece, COLUMN_MIN);
-    lane->arriving = inflight;
-    left = inflight->bytes - inflight->done - lane->chunk_done;
+    if (!lane->reader.arriving)
+        lane->reader.direct = lane->transfer->local_piece
+                                  ? ALCHI_CLI_DIRECT_NO
+                                  : alchi_cli_piece_direct(&lane->transfer->memory, &inflight->piece, COLUMN_MIN);
+    lane->reader.arriving = inflight;
+    left = inflight->bytes - inflight->done - lane->reader.chunk_done;
     if (frame->payload > left || frame->payload == 0 ||
         (frame->flags & ALCHI_FRAME_MORE) != (frame->payload < left ? ALCHI_FRAME_MORE : 0))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %u bytes of a block where %zu were left",
@@ -161,8 +163,8 @@ begin_block_frame(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const Prot
     if (!(frame->flags & ALCHI_FRAME_CHECK) == lane->transfer->checked)
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block %s a check", lane->where,
                                 lane->transfer->checked ? "without" : "with");
-    lane->frame_left = frame->payload;
-    lane->frame_check = frame->check;
+    lane->reader.frame_left = frame->payload;
+    lane->reader.frame_check = frame->check;
     return ALCH_OK;
 }
 
@@ -178,11 +180,11 @@ receive_frame(alchi_cli_lane_t *lane, alch_error_t *err)
         return code;
     if (code != ALCH_OK)
         return alchi_cli_lane_connection_error(lane, code, err);
-    if (frame.type == ALCHI_ERROR && frame.id && frame.id == lane->times_id) {
+    if (frame.type == ALCHI_ERROR && frame.id && frame.id == lane->reader.times_id) {
         end_times_request(lane);
     } else if (frame.type == ALCHI_ERROR) {
-        if (lane->arriving && lane->arriving->id == frame.id)
-            lane->chunk_bytes = lane->chunk_done = 0;
+        if (lane->reader.arriving && lane->reader.arriving->id == frame.id)
+            lane->reader.chunk_bytes = lane->reader.chunk_done = 0;
         code = alchi_cli_lane_error_reply(lane, &frame, message, err);
     } else if (frame.type == ALCHI_DATA_BLOCK && (frame.flags & ALCHI_FRAME_REPLY)) {
         code = begin_block_frame(lane, &frame, message, err);
@@ -202,26 +204,26 @@ receive_payload(alchi_cli_lane_t *lane, size_t *taken_p, alch_error_t *err)
     size_t size;
     ssize_t n;
 
-    if (!lane->chunk_bytes && lane->transfer->local_piece)
+    if (!lane->reader.chunk_bytes && lane->transfer->local_piece)
         begin_overlap_chunk(lane);
-    else if (!lane->chunk_bytes)
+    else if (!lane->reader.chunk_bytes)
         begin_chunk(lane);
-    size = lane->chunk_bytes - lane->chunk_done;
-    if (size > lane->frame_left)
-        size = lane->frame_left;
-    n = alchi_channel_read_payload(lane->link->channel, lane->chunk_at + lane->chunk_done, size);
+    size = lane->reader.chunk_bytes - lane->reader.chunk_done;
+    if (size > lane->reader.frame_left)
+        size = lane->reader.frame_left;
+    n = alchi_channel_read_payload(lane->link->channel, lane->reader.chunk_at + lane->reader.chunk_done, size);
     lane->timing.receive += (double)(alchi_now_ns() - started) * 1e-9;
     if (n == 0)
         return ALCH_EAGAIN;
     if (n < 0)
         return alchi_cli_lane_connection_error(lane, ALCH_ECONNECT, err);
     *taken_p += (size_t)n;
-    lane->frame_left -= (size_t)n;
-    lane->chunk_done += (size_t)n;
+    lane->reader.frame_left -= (size_t)n;
+    lane->reader.chunk_done += (size_t)n;
     __atomic_add_fetch(&lane->transfer->done, (int64_t)n, __ATOMIC_RELAXED);
-    if (lane->frame_left == 0)
+    if (lane->reader.frame_left == 0)
         alchi_cli_lane_verify_frame(lane);
-    if (lane->chunk_done == lane->chunk_bytes)
+    if (lane->reader.chunk_done == lane->reader.chunk_bytes)
         finish_chunk(lane);
     return ALCH_OK;
 }
@@ -233,7 +235,7 @@ alchi_cli_lane_read(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
     int code = send_read_requests(lane, moved_p, err);
 
     while (code == ALCH_OK && lane->inflight_count && taken < BURST) {
-        if (!lane->frame_left)
+        if (!lane->reader.frame_left)
             code = receive_frame(lane, err);
         else
             code = receive_payload(lane, &taken, err);

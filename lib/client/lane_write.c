@@ -26,7 +26,7 @@ point_at_memory(alchi_cli_outgoing_t *out, const alchi_cli_memory_t *memory, con
 static void
 pack_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer, const alch_rect_t *chunk, size_t bytes)
 {
-    alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->current.piece, chunk);
+    alchi_pack_t shape = alchi_cli_lane_pack_shape(lane, &lane->writer.current.piece, chunk);
     int64_t started = alchi_now_ns();
 
     alchi_pack(&shape, lane->transfer->memory.data, buffer, chunk->m);
@@ -52,17 +52,17 @@ static size_t
 pack_overlap(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 {
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
-    alchi_cli_inflight_t *current = &lane->current;
+    alchi_cli_inflight_t *current = &lane->writer.current;
     size_t left = current->bytes - current->done;
     size_t bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
     int64_t started = alchi_now_ns();
 
     if (current->done == 0) {
-        alchi_product_init(&lane->product, &current->overlap.rows, &current->overlap.cols, ALCHI_PRODUCT_SIDE_A,
+        alchi_product_init(&lane->writer.product, &current->overlap.rows, &current->overlap.cols, ALCHI_PRODUCT_SIDE_A,
                            memory->data, memory->col_stride, memory->entry);
         alchi_cli_local_piece_axes(lane->transfer->local_piece, &out->axes);
     }
-    alchi_product_get(&lane->product, buffer, bytes);
+    alchi_product_get(&lane->writer.product, buffer, bytes);
     lane->timing.serialize += (double)(alchi_now_ns() - started) * 1e-9;
     out->iov[0] = (struct iovec){buffer, bytes};
     out->count = 1;
@@ -73,10 +73,10 @@ pack_overlap(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 static size_t
 chunk_limit(const alchi_cli_lane_t *lane)
 {
-    if (lane->direct)
+    if (lane->writer.direct)
         return ALCHI_PAYLOAD_MAX;
-    return alchi_cli_piece_interleaved(&lane->transfer->memory, &lane->current.piece) ? INTERLEAVED_CHUNK
-                                                                                      : lane->link->buffer_size;
+    return alchi_cli_piece_interleaved(&lane->transfer->memory, &lane->writer.current.piece) ? INTERLEAVED_CHUNK
+                                                                                             : lane->link->buffer_size;
 }
 
 /* The next chunk of the message that is being cut. @return its bytes */
@@ -84,16 +84,17 @@ static size_t
 make_next_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 {
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
-    const alchi_cli_inflight_t *current = &lane->current;
+    const alchi_cli_inflight_t *current = &lane->writer.current;
     alch_rect_t chunk;
     size_t bytes;
 
     if (lane->transfer->local_piece)
         return pack_overlap(lane, out, buffer);
     bytes = alchi_cli_chunk_at(&current->piece, memory->entry, current->done, chunk_limit(lane),
-                               lane->direct == ALCHI_CLI_DIRECT_COLUMNS ? ALCHI_CLI_CHUNK_COLUMNS : INT64_MAX, &chunk);
-    if (lane->direct)
-        point_at_memory(out, memory, &current->piece, &chunk, bytes, lane->direct == ALCHI_CLI_DIRECT_WHOLE);
+                               lane->writer.direct == ALCHI_CLI_DIRECT_COLUMNS ? ALCHI_CLI_CHUNK_COLUMNS : INT64_MAX,
+                               &chunk);
+    if (lane->writer.direct)
+        point_at_memory(out, memory, &current->piece, &chunk, bytes, lane->writer.direct == ALCHI_CLI_DIRECT_WHOLE);
     else
         pack_chunk(lane, out, buffer, &chunk, bytes);
     return bytes;
@@ -103,14 +104,14 @@ make_next_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buff
 static bool
 take_current_message(alchi_cli_lane_t *lane)
 {
-    alchi_cli_inflight_t *current = &lane->current, *inflight;
+    alchi_cli_inflight_t *current = &lane->writer.current, *inflight;
 
     if (current->id)
         return true;
     if (!alchi_cli_lane_next_message(lane, &inflight))
         return false;
     *current = *inflight;
-    lane->direct = alchi_cli_piece_direct(&lane->transfer->memory, &current->piece, COLUMN_MIN);
+    lane->writer.direct = alchi_cli_piece_direct(&lane->transfer->memory, &current->piece, COLUMN_MIN);
     return true;
 }
 
@@ -118,7 +119,7 @@ take_current_message(alchi_cli_lane_t *lane)
 static void
 fill_frame(const alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, size_t bytes)
 {
-    const alchi_cli_inflight_t *current = &lane->current;
+    const alchi_cli_inflight_t *current = &lane->writer.current;
 
     out->first = current->done == 0;
     if (out->first)
@@ -140,18 +141,18 @@ advance_current(alchi_cli_inflight_t *current, size_t bytes)
 static bool
 prepare_chunk(alchi_cli_lane_t *lane)
 {
-    int place = (lane->head + lane->ready) % ALCHI_CLI_LINK_BUFFERS;
-    alchi_cli_outgoing_t *out = &lane->outgoing[place];
+    int place = (lane->writer.head + lane->writer.ready) % ALCHI_CLI_LINK_BUFFERS;
+    alchi_cli_outgoing_t *out = &lane->writer.outgoing[place];
     size_t bytes;
 
-    if (lane->ready == ALCHI_CLI_LINK_BUFFERS || !take_current_message(lane))
+    if (lane->writer.ready == ALCHI_CLI_LINK_BUFFERS || !take_current_message(lane))
         return false;
     bytes = make_next_chunk(lane, out, lane->link->buffers[place]);
     fill_frame(lane, out, bytes);
     if (lane->transfer->checked)
         alchi_cli_outgoing_add_checksum(out);
-    advance_current(&lane->current, bytes);
-    lane->ready++;
+    advance_current(&lane->writer.current, bytes);
+    lane->writer.ready++;
     return true;
 }
 
@@ -160,28 +161,29 @@ prepare_chunk(alchi_cli_lane_t *lane)
 static int
 pack_into_ring(alchi_cli_lane_t *lane, bool *moved_p)
 {
-    alchi_cli_outgoing_t *out = &lane->outgoing[lane->head];
+    alchi_cli_outgoing_t *out = &lane->writer.outgoing[lane->writer.head];
     alchi_channel_t *channel = lane->link->channel;
     size_t most = alchi_channel_make_max(channel), bytes;
     alch_rect_t chunk;
     uint8_t *place;
     int code;
 
-    lane->full = false;
-    if (most == 0 || lane->transfer->local_piece || lane->ready || !take_current_message(lane) || lane->direct)
+    lane->writer.ring_full = false;
+    if (most == 0 || lane->transfer->local_piece || lane->writer.ready || !take_current_message(lane) ||
+        lane->writer.direct)
         return ALCH_EUNSUPPORTED;
-    bytes = alchi_cli_chunk_at(&lane->current.piece, lane->transfer->memory.entry, lane->current.done, most, INT64_MAX,
-                               &chunk);
+    bytes = alchi_cli_chunk_at(&lane->writer.current.piece, lane->transfer->memory.entry, lane->writer.current.done,
+                               most, INT64_MAX, &chunk);
     fill_frame(lane, out, bytes);
     code = alchi_channel_make_payload(channel, &out->frame, out->first ? &out->message : NULL, &place);
-    lane->full = code == ALCH_EAGAIN;
+    lane->writer.ring_full = code == ALCH_EAGAIN;
     if (code != ALCH_OK)
         return code;
     pack_chunk(lane, out, place, &chunk, bytes);
     if (lane->transfer->checked)
         alchi_cli_outgoing_add_checksum(out);
     alchi_channel_send_made(channel, &out->frame);
-    advance_current(&lane->current, bytes);
+    advance_current(&lane->writer.current, bytes);
     *moved_p = true;
     return ALCH_OK;
 }
@@ -190,7 +192,7 @@ pack_into_ring(alchi_cli_lane_t *lane, bool *moved_p)
 static int
 send_first_chunk(alchi_cli_lane_t *lane, bool *moved_p)
 {
-    alchi_cli_outgoing_t *out = &lane->outgoing[lane->head];
+    alchi_cli_outgoing_t *out = &lane->writer.outgoing[lane->writer.head];
     size_t before = out->sent;
     int64_t started = alchi_now_ns();
     int code = alchi_channel_send_payload(lane->link->channel, &out->frame, out->first ? &out->message : NULL, out->iov,
@@ -200,8 +202,8 @@ send_first_chunk(alchi_cli_lane_t *lane, bool *moved_p)
     *moved_p = *moved_p || out->sent > before;
     if (code != ALCH_OK)
         return code;
-    lane->head = (lane->head + 1) % ALCHI_CLI_LINK_BUFFERS;
-    lane->ready--;
+    lane->writer.head = (lane->writer.head + 1) % ALCHI_CLI_LINK_BUFFERS;
+    lane->writer.ready--;
     return ALCH_OK;
 }
 
@@ -211,7 +213,8 @@ handle_ack(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMe
     const Alchw__DataAck *ack = (const Alchw__DataAck *)message;
     alchi_cli_inflight_t *inflight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
 
-    if (!inflight || frame->payload || (lane->current.id == frame->id && lane->current.done < inflight->bytes))
+    if (!inflight || frame->payload ||
+        (lane->writer.current.id == frame->id && lane->writer.current.done < inflight->bytes))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s acknowledged what was not sent", lane->where);
     if (ack) {
         lane->timing.receive += (double)ack->receive_ns * 1e-9;
@@ -271,7 +274,7 @@ alchi_cli_lane_write(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
         code = pack_into_ring(lane, moved_p);
         if (code == ALCH_EUNSUPPORTED) {
             made = prepare_chunk(lane);
-            if (!lane->ready)
+            if (!lane->writer.ready)
                 break;
             code = send_first_chunk(lane, moved_p);
         }
