@@ -1,4 +1,5 @@
-/* What both directions of a transfer share: a connection to one worker and the messages in inflight on it. */
+/* Lanes: the code that both directions of a transfer share. A lane has a connection to one rank and the messages in
+ * flight on it. */
 #include "client/transfer.h"
 #include "base/error.h"
 
@@ -15,7 +16,7 @@ alchi_cli_lane_open(alchi_cli_lane_t *lane, const alchi_cli_group_t *group, alch
     int code;
 
     if (lane->rank >= group->count || (lane->transfer->group && lane->transfer->group != group->id))
-        return alchi_error_set(err, ALCH_EGROUP, "matrix %llu belongs to a worker group that is gone",
+        return alchi_error_set(err, ALCH_EGROUP, "the worker group of matrix %llu has ended",
                                (unsigned long long)lane->transfer->matrix->facts.id);
     alchi_address_format(&group->peers[lane->rank].address, address, sizeof(address));
     lane->timing.slot = group->peers[lane->rank].slot;
@@ -71,26 +72,7 @@ alchi_cli_lane_find_inflight(alchi_cli_lane_t *lane, uint64_t id)
     return NULL;
 }
 
-static bool
-next_plan_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight)
-{
-    if (!alchi_cli_splitter_next(&lane->splitter, &inflight->piece))
-        return false;
-    inflight->bytes = alchi_cli_piece_bytes(&inflight->piece, lane->transfer->memory.entry);
-    return true;
-}
-
-static bool
-next_overlap_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight)
-{
-    if (!alchi_overlap_splitter_next(&lane->overlap_splitter, &inflight->overlap))
-        return false;
-    inflight->piece.local = inflight->overlap.local;
-    inflight->bytes = (size_t)inflight->overlap.entries * lane->transfer->memory.entry;
-    return true;
-}
-
-/* The next message off the splitter into a free place. */
+/* Take the splitter's next message into a free place. NULL: no place is free, or there are no more messages */
 static alchi_cli_inflight_t *
 next_split_message(alchi_cli_lane_t *lane)
 {
@@ -98,10 +80,18 @@ next_split_message(alchi_cli_lane_t *lane)
 
     if (!inflight)
         return NULL;
-    lane->exhausted =
-        lane->transfer->local_piece ? !next_overlap_message(lane, inflight) : !next_plan_message(lane, inflight);
+    if (lane->transfer->local_piece)
+        lane->exhausted = !alchi_overlap_splitter_next(&lane->overlap_splitter, &inflight->overlap);
+    else
+        lane->exhausted = !alchi_cli_splitter_next(&lane->splitter, &inflight->piece);
     if (lane->exhausted)
         return NULL;
+    if (lane->transfer->local_piece) {
+        inflight->piece.local = inflight->overlap.local;
+        inflight->bytes = (size_t)inflight->overlap.entries * lane->transfer->memory.entry;
+    } else {
+        inflight->bytes = alchi_cli_piece_bytes(&inflight->piece, lane->transfer->memory.entry);
+    }
     inflight->damage_count = 0;
     return inflight;
 }
@@ -117,7 +107,7 @@ alchi_cli_lane_next_message(alchi_cli_lane_t *lane, alchi_cli_inflight_t **infli
     if (!inflight)
         return false;
     if (lane->inflight_count == 0)
-        lane->moved_ns = alchi_now_ns(); /* an idle lane was not expected to move */
+        lane->moved_ns = alchi_now_ns(); /* time without a message in flight is not a lack of progress */
     inflight->id = ++lane->link->last_id;
     inflight->damaged = false;
     inflight->done = 0;
@@ -151,7 +141,7 @@ alchi_cli_lane_error_reply(alchi_cli_lane_t *lane, const alchi_frame_t *frame, c
     alch_error_t error = {0};
 
     if (frame->payload)
-        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent an error with payload", lane->where);
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent an ERROR frame with payload", lane->where);
     alchi_cli_control_read_error((const Alchw__Error *)message, &error);
     if (error.rank < 0)
         error.rank = lane->rank;

@@ -1,10 +1,10 @@
-/* Payload that is damaged on the way: seen by its check, moved once more, a few times at most. */
+/* Checksums of payload. A message that arrives damaged is moved again, a few times at most. */
 #include "client/transfer.h"
 #include "base/crc32c.h"
 #include "base/error.h"
 #include "base/util.h"
 
-/* One bad bit in a network is rare; a message that is damaged so often has another cause. */
+/* Damage by the network is rare. A message that is damaged in each of four attempts has another cause. */
 #define RETRIES_MAX 3
 
 void
@@ -27,13 +27,13 @@ alchi_cli_lane_verify_frame(alchi_cli_lane_t *lane)
     inflight->sum_received = sum;
 }
 
-/* What was to be read, as the worker would say it. */
+/* Describe a damaged message that was read, in the words that a rank uses for one that was written. */
 static void
 describe_damage(const alchi_cli_lane_t *lane, const alchi_cli_inflight_t *inflight, alch_error_t *error)
 {
     const alch_matrix_info_t *facts = &lane->transfer->matrix->facts;
     const alch_rect_t *local = &inflight->piece.local;
-    bool own = lane->transfer->local_piece;
+    bool overlap = lane->transfer->local_piece;
     char name[96];
 
     alchi_format_matrix(facts->id, facts->rows, facts->cols, facts->dtype, name, sizeof(name));
@@ -42,8 +42,8 @@ describe_damage(const alchi_cli_lane_t *lane, const alchi_cli_inflight_t *inflig
         "matrix %s: %lld x %lld entries from (%lld, %lld) were damaged on the way from worker rank %d: "
         "CRC32C %08x was sent, %08x came",
         name, (long long)local->m, (long long)local->n,
-        (long long)(own ? inflight->overlap.rows.begin : alchi_axis_global(&inflight->piece.rows, local->i)),
-        (long long)(own ? inflight->overlap.cols.begin : alchi_axis_global(&inflight->piece.cols, local->j)),
+        (long long)(overlap ? inflight->overlap.rows.begin : alchi_axis_global(&inflight->piece.rows, local->i)),
+        (long long)(overlap ? inflight->overlap.cols.begin : alchi_axis_global(&inflight->piece.cols, local->j)),
         lane->rank, (unsigned)inflight->sum_sent, (unsigned)inflight->sum_received);
 }
 
@@ -73,8 +73,8 @@ alchi_cli_lane_retry(alchi_cli_lane_t *lane, alchi_cli_inflight_t *inflight, con
         __atomic_add_fetch(&lane->transfer->resent, 1, __ATOMIC_RELAXED);
         return;
     }
-    alchi_error_rank(&last, ALCH_EDAMAGED, error->rank, "%s, %u times in a row: %s", lane->where,
-                     inflight->damage_count, error->text);
+    alchi_error_rank(&last, ALCH_EDAMAGED, error->rank, "a message to or from %s was damaged %u times in a row: %s",
+                     lane->where, inflight->damage_count, error->text);
     alchi_cli_transfer_fail(lane->transfer, &last);
 }
 

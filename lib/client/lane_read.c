@@ -1,15 +1,16 @@
-/* Reading: ask for several messages ahead, take their payload straight into the user's memory where it lies in
- * storage order, else chunk by chunk into a buffer and from there. */
+/* Reading: a lane asks for several messages ahead. It receives their payload directly into the user's memory where that
+ * lies in storage order; elsewhere it receives chunks into a buffer and unpacks them. */
 #include "client/transfer.h"
 #include "base/error.h"
 #include "wire/layout_message.h"
 
-/* Columns of fewer bytes are unpacked from a buffer: a system call for each costs more than a copy. */
+/* Columns of fewer bytes are unpacked from a buffer: a system call for each column costs more than the copy. */
 #define COLUMN_MIN ((size_t)32 << 10)
-/* Bytes that a lane takes before the thread looks at its other lanes. */
+/* Bytes that a lane receives before the thread steps its other lanes. */
 #define BURST ((size_t)2 << 20)
 
-/* A block says how long the worker took for what came before it: an empty one behind the last message says the rest. */
+/* A block carries the times that the rank spent on the blocks before it. An empty read after the last message asks for
+ * the times of the last blocks. */
 static int
 request_final_times(alchi_cli_lane_t *lane, Alchw__DataRead *request)
 {
@@ -25,6 +26,7 @@ request_final_times(alchi_cli_lane_t *lane, Alchw__DataRead *request)
     return alchi_channel_send(lane->link->channel, ALCHI_DATA_READ, 0, lane->reader.times_id, request);
 }
 
+/* Add the times that a block carries to the lane's timing. */
 static void
 add_worker_times(alchi_cli_lane_t *lane, const Alchw__DataBlock *block)
 {
@@ -34,7 +36,7 @@ add_worker_times(alchi_cli_lane_t *lane, const Alchw__DataBlock *block)
     }
 }
 
-/* The empty block has come, or was refused: then some time remains unknown, which is no failure. */
+/* The rank has answered the empty read, or refused it. A refusal is no failure: only some times stay unknown. */
 static void
 end_times_request(alchi_cli_lane_t *lane)
 {
@@ -42,6 +44,7 @@ end_times_request(alchi_cli_lane_t *lane)
     lane->inflight_count--;
 }
 
+/* Ask for as many messages as may be in flight. */
 static int
 send_read_requests(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
@@ -73,40 +76,39 @@ send_read_requests(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
     return code == ALCH_OK || code == ALCH_EAGAIN ? ALCH_OK : alchi_cli_lane_connection_error(lane, code, err);
 }
 
-/* A process's own piece arrives in a buffer. */
+/* Prepare to receive the next chunk of a local piece's message into a buffer. */
 static void
 begin_overlap_chunk(alchi_cli_lane_t *lane)
 {
+    alchi_cli_lane_reader_t *reader = &lane->reader;
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
-    alchi_cli_inflight_t *inflight = lane->reader.arriving;
+    alchi_cli_inflight_t *inflight = reader->arriving;
     size_t left = inflight->bytes - inflight->done;
 
     if (inflight->done == 0)
-        alchi_product_init(&lane->reader.product, &inflight->overlap.rows, &inflight->overlap.cols,
-                           ALCHI_PRODUCT_SIDE_A, memory->data, memory->col_stride, memory->entry);
-    lane->reader.chunk_bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
-    lane->reader.chunk_done = 0;
-    lane->reader.chunk_at = lane->link->buffers[0];
+        alchi_product_init(&reader->product, &inflight->overlap.rows, &inflight->overlap.cols, ALCHI_PRODUCT_SIDE_A,
+                           memory->data, memory->col_stride, memory->entry);
+    reader->chunk_bytes = left < lane->link->buffer_size ? left : lane->link->buffer_size;
+    reader->chunk_done = 0;
+    reader->chunk_at = lane->link->buffers[0];
 }
 
-/* Choose where the next bytes of the arriving message go. */
+/* Prepare to receive the next chunk of the arriving message: choose its rectangle and where it is received. */
 static void
 begin_chunk(alchi_cli_lane_t *lane)
 {
+    alchi_cli_lane_reader_t *reader = &lane->reader;
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
-    alchi_cli_inflight_t *inflight = lane->reader.arriving;
+    alchi_cli_inflight_t *inflight = reader->arriving;
 
-    lane->reader.chunk_done = 0;
-    lane->reader.chunk_bytes =
-        alchi_cli_chunk_at(&inflight->piece, memory->entry, inflight->done,
-                           lane->reader.direct ? inflight->bytes : lane->link->buffer_size,
-                           lane->reader.direct == ALCHI_CLI_DIRECT_COLUMNS ? 1 : INT64_MAX, &lane->reader.chunk);
-    lane->reader.chunk_at =
-        lane->reader.direct ? alchi_cli_memory_at(memory, &inflight->piece, lane->reader.chunk.i, lane->reader.chunk.j)
-                            : lane->link->buffers[0];
+    reader->chunk_done = 0;
+    reader->chunk_bytes = alchi_cli_chunk_at(
+        &inflight->piece, memory->entry, inflight->done, reader->direct ? inflight->bytes : lane->link->buffer_size,
+        reader->direct == ALCHI_CLI_DIRECT_COLUMNS ? 1 : INT64_MAX, &reader->chunk);
+    reader->chunk_at = reader->direct ? alchi_cli_memory_at(memory, &inflight->piece, reader->chunk.i, reader->chunk.j)
+                                      : lane->link->buffers[0];
 }
 
-/* From the buffer to where it belongs. */
 static void
 unpack_chunk(alchi_cli_lane_t *lane)
 {
@@ -124,51 +126,54 @@ unpack_chunk(alchi_cli_lane_t *lane)
 static void
 finish_chunk(alchi_cli_lane_t *lane)
 {
-    alchi_cli_inflight_t *inflight = lane->reader.arriving;
+    alchi_cli_lane_reader_t *reader = &lane->reader;
+    alchi_cli_inflight_t *inflight = reader->arriving;
 
-    if (!lane->reader.direct)
+    if (!reader->direct)
         unpack_chunk(lane);
-    inflight->done += lane->reader.chunk_bytes;
-    lane->reader.chunk_bytes = lane->reader.chunk_done = 0;
+    inflight->done += reader->chunk_bytes;
+    reader->chunk_bytes = reader->chunk_done = 0;
     if (inflight->done == inflight->bytes)
         alchi_cli_lane_message_received(lane, inflight);
 }
 
-/* A block's frame: it must go on with the message under way, or begin one that was asked for. */
+/* Check a DATA_BLOCK frame: it must continue the arriving message, or begin one that was asked for. */
 static int
 begin_block_frame(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
                   alch_error_t *err)
 {
     const Alchw__DataBlock *block = (const Alchw__DataBlock *)message;
     alchi_cli_inflight_t *inflight = frame->id ? alchi_cli_lane_find_inflight(lane, frame->id) : NULL;
+    alchi_cli_lane_reader_t *reader = &lane->reader;
     size_t left;
 
     add_worker_times(lane, block);
-    if (lane->reader.times_id && frame->id == lane->reader.times_id && !frame->payload) {
+    if (reader->times_id && frame->id == reader->times_id && !frame->payload) {
         end_times_request(lane);
         return ALCH_OK;
     }
-    if (!inflight || (lane->reader.arriving && lane->reader.arriving != inflight))
+    if (!inflight || (reader->arriving && reader->arriving != inflight))
         return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block that was not asked for", lane->where);
-    if (!lane->reader.arriving)
-        lane->reader.direct = lane->transfer->local_piece
-                                  ? ALCHI_CLI_DIRECT_NO
-                                  : alchi_cli_piece_direct(&lane->transfer->memory, &inflight->piece, COLUMN_MIN);
-    lane->reader.arriving = inflight;
-    left = inflight->bytes - inflight->done - lane->reader.chunk_done;
+    if (!reader->arriving)
+        reader->direct = lane->transfer->local_piece
+                             ? ALCHI_CLI_DIRECT_NO
+                             : alchi_cli_piece_direct(&lane->transfer->memory, &inflight->piece, COLUMN_MIN);
+    reader->arriving = inflight;
+    left = inflight->bytes - inflight->done - reader->chunk_done;
     if (frame->payload > left || frame->payload == 0 ||
         (frame->flags & ALCHI_FRAME_MORE) != (frame->payload < left ? ALCHI_FRAME_MORE : 0))
-        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent %u bytes of a block where %zu were left",
-                                lane->where, frame->payload, left);
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank,
+                                "%s sent a frame of %u bytes where %zu bytes of the block were left", lane->where,
+                                frame->payload, left);
     if (!(frame->flags & ALCHI_FRAME_CHECK) == lane->transfer->checked)
-        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block %s a check", lane->where,
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block %s a checksum", lane->where,
                                 lane->transfer->checked ? "without" : "with");
-    lane->reader.frame_left = frame->payload;
-    lane->reader.frame_check = frame->check;
+    reader->frame_left = frame->payload;
+    reader->frame_check = frame->check;
     return ALCH_OK;
 }
 
-/* @return ALCH_OK: a frame began, or an answer without payload was taken; ALCH_EAGAIN; else the end */
+/* Receive a frame up to its payload. @return ALCH_OK; ALCH_EAGAIN: no frame is there; else close the lane */
 static int
 receive_frame(alchi_cli_lane_t *lane, alch_error_t *err)
 {
@@ -196,34 +201,35 @@ receive_frame(alchi_cli_lane_t *lane, alch_error_t *err)
     return code;
 }
 
-/* @return ALCH_OK: bytes were taken; ALCH_EAGAIN; else the end */
+/* Receive payload of the frame. @return ALCH_OK: bytes were received; ALCH_EAGAIN; else close the lane */
 static int
-receive_payload(alchi_cli_lane_t *lane, size_t *taken_p, alch_error_t *err)
+receive_payload(alchi_cli_lane_t *lane, size_t *received_p, alch_error_t *err)
 {
+    alchi_cli_lane_reader_t *reader = &lane->reader;
     int64_t started = alchi_now_ns();
     size_t size;
     ssize_t n;
 
-    if (!lane->reader.chunk_bytes && lane->transfer->local_piece)
+    if (!reader->chunk_bytes && lane->transfer->local_piece)
         begin_overlap_chunk(lane);
-    else if (!lane->reader.chunk_bytes)
+    else if (!reader->chunk_bytes)
         begin_chunk(lane);
-    size = lane->reader.chunk_bytes - lane->reader.chunk_done;
-    if (size > lane->reader.frame_left)
-        size = lane->reader.frame_left;
-    n = alchi_channel_read_payload(lane->link->channel, lane->reader.chunk_at + lane->reader.chunk_done, size);
+    size = reader->chunk_bytes - reader->chunk_done;
+    if (size > reader->frame_left)
+        size = reader->frame_left;
+    n = alchi_channel_read_payload(lane->link->channel, reader->chunk_at + reader->chunk_done, size);
     lane->timing.receive += (double)(alchi_now_ns() - started) * 1e-9;
     if (n == 0)
         return ALCH_EAGAIN;
     if (n < 0)
         return alchi_cli_lane_connection_error(lane, ALCH_ECONNECT, err);
-    *taken_p += (size_t)n;
-    lane->reader.frame_left -= (size_t)n;
-    lane->reader.chunk_done += (size_t)n;
+    *received_p += (size_t)n;
+    reader->frame_left -= (size_t)n;
+    reader->chunk_done += (size_t)n;
     __atomic_add_fetch(&lane->transfer->done, (int64_t)n, __ATOMIC_RELAXED);
-    if (lane->reader.frame_left == 0)
+    if (reader->frame_left == 0)
         alchi_cli_lane_verify_frame(lane);
-    if (lane->reader.chunk_done == lane->reader.chunk_bytes)
+    if (reader->chunk_done == reader->chunk_bytes)
         finish_chunk(lane);
     return ALCH_OK;
 }
@@ -231,14 +237,14 @@ receive_payload(alchi_cli_lane_t *lane, size_t *taken_p, alch_error_t *err)
 int
 alchi_cli_lane_read(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
-    size_t taken = 0;
+    size_t received = 0;
     int code = send_read_requests(lane, moved_p, err);
 
-    while (code == ALCH_OK && lane->inflight_count && taken < BURST) {
+    while (code == ALCH_OK && lane->inflight_count && received < BURST) {
         if (!lane->reader.frame_left)
             code = receive_frame(lane, err);
         else
-            code = receive_payload(lane, &taken, err);
+            code = receive_payload(lane, &received, err);
         *moved_p = *moved_p || code == ALCH_OK;
     }
     return code == ALCH_EAGAIN ? ALCH_OK : code;

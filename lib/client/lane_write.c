@@ -1,15 +1,18 @@
-/* Writing: cut messages into chunks, pack those that do not lie in storage order, send, collect acknowledgements. */
+/* Writing: a lane cuts messages into chunks, packs those that do not lie in storage order, sends them and receives the
+ * rank's acknowledgements. */
 #include "client/transfer.h"
 #include "base/error.h"
 #include "wire/layout_message.h"
 
-/* Columns of fewer bytes are packed: the kernel takes a list of them more slowly than a copy takes. */
+/* Columns of fewer bytes are packed: for the kernel, a list of many short pieces costs more time than the copy. */
 #define COLUMN_MIN ((size_t)8 << 10)
-/* Of memory whose lines hold entries of several workers: what is read for one is then still there for the next. */
+/* Bytes of a chunk where cache lines of the user's memory hold entries of several ranks: the lines that one lane reads
+ * are then still in the cache for the next lane. 8 % faster than 512 KiB (test/bench/MEASUREMENTS.md). */
 #define INTERLEAVED_CHUNK ((size_t)128 << 10)
-/* Chunks that a lane sends before the thread looks at its other lanes. */
+/* Chunks that a lane sends before the thread steps its other lanes. */
 #define BURST 4
 
+/* Send the chunk from the user's memory: one piece of memory, or one for each column. */
 static void
 point_at_memory(alchi_cli_outgoing_t *out, const alchi_cli_memory_t *memory, const alchi_piece_t *piece,
                 const alch_rect_t *chunk, size_t bytes, bool whole)
@@ -36,7 +39,7 @@ pack_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer, c
 }
 
 static void
-fill_write_message(alchi_cli_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *local, bool own)
+fill_write_message(alchi_cli_outgoing_t *out, const alch_matrix_t *matrix, const alch_rect_t *local, bool with_axes)
 {
     alchw__data_write__init(&out->message);
     alchi_wire_rect_out(local, &out->rect);
@@ -44,10 +47,10 @@ fill_write_message(alchi_cli_outgoing_t *out, const alch_matrix_t *matrix, const
     out->message.matrix = matrix->facts.id;
     out->message.version = matrix->version;
     out->message.rect = &out->rect;
-    out->message.axes = own ? &out->axes : NULL;
+    out->message.axes = with_axes ? &out->axes : NULL;
 }
 
-/* The next bytes of a process's own piece go through a buffer. */
+/* Pack the next bytes of a local piece's message into the buffer. @return how many */
 static size_t
 pack_overlap(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 {
@@ -69,7 +72,7 @@ pack_overlap(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
     return bytes;
 }
 
-/* Bytes of a chunk at most. */
+/* The largest chunk of the current message, in bytes. */
 static size_t
 chunk_limit(const alchi_cli_lane_t *lane)
 {
@@ -79,7 +82,7 @@ chunk_limit(const alchi_cli_lane_t *lane)
                                                                                              : lane->link->buffer_size;
 }
 
-/* The next chunk of the message that is being cut. @return its bytes */
+/* Make the next chunk of the current message; `buffer` is used if it must be packed. @return its bytes */
 static size_t
 make_next_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 {
@@ -100,9 +103,9 @@ make_next_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buff
     return bytes;
 }
 
-/* Whether there is a message to be cut into chunks. */
+/* Make sure that there is a current message to cut into chunks. @return false: there is none now */
 static bool
-take_current_message(alchi_cli_lane_t *lane)
+ensure_current_message(alchi_cli_lane_t *lane)
 {
     alchi_cli_inflight_t *current = &lane->writer.current, *inflight;
 
@@ -115,7 +118,7 @@ take_current_message(alchi_cli_lane_t *lane)
     return true;
 }
 
-/* The frame of the next `bytes` of the message. */
+/* Fill in the frame of the next `bytes` of the current message. */
 static void
 fill_frame(const alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, size_t bytes)
 {
@@ -137,7 +140,8 @@ advance_current(alchi_cli_inflight_t *current, size_t bytes)
         current->id = 0;
 }
 
-/* Make the next chunk ready to be sent. false: all places are taken, or there is nothing to send now. */
+/* Add the next chunk to those that are ready to be sent. @return false: the queue is full, or there is nothing to send
+ */
 static bool
 prepare_chunk(alchi_cli_lane_t *lane)
 {
@@ -145,7 +149,7 @@ prepare_chunk(alchi_cli_lane_t *lane)
     alchi_cli_outgoing_t *out = &lane->writer.outgoing[place];
     size_t bytes;
 
-    if (lane->writer.ready == ALCHI_CLI_LINK_BUFFERS || !take_current_message(lane))
+    if (lane->writer.ready == ALCHI_CLI_LINK_BUFFERS || !ensure_current_message(lane))
         return false;
     bytes = make_next_chunk(lane, out, lane->link->buffers[place]);
     fill_frame(lane, out, bytes);
@@ -156,8 +160,9 @@ prepare_chunk(alchi_cli_lane_t *lane)
     return true;
 }
 
-/* Pack the next chunk where the worker reads it: in shared memory, when it is not sent as it lies.
- * @return ALCH_OK: it has gone; ALCH_EAGAIN: no room; ALCH_EUNSUPPORTED: another way; an error of the connection */
+/* Pack the next chunk directly into the shared-memory ring, from which the rank reads it, and send it.
+ * @return ALCH_OK: the chunk is sent; ALCH_EAGAIN: the ring has no room; ALCH_EUNSUPPORTED: there is no ring, or this
+ *         chunk must be sent in another way; else the connection failed */
 static int
 pack_into_ring(alchi_cli_lane_t *lane, bool *moved_p)
 {
@@ -169,7 +174,7 @@ pack_into_ring(alchi_cli_lane_t *lane, bool *moved_p)
     int code;
 
     lane->writer.ring_full = false;
-    if (most == 0 || lane->transfer->local_piece || lane->writer.ready || !take_current_message(lane) ||
+    if (most == 0 || lane->transfer->local_piece || lane->writer.ready || !ensure_current_message(lane) ||
         lane->writer.direct)
         return ALCH_EUNSUPPORTED;
     bytes = alchi_cli_chunk_at(&lane->writer.current.piece, lane->transfer->memory.entry, lane->writer.current.done,
@@ -188,7 +193,7 @@ pack_into_ring(alchi_cli_lane_t *lane, bool *moved_p)
     return ALCH_OK;
 }
 
-/* Send the first chunk that is ready. @return ALCH_OK: it has gone; ALCH_EAGAIN; an error of the connection */
+/* Send the first chunk of the queue. @return ALCH_OK: all of it is sent; ALCH_EAGAIN; else the connection failed */
 static int
 send_first_chunk(alchi_cli_lane_t *lane, bool *moved_p)
 {
@@ -215,7 +220,8 @@ handle_ack(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMe
 
     if (!inflight || frame->payload ||
         (lane->writer.current.id == frame->id && lane->writer.current.done < inflight->bytes))
-        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s acknowledged what was not sent", lane->where);
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s acknowledged a message that was not sent",
+                                lane->where);
     if (ack) {
         lane->timing.receive += (double)ack->receive_ns * 1e-9;
         lane->timing.deserialize += (double)ack->unpack_ns * 1e-9;
@@ -253,14 +259,15 @@ receive_acks(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
     }
 }
 
-/* A worker that ends a connection says why before: that counts more than the failure to send. */
+/* Sending failed. A rank that ends a connection sends the reason first, so look for it: the reason is the better text.
+ */
 static int
 explain_send_failure(alchi_cli_lane_t *lane, int code, alch_error_t *err)
 {
     bool moved;
-    int said = receive_acks(lane, &moved, err);
+    int reason = receive_acks(lane, &moved, err);
 
-    return said != ALCH_OK ? said : alchi_cli_lane_connection_error(lane, code, err);
+    return reason != ALCH_OK ? reason : alchi_cli_lane_connection_error(lane, code, err);
 }
 
 int
@@ -268,7 +275,7 @@ alchi_cli_lane_write(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 {
     int code = ALCH_OK;
 
-    /* While the kernel cannot take the chunk that is ready, the next one is packed. */
+    /* While the kernel has no room for the chunk that is ready, pack the next one. */
     for (int k = 0; k < BURST; k++) {
         bool made = false;
         code = pack_into_ring(lane, moved_p);

@@ -241,7 +241,7 @@ def test_a_write_that_is_always_damaged_is_an_error_and_can_be_resumed(relay, al
     relay.flip = lambda kind: kind == DATA_WRITE
     with pytest.raises(alchemist.DamagedError) as info:
         handle.write(a)
-    assert re.search(r"worker \d+ at 127\.0\.0\.2:\d+, 4 times in a row: "
+    assert re.search(r"worker \d+ at 127\.0\.0\.2:\d+ was damaged 4 times in a row: "
                      rf"matrix {handle.id} \(500 x 100, float64\): \d+ x \d+ entries from \(\d+, \d+\) "
                      r"were damaged on the way to worker rank \d: "
                      r"CRC32C [0-9a-f]{8} was sent, [0-9a-f]{8} arrived", str(info.value))
@@ -256,7 +256,7 @@ def test_a_fetch_that_is_always_damaged_is_an_error_and_can_be_repeated(relay, a
     a = numbers(500, 100)
     handle = als.send_matrix(a)
     relay.flip = lambda kind: kind == DATA_BLOCK
-    with pytest.raises(alchemist.DamagedError, match=r"worker \d+ at 127.0.0.2:\d+, 4 times in a row: "
+    with pytest.raises(alchemist.DamagedError, match=r"worker \d+ at 127.0.0.2:\d+ was damaged 4 times in a row: "
                        rf"matrix {handle.id} \(500 x 100, float64\): \d+ x \d+ entries from \(\d+, \d+\) "
                        r"were damaged on the way from worker rank \d"):
         handle.fetch()
