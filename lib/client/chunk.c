@@ -1,12 +1,15 @@
-/* Shapes of messages and chunks. */
+/* The sizes of messages and chunks. */
 #include "client/chunk.h"
 #include "base/util.h"
 
-/* Messages from memory whose rows are denser than its columns are few rows of many columns: their chunks then use whole
- * cache lines and few pages at a time. But the columns must be long enough for the worker to take them one by one, and
- * the message large enough to be worth an acknowledgement. */
-#define COLUMN_BYTES (((int64_t)4 << 10) + 64)
+/* Where the rows of the user's memory are denser than its columns, a message is a few rows of many columns: its chunks
+ * then use whole cache lines and few pages at a time. Two limits bound how few rows there are. Columns have at least
+ * COLUMN_BYTES bytes, so that the rank can receive them one by one. Packed columns 4096 bytes apart would share one set
+ * of the first-level cache, so they are one cache line longer (test/bench/MEASUREMENTS.md). A message has at least
+ * about MESSAGE_BYTES bytes, so that it is worth an acknowledgement. */
+#define COLUMN_BYTES (((int64_t)4 << 10) + LINE_BYTES)
 #define MESSAGE_BYTES ((int64_t)1 << 20)
+/* Bytes of a cache line. */
 #define LINE_BYTES 64
 
 static int64_t
@@ -21,7 +24,7 @@ magnitude(int64_t x)
     return x < 0 ? -x : x;
 }
 
-/* Choose the size of messages for the piece that comes next. */
+/* Choose the size of messages for a new piece. */
 static void
 choose_message_size(alchi_cli_splitter_t *splitter)
 {
@@ -50,7 +53,7 @@ alchi_cli_splitter_init(alchi_cli_splitter_t *splitter, const alchi_plan_t *plan
     alchi_cursor_init(&splitter->cursor, plan, rank);
 }
 
-/* Move on to the next message of the piece; at its end there is none. */
+/* Move to the next message of the piece. At the end of the piece, i or j is outside it. */
 static void
 advance_to_next_message(alchi_cli_splitter_t *splitter)
 {
@@ -104,7 +107,7 @@ alchi_cli_splitter_next(alchi_cli_splitter_t *splitter, alchi_piece_t *message_p
     return true;
 }
 
-/* Whether consecutive local indices are consecutive global ones. */
+/* Whether these consecutive local indices are consecutive global indices too. */
 static bool
 is_consecutive(const alchi_axis_t *axis, int64_t first, int64_t count)
 {

@@ -1,4 +1,4 @@
-/* Requests of many threads over one connection: whoever waits first reads for all. */
+/* Requests of many threads over one connection. The first thread that waits for a reply reads for all threads. */
 #include "client/control.h"
 #include "base/error.h"
 
@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <utlist.h>
 
-/* A request that waits for its reply; lives on the stack of its thread. */
+/* A request that waits for its reply. It lives on the stack of its thread. */
 typedef struct request {
     uint64_t id;
     bool done;
@@ -21,15 +21,15 @@ typedef struct request {
 struct alchi_cli_control {
     alchi_channel_t *channel;
     char peer[300];
-    pthread_mutex_t mutex; /* guards all below, and reading while nobody leads */
-    bool sending;          /* somebody uses the sending side of the channel */
+    pthread_mutex_t mutex; /* guards all below, and the receiving side of the channel while there is no leader */
+    bool sending;          /* a thread uses the sending side of the channel */
     pthread_cond_t sent;
     request_t *requests;
     uint64_t last_id;
-    bool leading;
-    int broken; /* ALCH_OK, or why there is no connection any more */
-    char reason[ALCH_ERROR_TEXT_MAX];
-    char final_message[ALCH_ERROR_TEXT_MAX / 2];
+    bool leading;                                /* a thread reads the connection without the mutex */
+    int broken;                                  /* the code that requests fail with; ALCH_OK: the connection works */
+    char reason[ALCH_ERROR_TEXT_MAX];            /* the text, if broken */
+    char final_message[ALCH_ERROR_TEXT_MAX / 2]; /* the driver's text before it ended the connection, or "" */
 };
 
 alchi_cli_control_t *
@@ -68,12 +68,13 @@ alchi_cli_control_fd(const alchi_cli_control_t *control)
 int
 alchi_cli_control_read_error(const Alchw__Error *message, alch_error_t *err)
 {
-    const char *text = message && message->text ? message->text : "an error without a text";
+    const char *text = message && message->text ? message->text : "the peer sent an error without a text";
 
     return alchi_error_rank(err, alchi_message_code(message), message ? message->rank : -1, "%s", text);
 }
 
-/* With the mutex held: note why the connection is unusable (the first reason stays) and wake everybody. */
+/* Keep why the connection is unusable (the first reason counts) and wake all waiting threads. Call with the mutex held.
+ * @param reason  NULL: the driver's final message, or a text for `code` */
 static void
 mark_broken(alchi_cli_control_t *control, int code, const char *reason)
 {
@@ -107,21 +108,16 @@ alchi_cli_control_shutdown(alchi_cli_control_t *control, const char *reason)
     shutdown(alchi_channel_fd(control->channel), SHUT_RDWR);
 }
 
-static void
-keep_farewell(alchi_cli_control_t *control, const Alchw__Error *message)
-{
-    if (message && message->text)
-        snprintf(control->final_message, sizeof(control->final_message), "%s", message->text);
-}
-
-/* With the mutex held: hand a frame to whom it answers. Answers to requests that have timed out are dropped. */
+/* Hand a frame to the request that it answers, and drop it if no request waits for it any more. Call with the mutex
+ * held. */
 static void
 deliver_reply(alchi_cli_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
 {
+    const Alchw__Error *error = frame->id == 0 && frame->type == ALCHI_ERROR ? (const Alchw__Error *)message : NULL;
     request_t *request;
 
-    if (frame->id == 0 && frame->type == ALCHI_ERROR)
-        keep_farewell(control, (const Alchw__Error *)message);
+    if (error && error->text)
+        snprintf(control->final_message, sizeof(control->final_message), "%s", error->text);
     DL_SEARCH_SCALAR(control->requests, request, id, frame->id);
     if (!request || request->done || !(frame->flags & ALCHI_FRAME_REPLY)) {
         alchi_message_free(message);
@@ -133,7 +129,8 @@ deliver_reply(alchi_cli_control_t *control, const alchi_frame_t *frame, Protobuf
     pthread_cond_signal(&request->cond);
 }
 
-/* With the mutex held and nobody leading: take what has come meanwhile, above all a final_message. */
+/* Receive the frames that have arrived while no thread was reading. One of them may be the driver's final message. Call
+ * with the mutex held, and without a leader. */
 static void
 receive_available(alchi_cli_control_t *control)
 {
@@ -151,7 +148,8 @@ receive_available(alchi_cli_control_t *control)
     }
 }
 
-/* With the mutex held: read for everybody until the own reply is there or the own deadline has passed. */
+/* Read for all threads until this thread's reply is there or its deadline has passed. Then wake another thread to
+ * become the leader. Call with the mutex held; it is released while the thread reads. */
 static void
 receive_as_leader(alchi_cli_control_t *control, request_t *mine, alchi_deadline_t deadline)
 {
@@ -181,7 +179,7 @@ receive_as_leader(alchi_cli_control_t *control, request_t *mine, alchi_deadline_
     }
 }
 
-/* With the mutex held. */
+/* Call with the mutex held. */
 static int
 await_reply(alchi_cli_control_t *control, request_t *request, alchi_deadline_t deadline)
 {
@@ -196,17 +194,7 @@ await_reply(alchi_cli_control_t *control, request_t *request, alchi_deadline_t d
     return request->done ? ALCH_OK : control->broken;
 }
 
-/* With the mutex held: the peer takes no more; its last words may still be there to be read. */
-static int
-lose(alchi_cli_control_t *control)
-{
-    if (!control->leading)
-        receive_available(control);
-    mark_broken(control, ALCH_ECONNECT, NULL);
-    return control->broken;
-}
-
-/* With the mutex held; it is free while bytes move. One thread sends at a time. */
+/* Send a request when no other thread is sending. Call with the mutex held; it is released while bytes move. */
 static int
 send_request(alchi_cli_control_t *control, unsigned type, uint64_t id, const void *message, alchi_deadline_t deadline)
 {
@@ -228,7 +216,7 @@ send_request(alchi_cli_control_t *control, unsigned type, uint64_t id, const voi
     return code;
 }
 
-/* With the mutex held: a place for the reply. */
+/* Add the request to those that wait, with a new id. Call with the mutex held. */
 static int
 add_request(alchi_cli_control_t *control, request_t *request)
 {
@@ -242,7 +230,7 @@ add_request(alchi_cli_control_t *control, request_t *request)
     return ALCH_OK;
 }
 
-/* With the mutex held. A waiter that was asked to lead may be the one that leaves: it passes the request on. */
+/* The leaving thread may be the one that was woken to become the leader: wake another one. Call with the mutex held. */
 static void
 remove_request(alchi_cli_control_t *control, request_t *request)
 {
@@ -259,7 +247,7 @@ remove_request(alchi_cli_control_t *control, request_t *request)
     }
 }
 
-/* With the mutex held. */
+/* Write the text for a request without a reply. Call with the mutex held. */
 static int
 explain_missing_reply(const alchi_cli_control_t *control, int code, unsigned type, int64_t started, alch_error_t *err)
 {
@@ -271,7 +259,7 @@ explain_missing_reply(const alchi_cli_control_t *control, int code, unsigned typ
     if (code == ALCH_ERANGE)
         return alchi_error_set(err, ALCH_ELIMIT, "the request %s is larger than a message may be (%u bytes)",
                                alchi_message_name(type), ALCHI_META_MAX);
-    return alchi_error_set(err, code, "%s: %s", alchi_message_name(type), alch_strerror(code));
+    return alchi_error_set(err, code, "the request %s failed: %s", alchi_message_name(type), alch_strerror(code));
 }
 
 static int
@@ -281,9 +269,10 @@ take_reply(alchi_cli_control_t *control, request_t *request, unsigned type, unsi
     int code;
 
     if (request->type == expect && reply_p) {
-        /* a message with nothing in it has no bytes */
+        /* an empty message has no bytes: decode those into a struct of defaults */
         if (!request->reply && (code = alchi_message_decode(expect, "", 0, &request->reply)) != ALCH_OK)
-            return alchi_error_set(err, code, "%s: %s", alchi_message_name(type), alch_strerror(code));
+            return alchi_error_set(err, code, "the request %s failed: %s", alchi_message_name(type),
+                                   alch_strerror(code));
         *(ProtobufCMessage **)reply_p = request->reply;
         return ALCH_OK;
     }
@@ -314,8 +303,13 @@ alchi_cli_control_request(alchi_cli_control_t *control, unsigned type, const voi
         code = send_request(control, type, request.id, message, deadline);
         if (code == ALCH_OK)
             code = await_reply(control, &request, deadline);
-        else if (code == ALCH_ECONNECT)
-            code = lose(control);
+        else if (code == ALCH_ECONNECT) {
+            /* The driver receives no more, but its final message may still be there to be read. */
+            if (!control->leading)
+                receive_available(control);
+            mark_broken(control, ALCH_ECONNECT, NULL);
+            code = control->broken;
+        }
         remove_request(control, &request);
     }
     if (!request.done)

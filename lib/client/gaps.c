@@ -1,4 +1,5 @@
-/* What the workers lack of a matrix: asked rank by rank, and put together as global rectangles. */
+/* The gaps of a matrix: the client asks rank by rank which entries are missing, and combines the answers to global
+ * rectangles. */
 #include "client/gaps.h"
 #include "client/transfer.h"
 #include "base/error.h"
@@ -8,11 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Beyond these what was not looked at counts as missing: sending it again is cheaper. */
+/* Limits for one rank: how many gaps the client collects, and how many requests it sends. Beyond them, the parts that
+ * it has not asked about count as missing: sending them again is cheaper than asking. */
 #define RECTS_MAX 8192
 #define ROUNDS_MAX 2048
+/* Gaps in one answer: a rank sends no more (dataserver/conn_missing.c). */
 #define ANSWER_RECTS 128
-/* Looks at a rank's rectangle while global ones are put together: under a second. */
+/* How many gaps the client compares while it combines them to global rectangles: takes less than a second. */
 #define STEPS_MAX 100000000
 
 /* ---- asking ---- */
@@ -20,9 +23,10 @@
 typedef struct {
     alch_matrix_t *matrix;
     alchi_cli_link_t *link;
-    alch_rect_t local;
-    char where[320];
-    alchi_cli_gaps_t *gaps, pending;
+    alch_rect_t local; /* the part of the global rectangle that the rank holds */
+    char where[320];   /* "worker 2 at host:port", for error texts */
+    alchi_cli_gaps_t *gaps;
+    alchi_cli_gaps_t pending; /* rectangles still to be asked about */
 } query_t;
 
 static int
@@ -42,7 +46,7 @@ append_rect(alchi_cli_gaps_t *list, const alch_rect_t *rect)
     return ALCH_OK;
 }
 
-/* Rectangles of an answer, which must be parts of what was asked for. */
+/* Append the rectangles of an answer to a list. They must lie in the rectangle that was asked about. */
 static int
 append_answer_rects(const query_t *query, const alch_rect_t *asked, Alchw__Rect **rects, size_t count,
                     alchi_cli_gaps_t *list, alch_error_t *err)
@@ -52,10 +56,11 @@ append_answer_rects(const query_t *query, const alch_rect_t *asked, Alchw__Rect 
         const alch_rect_t within = {rect.i - asked->i, rect.j - asked->j, rect.m, rect.n};
 
         if (rect.i < 0 || rect.j < 0 || rect.m < 1 || rect.n < 1 || !alchi_rect_within(&within, asked->m, asked->n))
-            return alchi_error_set(err, ALCH_EPROTO, "%s said that something is missing where nothing was asked for",
+            return alchi_error_set(err, ALCH_EPROTO,
+                                   "%s reported missing entries outside the rectangle that it was asked about",
                                    query->where);
         if (append_rect(list, &rect) != ALCH_OK)
-            return alchi_error_set(err, ALCH_ENOMEM, "out of memory for what matrix %llu lacks",
+            return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the missing entries of matrix %llu",
                                    (unsigned long long)query->matrix->facts.id);
     }
     return ALCH_OK;
@@ -91,7 +96,7 @@ handle_answer(query_t *query, const alch_rect_t *asked, const alchi_frame_t *fra
         return alchi_error_rank(err, error.code, error.rank, "%s", error.text);
     }
     if (frame->type != ALCHI_DATA_REGIONS || frame->id != query->link->last_id || frame->payload || !message)
-        return alchi_error_set(err, ALCH_EPROTO, "%s sent %s instead of what is missing", query->where,
+        return alchi_error_set(err, ALCH_EPROTO, "%s sent %s instead of DATA_REGIONS", query->where,
                                alchi_message_name(frame->type));
     code = append_answer_rects(query, asked, regions->missing, regions->n_missing, query->gaps, err);
     return code == ALCH_OK ? append_answer_rects(query, asked, regions->rest, regions->n_rest, &query->pending, err)
@@ -118,7 +123,7 @@ query_rect(query_t *query, const alch_rect_t *rect, alch_error_t *err)
     return code;
 }
 
-/* All that is missing in the rank's local. */
+/* Find all gaps in the rank's part: ask about it, then about the rectangles that each answer left open. */
 static int
 query_rank_part(query_t *query, alch_error_t *err)
 {
@@ -126,21 +131,21 @@ query_rank_part(query_t *query, alch_error_t *err)
     int rounds = 0, code = append_rect(pending, &query->local);
 
     if (code != ALCH_OK)
-        return alchi_error_set(err, code, "out of memory");
+        return alchi_error_set(err, code, "out of memory for the missing entries of a matrix");
     while (code == ALCH_OK && pending->count > 0) {
         const alch_rect_t rect = pending->rects[--pending->count];
 
         if (rounds++ < ROUNDS_MAX && query->gaps->count < RECTS_MAX)
             code = query_rect(query, &rect, err);
         else if (append_rect(query->gaps, &rect) != ALCH_OK)
-            code = alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+            code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for the missing entries of a matrix");
     }
     free(pending->rects);
     *pending = (alchi_cli_gaps_t){0};
     return code;
 }
 
-/* What is known of the group may be out of date: if connecting fails, ask once more. */
+/* The cached group may be out of date: if connecting fails, ask the driver for the group and try once more. */
 static int
 open_link(query_t *query, int rank, alch_error_t *err)
 {
@@ -158,7 +163,7 @@ open_link(query_t *query, int rank, alch_error_t *err)
             code = alchi_cli_link_acquire(session, group, rank, ALCHI_CLI_CHUNK_BYTES,
                                           alchi_deadline_in_ms(session->options.connect_timeout_ms), &query->link, err);
         } else {
-            code = alchi_error_set(err, ALCH_EGROUP, "matrix %llu belongs to a worker group that is gone",
+            code = alchi_error_set(err, ALCH_EGROUP, "the worker group of matrix %llu has ended",
                                    (unsigned long long)query->matrix->facts.id);
         }
         alchi_cli_group_release(group);
@@ -193,7 +198,7 @@ alchi_cli_gaps_query(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_cli_g
     alchi_cli_gaps_t *gaps = calloc((size_t)workers, sizeof(*gaps));
 
     if (!gaps)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the missing entries of a matrix");
     for (int rank = 0; rank < workers && code == ALCH_OK; rank++)
         code = query_rank(matrix, rect, rank, &gaps[rank], err);
     if (code == ALCH_OK)
@@ -211,23 +216,24 @@ alchi_cli_gaps_free(alchi_cli_gaps_t *gaps, int workers)
     free(gaps);
 }
 
-/* ---- putting together ---- */
+/* ---- combining ---- */
 
 typedef struct {
     const alchi_layout_t *layout;
-    const alchi_cli_gaps_t *gaps;
-    alch_rect_t *rects;
+    const alchi_cli_gaps_t *gaps; /* by rank */
+    alch_rect_t *rects;           /* disjoint global rectangles that cover the gaps */
     size_t max, count;
-    int64_t *steps_p;
+    int64_t *steps_p; /* how many gaps were compared so far */
 } cover_t;
 
-/* What is missing within a global rectangle: whether all of it is, in some replica, and what encloses it. */
+/* The missing entries in a global rectangle: whether there are any, whether all are missing in some replica, and the
+ * rectangle that encloses them. */
 typedef struct {
     bool any, all;
     int64_t i, j, i_end, j_end;
 } extent_t;
 
-/* Take in what a rank lacks of its local. @return entries */
+/* Extend the bounding rectangle by the gaps within a local rectangle of a rank. @return how many entries these are */
 static int64_t
 add_gaps_to_extent(const alchi_cli_gaps_t *gaps, const alch_rect_t *local, const alchi_axis_t *rows,
                    const alchi_axis_t *cols, extent_t *extent)
@@ -276,7 +282,8 @@ measure_missing(const cover_t *cover, const alch_rect_t *rect)
     return extent;
 }
 
-/* The largest height (or width) for which all of a rectangle that starts with a missing entry is missing. */
+/* The largest height or width (*side, within *rect) for which all entries of the rectangle are missing. Its first entry
+ * is. */
 static int64_t
 find_longest_side(const cover_t *cover, alch_rect_t *rect, int64_t *side, int64_t limit)
 {
@@ -294,7 +301,8 @@ find_longest_side(const cover_t *cover, alch_rect_t *rect, int64_t *side, int64_
     return good;
 }
 
-/* The first missing entry of a rectangle in column order, with what is missing below and on the right of it. */
+/* Find the first missing entry in column order, and a missing rectangle that starts there: as high as possible, then
+ * as wide as possible. @return false: no entry is missing */
 static bool
 find_first_missing(const cover_t *cover, const alch_rect_t *in, alch_rect_t *found_p)
 {
@@ -321,7 +329,8 @@ push_rect(alch_rect_t *stack, size_t *count_p, int64_t i, int64_t j, int64_t m, 
         stack[(*count_p)++] = (alch_rect_t){i, j, m, n};
 }
 
-/* As alchi_region_list_missing(). @return false: there is more than `max`, or it takes too long */
+/* List the missing rectangles as alchi_region_list_missing() does. @return false: there are more than cover->max, or it
+ * takes too many steps */
 static bool
 list_missing_rects(cover_t *cover, const alch_rect_t *whole, alch_rect_t *stack)
 {
@@ -347,7 +356,7 @@ list_missing_rects(cover_t *cover, const alch_rect_t *whole, alch_rect_t *stack)
     return true;
 }
 
-/* Fill in the rectangles; one around everything if they do not suffice. */
+/* Fill in the rectangles. If they do not suffice, use one that encloses all missing entries. */
 static int
 cover_all(cover_t *cover, const alch_rect_t *whole, alch_error_t *err)
 {
@@ -355,7 +364,7 @@ cover_all(cover_t *cover, const alch_rect_t *whole, alch_error_t *err)
     extent_t extent;
 
     if (!stack)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the missing entries of a matrix");
     if (!list_missing_rects(cover, whole, stack)) {
         extent = measure_missing(cover, whole);
         cover->rects[0] = (alch_rect_t){extent.i, extent.j, extent.i_end - extent.i, extent.j_end - extent.j};
@@ -365,7 +374,7 @@ cover_all(cover_t *cover, const alch_rect_t *whole, alch_error_t *err)
     return ALCH_OK;
 }
 
-/* Ask, and once more if it turns out that another process has moved the matrix. */
+/* Ask the ranks, and once more if another client has moved the session to other workers meanwhile. */
 static int
 query_following_move(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_cli_gaps_t **gaps_p, alch_error_t *err)
 {
@@ -378,7 +387,7 @@ query_following_move(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_cli_g
     return code;
 }
 
-/* With the matrix's mutex held. */
+/* Call with the matrix's mutex held. */
 static int
 list_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, size_t *count_p, alch_error_t *err)
 {
@@ -404,7 +413,8 @@ alch_matrix_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, size_
     int code;
 
     if (!matrix || !rects || !max || max > SIZE_MAX / 4 / sizeof(*rects) || !count_p)
-        return alchi_error_set(err, ALCH_EINVAL, "matrix, rects or count_p is NULL, or max is not possible");
+        return alchi_error_set(err, ALCH_EINVAL, "matrix, rects or count_p is NULL, or max is %zu (must be 1 to %zu)",
+                               max, SIZE_MAX / 4 / sizeof(*rects));
     if ((code = alchi_cli_session_check(matrix->session, err)) != ALCH_OK)
         return code;
     pthread_mutex_lock(&matrix->mutex);

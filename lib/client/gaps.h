@@ -1,25 +1,24 @@
-/**
- * @file client/gaps.h
- * What the workers lack of a matrix.
- */
+/** @file client/gaps.h  The entries of a matrix that its ranks do not have yet. */
 #ifndef ALCHI_CLIENT_GAPS_H
 #define ALCHI_CLIENT_GAPS_H
 
 #include "client/client.h"
 
-/** What one rank lacks: disjoint rectangles of its local part. */
+/** The entries that one rank does not have: disjoint rectangles of its local part. */
 typedef struct {
     alch_rect_t *rects;
     size_t count, capacity;
-    int64_t entries;
+    int64_t entries; /* of all rectangles */
 } alchi_cli_gaps_t;
 
 /**
- * Ask every rank that has a part of a global rectangle. Where it lacks thousands of rectangles, some of the
- * surroundings count as missing too.
+ * Ask every rank that holds a part of a global rectangle which of its entries it does not have. If a rank's gaps are
+ * thousands of rectangles, some entries that it has count as gaps too.
  *
- * @param[out] gaps_p  by rank; give it to alchi_cli_gaps_free()
- * @return ALCH_OK, and what transfers return
+ * @threads  call with the matrix's mutex held
+ * @param[out] gaps_p  an array indexed by rank; free it with alchi_cli_gaps_free()
+ * @return ALCH_OK; ALCH_EGROUP: the matrix's group has ended; ALCH_ENOMEM; ALCH_ETIMEDOUT; ALCH_ECONNECT; ALCH_EPROTO;
+ *         as alchi_cli_link_acquire(); the code of an error that a rank sent
  */
 int alchi_cli_gaps_query(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_cli_gaps_t **gaps_p, alch_error_t *err);
 /** NULL is allowed. */

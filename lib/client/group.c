@@ -1,10 +1,11 @@
-/* The worker group as the driver last described it. */
+/* The session's worker group, cached as the driver last described it. */
 #include "client/client.h"
 #include "base/error.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A larger group in a reply is refused before memory is allocated for it. */
 #define GROUP_MAX (1 << 20)
 
 void
@@ -48,7 +49,8 @@ alchi_cli_pool_set_group(alch_session_t *session, const Alchw__Group *message, a
     uint64_t id;
 
     if (message && message->n_workers > GROUP_MAX)
-        return alchi_error_set(err, ALCH_EPROTO, "a worker group of %zu", message->n_workers);
+        return alchi_error_set(err, ALCH_EPROTO, "the driver described a group of %zu workers, at most %d are possible",
+                               message->n_workers, GROUP_MAX);
     if (message && message->id && message->ready && !(group = make_group(session, message)))
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a group of %zu workers", message->n_workers);
     pthread_mutex_lock(&pool->mutex);
@@ -62,6 +64,7 @@ alchi_cli_pool_set_group(alch_session_t *session, const Alchw__Group *message, a
     return ALCH_OK;
 }
 
+/* The cached group with a reference for the caller. NULL: none is cached */
 static alchi_cli_group_t *
 get_cached_group(alchi_cli_pool_t *pool)
 {

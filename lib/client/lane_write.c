@@ -140,8 +140,7 @@ advance_current(alchi_cli_inflight_t *current, size_t bytes)
         current->id = 0;
 }
 
-/* Add the next chunk to those that are ready to be sent. @return false: the queue is full, or there is nothing to send
- */
+/* Add the next chunk to the queue. @return false: the queue is full, or there is nothing to send */
 static bool
 prepare_chunk(alchi_cli_lane_t *lane)
 {
@@ -259,8 +258,7 @@ receive_acks(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
     }
 }
 
-/* Sending failed. A rank that ends a connection sends the reason first, so look for it: the reason is the better text.
- */
+/* Sending failed. A rank that ends a connection sends the reason first, which is the better text: look for it. */
 static int
 explain_send_failure(alchi_cli_lane_t *lane, int code, alch_error_t *err)
 {

@@ -1,16 +1,16 @@
-/* Libraries: load, describe, list. */
+/* Libraries: load, describe and list them. */
 #include "client/client.h"
 #include "base/error.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The description is the driver's message; functions and parameters point into it. */
+/* A library's description. The strings of functions and parameters point into the driver's message. */
 struct alch_library {
     Alchw__Library *message;
     size_t count;
     alch_function_t *functions;
-    alch_parameter_t *parameters; /* of all functions, parameters and results */
+    alch_parameter_t *parameters; /* parameters and results of all functions */
 };
 
 static const char *
@@ -55,7 +55,7 @@ fill_functions(alch_library_t *library)
     }
 }
 
-/* Takes the message over. */
+/* The library owns the message from now on; it is freed on failure. */
 static int
 make_library(Alchw__Library *message, alch_library_t **library_p, alch_error_t *err)
 {

@@ -1,7 +1,8 @@
-/* Pieces of parallel programs: see own.h. */
+/* Local pieces of parallel programs: checks, axes, overlap with the ranks, and the calls that start transfers. */
 #include "client/local_piece.h"
 #include "client/transfer.h"
 #include "base/error.h"
+#include "base/util.h"
 #include "wire/layout_message.h"
 
 /* ---- the piece ---- */
@@ -14,8 +15,8 @@ saturating_product(int64_t x, int64_t y)
     return __builtin_mul_overflow(x, y, &z) ? INT64_MAX : z;
 }
 
-/* One dimension of a piece; a place outside the grid has nothing. A block larger than the matrix is as good as one of
- * its size. */
+/* The axis of one dimension. If the place's first block begins beyond the extent, the place holds no entries. A block
+ * larger than the extent holds the same entries as one of extent + 1. */
 static alchi_axis_t
 to_axis(int64_t extent, int64_t block, int source, int procs, int proc, int64_t start)
 {
@@ -25,7 +26,7 @@ to_axis(int64_t extent, int64_t block, int source, int procs, int proc, int64_t 
     return (alchi_axis_t){size, saturating_product(size, procs), first > extent ? start + extent : start + first};
 }
 
-/* Local rows or columns. */
+/* How many rows or columns the place holds. */
 static int64_t
 count_local(int64_t extent, int64_t block, int source, int procs, int proc)
 {
@@ -34,13 +35,15 @@ count_local(int64_t extent, int64_t block, int source, int procs, int proc)
 }
 
 static int
-check_dimension(const char *what, int64_t block, int source, int procs, int proc, alch_error_t *err)
+check_dimension(const char *name, int64_t block, int source, int procs, int proc, alch_error_t *err)
 {
     if (block < 1)
-        return alchi_error_set(err, ALCH_EINVAL, "piece: %s of %lld entries", what, (long long)block);
+        return alchi_error_set(err, ALCH_EINVAL, "the local piece's block size for %s is %lld, must be at least 1",
+                               name, (long long)block);
     if (procs < 1 || source < 0 || source >= procs || proc < -1 || proc >= procs)
-        return alchi_error_set(err, ALCH_EINVAL, "piece: place %d and source %d in a grid with %d places in %s", proc,
-                               source, procs, what);
+        return alchi_error_set(err, ALCH_EINVAL,
+                               "the local piece's place %d or source place %d for %s is outside a grid of %d places",
+                               proc, source, name, procs);
     return ALCH_OK;
 }
 
@@ -48,21 +51,22 @@ static int
 check_piece(const alch_local_t *piece, const alch_matrix_info_t *facts, alch_error_t *err)
 {
     alch_rect_t rect = {piece->i0, piece->j0, piece->m, piece->n};
-    int code = check_dimension("blocks of rows", piece->mb, piece->rsrc, piece->nprow, piece->myrow, err);
+    int code = check_dimension("rows", piece->mb, piece->rsrc, piece->nprow, piece->myrow, err);
 
     if (code == ALCH_OK)
-        code = check_dimension("blocks of columns", piece->nb, piece->csrc, piece->npcol, piece->mycol, err);
+        code = check_dimension("columns", piece->nb, piece->csrc, piece->npcol, piece->mycol, err);
     if (code != ALCH_OK)
         return code;
     if (!alchi_rect_within(&rect, facts->rows, facts->cols))
-        return alchi_error_set(err, ALCH_ERANGE,
-                               "the piece's matrix of %lld x %lld at (%lld, %lld) leaves matrix %llu (%lld x %lld)",
-                               (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j,
-                               (unsigned long long)facts->id, (long long)facts->rows, (long long)facts->cols);
+        return alchi_error_set(
+            err, ALCH_ERANGE,
+            "the local piece's matrix of %lld x %lld entries at (%lld, %lld) leaves matrix %llu (%lld x %lld)",
+            (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j, (unsigned long long)facts->id,
+            (long long)facts->rows, (long long)facts->cols);
     return ALCH_OK;
 }
 
-/* @return ALCH_OK; ALCH_EINVAL, ALCH_ERANGE: the text says what of the piece cannot be */
+/* @return ALCH_OK; ALCH_EINVAL, ALCH_ERANGE: the text names the member that is wrong */
 static int
 init_local_piece(alchi_cli_local_piece_t *local_piece, const alch_local_t *piece, const alch_matrix_info_t *facts,
                  alch_error_t *err)
@@ -78,8 +82,8 @@ init_local_piece(alchi_cli_local_piece_t *local_piece, const alch_local_t *piece
     }
     rows = count_local(piece->m, piece->mb, piece->rsrc, piece->nprow, piece->myrow);
     if (piece->lld < 1 || piece->lld < rows)
-        return alchi_error_set(err, ALCH_EINVAL, "piece: a leading dimension of %lld for %lld local rows",
-                               (long long)piece->lld, (long long)rows);
+        return alchi_error_set(err, ALCH_EINVAL, "the local piece's leading dimension is %lld, must be at least %lld",
+                               (long long)piece->lld, (long long)alchi_max_int64(rows, 1));
     local_piece->rows = to_axis(piece->m, piece->mb, piece->rsrc, piece->nprow, piece->myrow, piece->i0);
     local_piece->cols = to_axis(piece->n, piece->nb, piece->csrc, piece->npcol, piece->mycol, piece->j0);
     local_piece->rect = (alch_rect_t){piece->i0, piece->j0, piece->m, piece->n};
@@ -96,7 +100,7 @@ alchi_cli_local_piece_axes(const alchi_cli_local_piece_t *local_piece, Alchw__Ax
                         (int64_t[]){cols->block, cols->period, cols->first}, axes_p);
 }
 
-/* ---- with one rank ---- */
+/* ---- its overlap with one rank ---- */
 
 static void
 intersect_with_place(const alchi_cli_local_piece_t *local_piece, const alchi_layout_t *layout, int row, int col,

@@ -1,6 +1,7 @@
 /**
  * @file client/local_piece.h
- * A process's own piece of a block-cyclic matrix: what of it each rank owns, cut into messages. Pure arithmetic.
+ * The local piece of a process of a parallel program: which of its entries each rank owns, and how they are cut into
+ * messages. Pure arithmetic, MT-Safe.
  */
 #ifndef ALCHI_CLIENT_LOCAL_PIECE_H
 #define ALCHI_CLIENT_LOCAL_PIECE_H
@@ -10,20 +11,22 @@
 #include <alchemist/matrix.h>
 
 typedef struct {
-    alchi_axis_t rows, cols; /* of the piece, to indices of the matrix */
-    alch_rect_t rect;        /* of the matrix that the descriptor covers */
-    int64_t replica;         /* to read, modulo how many there are: spread over the processes */
+    alchi_axis_t rows, cols; /* from local indices of the piece to indices of the matrix */
+    alch_rect_t rect;        /* the rectangle of the matrix that the descriptor covers */
+    int64_t replica; /* modulo the number of replicas: the one to read. Spreads the processes over the replicas */
 } alchi_cli_local_piece_t;
 
-/** Entries to write to a rank, or to read from it. */
+/** How many entries the process writes to a rank, or reads from it. */
 int64_t alchi_cli_local_piece_entries(const alchi_cli_local_piece_t *local_piece, const alchi_layout_t *layout,
                                       int rank, bool writing);
 
-/** Cut what the piece (side a) and a rank (side b) have in common. */
+/** Initialize a splitter for the overlap of the piece (side a) and a rank's part (side b).
+ *  @param limit  entries of a message at most */
 void alchi_cli_local_piece_splitter_init(alchi_overlap_splitter_t *splitter, const alchi_cli_local_piece_t *local_piece,
                                          const alchi_layout_t *layout, int rank, int64_t limit);
 
-/** The axes as a message has them. */
+/** The piece's axes in the form of a message.
+ *  @param[out] axes_p  borrows nothing */
 void alchi_cli_local_piece_axes(const alchi_cli_local_piece_t *local_piece, Alchw__Axes *axes_p);
 
 #endif

@@ -1,4 +1,4 @@
-/* Handles of matrices: create, open, list, free. Transfers are in transfer.c. */
+/* Handles of matrices: create, open, list, free, refresh. Transfers are in transfer.c. */
 #include "client/client.h"
 #include "base/error.h"
 #include "wire/layout_message.h"
@@ -8,14 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void
-fill_names(const Alchw__Matrix *message, alch_matrix_info_t *info)
-{
-    snprintf(info->name, sizeof(info->name), "%s", message->name ? message->name : "");
-    snprintf(info->busy, sizeof(info->busy), "%s", message->busy ? message->busy : "");
-}
-
-/* What the driver says of a matrix; its layout is worked out and owned by the caller. */
+/* Turn the driver's description of a matrix into an info and a layout, which the caller owns. */
 static int
 parse_matrix(const Alchw__Matrix *message, alch_matrix_info_t *info, alchi_layout_t *layout, alch_error_t *err)
 {
@@ -34,7 +27,7 @@ parse_matrix(const Alchw__Matrix *message, alch_matrix_info_t *info, alchi_layou
         spec.npcol = (int)given->npcol;
     }
     if (alchi_layout_init(layout, message->rows, message->cols, (int)message->workers, &spec, &detail) != ALCH_OK)
-        return alchi_error_set(err, ALCH_EPROTO, "matrix %llu has a layout that cannot be: %s",
+        return alchi_error_set(err, ALCH_EPROTO, "the driver described matrix %llu with an impossible layout: %s",
                                (unsigned long long)message->id, detail.text);
     memset(info, 0, sizeof(*info));
     info->id = message->id;
@@ -45,7 +38,8 @@ parse_matrix(const Alchw__Matrix *message, alch_matrix_info_t *info, alchi_layou
     info->workers = layout->workers;
     info->replicas = layout->replicas;
     info->bytes = message->rows * message->cols * (int64_t)entry;
-    fill_names(message, info);
+    snprintf(info->name, sizeof(info->name), "%s", message->name ? message->name : "");
+    snprintf(info->busy, sizeof(info->busy), "%s", message->busy ? message->busy : "");
     return ALCH_OK;
 }
 
@@ -71,7 +65,7 @@ alchi_cli_matrix_create(alch_session_t *session, const Alchw__Matrix *message, a
     return ALCH_OK;
 }
 
-/* Turn a MATRIX reply into a handle; the message is freed. */
+/* Make a handle from a MATRIX reply, and free the reply. */
 static int
 make_handle(alch_session_t *session, Alchw__Matrix *message, alch_matrix_t **matrix_p, alch_error_t *err)
 {
@@ -87,11 +81,12 @@ check_shape(int64_t rows, int64_t cols, alch_dtype_t dtype, const char *name, al
     size_t entry = alch_dtype_size(dtype);
 
     if (rows < 0 || cols < 0)
-        return alchi_error_set(err, ALCH_EINVAL, "a matrix of %lld x %lld", (long long)rows, (long long)cols);
+        return alchi_error_set(err, ALCH_EINVAL, "matrix size %lld x %lld is negative", (long long)rows,
+                               (long long)cols);
     if (!entry)
         return alchi_error_set(err, ALCH_EINVAL, "entry type %d is unknown", (int)dtype);
     if (cols && rows > INT64_MAX / cols / (int64_t)entry)
-        return alchi_error_set(err, ALCH_EINVAL, "a matrix of %lld x %lld has more than 2^63 bytes", (long long)rows,
+        return alchi_error_set(err, ALCH_EINVAL, "matrix size %lld x %lld is more than 2^63 bytes", (long long)rows,
                                (long long)cols);
     if (name && strlen(name) >= sizeof(((alch_matrix_info_t *)0)->name))
         return alchi_error_set(err, ALCH_EINVAL, "the matrix name \"%.20s...\" has more than 63 bytes", name);
@@ -225,7 +220,7 @@ alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err)
     return code;
 }
 
-/* Whether it is the matrix that the handle knows, but for its place and rows. */
+/* Whether the matrix is as the handle knows it, except for its group, layout and rows. */
 static bool
 is_same_but_for_group(const alch_matrix_t *matrix, const Alchw__Matrix *message)
 {
@@ -233,6 +228,7 @@ is_same_but_for_group(const alch_matrix_t *matrix, const Alchw__Matrix *message)
            message->dtype == (uint32_t)matrix->facts.dtype;
 }
 
+/* Lay the handle out for the group of the driver's description. Call with the matrix's mutex held. */
 static int
 adopt_new_group(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
 {
@@ -241,9 +237,10 @@ adopt_new_group(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_
     int code;
 
     if (!is_same_but_for_group(matrix, message))
-        return alchi_error_set(err, ALCH_ESTATE,
-                               "matrix %llu was replaced in place since this handle learned of it: refresh it",
-                               (unsigned long long)matrix->facts.id);
+        return alchi_error_set(
+            err, ALCH_ESTATE,
+            "matrix %llu was replaced in place after this handle read its description: refresh the handle",
+            (unsigned long long)matrix->facts.id);
     if ((code = parse_matrix(message, &facts, &layout, err)) != ALCH_OK)
         return code;
     layout.m = matrix->facts.rows;
@@ -286,7 +283,7 @@ alchi_cli_matrix_has_moved(alch_matrix_t *matrix)
     return alchi_cli_matrix_follow_group(matrix, NULL) == ALCH_OK && matrix->group != before;
 }
 
-/* A page of the list, with higher ids than `after`. */
+/* Get a page of the list: matrices with higher ids than `after`. */
 static int
 request_page(alch_session_t *session, uint64_t after, Alchw__MatrixList **reply_p, alch_error_t *err)
 {
@@ -301,7 +298,8 @@ request_page(alch_session_t *session, uint64_t after, Alchw__MatrixList **reply_
     if ((*reply_p)->n_matrices > 0 && (*reply_p)->matrices[(*reply_p)->n_matrices - 1]->id > after)
         return ALCH_OK;
     alchi_message_free(*reply_p);
-    return alchi_error_set(err, ALCH_EPROTO, "the driver's list of matrices does not go on");
+    return alchi_error_set(err, ALCH_EPROTO, "the driver announced more matrices after id %llu but listed none",
+                           (unsigned long long)after);
 }
 
 static void
@@ -312,7 +310,7 @@ free_handles(alch_matrix_t **matrices, size_t count)
     free(matrices);
 }
 
-/* Make handles of a page; each entry is taken out of the message. */
+/* Make handles of the matrices on a page. Each entry is freed and removed from the message. */
 static int
 add_page(alch_session_t *session, Alchw__MatrixList *page, alch_matrix_t ***matrices_p, size_t *count_p,
          alch_error_t *err)

@@ -1,8 +1,8 @@
-/* More rows for a matrix. */
+/* Append rows to a matrix. */
 #include "client/client.h"
 #include "base/error.h"
 
-/* Whether the driver's description is of the matrix that the handle knows, but for its rows. */
+/* Whether the matrix is as the handle knows it, except for its rows. */
 static bool
 is_same_but_for_rows(const alch_matrix_info_t *facts, const Alchw__Matrix *message)
 {
@@ -14,7 +14,7 @@ is_same_but_for_rows(const alch_matrix_info_t *facts, const Alchw__Matrix *messa
            layout->nprow == (uint32_t)facts->layout.nprow && layout->npcol == (uint32_t)facts->layout.npcol;
 }
 
-/* Take over how many rows there are. Transfers under way do not look at this. */
+/* Store the number of rows in the handle. Call with the matrix's mutex held. Transfers in progress do not use it. */
 static int
 update_rows(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
 {
@@ -22,7 +22,7 @@ update_rows(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *e
     int64_t row_bytes = facts->cols * (int64_t)matrix->entry;
 
     if (!is_same_but_for_rows(facts, message))
-        return alchi_error_set(err, ALCH_ESTATE, "matrix %llu has another layout by now: open it again",
+        return alchi_error_set(err, ALCH_ESTATE, "the layout of matrix %llu has changed: open the matrix again",
                                (unsigned long long)facts->id);
     if (message->rows < 0 || (row_bytes > 0 && message->rows > INT64_MAX / row_bytes))
         return alchi_error_set(err, ALCH_EPROTO, "the driver said that matrix %llu has %lld rows",
@@ -45,7 +45,7 @@ alch_matrix_grow(alch_matrix_t *matrix, int64_t rows, alch_error_t *err)
     if ((code = alchi_cli_session_check(matrix->session, err)) != ALCH_OK)
         return code;
     if (rows < 0)
-        return alchi_error_set(err, ALCH_EINVAL, "matrix %llu cannot be given %lld more rows",
+        return alchi_error_set(err, ALCH_EINVAL, "matrix %llu cannot grow by %lld rows, which is negative",
                                (unsigned long long)matrix->facts.id, (long long)rows);
     pthread_mutex_lock(&matrix->mutex);
     code = alchi_cli_matrix_follow_group(matrix, err);

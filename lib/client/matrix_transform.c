@@ -1,4 +1,4 @@
-/* Matrices from matrices on the workers. */
+/* Make a matrix from another one on the workers: another layout or type, transposed or conjugated. */
 #include "client/client.h"
 #include "base/error.h"
 #include "wire/layout_message.h"

@@ -1,5 +1,5 @@
-/* The data connections of the process. They are opened when they are needed, shared by all sessions with the same id
- * and key, and kept for the next transfer for a while. */
+/* The data connections of the process. The pool opens them when they are needed, shares them between all session
+ * handles with the same id and key, and keeps them for a while for the next transfer. */
 #include "client/client.h"
 #include "base/error.h"
 
@@ -9,28 +9,31 @@
 #include <unistd.h>
 #include <utlist.h>
 
-/* When so many connections of the process to a worker are in use, the next user waits a little for one of them before
- * it opens one more. */
+/* When this many connections of the process to one rank are busy, the next user waits up to SHARED_WAIT_MS for one of
+ * them before it opens one more. */
 #define SHARED_PER_RANK 16
 #define SHARED_WAIT_MS 250
+/* Idle connections to one rank that are kept. */
 #define IDLE_PER_RANK 4
-/* One that was idle for longer is asked whether it lives before it is trusted with data. */
+/* Before a connection is used that was idle for longer than PROBE_AFTER_MS, the rank must answer a PING within
+ * PROBE_MS. */
 #define PROBE_AFTER_MS 1000
 #define PROBE_MS 5000
 
-/* Connections for the handles of one session of the driver. */
+/* The connections that all handles of one session share. */
 typedef struct alchi_cli_hub {
     uint64_t session;
-    uint8_t key[ALCHI_KEY_SIZE]; /* which tells drivers apart, too */
-    int handles;
-    alchi_cli_link_t *links; /* atomic head */
+    uint8_t key[ALCHI_KEY_SIZE]; /* differs between sessions of different drivers with the same id */
+    int handles;                 /* that use it */
+    alchi_cli_link_t *links;     /* atomic head */
     struct alchi_cli_hub *prev, *next;
 } hub_t;
 
-/* What this process shares; a forked child begins one of its own and leaves its parent's alone. */
+/* All hubs of this process. A forked child makes a new registry and leaves its parent's alone, because a thread of the
+ * parent may have held the mutex. */
 typedef struct registry {
     pid_t pid;
-    pthread_mutex_t mutex; /* guards all hubs and links; never held while anything waits */
+    pthread_mutex_t mutex; /* guards all hubs and links; not held while a thread waits for a peer */
     pthread_cond_t released;
     hub_t *hubs;
     struct registry *parent;
@@ -52,7 +55,7 @@ make_registry(registry_t *parent)
     return mine;
 }
 
-/* The process's own; NULL: out of memory. */
+/* This process's registry. NULL: out of memory */
 static registry_t *
 get_registry(void)
 {
@@ -64,7 +67,7 @@ get_registry(void)
         return NULL;
     if (__atomic_compare_exchange_n(&registry, &current, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return mine;
-    free(mine); /* another thread was faster */
+    free(mine); /* another thread has made one meanwhile */
     return current;
 }
 
@@ -78,7 +81,7 @@ alchi_cli_pool_create(void)
     return pool;
 }
 
-/* ---- hubs; with the registry's mutex held ---- */
+/* ---- hubs; call with the registry's mutex held ---- */
 
 static void
 close_link(alchi_cli_link_t *link)
@@ -93,7 +96,7 @@ close_link(alchi_cli_link_t *link)
     link->buffer_size = 0;
 }
 
-/* Close the idle ones that are not of group `keep`. */
+/* Close the idle connections to all groups but `keep`. */
 static void
 close_idle(hub_t *hub, uint64_t keep)
 {
@@ -103,7 +106,7 @@ close_idle(hub_t *hub, uint64_t keep)
     }
 }
 
-/* Close those of all sessions that nobody has used for too long. */
+/* Close the connections of all sessions that have been idle for too long. */
 static void
 close_expired(const registry_t *shared)
 {
@@ -167,7 +170,7 @@ leave_hub(registry_t *shared, hub_t *hub)
     free(hub);
 }
 
-/* ---- what a session does with them as a whole ---- */
+/* ---- all connections of a session handle ---- */
 
 void
 alchi_cli_pool_keep_only(alchi_cli_pool_t *pool, uint64_t group)
@@ -207,7 +210,7 @@ alchi_cli_pool_destroy(alchi_cli_pool_t *pool)
     free(pool);
 }
 
-/* Other handles of the child may share the connections: each descriptor is closed once. */
+/* Several handles in the child may share the connections, so each descriptor is closed only once. */
 void
 alchi_cli_pool_abandon(const alchi_cli_pool_t *pool)
 {
@@ -223,30 +226,25 @@ alchi_cli_pool_abandon(const alchi_cli_pool_t *pool)
 
 /* ---- one connection ---- */
 
-/* An idle connection has nothing to read; if it has, that is its end. */
-static bool
-alive(const alchi_cli_link_t *link)
-{
-    return alchi_stream_idle(alchi_channel_stream(link->channel));
-}
-
-/* With the mutex held: an idle connection to the rank, or NULL. */
+/* Find an idle connection to the rank, and close those that have ended. Call with the mutex held. NULL: none is idle */
 static alchi_cli_link_t *
 find_idle(const hub_t *hub, const alch_session_t *session, uint64_t group, int rank)
 {
-    bool local = session->options.shared_memory;
+    bool shared_memory = session->options.shared_memory;
 
     for (alchi_cli_link_t *link = hub->links; link; link = link->next) {
-        if (link->busy || !link->channel || link->group != group || link->rank != rank || link->shared_memory != local)
+        if (link->busy || !link->channel || link->group != group || link->rank != rank ||
+            link->shared_memory != shared_memory)
             continue;
-        if (alive(link))
+        /* On an idle connection nothing arrives but its end. */
+        if (alchi_stream_idle(alchi_channel_stream(link->channel)))
             return link;
         close_link(link);
     }
     return NULL;
 }
 
-/* With the mutex held. */
+/* Count the busy or the idle connections to a rank. Call with the mutex held. */
 static int
 count_links(const hub_t *hub, uint64_t group, int rank, bool busy)
 {
@@ -257,7 +255,7 @@ count_links(const hub_t *hub, uint64_t group, int rank, bool busy)
     return links;
 }
 
-/* With the mutex held: a place for a new connection. */
+/* Find or make a node for a new connection. Call with the mutex held. NULL: out of memory */
 static alchi_cli_link_t *
 find_free_link(hub_t *hub)
 {
@@ -273,7 +271,8 @@ find_free_link(hub_t *hub)
     return link;
 }
 
-/* With the mutex held, but for the wait: an idle one, if need be one that is given back soon. */
+/* Find an idle connection. If too many are busy, wait a little for one of them. Call with the mutex held; it is
+ * released during the wait. NULL: open a new one */
 static alchi_cli_link_t *
 wait_for_idle_link(registry_t *shared, const alch_session_t *session, uint64_t group, int rank,
                    alchi_deadline_t deadline)
@@ -290,7 +289,7 @@ wait_for_idle_link(registry_t *shared, const alch_session_t *session, uint64_t g
     return link;
 }
 
-/* An idle connection, or a place for one. NULL: out of memory. */
+/* Mark an idle connection, or a node without a connection, as busy. NULL: out of memory */
 static alchi_cli_link_t *
 reserve_link(const alch_session_t *session, uint64_t group, int rank, alchi_deadline_t deadline)
 {
@@ -313,8 +312,8 @@ reserve_link(const alch_session_t *session, uint64_t group, int rank, alchi_dead
     return link;
 }
 
-/* The worker, or something on the way, may have given it up without our hearing of it; and if not, the question keeps
- * the worker from doing so now. */
+/* Whether the rank answers a PING. The rank, or a device in the network, may have closed the connection unnoticed. If
+ * not, the PING keeps the rank from closing it as idle now. */
 static bool
 answers_ping(alchi_cli_link_t *link, alchi_deadline_t deadline)
 {
@@ -333,6 +332,7 @@ answers_ping(alchi_cli_link_t *link, alchi_deadline_t deadline)
     return good;
 }
 
+/* Close a connection that was idle for long and does not answer. */
 static void
 probe_link(alchi_cli_link_t *link, alchi_deadline_t deadline)
 {

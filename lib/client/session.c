@@ -1,4 +1,4 @@
-/* Opening, attaching and ending a session. */
+/* Open, attach to, and close a session. */
 #include "client/client.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A request lets the driver wait at most this long; then the client asks again. */
 #define WAIT_SLICE_MS 20000
 
 /* ---- options ---- */
@@ -30,7 +31,7 @@ alch_session_options_init(alch_session_options_t *options)
     options->checksum = -1;
 }
 
-/* Callers built against an older header pass a shorter struct: the rest keeps its default. */
+/* Callers built against an older header pass a shorter struct: the members beyond it keep their defaults. */
 static int
 merge_options(const alch_session_options_t *given, alch_session_options_t *options, alch_error_t *err)
 {
@@ -38,8 +39,10 @@ merge_options(const alch_session_options_t *given, alch_session_options_t *optio
     if (!given)
         return ALCH_OK;
     if (given->struct_size < sizeof(size_t) + sizeof(void *))
-        return alchi_error_set(err, ALCH_EINVAL, "struct_size of the options is %zu: call alch_session_options_init()",
-                               given->struct_size);
+        return alchi_error_set(
+            err, ALCH_EINVAL,
+            "struct_size of the options is %zu, which is too small: call alch_session_options_init() first",
+            given->struct_size);
     memcpy(options, given, given->struct_size < sizeof(*options) ? given->struct_size : sizeof(*options));
     options->struct_size = sizeof(*options);
     return ALCH_OK;
@@ -71,9 +74,9 @@ check_options(const alch_session_options_t *options, alch_error_t *err)
     return ALCH_OK;
 }
 
-/* ---- where and with which secret ---- */
+/* ---- address and secret ---- */
 
-/* A file that is not there, or whose daemon is gone, means that there is nobody to connect to. */
+/* If there is no usable connection file, or its daemon has ended, the failure is reported as one to connect. */
 static int
 find_connection_file(const alch_session_options_t *options, const alchi_address_t *address, alchi_connfile_t *file,
                      alch_error_t *err)
@@ -88,6 +91,8 @@ find_connection_file(const alch_session_options_t *options, const alchi_address_
     return ALCH_ECONNECT;
 }
 
+/* Get the address and the token from the options, and what they lack from a connection file.
+ * @param[out] token  filled in only if need_token */
 static int
 resolve_address_and_token(const alch_session_options_t *options, bool need_token, alchi_address_t *address,
                           uint8_t *token, alch_error_t *err)
@@ -171,7 +176,7 @@ free_session(alch_session_t *session)
     free(session);
 }
 
-/* Connect; the claim says as what. `key` is the token, or the session's key of an executor. */
+/* Connect the session to the driver in the claim's role. `key` is the token, or for an executor the session's key. */
 static int
 connect_session(alch_session_t *session, const alchi_address_t *address, const alchi_claim_t *claim, const uint8_t *key,
                 alch_error_t *err)
@@ -198,6 +203,7 @@ connect_session(alch_session_t *session, const alchi_address_t *address, const a
     return ALCH_OK;
 }
 
+/* Open a session, or attach to one with its key: session_key NULL means open. */
 static int
 open_as(const alch_session_options_t *given, const alchi_claim_t *claim, const uint8_t *session_key,
         alch_session_t **session_p, alch_error_t *err)
@@ -252,7 +258,7 @@ alch_session_attach(const alch_session_options_t *options, uint64_t id, const ch
     return code;
 }
 
-/* ---- end ---- */
+/* ---- close ---- */
 
 int
 alch_session_close(alch_session_t *session, alch_error_t *err)
@@ -278,12 +284,12 @@ alch_session_destroy(alch_session_t *session)
         free_session(session);
         return;
     }
-    /* A forked child: other threads of the parent may have held any lock at that moment. */
+    /* In a forked child: other threads of the parent may have held any lock at the fork, so free nothing. */
     close(alchi_cli_control_fd(session->control));
     alchi_cli_pool_abandon(session->pool);
 }
 
-/* ---- getters and what others build on ---- */
+/* ---- getters, and requests for the other files ---- */
 
 uint64_t
 alch_session_id(const alch_session_t *session)
@@ -316,7 +322,7 @@ alchi_cli_session_check(const alch_session_t *session, alch_error_t *err)
         return alchi_error_set(err, ALCH_EINVAL, "the session is NULL");
     if (session->pid != getpid())
         return alchi_error_set(err, ALCH_EFORKED,
-                               "session %llu belongs to process %d: attach to it with its id and key",
+                               "session %llu belongs to process %d; this process can attach to it with its id and key",
                                (unsigned long long)session->id, (int)session->pid);
     return ALCH_OK;
 }

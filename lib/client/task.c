@@ -1,4 +1,4 @@
-/* Tasks: submit, wait, progress, cancel. What the driver last said is kept in the handle. */
+/* Tasks: submit, wait, progress, cancel. A handle keeps the state that the driver reported last. */
 #include "client/client.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -13,12 +13,12 @@
 struct alch_task {
     alch_session_t *session;
     uint64_t id;
-    pthread_mutex_t mutex; /* guards all below; once it has ended nothing changes */
+    pthread_mutex_t mutex; /* guards all below. Nothing changes any more once the task has ended */
     alch_task_progress_t progress;
     alch_values_t *results; /* DONE */
     Alchw__Note **notes;    /* DONE */
     size_t note_count;
-    Alchw__Matrix **matrices; /* DONE: of results */
+    Alchw__Matrix **matrices; /* DONE: descriptions of result matrices */
     size_t matrix_count;
     alch_error_t error; /* FAILED, CANCELED */
 };
@@ -40,7 +40,7 @@ has_ended(const alch_task_t *task)
     return task->progress.state >= ALCH_TASK_DONE;
 }
 
-/* ---- what the driver says ---- */
+/* ---- TASK replies ---- */
 
 static int
 check_results(const Alchw__Task *message, alch_error_t *err)
@@ -48,8 +48,8 @@ check_results(const Alchw__Task *message, alch_error_t *err)
     for (size_t k = 0; k < message->n_results; k++) {
         const Alchw__NamedValue *item = message->results[k];
         if (!item->name || !item->value)
-            return alchi_error_set(err, ALCH_EPROTO, "task %llu: result %zu has no name or no value",
-                                   (unsigned long long)message->id, k);
+            return alchi_error_set(err, ALCH_EPROTO, "result %zu of task %llu has no name or no value", k,
+                                   (unsigned long long)message->id);
         if (alchi_value_check(item->value, err) != ALCH_OK)
             return ALCH_EPROTO;
     }
@@ -60,7 +60,7 @@ static int
 check_task(const Alchw__Task *message, uint64_t id, alch_error_t *err)
 {
     if (message->id == 0 || (id && message->id != id))
-        return alchi_error_set(err, ALCH_EPROTO, "the driver spoke of task %llu when asked for %llu",
+        return alchi_error_set(err, ALCH_EPROTO, "the driver described task %llu instead of task %llu",
                                (unsigned long long)message->id, (unsigned long long)id);
     if (message->state < ALCH_TASK_QUEUED || message->state > ALCH_TASK_CANCELED)
         return alchi_error_set(err, ALCH_EPROTO, "task %llu is in the unknown state %u",
@@ -68,7 +68,7 @@ check_task(const Alchw__Task *message, uint64_t id, alch_error_t *err)
     return check_results(message, err);
 }
 
-/* The values move from the message into the handle. */
+/* Move the results, notes and matrices from the message into the handle. */
 static int
 take_results(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
 {
@@ -94,12 +94,13 @@ take_error(alch_task_t *task, const Alchw__Task *message)
     } else if (message->state == ALCH_TASK_CANCELED) {
         alchi_error_set(&task->error, ALCH_ECANCELED, "task %llu was canceled", (unsigned long long)task->id);
     } else {
-        alchi_error_set(&task->error, ALCH_EFUNCTION, "task %llu failed without a reason",
+        alchi_error_set(&task->error, ALCH_EFUNCTION, "task %llu failed, and the driver gave no reason",
                         (unsigned long long)task->id);
     }
 }
 
-/* Keep what a TASK reply says; frees it. Answers of two threads may come in any order: an end is final. */
+/* Store the state from a TASK reply, and free the reply. Replies to two threads may arrive in any order, so a handle of
+ * an ended task ignores them. */
 static int
 update_from_reply(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
 {
@@ -123,7 +124,7 @@ update_from_reply(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
     return code;
 }
 
-/* How it ended; ALCH_EAGAIN: not yet. */
+/* How the task ended. @return its code; ALCH_EAGAIN: it has not ended */
 static int
 get_outcome(alch_task_t *task, alch_error_t *err)
 {
@@ -186,7 +187,7 @@ alch_task_submit(alch_session_t *session, const char *library, const char *funct
     return code == ALCH_OK ? alchi_cli_task_create(session, reply, task_p, err) : code;
 }
 
-/* One round: ask for the state, letting the driver wait for the end. */
+/* Ask for the task's state once. The driver answers when the task ends, or after wait_ms. */
 static int
 query_state(alch_task_t *task, int wait_ms, alch_error_t *err)
 {
@@ -293,7 +294,7 @@ alch_task_matrix(const alch_task_t *task, const char *name, size_t index, alch_m
     if ((code = alch_values_get_matrix(results, name, index, &id)) != ALCH_OK)
         return alchi_error_set(err, code, "task %llu has no matrix \"%s\"[%zu] among its results",
                                (unsigned long long)task->id, name ? name : "", index);
-    /* They came with the results, and nothing changes them any more. */
+    /* The descriptions arrived with the results. Nothing changes them any more, so the mutex is not needed. */
     for (size_t k = 0; k < task->matrix_count; k++) {
         if (task->matrices[k]->id == id)
             return alchi_cli_matrix_create(task->session, task->matrices[k], matrix_p, err);

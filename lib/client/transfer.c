@@ -9,15 +9,18 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A transfer that fails to connect usually does so at once: start() then says so itself. */
+/* A connection that fails usually fails at once. The call that starts a transfer waits this long for the connections,
+ * so that it can report the failure itself. */
 #define START_PATIENCE_MS 200
-/* Smaller transfers are not worth a second thread. */
+/* A transfer with fewer bytes for each thread is not worth another thread. */
 #define BYTES_PER_THREAD ((int64_t)1 << 20)
-/* Where there are fewer cores: a thread that sleeps in the kernel leaves its core to one that can move bytes. */
+/* Up to this many threads are used even on fewer cores: a thread that sleeps in the kernel leaves its core to one that
+ * can move bytes. With 3 workers on 2 cores this was 10 to 25 % faster (test/bench/MEASUREMENTS.md). */
 #define THREADS_MIN 8
 
-/* What the option's -1 means: checks cost more than 5 % on one host (HACKING.md, man/alchemist-transfer.7). */
-#define CHECKED false
+/* What the option `checksum` = -1 means: off, because checksums cost more than 5 % on one host
+ * (test/bench/MEASUREMENTS.md, man/alchemist-transfer.7). */
+#define CHECKSUM_DEFAULT false
 
 /* ---- state that threads share ---- */
 
@@ -38,7 +41,7 @@ alchi_cli_transfer_stopping(const alch_transfer_t *transfer)
     return __atomic_load_n(&transfer->stop, __ATOMIC_ACQUIRE);
 }
 
-/* ---- making one ---- */
+/* ---- creating a transfer ---- */
 
 static void
 free_transfer(alch_transfer_t *transfer)
@@ -95,6 +98,7 @@ add_lane(alch_transfer_t *transfer, int rank, int64_t entries)
     return ALCH_OK;
 }
 
+/* How many entries the transfer moves to or from a rank. */
 static int64_t
 count_entries(const alch_transfer_t *transfer, int rank)
 {
@@ -103,7 +107,7 @@ count_entries(const alch_transfer_t *transfer, int rank)
     return transfer->gaps ? transfer->gaps[rank].entries : alchi_plan_entries(&transfer->plan, rank);
 }
 
-/* A lane for each rank that has a part. */
+/* Add a lane for each rank that gets or gives entries. */
 static int
 add_lanes(alch_transfer_t *transfer)
 {
@@ -126,7 +130,7 @@ add_lanes(alch_transfer_t *transfer)
     return code;
 }
 
-/* With the matrix's mutex held. */
+/* Plan the transfer and add its lanes. Call with the matrix's mutex held. */
 static int
 plan_transfer(alch_transfer_t *transfer, bool missing, alch_error_t *err)
 {
@@ -160,7 +164,7 @@ make_transfer(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *mem
     transfer->matrix = matrix;
     transfer->session = matrix->session;
     transfer->writing = writing;
-    transfer->checked = checksum < 0 ? CHECKED : checksum;
+    transfer->checked = checksum < 0 ? CHECKSUM_DEFAULT : checksum;
     transfer->memory = *memory;
     if (local_piece) {
         transfer->local_piece_copy = *local_piece;
@@ -195,7 +199,7 @@ choose_threads(const alch_transfer_t *transfer)
     return threads > useful ? (int)useful : threads;
 }
 
-/* Signals are for the threads of the host program. */
+/* The threads block all signals: signals belong to the threads of the host program. */
 static int
 start_threads(alch_transfer_t *transfer, alch_error_t *err)
 {
@@ -217,7 +221,7 @@ start_threads(alch_transfer_t *transfer, alch_error_t *err)
     return code ? alchi_error_errno(err, code, "cannot start a thread for a transfer") : ALCH_OK;
 }
 
-/* Let connections that fail at once be start()'s own failure. */
+/* Wait a little until all lanes are connected. @return ALCH_OK, or the failure of a connection */
 static int
 wait_until_lanes_open(alch_transfer_t *transfer, alch_error_t *err)
 {
@@ -257,7 +261,7 @@ try_start(alch_matrix_t *matrix, bool writing, const alchi_cli_memory_t *memory,
     return code;
 }
 
-/* Whether another process has moved the matrix to other workers. */
+/* Whether another client has moved the session, and with it the matrix, to other workers. */
 static bool
 has_moved(alch_matrix_t *matrix)
 {
@@ -322,9 +326,10 @@ alch_matrix_read_start(alch_matrix_t *matrix, const alch_rect_t *rect, void *dat
     return start_strided(matrix, false, false, rect, data, row_stride, col_stride, transfer_p, err);
 }
 
-/* ---- the end ---- */
+/* ---- waiting, progress, end ---- */
 
-/* With the mutex held, after the end. A cancel that came too late to matter is none. */
+/* How the transfer ended, once all threads have. A cancel that came after the last byte has no effect. Call with the
+ * mutex held. */
 static int
 get_outcome(const alch_transfer_t *transfer, alch_error_t *err)
 {
@@ -356,7 +361,7 @@ alch_transfer_wait(alch_transfer_t *transfer, int timeout_ms, alch_error_t *err)
         alchi_cond_wait(&transfer->changed, &transfer->mutex, deadline);
     code = transfer->running ? ALCH_EAGAIN : get_outcome(transfer, err);
     pthread_mutex_unlock(&transfer->mutex);
-    return code == ALCH_EAGAIN ? alchi_error_set(err, code, "the transfer goes on") : code;
+    return code == ALCH_EAGAIN ? alchi_error_set(err, code, "the transfer is still in progress") : code;
 }
 
 void
@@ -394,7 +399,7 @@ alch_transfer_timings(const alch_transfer_t *transfer, alch_timing_t *timings, s
 void
 alch_transfer_destroy(alch_transfer_t *transfer)
 {
-    /* In a forked child its threads do not exist, and its memory may be half changed: it stays. */
+    /* In a forked child the threads do not exist, and a lock may be held or the memory half changed: leak it. */
     if (!transfer || transfer->session->pid != getpid())
         return;
     alch_transfer_cancel(transfer);

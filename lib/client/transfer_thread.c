@@ -1,4 +1,4 @@
-/* A thread of a transfer: opens its lanes, moves what can be moved, and sleeps in poll() when nothing can. */
+/* A thread of a transfer. It opens its lanes, steps them while bytes move, and sleeps in poll() when none can move. */
 #include "client/transfer_thread.h"
 #include "base/error.h"
 
@@ -6,11 +6,11 @@
 #include <poll.h>
 #include <stdlib.h>
 
-/* How soon a sleeping thread sees a cancel or the failure of another lane. */
+/* A sleeping thread wakes this often to look for a cancel or the failure of another lane. */
 #define POLL_SLICE_MS 50
-/* What is under way when a transfer stops gets so long without progress to end in order. */
+/* When a transfer stops, a lane with messages in flight is closed after this long without progress. */
 #define STOP_PATIENCE_MS 1000
-/* A rank's death is seen here before the driver has heard of it: ask for the reason for so long. */
+/* The client notices the end of a rank before the driver does. Keep asking the driver for the reason this long. */
 #define REASON_PATIENCE_MS 3000
 #define REASON_TIMEOUT_MS 5000
 #define REASON_INTERVAL_MS 50
@@ -22,7 +22,7 @@ typedef struct {
 
 /* ---- failures ---- */
 
-/* What the driver says of the matrix: ALCH_OK: it knows of nothing wrong. */
+/* Ask the driver for the matrix. @return ALCH_OK: the driver knows of no failure */
 static int
 ask_driver(alch_transfer_t *transfer, alch_error_t *reason)
 {
@@ -34,7 +34,7 @@ ask_driver(alch_transfer_t *transfer, alch_error_t *reason)
                                      alchi_deadline_in_ms(REASON_TIMEOUT_MS), NULL, reason);
 }
 
-/* Replace the error of a broken connection by the driver's reason, if it has one within `patience_ms`. */
+/* If the driver gives a reason within `patience_ms`, replace the error of a broken connection by that. */
 static void
 replace_by_driver_reason(alch_transfer_t *transfer, int patience_ms, alch_error_t *error)
 {
@@ -52,7 +52,7 @@ replace_by_driver_reason(alch_transfer_t *transfer, int patience_ms, alch_error_
     }
 }
 
-/* A lane is of no more use. Only the first failure of a transfer is worth an explanation. */
+/* Close a lane that failed. Only the first failure of a transfer is explained with the driver's reason. */
 static void
 fail_lane(alchi_cli_lane_t *lane, alch_error_t *error)
 {
@@ -69,6 +69,7 @@ fail_lane(alchi_cli_lane_t *lane, alch_error_t *error)
         alchi_cli_transfer_fail(transfer, error);
 }
 
+/* Fail a lane that has made no progress for too long. */
 static void
 check_progress(alchi_cli_lane_t *lane)
 {
@@ -96,7 +97,7 @@ mark_lane_open(alch_transfer_t *transfer)
     pthread_mutex_unlock(&transfer->mutex);
 }
 
-/* What is known of the group may be out of date: if connecting fails, ask once more. */
+/* The cached group may be out of date: if connecting fails, ask the driver for the group and try once more. */
 static int
 open_lane(alchi_cli_lane_t *lane, alch_error_t *err)
 {
@@ -134,7 +135,7 @@ open_lanes(alch_transfer_t *transfer, int index)
 
 /* ---- moving ---- */
 
-/* Step every lane of the thread. Returns how many are left; *moved_p: it is worth stepping again at once. */
+/* Step every lane of the thread once. Returns how many are still open. *moved_p: bytes moved, so step again at once */
 static int
 step_lanes(alch_transfer_t *transfer, int index, bool *moved_p)
 {
@@ -157,7 +158,7 @@ step_lanes(alch_transfer_t *transfer, int index, bool *moved_p)
     return left;
 }
 
-/* Sleep until something can move; a lane that could not for too long has failed. */
+/* Sleep until bytes can move, and fail lanes that have not moved for too long. */
 static void
 sleep_lanes(alch_transfer_t *transfer, int index, struct pollfd *fds, alchi_cli_lane_t **lanes)
 {

@@ -52,7 +52,7 @@ alchi_cli_values_items(const alch_values_t *values)
 
 /* ---- setting ---- */
 
-/* Put an item into the set in place of one of the same name. Takes it over. */
+/* Add an item to the set, and replace one of the same name. The set owns the item, which is freed on failure. */
 static int
 put_item(alch_values_t *values, Alchw__NamedValue *item)
 {
@@ -83,7 +83,7 @@ is_valid_name(const char *name)
     return name && name[0] && alchi_utf8_valid(name, strlen(name));
 }
 
-/* A value of a type is made by filling one of its lists: `fill` gets the value and the entries. */
+/* Fill the list of a value that belongs to its type with the entries x. @return ALCH_OK, ALCH_ENOMEM, ALCH_EINVAL */
 typedef int fill_f(Alchw__Value *value, const void *x, size_t count);
 
 static int
@@ -297,7 +297,7 @@ alch_values_describe(const alch_values_t *values, const char *name, alch_type_t 
     return ALCH_OK;
 }
 
-/* Find entry `index` of a value whose type is within first..last. */
+/* Check that a value has a type within first..last and an entry `index`. x_p NULL: ALCH_EINVAL. */
 static int
 find_entry(const alch_values_t *values, const char *name, size_t index, alch_type_t first, alch_type_t last,
            const void *x_p, const Alchw__Value **value_p)

@@ -1,4 +1,4 @@
-/* The session's worker group, and small requests about the driver. */
+/* Request, list and yield workers, move matrices to other workers, and the echo test of the driver. */
 #include "client/client.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -57,7 +57,7 @@ alch_workers_free(alch_worker_t *workers)
     free(workers);
 }
 
-/* One round: ask, and let the driver wait for a while. *ready_p tells whether the group is there. */
+/* Ask for workers once. The driver answers when the group is ready, or after wait_ms. *ready_p: the group is ready */
 static int
 request_workers_once(alch_session_t *session, int count, bool move, int wait_ms, bool *ready_p, alch_error_t *err)
 {
@@ -73,7 +73,7 @@ request_workers_once(alch_session_t *session, int count, bool move, int wait_ms,
     if (code != ALCH_OK)
         return code;
     *ready_p = reply->ready;
-    /* While matrices are moved they are read from the group that is known. */
+    /* While the driver moves the matrices, the client reads them from the cached group. */
     if (!reply->moving)
         code = alchi_cli_pool_set_group(session, reply, err);
     alchi_message_free(reply);
@@ -90,7 +90,7 @@ request_workers(alch_session_t *session, int count, bool move, int timeout_ms, a
     if (code != ALCH_OK)
         return code;
     if (count < 1)
-        return alchi_error_set(err, ALCH_EINVAL, "%d workers: at least 1 can be requested", count);
+        return alchi_error_set(err, ALCH_EINVAL, "the number of requested workers is %d, must be at least 1", count);
     do {
         code = request_workers_once(session, count, move, alchi_cli_session_wait_slice_ms(deadline), &ready, err);
         if (code != ALCH_OK)
@@ -147,7 +147,7 @@ alch_session_yield_workers(alch_session_t *session, const int *ids, size_t count
     for (size_t k = 0; ids && k < count && code == ALCH_OK; k++) {
         request.slots[k] = (uint32_t)ids[k];
         if (ids[k] < 1)
-            code = alchi_error_set(err, ALCH_ENOENT, "worker %d: slots are counted from 1", ids[k]);
+            code = alchi_error_set(err, ALCH_ENOENT, "worker %d does not exist: slots are counted from 1", ids[k]);
     }
     request.n_slots = ids ? count : 0;
     if (code == ALCH_OK) {
@@ -171,7 +171,7 @@ alch_session_test_string(alch_session_t *session, const char *text, char **reply
     if (!text || !reply_p || !alchi_utf8_valid(text, strlen(text)))
         return alchi_error_set(err, ALCH_EINVAL, "text or reply_p is NULL, or the text is not valid UTF-8");
     if (strlen(text) > TEST_STRING_MAX)
-        return alchi_error_set(err, ALCH_EINVAL, "a text of %zu bytes, at most %d can be echoed", strlen(text),
+        return alchi_error_set(err, ALCH_EINVAL, "the text has %zu bytes, at most %d can be echoed", strlen(text),
                                TEST_STRING_MAX);
     request.text = (char *)text;
     code = alchi_cli_session_request(session, ALCHI_TEST_STRING, &request, ALCHI_TEST_STRING, 0, &reply, err);
