@@ -1,4 +1,5 @@
-/** @file client_peer.h  A driver of a few lines at the other end of a socketpair, and a session that talks to it. */
+/** @file client_peer.h  A fake driver at the other end of a socketpair, which runs in a thread, and a session that uses
+ * it. */
 #ifndef ALCHI_CLIENT_PEER_H
 #define ALCHI_CLIENT_PEER_H
 
@@ -13,7 +14,7 @@
 
 typedef struct peer peer_t;
 
-/** Answers one request on peer->channel. @return false: close the connection */
+/** Answer one request on peer->channel. @return false: close the connection */
 typedef bool answer_f(peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *message);
 
 struct peer {
@@ -21,9 +22,10 @@ struct peer {
     answer_f *answer;
     void *context;
     pthread_t thread;
-    int end; /* the client's descriptor until it is taken */
+    int end; /* the client's descriptor, until a channel owns it */
 };
 
+/** A channel on a connected socket, without authentication. Owned by the caller. */
 static inline alchi_channel_t *
 peer_channel(int fd)
 {
@@ -38,6 +40,7 @@ peer_channel(int fd)
     return channel;
 }
 
+/** The fake driver's thread. It ends when the client closes the connection, or after 20 s without a request. */
 static inline void *
 peer_serve(void *context)
 {
@@ -57,6 +60,7 @@ peer_serve(void *context)
     return NULL;
 }
 
+/** Start the fake driver. @param context  for `answer`, as peer->context */
 static inline void
 peer_start(peer_t *peer, answer_f *answer, void *context)
 {
@@ -67,20 +71,21 @@ peer_start(peer_t *peer, answer_f *answer, void *context)
     ck_assert_int_eq(pthread_create(&peer->thread, NULL, peer_serve, peer), 0);
 }
 
-/** After the client's end was closed. */
+/** Wait for the thread's end. Close the client's end before. */
 static inline void
 peer_join(peer_t *peer)
 {
     pthread_join(peer->thread, NULL);
 }
 
+/** The client's end as a control connection; for error texts the driver is at "driver:1". Owned by the caller. */
 static inline alchi_cli_control_t *
 peer_control(peer_t *peer)
 {
     return alchi_cli_control_create(peer_channel(peer->end), "driver:1");
 }
 
-/** A session as alch_session_open() makes it, session id 5, key 1, 1, 1, ... */
+/** A session as alch_session_open() makes it, with id 5 and key 1, 1, 1, ... Owned by the caller. */
 static inline alch_session_t *
 peer_session(peer_t *peer)
 {

@@ -1,4 +1,5 @@
-/* Messages and chunks: every entry of a rank's share once, none too large, direct only where memory agrees. */
+/* Messages and chunks cover every entry of a rank's part once and keep their limits. A message is direct only where the
+ * user's memory lies in storage order. */
 #include "client/chunk.h"
 #include "unit.h"
 
@@ -10,14 +11,14 @@ static const alch_layout_t layouts[] = {
     {ALCH_CIRC_CIRC, 0, 0, 0, 0},
 };
 
-/* Count how often each entry of the rectangle is moved: once for each replica. */
+/* Check that the messages of all ranks move each entry of the rectangle once for each replica. */
 static void
 check_cover(const alch_layout_t *spec, int p, alch_rect_t rect, int64_t row_stride, int64_t col_stride, size_t bytes)
 {
     alchi_cli_memory_t memory = {NULL, rect, row_stride, col_stride, 8};
     alchi_layout_t layout;
     alchi_plan_t plan;
-    alchi_cli_splitter_t cutter;
+    alchi_cli_splitter_t splitter;
     alchi_piece_t message;
     int64_t wrong = 0;
     uint8_t *seen = calloc((size_t)(rect.m * rect.n) + 1, 1);
@@ -25,15 +26,15 @@ check_cover(const alch_layout_t *spec, int p, alch_rect_t rect, int64_t row_stri
     unit_code(alchi_layout_init(&layout, 60, 90, p, spec, NULL), ALCH_OK);
     alchi_plan_init(&plan, &layout, &rect, ALCHI_PLAN_ALL, INT64_MAX);
     for (int rank = 0; rank < p; rank++) {
-        alchi_cli_splitter_init(&cutter, &plan, rank, &memory, bytes);
-        while (alchi_cli_splitter_next(&cutter, &message)) {
+        alchi_cli_splitter_init(&splitter, &plan, rank, &memory, bytes);
+        while (alchi_cli_splitter_next(&splitter, &message)) {
             wrong += alchi_cli_piece_bytes(&message, 8) > bytes || message.local.m < 1 || message.local.n < 1;
             for (int64_t j = message.local.j; j < message.local.j + message.local.n; j++)
                 for (int64_t i = message.local.i; i < message.local.i + message.local.m; i++)
                     seen[(alchi_axis_global(&message.rows, i) - rect.i) +
                          (alchi_axis_global(&message.cols, j) - rect.j) * rect.m]++;
         }
-        ck_assert(!alchi_cli_splitter_next(&cutter, &message));
+        ck_assert(!alchi_cli_splitter_next(&splitter, &message));
     }
     for (int64_t k = 0; k < rect.m * rect.n; k++)
         wrong += seen[k] != layout.replicas;
@@ -42,7 +43,7 @@ check_cover(const alch_layout_t *spec, int p, alch_rect_t rect, int64_t row_stri
     free(seen);
 }
 
-START_TEST(messages_cover_the_share)
+START_TEST(messages_cover_every_entry_once)
 {
     const size_t sizes[] = {8, 64, 1000, 1 << 20};
     const alch_rect_t rects[] = {{0, 0, 60, 90}, {7, 11, 31, 44}, {59, 0, 1, 90}, {0, 89, 60, 1}, {5, 5, 0, 3}};
@@ -57,7 +58,7 @@ START_TEST(messages_cover_the_share)
 }
 END_TEST
 
-START_TEST(chunks_follow_each_other)
+START_TEST(chunks_cover_a_message_in_order)
 {
     const alchi_piece_t piece = {0, {4, 9, 1 + _i * 7, 1 + (_i * 5) % 13}, {1, 1, 0}, {1, 1, 0}};
     const size_t limits[] = {8, 24, 100, 1000, 100000}, total = alchi_cli_piece_bytes(&piece, 8);
@@ -87,19 +88,19 @@ direct(alch_layout_t spec, int64_t row_stride, int64_t col_stride, size_t column
     alchi_cli_direct_t result;
     alchi_layout_t layout;
     alchi_plan_t plan;
-    alchi_cli_splitter_t cutter;
+    alchi_cli_splitter_t splitter;
     alchi_piece_t message;
 
     unit_code(alchi_layout_init(&layout, 60, 90, 2, &spec, NULL), ALCH_OK);
     alchi_plan_init(&plan, &layout, &memory.rect, ALCHI_PLAN_ALL, INT64_MAX);
-    alchi_cli_splitter_init(&cutter, &plan, 0, &memory, 1 << 20);
-    ck_assert(alchi_cli_splitter_next(&cutter, &message));
+    alchi_cli_splitter_init(&splitter, &plan, 0, &memory, 1 << 20);
+    ck_assert(alchi_cli_splitter_next(&splitter, &message));
     result = alchi_cli_piece_direct(&memory, &message, column_min);
     alchi_layout_fini(&layout);
     return result;
 }
 
-START_TEST(direct_where_memory_is_in_storage_order)
+START_TEST(memory_in_storage_order_is_direct)
 {
     const alch_layout_t cols = {ALCH_STAR_VC, 0, 0, 0, 0}, rows = {ALCH_VC_STAR, 0, 0, 0, 0};
     const alch_layout_t one = {ALCH_CIRC_CIRC, 0, 0, 0, 0}, bands = {ALCH_BLOCK_CYCLIC, 30, 90, 2, 1};
@@ -115,39 +116,52 @@ START_TEST(direct_where_memory_is_in_storage_order)
 }
 END_TEST
 
-START_TEST(rows_in_memory_make_wide_messages)
+/* The first message to the first of 3 ranks of a 1000000 x 125 matrix in VC_STAR. */
+static alch_rect_t
+first_message(int64_t row_stride, int64_t col_stride)
 {
-    alchi_cli_memory_t memory = {NULL, {0, 0, 1000000, 125}, 125, 1, 8};
+    alchi_cli_memory_t memory = {NULL, {0, 0, 1000000, 125}, row_stride, col_stride, 8};
     const alch_layout_t spec = {ALCH_VC_STAR, 0, 0, 0, 0};
     alchi_layout_t layout;
     alchi_plan_t plan;
-    alchi_cli_splitter_t cutter;
+    alchi_cli_splitter_t splitter;
     alchi_piece_t message;
 
     unit_code(alchi_layout_init(&layout, 1000000, 125, 3, &spec, NULL), ALCH_OK);
     alchi_plan_init(&plan, &layout, &memory.rect, ALCHI_PLAN_ALL, INT64_MAX);
-    alchi_cli_splitter_init(&cutter, &plan, 0, &memory, 4 << 20);
-    ck_assert(alchi_cli_splitter_next(&cutter, &message));
-    ck_assert_int_eq(message.local.n, 125);
-    ck_assert_int_ge(message.local.m, 512);
-    memory.row_stride = 1;
-    memory.col_stride = 1000000;
-    alchi_cli_splitter_init(&cutter, &plan, 0, &memory, 4 << 20);
-    ck_assert(alchi_cli_splitter_next(&cutter, &message));
-    ck_assert_int_eq(message.local.m, 333334);
-    ck_assert_int_eq(message.local.n, 1);
+    alchi_cli_splitter_init(&splitter, &plan, 0, &memory, 4 << 20);
+    ck_assert(alchi_cli_splitter_next(&splitter, &message));
     alchi_layout_fini(&layout);
+    return message.local;
+}
+
+START_TEST(row_major_memory_makes_wide_messages)
+{
+    alch_rect_t local = first_message(125, 1);
+
+    ck_assert_int_eq(local.n, 125);
+    ck_assert_int_ge(local.m, 512);
+}
+END_TEST
+
+START_TEST(column_major_memory_makes_tall_messages)
+{
+    alch_rect_t local = first_message(1, 1000000);
+
+    ck_assert_int_eq(local.m, 333334);
+    ck_assert_int_eq(local.n, 1);
 }
 END_TEST
 
 void
 unit_suite(Suite *suite)
 {
-    TCase *tcase = tcase_create("cut");
+    TCase *tcase = tcase_create("chunk");
 
-    tcase_add_loop_test(tcase, messages_cover_the_share, 0, 7);
-    tcase_add_loop_test(tcase, chunks_follow_each_other, 0, 10);
-    tcase_add_test(tcase, direct_where_memory_is_in_storage_order);
-    tcase_add_test(tcase, rows_in_memory_make_wide_messages);
+    tcase_add_loop_test(tcase, messages_cover_every_entry_once, 0, 7);
+    tcase_add_loop_test(tcase, chunks_cover_a_message_in_order, 0, 10);
+    tcase_add_test(tcase, memory_in_storage_order_is_direct);
+    tcase_add_test(tcase, row_major_memory_makes_wide_messages);
+    tcase_add_test(tcase, column_major_memory_makes_tall_messages);
     suite_add_tcase(suite, tcase);
 }

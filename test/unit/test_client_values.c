@@ -1,9 +1,9 @@
-/* Sets of values: what was set is what is got, of the kind that was set. */
+/* Sets of values return what was set, and only as the type that was set. */
 #include "unit.h"
 #include <alchemist/alchemist.h>
 #include <stdio.h>
 
-START_TEST(invalid_arguments)
+START_TEST(invalid_arguments_are_refused)
 {
     alch_values_t *values = alch_values_create();
     const char *strings[] = {"good", "\xff"};
@@ -29,7 +29,7 @@ START_TEST(invalid_arguments)
 }
 END_TEST
 
-START_TEST(scalars)
+START_TEST(scalars_are_returned_as_set)
 {
     alch_values_t *values = alch_values_create();
     bool b = false;
@@ -60,7 +60,7 @@ START_TEST(scalars)
 }
 END_TEST
 
-START_TEST(lists)
+START_TEST(lists_are_returned_as_set)
 {
     alch_values_t *values = alch_values_create();
     const int64_t ints[] = {-1, 0, 1};
@@ -70,23 +70,14 @@ START_TEST(lists)
     double re, im;
     const char *s;
     int64_t i;
-    bool list, b;
-    size_t count;
-    alch_type_t type;
+    bool b;
 
     unit_code(alch_values_set_ints(values, "i", ints, 3), ALCH_OK);
     unit_code(alch_values_set_complexes(values, "c", pairs, 2), ALCH_OK);
     unit_code(alch_values_set_strings(values, "s", strings, 2), ALCH_OK);
     unit_code(alch_values_set_bools(values, "b", bools, 2), ALCH_OK);
-    unit_code(alch_values_set_reals(values, "none", NULL, 0), ALCH_OK);
-    unit_code(alch_values_describe(values, "c", &type, &list, &count), ALCH_OK);
-    ck_assert(type == ALCH_TYPE_COMPLEX128 && list && count == 2);
-    unit_code(alch_values_describe(values, "none", &type, &list, &count), ALCH_OK);
-    ck_assert(type == ALCH_TYPE_FLOAT64 && list && count == 0);
     unit_code(alch_values_get_int(values, "i", 2, &i), ALCH_OK);
-    unit_code(alch_values_get_int(values, "i", 3, &i), ALCH_ENOENT);
     unit_code(alch_values_get_complex(values, "c", 1, &re, &im), ALCH_OK);
-    unit_code(alch_values_get_complex(values, "c", 2, &re, &im), ALCH_ENOENT);
     unit_code(alch_values_get_string(values, "s", 1, &s), ALCH_OK);
     unit_code(alch_values_get_bool(values, "b", 1, &b), ALCH_OK);
     ck_assert(i == 1 && re == 3 && im == 4 && b);
@@ -95,7 +86,41 @@ START_TEST(lists)
 }
 END_TEST
 
-START_TEST(wrong_kind)
+START_TEST(entries_beyond_the_end_are_refused)
+{
+    alch_values_t *values = alch_values_create();
+    const int64_t ints[] = {-1, 0, 1};
+    const double pairs[] = {1, 2, 3, 4};
+    double re, im;
+    int64_t i;
+
+    unit_code(alch_values_set_ints(values, "i", ints, 3), ALCH_OK);
+    unit_code(alch_values_set_complexes(values, "c", pairs, 2), ALCH_OK);
+    unit_code(alch_values_get_int(values, "i", 3, &i), ALCH_ENOENT);
+    unit_code(alch_values_get_complex(values, "c", 2, &re, &im), ALCH_ENOENT);
+    alch_values_destroy(values);
+}
+END_TEST
+
+START_TEST(describe_gives_type_and_count)
+{
+    alch_values_t *values = alch_values_create();
+    const double pairs[] = {1, 2, 3, 4};
+    alch_type_t type;
+    size_t count;
+    bool list;
+
+    unit_code(alch_values_set_complexes(values, "c", pairs, 2), ALCH_OK);
+    unit_code(alch_values_set_reals(values, "none", NULL, 0), ALCH_OK);
+    unit_code(alch_values_describe(values, "c", &type, &list, &count), ALCH_OK);
+    ck_assert(type == ALCH_TYPE_COMPLEX128 && list && count == 2);
+    unit_code(alch_values_describe(values, "none", &type, &list, &count), ALCH_OK);
+    ck_assert(type == ALCH_TYPE_FLOAT64 && list && count == 0);
+    alch_values_destroy(values);
+}
+END_TEST
+
+START_TEST(wrong_type_is_refused)
 {
     alch_values_t *values = alch_values_create();
     int64_t i = 3;
@@ -114,7 +139,7 @@ START_TEST(wrong_kind)
 }
 END_TEST
 
-START_TEST(setting_again_replaces)
+START_TEST(setting_a_name_again_replaces_its_value)
 {
     alch_values_t *values = alch_values_create();
     char name[16];
@@ -139,10 +164,12 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("values");
 
-    tcase_add_test(tcase, invalid_arguments);
-    tcase_add_test(tcase, scalars);
-    tcase_add_test(tcase, lists);
-    tcase_add_test(tcase, wrong_kind);
-    tcase_add_test(tcase, setting_again_replaces);
+    tcase_add_test(tcase, invalid_arguments_are_refused);
+    tcase_add_test(tcase, scalars_are_returned_as_set);
+    tcase_add_test(tcase, lists_are_returned_as_set);
+    tcase_add_test(tcase, entries_beyond_the_end_are_refused);
+    tcase_add_test(tcase, describe_gives_type_and_count);
+    tcase_add_test(tcase, wrong_type_is_refused);
+    tcase_add_test(tcase, setting_a_name_again_replaces_its_value);
     suite_add_tcase(suite, tcase);
 }
