@@ -10,9 +10,10 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+/** Bytes of a session's name, with NUL. */
 #define ALCHI_CLI_NAME_MAX 64
 
-/* The members are constant after the session was opened. `control` and `pool` guard their own state. */
+/* All members but `closed` are constant after the session was opened. `control` and `pool` guard their own state. */
 struct alch_session {
     pid_t pid; /* the process that opened the session; no other process may use it */
     uint64_t id;
@@ -47,8 +48,9 @@ struct alch_matrix {
 int alchi_cli_matrix_create(alch_session_t *session, const Alchw__Matrix *message, alch_matrix_t **matrix_p,
                             alch_error_t *err);
 
-/** If the session's cached group is not the one that the handle was laid out for, ask the driver for the matrix and lay
- * the handle out for its new group. The number of rows that the handle knows stays. Call with the matrix's mutex held.
+/** If the session's cached group is not the one that the handle was laid out for, ask the driver for the matrix and
+ *  lay the handle out for its new group. The number of rows that the handle knows stays. Call with the matrix's mutex
+ *  held.
  *  @return ALCH_OK, also if either group is not known; ALCH_ESTATE: the matrix was replaced in place; ALCH_EPROTO; as
  *          alchi_cli_session_request() */
 int alchi_cli_matrix_follow_group(alch_matrix_t *matrix, alch_error_t *err);
@@ -93,8 +95,8 @@ alchi_channel_t *alchi_cli_dial_shm(const alch_session_t *session, const alchi_c
  *  @return ALCH_OK; ALCH_EPROTO: the reply is impossible; ALCH_ENOMEM */
 int alchi_cli_task_create(alch_session_t *session, Alchw__Task *message, alch_task_t **task_p, alch_error_t *err);
 
-/** Make a set of values from those of a message. The set owns the array and its entries from now on. NULL: out of
- * memory, and they are freed */
+/** Make a set of values from those of a message. The set owns the array and its entries from now on.
+ *  @return NULL: out of memory, and they are freed */
 alch_values_t *alchi_cli_values_adopt(Alchw__NamedValue **items, size_t count);
 /** The items of a set, borrowed. NULL for NULL */
 Alchw__NamedValue **alchi_cli_values_items(const alch_values_t *values);

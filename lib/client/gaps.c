@@ -15,7 +15,8 @@
 #define ROUNDS_MAX 2048
 /* Gaps in one answer: a rank sends no more (dataserver/conn_missing.c). */
 #define ANSWER_RECTS 128
-/* How many gaps the client compares while it combines them to global rectangles: takes less than a second. */
+/* How many comparisons with a gap combining may take, which is less than a second. Beyond that, one rectangle encloses
+ * all missing entries. */
 #define STEPS_MAX 100000000
 
 /* ---- asking ---- */
@@ -282,8 +283,9 @@ measure_missing(const cover_t *cover, const alch_rect_t *rect)
     return extent;
 }
 
-/* The largest height or width (*side, within *rect) for which all entries of the rectangle are missing. Its first entry
- * is. */
+/* Find the largest height or width for which all entries of a rectangle are missing, if its first entry is missing.
+ * @param side   rect->m or rect->n; changed
+ * @param limit  of the result */
 static int64_t
 find_longest_side(const cover_t *cover, alch_rect_t *rect, int64_t *side, int64_t limit)
 {

@@ -21,15 +21,16 @@
 
 #include <pthread.h>
 
-/** The pool of one session handle. */
+/** The pool of one session handle. It holds the cached group and refers to the shared connections. */
 typedef struct {
     pthread_mutex_t mutex;         /* guards `group` */
     struct alchi_cli_group *group; /* NULL: not known */
     struct alchi_cli_hub *hub;     /* atomic: the shared connections; NULL until the handle needs one */
 } alchi_cli_pool_t;
 
+/** A worker: where its rank listens. */
 typedef struct {
-    int slot;
+    int slot; /* from 1 */
     alchi_address_t address;
 } alchi_cli_worker_t;
 
@@ -60,6 +61,7 @@ typedef struct alchi_cli_link {
     size_t buffer_size;
 } alchi_cli_link_t;
 
+/** @return NULL: out of memory */
 alchi_cli_pool_t *alchi_cli_pool_create(void);
 /** Call when the handle uses no connection. The last handle of a session closes the connections. NULL is allowed. */
 void alchi_cli_pool_destroy(alchi_cli_pool_t *pool);
@@ -73,9 +75,10 @@ void alchi_cli_pool_keep_only(alchi_cli_pool_t *pool, uint64_t group);
 /** The cached group, or the driver's answer if no group is cached.
  *  @param[in]  refresh  ask the driver in any case
  *  @param[out] group_p  to be released with alchi_cli_group_release()
- *  @return ALCH_OK; ALCH_ESTATE: the session has no workers; ALCH_EPROTO; ALCH_ENOMEM; as alchi_cli_session_request()
- */
+ *  @return ALCH_OK; ALCH_ESTATE: the session has no workers; ALCH_EPROTO; ALCH_ENOMEM; as
+ *          alchi_cli_session_request() */
 int alchi_cli_pool_get_group(alch_session_t *session, bool refresh, alchi_cli_group_t **group_p, alch_error_t *err);
+/** Give back a group from alchi_cli_pool_get_group(). NULL is allowed. */
 void alchi_cli_group_release(alchi_cli_group_t *group);
 /** Cache the group that the driver described, and close the idle connections to other groups.
  *  @param[in] message  borrowed; NULL: forget the cached group and close all idle connections
