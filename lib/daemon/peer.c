@@ -303,7 +303,7 @@ alchi_dmn_peer_add_own_agent(alchi_dmn_peers_t *peers, int fd, alch_error_t *err
     peer->state = OPEN;
     peer->admitted = true;
     peer->link.role = ALCHI_ROLE_AGENT;
-    peer->link.local = true;
+    peer->link.is_own_agent = true;
     snprintf(peer->link.name, sizeof(peer->link.name), "own agent");
     snprintf(peer->link.host, sizeof(peer->link.host), "here");
     alchi_channel_set_limits(peer->channel, ALCHI_META_MAX, 0);

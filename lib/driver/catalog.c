@@ -19,7 +19,7 @@ alchi_drv_catalog_check_name(const char *name, alch_error_t *err)
 }
 
 static int
-check(uint64_t id, const Alchw__Matrix *description, alch_error_t *err)
+check_description(uint64_t id, const Alchw__Matrix *description, alch_error_t *err)
 {
     int64_t entries, bytes;
     size_t size = description->dtype <= INT32_MAX ? alch_dtype_size((alch_dtype_t)description->dtype) : 0;
@@ -43,7 +43,7 @@ alchi_drv_catalog_add(alchi_drv_catalog_t *catalog, uint64_t id, uint64_t group,
                       const Alchw__Matrix *description, alchi_drv_matrix_t **matrix_p, alch_error_t *err)
 {
     alchi_drv_matrix_t *matrix;
-    int code = check(id, description, err);
+    int code = check_description(id, description, err);
 
     if (code)
         return code;
@@ -69,7 +69,7 @@ void
 alchi_drv_catalog_remove(alchi_drv_catalog_t *catalog, alchi_drv_matrix_t *matrix)
 {
     HASH_DEL(catalog->matrices, matrix);
-    free(matrix->lost);
+    free(matrix->lost_reason);
     free(matrix);
 }
 
@@ -97,7 +97,7 @@ alchi_drv_catalog_find(const alchi_drv_catalog_t *catalog, uint64_t id, alchi_dr
 
     if (matrix && matrix->state == ALCHI_DRV_MATRIX_LOST)
         return alchi_error_set(err, ALCH_EGROUP, "matrix %llu is lost: %s", (unsigned long long)id,
-                               matrix->lost ? matrix->lost : "its worker group is gone");
+                               matrix->lost_reason ? matrix->lost_reason : "its worker group is gone");
     if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LIVE)
         return alchi_error_set(err, ALCH_ENOENT, "this session has no matrix %llu", (unsigned long long)id);
     if (matrix->growing)
@@ -124,9 +124,8 @@ void
 alchi_drv_catalog_lock(alchi_drv_catalog_t *catalog, const uint64_t *ids, size_t count, const char *reader)
 {
     alchi_drv_matrix_t *matrix;
-    size_t i;
 
-    for (i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (!(matrix = alchi_drv_catalog_get(catalog, ids[i])))
             continue;
         matrix->readers++;
@@ -138,9 +137,8 @@ void
 alchi_drv_catalog_unlock(alchi_drv_catalog_t *catalog, const uint64_t *ids, size_t count)
 {
     alchi_drv_matrix_t *matrix;
-    size_t i;
 
-    for (i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if ((matrix = alchi_drv_catalog_get(catalog, ids[i])) && matrix->readers > 0 && --matrix->readers == 0)
             matrix->changing = false;
     }
@@ -174,7 +172,7 @@ alchi_drv_catalog_mark_lost(alchi_drv_catalog_t *catalog, uint64_t group, const 
         matrix->state = ALCHI_DRV_MATRIX_LOST;
         matrix->readers = 0;
         matrix->changing = false;
-        matrix->lost = strdup(why);
+        matrix->lost_reason = strdup(why);
     }
 }
 
@@ -182,19 +180,19 @@ int
 alchi_drv_catalog_names(const alchi_drv_catalog_t *catalog, char *text, size_t size)
 {
     const alchi_drv_matrix_t *matrix;
-    char one[128];
+    char entry[128];
     size_t used = 0;
     int count = 0;
-    bool cut = false;
+    bool full = false;
 
     *text = '\0';
     for (matrix = catalog->matrices; matrix; matrix = matrix->hh.next) {
         if (matrix->state == ALCHI_DRV_MATRIX_LOST)
             continue;
-        alchi_format_matrix(matrix->id, matrix->rows, matrix->cols, matrix->dtype, one, sizeof(one));
-        if (!cut && used + strlen(one) + 16 < size)
-            used += (size_t)snprintf(text + used, size - used, "%smatrix %s", count ? ", " : "", one);
-        else if (!cut && (cut = true))
+        alchi_format_matrix(matrix->id, matrix->rows, matrix->cols, matrix->dtype, entry, sizeof(entry));
+        if (!full && used + strlen(entry) + 16 < size)
+            used += (size_t)snprintf(text + used, size - used, "%smatrix %s", count ? ", " : "", entry);
+        else if (!full && (full = true))
             snprintf(text + used, size - used, ", ...");
         count++;
     }

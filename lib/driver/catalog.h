@@ -1,7 +1,11 @@
 /**
  * @file driver/catalog.h
- * The matrices of a session as the driver knows them: what and where, complete or not,
- * who uses them. The entries live on the workers. Pure bookkeeping.
+ * The matrices of a session as the driver knows them: shape, layout, whether all entries are written, which tasks use
+ * them. The entries are in the memory of the ranks.
+ *
+ * A matrix is added RESERVING, and is LIVE when every rank has its part. It is removed when its ranks have freed it. If
+ * its group ends before, it stays in the catalog as LOST, so that clients learn the reason. Only data: nothing here
+ * sends a message.
  */
 #ifndef ALCHI_DRIVER_CATALOG_H
 #define ALCHI_DRIVER_CATALOG_H
@@ -13,8 +17,8 @@
 typedef enum {
     ALCHI_DRV_MATRIX_RESERVING = 1, /* not every rank has its part yet */
     ALCHI_DRV_MATRIX_LIVE = 2,
-    ALCHI_DRV_MATRIX_FREEING = 3,
-    ALCHI_DRV_MATRIX_LOST = 4 /* its group is gone */
+    ALCHI_DRV_MATRIX_FREEING = 3, /* the ranks were asked to free it */
+    ALCHI_DRV_MATRIX_LOST = 4     /* its group has ended, or its ranks disagree about its shape */
 } alchi_drv_matrix_state_t;
 
 typedef struct {
@@ -26,51 +30,54 @@ typedef struct {
     int workers;
     uint32_t version; /* how often it was replaced in place */
     char name[64];
-    bool complete;   /* every entry is known to be written */
-    bool growing;    /* its ranks are being told of more rows: `rows` is what it had */
-    int readers;     /* tasks that hold it */
-    bool changing;   /* its one reader replaces it */
-    char reader[96]; /* one of them: "task 7 (TestLib.svd)" */
-    char *lost;      /* why, when LOST */
+    bool complete;     /* all entries are known to be written */
+    bool growing;      /* the ranks were asked to add rows; `rows` is the number before */
+    int readers;       /* tasks and moves that hold a lock on it */
+    bool changing;     /* its only reader replaces it in place */
+    char reader[96];   /* the reader that locked it last: "task 7 (TestLib.svd)" */
+    char *lost_reason; /* in state LOST; NULL: no memory for it */
     UT_hash_handle hh;
 } alchi_drv_matrix_t;
 
 typedef struct {
-    alchi_drv_matrix_t *matrices; /* hash by id, in order of creation */
+    alchi_drv_matrix_t *matrices; /* hash by id, in order of creation; owned */
 } alchi_drv_catalog_t;
 
-/** A matrix from its description, RESERVING. layout is resolved already.
+/** Add a matrix, RESERVING, by its description; the layout in it must be resolved.
  *  @return ALCH_OK; ALCH_EINVAL; ALCH_ERANGE: too large to count its bytes; ALCH_ENOMEM */
 int alchi_drv_catalog_add(alchi_drv_catalog_t *catalog, uint64_t id, uint64_t group, int workers,
                           const Alchw__Matrix *description, alchi_drv_matrix_t **matrix_p, alch_error_t *err);
-/** Whether a matrix may have this name; NULL: none. @return ALCH_OK, ALCH_EINVAL */
+/** Whether a matrix may have this name. @param name  NULL: no name. @return ALCH_OK; ALCH_EINVAL: too long */
 int alchi_drv_catalog_check_name(const char *name, alch_error_t *err);
+/** Remove a matrix and free it. */
 void alchi_drv_catalog_remove(alchi_drv_catalog_t *catalog, alchi_drv_matrix_t *matrix);
 void alchi_drv_catalog_fini(alchi_drv_catalog_t *catalog);
 
 /** A matrix in any state, or NULL. */
 alchi_drv_matrix_t *alchi_drv_catalog_get(const alchi_drv_catalog_t *catalog, uint64_t id);
 /** A matrix that can be used. @return ALCH_OK; ALCH_ENOENT; ALCH_EGROUP: lost, with the reason; ALCH_EBUSY: growing or
- * changing */
+ *  changing */
 int alchi_drv_catalog_find(const alchi_drv_catalog_t *catalog, uint64_t id, alchi_drv_matrix_t **matrix_p,
                            alch_error_t *err);
 
-/** ALCH_OK if it can be freed now: ALCH_EBUSY names the task. */
+/** Whether no task or move holds a lock on the matrix. @return ALCH_OK; ALCH_EBUSY names the reader */
 int alchi_drv_catalog_check_unlocked(const alchi_drv_matrix_t *matrix, alch_error_t *err);
 
+/** Lock matrices for a reader, with its name for error texts; locks count. Unknown ids are skipped. */
 void alchi_drv_catalog_lock(alchi_drv_catalog_t *catalog, const uint64_t *ids, size_t count, const char *reader);
 void alchi_drv_catalog_unlock(alchi_drv_catalog_t *catalog, const uint64_t *ids, size_t count);
 
-/** All that a group held is LOST for this reason; what was half made or half freed is gone. */
+/** The LIVE matrices of a group become LOST for this reason; matrices that are being created or freed are removed. */
 void alchi_drv_catalog_mark_lost(alchi_drv_catalog_t *catalog, uint64_t group, const char *why);
 
-/** A live matrix becomes another one under its id; it is complete. */
+/** A matrix was replaced in place: it gets the new description under its old id, and is complete. */
 void alchi_drv_catalog_replace(alchi_drv_matrix_t *matrix, const Alchw__Matrix *description);
 
-/** How many would go with the group, and their names: "matrix 7 (3 x 4, float64), matrix 8 ..." cut to size. */
+/** Count the matrices that are not LOST, and list them: "matrix 7 (3 x 4, float64), matrix 8 ..."; a list that does not
+ *  fit ends with "...". */
 int alchi_drv_catalog_names(const alchi_drv_catalog_t *catalog, char *text, size_t size);
 
-/** A matrix as it is told to others; the message points into the rest, and to the matrix's name. */
+/** A matrix as a message, which points into the rest of the struct and to the matrix's name. */
 typedef struct {
     Alchw__Matrix message;
     Alchw__Layout layout;

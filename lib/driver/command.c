@@ -15,9 +15,7 @@
 void
 alchi_drv_group_send(alchi_drv_group_t *group, unsigned type, const void *message)
 {
-    int rank;
-
-    for (rank = 0; rank < group->size; rank++) {
+    for (int rank = 0; rank < group->size; rank++) {
         if (group->ranks[rank].link)
             alchi_drv_link_send(group->ranks[rank].link, type, message);
     }
@@ -32,7 +30,7 @@ is_long(const alchi_drv_command_t *command)
 }
 
 static void
-overdue(alchi_drv_timer_t *timer)
+kill_overdue_group(alchi_drv_timer_t *timer)
 {
     alchi_drv_command_t *command = ALCHI_CONTAINER(timer, alchi_drv_command_t, timer);
     alchi_drv_group_t *group = command->group;
@@ -40,7 +38,7 @@ overdue(alchi_drv_timer_t *timer)
     alch_error_t error;
     int rank;
 
-    for (rank = 0; rank < group->size - 1 && !command->asked[rank]; rank++)
+    for (rank = 0; rank < group->size - 1 && !command->unanswered[rank]; rank++)
         ;
     if (is_long(command))
         alchi_error_rank(&error, ALCH_EGROUP, command->error.rank,
@@ -58,7 +56,6 @@ alchi_drv_command_send(alchi_drv_group_t *group, unsigned type, const void *mess
                        const alchi_drv_command_t *model, alchi_drv_command_t **command_p)
 {
     alchi_drv_command_t *command;
-    int rank;
 
     if (group->state != ALCHI_DRV_GROUP_READY)
         return ALCH_EGROUP;
@@ -67,27 +64,27 @@ alchi_drv_command_send(alchi_drv_group_t *group, unsigned type, const void *mess
     *command = *model;
     command->type = type;
     command->group = group;
-    command->asked = calloc((size_t)group->size * 2, sizeof(bool));
-    if (!command->asked) {
+    command->unanswered = calloc((size_t)group->size * 2, sizeof(bool));
+    if (!command->unanswered) {
         free(command);
         return ALCH_ENOMEM;
     }
-    command->succeeded = command->asked + group->size;
+    command->succeeded = command->unanswered + group->size;
     command->id = group->next_command++;
     DL_APPEND(group->commands, command);
-    for (rank = 0; rank < group->size; rank++) {
+    for (int rank = 0; rank < group->size; rank++) {
         if (ranks && !ranks[rank])
             continue;
-        command->asked[rank] = true;
+        command->unanswered[rank] = true;
         command->pending++;
-        if (command->fit)
-            command->fit(command, rank);
+        if (command->before_send)
+            command->before_send(command, rank);
         if (group->ranks[rank].link)
             group->ranks[rank].link->ops->send(group->ranks[rank].link, type, 0, command->id, message);
     }
     if (!is_long(command))
         alchi_drv_timer_start(&group->driver->timers, &command->timer, group->driver->config->client_timeout_ms,
-                              overdue);
+                              kill_overdue_group);
     if (command_p)
         *command_p = command;
     return ALCH_OK;
@@ -98,12 +95,12 @@ alchi_drv_command_drop(alchi_drv_command_t *command)
 {
     alchi_drv_timer_stop(&command->timer);
     DL_DELETE(command->group->commands, command);
-    free(command->asked);
+    free(command->unanswered);
     free(command);
 }
 
 static alchi_drv_command_t *
-find(alchi_drv_group_t *group, uint64_t id)
+find_command(alchi_drv_group_t *group, uint64_t id)
 {
     alchi_drv_command_t *command;
 
@@ -116,7 +113,7 @@ find(alchi_drv_group_t *group, uint64_t id)
 }
 
 static void
-note_failure(alchi_drv_command_t *command, int rank, const Alchw__Error *message)
+record_failure(alchi_drv_command_t *command, int rank, const Alchw__Error *message)
 {
     if (command->failed++)
         return;
@@ -124,33 +121,33 @@ note_failure(alchi_drv_command_t *command, int rank, const Alchw__Error *message
                      message && message->text ? message->text : "the worker gave no reason");
     if (is_long(command))
         alchi_drv_timer_start(&command->group->driver->timers, &command->timer,
-                              command->group->driver->config->fail_grace_ms, overdue);
+                              command->group->driver->config->fail_grace_ms, kill_overdue_group);
 }
 
 void
-alchi_drv_command_answer(alchi_drv_group_t *group, int rank, const alchi_frame_t *frame,
-                         const ProtobufCMessage *message)
+alchi_drv_command_handle_reply(alchi_drv_group_t *group, int rank, const alchi_frame_t *frame,
+                               const ProtobufCMessage *message)
 {
-    alchi_drv_command_t *command = find(group, frame->id);
+    alchi_drv_command_t *command = find_command(group, frame->id);
 
     /* One that was dropped meanwhile: nobody wants its answer. */
-    if (!command || !command->asked[rank])
+    if (!command || !command->unanswered[rank])
         return;
-    command->asked[rank] = false;
+    command->unanswered[rank] = false;
     command->pending--;
     if (frame->type == ALCHI_ERROR) {
-        note_failure(command, rank, (const Alchw__Error *)message);
-        if (command->refused && command->refused(command, rank))
+        record_failure(command, rank, (const Alchw__Error *)message);
+        if (command->on_failure && command->on_failure(command, rank))
             return;
     } else {
         command->succeeded[rank] = true;
-        if (command->answer)
-            command->answer(command, rank, frame, message);
+        if (command->on_reply)
+            command->on_reply(command, rank, frame, message);
     }
     if (command->pending)
         return;
     alchi_drv_timer_stop(&command->timer);
-    command->done(command);
+    command->on_done(command);
     alchi_drv_command_drop(command);
 }
 
@@ -163,7 +160,7 @@ alchi_drv_commands_fail(alchi_drv_group_t *group, const alch_error_t *error)
         alchi_drv_timer_stop(&command->timer);
         if (!command->failed++)
             command->error = *error;
-        command->done(command);
+        command->on_done(command);
         alchi_drv_command_drop(command);
     }
 }

@@ -1,4 +1,17 @@
-/** @file driver/command.h  Commands: one message to the ranks of a group, one answer of each rank. */
+/**
+ * @file driver/command.h
+ * Commands: one message to ranks of a group, one reply of each of these ranks.
+ *
+ * alchi_drv_command_send() creates a command, group->commands owns it, and it is freed after its on_done(): when all
+ * ranks have replied, or when the group is lost or released. alchi_drv_command_drop() frees it earlier.
+ *
+ * Most commands must be answered within --client-timeout. Commands for the main threads (a load, a task, a transform, a
+ * fetch) may take any time; when one rank has failed, the others must reply within --fail-grace. In both cases a rank
+ * that is late costs the group.
+ *
+ * Callbacks may send commands and answer requests, and on_done() may free `context`. They must not end the command's
+ * group, because that frees the command. Only on_failure() may drop the command.
+ */
 #ifndef ALCHI_DRIVER_COMMAND_H
 #define ALCHI_DRIVER_COMMAND_H
 
@@ -11,35 +24,42 @@ struct alchi_drv_command {
     uint64_t id;
     alchi_drv_group_t *group;
     unsigned type;
-    int pending, failed;
-    bool *asked;        /* [size]: sent and not answered */
-    bool *succeeded;    /* [size] */
+    int pending;        /* ranks that have not replied */
+    int failed;         /* ranks that have failed; if the group is lost before all have replied: at least 1 */
+    bool *unanswered;   /* [size]: the rank got the message and has not replied */
+    bool *succeeded;    /* [size]: the rank replied without an error */
     alch_error_t error; /* the first failure */
     alchi_drv_timer_t timer;
-    /** Fit the message to the rank that it is sent to next; may be NULL. */
-    void (*fit)(const alchi_drv_command_t *command, int rank);
-    /** One rank's good answer; may be NULL. */
-    void (*answer)(alchi_drv_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message);
-    /** One rank's failure; true: the command was dropped. May be NULL. */
-    bool (*refused)(alchi_drv_command_t *command, int rank);
-    /** All have answered, or the group is gone (command->error then, failed > 0). Freed by the caller of it. */
-    void (*done)(alchi_drv_command_t *command);
-    void *context;
+    /** Called before the message is sent to a rank: may change what the message points to. May be NULL. */
+    void (*before_send)(const alchi_drv_command_t *command, int rank);
+    /** Called for a reply that is no error. May be NULL. */
+    void (*on_reply)(alchi_drv_command_t *command, int rank, const alchi_frame_t *frame,
+                     const ProtobufCMessage *message);
+    /** Called for a reply that is an error. @return true: this function has dropped the command. May be NULL. */
+    bool (*on_failure)(alchi_drv_command_t *command, int rank);
+    /** Called once, when all ranks have replied or the group is lost: failed > 0 means that error is set. The caller
+     *  frees the command afterwards. May be NULL. */
+    void (*on_done)(alchi_drv_command_t *command);
+    void *context; /* of the callbacks, borrowed */
     alchi_drv_command_t *prev, *next;
 };
 
 /**
- * @param ranks  [size] to whom, or NULL: all
- * @return ALCH_OK, ALCH_ENOMEM, ALCH_EGROUP (not ready); done() is never called from within
+ * Send a command. No callback but before_send() runs during the call.
+ *
+ * @param ranks           [size] which ranks get it, at least one; NULL: all
+ * @param model           the callbacks and the context, copied; NULL: the outcome does not matter
+ * @param[out] command_p  the command, for alchi_drv_command_drop(); or NULL
+ * @return ALCH_OK, ALCH_ENOMEM, ALCH_EGROUP (the group is not READY)
  */
 int alchi_drv_command_send(alchi_drv_group_t *group, unsigned type, const void *message, const bool *ranks,
                            const alchi_drv_command_t *model, alchi_drv_command_t **command_p);
-/** A reply of a rank. */
-void alchi_drv_command_answer(alchi_drv_group_t *group, int rank, const alchi_frame_t *frame,
-                              const ProtobufCMessage *message);
-/** Finish all with the error, keeping what a rank said before. */
+/** A rank has replied. Replies to commands that were dropped are ignored. */
+void alchi_drv_command_handle_reply(alchi_drv_group_t *group, int rank, const alchi_frame_t *frame,
+                                    const ProtobufCMessage *message);
+/** End all commands of a group with this error; a command that has failed already keeps its own error. */
 void alchi_drv_commands_fail(alchi_drv_group_t *group, const alch_error_t *error);
-/** Forget one without calling done(). */
+/** Free a command without calling on_done(). */
 void alchi_drv_command_drop(alchi_drv_command_t *command);
 
 #endif

@@ -8,8 +8,8 @@
 /** Each member is set by the option of alchemistd that has its name. */
 typedef struct {
     int64_t connections;       /* clients of the driver, and data connections of each rank */
-    int64_t start_timeout_ms;  /* from the request to a group that is ready */
-    int64_t fail_grace_ms;     /* from the failure of one rank until the others must have returned */
+    int64_t start_timeout_ms;  /* from the start of a group's processes until the group is ready */
+    int64_t fail_grace_ms;     /* from the failure of one rank until the other ranks must have returned */
     int64_t client_timeout_ms; /* silence after which a host or a rank counts as lost */
     const char *net_devices;   /* for MPI between hosts; NULL: MPI chooses */
 

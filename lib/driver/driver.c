@@ -47,8 +47,8 @@ alchi_drv_destroy(alchi_drv_t *driver)
     alchi_drv_session_end(session, "the driver ends");
     DL_FOREACH_SAFE(driver->groups, group, next_group)
     {
-        while (group->releasing)
-            alchi_drv_reply_assigned_workers(group->releasing);
+        while (group->end_waiters)
+            alchi_drv_reply_assigned_workers(group->end_waiters);
         alchi_drv_group_destroy(group);
     }
     alchi_drv_slots_fini(&driver->slots);
@@ -81,12 +81,12 @@ find_group(const alchi_drv_t *driver, uint64_t id)
 }
 
 static alchi_drv_rank_t *
-find_rank(const alchi_drv_t *driver, const alchi_claim_t *claim)
+find_expected_rank(const alchi_drv_t *driver, const alchi_claim_t *claim)
 {
     alchi_drv_group_t *group = find_group(driver, claim->group);
 
     if (!group || group->state != ALCHI_DRV_GROUP_STARTING || group->session_id != claim->session || claim->rank < 0 ||
-        claim->rank >= group->size || group->ranks[claim->rank].link || group->ranks[claim->rank].unlinked)
+        claim->rank >= group->size || group->ranks[claim->rank].link || group->ranks[claim->rank].disconnected)
         return NULL;
     return &group->ranks[claim->rank];
 }
@@ -109,7 +109,7 @@ alchi_drv_find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_
         memcpy(key, session->key, ALCHI_KEY_SIZE);
         return ALCH_OK;
     case ALCHI_ROLE_RANK:
-        if (!(rank = find_rank(driver, claim)))
+        if (!(rank = find_expected_rank(driver, claim)))
             return alchi_error_set(err, ALCH_ENOENT, "rank %d of worker group %llu is not awaited", claim->rank,
                                    (unsigned long long)claim->group);
         memcpy(key, rank->control_key, ALCHI_KEY_SIZE);
@@ -151,7 +151,7 @@ admit_client(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_
 static int
 admit_rank(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_t *responder, alch_error_t *err)
 {
-    alchi_drv_rank_t *rank = find_rank(driver, &responder->claim);
+    alchi_drv_rank_t *rank = find_expected_rank(driver, &responder->claim);
 
     if (!rank)
         return alchi_error_set(err, ALCH_ENOENT, "rank %d of worker group %llu is not awaited", responder->claim.rank,
@@ -257,7 +257,7 @@ alchi_drv_on_message(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_fr
     code = ALCH_OK;
     if (link->role == ALCHI_ROLE_RANK && (frame->flags & ALCHI_FRAME_REPLY)) {
         if (link->group)
-            alchi_drv_command_answer(link->group, link->rank, frame, message);
+            alchi_drv_command_handle_reply(link->group, link->rank, frame, message);
     } else if (!(handler = find_handler(link, frame->type)) || (client && !frame->id) ||
                (frame->flags & ALCHI_FRAME_REPLY)) {
         code = alchi_error_set(err, ALCH_EPROTO, "%s (request %llu) is not for the driver",
@@ -270,9 +270,9 @@ alchi_drv_on_message(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_fr
 }
 
 static void
-rank_closed(alchi_drv_link_t *link)
+disconnect_rank(alchi_drv_link_t *link)
 {
-    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_UNLINKED, .rank = link->rank};
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_DISCONNECTED, .rank = link->rank};
     alchi_drv_group_t *group = link->group;
 
     if (!group)
@@ -288,7 +288,7 @@ alchi_drv_on_closed(alchi_drv_t *driver, alchi_drv_link_t *link)
     alchi_drv_session_t *session = link->session;
 
     if (link->role == ALCHI_ROLE_RANK)
-        rank_closed(link);
+        disconnect_rank(link);
     if (link->role == ALCHI_ROLE_AGENT)
         alchi_drv_node_lost(driver, link);
     if (link->role == ALCHI_ROLE_CLIENT || link->role == ALCHI_ROLE_EXECUTOR)

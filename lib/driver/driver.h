@@ -1,9 +1,10 @@
 /**
  * @file driver/driver.h
- * The driver's whole state, and the events that reach it from outside.
+ * The driver: the state of all sessions, groups and slots, and the events that reach it from outside.
  *
- * It has no socket, no event loop and no thread of its own: connections are links with a table of operations, time
- * comes through the timers. Tests run it against links that record what is sent. Not MT-Safe.
+ * The driver has no socket, event loop or thread. The daemon reports connections and messages to it, and runs its
+ * timers; the driver sends through the links (link.h). Unit tests use links that record what is sent. Not MT-Safe: all
+ * calls come from the daemon's loop.
  */
 #ifndef ALCHI_DRIVER_DRIVER_H
 #define ALCHI_DRIVER_DRIVER_H
@@ -16,38 +17,47 @@
 #include "net/auth.h"
 
 struct alchi_drv {
-    const alchi_drv_config_t *config;
+    const alchi_drv_config_t *config; /* borrowed */
     uint8_t token[ALCHI_KEY_SIZE];
     char host[256];
     alchi_drv_timers_t timers;
     alchi_drv_slots_t slots;
-    alchi_drv_session_t *sessions; /* hash by id */
-    alchi_drv_session_t *wants;    /* sessions that wait for slots, first come first */
-    alchi_drv_group_t *groups;
+    alchi_drv_session_t *sessions;   /* hash by id; owned */
+    alchi_drv_session_t *slot_queue; /* sessions that wait for slots, in order (slot_queue.h) */
+    alchi_drv_group_t *groups;       /* owned, until all of their ranks have ended */
     uint64_t next_session, next_group, next_matrix, next_task;
-    int clients; /* client and executor connections */
+    int clients; /* connections of clients and executors */
     bool stopping;
-    void (*joined)(alchi_drv_t *driver, alchi_drv_node_t *node); /* an agent said hello */
-    void *context;
+    void (*joined)(alchi_drv_t *driver, alchi_drv_node_t *node); /* an agent has announced its slots; may be NULL */
+    void *context;                                               /* for joined() */
 };
 
-/** token: copied. NULL: out of memory */
+/** @param config  borrowed until alchi_drv_destroy().  @param token  copied.  @return NULL: out of memory */
 alchi_drv_t *alchi_drv_create(const alchi_drv_config_t *config, const uint8_t token[ALCHI_KEY_SIZE]);
+/** End all sessions at once, without waiting for ranks, and free everything but the links. NULL: does nothing. */
 void alchi_drv_destroy(alchi_drv_t *driver);
 
-/** An alchi_key_f; context is the driver. */
+/** The key that a peer has to prove, by what it claims to be: an alchi_key_f whose context is the driver.
+ *  @return ALCH_OK; ALCH_ENOENT: no such session, or the rank is not expected; ALCH_EAUTH: not a role of this side */
 int alchi_drv_find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE], alch_error_t *err);
-/** A peer has proved itself: connect it with its session, group or node and send WELCOME (or an ERROR).
- *  @return ALCH_OK; else the error was sent: close */
+/**
+ * A peer has authenticated: connect its link with a session or a group, and send WELCOME as reply to the message `id`.
+ *
+ * @return ALCH_OK; ALCH_ECONNECT: the driver is ending; ALCH_ELIMIT: too many clients; ALCH_ENOENT, ALCH_ENOMEM. On
+ *         failure the error was sent: close the connection without alchi_drv_on_closed()
+ */
 int alchi_drv_admit(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_t *responder, uint64_t id,
                     alch_error_t *err);
-/** @return ALCH_OK; ALCH_EPROTO: a peer that is not keeping to the protocol: close */
+/** A message has arrived; NULL: the frame has an empty one. The link may be closed, and the link's session freed,
+ * during the call.
+ *  @return ALCH_OK; ALCH_EPROTO: the peer broke the protocol: close the connection, then call alchi_drv_on_closed() */
 int alchi_drv_on_message(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame,
                          const ProtobufCMessage *message, alch_error_t *err);
-/** The connection is gone; the link is not used afterwards. */
+/** The connection has ended. The driver does not use the link afterwards. */
 void alchi_drv_on_closed(alchi_drv_t *driver, alchi_drv_link_t *link);
-/** Tell sessions, end all groups. Over when alchi_drv_is_idle(). */
+/** End all sessions with this reason, and so all groups. It is done when alchi_drv_is_idle(). */
 void alchi_drv_stop(alchi_drv_t *driver, const char *why);
+/** Whether the driver was stopped and all groups have ended. */
 bool alchi_drv_is_idle(const alchi_drv_t *driver);
 
 #endif

@@ -31,24 +31,22 @@ static void
 kill_ranks(alchi_drv_group_t *group, uint32_t grace_ms)
 {
     Alchw__KillGroup message = ALCHW__KILL_GROUP__INIT;
-    int i;
 
     message.has_group = message.has_grace_ms = 1;
     message.group = group->id;
     message.grace_ms = grace_ms;
-    for (i = 0; i < group->part_count; i++) {
-        if (group->parts[i].node && !group->parts[i].ended)
-            alchi_drv_link_send(group->parts[i].node->link, ALCHI_KILL_GROUP, &message);
+    for (int i = 0; i < group->node_count; i++) {
+        if (group->nodes[i].node && !group->nodes[i].ended)
+            alchi_drv_link_send(group->nodes[i].node->link, ALCHI_KILL_GROUP, &message);
     }
 }
 
 static void
-set_slots(alchi_drv_group_t *group, int first, int count, alch_worker_state_t state)
+set_slot_states(alchi_drv_group_t *group, int first, int count, alch_worker_state_t state)
 {
     alchi_drv_slot_t *slot;
-    int i;
 
-    for (i = first; i < first + count; i++) {
+    for (int i = first; i < first + count; i++) {
         if (!(slot = group->ranks[i].slot))
             continue;
         slot->state = state;
@@ -63,14 +61,14 @@ set_slots(alchi_drv_group_t *group, int first, int count, alch_worker_state_t st
 
 /* Take the group from its session; all that waits for it fails. */
 static void
-part(alchi_drv_group_t *group, const alch_error_t *why, bool lost)
+detach_from_session(alchi_drv_group_t *group, const alch_error_t *why, bool lost)
 {
     alchi_drv_session_t *session = group->session;
 
     alchi_drv_timer_stop(&group->start_timer);
     alchi_drv_timer_stop(&group->exit_timer);
-    alchi_drv_timer_stop(&group->pulse_timer);
-    set_slots(group, 0, group->size, ALCH_WORKER_RELEASING);
+    alchi_drv_timer_stop(&group->ping_timer);
+    set_slot_states(group, 0, group->size, ALCH_WORKER_RELEASING);
     group->session = NULL;
     if (session && session->group == group)
         session->group = NULL;
@@ -84,120 +82,120 @@ part(alchi_drv_group_t *group, const alch_error_t *why, bool lost)
 }
 
 static void
-act_lost(alchi_drv_group_t *group, bool starting)
+handle_lost_group(alchi_drv_group_t *group, bool starting)
 {
     alchi_drv_session_t *session = group->session;
-    alch_error_t why = group->lost;
+    alch_error_t why = group->lost_reason;
 
     alchi_log(ALCHI_LOG_WARNING, "session %llu: %s", (unsigned long long)group->session_id, why.text);
-    part(group, &why, true);
+    detach_from_session(group, &why, true);
     if (session && session->move)
         alchi_drv_move_fail(session->move, &why);
     if (!session || session->group)
         return;
-    session->lost = why;
-    if (starting && !session->starting)
-        session->start_failed = why;
-    alchi_drv_waiters_fail(&session->starting, &why);
+    session->lost_reason = why;
+    if (starting && !session->start_waiters)
+        session->unreported_error = why;
+    alchi_drv_waiters_fail(&session->start_waiters, &why);
 }
 
 /* A rank that is stopped, or whose host is, does not close its connection. Control threads answer at any time. */
-static void feel_pulse(alchi_drv_timer_t *timer);
+static void ping_ranks(alchi_drv_timer_t *timer);
 
 static void
-plan_pulse(alchi_drv_group_t *group)
+schedule_ping(alchi_drv_group_t *group)
 {
-    alchi_drv_timer_start(&group->driver->timers, &group->pulse_timer, group->driver->config->client_timeout_ms / 4 + 1,
-                          feel_pulse);
+    alchi_drv_timer_start(&group->driver->timers, &group->ping_timer, group->driver->config->client_timeout_ms / 4 + 1,
+                          ping_ranks);
 }
 
 static void
-pulse_felt(alchi_drv_command_t *command)
+schedule_next_ping(alchi_drv_command_t *command)
 {
     if (!command->failed)
-        plan_pulse(command->group);
+        schedule_ping(command->group);
 }
 
 static void
-feel_pulse(alchi_drv_timer_t *timer)
+ping_ranks(alchi_drv_timer_t *timer)
 {
-    static const alchi_drv_command_t model = {.done = pulse_felt};
-    alchi_drv_group_t *group = ALCHI_CONTAINER(timer, alchi_drv_group_t, pulse_timer);
+    static const alchi_drv_command_t model = {.on_done = schedule_next_ping};
+    alchi_drv_group_t *group = ALCHI_CONTAINER(timer, alchi_drv_group_t, ping_timer);
 
     if (alchi_drv_command_send(group, ALCHI_PING, NULL, NULL, &model, NULL) == ALCH_ENOMEM)
-        plan_pulse(group);
+        schedule_ping(group);
 }
 
 static void
-act_ready(alchi_drv_group_t *group)
+handle_ready_group(alchi_drv_group_t *group)
 {
     alchi_drv_session_t *session = group->session;
     char ms[32];
 
     alchi_drv_timer_stop(&group->start_timer);
-    set_slots(group, 0, group->size, ALCH_WORKER_ACTIVE);
+    set_slot_states(group, 0, group->size, ALCH_WORKER_ACTIVE);
     snprintf(ms, sizeof(ms), "%.2f", (double)(alchi_now_ns() - group->start_ns) / 1e9);
     alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu is ready: %d workers in %s s",
               (unsigned long long)group->session_id, (unsigned long long)group->id, group->size, ms);
-    plan_pulse(group);
+    schedule_ping(group);
     if (alchi_drv_move_is_target(session, group)) {
         alchi_drv_move_ready(session->move);
         return;
     }
-    while (session->starting)
-        session->starting->expired(session->starting);
+    while (session->start_waiters)
+        session->start_waiters->reply_state(session->start_waiters);
     alchi_drv_libraries_reload(session);
 }
 
 /* Who waits for a time is told what there is now. */
 static void
-reply_ended(alchi_drv_request_t *request)
+reply_after_end(alchi_drv_request_t *request)
 {
-    if (request->expired)
-        request->expired(request);
+    if (request->reply_state)
+        request->reply_state(request);
     else
         alchi_drv_reply_assigned_workers(request);
 }
 
 static void
-act_ended(alchi_drv_group_t *group)
+handle_ended_group(alchi_drv_group_t *group)
 {
     alchi_drv_t *driver = group->driver;
     alchi_drv_session_t *session;
-    int i;
 
     alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu has ended, %d workers are idle",
               (unsigned long long)group->session_id, (unsigned long long)group->id, group->size);
-    for (i = 0; i < group->size; i++) {
+    for (int i = 0; i < group->size; i++) {
         if (group->ranks[i].link)
             group->ranks[i].link->group = NULL;
     }
     HASH_FIND(hh, driver->sessions, &group->session_id, sizeof(group->session_id), session);
-    if (session && session->left == group)
-        session->left = NULL;
-    while (group->releasing)
-        reply_ended(group->releasing);
+    if (session && session->old_group == group)
+        session->old_group = NULL;
+    while (group->end_waiters)
+        reply_after_end(group->end_waiters);
     DL_DELETE(driver->groups, group);
     alchi_drv_group_destroy(group);
     alchi_drv_slot_queue_start_next(driver);
 }
 
 static void
-unseen(alchi_drv_timer_t *timer)
+report_overdue_exit(alchi_drv_timer_t *timer)
 {
     alchi_drv_group_t *group = ALCHI_CONTAINER(timer, alchi_drv_group_t, exit_timer);
-    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_UNSEEN};
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_EXIT_OVERDUE};
 
-    while (event.rank < group->size - 1 && !group->ranks[event.rank].unlinked)
+    while (event.rank < group->size - 1 && !group->ranks[event.rank].disconnected)
         event.rank++;
     alchi_drv_group_handle_event(group, &event);
 }
 
 static void
-slow(alchi_drv_timer_t *timer)
+report_overdue_start(alchi_drv_timer_t *timer)
 {
     alchi_drv_group_t *group = ALCHI_CONTAINER(timer, alchi_drv_group_t, start_timer);
-    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_SLOW, .ms = group->driver->config->start_timeout_ms};
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_START_OVERDUE,
+                                     .ms = group->driver->config->start_timeout_ms};
 
     alchi_drv_group_handle_event(group, &event);
 }
@@ -209,23 +207,24 @@ alchi_drv_group_handle_event(alchi_drv_group_t *group, const alchi_drv_group_eve
     unsigned actions = alchi_drv_group_next_state(group, event);
 
     if (actions & ALCHI_DRV_ACTION_READY)
-        act_ready(group);
+        handle_ready_group(group);
     if (actions & ALCHI_DRV_ACTION_LOST)
-        act_lost(group, starting);
+        handle_lost_group(group, starting);
     if (actions & ALCHI_DRV_ACTION_QUIT) {
         alchi_drv_group_send(group, ALCHI_WORKER_QUIT, NULL);
         kill_ranks(group, QUIT_GRACE_MS);
     }
     if (actions & ALCHI_DRV_ACTION_KILL)
         kill_ranks(group, 0);
-    if ((actions & ALCHI_DRV_ACTION_AWAIT) && !group->exit_timer.timers)
-        alchi_drv_timer_start(&group->driver->timers, &group->exit_timer, EXIT_WAIT_MS, unseen);
+    if ((actions & ALCHI_DRV_ACTION_AWAIT_EXIT) && !group->exit_timer.timers)
+        alchi_drv_timer_start(&group->driver->timers, &group->exit_timer, EXIT_WAIT_MS, report_overdue_exit);
     if (actions & ALCHI_DRV_ACTION_IDLE)
-        set_slots(group, group->parts[event->part].first, group->parts[event->part].count, ALCH_WORKER_IDLE);
-    if (event->type == ALCHI_DRV_EVENT_PART_LOST)
-        group->parts[event->part].node = NULL;
+        set_slot_states(group, group->nodes[event->node_index].first, group->nodes[event->node_index].count,
+                        ALCH_WORKER_IDLE);
+    if (event->type == ALCHI_DRV_EVENT_NODE_LOST)
+        group->nodes[event->node_index].node = NULL;
     if (actions & ALCHI_DRV_ACTION_ENDED)
-        act_ended(group);
+        handle_ended_group(group);
 }
 
 void
@@ -236,7 +235,7 @@ alchi_drv_group_release(alchi_drv_group_t *group, const alch_error_t *why)
     bool busy = group->jobs != NULL;
 
     alchi_drv_group_handle_event(group, &release);
-    part(group, why, false);
+    detach_from_session(group, why, false);
     if (busy)
         kill_ranks(group, 0);
 }
@@ -250,16 +249,15 @@ alchi_drv_group_kill(alchi_drv_group_t *group, const alch_error_t *why)
 }
 
 static alchi_drv_group_t *
-make_group(alchi_drv_session_t *session)
+create_group(alchi_drv_session_t *session)
 {
     alchi_drv_t *driver = session->driver;
-    alchi_drv_slot_t **chosen = calloc((size_t)session->wanted, sizeof(*chosen));
+    alchi_drv_slot_t **chosen = calloc((size_t)session->slots_needed, sizeof(*chosen));
     alchi_drv_group_t *group = NULL;
-    int i;
 
-    if (chosen && alchi_drv_slots_choose(&driver->slots, session->wanted, session->wanted_slots, chosen))
-        group = alchi_drv_group_create(driver->next_group++, session->id, chosen, session->wanted);
-    for (i = 0; group && i < group->size; i++) {
+    if (chosen && alchi_drv_slots_choose(&driver->slots, session->slots_needed, session->preferred_slots, chosen))
+        group = alchi_drv_group_create(driver->next_group++, session->id, chosen, session->slots_needed);
+    for (int i = 0; group && i < group->size; i++) {
         chosen[i]->state = ALCH_WORKER_STARTING;
         chosen[i]->session = session->id;
         chosen[i]->group = group->id;
@@ -273,17 +271,17 @@ void
 alchi_drv_group_start(alchi_drv_session_t *session)
 {
     alchi_drv_t *driver = session->driver;
-    alchi_drv_group_t *group = make_group(session);
+    alchi_drv_group_t *group = create_group(session);
     alch_error_t error;
 
-    session->wanted = 0;
-    free(session->wanted_slots);
-    session->wanted_slots = NULL;
+    session->slots_needed = 0;
+    free(session->preferred_slots);
+    session->preferred_slots = NULL;
     if (!group) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
         if (session->move)
             alchi_drv_move_fail(session->move, &error);
-        alchi_drv_waiters_fail(&session->starting, &error);
+        alchi_drv_waiters_fail(&session->start_waiters, &error);
         return;
     }
     group->driver = driver;
@@ -293,11 +291,11 @@ alchi_drv_group_start(alchi_drv_session_t *session)
         session->move->to = group;
     else
         session->group = group;
-    session->lost.code = session->start_failed.code = ALCH_OK;
+    session->lost_reason.code = session->unreported_error.code = ALCH_OK;
     DL_APPEND(driver->groups, group);
     alchi_log(ALCHI_LOG_INFO, "session %llu: starting worker group %llu of %d workers", (unsigned long long)session->id,
               (unsigned long long)group->id, group->size);
-    alchi_drv_timer_start(&driver->timers, &group->start_timer, driver->config->start_timeout_ms, slow);
+    alchi_drv_timer_start(&driver->timers, &group->start_timer, driver->config->start_timeout_ms, report_overdue_start);
     if (alchi_drv_group_spawn(group, session->key)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
         alchi_drv_group_kill(group, &error);

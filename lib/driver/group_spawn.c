@@ -89,19 +89,17 @@ fill_config(const alchi_drv_group_t *group, int rank, Alchw__WorkerConfig *messa
 static bool
 fill_ranks(spawn_t *spawn, const alchi_drv_group_t *group)
 {
-    int rank;
-
     spawn->ranks = calloc((size_t)group->size, sizeof(*spawn->ranks));
     spawn->rank_list = calloc((size_t)group->size, sizeof(*spawn->rank_list));
     spawn->configs = calloc((size_t)group->size, sizeof(*spawn->configs));
     if (!spawn->ranks || !spawn->rank_list || !spawn->configs)
         return false;
-    for (rank = 0; rank < group->size; rank++) {
+    for (int rank = 0; rank < group->size; rank++) {
         fill_config(group, rank, &spawn->configs[rank]);
         alchw__spawn_rank__init(&spawn->ranks[rank]);
         spawn->ranks[rank].has_rank = spawn->ranks[rank].has_local_slot = 1;
         spawn->ranks[rank].rank = (uint32_t)rank;
-        spawn->ranks[rank].local_slot = (uint32_t)group->ranks[rank].slot->local;
+        spawn->ranks[rank].local_slot = (uint32_t)group->ranks[rank].slot->index;
         spawn->ranks[rank].config = &spawn->configs[rank];
         spawn->rank_list[rank] = &spawn->ranks[rank];
     }
@@ -109,8 +107,8 @@ fill_ranks(spawn_t *spawn, const alchi_drv_group_t *group)
 }
 
 static bool
-send_part(spawn_t *spawn, const alchi_drv_group_t *group, alchi_drv_slot_t *const *slots,
-          const alchi_drv_part_ranks_t *part)
+send_spawn(spawn_t *spawn, const alchi_drv_group_t *group, alchi_drv_slot_t *const *slots,
+           const alchi_drv_group_node_t *part)
 {
     Alchw__Spawn message = ALCHW__SPAWN__INIT;
 
@@ -135,15 +133,14 @@ alchi_drv_group_spawn(alchi_drv_group_t *group, const uint8_t session_key[ALCHI_
     spawn_t spawn = {0};
     alchi_drv_slot_t **slots = calloc((size_t)group->size, sizeof(*slots));
     bool good = slots != NULL;
-    int i;
 
-    for (i = 0; good && i < group->size; i++) {
+    for (int i = 0; good && i < group->size; i++) {
         slots[i] = group->ranks[i].slot;
         alchi_derive_data_key(session_key, group->session_id, group->id, i, group->ranks[i].data_key);
     }
     good = good && (spawn.mapping = alchi_drv_slots_mapping(slots, group->size)) && fill_ranks(&spawn, group);
-    for (i = 0; good && i < group->part_count; i++)
-        good = send_part(&spawn, group, slots, &group->parts[i]);
+    for (int i = 0; good && i < group->node_count; i++)
+        good = send_spawn(&spawn, group, slots, &group->nodes[i]);
     clear_environment(&spawn);
     free(spawn.mapping);
     free(spawn.ranks);

@@ -1,9 +1,10 @@
 /**
  * @file driver/handlers.h
- * Handlers of messages, one for each type; driver.c has the tables by role of the sender.
+ * Handlers of messages, one for each type. driver.c has one table for each role of a sender.
  *
- * A handler answers at once through the link, or makes a request that is answered later. `message` is the decoded
- * message of the frame, borrowed.
+ * A handler answers a client at once through the link, or creates a request that is answered later. `message` is the
+ * decoded message of the frame, borrowed, never NULL. Handlers of clients' messages run only while link->session is
+ * set; link->group of a rank and link->node of an agent may be NULL.
  */
 #ifndef ALCHI_DRIVER_HANDLERS_H
 #define ALCHI_DRIVER_HANDLERS_H
@@ -34,7 +35,7 @@ void alchi_drv_on_request_workers(alchi_drv_t *driver, alchi_drv_link_t *link, c
                                   const void *message);
 void alchi_drv_on_yield_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame,
                                 const void *message);
-/** Answer with the workers that serve the request's session. */
+/** Answer with the list of workers that serve the request's session, or with an empty message if it has ended. */
 void alchi_drv_reply_assigned_workers(alchi_drv_request_t *request);
 
 /* ---- on_matrix.c ---- */
@@ -47,7 +48,7 @@ void alchi_drv_on_free_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const
                               const void *message);
 void alchi_drv_on_list_matrices(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame,
                                 const void *message);
-/** Answer with a matrix as it is now. */
+/** Answer with the present description of a matrix. */
 void alchi_drv_matrix_reply(alchi_drv_request_t *request, const alchi_drv_matrix_t *matrix);
 
 /* ---- on_matrix_grow.c ---- */
@@ -96,7 +97,7 @@ void alchi_drv_on_group_ended(alchi_drv_t *driver, alchi_drv_link_t *link, const
                               const void *message);
 void alchi_drv_on_pmi_barrier(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame,
                               const void *message);
-/** The connection of an agent has ended: its slots are removed and its ranks count as lost. */
+/** The connection of an agent has ended: its ranks count as ended, and its node and slots are removed. */
 void alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link);
 
 #endif

@@ -27,7 +27,7 @@ alchi_drv_library_destroy(alchi_drv_library_t *library)
 }
 
 static void
-forget(alchi_drv_library_t *library)
+remove_library(alchi_drv_library_t *library)
 {
     DL_DELETE(library->session->libraries, library);
     alchi_drv_library_destroy(library);
@@ -47,57 +47,57 @@ reply_loading(alchi_drv_request_t *request)
 /* ---- the job ---- */
 
 static void
-load_failed(alchi_drv_library_t *library, const alch_error_t *error)
+fail_load(alchi_drv_library_t *library, const alch_error_t *error)
 {
     alchi_log(ALCHI_LOG_WARNING, "session %llu: library '%s': %s", (unsigned long long)library->session->id,
               library->name, error->text);
     if (!library->waiters) {
-        library->failed = *error;
+        library->load_error = *error;
         alchi_drv_job_end(&library->job);
         return;
     }
     alchi_drv_waiters_fail(&library->waiters, error);
-    forget(library);
+    remove_library(library);
 }
 
 /* The group went, and not for the library's sake. */
 static void
-cut_short(alchi_drv_library_t *library, const alch_error_t *error)
+abandon_load(alchi_drv_library_t *library, const alch_error_t *error)
 {
     alchi_drv_waiters_fail(&library->waiters, error);
     if (library->description)
         alchi_drv_job_end(&library->job);
     else
-        forget(library);
+        remove_library(library);
 }
 
 static void
-loaded_answer(alchi_drv_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
+store_description(alchi_drv_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
 {
     alchi_drv_library_t *library = command->context;
     Alchw__Library *description;
 
     (void)rank;
-    if (library->answered || frame->type != ALCHI_LIBRARY || !(description = alchi_message_copy(message)))
+    if (library->described || frame->type != ALCHI_LIBRARY || !(description = alchi_message_copy(message)))
         return;
     alchi_message_free(library->description);
     library->description = description;
-    library->answered = true;
+    library->described = true;
 }
 
 static void
-loaded_done(alchi_drv_command_t *command)
+finish_load(alchi_drv_command_t *command)
 {
     alchi_drv_library_t *library = command->context;
 
-    if (!command->failed && !library->answered)
+    if (!command->failed && !library->described)
         alchi_error_set(&command->error, ALCH_EPROTO, "the workers did not describe library '%s'", library->name);
     if (command->failed && command->group->state == ALCHI_DRV_GROUP_RELEASING) {
-        cut_short(library, &command->error);
+        abandon_load(library, &command->error);
         return;
     }
-    if (command->failed || !library->answered) {
-        load_failed(library, &command->error);
+    if (command->failed || !library->described) {
+        fail_load(library, &command->error);
         return;
     }
     library->loaded = true;
@@ -109,10 +109,10 @@ loaded_done(alchi_drv_command_t *command)
 }
 
 static void
-load_start(alchi_drv_job_t *job)
+start_load(alchi_drv_job_t *job)
 {
     alchi_drv_library_t *library = ALCHI_CONTAINER(job, alchi_drv_library_t, job);
-    alchi_drv_command_t model = {.answer = loaded_answer, .done = loaded_done, .context = library};
+    alchi_drv_command_t model = {.on_reply = store_description, .on_done = finish_load, .context = library};
     Alchw__WorkerLoad message = ALCHW__WORKER_LOAD__INIT;
     alch_error_t error;
 
@@ -120,23 +120,23 @@ load_start(alchi_drv_job_t *job)
     message.path = library->path;
     if (alchi_drv_command_send(job->group, ALCHI_WORKER_LOAD, &message, NULL, &model, NULL)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        load_failed(library, &error);
+        fail_load(library, &error);
     }
 }
 
 static void
-load_fail(alchi_drv_job_t *job, const alch_error_t *error)
+abandon_load_job(alchi_drv_job_t *job, const alch_error_t *error)
 {
-    cut_short(ALCHI_CONTAINER(job, alchi_drv_library_t, job), error);
+    abandon_load(ALCHI_CONTAINER(job, alchi_drv_library_t, job), error);
 }
 
 static void
-load_queue(alchi_drv_library_t *library, alchi_drv_group_t *group)
+queue_load(alchi_drv_library_t *library, alchi_drv_group_t *group)
 {
-    library->failed.code = ALCH_OK;
-    library->answered = false;
-    library->job.start = load_start;
-    library->job.fail = load_fail;
+    library->load_error.code = ALCH_OK;
+    library->described = false;
+    library->job.start = start_load;
+    library->job.fail = abandon_load_job;
     alchi_drv_job_add(group, &library->job);
     alchi_drv_job_ready(&library->job);
 }
@@ -159,15 +159,15 @@ alchi_drv_libraries_reload(alchi_drv_session_t *session)
 
     DL_FOREACH_SAFE(session->libraries, library, next)
     {
-        if (!library->failed.code && !library->job.group)
-            load_queue(library, session->group);
+        if (!library->load_error.code && !library->job.group)
+            queue_load(library, session->group);
     }
 }
 
 /* ---- requests ---- */
 
 static bool
-same(const char *a, const char *b)
+same_text(const char *a, const char *b)
 {
     return strcmp(a, b ? b : "") == 0;
 }
@@ -180,20 +180,20 @@ same_library(const char *a, const char *b)
 }
 
 static alchi_drv_library_t *
-find(alchi_drv_session_t *session, const char *name, const char *path)
+find_library(alchi_drv_session_t *session, const char *name, const char *path)
 {
     alchi_drv_library_t *library;
 
     DL_FOREACH(session->libraries, library)
     {
-        if (same_library(library->name, name) && (!path || !*path || same(library->path, path)))
+        if (same_library(library->name, name) && (!path || !*path || same_text(library->path, path)))
             return library;
     }
     return NULL;
 }
 
 static alchi_drv_library_t *
-add(alchi_drv_session_t *session, const Alchw__LoadLibrary *load)
+add_library(alchi_drv_session_t *session, const Alchw__LoadLibrary *load)
 {
     alchi_drv_library_t *library = calloc(1, sizeof(*library));
 
@@ -220,15 +220,15 @@ alchi_drv_library_get(alchi_drv_session_t *session, const Alchw__LoadLibrary *lo
 
     if ((!load->name || !*load->name) && (!load->path || !*load->path))
         return alchi_error_set(err, ALCH_EINVAL, "a library needs a name or a path");
-    library = find(session, load->name, load->path);
-    if (library && library->failed.code) {
-        *err = library->failed;
-        forget(library);
+    library = find_library(session, load->name, load->path);
+    if (library && library->load_error.code) {
+        *err = library->load_error;
+        remove_library(library);
         return err->code;
     }
     if (code)
         return code;
-    if (!library && !(library = add(session, load)))
+    if (!library && !(library = add_library(session, load)))
         return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
     *library_p = library;
     return ALCH_OK;
@@ -243,11 +243,11 @@ alchi_drv_library_wait(alchi_drv_library_t *library, alchi_drv_request_t *reques
     }
     alchi_drv_request_wait(request, &library->waiters, wait_ms, reply_loading, library);
     if (!library->job.group)
-        load_queue(library, library->session->group);
+        queue_load(library, library->session->group);
 }
 
 static void
-join(char *text, size_t size, const char *name)
+append_name(char *text, size_t size, const char *name)
 {
     size_t used = strlen(text);
 
@@ -255,15 +255,14 @@ join(char *text, size_t size, const char *name)
 }
 
 static int
-no_library(const alchi_drv_session_t *session, const char *library_name, alch_error_t *err)
+report_missing_library(const alchi_drv_session_t *session, const char *library_name, alch_error_t *err)
 {
     alchi_drv_library_names_t names = {NULL, 0};
     char text[512] = "";
-    size_t i;
 
     alchi_drv_library_names_add_loaded(&names, session);
-    for (i = 0; i < names.count; i++)
-        join(text, sizeof(text), names.names[i]);
+    for (size_t i = 0; i < names.count; i++)
+        append_name(text, sizeof(text), names.names[i]);
     alchi_drv_library_names_fini(&names);
     return alchi_error_set(err, ALCH_ENOENT, "library '%s' is not loaded in session %llu (%s%s)", library_name,
                            (unsigned long long)session->id, *text ? "loaded: " : "none is", text);
@@ -275,23 +274,22 @@ alchi_drv_library_lookup(alchi_drv_session_t *session, const char *library_name,
 {
     alchi_drv_library_t *library;
     char text[512] = "";
-    size_t i;
 
     DL_FOREACH(session->libraries, library)
     {
-        if (library->description && !library->failed.code &&
+        if (library->description && !library->load_error.code &&
             (same_library(library->name, library_name) || same_library(library->description->name, library_name)))
             break;
     }
     if (!library)
-        return no_library(session, library_name ? library_name : "", err);
-    for (i = 0; i < library->description->n_functions; i++) {
-        if (same(library->description->functions[i]->name, function_name)) {
+        return report_missing_library(session, library_name ? library_name : "", err);
+    for (size_t i = 0; i < library->description->n_functions; i++) {
+        if (same_text(library->description->functions[i]->name, function_name)) {
             *library_p = library;
             *function_p = library->description->functions[i];
             return ALCH_OK;
         }
-        join(text, sizeof(text), library->description->functions[i]->name);
+        append_name(text, sizeof(text), library->description->functions[i]->name);
     }
     return alchi_error_set(err, ALCH_ENOENT, "library '%s' has no function '%s' (it has: %s)",
                            library->description->name, function_name ? function_name : "", text);

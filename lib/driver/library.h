@@ -1,4 +1,11 @@
-/** @file driver/library.h  Libraries of a session: loaded on its group, and loaded again on its next group. */
+/**
+ * @file driver/library.h
+ * Libraries of a session: loaded on its group, and loaded again on each later group.
+ *
+ * A library is created by the first request to load it, and belongs to the session. Each load is a job of the group. A
+ * library whose load failed is removed when a client has got the error. Its description survives the group, so calls
+ * can be checked and queued behind the next load.
+ */
 #ifndef ALCHI_DRIVER_LIBRARY_H
 #define ALCHI_DRIVER_LIBRARY_H
 
@@ -7,32 +14,36 @@
 #include "wire/message.h"
 
 struct alchi_drv_library {
-    alchi_drv_job_t job;
+    alchi_drv_job_t job; /* the load that is queued or running */
     alchi_drv_session_t *session;
-    char *name, *path;           /* as asked for */
-    Alchw__Library *description; /* NULL: never loaded */
+    char *name, *path;           /* as the client asked for it */
+    Alchw__Library *description; /* of the last load that succeeded; NULL: none did */
     bool loaded;                 /* on the present group */
-    bool answered;               /* the load under way has a description */
-    alch_error_t failed;         /* not told yet; code ALCH_OK: nothing to tell */
+    bool described;              /* a rank has sent the description in the load that is running */
+    alch_error_t load_error;     /* of a load while no request waited for it; code ALCH_OK: none */
     alchi_drv_request_t *waiters;
     alchi_drv_library_t *prev, *next;
 };
 
+/** Free a library, which is no longer in its session's list. No request may wait for it. */
 void alchi_drv_library_destroy(alchi_drv_library_t *library);
-/** The session's libraries are not loaded any more; load them again on its new group. */
+/** The session's group has ended: mark its libraries as not loaded. */
 void alchi_drv_libraries_unload(alchi_drv_session_t *session);
+/** Queue loads of the session's libraries on its new group. */
 void alchi_drv_libraries_reload(alchi_drv_session_t *session);
 /**
- * Find the library that a client asks for, or make one that is not loaded yet. If its last load failed, the client gets
- * that error once, and the library is forgotten.
+ * Find the library that a client asks for, or create one that is not loaded yet. If its last load failed, the client
+ * gets that error once, and the library is removed.
  *
  * @return ALCH_OK; ALCH_EINVAL: neither name nor path; ALCH_ENOMEM; as alchi_drv_session_ready(); the error of the load
  */
 int alchi_drv_library_get(alchi_drv_session_t *session, const Alchw__LoadLibrary *load, alchi_drv_library_t **library_p,
                           alch_error_t *err);
-/** Answer the request when the library is loaded, or after wait_ms that it is still loading. Starts the load. */
+/** Start the load if the library needs one. Answers the request when the library is loaded, or after wait_ms with the
+ *  reply that it is still loading. */
 void alchi_drv_library_wait(alchi_drv_library_t *library, alchi_drv_request_t *request, uint32_t wait_ms);
-/** @return ALCH_OK; ALCH_ENOENT lists what is loaded, or the library's functions */
+/** Find a function that can be called. @return ALCH_OK; ALCH_ENOENT with a list of the loaded libraries, or of the
+ *  library's functions */
 int alchi_drv_library_lookup(alchi_drv_session_t *session, const char *library_name, const char *function_name,
                              alchi_drv_library_t **library_p, const Alchw__Function **function_p, alch_error_t *err);
 

@@ -11,9 +11,8 @@ static void
 add_name(alchi_drv_library_names_t *names, const char *name, size_t size)
 {
     char **grown;
-    size_t i;
 
-    for (i = 0; i < names->count; i++) {
+    for (size_t i = 0; i < names->count; i++) {
         if (strlen(names->names[i]) == size && strncasecmp(names->names[i], name, size) == 0)
             return;
     }
@@ -50,7 +49,7 @@ alchi_drv_library_names_add_loaded(alchi_drv_library_names_t *names, const alchi
 
     DL_FOREACH(session->libraries, library)
     {
-        if (library->description && !library->failed.code)
+        if (library->description && !library->load_error.code)
             add_name(names, library->description->name, strlen(library->description->name));
     }
 }
@@ -64,7 +63,7 @@ alchi_drv_library_names_fini(alchi_drv_library_names_t *names)
 }
 
 static int
-by_text(const void *a, const void *b)
+compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -73,5 +72,5 @@ void
 alchi_drv_library_names_sort(alchi_drv_library_names_t *names)
 {
     if (names->count)
-        qsort(names->names, names->count, sizeof(*names->names), by_text);
+        qsort(names->names, names->count, sizeof(*names->names), compare_names);
 }

@@ -4,9 +4,9 @@
 
 #include "driver/library.h"
 
-/** Zero at first. Names that differ in case only are one name. When memory runs out, names are left out. */
+/** Starts zeroed. Names that differ in case only are one name. When memory runs out, names are left out. */
 typedef struct {
-    char **names;
+    char **names; /* owned */
     size_t count;
 } alchi_drv_library_names_t;
 

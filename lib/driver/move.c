@@ -24,7 +24,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#define LOG_NS (5 * INT64_C(1000000000)) /* from one word about its progress to the next */
+#define LOG_INTERVAL_NS (5 * INT64_C(1000000000)) /* from one word about its progress to the next */
 
 static int
 out_of_memory(alch_error_t *err)
@@ -51,7 +51,7 @@ check_matrix(const alchi_drv_matrix_t *matrix, alch_error_t *err)
 
 /* Its kind and its blocks stay; the grid is made anew for the number of workers. */
 static int
-resolve(const alchi_drv_matrix_t *matrix, int workers, alchi_drv_move_matrix_t *moving, alch_error_t *err)
+resolve_layout(const alchi_drv_matrix_t *matrix, int workers, alchi_drv_move_matrix_t *moving, alch_error_t *err)
 {
     alch_layout_t spec = matrix->layout;
     alchi_layout_t layout;
@@ -82,7 +82,7 @@ list_matrices(alchi_drv_move_t *move, alch_error_t *err)
         if (matrix->state == ALCHI_DRV_MATRIX_LOST)
             continue;
         if ((code = check_matrix(matrix, err)) ||
-            (code = resolve(matrix, move->count, &move->matrices[move->matrix_count], err)))
+            (code = resolve_layout(matrix, move->count, &move->matrices[move->matrix_count], err)))
             return code;
         move->ids[move->matrix_count] = matrix->id;
         move->total += move->matrices[move->matrix_count++].bytes;
@@ -109,7 +109,7 @@ check_session(const alchi_drv_session_t *session, int count, alch_error_t *err)
 static void
 move_free(alchi_drv_move_t *move)
 {
-    alchi_drv_timer_stop(&move->timer);
+    alchi_drv_timer_stop(&move->fail_timer);
     free(move->matrices);
     free(move->ids);
     free(move->fractions);
@@ -117,7 +117,7 @@ move_free(alchi_drv_move_t *move)
 }
 
 static const char *
-label(const alchi_drv_move_t *move, char text[96])
+format_label(const alchi_drv_move_t *move, char text[96])
 {
     snprintf(text, 96, "task %llu (move to %d workers)", (unsigned long long)move->task, move->count);
     return text;
@@ -142,14 +142,14 @@ alchi_drv_move_start(alchi_drv_session_t *session, int count, alch_error_t *err)
         return code;
     }
     move->task = session->driver->next_task++;
-    alchi_drv_catalog_lock(&session->catalog, move->ids, move->matrix_count, label(move, text));
+    alchi_drv_catalog_lock(&session->catalog, move->ids, move->matrix_count, format_label(move, text));
     session->move = move;
-    session->start_failed.code = ALCH_OK;
+    session->unreported_error.code = ALCH_OK;
     alchi_drv_slot_queue_start_next(session->driver);
     /* What could not be started has told why already. */
-    if (!session->move && session->start_failed.code) {
-        *err = session->start_failed;
-        session->start_failed.code = ALCH_OK;
+    if (!session->move && session->unreported_error.code) {
+        *err = session->unreported_error;
+        session->unreported_error.code = ALCH_OK;
         return err->code;
     }
     return ALCH_OK;
@@ -166,7 +166,7 @@ ignore(alchi_drv_command_t *command)
 static void
 release_hold(const alchi_drv_move_t *move)
 {
-    static const alchi_drv_command_t model = {.done = ignore};
+    static const alchi_drv_command_t model = {.on_done = ignore};
     Alchw__WorkerUnhold message = ALCHW__WORKER_UNHOLD__INIT;
 
     if (!move->holding || !move->session->group)
@@ -196,37 +196,36 @@ alchi_drv_move_fail(alchi_drv_move_t *move, const alch_error_t *error)
         alchi_drv_group_kill(to, &why);
     }
     if (!move->waiters)
-        session->start_failed = why;
+        session->unreported_error = why;
     alchi_drv_waiters_fail(&move->waiters, &why);
     move_free(move);
 }
 
 static void
-failed(alchi_drv_timer_t *timer)
+fail_now(alchi_drv_timer_t *timer)
 {
-    alchi_drv_move_t *move = ALCHI_CONTAINER(timer, alchi_drv_move_t, timer);
+    alchi_drv_move_t *move = ALCHI_CONTAINER(timer, alchi_drv_move_t, fail_timer);
 
     alchi_drv_move_fail(move, &move->error);
 }
 
 /* Not from within an answer: a group cannot be ended while it is looked at. */
 static void
-fail_soon(alchi_drv_move_t *move, const alch_error_t *error)
+schedule_failure(alchi_drv_move_t *move, const alch_error_t *error)
 {
-    if (move->timer.timers)
+    if (move->fail_timer.timers)
         return;
     move->error = *error;
-    alchi_drv_timer_start(&move->session->driver->timers, &move->timer, 0, failed);
+    alchi_drv_timer_start(&move->session->driver->timers, &move->fail_timer, 0, fail_now);
 }
 
 static void
-replace_matrices(const alchi_drv_move_t *move)
+update_matrices(const alchi_drv_move_t *move)
 {
     alchi_drv_matrix_t *matrix;
-    size_t k;
 
     alchi_drv_catalog_unlock(&move->session->catalog, move->ids, move->matrix_count);
-    for (k = 0; k < move->matrix_count; k++) {
+    for (size_t k = 0; k < move->matrix_count; k++) {
         if (!(matrix = alchi_drv_catalog_get(&move->session->catalog, move->ids[k])))
             continue;
         matrix->group = move->to->id;
@@ -237,21 +236,21 @@ replace_matrices(const alchi_drv_move_t *move)
 
 /* Nobody is told before the old group has ended: what is asked of its workers then can only be old. */
 static void
-wait_for_end(alchi_drv_move_t *move, alchi_drv_group_t *old)
+defer_replies_until_end(alchi_drv_move_t *move, alchi_drv_group_t *old)
 {
     alchi_drv_request_t *request;
 
-    move->session->left = old;
+    move->session->old_group = old;
     while ((request = move->waiters)) {
         DL_DELETE2(move->waiters, request, wait_prev, wait_next);
-        request->waiters = &old->releasing;
-        DL_APPEND2(old->releasing, request, wait_prev, wait_next);
+        request->wait_list = &old->end_waiters;
+        DL_APPEND2(old->end_waiters, request, wait_prev, wait_next);
     }
 }
 
 /* The new group becomes the session's. */
 static void
-finish(alchi_drv_move_t *move)
+finish_move(alchi_drv_move_t *move)
 {
     alchi_drv_session_t *session = move->session;
     alchi_drv_group_t *old = session->group;
@@ -264,8 +263,8 @@ finish(alchi_drv_move_t *move)
               alchi_format_bytes(move->total, bytes, sizeof(bytes)), session->group->size, move->count, seconds);
     alchi_error_set(&why, ALCH_EGROUP, "worker group %llu was resized", (unsigned long long)session->group->id);
     session->move = NULL;
-    replace_matrices(move);
-    wait_for_end(move, old);
+    update_matrices(move);
+    defer_replies_until_end(move, old);
     alchi_drv_group_release(old, &why);
     session->group = move->to;
     move_free(move);
@@ -274,32 +273,32 @@ finish(alchi_drv_move_t *move)
 
 /* ---- the steps ---- */
 
-static void next_step(alchi_drv_move_t *move);
+static void take_next_step(alchi_drv_move_t *move);
 
 static void
-answered(alchi_drv_command_t *command)
+continue_move(alchi_drv_command_t *command)
 {
     alchi_drv_move_t *move = command->context;
 
     move->command = NULL;
     if (command->failed)
-        fail_soon(move, &command->error);
+        schedule_failure(move, &command->error);
     else
-        next_step(move);
+        take_next_step(move);
 }
 
 /* The others need not come to their end. */
 static bool
-refused(alchi_drv_command_t *command, int rank)
+fail_at_first_failure(alchi_drv_command_t *command, int rank)
 {
     (void)rank;
-    fail_soon(command->context, &command->error);
+    schedule_failure(command->context, &command->error);
     return false;
 }
 
 /* After a command was sent, or was not. */
 static void
-sent(alchi_drv_move_t *move, int code)
+fail_unless_sent(alchi_drv_move_t *move, int code)
 {
     alch_error_t error;
 
@@ -307,22 +306,22 @@ sent(alchi_drv_move_t *move, int code)
         return;
     alchi_error_set(&error, code, "%s",
                     code == ALCH_ENOMEM ? "the driver is out of memory" : "the worker group is gone");
-    fail_soon(move, &error);
+    schedule_failure(move, &error);
 }
 
 static void
-held(alchi_drv_command_t *command)
+finish_hold(alchi_drv_command_t *command)
 {
     alchi_drv_move_t *move = command->context;
 
     move->holding = true;
-    answered(command);
+    continue_move(command);
 }
 
 static void
 send_hold(alchi_drv_move_t *move)
 {
-    alchi_drv_command_t model = {.done = held, .context = move};
+    alchi_drv_command_t model = {.on_done = finish_hold, .context = move};
     Alchw__WorkerHold message = ALCHW__WORKER_HOLD__INIT;
     char text[64];
 
@@ -332,22 +331,23 @@ send_hold(alchi_drv_move_t *move)
     message.name = text;
     message.n_ids = move->matrix_count;
     message.ids = move->ids;
-    sent(move, alchi_drv_command_send(move->session->group, ALCHI_WORKER_HOLD, &message, NULL, &model, &move->command));
+    fail_unless_sent(
+        move, alchi_drv_command_send(move->session->group, ALCHI_WORKER_HOLD, &message, NULL, &model, &move->command));
 }
 
 static void
-reserved(alchi_drv_command_t *command)
+finish_reserve(alchi_drv_command_t *command)
 {
     alchi_drv_move_t *move = command->context;
 
     move->reserved += !command->failed;
-    answered(command);
+    continue_move(command);
 }
 
 static void
 send_reserve(alchi_drv_move_t *move, const alchi_drv_matrix_t *matrix)
 {
-    alchi_drv_command_t model = {.done = reserved, .context = move};
+    alchi_drv_command_t model = {.on_done = finish_reserve, .context = move};
     Alchw__WorkerReserve message = ALCHW__WORKER_RESERVE__INIT;
     alchi_drv_matrix_description_t described;
 
@@ -357,11 +357,12 @@ send_reserve(alchi_drv_move_t *move, const alchi_drv_matrix_t *matrix)
     described.message.workers = (uint32_t)move->count;
     described.message.group = move->to->id;
     message.matrix = &described.message;
-    sent(move, alchi_drv_command_send(move->to, ALCHI_WORKER_RESERVE, &message, NULL, &model, &move->command));
+    fail_unless_sent(move,
+                     alchi_drv_command_send(move->to, ALCHI_WORKER_RESERVE, &message, NULL, &model, &move->command));
 }
 
 static void
-fetched(alchi_drv_command_t *command)
+finish_fetch(alchi_drv_command_t *command)
 {
     alchi_drv_move_t *move = command->context;
 
@@ -369,7 +370,7 @@ fetched(alchi_drv_command_t *command)
         move->bytes += move->matrices[move->moved++].bytes;
         memset(move->fractions, 0, (size_t)move->count * sizeof(*move->fractions));
     }
-    answered(command);
+    continue_move(command);
 }
 
 /* Each reader has the old ranks' keys hidden with its own. */
@@ -378,9 +379,8 @@ wrap_keys(const alchi_drv_command_t *command, int rank)
 {
     const alchi_drv_move_t *move = command->context;
     const alchi_drv_group_t *from = move->session->group;
-    int k;
 
-    for (k = 0; k < from->size; k++)
+    for (int k = 0; k < from->size; k++)
         alchi_key_wrap(move->to->ranks[rank].control_key, from->id, k, from->ranks[k].data_key, move->keys[k]);
 }
 
@@ -389,9 +389,8 @@ fill_sources(const alchi_drv_move_t *move, Alchw__Source *sources, Alchw__Source
 {
     const alchi_drv_group_t *from = move->session->group;
     const alchi_drv_slot_t *slot;
-    int k;
 
-    for (k = 0; k < from->size; k++) {
+    for (int k = 0; k < from->size; k++) {
         slot = from->ranks[k].slot;
         alchw__source__init(&sources[k]);
         sources[k].has_port = sources[k].has_slot = sources[k].has_key = 1;
@@ -406,7 +405,8 @@ fill_sources(const alchi_drv_move_t *move, Alchw__Source *sources, Alchw__Source
 static int
 send_fetch_from(alchi_drv_move_t *move, const alchi_drv_matrix_t *matrix, Alchw__Source *sources, Alchw__Source **list)
 {
-    alchi_drv_command_t model = {.fit = wrap_keys, .done = fetched, .refused = refused, .context = move};
+    alchi_drv_command_t model = {
+        .before_send = wrap_keys, .on_done = finish_fetch, .on_failure = fail_at_first_failure, .context = move};
     Alchw__WorkerFetch message = ALCHW__WORKER_FETCH__INIT;
     alchi_drv_matrix_description_t described;
 
@@ -429,7 +429,7 @@ send_fetch(alchi_drv_move_t *move, const alchi_drv_matrix_t *matrix)
     Alchw__Source *sources = calloc(size, sizeof(*sources)), **list = calloc(size, sizeof(Alchw__Source *));
 
     move->keys = calloc(size, sizeof(*move->keys));
-    sent(move, sources && list && move->keys ? send_fetch_from(move, matrix, sources, list) : ALCH_ENOMEM);
+    fail_unless_sent(move, sources && list && move->keys ? send_fetch_from(move, matrix, sources, list) : ALCH_ENOMEM);
     if (move->keys)
         explicit_bzero(move->keys, size * sizeof(*move->keys));
     free(move->keys);
@@ -440,14 +440,14 @@ send_fetch(alchi_drv_move_t *move, const alchi_drv_matrix_t *matrix)
 
 /* What is not written yet is moved as well; whoever reads only has to know. */
 static void
-checked(alchi_drv_command_t *command)
+finish_check(alchi_drv_command_t *command)
 {
     alchi_drv_move_t *move = command->context;
     alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&move->session->catalog, move->ids[move->moved]);
 
     move->command = NULL;
     if (command->failed && command->error.code != ALCH_EINCOMPLETE) {
-        fail_soon(move, &command->error);
+        schedule_failure(move, &command->error);
         return;
     }
     matrix->complete = !command->failed;
@@ -457,22 +457,22 @@ checked(alchi_drv_command_t *command)
 static void
 send_check(alchi_drv_move_t *move, uint64_t id)
 {
-    alchi_drv_command_t model = {.done = checked, .context = move};
+    alchi_drv_command_t model = {.on_done = finish_check, .context = move};
     Alchw__WorkerCheck message = ALCHW__WORKER_CHECK__INIT;
 
     message.n_ids = 1;
     message.ids = &id;
-    sent(move,
-         alchi_drv_command_send(move->session->group, ALCHI_WORKER_CHECK, &message, NULL, &model, &move->command));
+    fail_unless_sent(
+        move, alchi_drv_command_send(move->session->group, ALCHI_WORKER_CHECK, &message, NULL, &model, &move->command));
 }
 
 static void
-next_step(alchi_drv_move_t *move)
+take_next_step(alchi_drv_move_t *move)
 {
     const alchi_drv_catalog_t *catalog = &move->session->catalog;
     const alchi_drv_matrix_t *matrix;
 
-    if (move->timer.timers)
+    if (move->fail_timer.timers)
         return;
     if (!move->holding) {
         send_hold(move);
@@ -485,7 +485,7 @@ next_step(alchi_drv_move_t *move)
         else
             send_check(move, matrix->id);
     } else {
-        finish(move);
+        finish_move(move);
     }
 }
 
@@ -497,7 +497,7 @@ alchi_drv_move_ready(alchi_drv_move_t *move)
     alchi_log(ALCHI_LOG_INFO, "session %llu: moving %zu matrices (%s) from %d to %d workers",
               (unsigned long long)move->session->id, move->matrix_count,
               alchi_format_bytes(move->total, bytes, sizeof(bytes)), move->session->group->size, move->count);
-    next_step(move);
+    take_next_step(move);
 }
 
 /* ---- progress ---- */
@@ -506,9 +506,8 @@ int64_t
 alchi_drv_move_bytes_done(const alchi_drv_move_t *move)
 {
     double sum = 0;
-    int k;
 
-    for (k = 0; move->moved < move->matrix_count && k < move->count; k++)
+    for (int k = 0; move->moved < move->matrix_count && k < move->count; k++)
         sum += move->fractions[k];
     if (move->moved == move->matrix_count)
         return move->bytes;
@@ -521,7 +520,7 @@ alchi_drv_move_progress(alchi_drv_move_t *move, int rank, double fraction)
     char done[32], total[32];
 
     move->fractions[rank] = fraction;
-    if (alchi_now_ns() - move->logged_ns < LOG_NS)
+    if (alchi_now_ns() - move->logged_ns < LOG_INTERVAL_NS)
         return;
     move->logged_ns = alchi_now_ns();
     alchi_log(ALCHI_LOG_INFO, "session %llu: %s of %s are moved to %d workers", (unsigned long long)move->session->id,

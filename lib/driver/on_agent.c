@@ -25,7 +25,7 @@ alchi_drv_on_agent_hello(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     (void)frame;
     if (link->node)
         return;
-    if (!(node = alchi_drv_slots_add(&driver->slots, hello, link->local ? "" : address))) {
+    if (!(node = alchi_drv_slots_add(&driver->slots, hello, link->is_own_agent ? "" : address))) {
         alchi_log(ALCHI_LOG_ERROR, "the agent from %s announces slots that make no sense", link->host);
         link->ops->close(link);
         return;
@@ -45,7 +45,7 @@ alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link)
 {
     alchi_drv_node_t *node = link->node;
     alchi_drv_group_t *group, *next;
-    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_PART_LOST};
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_NODE_LOST};
 
     if (!node)
         return;
@@ -55,7 +55,7 @@ alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link)
     link->node = NULL;
     DL_FOREACH_SAFE(driver->groups, group, next)
     {
-        if ((event.part = alchi_drv_group_part_of(group, node)) >= 0)
+        if ((event.node_index = alchi_drv_group_find_node(group, node)) >= 0)
             alchi_drv_group_handle_event(group, &event);
     }
     alchi_drv_slots_remove(&driver->slots, node);
@@ -76,16 +76,16 @@ find_group(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *
         if (group->id == id)
             break;
     }
-    if (!group || (*part_p = alchi_drv_group_part_of(group, link->node)) < 0)
+    if (!group || (*part_p = alchi_drv_group_find_node(group, link->node)) < 0)
         return NULL;
     return group;
 }
 
 /* The rank, if it runs on this agent; else -1. */
 static int
-own_rank(const alchi_drv_group_t *group, int part, uint32_t rank)
+rank_on_node(const alchi_drv_group_t *group, int node_index, uint32_t rank)
 {
-    const alchi_drv_part_ranks_t *ranks = &group->parts[part];
+    const alchi_drv_group_node_t *ranks = &group->nodes[node_index];
 
     return rank >= (uint32_t)ranks->first && rank < (uint32_t)(ranks->first + ranks->count) ? (int)rank : -1;
 }
@@ -94,11 +94,11 @@ void
 alchi_drv_on_rank_started(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
     const Alchw__RankStarted *started = message;
-    int part, rank;
-    alchi_drv_group_t *group = find_group(driver, link, started->group, &part);
+    int node_index, rank;
+    alchi_drv_group_t *group = find_group(driver, link, started->group, &node_index);
 
     (void)frame;
-    if (group && (rank = own_rank(group, part, started->rank)) >= 0 && group->ranks[rank].slot)
+    if (group && (rank = rank_on_node(group, node_index, started->rank)) >= 0 && group->ranks[rank].slot)
         group->ranks[rank].slot->pid = started->pid;
 }
 
@@ -107,12 +107,12 @@ alchi_drv_on_rank_exit(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_
 {
     const Alchw__RankExit *exit = message;
     alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_EXIT, .exit = exit};
-    int part;
-    alchi_drv_group_t *group = find_group(driver, link, exit->group, &part);
+    int node_index;
+    alchi_drv_group_t *group = find_group(driver, link, exit->group, &node_index);
     char text[512];
 
     (void)frame;
-    if (!group || (event.rank = own_rank(group, part, exit->rank)) < 0)
+    if (!group || (event.rank = rank_on_node(group, node_index, exit->rank)) < 0)
         return;
     alchi_log(ALCHI_LOG_DEBUG, "worker group %llu: rank %d (worker %d) %s", (unsigned long long)group->id, event.rank,
               group->ranks[event.rank].slot_id, alchi_exit_text(exit, text, sizeof(text)));
@@ -123,8 +123,8 @@ void
 alchi_drv_on_group_ended(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
     const Alchw__GroupEnded *ended = message;
-    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_PART_ENDED};
-    alchi_drv_group_t *group = find_group(driver, link, ended->group, &event.part);
+    alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_NODE_ENDED};
+    alchi_drv_group_t *group = find_group(driver, link, ended->group, &event.node_index);
 
     (void)frame;
     if (group)
@@ -134,60 +134,58 @@ alchi_drv_on_group_ended(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
 /* ---- PMI: what all put before a barrier, all may get after it ---- */
 
 static bool
-take_pairs(alchi_drv_group_t *group, Alchw__PmiPair *const *pairs, size_t count)
+add_pmi_pairs(alchi_drv_group_t *group, Alchw__PmiPair *const *pairs, size_t count)
 {
-    Alchw__PmiPair **grown = realloc(group->pairs, (group->pair_count + count + 1) * sizeof(*grown));
-    size_t i;
+    Alchw__PmiPair **grown = realloc(group->pmi_pairs, (group->pmi_pair_count + count + 1) * sizeof(*grown));
 
     if (!grown)
         return false;
-    group->pairs = grown;
-    for (i = 0; i < count; i++) {
-        if (!(grown[group->pair_count] = alchi_message_copy(pairs[i])))
+    group->pmi_pairs = grown;
+    for (size_t i = 0; i < count; i++) {
+        if (!(grown[group->pmi_pair_count] = alchi_message_copy(pairs[i])))
             return false;
-        group->pair_count++;
+        group->pmi_pair_count++;
     }
     return true;
 }
 
 static void
-leave_barrier(alchi_drv_group_t *group)
+release_barrier(alchi_drv_group_t *group)
 {
     Alchw__PmiBarrierOut message = ALCHW__PMI_BARRIER_OUT__INIT;
-    int i;
 
     message.has_group = 1;
     message.group = group->id;
-    message.n_pairs = group->pair_count;
-    message.pairs = group->pairs;
-    for (i = 0; i < group->part_count; i++) {
-        group->parts[i].in_barrier = false;
-        if (group->parts[i].node)
-            alchi_drv_link_send(group->parts[i].node->link, ALCHI_PMI_BARRIER_OUT, &message);
+    message.n_pairs = group->pmi_pair_count;
+    message.pairs = group->pmi_pairs;
+    for (int i = 0; i < group->node_count; i++) {
+        group->nodes[i].in_barrier = false;
+        if (group->nodes[i].node)
+            alchi_drv_link_send(group->nodes[i].node->link, ALCHI_PMI_BARRIER_OUT, &message);
     }
-    while (group->pair_count)
-        alchi_message_free(group->pairs[--group->pair_count]);
+    while (group->pmi_pair_count)
+        alchi_message_free(group->pmi_pairs[--group->pmi_pair_count]);
 }
 
 void
 alchi_drv_on_pmi_barrier(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
     const Alchw__PmiBarrier *barrier = message;
-    int part, i;
-    alchi_drv_group_t *group = find_group(driver, link, barrier->group, &part);
+    int node_index, i;
+    alchi_drv_group_t *group = find_group(driver, link, barrier->group, &node_index);
     alch_error_t error;
 
     (void)frame;
-    if (!group || group->parts[part].in_barrier)
+    if (!group || group->nodes[node_index].in_barrier)
         return;
-    if (!take_pairs(group, barrier->pairs, barrier->n_pairs)) {
+    if (!add_pmi_pairs(group, barrier->pairs, barrier->n_pairs)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
         alchi_drv_group_kill(group, &error);
         return;
     }
-    group->parts[part].in_barrier = true;
-    for (i = 0; i < group->part_count && (group->parts[i].in_barrier || group->parts[i].ended); i++)
+    group->nodes[node_index].in_barrier = true;
+    for (i = 0; i < group->node_count && (group->nodes[i].in_barrier || group->nodes[i].ended); i++)
         ;
-    if (i == group->part_count)
-        leave_barrier(group);
+    if (i == group->node_count)
+        release_barrier(group);
 }

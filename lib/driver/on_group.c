@@ -62,7 +62,7 @@ list_add(worker_list_t *list, const alchi_drv_slot_t *slot, const alchi_drv_sess
 }
 
 static bool
-passes(const alchi_drv_slot_t *slot, const alchi_drv_session_t *session, uint32_t filter)
+passes_filter(const alchi_drv_slot_t *slot, const alchi_drv_session_t *session, uint32_t filter)
 {
     switch (filter) {
     case ALCH_WORKERS_ACTIVE:
@@ -81,14 +81,13 @@ list_fill(worker_list_t *list, const alchi_drv_session_t *session, uint32_t filt
 {
     const alchi_drv_slots_t *slots = &session->driver->slots;
     const alchi_drv_node_t *node;
-    int i;
 
     if (!list_init(list, (size_t)alchi_drv_slots_total(slots)))
         return false;
     DL_FOREACH(slots->nodes, node)
     {
-        for (i = 0; node->link && i < node->count; i++) {
-            if (passes(&node->slots[i], session, filter))
+        for (int i = 0; node->link && i < node->count; i++) {
+            if (passes_filter(&node->slots[i], session, filter))
                 list_add(list, &node->slots[i], session);
         }
     }
@@ -152,14 +151,13 @@ reply_group(alchi_drv_request_t *request, bool moving)
     Alchw__Group message = ALCHW__GROUP__INIT;
     alchi_drv_group_t *group = request->session->group;
     worker_list_t list;
-    int i;
 
     if (!list_init(&list, group ? (size_t)group->size : 0)) {
         out_of_memory(request);
         list_fini(&list);
         return;
     }
-    for (i = 0; group && i < group->size; i++)
+    for (int i = 0; group && i < group->size; i++)
         list_add(&list, group->ranks[i].slot, request->session);
     message.has_id = message.has_ready = 1;
     message.id = group ? group->id : 0;
@@ -175,16 +173,16 @@ reply_group(alchi_drv_request_t *request, bool moving)
 }
 
 static void
-reply_present(alchi_drv_request_t *request)
+reply_current_group(alchi_drv_request_t *request)
 {
     reply_group(request, false);
 }
 
 /* Not ready while matrices are being moved to the next group, or the one before still ends. */
 static void
-reply_moving(alchi_drv_request_t *request)
+reply_moving_group(alchi_drv_request_t *request)
 {
-    reply_group(request, request->session->move || request->session->left);
+    reply_group(request, request->session->move || request->session->old_group);
 }
 
 void
@@ -194,16 +192,16 @@ alchi_drv_on_get_group(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_
     alchi_drv_request_t *request;
 
     (void)message;
-    if (!session->group && !session->wants && session->lost.code)
-        alchi_drv_link_fail(link, frame->id, &session->lost);
+    if (!session->group && !session->in_slot_queue && session->lost_reason.code)
+        alchi_drv_link_fail(link, frame->id, &session->lost_reason);
     else if ((request = alchi_drv_request_create(driver, link, frame->id)))
-        reply_present(request);
+        reply_current_group(request);
 }
 
 /* ---- asking for workers and giving them back ---- */
 
 static bool
-only_owner(alchi_drv_link_t *link, uint64_t id, const char *what)
+require_owner(alchi_drv_link_t *link, uint64_t id, const char *what)
 {
     alch_error_t error;
 
@@ -222,7 +220,7 @@ has_task(const alchi_drv_group_t *group)
 
     DL_FOREACH(group->jobs, job)
     {
-        if (job->task)
+        if (job->is_task)
             return true;
     }
     return false;
@@ -230,7 +228,7 @@ has_task(const alchi_drv_group_t *group)
 
 /* Whether the group can go without a loss. Libraries are loaded again by themselves. */
 static int
-may_go(const alchi_drv_session_t *session, const char *what, alch_error_t *err)
+check_no_loss(const alchi_drv_session_t *session, const char *what, alch_error_t *err)
 {
     char names[512];
     int count = alchi_drv_catalog_names(&session->catalog, names, sizeof(names));
@@ -244,7 +242,7 @@ may_go(const alchi_drv_session_t *session, const char *what, alch_error_t *err)
 }
 
 static int
-resize(alchi_drv_session_t *session, int count, const int *slots, alch_error_t *err)
+resize_group(alchi_drv_session_t *session, int count, const int *slots, alch_error_t *err)
 {
     alchi_drv_group_t *group = session->group;
     alch_error_t why;
@@ -263,7 +261,7 @@ resize(alchi_drv_session_t *session, int count, const int *slots, alch_error_t *
 
 /* While matrices are moved: to ask for the same goes on waiting, to ask for what there is ends it. */
 static int
-request_meanwhile(alchi_drv_session_t *session, uint32_t count, bool move, alch_error_t *err)
+request_during_move(alchi_drv_session_t *session, uint32_t count, bool move, alch_error_t *err)
 {
     alch_error_t error;
 
@@ -275,7 +273,7 @@ request_meanwhile(alchi_drv_session_t *session, uint32_t count, bool move, alch_
                                (unsigned long long)session->id, session->move->count, session->group->size);
     alchi_error_set(&error, ALCH_ECANCELED, "the move to %d workers was canceled", session->move->count);
     alchi_drv_move_fail(session->move, &error);
-    session->start_failed.code = ALCH_OK;
+    session->unreported_error.code = ALCH_OK;
     return ALCH_OK;
 }
 
@@ -293,19 +291,20 @@ request_workers(alchi_drv_session_t *session, uint32_t count, bool move, alch_er
         return alchi_error_set(err, ALCH_ENOSLOTS, "%u workers requested, %d of %d slots are free (--workers)", count,
                                alchi_drv_slots_count(&session->driver->slots, ALCH_WORKER_IDLE), total);
     if (session->move)
-        return request_meanwhile(session, count, move, err);
-    if ((session->group && session->group->size == (int)count) || (session->wants && session->wanted == (int)count))
+        return request_during_move(session, count, move, err);
+    if ((session->group && session->group->size == (int)count) ||
+        (session->in_slot_queue && session->slots_needed == (int)count))
         return ALCH_OK;
-    if (session->start_failed.code) {
-        *err = session->start_failed;
-        session->start_failed.code = ALCH_OK;
+    if (session->unreported_error.code) {
+        *err = session->unreported_error;
+        session->unreported_error.code = ALCH_OK;
         return err->code;
     }
     if (move && session->group && alchi_drv_catalog_names(&session->catalog, names, sizeof(names)))
         return alchi_drv_move_start(session, (int)count, err);
-    if (session->group && (code = may_go(session, "resizing the worker group", err)))
+    if (session->group && (code = check_no_loss(session, "resizing the worker group", err)))
         return code;
-    return resize(session, (int)count, NULL, err);
+    return resize_group(session, (int)count, NULL, err);
 }
 
 void
@@ -317,7 +316,7 @@ alchi_drv_on_request_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const 
     alchi_drv_request_t *request;
     alch_error_t error;
 
-    if (!only_owner(link, frame->id, "requesting workers"))
+    if (!require_owner(link, frame->id, "requesting workers"))
         return;
     if (request_workers(session, ask->count, ask->move, &error)) {
         alchi_drv_link_fail(link, frame->id, &error);
@@ -326,23 +325,21 @@ alchi_drv_on_request_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const 
     if (!(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
     if (session->move)
-        alchi_drv_request_wait(request, &session->move->waiters, ask->wait_ms, reply_moving, session);
-    else if (session->left && ask->move)
-        alchi_drv_request_wait(request, &session->left->releasing, ask->wait_ms, reply_moving, session);
+        alchi_drv_request_wait(request, &session->move->waiters, ask->wait_ms, reply_moving_group, session);
+    else if (session->old_group && ask->move)
+        alchi_drv_request_wait(request, &session->old_group->end_waiters, ask->wait_ms, reply_moving_group, session);
     else if (session->group && session->group->state == ALCHI_DRV_GROUP_READY)
-        reply_present(request);
-    else if (session->group || session->wants)
-        alchi_drv_request_wait(request, &session->starting, ask->wait_ms, reply_present, session);
+        reply_current_group(request);
+    else if (session->group || session->in_slot_queue)
+        alchi_drv_request_wait(request, &session->start_waiters, ask->wait_ms, reply_current_group, session);
     else
-        alchi_drv_request_fail(request, session->lost.code ? &session->lost : &session->start_failed);
+        alchi_drv_request_fail(request, session->lost_reason.code ? &session->lost_reason : &session->unreported_error);
 }
 
 static int
 find_slot(const alchi_drv_group_t *group, uint32_t slot)
 {
-    int i;
-
-    for (i = 0; group && i < group->size; i++) {
+    for (int i = 0; group && i < group->size; i++) {
         if ((uint32_t)group->ranks[i].slot_id == slot)
             return i;
     }
@@ -369,9 +366,7 @@ kept_slots(const alchi_drv_group_t *group, const Alchw__YieldWorkers *yield, int
 static int
 check_yield(const alchi_drv_session_t *session, const Alchw__YieldWorkers *yield, alch_error_t *err)
 {
-    size_t k;
-
-    for (k = 0; k < yield->n_slots; k++) {
+    for (size_t k = 0; k < yield->n_slots; k++) {
         if (find_slot(session->group, yield->slots[k]) < 0)
             return alchi_error_set(err, ALCH_ENOENT, "worker %u is not assigned to session %llu", yield->slots[k],
                                    (unsigned long long)session->id);
@@ -390,8 +385,8 @@ yield_all(alchi_drv_session_t *session, alchi_drv_request_t *request)
     if (session->move)
         alchi_drv_move_fail(session->move, &why);
     alchi_drv_catalog_mark_lost(&session->catalog, group->id, why.text);
-    request->waiters = &group->releasing;
-    DL_APPEND2(group->releasing, request, wait_prev, wait_next);
+    request->wait_list = &group->end_waiters;
+    DL_APPEND2(group->end_waiters, request, wait_prev, wait_next);
     alchi_drv_group_release(group, &why);
 }
 
@@ -400,11 +395,12 @@ yield_some(alchi_drv_session_t *session, alchi_drv_request_t *request, int kept,
 {
     alch_error_t error;
 
-    if (may_go(session, "yielding a part of the workers", &error) || resize(session, kept, slots, &error)) {
+    if (check_no_loss(session, "yielding a part of the workers", &error) ||
+        resize_group(session, kept, slots, &error)) {
         alchi_drv_request_fail(request, &error);
         return;
     }
-    alchi_drv_request_wait(request, &session->starting, ALCHI_DRV_WAIT_MAX_MS, alchi_drv_reply_assigned_workers,
+    alchi_drv_request_wait(request, &session->start_waiters, ALCHI_DRV_WAIT_MAX_MS, alchi_drv_reply_assigned_workers,
                            session);
 }
 
@@ -417,7 +413,7 @@ alchi_drv_on_yield_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const al
     alch_error_t error;
     int *slots, kept;
 
-    if (!only_owner(link, frame->id, "yielding workers"))
+    if (!require_owner(link, frame->id, "yielding workers"))
         return;
     if (check_yield(session, yield, &error)) {
         alchi_drv_link_fail(link, frame->id, &error);
@@ -428,7 +424,7 @@ alchi_drv_on_yield_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const al
     if (!session->group) {
         alchi_error_set(&error, ALCH_ECANCELED, "the workers were given back before they were there");
         alchi_drv_slot_queue_remove(session);
-        alchi_drv_waiters_fail(&session->starting, &error);
+        alchi_drv_waiters_fail(&session->start_waiters, &error);
         reply_workers(request, ALCH_WORKERS_ASSIGNED);
         return;
     }

@@ -30,10 +30,9 @@ alchi_drv_on_list_libraries(alchi_drv_t *driver, alchi_drv_link_t *link, const a
     const Alchw__ListLibraries *list = message;
     Alchw__NameList reply = ALCHW__NAME_LIST__INIT;
     alchi_drv_library_names_t names = {NULL, 0};
-    size_t i;
 
     alchi_drv_library_names_add_loaded(&names, link->session);
-    for (i = 0; !list->loaded_only && i < driver->config->plugin_dirs.count; i++)
+    for (size_t i = 0; !list->loaded_only && i < driver->config->plugin_dirs.count; i++)
         alchi_drv_library_names_add_folder(&names, driver->config->plugin_dirs.items[i]);
     alchi_drv_library_names_sort(&names);
     reply.n_names = names.count;

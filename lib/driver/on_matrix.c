@@ -58,9 +58,9 @@ undone(alchi_drv_command_t *command)
 
 /* Some ranks have their part and some could not: give back what there is. */
 static void
-undo(const alchi_drv_command_t *command, uint64_t id)
+free_reserved_parts(const alchi_drv_command_t *command, uint64_t id)
 {
-    static const alchi_drv_command_t model = {.done = undone};
+    static const alchi_drv_command_t model = {.on_done = undone};
     Alchw__WorkerFree message = ALCHW__WORKER_FREE__INIT;
 
     message.has_id = 1;
@@ -69,13 +69,13 @@ undo(const alchi_drv_command_t *command, uint64_t id)
 }
 
 static void
-reserved(alchi_drv_command_t *command)
+finish_create(alchi_drv_command_t *command)
 {
     pending_t *pending = command->context;
     alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&pending->session->catalog, pending->id);
 
     if (command->failed) {
-        undo(command, pending->id);
+        free_reserved_parts(command, pending->id);
         if (matrix)
             alchi_drv_catalog_remove(&pending->session->catalog, matrix);
         alchi_drv_request_fail(pending->request, &command->error);
@@ -89,7 +89,7 @@ reserved(alchi_drv_command_t *command)
 static int
 send_reserve(pending_t *pending, alchi_drv_group_t *group, const alchi_drv_matrix_t *matrix, alch_error_t *err)
 {
-    alchi_drv_command_t model = {.done = reserved, .context = pending};
+    alchi_drv_command_t model = {.on_done = finish_create, .context = pending};
     Alchw__WorkerReserve message = ALCHW__WORKER_RESERVE__INIT;
     alchi_drv_matrix_description_t described;
 
@@ -157,7 +157,7 @@ alchi_drv_on_create_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const al
 
 /* What a rank no longer has is freed as well as can be. */
 static void
-freed(alchi_drv_command_t *command)
+finish_free(alchi_drv_command_t *command)
 {
     pending_t *pending = command->context;
     alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&pending->session->catalog, pending->id);
@@ -198,7 +198,7 @@ alchi_drv_on_free_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     const Alchw__MatrixId *ask = message;
     alchi_drv_session_t *session = link->session;
     Alchw__WorkerFree free_it = ALCHW__WORKER_FREE__INIT;
-    alchi_drv_command_t model = {.done = freed};
+    alchi_drv_command_t model = {.on_done = finish_free};
     alchi_drv_matrix_t *matrix;
     pending_t *pending;
     alch_error_t error;
@@ -250,7 +250,7 @@ alchi_drv_on_get_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi
 #define LIST_MAX 1000
 
 static int
-by_id(const void *a, const void *b)
+compare_ids(const void *a, const void *b)
 {
     uint64_t x = (*(const alchi_drv_matrix_t *const *)a)->id, y = (*(const alchi_drv_matrix_t *const *)b)->id;
 
@@ -259,7 +259,7 @@ by_id(const void *a, const void *b)
 
 /* Live matrices with higher ids than `after`, in order. NULL: out of memory. */
 static const alchi_drv_matrix_t **
-list_after(const alchi_drv_catalog_t *catalog, uint64_t after, size_t *count_p)
+list_matrices_after(const alchi_drv_catalog_t *catalog, uint64_t after, size_t *count_p)
 {
     const alchi_drv_matrix_t **found = calloc(HASH_COUNT(catalog->matrices) + 1, sizeof(*found)), *matrix;
 
@@ -269,7 +269,7 @@ list_after(const alchi_drv_catalog_t *catalog, uint64_t after, size_t *count_p)
             found[(*count_p)++] = matrix;
     }
     if (found)
-        qsort(found, *count_p, sizeof(*found), by_id);
+        qsort(found, *count_p, sizeof(*found), compare_ids);
     return found;
 }
 
@@ -279,7 +279,7 @@ alchi_drv_on_list_matrices(alchi_drv_t *driver, alchi_drv_link_t *link, const al
     const Alchw__ListMatrices *ask = message;
     Alchw__MatrixList list = ALCHW__MATRIX_LIST__INIT;
     size_t count;
-    const alchi_drv_matrix_t **found = list_after(&link->session->catalog, ask->after, &count);
+    const alchi_drv_matrix_t **found = list_matrices_after(&link->session->catalog, ask->after, &count);
     alchi_drv_matrix_description_t *described = calloc(LIST_MAX, sizeof(*described));
     alch_error_t error;
 

@@ -25,7 +25,7 @@ typedef struct {
 
 /* The matrix that was to grow, which is free for others again; NULL: it went with its group. */
 static alchi_drv_matrix_t *
-settle(const growth_t *growth)
+clear_growing(const growth_t *growth)
 {
     alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&growth->session->catalog, growth->id);
 
@@ -36,9 +36,9 @@ settle(const growth_t *growth)
 }
 
 static void
-give_up(growth_t *growth)
+fail_growth(growth_t *growth)
 {
-    settle(growth);
+    clear_growing(growth);
     alchi_drv_request_fail(growth->request, &growth->error);
     free(growth);
 }
@@ -47,7 +47,7 @@ static int
 send_rows(growth_t *growth, alchi_drv_group_t *group, const bool *ranks, int64_t rows,
           void (*done)(alchi_drv_command_t *))
 {
-    alchi_drv_command_t model = {.done = done, .context = growth};
+    alchi_drv_command_t model = {.on_done = done, .context = growth};
     Alchw__WorkerGrow message = ALCHW__WORKER_GROW__INIT;
 
     message.has_id = message.has_rows = 1;
@@ -58,20 +58,21 @@ send_rows(growth_t *growth, alchi_drv_group_t *group, const bool *ranks, int64_t
 
 /* A rank that cannot even forget rows differs from the others for good. */
 static void
-undone(alchi_drv_command_t *command)
+finish_undo(alchi_drv_command_t *command)
 {
     growth_t *growth = command->context;
-    alchi_drv_matrix_t *matrix = settle(growth);
+    alchi_drv_matrix_t *matrix = clear_growing(growth);
 
     if (command->failed && matrix) {
         matrix->state = ALCHI_DRV_MATRIX_LOST;
-        matrix->lost = alchi_asprintf("it could not be shrunk again after it could not grow: %s", command->error.text);
+        matrix->lost_reason =
+            alchi_asprintf("it could not be shrunk again after it could not grow: %s", command->error.text);
     }
-    give_up(growth);
+    fail_growth(growth);
 }
 
 static bool
-any(const bool *ranks, int size)
+any_true(const bool *ranks, int size)
 {
     for (int rank = 0; rank < size; rank++) {
         if (ranks[rank])
@@ -81,13 +82,13 @@ any(const bool *ranks, int size)
 }
 
 static void
-grown(alchi_drv_command_t *command)
+finish_growth(alchi_drv_command_t *command)
 {
     growth_t *growth = command->context;
     alchi_drv_matrix_t *matrix;
 
     if (!command->failed) {
-        if ((matrix = settle(growth))) {
+        if ((matrix = clear_growing(growth))) {
             matrix->rows = growth->rows;
             matrix->complete = matrix->complete && matrix->cols == 0;
             alchi_drv_matrix_reply(growth->request, matrix);
@@ -100,14 +101,14 @@ grown(alchi_drv_command_t *command)
     }
     growth->error = command->error;
     matrix = alchi_drv_catalog_get(&growth->session->catalog, growth->id);
-    if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LIVE || !any(command->succeeded, command->group->size) ||
-        send_rows(growth, command->group, command->succeeded, matrix->rows, undone))
-        give_up(growth);
+    if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LIVE || !any_true(command->succeeded, command->group->size) ||
+        send_rows(growth, command->group, command->succeeded, matrix->rows, finish_undo))
+        fail_growth(growth);
 }
 
 /* Whether it may grow now, and what it then has. */
 static int
-check(const alchi_drv_matrix_t *matrix, int64_t more, int64_t *rows_p, alch_error_t *err)
+check_growth(const alchi_drv_matrix_t *matrix, int64_t more, int64_t *rows_p, alch_error_t *err)
 {
     alchi_layout_t layout;
     char text[128];
@@ -127,8 +128,8 @@ check(const alchi_drv_matrix_t *matrix, int64_t more, int64_t *rows_p, alch_erro
 }
 
 static int
-start(alchi_drv_request_t *request, alchi_drv_session_t *session, alchi_drv_matrix_t *matrix, int64_t rows,
-      alch_error_t *err)
+start_growth(alchi_drv_request_t *request, alchi_drv_session_t *session, alchi_drv_matrix_t *matrix, int64_t rows,
+             alch_error_t *err)
 {
     growth_t *growth = calloc(1, sizeof(*growth));
     alchi_drv_group_t *group;
@@ -138,7 +139,7 @@ start(alchi_drv_request_t *request, alchi_drv_session_t *session, alchi_drv_matr
         return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
     *growth = (growth_t){.request = request, .session = session, .id = matrix->id, .rows = rows};
     code = alchi_drv_session_ready(session, &group, err);
-    if (!code && (code = send_rows(growth, group, NULL, rows, grown)))
+    if (!code && (code = send_rows(growth, group, NULL, rows, finish_growth)))
         alchi_error_set(err, code, "matrix %llu cannot grow now", (unsigned long long)matrix->id);
     if (code)
         free(growth);
@@ -157,7 +158,7 @@ alchi_drv_on_grow_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     int64_t rows = 0;
 
     if (alchi_drv_catalog_find(&link->session->catalog, ask->id, &matrix, &error) ||
-        (ask->rows != 0 && check(matrix, ask->rows, &rows, &error))) {
+        (ask->rows != 0 && check_growth(matrix, ask->rows, &rows, &error))) {
         alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
@@ -165,6 +166,6 @@ alchi_drv_on_grow_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
         return;
     if (ask->rows == 0)
         alchi_drv_matrix_reply(request, matrix);
-    else if (start(request, link->session, matrix, rows, &error))
+    else if (start_growth(request, link->session, matrix, rows, &error))
         alchi_drv_request_fail(request, &error);
 }

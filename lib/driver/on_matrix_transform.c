@@ -22,7 +22,7 @@ typedef struct {
 } result_t;
 
 static const char *
-name_of(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, const result_t *result)
+function_name(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, const result_t *result)
 {
     if (ask->transpose)
         return "transpose";
@@ -32,7 +32,7 @@ name_of(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, const res
 }
 
 static int
-describe(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, result_t *result, alch_error_t *err)
+describe_result(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, result_t *result, alch_error_t *err)
 {
     Alchw__Matrix *description = &result->description;
     alch_layout_t spec = matrix->layout;
@@ -68,8 +68,8 @@ describe(const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, result_t
 }
 
 static int
-fill(alchi_drv_task_t *task, const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, result_t *result,
-     alch_error_t *err)
+fill_task(alchi_drv_task_t *task, const Alchw__Transform *ask, const alchi_drv_matrix_t *matrix, result_t *result,
+          alch_error_t *err)
 {
     Alchw__WorkerTransform message = ALCHW__WORKER_TRANSFORM__INIT;
 
@@ -82,7 +82,7 @@ fill(alchi_drv_task_t *task, const Alchw__Transform *ask, const alchi_drv_matrix
     message.unsafe = ask->unsafe;
     message.in_place = ask->in_place;
     task->library = strdup("matrix");
-    task->function = strdup(name_of(ask, matrix, result));
+    task->function = strdup(function_name(ask, matrix, result));
     task->transform = alchi_message_copy(&message);
     task->inputs = calloc(1, sizeof(*task->inputs));
     if (!task->library || !task->function || !task->transform || !task->inputs)
@@ -94,7 +94,7 @@ fill(alchi_drv_task_t *task, const Alchw__Transform *ask, const alchi_drv_matrix
 
 /* A task with its inputs locked; not queued yet. */
 static int
-create(alchi_drv_session_t *session, const Alchw__Transform *ask, alchi_drv_task_t **task_p, alch_error_t *err)
+create_task(alchi_drv_session_t *session, const Alchw__Transform *ask, alchi_drv_task_t **task_p, alch_error_t *err)
 {
     alchi_drv_matrix_t *matrix;
     alchi_drv_group_t *group;
@@ -105,11 +105,11 @@ create(alchi_drv_session_t *session, const Alchw__Transform *ask, alchi_drv_task
     if ((code = alchi_drv_session_ready(session, &group, err)) ||
         (code = alchi_drv_catalog_find(&session->catalog, ask->matrix, &matrix, err)) ||
         (ask->in_place && (code = alchi_drv_catalog_check_unlocked(matrix, err))) ||
-        (code = describe(ask, matrix, &result, err)))
+        (code = describe_result(ask, matrix, &result, err)))
         return code;
     if (!(task = alchi_drv_task_create(session, err)))
         return ALCH_ENOMEM;
-    if ((code = fill(task, ask, matrix, &result, err))) {
+    if ((code = fill_task(task, ask, matrix, &result, err))) {
         alchi_drv_task_free(task);
         return code;
     }
@@ -131,7 +131,7 @@ alchi_drv_on_transform(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_
 
     if (!request)
         return;
-    if (create(link->session, ask, &task, &error))
+    if (create_task(link->session, ask, &task, &error))
         alchi_drv_request_fail(request, &error);
     else
         alchi_drv_task_queue(task, link->session->group, request, ask->wait_ms);

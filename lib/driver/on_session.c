@@ -58,8 +58,8 @@ alchi_drv_on_close_session(alchi_drv_t *driver, alchi_drv_link_t *link, const al
         alchi_drv_move_fail(session->move, &why);
     /* Answered when the workers are gone; without a session there is nothing to list. */
     request->session = NULL;
-    request->waiters = &session->group->releasing;
-    DL_APPEND2(session->group->releasing, request, wait_prev, wait_next);
+    request->wait_list = &session->group->end_waiters;
+    DL_APPEND2(session->group->end_waiters, request, wait_prev, wait_next);
     alchi_drv_catalog_mark_lost(&session->catalog, session->group->id, why.text);
     alchi_drv_group_release(session->group, &why);
 }

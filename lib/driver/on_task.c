@@ -30,7 +30,7 @@ alchi_drv_on_submit_task(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
 }
 
 static alchi_drv_task_t *
-find(alchi_drv_link_t *link, uint64_t request, uint64_t id)
+find_task(alchi_drv_link_t *link, uint64_t request, uint64_t id)
 {
     alchi_drv_task_t *task = alchi_drv_task_find(link->session, id);
     alch_error_t error;
@@ -47,7 +47,7 @@ void
 alchi_drv_on_wait_task(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
     const Alchw__WaitTask *wait = message;
-    alchi_drv_task_t *task = find(link, frame->id, wait->id);
+    alchi_drv_task_t *task = find_task(link, frame->id, wait->id);
     alchi_drv_request_t *request;
 
     if (!task || !(request = alchi_drv_request_create(driver, link, frame->id)))
@@ -60,7 +60,7 @@ void
 alchi_drv_on_cancel_task(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
     const Alchw__CancelTask *cancel = message;
-    alchi_drv_task_t *task = find(link, frame->id, cancel->id);
+    alchi_drv_task_t *task = find_task(link, frame->id, cancel->id);
     alchi_drv_request_t *request;
 
     if (!task || !(request = alchi_drv_request_create(driver, link, frame->id)))

@@ -35,11 +35,11 @@ alchi_drv_request_create(alchi_drv_t *driver, alchi_drv_link_t *link, uint64_t i
 }
 
 static void
-expire(alchi_drv_timer_t *timer)
+reply_on_timeout(alchi_drv_timer_t *timer)
 {
     alchi_drv_request_t *request = ALCHI_CONTAINER(timer, alchi_drv_request_t, timer);
 
-    request->expired(request);
+    request->reply_state(request);
 }
 
 void
@@ -55,19 +55,19 @@ alchi_drv_request_wait(alchi_drv_request_t *request, alchi_drv_request_t **waite
         expired(request);
         return;
     }
-    request->waiters = waiters;
-    request->expired = expired;
+    request->wait_list = waiters;
+    request->reply_state = expired;
     DL_APPEND2(*waiters, request, wait_prev, wait_next);
     alchi_drv_timer_start(&request->driver->timers, &request->timer,
-                          wait_ms < ALCHI_DRV_WAIT_MAX_MS ? wait_ms : ALCHI_DRV_WAIT_MAX_MS, expire);
+                          wait_ms < ALCHI_DRV_WAIT_MAX_MS ? wait_ms : ALCHI_DRV_WAIT_MAX_MS, reply_on_timeout);
 }
 
 static void
 request_free(alchi_drv_request_t *request)
 {
     alchi_drv_timer_stop(&request->timer);
-    if (request->waiters)
-        DL_DELETE2(*request->waiters, request, wait_prev, wait_next);
+    if (request->wait_list)
+        DL_DELETE2(*request->wait_list, request, wait_prev, wait_next);
     if (request->link) {
         DL_DELETE(request->link->requests, request);
         request->link->request_count--;
@@ -111,7 +111,7 @@ alchi_drv_requests_detach_link(alchi_drv_link_t *link)
 
     DL_FOREACH_SAFE(link->requests, request, next)
     {
-        if (request->waiters) {
+        if (request->wait_list) {
             request_free(request);
             continue;
         }

@@ -1,40 +1,58 @@
-/** @file driver/request.h  Requests that are answered later than they were received. */
+/**
+ * @file driver/request.h
+ * Requests: messages of clients and executors that are answered later than they were received.
+ *
+ * A handler creates a request. From then on exactly one of these owns it:
+ * - the object that will answer it (a matrix under construction, a task that is not accepted yet), or
+ * - a wait list: the list's owner answers all of its requests when something happens, and each request answers with the
+ *   state as it is then when its own time limit passes.
+ *
+ * Every function that answers a request also frees it. If the sender disconnects, requests in wait lists are freed, and
+ * the others lose their link: answering them then only frees them.
+ */
 #ifndef ALCHI_DRIVER_REQUEST_H
 #define ALCHI_DRIVER_REQUEST_H
 
 #include "driver/link.h"
 #include "driver/timer.h"
 
-#define ALCHI_DRV_REQUESTS_MAX 1024 /* requests of one connection that wait for their answers */
+#define ALCHI_DRV_REQUESTS_MAX 1024 /* requests of one connection that wait for their replies */
 #define ALCHI_DRV_WAIT_MAX_MS 60000 /* a client that wants to wait longer asks again */
 
+/** Answers the request, and so frees it. */
 typedef void (*alchi_drv_request_f)(alchi_drv_request_t *request);
 
 struct alchi_drv_request {
-    alchi_drv_link_t *link; /* NULL: its sender left, answers go nowhere */
+    alchi_drv_link_t *link; /* NULL: the sender disconnected */
     uint64_t id;
     alchi_drv_t *driver;
     alchi_drv_session_t *session;
-    alchi_drv_request_t **waiters; /* list it stands in; NULL: its owner keeps it */
+    alchi_drv_request_t **wait_list; /* the list that holds it; NULL: none */
     alchi_drv_timer_t timer;
-    alchi_drv_request_f expired; /* answers "not yet" */
-    void *object;                /* what it waits for */
+    alchi_drv_request_f reply_state; /* answers with the present state of the object; NULL: no time limit was set */
+    void *object;                    /* for reply_state */
     alchi_drv_request_t *prev, *next;
     alchi_drv_request_t *wait_prev, *wait_next;
 };
 
-/** Note a request that will be answered later. NULL: refused and answered already. */
+/** Create a request for a message with this id. NULL: the limit is reached or memory is out; the error was sent. */
 alchi_drv_request_t *alchi_drv_request_create(alchi_drv_t *driver, alchi_drv_link_t *link, uint64_t id);
-/** Stand in a list, at most wait_ms (capped), then `expired`. 0: it runs at once and the request is gone. */
-void alchi_drv_request_wait(alchi_drv_request_t *request, alchi_drv_request_t **waiters, uint32_t wait_ms,
-                            alchi_drv_request_f expired, void *object);
-/* Each answers, if the sender is still there, and frees. */
+/**
+ * Put the request into a wait list. After wait_ms (at most ALCHI_DRV_WAIT_MAX_MS) reply_state answers it. With wait_ms
+ * 0, or without a link, it is answered, and so freed, during this call.
+ *
+ * @param list    the list's head; it must not move or disappear before the list is empty
+ * @param object  borrowed; becomes request->object
+ */
+void alchi_drv_request_wait(alchi_drv_request_t *request, alchi_drv_request_t **list, uint32_t wait_ms,
+                            alchi_drv_request_f reply_state, void *object);
+/* These four answer, and free. */
 void alchi_drv_request_reply(alchi_drv_request_t *request, unsigned type, const void *message);
 void alchi_drv_request_fail(alchi_drv_request_t *request, const alch_error_t *error);
 void alchi_drv_request_reply_empty(alchi_drv_request_t *request);
-/** Answer everyone in a list. */
-void alchi_drv_waiters_fail(alchi_drv_request_t **waiters, const alch_error_t *error);
-/** The sender left: waiting ones are freed, owned ones are kept without a link. */
+/** Fail every request of a wait list. */
+void alchi_drv_waiters_fail(alchi_drv_request_t **list, const alch_error_t *error);
+/** The sender disconnected: free its requests in wait lists, and take the link from the others. */
 void alchi_drv_requests_detach_link(alchi_drv_link_t *link);
 
 #endif

@@ -47,18 +47,19 @@ alchi_drv_session_ready(alchi_drv_session_t *session, alchi_drv_group_t **group_
         *group_p = session->group;
         return ALCH_OK;
     }
-    if (session->group || session->wants)
+    if (session->group || session->in_slot_queue)
         return alchi_error_set(err, ALCH_ESTATE,
                                "the workers of session %llu are still starting: request_workers waits for them",
                                (unsigned long long)session->id);
-    if (session->lost.code)
-        return alchi_error_rank(err, session->lost.code, session->lost.rank, "%s", session->lost.text);
+    if (session->lost_reason.code)
+        return alchi_error_rank(err, session->lost_reason.code, session->lost_reason.rank, "%s",
+                                session->lost_reason.text);
     return alchi_error_set(err, ALCH_ESTATE, "session %llu has no workers: request some first",
                            (unsigned long long)session->id);
 }
 
 static void
-drop_links(alchi_drv_session_t *session, const alch_error_t *why)
+close_links(alchi_drv_session_t *session, const alch_error_t *why)
 {
     alchi_drv_link_t *link;
 
@@ -87,10 +88,10 @@ alchi_drv_session_end(alchi_drv_session_t *session, const char *why)
     if (session->move)
         alchi_drv_move_fail(session->move, &error);
     alchi_drv_slot_queue_remove(session);
-    alchi_drv_waiters_fail(&session->starting, &error);
+    alchi_drv_waiters_fail(&session->start_waiters, &error);
     if (session->group)
         alchi_drv_group_release(session->group, &error);
-    drop_links(session, &error);
+    close_links(session, &error);
     HASH_ITER(hh, session->tasks, task, next_task)
     {
         HASH_DEL(session->tasks, task);

@@ -13,7 +13,7 @@
 #include <utlist.h>
 
 static int
-no_slots(const alchi_drv_session_t *session, int count, int claimed, alch_error_t *err)
+report_no_slots(const alchi_drv_session_t *session, int count, int claimed, alch_error_t *err)
 {
     const alchi_drv_slots_t *slots = &session->driver->slots;
     int idle = alchi_drv_slots_count(slots, ALCH_WORKER_IDLE), total = alchi_drv_slots_total(slots);
@@ -33,9 +33,9 @@ alchi_drv_slot_queue_check(const alchi_drv_session_t *session, int count, int ow
     int claimed = 0, soon = own + alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE) +
                             alchi_drv_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
 
-    DL_FOREACH2(driver->wants, other, want_next)
-    claimed += other == session ? 0 : other->wanted;
-    return count > soon - claimed ? no_slots(session, count, claimed, err) : ALCH_OK;
+    DL_FOREACH2(driver->slot_queue, other, queue_next)
+    claimed += other == session ? 0 : other->slots_needed;
+    return count > soon - claimed ? report_no_slots(session, count, claimed, err) : ALCH_OK;
 }
 
 int
@@ -47,25 +47,25 @@ alchi_drv_slot_queue_add(alchi_drv_session_t *session, int count, const int *slo
     if ((code = alchi_drv_slot_queue_check(session, count, 0, err)))
         return code;
     if (slots) {
-        if (!(session->wanted_slots = calloc((size_t)count, sizeof(int))))
+        if (!(session->preferred_slots = calloc((size_t)count, sizeof(int))))
             return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
-        memcpy(session->wanted_slots, slots, (size_t)count * sizeof(int));
+        memcpy(session->preferred_slots, slots, (size_t)count * sizeof(int));
     }
-    session->wanted = count;
-    session->wants = true;
-    DL_APPEND2(session->driver->wants, session, want_prev, want_next);
+    session->slots_needed = count;
+    session->in_slot_queue = true;
+    DL_APPEND2(session->driver->slot_queue, session, queue_prev, queue_next);
     return ALCH_OK;
 }
 
 void
 alchi_drv_slot_queue_remove(alchi_drv_session_t *session)
 {
-    if (session->wants)
-        DL_DELETE2(session->driver->wants, session, want_prev, want_next);
-    session->wants = false;
-    session->wanted = 0;
-    free(session->wanted_slots);
-    session->wanted_slots = NULL;
+    if (session->in_slot_queue)
+        DL_DELETE2(session->driver->slot_queue, session, queue_prev, queue_next);
+    session->in_slot_queue = false;
+    session->slots_needed = 0;
+    free(session->preferred_slots);
+    session->preferred_slots = NULL;
 }
 
 void
@@ -75,26 +75,26 @@ alchi_drv_slot_queue_start_next(alchi_drv_t *driver)
     alch_error_t error;
     int idle, releasing;
 
-    while (!driver->stopping && (session = driver->wants)) {
+    while (!driver->stopping && (session = driver->slot_queue)) {
         idle = alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE);
         releasing = alchi_drv_slots_count(&driver->slots, ALCH_WORKER_RELEASING);
-        if (session->wanted > idle && session->wanted <= idle + releasing)
+        if (session->slots_needed > idle && session->slots_needed <= idle + releasing)
             return;
-        DL_DELETE2(driver->wants, session, want_prev, want_next);
-        session->wants = false;
-        if (session->wanted <= idle) {
+        DL_DELETE2(driver->slot_queue, session, queue_prev, queue_next);
+        session->in_slot_queue = false;
+        if (session->slots_needed <= idle) {
             alchi_drv_group_start(session);
             continue;
         }
-        no_slots(session, session->wanted, 0, &error);
+        report_no_slots(session, session->slots_needed, 0, &error);
         if (session->move) {
             alchi_drv_move_fail(session->move, &error);
             continue;
         }
         alchi_drv_slot_queue_remove(session);
-        session->start_failed = error;
-        if (session->starting)
-            session->start_failed.code = ALCH_OK;
-        alchi_drv_waiters_fail(&session->starting, &error);
+        session->unreported_error = error;
+        if (session->start_waiters)
+            session->unreported_error.code = ALCH_OK;
+        alchi_drv_waiters_fail(&session->start_waiters, &error);
     }
 }

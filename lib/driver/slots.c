@@ -20,13 +20,11 @@ next_id(const alchi_drv_slots_t *slots)
 }
 
 static bool
-hello_valid(const Alchw__AgentHello *hello)
+is_valid_hello(const Alchw__AgentHello *hello)
 {
-    size_t i;
-
     if (hello->n_slots < 1 || hello->n_slots > ALCHI_DRV_SLOTS_MAX)
         return false;
-    for (i = 0; i < hello->n_slots; i++) {
+    for (size_t i = 0; i < hello->n_slots; i++) {
         if (hello->slots[i]->port < 1 || hello->slots[i]->port > 65535)
             return false;
     }
@@ -39,7 +37,7 @@ alchi_drv_slots_add(alchi_drv_slots_t *slots, const Alchw__AgentHello *hello, co
     alchi_drv_node_t *node;
     int i, first = next_id(slots);
 
-    if (!hello_valid(hello) || !(node = calloc(1, sizeof(*node))))
+    if (!is_valid_hello(hello) || !(node = calloc(1, sizeof(*node))))
         return NULL;
     if (!(node->slots = calloc(hello->n_slots, sizeof(*node->slots)))) {
         free(node);
@@ -53,7 +51,7 @@ alchi_drv_slots_add(alchi_drv_slots_t *slots, const Alchw__AgentHello *hello, co
     node->count = (int)hello->n_slots;
     for (i = 0; i < node->count; i++)
         node->slots[i] = (alchi_drv_slot_t){
-            .id = first + i, .node = node, .local = i, .port = (int)hello->slots[i]->port, .rank = -1};
+            .id = first + i, .node = node, .index = i, .port = (int)hello->slots[i]->port, .rank = -1};
     DL_APPEND(slots->nodes, node);
     return node;
 }
@@ -85,13 +83,13 @@ alchi_drv_slots_total(const alchi_drv_slots_t *slots)
 }
 
 static int
-node_count(const alchi_drv_node_t *node, alch_worker_state_t state)
+count_on_node(const alchi_drv_node_t *node, alch_worker_state_t state)
 {
-    int i, count = 0;
+    int count = 0;
 
     if (!node->link)
         return 0;
-    for (i = 0; i < node->count; i++)
+    for (int i = 0; i < node->count; i++)
         count += node->slots[i].state == state;
     return count;
 }
@@ -103,7 +101,7 @@ alchi_drv_slots_count(const alchi_drv_slots_t *slots, alch_worker_state_t state)
     int count = 0;
 
     DL_FOREACH(slots->nodes, node)
-    count += node_count(node, state);
+    count += count_on_node(node, state);
     return count;
 }
 
@@ -121,12 +119,10 @@ alchi_drv_slots_find(const alchi_drv_slots_t *slots, int id)
 }
 
 static bool
-choose_wanted(const alchi_drv_slots_t *slots, int count, const int *wanted, alchi_drv_slot_t **chosen)
+choose_preferred(const alchi_drv_slots_t *slots, int count, const int *preferred, alchi_drv_slot_t **chosen)
 {
-    int i;
-
-    for (i = 0; i < count; i++) {
-        chosen[i] = alchi_drv_slots_find(slots, wanted[i]);
+    for (int i = 0; i < count; i++) {
+        chosen[i] = alchi_drv_slots_find(slots, preferred[i]);
         if (!chosen[i] || !chosen[i]->node->link || chosen[i]->state != ALCH_WORKER_IDLE)
             return false;
     }
@@ -134,11 +130,11 @@ choose_wanted(const alchi_drv_slots_t *slots, int count, const int *wanted, alch
 }
 
 static int
-take_idle(const alchi_drv_node_t *node, int count, alchi_drv_slot_t **chosen)
+choose_idle(const alchi_drv_node_t *node, int count, alchi_drv_slot_t **chosen)
 {
-    int i, taken = 0;
+    int taken = 0;
 
-    for (i = 0; node->link && i < node->count && taken < count; i++) {
+    for (int i = 0; node->link && i < node->count && taken < count; i++) {
         if (node->slots[i].state == ALCH_WORKER_IDLE)
             chosen[taken++] = &node->slots[i];
     }
@@ -146,22 +142,22 @@ take_idle(const alchi_drv_node_t *node, int count, alchi_drv_slot_t **chosen)
 }
 
 bool
-alchi_drv_slots_choose(const alchi_drv_slots_t *slots, int count, const int *wanted, alchi_drv_slot_t **chosen)
+alchi_drv_slots_choose(const alchi_drv_slots_t *slots, int count, const int *preferred, alchi_drv_slot_t **chosen)
 {
     const alchi_drv_node_t *node;
     int taken = 0;
 
     if (count > alchi_drv_slots_count(slots, ALCH_WORKER_IDLE))
         return false;
-    if (wanted && choose_wanted(slots, count, wanted, chosen))
+    if (preferred && choose_preferred(slots, count, preferred, chosen))
         return true;
     DL_FOREACH(slots->nodes, node)
     {
-        if (node_count(node, ALCH_WORKER_IDLE) >= count)
-            return take_idle(node, count, chosen) == count;
+        if (count_on_node(node, ALCH_WORKER_IDLE) >= count)
+            return choose_idle(node, count, chosen) == count;
     }
     DL_FOREACH(slots->nodes, node)
-    taken += take_idle(node, count - taken, chosen + taken);
+    taken += choose_idle(node, count - taken, chosen + taken);
     return taken == count;
 }
 
@@ -169,9 +165,9 @@ alchi_drv_slots_choose(const alchi_drv_slots_t *slots, int count, const int *wan
 static int
 node_number(alchi_drv_slot_t *const *chosen, int index)
 {
-    int i, j, number = 0;
+    int j, number = 0;
 
-    for (i = 0; i <= index; i++) {
+    for (int i = 0; i <= index; i++) {
         for (j = 0; j < i && strcmp(chosen[j]->node->node, chosen[i]->node->node) != 0; j++)
             ;
         if (strcmp(chosen[i]->node->node, chosen[index]->node->node) == 0)
@@ -187,12 +183,12 @@ alchi_drv_slots_mapping(alchi_drv_slot_t *const *chosen, int count)
     size_t size = 16 + (size_t)count * 32;
     char *text = malloc(size);
     size_t used;
-    int i, first;
+    int first;
 
     if (!text)
         return NULL;
     used = (size_t)snprintf(text, size, "(vector");
-    for (i = 0; i < count; i = first) {
+    for (int i = 0; i < count; i = first) {
         for (first = i + 1; first < count && strcmp(chosen[first]->node->node, chosen[i]->node->node) == 0;)
             first++;
         used += (size_t)snprintf(text + used, size - used, ",(%d,1,%d)", node_number(chosen, i), first - i);
@@ -204,9 +200,7 @@ alchi_drv_slots_mapping(alchi_drv_slot_t *const *chosen, int count)
 bool
 alchi_drv_slots_same_node(alchi_drv_slot_t *const *chosen, int count)
 {
-    int i;
-
-    for (i = 1; i < count; i++) {
+    for (int i = 1; i < count; i++) {
         if (strcmp(chosen[i]->node->node, chosen[0]->node->node) != 0)
             return false;
     }

@@ -36,7 +36,7 @@ alchi_drv_task_find(alchi_drv_session_t *session, uint64_t id)
 static alchi_drv_matrix_description_t *
 describe_results(const alchi_drv_task_t *task, Alchw__Task *message)
 {
-    size_t count = task->done->n_matrices;
+    size_t count = task->outcome->n_matrices;
     alchi_drv_matrix_description_t *described =
         count ? calloc(count, sizeof(*described) + sizeof(*message->matrices)) : NULL;
 
@@ -44,7 +44,8 @@ describe_results(const alchi_drv_task_t *task, Alchw__Task *message)
         return NULL;
     message->matrices = (Alchw__Matrix **)(described + count);
     for (size_t k = 0; k < count; k++) {
-        const alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&task->session->catalog, task->done->matrices[k]->id);
+        const alchi_drv_matrix_t *matrix =
+            alchi_drv_catalog_get(&task->session->catalog, task->outcome->matrices[k]->id);
 
         if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LIVE)
             continue;
@@ -70,11 +71,11 @@ alchi_drv_task_reply(alchi_drv_request_t *request)
     message.seconds = task->seconds;
     if (task->start_ns && !alchi_drv_task_ended(task))
         message.seconds = (double)(alchi_now_ns() - task->start_ns) / 1e9;
-    if (task->state == ALCH_TASK_DONE && task->done) {
-        message.n_results = task->done->n_results;
-        message.results = task->done->results;
-        message.n_notes = task->done->n_notes;
-        message.notes = task->done->notes;
+    if (task->state == ALCH_TASK_DONE && task->outcome) {
+        message.n_results = task->outcome->n_results;
+        message.results = task->outcome->results;
+        message.n_notes = task->outcome->n_notes;
+        message.notes = task->outcome->notes;
         described = describe_results(task, &message);
     } else if (alchi_drv_task_ended(task)) {
         error.has_code = error.has_rank = 1;
@@ -89,7 +90,7 @@ alchi_drv_task_reply(alchi_drv_request_t *request)
 
 /* task->error says why unless it is done. The reply goes out before anything else is started. */
 static void
-end(alchi_drv_task_t *task, int state)
+end_task(alchi_drv_task_t *task, int state)
 {
     alchi_drv_session_t *session = task->session;
 
@@ -108,11 +109,11 @@ end(alchi_drv_task_t *task, int state)
 }
 
 static void
-end_failed(alchi_drv_task_t *task, const alch_error_t *error)
+fail_task(alchi_drv_task_t *task, const alch_error_t *error)
 {
-    if (!task->hard)
+    if (!task->hard_canceled)
         task->error = *error;
-    end(task, task->error.code == ALCH_ECANCELED ? ALCH_TASK_CANCELED : ALCH_TASK_FAILED);
+    end_task(task, task->error.code == ALCH_ECANCELED ? ALCH_TASK_CANCELED : ALCH_TASK_FAILED);
 }
 
 /* ---- running ---- */
@@ -124,51 +125,48 @@ ignore(alchi_drv_command_t *command)
 }
 
 static void
-note_made(alchi_drv_task_t *task, uint64_t id)
+record_result(alchi_drv_task_t *task, uint64_t id)
 {
     uint64_t *grown;
-    size_t i;
 
     if (id < task->first_result || id >= task->first_result + (uint64_t)task->result_count)
         return;
-    for (i = 0; i < task->made_count; i++) {
-        if (task->made[i] == id)
+    for (size_t i = 0; i < task->created_count; i++) {
+        if (task->created[i] == id)
             return;
     }
-    if ((grown = realloc(task->made, (task->made_count + 1) * sizeof(*grown)))) {
-        task->made = grown;
-        task->made[task->made_count++] = id;
+    if ((grown = realloc(task->created, (task->created_count + 1) * sizeof(*grown)))) {
+        task->created = grown;
+        task->created[task->created_count++] = id;
     }
 }
 
 static void
-task_answer(alchi_drv_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
+store_rank_outcome(alchi_drv_command_t *command, int rank, const alchi_frame_t *frame, const ProtobufCMessage *message)
 {
     alchi_drv_task_t *task = command->context;
     const Alchw__WorkerTaskDone *done = (const Alchw__WorkerTaskDone *)message;
-    size_t i;
 
     if (frame->type != ALCHI_WORKER_TASK_DONE)
         return;
     if (done->seconds > task->seconds)
         task->seconds = done->seconds;
-    for (i = 0; i < done->n_matrices; i++)
-        note_made(task, done->matrices[i]->id);
+    for (size_t i = 0; i < done->n_matrices; i++)
+        record_result(task, done->matrices[i]->id);
     /* The first rank's values are what the client gets. */
     if (rank == 0)
-        task->done = alchi_message_copy(message);
+        task->outcome = alchi_message_copy(message);
 }
 
 static void
 undo_results(alchi_drv_task_t *task, const alchi_drv_command_t *command)
 {
-    static const alchi_drv_command_t model = {.done = ignore};
+    static const alchi_drv_command_t model = {.on_done = ignore};
     Alchw__WorkerFree message = ALCHW__WORKER_FREE__INIT;
-    size_t i;
 
     message.has_id = 1;
-    for (i = 0; i < task->made_count; i++) {
-        message.id = task->made[i];
+    for (size_t i = 0; i < task->created_count; i++) {
+        message.id = task->created[i];
         alchi_drv_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, &model, NULL);
     }
 }
@@ -177,7 +175,7 @@ undo_results(alchi_drv_task_t *task, const alchi_drv_command_t *command)
 static int
 replace_matrix(alchi_drv_task_t *task, alch_error_t *err)
 {
-    const Alchw__Matrix *description = task->done->n_matrices ? task->done->matrices[0] : NULL;
+    const Alchw__Matrix *description = task->outcome->n_matrices ? task->outcome->matrices[0] : NULL;
     alchi_drv_matrix_t *matrix = description ? alchi_drv_catalog_get(&task->session->catalog, description->id) : NULL;
 
     if (!matrix || description->id != task->transform->matrix)
@@ -191,13 +189,12 @@ add_results(alchi_drv_task_t *task, const alchi_drv_group_t *group, alch_error_t
 {
     const Alchw__Matrix *description;
     alchi_drv_matrix_t *matrix;
-    size_t i;
     int code;
 
     if (task->transform && task->transform->in_place)
         return replace_matrix(task, err);
-    for (i = 0; i < task->done->n_matrices; i++) {
-        description = task->done->matrices[i];
+    for (size_t i = 0; i < task->outcome->n_matrices; i++) {
+        description = task->outcome->matrices[i];
         if (description->id < task->first_result ||
             description->id >= task->first_result + (uint64_t)task->result_count ||
             alchi_drv_catalog_get(&task->session->catalog, description->id))
@@ -213,28 +210,28 @@ add_results(alchi_drv_task_t *task, const alchi_drv_group_t *group, alch_error_t
 }
 
 static void
-task_done(alchi_drv_command_t *command)
+finish_task(alchi_drv_command_t *command)
 {
     alchi_drv_task_t *task = command->context;
     alch_error_t error;
 
     if (command->failed) {
         undo_results(task, command);
-        end_failed(task, &command->error);
+        fail_task(task, &command->error);
         return;
     }
-    if (!task->done) {
+    if (!task->outcome) {
         alchi_error_set(&error, ALCH_EPROTO, "rank 0 did not say how task %llu ended", (unsigned long long)task->id);
-        end_failed(task, &error);
+        fail_task(task, &error);
     } else if (add_results(task, command->group, &error)) {
-        end_failed(task, &error);
+        fail_task(task, &error);
     } else {
-        end(task, ALCH_TASK_DONE);
+        end_task(task, ALCH_TASK_DONE);
     }
 }
 
 static void
-drop(alchi_drv_task_t *task)
+drop_queued_task(alchi_drv_task_t *task)
 {
     Alchw__WorkerDrop message = ALCHW__WORKER_DROP__INIT;
 
@@ -249,7 +246,7 @@ drop(alchi_drv_task_t *task)
 
 /* A rank could not take a queued task's locks: nobody shall wait for it. */
 static bool
-task_refused(alchi_drv_command_t *command, int rank)
+handle_rank_failure(alchi_drv_command_t *command, int rank)
 {
     alchi_drv_task_t *task = command->context;
     alch_error_t error = command->error;
@@ -257,15 +254,16 @@ task_refused(alchi_drv_command_t *command, int rank)
     (void)rank;
     if (task->job.running)
         return false;
-    drop(task);
-    end_failed(task, &error);
+    drop_queued_task(task);
+    fail_task(task, &error);
     return true;
 }
 
 static int
 send_task(alchi_drv_task_t *task, bool start)
 {
-    alchi_drv_command_t model = {.answer = task_answer, .refused = task_refused, .done = task_done, .context = task};
+    alchi_drv_command_t model = {
+        .on_reply = store_rank_outcome, .on_failure = handle_rank_failure, .on_done = finish_task, .context = task};
     Alchw__WorkerTask message = ALCHW__WORKER_TASK__INIT;
 
     if (task->transform) {
@@ -289,7 +287,7 @@ send_task(alchi_drv_task_t *task, bool start)
 }
 
 static void
-task_start(alchi_drv_job_t *job)
+start_task(alchi_drv_job_t *job)
 {
     alchi_drv_task_t *task = ALCHI_CONTAINER(job, alchi_drv_task_t, job);
     Alchw__WorkerStart message = ALCHW__WORKER_START__INIT;
@@ -303,7 +301,7 @@ task_start(alchi_drv_job_t *job)
         alchi_drv_group_send(job->group, ALCHI_WORKER_START, &message);
     } else if (send_task(task, true)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        end_failed(task, &error);
+        fail_task(task, &error);
     }
 }
 
@@ -311,7 +309,7 @@ task_start(alchi_drv_job_t *job)
 
 /* The call cannot be made: there never was a task. */
 static void
-reject(alchi_drv_task_t *task, const alch_error_t *error)
+reject_task(alchi_drv_task_t *task, const alch_error_t *error)
 {
     alchi_drv_session_t *session = task->session;
     alchi_drv_request_t *submit = task->submit;
@@ -323,19 +321,19 @@ reject(alchi_drv_task_t *task, const alch_error_t *error)
 }
 
 static void
-task_fail(alchi_drv_job_t *job, const alch_error_t *error)
+fail_job(alchi_drv_job_t *job, const alch_error_t *error)
 {
     alchi_drv_task_t *task = ALCHI_CONTAINER(job, alchi_drv_task_t, job);
 
     if (task->submit)
-        reject(task, error);
+        reject_task(task, error);
     else
-        end_failed(task, error);
+        fail_task(task, error);
 }
 
 /* Its inputs are complete. If nothing is before it the ranks start it at once, else they only lock its inputs. */
 static void
-accept(alchi_drv_task_t *task)
+accept_task(alchi_drv_task_t *task)
 {
     alchi_drv_request_t *submit = task->submit;
     bool first = task->job.group->jobs == &task->job;
@@ -343,7 +341,7 @@ accept(alchi_drv_task_t *task)
 
     if (!first && send_task(task, false)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        reject(task, &error);
+        reject_task(task, &error);
         return;
     }
     task->submit = NULL;
@@ -356,46 +354,44 @@ accept(alchi_drv_task_t *task)
 }
 
 static void
-checked(alchi_drv_command_t *command)
+finish_check(alchi_drv_command_t *command)
 {
     alchi_drv_task_t *task = command->context;
     alchi_drv_matrix_t *matrix;
-    size_t i;
 
     task->command = NULL;
     if (command->failed) {
-        reject(task, &command->error);
+        reject_task(task, &command->error);
         return;
     }
-    for (i = 0; i < task->input_count; i++) {
+    for (size_t i = 0; i < task->input_count; i++) {
         if ((matrix = alchi_drv_catalog_get(&task->session->catalog, task->inputs[i])))
             matrix->complete = true;
     }
-    accept(task);
+    accept_task(task);
 }
 
 /* Ask the ranks about inputs that are not known to be complete. @return false: there are none */
 static bool
 check_inputs(alchi_drv_task_t *task)
 {
-    alchi_drv_command_t model = {.done = checked, .context = task};
+    alchi_drv_command_t model = {.on_done = finish_check, .context = task};
     Alchw__WorkerCheck message = ALCHW__WORKER_CHECK__INIT;
     alch_error_t error;
-    size_t i;
 
     if (!(message.ids = calloc(task->input_count + 1, sizeof(*message.ids)))) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        reject(task, &error);
+        reject_task(task, &error);
         return true;
     }
-    for (i = 0; i < task->input_count; i++) {
+    for (size_t i = 0; i < task->input_count; i++) {
         if (!alchi_drv_catalog_get(&task->session->catalog, task->inputs[i])->complete)
             message.ids[message.n_ids++] = task->inputs[i];
     }
     if (message.n_ids &&
         alchi_drv_command_send(task->job.group, ALCHI_WORKER_CHECK, &message, NULL, &model, &task->command)) {
         alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
-        reject(task, &error);
+        reject_task(task, &error);
     }
     free(message.ids);
     return message.n_ids > 0;
@@ -406,23 +402,23 @@ alchi_drv_task_queue(alchi_drv_task_t *task, alchi_drv_group_t *group, alchi_drv
 {
     task->submit = submit;
     task->wait_ms = wait_ms;
-    task->job.task = true;
-    task->job.start = task_start;
-    task->job.fail = task_fail;
+    task->job.is_task = true;
+    task->job.start = start_task;
+    task->job.fail = fail_job;
     alchi_drv_job_add(group, &task->job);
     if (!task->input_count || !check_inputs(task))
-        accept(task);
+        accept_task(task);
 }
 
 /* The group goes, and all that it holds: what that is, is known only now. */
 static void
-cancel_hard(alchi_drv_task_t *task)
+cancel_with_group(alchi_drv_task_t *task)
 {
     char names[256];
     int lost = alchi_drv_catalog_names(&task->session->catalog, names, sizeof(names));
     alch_error_t error;
 
-    task->hard = true;
+    task->hard_canceled = true;
     alchi_error_set(&task->error, ALCH_ECANCELED,
                     "task %llu (%s.%s) was canceled with its worker group; %d %s lost%s%s",
                     (unsigned long long)task->id, task->library, task->function, lost,
@@ -442,15 +438,15 @@ alchi_drv_task_cancel(alchi_drv_task_t *task, bool hard)
     if (alchi_drv_task_ended(task))
         return;
     if (!task->job.running) {
-        drop(task);
+        drop_queued_task(task);
         alchi_error_set(&error, ALCH_ECANCELED, "task %llu (%s.%s) was canceled before it started",
                         (unsigned long long)task->id, task->library, task->function);
-        end_failed(task, &error);
+        fail_task(task, &error);
         return;
     }
-    if (hard && !task->hard)
-        cancel_hard(task);
-    if (task->hard)
+    if (hard && !task->hard_canceled)
+        cancel_with_group(task);
+    if (task->hard_canceled)
         return;
     if (task->state == ALCH_TASK_CANCELLING)
         return;

@@ -23,29 +23,27 @@ out_of_memory(alch_error_t *err)
 void
 alchi_drv_task_free(alchi_drv_task_t *task)
 {
-    size_t i;
-
     if (!task)
         return;
     alchi_drv_job_end(&task->job);
-    for (i = 0; i < task->argument_count; i++)
+    for (size_t i = 0; i < task->argument_count; i++)
         alchi_message_free(task->arguments[i]);
     free(task->arguments);
-    alchi_message_free(task->done);
+    alchi_message_free(task->outcome);
     alchi_message_free(task->transform);
     free(task->library);
     free(task->function);
     free(task->inputs);
-    free(task->made);
+    free(task->created);
     free(task);
 }
 
 static size_t
 count_inputs(const alchi_drv_task_t *task)
 {
-    size_t i, count = 0;
+    size_t count = 0;
 
-    for (i = 0; i < task->argument_count; i++)
+    for (size_t i = 0; i < task->argument_count; i++)
         count += task->arguments[i]->value->type == ALCH_TYPE_MATRIX ? task->arguments[i]->value->n_u : 0;
     return count;
 }
@@ -78,10 +76,9 @@ find_inputs(alchi_drv_task_t *task, const Alchw__Function *function, alch_error_
 static int
 count_results(const Alchw__Function *function)
 {
-    size_t i;
     int count = 0;
 
-    for (i = 0; i < function->n_results; i++)
+    for (size_t i = 0; i < function->n_results; i++)
         count += function->results[i]->type == ALCH_TYPE_MATRIX;
     return count;
 }
@@ -101,8 +98,8 @@ check_size(const alchi_drv_task_t *task, alch_error_t *err)
 }
 
 static int
-fill(alchi_drv_task_t *task, const alchi_drv_library_t *library, const Alchw__Function *function,
-     const Alchw__SubmitTask *call, alch_error_t *err)
+fill_task(alchi_drv_task_t *task, const alchi_drv_library_t *library, const Alchw__Function *function,
+          const Alchw__SubmitTask *call, alch_error_t *err)
 {
     int code;
 
@@ -122,7 +119,7 @@ fill(alchi_drv_task_t *task, const alchi_drv_library_t *library, const Alchw__Fu
 
 /* Not when a task ends: those who end it still look at it. */
 static void
-prune(alchi_drv_session_t *session)
+prune_ended_tasks(alchi_drv_session_t *session)
 {
     alchi_drv_task_t *task, *next;
 
@@ -143,7 +140,7 @@ alchi_drv_task_register(alchi_drv_session_t *session, alchi_drv_task_t *task)
 {
     char label[96];
 
-    prune(session);
+    prune_ended_tasks(session);
     task->id = session->driver->next_task++;
     task->first_result = session->driver->next_matrix;
     session->driver->next_matrix += (uint64_t)task->result_count;
@@ -183,7 +180,7 @@ alchi_drv_task_create_call(alchi_drv_session_t *session, const Alchw__SubmitTask
         return code;
     if (!(task = alchi_drv_task_create(session, err)))
         return ALCH_ENOMEM;
-    if ((code = fill(task, library, function, call, err))) {
+    if ((code = fill_task(task, library, function, call, err))) {
         alchi_drv_task_free(task);
         return code;
     }

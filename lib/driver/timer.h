@@ -1,7 +1,10 @@
 /**
  * @file driver/timer.h
- * Deadlines in one list, earliest first: starting and stopping one costs no system
- * call, so that a request which is answered at once pays nothing for its limit.
+ * Deadlines in one list, earliest first.
+ *
+ * Starting or stopping a timer is no system call, so a request that is answered at once pays nothing for its time
+ * limit. The daemon asks for the next deadline, waits for it in its event loop, and then runs the timers that have
+ * passed.
  */
 #ifndef ALCHI_DRIVER_TIMER_H
 #define ALCHI_DRIVER_TIMER_H
@@ -9,25 +12,29 @@
 #include "base/clock.h"
 
 typedef struct alchi_drv_timer alchi_drv_timer_t;
+
+/** Called once when the deadline has passed. The timer is stopped already. The function may start and stop any timer,
+ *  and may free the object that holds this one. */
 typedef void (*alchi_drv_timer_f)(alchi_drv_timer_t *timer);
 
 typedef struct {
     alchi_drv_timer_t *head;
 } alchi_drv_timers_t;
 
-/** Lives inside what it guards (ALCHI_CONTAINER); zeroed: not started. */
+/** A member of the object that waits; ALCHI_CONTAINER() finds that object. A zeroed timer is stopped. Stop the timer
+ *  before its object is freed. */
 struct alchi_drv_timer {
-    alchi_drv_timers_t *timers; /* NULL: not started */
+    alchi_drv_timers_t *timers; /* NULL: stopped */
     alchi_deadline_t deadline;
     alchi_drv_timer_f expired;
     alchi_drv_timer_t *prev, *next;
 };
 
-/** Start or restart. */
+/** Start a timer, or start it again with another limit. */
 void alchi_drv_timer_start(alchi_drv_timers_t *timers, alchi_drv_timer_t *timer, int64_t ms, alchi_drv_timer_f expired);
 /** Idempotent. */
 void alchi_drv_timer_stop(alchi_drv_timer_t *timer);
-/** Call those that have passed; each is stopped before its function runs, which may start and stop any. */
+/** Stop each timer whose deadline has passed, and call its function. */
 void alchi_drv_timers_run(alchi_drv_timers_t *timers, alchi_deadline_t now);
 /** The earliest deadline, or ALCHI_NEVER. */
 alchi_deadline_t alchi_drv_timers_next(const alchi_drv_timers_t *timers);

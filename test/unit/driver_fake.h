@@ -126,7 +126,7 @@ say_hello(void)
     hello.slots = list;
     hello.memory = 4000;
     hello.cores = 2;
-    agent.link = (alchi_drv_link_t){.ops = &fake_ops, .role = ALCHI_ROLE_AGENT, .local = true};
+    agent.link = (alchi_drv_link_t){.ops = &fake_ops, .role = ALCHI_ROLE_AGENT, .is_own_agent = true};
     fake_say(driver, &agent, ALCHI_AGENT_HELLO, 0, 0, &hello);
 }
 

@@ -52,7 +52,7 @@ leave(int rank, unsigned number, int code, bool aborted)
 static unsigned
 simple(alchi_drv_group_event_type_t type, int part)
 {
-    alchi_drv_group_event_t event = {.type = type, .part = part, .rank = part, .ms = 30000};
+    alchi_drv_group_event_t event = {.type = type, .node_index = part, .rank = part, .ms = 30000};
 
     return alchi_drv_group_next_state(group, &event);
 }
@@ -92,11 +92,11 @@ START_TEST(first_exit_decides)
 {
     make_ready();
     ck_assert_uint_eq(leave(1, SIGKILL, 0, false), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
-    ck_assert_str_eq(group->lost.text, "worker group 3 is gone: rank 1 (worker 2) was killed by signal 9 (Killed)");
-    ck_assert_int_eq(group->lost.code, ALCH_EGROUP);
-    ck_assert_int_eq(group->lost.rank, 1);
+    ck_assert_str_eq(group->lost_reason.text, "worker group 3 is gone: rank 1 (worker 2) was killed by signal 9 (Killed)");
+    ck_assert_int_eq(group->lost_reason.code, ALCH_EGROUP);
+    ck_assert_int_eq(group->lost_reason.rank, 1);
     ck_assert_uint_eq(leave(0, 0, 1, false), 0);
-    ck_assert_ptr_nonnull(strstr(group->lost.text, "signal 9"));
+    ck_assert_ptr_nonnull(strstr(group->lost_reason.text, "signal 9"));
 }
 END_TEST
 
@@ -104,18 +104,18 @@ START_TEST(abort_exit_and_last_lines)
 {
     make_ready();
     leave(2, 0, 7, true);
-    ck_assert_str_eq(group->lost.text,
+    ck_assert_str_eq(group->lost_reason.text,
                      "worker group 3 is gone: rank 2 (worker 3) exited with code 7 through MPI_Abort");
     teardown();
     setup();
     leave(0, 0, 0, false);
-    ck_assert_str_eq(group->lost.text, "worker group 3 did not start: rank 0 (worker 1) exited with code 0");
+    ck_assert_str_eq(group->lost_reason.text, "worker group 3 did not start: rank 0 (worker 1) exited with code 0");
     teardown();
     setup();
     make_ready();
     leave(0, SIGSEGV, 0, false);
-    ck_assert_ptr_nonnull(strstr(group->lost.text, "signal 11"));
-    ck_assert_ptr_nonnull(strstr(group->lost.text, "; its last output: first words | last words"));
+    ck_assert_ptr_nonnull(strstr(group->lost_reason.text, "signal 11"));
+    ck_assert_ptr_nonnull(strstr(group->lost_reason.text, "; its last output: first words | last words"));
 }
 END_TEST
 
@@ -123,10 +123,10 @@ START_TEST(too_slow_names_rank_and_stage)
 {
     join(0, ALCHW__JOIN_STAGE__JOIN_READY);
     join(1, ALCHW__JOIN_STAGE__JOIN_CONNECTED);
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_SLOW, 0), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
-    ck_assert_str_eq(group->lost.text, "worker group 3 did not start: rank 1 (worker 2) is in MPI_Init after 30.0 s "
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_START_OVERDUE, 0), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
+    ck_assert_str_eq(group->lost_reason.text, "worker group 3 did not start: rank 1 (worker 2) is in MPI_Init after 30.0 s "
                                        "(--start-timeout)");
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_SLOW, 0), 0);
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_START_OVERDUE, 0), 0);
     ck_assert_uint_eq(join(1, ALCHW__JOIN_STAGE__JOIN_READY), 0);
 }
 END_TEST
@@ -134,11 +134,11 @@ END_TEST
 START_TEST(a_lost_connection_waits_for_the_exit)
 {
     make_ready();
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_UNLINKED, 1), ALCHI_DRV_ACTION_AWAIT);
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_DISCONNECTED, 1), ALCHI_DRV_ACTION_AWAIT_EXIT);
     ck_assert_int_eq(group->state, ALCHI_DRV_GROUP_READY);
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_UNSEEN, 1), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
-    ck_assert_str_eq(group->lost.text, "worker group 3 is gone: rank 1 (worker 2) closed its connection to the driver");
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_UNLINKED, 0), 0);
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_EXIT_OVERDUE, 1), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
+    ck_assert_str_eq(group->lost_reason.text, "worker group 3 is gone: rank 1 (worker 2) closed its connection to the driver");
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_DISCONNECTED, 0), 0);
 }
 END_TEST
 
@@ -149,9 +149,9 @@ START_TEST(release_and_end)
     ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_RELEASE, 0), 0);
     ck_assert_uint_eq(leave(0, 0, 0, false), 0);
     ck_assert_int_eq(group->state, ALCHI_DRV_GROUP_RELEASING);
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_PART_ENDED, 1), ALCHI_DRV_ACTION_IDLE);
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_PART_ENDED, 1), 0);
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_PART_ENDED, 0), ALCHI_DRV_ACTION_IDLE | ALCHI_DRV_ACTION_ENDED);
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_NODE_ENDED, 1), ALCHI_DRV_ACTION_IDLE);
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_NODE_ENDED, 1), 0);
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_NODE_ENDED, 0), ALCHI_DRV_ACTION_IDLE | ALCHI_DRV_ACTION_ENDED);
     ck_assert_int_eq(group->state, ALCHI_DRV_GROUP_OVER);
 }
 END_TEST
@@ -166,10 +166,10 @@ END_TEST
 START_TEST(a_lost_node_takes_the_group)
 {
     make_ready();
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_PART_LOST, 1),
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_NODE_LOST, 1),
                       ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL | ALCHI_DRV_ACTION_IDLE);
-    ck_assert_str_eq(group->lost.text, "worker group 3 is gone: the connection to the agent on beta ended");
-    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_PART_ENDED, 0), ALCHI_DRV_ACTION_IDLE | ALCHI_DRV_ACTION_ENDED);
+    ck_assert_str_eq(group->lost_reason.text, "worker group 3 is gone: the connection to the agent on beta ended");
+    ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_NODE_ENDED, 0), ALCHI_DRV_ACTION_IDLE | ALCHI_DRV_ACTION_ENDED);
 }
 END_TEST
 
@@ -180,8 +180,8 @@ START_TEST(kill_keeps_its_reason)
 
     make_ready();
     ck_assert_uint_eq(alchi_drv_group_next_state(group, &event), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
-    ck_assert_str_eq(group->lost.text, "worker group 3 is gone: because");
-    ck_assert_int_eq(group->lost.rank, 2);
+    ck_assert_str_eq(group->lost_reason.text, "worker group 3 is gone: because");
+    ck_assert_int_eq(group->lost_reason.rank, 2);
     ck_assert_uint_eq(alchi_drv_group_next_state(group, &event), 0);
 }
 END_TEST
@@ -199,8 +199,8 @@ START_TEST(long_output_is_cut_at_lines)
     exit.signal = 6;
     make_ready();
     alchi_drv_group_next_state(group, &event);
-    ck_assert(strlen(group->lost.text) < ALCH_ERROR_TEXT_MAX);
-    ck_assert_str_eq(group->lost.text + strlen(group->lost.text) - 9, "| the end");
+    ck_assert(strlen(group->lost_reason.text) < ALCH_ERROR_TEXT_MAX);
+    ck_assert_str_eq(group->lost_reason.text + strlen(group->lost_reason.text) - 9, "| the end");
 }
 END_TEST
 
