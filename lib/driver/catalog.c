@@ -1,6 +1,8 @@
+/* The catalog of a session's matrices. */
 #include "driver/catalog.h"
 #include "base/error.h"
 #include "base/util.h"
+#include "driver/no_memory.h"
 #include "wire/layout_message.h"
 #include "wire/message.h"
 #include <stdio.h>
@@ -10,12 +12,12 @@
 int
 alchi_drv_catalog_check_name(const char *name, alch_error_t *err)
 {
-    const size_t most = sizeof(((alchi_drv_matrix_t *)0)->name) - 1;
+    const size_t limit = sizeof(((alchi_drv_matrix_t *)0)->name) - 1;
 
-    if (!name || strlen(name) <= most)
+    if (!name || strlen(name) <= limit)
         return ALCH_OK;
     return alchi_error_set(err, ALCH_EINVAL, "the name \"%.20s...\" of a matrix has %zu bytes, the limit is %zu", name,
-                           strlen(name), most);
+                           strlen(name), limit);
 }
 
 static int
@@ -25,14 +27,14 @@ check_description(uint64_t id, const Alchw__Matrix *description, alch_error_t *e
     size_t size = description->dtype <= INT32_MAX ? alch_dtype_size((alch_dtype_t)description->dtype) : 0;
 
     if (description->rows < 0 || description->cols < 0)
-        return alchi_error_set(err, ALCH_EINVAL, "matrix %llu (%lld x %lld): sizes must not be negative",
-                               (unsigned long long)id, (long long)description->rows, (long long)description->cols);
+        return alchi_error_set(err, ALCH_EINVAL, "size %lld x %lld of matrix %llu is negative",
+                               (long long)description->rows, (long long)description->cols, (unsigned long long)id);
     if (!size)
-        return alchi_error_set(err, ALCH_EINVAL, "matrix %llu: there is no entry type %u", (unsigned long long)id,
+        return alchi_error_set(err, ALCH_EINVAL, "matrix %llu: entry type %u does not exist", (unsigned long long)id,
                                description->dtype);
     if (!alchi_mul_int64(description->rows, description->cols, &entries) ||
         !alchi_mul_int64(entries, (int64_t)size, &bytes))
-        return alchi_error_set(err, ALCH_ERANGE, "matrix %llu (%lld x %lld, %s): its bytes exceed 64 bits",
+        return alchi_error_set(err, ALCH_ERANGE, "matrix %llu (%lld x %lld, %s) has more bytes than 64 bits can count",
                                (unsigned long long)id, (long long)description->rows, (long long)description->cols,
                                alch_dtype_name((alch_dtype_t)description->dtype));
     return alchi_drv_catalog_check_name(description->name, err);
@@ -48,7 +50,7 @@ alchi_drv_catalog_add(alchi_drv_catalog_t *catalog, uint64_t id, uint64_t group,
     if (code)
         return code;
     if (!(matrix = calloc(1, sizeof(*matrix))))
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for matrix %llu", (unsigned long long)id);
+        return alchi_drv_error_no_memory(err);
     matrix->id = id;
     matrix->group = group;
     matrix->state = ALCHI_DRV_MATRIX_RESERVING;
@@ -56,7 +58,7 @@ alchi_drv_catalog_add(alchi_drv_catalog_t *catalog, uint64_t id, uint64_t group,
     matrix->cols = description->cols;
     matrix->dtype = (alch_dtype_t)description->dtype;
     matrix->workers = workers;
-    /* A matrix without entries has nothing to be written. */
+    /* A matrix without entries is complete: there is nothing to write. */
     matrix->complete = matrix->rows == 0 || matrix->cols == 0;
     matrix->layout = alchi_wire_layout_in(description->layout);
     snprintf(matrix->name, sizeof(matrix->name), "%s", description->name ? description->name : "");
@@ -97,7 +99,7 @@ alchi_drv_catalog_find(const alchi_drv_catalog_t *catalog, uint64_t id, alchi_dr
 
     if (matrix && matrix->state == ALCHI_DRV_MATRIX_LOST)
         return alchi_error_set(err, ALCH_EGROUP, "matrix %llu is lost: %s", (unsigned long long)id,
-                               matrix->lost_reason ? matrix->lost_reason : "its worker group is gone");
+                               matrix->lost_reason ? matrix->lost_reason : "its worker group has ended");
     if (!matrix || matrix->state != ALCHI_DRV_MATRIX_LIVE)
         return alchi_error_set(err, ALCH_ENOENT, "this session has no matrix %llu", (unsigned long long)id);
     if (matrix->growing)

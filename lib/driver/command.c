@@ -1,4 +1,4 @@
-/* Commands: a message to ranks, one answer of each rank. */
+/* Commands: one message to ranks, one reply of each rank. */
 #include "driver/command.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -21,7 +21,7 @@ alchi_drv_group_send(alchi_drv_group_t *group, unsigned type, const void *messag
     }
 }
 
-/* Loads, tasks and fetches take as long as they take; their ranks must only not drift apart. */
+/* Whether the command is work for the main threads, which has no time limit until one rank fails. */
 static bool
 is_long(const alchi_drv_command_t *command)
 {
@@ -42,12 +42,12 @@ kill_overdue_group(alchi_drv_timer_t *timer)
         ;
     if (is_long(command))
         alchi_error_rank(&error, ALCH_EGROUP, command->error.rank,
-                         "rank %d (worker %d) had not returned %.1f s after rank %d failed (--fail-grace): %s", rank,
-                         group->ranks[rank].slot_id, (double)config->fail_grace_ms / 1000, command->error.rank,
+                         "worker %d (rank %d) had not returned %.1f s after rank %d failed (--fail-grace): %s",
+                         group->ranks[rank].slot_id, rank, (double)config->fail_grace_ms / 1000, command->error.rank,
                          command->error.text);
     else
-        alchi_error_rank(&error, ALCH_EGROUP, rank, "rank %d (worker %d) did not answer for %.1f s (--client-timeout)",
-                         rank, group->ranks[rank].slot_id, (double)config->client_timeout_ms / 1000);
+        alchi_error_rank(&error, ALCH_EGROUP, rank, "worker %d (rank %d) did not answer for %.1f s (--client-timeout)",
+                         group->ranks[rank].slot_id, rank, (double)config->client_timeout_ms / 1000);
     alchi_drv_group_kill(group, &error);
 }
 
@@ -61,7 +61,7 @@ alchi_drv_command_send(alchi_drv_group_t *group, unsigned type, const void *mess
         return ALCH_EGROUP;
     if (!(command = malloc(sizeof(*command))))
         return ALCH_ENOMEM;
-    *command = *model;
+    *command = model ? *model : (alchi_drv_command_t){0};
     command->type = type;
     command->group = group;
     command->unanswered = calloc((size_t)group->size * 2, sizeof(bool));
@@ -130,7 +130,7 @@ alchi_drv_command_handle_reply(alchi_drv_group_t *group, int rank, const alchi_f
 {
     alchi_drv_command_t *command = find_command(group, frame->id);
 
-    /* One that was dropped meanwhile: nobody wants its answer. */
+    /* The command was dropped, or this rank has replied to it already. */
     if (!command || !command->unanswered[rank])
         return;
     command->unanswered[rank] = false;
@@ -147,7 +147,8 @@ alchi_drv_command_handle_reply(alchi_drv_group_t *group, int rank, const alchi_f
     if (command->pending)
         return;
     alchi_drv_timer_stop(&command->timer);
-    command->on_done(command);
+    if (command->on_done)
+        command->on_done(command);
     alchi_drv_command_drop(command);
 }
 
@@ -160,7 +161,8 @@ alchi_drv_commands_fail(alchi_drv_group_t *group, const alch_error_t *error)
         alchi_drv_timer_stop(&command->timer);
         if (!command->failed++)
             command->error = *error;
-        command->on_done(command);
+        if (command->on_done)
+            command->on_done(command);
         alchi_drv_command_drop(command);
     }
 }

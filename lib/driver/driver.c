@@ -1,4 +1,4 @@
-/* The driver: who may come in, and to whom messages go. */
+/* The driver: admits authenticated peers, and passes each message to its handler. */
 #include "driver/driver.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -9,6 +9,7 @@
 #include "driver/group_state.h"
 #include "driver/handlers.h"
 #include "driver/link.h"
+#include "driver/no_memory.h"
 #include "driver/request.h"
 #include "driver/session.h"
 #include "driver/slots.h"
@@ -44,7 +45,7 @@ alchi_drv_destroy(alchi_drv_t *driver)
         return;
     driver->stopping = true;
     HASH_ITER(hh, driver->sessions, session, next_session)
-    alchi_drv_session_end(session, "the driver ends");
+    alchi_drv_session_end(session, "the driver is ending");
     DL_FOREACH_SAFE(driver->groups, group, next_group)
     {
         while (group->end_waiters)
@@ -56,7 +57,7 @@ alchi_drv_destroy(alchi_drv_t *driver)
     free(driver);
 }
 
-/* ---- who may come in ---- */
+/* ---- admission ---- */
 
 static alchi_drv_session_t *
 find_session(const alchi_drv_t *driver, uint64_t id)
@@ -80,6 +81,7 @@ find_group(const alchi_drv_t *driver, uint64_t id)
     return NULL;
 }
 
+/* The rank that a peer claims to be, if its group is starting and the rank has not connected yet. */
 static alchi_drv_rank_t *
 find_expected_rank(const alchi_drv_t *driver, const alchi_claim_t *claim)
 {
@@ -110,14 +112,14 @@ alchi_drv_find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_
         return ALCH_OK;
     case ALCHI_ROLE_RANK:
         if (!(rank = find_expected_rank(driver, claim)))
-            return alchi_error_set(err, ALCH_ENOENT, "rank %d of worker group %llu is not awaited", claim->rank,
+            return alchi_error_set(err, ALCH_ENOENT, "rank %d of worker group %llu is not expected", claim->rank,
                                    (unsigned long long)claim->group);
         memcpy(key, rank->control_key, ALCHI_KEY_SIZE);
         return ALCH_OK;
     case ALCHI_ROLE_DATA:
         break;
     }
-    return alchi_error_set(err, ALCH_EAUTH, "role %d does not connect to the driver", (int)claim->role);
+    return alchi_error_set(err, ALCH_EAUTH, "a peer of role %d cannot connect to the driver", (int)claim->role);
 }
 
 static int
@@ -140,11 +142,11 @@ admit_client(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_
         session = alchi_drv_session_create(driver, link, key);
         explicit_bzero(key, sizeof(key));
         if (!session)
-            return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+            return alchi_drv_error_no_memory(err);
     }
     driver->clients++;
-    alchi_log(ALCHI_LOG_INFO, "session %llu: %s '%s' (pid %d) from %s", (unsigned long long)session->id,
-              link->role == ALCHI_ROLE_CLIENT ? "opened by" : "attached to by", link->name, link->pid, link->host);
+    alchi_log(ALCHI_LOG_INFO, "session %llu: '%s' (pid %d) from %s %s it", (unsigned long long)session->id, link->name,
+              link->pid, link->host, link->role == ALCHI_ROLE_CLIENT ? "opened" : "attached to");
     return ALCH_OK;
 }
 
@@ -154,7 +156,7 @@ admit_rank(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_t 
     alchi_drv_rank_t *rank = find_expected_rank(driver, &responder->claim);
 
     if (!rank)
-        return alchi_error_set(err, ALCH_ENOENT, "rank %d of worker group %llu is not awaited", responder->claim.rank,
+        return alchi_error_set(err, ALCH_ENOENT, "rank %d of worker group %llu is not expected", responder->claim.rank,
                                (unsigned long long)responder->claim.group);
     rank->link = link;
     link->group = find_group(driver, responder->claim.group);
@@ -248,10 +250,10 @@ alchi_drv_on_message(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_fr
     bool client = link->role == ALCHI_ROLE_CLIENT || link->role == ALCHI_ROLE_EXECUTOR;
     int code;
 
-    /* A message all of whose fields have their defaults takes no bytes. */
+    /* A message whose fields all have their defaults is packed into no bytes. */
     if (!message) {
         if ((code = alchi_message_decode(frame->type, "", 0, &empty)))
-            return alchi_error_set(err, ALCH_EPROTO, "%s without a message", alchi_message_name(frame->type));
+            return alchi_error_set(err, ALCH_EPROTO, "%s cannot be an empty message", alchi_message_name(frame->type));
         message = empty;
     }
     code = ALCH_OK;
@@ -260,7 +262,7 @@ alchi_drv_on_message(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_fr
             alchi_drv_command_handle_reply(link->group, link->rank, frame, message);
     } else if (!(handler = find_handler(link, frame->type)) || (client && !frame->id) ||
                (frame->flags & ALCHI_FRAME_REPLY)) {
-        code = alchi_error_set(err, ALCH_EPROTO, "%s (request %llu) is not for the driver",
+        code = alchi_error_set(err, ALCH_EPROTO, "the driver does not accept %s (request %llu) on this connection",
                                alchi_message_name(frame->type), (unsigned long long)frame->id);
     } else if (!client || link->session) {
         handler(driver, link, frame, message);
@@ -301,10 +303,10 @@ alchi_drv_on_closed(alchi_drv_t *driver, alchi_drv_link_t *link)
     if (session->owner != link)
         return;
     session->owner = NULL;
-    alchi_drv_session_end(session, session->closing ? "closed" : "its client is gone");
+    alchi_drv_session_end(session, session->closing ? "the client closed it" : "its client disconnected");
 }
 
-/* ---- the end ---- */
+/* ---- stopping ---- */
 
 void
 alchi_drv_stop(alchi_drv_t *driver, const char *why)

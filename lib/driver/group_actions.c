@@ -1,4 +1,4 @@
-/* What the driver does when the state of a worker group changes, and how a group is started. */
+/* How a worker group is started, and what the driver does when the group's state changes. */
 #include "driver/group_actions.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -13,6 +13,7 @@
 #include "driver/library.h"
 #include "driver/link.h"
 #include "driver/move.h"
+#include "driver/no_memory.h"
 #include "driver/request.h"
 #include "driver/session.h"
 #include "driver/slot_queue.h"
@@ -24,8 +25,8 @@
 #include <string.h>
 #include <utlist.h>
 
-#define QUIT_GRACE_MS 2000
-#define EXIT_WAIT_MS 2000 /* from the end of a rank's connection to its agent's report */
+#define QUIT_GRACE_MS 2000 /* from the request to quit until an agent kills its ranks */
+#define EXIT_WAIT_MS 2000  /* from the end of a rank's connection until its agent must have reported the exit */
 
 static void
 kill_ranks(alchi_drv_group_t *group, uint32_t grace_ms)
@@ -59,7 +60,7 @@ set_slot_states(alchi_drv_group_t *group, int first, int count, alch_worker_stat
     }
 }
 
-/* Take the group from its session; all that waits for it fails. */
+/* Take the group from its session, and fail its commands and jobs. If it is lost, so are its matrices. */
 static void
 detach_from_session(alchi_drv_group_t *group, const alch_error_t *why, bool lost)
 {
@@ -99,9 +100,9 @@ handle_lost_group(alchi_drv_group_t *group, bool starting)
     alchi_drv_waiters_fail(&session->start_waiters, &why);
 }
 
-/* A rank that is stopped, or whose host is, does not close its connection. Control threads answer at any time. */
 static void ping_ranks(alchi_drv_timer_t *timer);
 
+/* Pings follow each other after a quarter of --client-timeout, which is also the time limit for their replies. */
 static void
 schedule_ping(alchi_drv_group_t *group)
 {
@@ -116,6 +117,8 @@ schedule_next_ping(alchi_drv_command_t *command)
         schedule_ping(command->group);
 }
 
+/* A stopped rank, or a rank on a stopped host, does not close its connection, so only a missing reply shows that it is
+ * stopped. Control threads reply also while a task runs. */
 static void
 ping_ranks(alchi_drv_timer_t *timer)
 {
@@ -130,13 +133,13 @@ static void
 handle_ready_group(alchi_drv_group_t *group)
 {
     alchi_drv_session_t *session = group->session;
-    char ms[32];
+    char seconds[32];
 
     alchi_drv_timer_stop(&group->start_timer);
     set_slot_states(group, 0, group->size, ALCH_WORKER_ACTIVE);
-    snprintf(ms, sizeof(ms), "%.2f", (double)(alchi_now_ns() - group->start_ns) / 1e9);
+    snprintf(seconds, sizeof(seconds), "%.2f", (double)(alchi_now_ns() - group->start_ns) / 1e9);
     alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu is ready: %d workers in %s s",
-              (unsigned long long)group->session_id, (unsigned long long)group->id, group->size, ms);
+              (unsigned long long)group->session_id, (unsigned long long)group->id, group->size, seconds);
     schedule_ping(group);
     if (alchi_drv_move_is_target(session, group)) {
         alchi_drv_move_ready(session->move);
@@ -147,7 +150,7 @@ handle_ready_group(alchi_drv_group_t *group)
     alchi_drv_libraries_reload(session);
 }
 
-/* Who waits for a time is told what there is now. */
+/* Requests with a time limit get the present state; the others get the list of workers. */
 static void
 reply_after_end(alchi_drv_request_t *request)
 {
@@ -231,7 +234,7 @@ void
 alchi_drv_group_release(alchi_drv_group_t *group, const alch_error_t *why)
 {
     alchi_drv_group_event_t release = {.type = ALCHI_DRV_EVENT_RELEASE};
-    /* A main thread that is in a call does not hear a request to quit. */
+    /* A main thread that is inside a call does not see the request to quit. */
     bool busy = group->jobs != NULL;
 
     alchi_drv_group_handle_event(group, &release);
@@ -278,7 +281,7 @@ alchi_drv_group_start(alchi_drv_session_t *session)
     free(session->preferred_slots);
     session->preferred_slots = NULL;
     if (!group) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         if (session->move)
             alchi_drv_move_fail(session->move, &error);
         alchi_drv_waiters_fail(&session->start_waiters, &error);
@@ -297,7 +300,7 @@ alchi_drv_group_start(alchi_drv_session_t *session)
               (unsigned long long)group->id, group->size);
     alchi_drv_timer_start(&driver->timers, &group->start_timer, driver->config->start_timeout_ms, report_overdue_start);
     if (alchi_drv_group_spawn(group, session->key)) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         alchi_drv_group_kill(group, &error);
     }
 }

@@ -1,4 +1,4 @@
-/* What the agents are told to start the ranks of a group. */
+/* SPAWN: the message that tells each agent which ranks of a group to start, with which settings. */
 #include "base/util.h"
 #include "driver/config.h"
 #include "driver/driver.h"
@@ -14,7 +14,7 @@ typedef struct {
     char *mapping;
     char *environment[4];
     size_t environment_count;
-    Alchw__SpawnRank *ranks; /* of one part */
+    Alchw__SpawnRank *ranks; /* [size of the group] */
     Alchw__SpawnRank **rank_list;
     Alchw__WorkerConfig *configs;
 } spawn_t;
@@ -28,18 +28,19 @@ add_environment(spawn_t *spawn, char *text)
     return true;
 }
 
-/* On one node no transport that listens; over nodes TCP, on the devices that the operator named. */
+/* UCX transports: on one node only those that do not listen on a port; between nodes also TCP, on the devices that the
+ * operator named. BLAS threads: the cores of the node divided by its slots. */
 static bool
 fill_environment(spawn_t *spawn, const alchi_drv_group_t *group, alchi_drv_slot_t *const *slots,
                  const alchi_drv_node_t *node)
 {
     const char *devices = group->driver->config->net_devices;
-    bool one = alchi_drv_slots_same_node(slots, group->size);
+    bool one_node = alchi_drv_slots_same_node(slots, group->size);
     int threads = node->cores / node->count > 1 ? node->cores / node->count : 1;
 
-    if (!add_environment(spawn, alchi_asprintf("UCX_TLS=%s", one ? "self,sm" : "self,sm,tcp")))
+    if (!add_environment(spawn, alchi_asprintf("UCX_TLS=%s", one_node ? "self,sm" : "self,sm,tcp")))
         return false;
-    if (!one && devices && !add_environment(spawn, alchi_asprintf("UCX_NET_DEVICES=%s", devices)))
+    if (!one_node && devices && !add_environment(spawn, alchi_asprintf("UCX_NET_DEVICES=%s", devices)))
         return false;
     return add_environment(spawn, alchi_asprintf("OPENBLAS_NUM_THREADS=%d", threads)) &&
            add_environment(spawn, alchi_asprintf("OMP_NUM_THREADS=%d", threads));
@@ -69,6 +70,7 @@ fill_config(const alchi_drv_group_t *group, int rank, Alchw__WorkerConfig *messa
     message->control_key = (ProtobufCBinaryData){ALCHI_KEY_SIZE, (uint8_t *)group->ranks[rank].control_key};
     message->data_key = (ProtobufCBinaryData){ALCHI_KEY_SIZE, (uint8_t *)group->ranks[rank].data_key};
     message->has_memory_limit = message->has_message_limit = message->has_data_threads = 1;
+    /* Without a limit a rank gets its share of 90% of the host's memory. */
     message->memory_limit = config->memory_limit ? config->memory_limit : node->memory / node->count / 10 * 9;
     message->has_keep_memory = 1;
     message->keep_memory = (uint64_t)config->keep_memory;
@@ -108,21 +110,21 @@ fill_ranks(spawn_t *spawn, const alchi_drv_group_t *group)
 
 static bool
 send_spawn(spawn_t *spawn, const alchi_drv_group_t *group, alchi_drv_slot_t *const *slots,
-           const alchi_drv_group_node_t *part)
+           const alchi_drv_group_node_t *node)
 {
     Alchw__Spawn message = ALCHW__SPAWN__INIT;
 
-    if (!fill_environment(spawn, group, slots, part->node))
+    if (!fill_environment(spawn, group, slots, node->node))
         return false;
     message.has_group = message.has_size = 1;
     message.group = group->id;
     message.size = (uint32_t)group->size;
     message.process_mapping = spawn->mapping;
-    message.n_ranks = (size_t)part->count;
-    message.ranks = spawn->rank_list + part->first;
+    message.n_ranks = (size_t)node->count;
+    message.ranks = spawn->rank_list + node->first;
     message.n_environment = spawn->environment_count;
     message.environment = spawn->environment;
-    alchi_drv_link_send(part->node->link, ALCHI_SPAWN, &message);
+    alchi_drv_link_send(node->node->link, ALCHI_SPAWN, &message);
     clear_environment(spawn);
     return true;
 }
@@ -132,20 +134,20 @@ alchi_drv_group_spawn(alchi_drv_group_t *group, const uint8_t session_key[ALCHI_
 {
     spawn_t spawn = {0};
     alchi_drv_slot_t **slots = calloc((size_t)group->size, sizeof(*slots));
-    bool good = slots != NULL;
+    bool filled = slots != NULL;
 
-    for (int i = 0; good && i < group->size; i++) {
+    for (int i = 0; filled && i < group->size; i++) {
         slots[i] = group->ranks[i].slot;
         alchi_derive_data_key(session_key, group->session_id, group->id, i, group->ranks[i].data_key);
     }
-    good = good && (spawn.mapping = alchi_drv_slots_mapping(slots, group->size)) && fill_ranks(&spawn, group);
-    for (int i = 0; good && i < group->node_count; i++)
-        good = send_spawn(&spawn, group, slots, &group->nodes[i]);
+    filled = filled && (spawn.mapping = alchi_drv_slots_mapping(slots, group->size)) && fill_ranks(&spawn, group);
+    for (int i = 0; filled && i < group->node_count; i++)
+        filled = send_spawn(&spawn, group, slots, &group->nodes[i]);
     clear_environment(&spawn);
     free(spawn.mapping);
     free(spawn.ranks);
     free(spawn.rank_list);
     free(spawn.configs);
     free(slots);
-    return good ? ALCH_OK : ALCH_ENOMEM;
+    return filled ? ALCH_OK : ALCH_ENOMEM;
 }

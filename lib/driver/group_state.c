@@ -1,3 +1,4 @@
+/* The state machine of a worker group, and the texts that say why a group was lost. */
 #include "driver/group_state.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -22,12 +23,12 @@ count_nodes(alchi_drv_slot_t *const *chosen, int size)
 static void
 fill_nodes(alchi_drv_group_t *group, alchi_drv_slot_t *const *chosen)
 {
-    alchi_drv_group_node_t *part = group->nodes - 1;
+    alchi_drv_group_node_t *node = group->nodes - 1;
 
     for (int i = 0; i < group->size; i++) {
         if (i == 0 || chosen[i]->node != chosen[i - 1]->node)
-            *++part = (alchi_drv_group_node_t){.node = chosen[i]->node, .first = i};
-        part->count++;
+            *++node = (alchi_drv_group_node_t){.node = chosen[i]->node, .first = i};
+        node->count++;
         group->ranks[i].slot = chosen[i];
         group->ranks[i].slot_id = chosen[i]->id;
     }
@@ -89,14 +90,14 @@ alchi_drv_group_find_node(const alchi_drv_group_t *group, const alchi_drv_node_t
     return -1;
 }
 
-/* Chatter of the worker itself, as against what a library wrote or an error that the worker logged. */
+/* Whether the rank itself logged the line as info or debug. Other lines come from a library, or report an error. */
 static bool
 is_info_line(const char *line)
 {
     return *line == '[' && (strstr(line, "] [info] ") || strstr(line, "] [debug] "));
 }
 
-/* "; its last output: ..." with as many of the last lines as fit. */
+/* Append "; its last output: ..." with as many of the last lines as fit. */
 static void
 append_output(alch_error_t *error, const Alchw__RankExit *exit)
 {
@@ -124,24 +125,24 @@ stage_text(int stage)
 {
     switch (stage) {
     case ALCHW__JOIN_STAGE__JOIN_NONE:
-        return "has not connected";
+        return "had not connected";
     case ALCHW__JOIN_STAGE__JOIN_CONNECTED:
-        return "is in MPI_Init";
+        return "was still in MPI_Init";
     case ALCHW__JOIN_STAGE__JOIN_MPI:
-        return "does not listen for data yet";
+        return "was not listening for data connections";
     default:
-        return "is ready";
+        return "was ready";
     }
 }
 
 static unsigned
 mark_lost(alchi_drv_group_t *group, int rank, const char *why, const Alchw__RankExit *exit)
 {
-    const char *what = group->state == ALCHI_DRV_GROUP_STARTING ? "did not start" : "is gone";
+    const char *what = group->state == ALCHI_DRV_GROUP_STARTING ? "did not start" : "was lost";
 
     if (rank >= 0)
-        alchi_error_rank(&group->lost_reason, ALCH_EGROUP, rank, "worker group %llu %s: rank %d (worker %d) %s",
-                         (unsigned long long)group->id, what, rank, group->ranks[rank].slot_id, why);
+        alchi_error_rank(&group->lost_reason, ALCH_EGROUP, rank, "worker group %llu %s: worker %d (rank %d) %s",
+                         (unsigned long long)group->id, what, group->ranks[rank].slot_id, rank, why);
     else
         alchi_error_set(&group->lost_reason, ALCH_EGROUP, "worker group %llu %s: %s", (unsigned long long)group->id,
                         what, why);
@@ -195,7 +196,6 @@ handle_overdue_start(alchi_drv_group_t *group, int64_t ms)
     return mark_lost(group, rank, text, NULL);
 }
 
-/* A killed group's text is the reason as it is given. */
 static unsigned
 handle_kill(alchi_drv_group_t *group, const alch_error_t *error)
 {
@@ -209,20 +209,20 @@ handle_kill(alchi_drv_group_t *group, const alch_error_t *error)
 }
 
 static unsigned
-handle_node_end(alchi_drv_group_t *group, int part, bool lost)
+handle_node_end(alchi_drv_group_t *group, int index, bool lost)
 {
     char text[320];
     unsigned actions = ALCHI_DRV_ACTION_IDLE;
 
-    if (group->nodes[part].ended)
+    if (group->nodes[index].ended)
         return 0;
     if (is_in_use(group)) {
         snprintf(text, sizeof(text),
-                 lost ? "the connection to the agent on %s ended" : "the agent on %s ended its ranks",
-                 group->nodes[part].node->host);
+                 lost ? "the connection to the agent on %s ended" : "the agent on %s ended the ranks there",
+                 group->nodes[index].node->host);
         actions |= mark_lost(group, -1, text, NULL);
     }
-    group->nodes[part].ended = true;
+    group->nodes[index].ended = true;
     for (int i = 0; i < group->node_count; i++) {
         if (!group->nodes[i].ended)
             return actions;
@@ -251,7 +251,7 @@ alchi_drv_group_next_state(alchi_drv_group_t *group, const alchi_drv_group_event
     case ALCHI_DRV_EVENT_RELEASE:
         if (!is_in_use(group))
             return 0;
-        /* Ranks that are still starting do not read their connection yet. */
+        /* Ranks that are still starting do not read their control connection yet: asking them to quit has no effect. */
         if (group->state == ALCHI_DRV_GROUP_STARTING) {
             group->state = ALCHI_DRV_GROUP_RELEASING;
             return ALCHI_DRV_ACTION_KILL;

@@ -1,4 +1,4 @@
-/* Jobs: the order in which the main threads of a group work. */
+/* Jobs: the queue of work for a group's main threads. */
 #include "driver/job.h"
 #include "driver/group_state.h"
 #include <utlist.h>

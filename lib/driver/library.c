@@ -1,4 +1,4 @@
-/* Libraries of a session: loaded on its group, loaded again on the next one. */
+/* Libraries of a session: their loads on its groups, and the look-up of functions. */
 #include "driver/library.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -7,6 +7,7 @@
 #include "driver/group_state.h"
 #include "driver/job.h"
 #include "driver/library_names.h"
+#include "driver/no_memory.h"
 #include "driver/request.h"
 #include "driver/session.h"
 #include "wire/message.h"
@@ -60,7 +61,7 @@ fail_load(alchi_drv_library_t *library, const alch_error_t *error)
     remove_library(library);
 }
 
-/* The group went, and not for the library's sake. */
+/* The group ended for a reason that is not the library's fault. */
 static void
 abandon_load(alchi_drv_library_t *library, const alch_error_t *error)
 {
@@ -119,7 +120,7 @@ start_load(alchi_drv_job_t *job)
     message.name = library->name;
     message.path = library->path;
     if (alchi_drv_command_send(job->group, ALCHI_WORKER_LOAD, &message, NULL, &model, NULL)) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         fail_load(library, &error);
     }
 }
@@ -141,7 +142,6 @@ queue_load(alchi_drv_library_t *library, alchi_drv_group_t *group)
     alchi_drv_job_ready(&library->job);
 }
 
-/* The description stays: calls may be queued behind the next load. */
 void
 alchi_drv_libraries_unload(alchi_drv_session_t *session)
 {
@@ -151,7 +151,7 @@ alchi_drv_libraries_unload(alchi_drv_session_t *session)
     library->loaded = false;
 }
 
-/* What failed to load is not tried again unasked: it may be what ended the group. */
+/* A library that failed to load is loaded again only when a client asks: it may have been the cause of the loss. */
 void
 alchi_drv_libraries_reload(alchi_drv_session_t *session)
 {
@@ -172,7 +172,7 @@ same_text(const char *a, const char *b)
     return strcmp(a, b ? b : "") == 0;
 }
 
-/* Libraries are found whatever the case of their name, so "testlib" and "TestLib" are one. */
+/* Names of libraries are compared without regard to case: "testlib" and "TestLib" are one library. */
 static bool
 same_library(const char *a, const char *b)
 {
@@ -219,7 +219,7 @@ alchi_drv_library_get(alchi_drv_session_t *session, const Alchw__LoadLibrary *lo
     int code = alchi_drv_session_ready(session, &group, err);
 
     if ((!load->name || !*load->name) && (!load->path || !*load->path))
-        return alchi_error_set(err, ALCH_EINVAL, "a library needs a name or a path");
+        return alchi_error_set(err, ALCH_EINVAL, "a request to load a library needs a name or a path");
     library = find_library(session, load->name, load->path);
     if (library && library->load_error.code) {
         *err = library->load_error;
@@ -229,7 +229,7 @@ alchi_drv_library_get(alchi_drv_session_t *session, const Alchw__LoadLibrary *lo
     if (code)
         return code;
     if (!library && !(library = add_library(session, load)))
-        return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+        return alchi_drv_error_no_memory(err);
     *library_p = library;
     return ALCH_OK;
 }

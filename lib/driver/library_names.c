@@ -1,4 +1,4 @@
-/* Names of libraries, without duplicates. */
+/* Names of libraries, from folders and from a session, without duplicates. */
 #include "driver/library_names.h"
 #include "driver/library.h"
 #include "driver/session.h"

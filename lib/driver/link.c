@@ -1,4 +1,4 @@
-/* Messages to the other end of a link. */
+/* Sending through links. */
 #include "driver/link.h"
 #include "wire/message.h"
 
@@ -23,6 +23,6 @@ alchi_drv_link_fail(alchi_drv_link_t *link, uint64_t id, const alch_error_t *err
     message.code = (uint32_t)error->code;
     message.rank = error->rank;
     message.text = (char *)error->text;
-    /* Id 0 is not an answer: the last word before the connection is closed. */
+    /* With id 0 it is no reply, but the final message before the connection is closed. */
     link->ops->send(link, ALCHI_ERROR, id ? ALCHI_FRAME_REPLY : 0, id, &message);
 }

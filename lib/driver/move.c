@@ -1,5 +1,4 @@
-/* A session's matrices go to a second group: it is started beside the session's own, reserves them, reads them from the
- * old workers, and takes the old group's place. Until then nothing is lost if anything fails. */
+/* Moves: a session's matrices go to a second group. Each step is one command; its on_done() takes the next step. */
 #include "driver/move.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -11,6 +10,7 @@
 #include "driver/group_actions.h"
 #include "driver/group_state.h"
 #include "driver/library.h"
+#include "driver/no_memory.h"
 #include "driver/request.h"
 #include "driver/session.h"
 #include "driver/slot_queue.h"
@@ -24,15 +24,9 @@
 #include <string.h>
 #include <utlist.h>
 
-#define LOG_INTERVAL_NS (5 * INT64_C(1000000000)) /* from one word about its progress to the next */
+#define LOG_INTERVAL_NS (5 * INT64_C(1000000000)) /* between two log lines about progress */
 
-static int
-out_of_memory(alch_error_t *err)
-{
-    return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
-}
-
-/* ---- what is to be moved ---- */
+/* ---- the matrices ---- */
 
 static int
 check_matrix(const alchi_drv_matrix_t *matrix, alch_error_t *err)
@@ -49,9 +43,9 @@ check_matrix(const alchi_drv_matrix_t *matrix, alch_error_t *err)
                                                                        : "replaced");
 }
 
-/* Its kind and its blocks stay; the grid is made anew for the number of workers. */
+/* The layout in the second group: the same kind and blocks, on a process grid for the new number of workers. */
 static int
-resolve_layout(const alchi_drv_matrix_t *matrix, int workers, alchi_drv_move_matrix_t *moving, alch_error_t *err)
+resolve_layout(const alchi_drv_matrix_t *matrix, int workers, alchi_drv_move_matrix_t *target, alch_error_t *err)
 {
     alch_layout_t spec = matrix->layout;
     alchi_layout_t layout;
@@ -60,7 +54,7 @@ resolve_layout(const alchi_drv_matrix_t *matrix, int workers, alchi_drv_move_mat
     spec.nprow = spec.npcol = 0;
     if ((code = alchi_layout_init(&layout, matrix->rows, matrix->cols, workers, &spec, err)))
         return code;
-    *moving =
+    *target =
         (alchi_drv_move_matrix_t){layout.spec, matrix->rows * matrix->cols * (int64_t)alch_dtype_size(matrix->dtype)};
     alchi_layout_fini(&layout);
     return ALCH_OK;
@@ -77,7 +71,7 @@ list_matrices(alchi_drv_move_t *move, alch_error_t *err)
     move->ids = calloc(HASH_COUNT(catalog->matrices) + 1, sizeof(*move->ids));
     move->fractions = calloc((size_t)move->count, sizeof(*move->fractions));
     if (!move->matrices || !move->ids || !move->fractions)
-        return out_of_memory(err);
+        return alchi_drv_error_no_memory(err);
     for (matrix = catalog->matrices; matrix; matrix = matrix->hh.next) {
         if (matrix->state == ALCHI_DRV_MATRIX_LOST)
             continue;
@@ -98,10 +92,10 @@ check_session(const alchi_drv_session_t *session, int count, alch_error_t *err)
 
     if (session->group->jobs)
         return alchi_error_set(err, ALCH_EBUSY,
-                               "a task or a load of session %llu has not ended: matrices cannot be moved",
+                               "matrices cannot be moved while a task or a library load of session %llu has not ended",
                                (unsigned long long)session->id);
     if ((code = alchi_drv_slot_queue_check(session, count, 0, &error)))
-        return alchi_error_set(err, code, "moving needs the new workers beside the %d that hold the matrices: %s",
+        return alchi_error_set(err, code, "a move needs new workers in addition to the %d that hold the matrices: %s",
                                session->group->size, error.text);
     return ALCH_OK;
 }
@@ -133,7 +127,7 @@ alchi_drv_move_start(alchi_drv_session_t *session, int count, alch_error_t *err)
     if (code)
         return code;
     if (!(move = calloc(1, sizeof(*move))))
-        return out_of_memory(err);
+        return alchi_drv_error_no_memory(err);
     move->session = session;
     move->count = count;
     move->start_ns = move->logged_ns = alchi_now_ns();
@@ -146,7 +140,7 @@ alchi_drv_move_start(alchi_drv_session_t *session, int count, alch_error_t *err)
     session->move = move;
     session->unreported_error.code = ALCH_OK;
     alchi_drv_slot_queue_start_next(session->driver);
-    /* What could not be started has told why already. */
+    /* The start has failed during the call: alchi_drv_move_fail() has freed the move and left its error here. */
     if (!session->move && session->unreported_error.code) {
         *err = session->unreported_error;
         session->unreported_error.code = ALCH_OK;
@@ -155,25 +149,18 @@ alchi_drv_move_start(alchi_drv_session_t *session, int count, alch_error_t *err)
     return ALCH_OK;
 }
 
-/* ---- the end ---- */
-
-static void
-ignore(alchi_drv_command_t *command)
-{
-    (void)command;
-}
+/* ---- the end of a move ---- */
 
 static void
 release_hold(const alchi_drv_move_t *move)
 {
-    static const alchi_drv_command_t model = {.on_done = ignore};
     Alchw__WorkerUnhold message = ALCHW__WORKER_UNHOLD__INIT;
 
     if (!move->holding || !move->session->group)
         return;
     message.has_task = 1;
     message.task = move->task;
-    alchi_drv_command_send(move->session->group, ALCHI_WORKER_UNHOLD, &message, NULL, &model, NULL);
+    alchi_drv_command_send(move->session->group, ALCHI_WORKER_UNHOLD, &message, NULL, NULL, NULL);
 }
 
 void
@@ -209,7 +196,8 @@ fail_now(alchi_drv_timer_t *timer)
     alchi_drv_move_fail(move, &move->error);
 }
 
-/* Not from within an answer: a group cannot be ended while it is looked at. */
+/* Fail the move at the next turn of the loop. A callback of a command must not fail it at once: that ends the group
+ * whose command is being handled. */
 static void
 schedule_failure(alchi_drv_move_t *move, const alch_error_t *error)
 {
@@ -234,7 +222,8 @@ update_matrices(const alchi_drv_move_t *move)
     }
 }
 
-/* Nobody is told before the old group has ended: what is asked of its workers then can only be old. */
+/* Requests that wait for the move are answered only after the old ranks have exited, so no client can read stale data
+ * from them. */
 static void
 defer_replies_until_end(alchi_drv_move_t *move, alchi_drv_group_t *old)
 {
@@ -248,7 +237,7 @@ defer_replies_until_end(alchi_drv_move_t *move, alchi_drv_group_t *old)
     }
 }
 
-/* The new group becomes the session's. */
+/* The second group becomes the session's group. */
 static void
 finish_move(alchi_drv_move_t *move)
 {
@@ -287,7 +276,7 @@ continue_move(alchi_drv_command_t *command)
         take_next_step(move);
 }
 
-/* The others need not come to their end. */
+/* A fetch has failed on one rank: do not wait for the other ranks. */
 static bool
 fail_at_first_failure(alchi_drv_command_t *command, int rank)
 {
@@ -296,7 +285,7 @@ fail_at_first_failure(alchi_drv_command_t *command, int rank)
     return false;
 }
 
-/* After a command was sent, or was not. */
+/* Fail the move if its next command could not be sent. */
 static void
 fail_unless_sent(alchi_drv_move_t *move, int code)
 {
@@ -304,8 +293,10 @@ fail_unless_sent(alchi_drv_move_t *move, int code)
 
     if (!code)
         return;
-    alchi_error_set(&error, code, "%s",
-                    code == ALCH_ENOMEM ? "the driver is out of memory" : "the worker group is gone");
+    if (code == ALCH_ENOMEM)
+        alchi_drv_error_no_memory(&error);
+    else
+        alchi_error_set(&error, code, "the worker group has ended");
     schedule_failure(move, &error);
 }
 
@@ -373,7 +364,7 @@ finish_fetch(alchi_drv_command_t *command)
     continue_move(command);
 }
 
-/* Each reader has the old ranks' keys hidden with its own. */
+/* Each new rank gets the old ranks' keys encrypted with its own control key. */
 static void
 wrap_keys(const alchi_drv_command_t *command, int rank)
 {
@@ -438,7 +429,7 @@ send_fetch(alchi_drv_move_t *move, const alchi_drv_matrix_t *matrix)
     free(list);
 }
 
-/* What is not written yet is moved as well; whoever reads only has to know. */
+/* An incomplete matrix is moved as well, but the new ranks must ask which of its entries are written. */
 static void
 finish_check(alchi_drv_command_t *command)
 {

@@ -1,4 +1,4 @@
-/* Messages of agents: their slots, the start and the exit of ranks, and the PMI exchange of a group. */
+/* Messages of agents: their slots, starts and exits of ranks, and the PMI barrier of a group. */
 #include "base/error.h"
 #include "base/log.h"
 #include "driver/driver.h"
@@ -6,6 +6,7 @@
 #include "driver/group_state.h"
 #include "driver/handlers.h"
 #include "driver/link.h"
+#include "driver/no_memory.h"
 #include "driver/slot_queue.h"
 #include "driver/slots.h"
 #include "wire/exit_text.h"
@@ -26,7 +27,7 @@ alchi_drv_on_agent_hello(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     if (link->node)
         return;
     if (!(node = alchi_drv_slots_add(&driver->slots, hello, link->is_own_agent ? "" : address))) {
-        alchi_log(ALCHI_LOG_ERROR, "the agent from %s announces slots that make no sense", link->host);
+        alchi_log(ALCHI_LOG_ERROR, "the agent from %s announced slots that are not valid", link->host);
         link->ops->close(link);
         return;
     }
@@ -50,7 +51,8 @@ alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link)
     if (!node)
         return;
     if (!driver->stopping)
-        alchi_log(ALCHI_LOG_WARNING, "the agent on %s is gone, and %d worker slots with it", node->host, node->count);
+        alchi_log(ALCHI_LOG_WARNING, "the connection to the agent on %s ended: its %d worker slots are removed",
+                  node->host, node->count);
     node->link = NULL;
     link->node = NULL;
     DL_FOREACH_SAFE(driver->groups, group, next)
@@ -62,7 +64,7 @@ alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link)
     alchi_drv_slot_queue_start_next(driver);
 }
 
-/* ---- ranks, as their agent sees them ---- */
+/* ---- reports about ranks ---- */
 
 static alchi_drv_group_t *
 find_group(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *part_p)
@@ -81,13 +83,13 @@ find_group(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *
     return group;
 }
 
-/* The rank, if it runs on this agent; else -1. */
+/* The rank, if it is one of those on this node; else -1. */
 static int
 rank_on_node(const alchi_drv_group_t *group, int node_index, uint32_t rank)
 {
-    const alchi_drv_group_node_t *ranks = &group->nodes[node_index];
+    const alchi_drv_group_node_t *node = &group->nodes[node_index];
 
-    return rank >= (uint32_t)ranks->first && rank < (uint32_t)(ranks->first + ranks->count) ? (int)rank : -1;
+    return rank >= (uint32_t)node->first && rank < (uint32_t)(node->first + node->count) ? (int)rank : -1;
 }
 
 void
@@ -114,8 +116,8 @@ alchi_drv_on_rank_exit(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_
     (void)frame;
     if (!group || (event.rank = rank_on_node(group, node_index, exit->rank)) < 0)
         return;
-    alchi_log(ALCHI_LOG_DEBUG, "worker group %llu: rank %d (worker %d) %s", (unsigned long long)group->id, event.rank,
-              group->ranks[event.rank].slot_id, alchi_exit_text(exit, text, sizeof(text)));
+    alchi_log(ALCHI_LOG_DEBUG, "worker group %llu: worker %d (rank %d) %s", (unsigned long long)group->id,
+              group->ranks[event.rank].slot_id, event.rank, alchi_exit_text(exit, text, sizeof(text)));
     alchi_drv_group_handle_event(group, &event);
 }
 
@@ -131,7 +133,7 @@ alchi_drv_on_group_ended(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
         alchi_drv_group_handle_event(group, &event);
 }
 
-/* ---- PMI: what all put before a barrier, all may get after it ---- */
+/* ---- PMI: after a barrier each rank may get every pair that some rank put before it ---- */
 
 static bool
 add_pmi_pairs(alchi_drv_group_t *group, Alchw__PmiPair *const *pairs, size_t count)
@@ -179,7 +181,7 @@ alchi_drv_on_pmi_barrier(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     if (!group || group->nodes[node_index].in_barrier)
         return;
     if (!add_pmi_pairs(group, barrier->pairs, barrier->n_pairs)) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         alchi_drv_group_kill(group, &error);
         return;
     }

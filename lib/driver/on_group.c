@@ -1,4 +1,4 @@
-/* Requests about workers: listing, requesting and giving back. */
+/* Requests about workers: list them, request them, give them back. */
 #include "base/error.h"
 #include "driver/catalog.h"
 #include "driver/driver.h"
@@ -8,6 +8,7 @@
 #include "driver/job.h"
 #include "driver/link.h"
 #include "driver/move.h"
+#include "driver/no_memory.h"
 #include "driver/request.h"
 #include "driver/session.h"
 #include "driver/slot_queue.h"
@@ -17,7 +18,7 @@
 #include <string.h>
 #include <utlist.h>
 
-/* ---- lists ---- */
+/* ---- lists of workers ---- */
 
 typedef struct {
     Alchw__Worker *workers;
@@ -95,11 +96,11 @@ list_fill(worker_list_t *list, const alchi_drv_session_t *session, uint32_t filt
 }
 
 static void
-out_of_memory(alchi_drv_request_t *request)
+fail_no_memory(alchi_drv_request_t *request)
 {
     alch_error_t error;
 
-    alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+    alchi_drv_error_no_memory(&error);
     alchi_drv_request_fail(request, &error);
 }
 
@@ -114,7 +115,7 @@ reply_workers(alchi_drv_request_t *request, uint32_t filter)
         message.workers = list.list;
         alchi_drv_request_reply(request, ALCHI_WORKER_LIST, &message);
     } else {
-        out_of_memory(request);
+        fail_no_memory(request);
     }
     list_fini(&list);
 }
@@ -127,14 +128,14 @@ alchi_drv_on_list_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const alc
     alch_error_t error;
 
     if (list->filter > ALCH_WORKERS_ASSIGNED) {
-        alchi_error_set(&error, ALCH_EINVAL, "there is no list of workers %u, they are 0 to 3", list->filter);
+        alchi_error_set(&error, ALCH_EINVAL, "list of workers %u does not exist, the lists are 0 to 3", list->filter);
         alchi_drv_link_fail(link, frame->id, &error);
     } else if ((request = alchi_drv_request_create(driver, link, frame->id))) {
         reply_workers(request, list->filter);
     }
 }
 
-/* An ended session's close has its answer here too; it has no workers to list. */
+/* The request to close a session is answered here as well: it has no session any more, and no workers to list. */
 void
 alchi_drv_reply_assigned_workers(alchi_drv_request_t *request)
 {
@@ -144,8 +145,9 @@ alchi_drv_reply_assigned_workers(alchi_drv_request_t *request)
         alchi_drv_request_reply_empty(request);
 }
 
+/* Answer with the group of the session. @param busy  it cannot be used yet, since a move has not ended completely */
 static void
-reply_group(alchi_drv_request_t *request, bool moving)
+reply_group(alchi_drv_request_t *request, bool busy)
 {
     const alchi_drv_move_t *move = request->session->move;
     Alchw__Group message = ALCHW__GROUP__INIT;
@@ -153,7 +155,7 @@ reply_group(alchi_drv_request_t *request, bool moving)
     worker_list_t list;
 
     if (!list_init(&list, group ? (size_t)group->size : 0)) {
-        out_of_memory(request);
+        fail_no_memory(request);
         list_fini(&list);
         return;
     }
@@ -161,11 +163,11 @@ reply_group(alchi_drv_request_t *request, bool moving)
         list_add(&list, group->ranks[i].slot, request->session);
     message.has_id = message.has_ready = 1;
     message.id = group ? group->id : 0;
-    message.ready = group && group->state == ALCHI_DRV_GROUP_READY && !moving;
+    message.ready = group && group->state == ALCHI_DRV_GROUP_READY && !busy;
     message.n_workers = list.count;
     message.workers = list.list;
     message.has_moving = message.has_moved = message.has_total = 1;
-    message.moving = move != NULL || moving;
+    message.moving = move != NULL || busy;
     message.moved = move ? alchi_drv_move_bytes_done(move) : 0;
     message.total = move ? move->total : 0;
     alchi_drv_request_reply(request, ALCHI_GROUP, &message);
@@ -178,7 +180,7 @@ reply_current_group(alchi_drv_request_t *request)
     reply_group(request, false);
 }
 
-/* Not ready while matrices are being moved to the next group, or the one before still ends. */
+/* The group is not ready for a request that waits for a move, until the old ranks have exited. */
 static void
 reply_moving_group(alchi_drv_request_t *request)
 {
@@ -198,17 +200,18 @@ alchi_drv_on_get_group(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_
         reply_current_group(request);
 }
 
-/* ---- asking for workers and giving them back ---- */
+/* ---- requesting workers and giving them back ---- */
 
 static bool
-require_owner(alchi_drv_link_t *link, uint64_t id, const char *what)
+require_owner(alchi_drv_link_t *link, uint64_t id, const char *action)
 {
     alch_error_t error;
 
     if (link == link->session->owner)
         return true;
-    alchi_error_set(&error, ALCH_EPERM, "%s is for the process that opened session %llu; this one is attached to it",
-                    what, (unsigned long long)link->session->id);
+    alchi_error_set(&error, ALCH_EPERM,
+                    "only the process that opened session %llu can %s, this process is attached to it",
+                    (unsigned long long)link->session->id, action);
     alchi_drv_link_fail(link, id, &error);
     return false;
 }
@@ -226,7 +229,7 @@ has_task(const alchi_drv_group_t *group)
     return false;
 }
 
-/* Whether the group can go without a loss. Libraries are loaded again by themselves. */
+/* Whether the group can end without the loss of a matrix or a task. The driver loads libraries again by itself. */
 static int
 check_no_loss(const alchi_drv_session_t *session, const char *what, alch_error_t *err)
 {
@@ -237,7 +240,7 @@ check_no_loss(const alchi_drv_session_t *session, const char *what, alch_error_t
         return alchi_error_set(err, ALCH_EBUSY, "%s would lose %d %s: %s", what, count,
                                count == 1 ? "matrix" : "matrices", names);
     if (session->group && has_task(session->group))
-        return alchi_error_set(err, ALCH_EBUSY, "%s would end a task that has not ended", what);
+        return alchi_error_set(err, ALCH_EBUSY, "%s would cancel a task that has not ended", what);
     return ALCH_OK;
 }
 
@@ -259,7 +262,7 @@ resize_group(alchi_drv_session_t *session, int count, const int *slots, alch_err
     return ALCH_OK;
 }
 
-/* While matrices are moved: to ask for the same goes on waiting, to ask for what there is ends it. */
+/* During a move, a request for its number of workers waits on; a request for the present number cancels the move. */
 static int
 request_during_move(alchi_drv_session_t *session, uint32_t count, bool move, alch_error_t *err)
 {
@@ -268,9 +271,10 @@ request_during_move(alchi_drv_session_t *session, uint32_t count, bool move, alc
     if (move && count == (uint32_t)session->move->count)
         return ALCH_OK;
     if (count != (uint32_t)session->group->size)
-        return alchi_error_set(err, ALCH_EBUSY,
-                               "the matrices of session %llu are being moved to %d workers; a request for %d ends that",
-                               (unsigned long long)session->id, session->move->count, session->group->size);
+        return alchi_error_set(
+            err, ALCH_EBUSY,
+            "the matrices of session %llu are being moved to %d workers; a request for %d workers cancels the move",
+            (unsigned long long)session->id, session->move->count, session->group->size);
     alchi_error_set(&error, ALCH_ECANCELED, "the move to %d workers was canceled", session->move->count);
     alchi_drv_move_fail(session->move, &error);
     session->unreported_error.code = ALCH_OK;
@@ -286,10 +290,10 @@ request_workers(alchi_drv_session_t *session, uint32_t count, bool move, alch_er
     if (session->closing)
         return alchi_error_set(err, ALCH_ESTATE, "session %llu is closing", (unsigned long long)session->id);
     if (count < 1 || count > INT32_MAX)
-        return alchi_error_set(err, ALCH_EINVAL, "%u workers requested, at least 1 is needed", count);
+        return alchi_error_set(err, ALCH_EINVAL, "%u workers were requested, at least 1 is needed", count);
     if (count > (uint32_t)total)
-        return alchi_error_set(err, ALCH_ENOSLOTS, "%u workers requested, %d of %d slots are free (--workers)", count,
-                               alchi_drv_slots_count(&session->driver->slots, ALCH_WORKER_IDLE), total);
+        return alchi_error_set(err, ALCH_ENOSLOTS, "%u workers were requested, %d of %d slots are free (--workers)",
+                               count, alchi_drv_slots_count(&session->driver->slots, ALCH_WORKER_IDLE), total);
     if (session->move)
         return request_during_move(session, count, move, err);
     if ((session->group && session->group->size == (int)count) ||
@@ -311,27 +315,27 @@ void
 alchi_drv_on_request_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame,
                              const void *message)
 {
-    const Alchw__RequestWorkers *ask = message;
+    const Alchw__RequestWorkers *params = message;
     alchi_drv_session_t *session = link->session;
     alchi_drv_request_t *request;
     alch_error_t error;
 
-    if (!require_owner(link, frame->id, "requesting workers"))
+    if (!require_owner(link, frame->id, "request workers"))
         return;
-    if (request_workers(session, ask->count, ask->move, &error)) {
+    if (request_workers(session, params->count, params->move, &error)) {
         alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
     if (!(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
     if (session->move)
-        alchi_drv_request_wait(request, &session->move->waiters, ask->wait_ms, reply_moving_group, session);
-    else if (session->old_group && ask->move)
-        alchi_drv_request_wait(request, &session->old_group->end_waiters, ask->wait_ms, reply_moving_group, session);
+        alchi_drv_request_wait(request, &session->move->waiters, params->wait_ms, reply_moving_group, session);
+    else if (session->old_group && params->move)
+        alchi_drv_request_wait(request, &session->old_group->end_waiters, params->wait_ms, reply_moving_group, session);
     else if (session->group && session->group->state == ALCHI_DRV_GROUP_READY)
         reply_current_group(request);
     else if (session->group || session->in_slot_queue)
-        alchi_drv_request_wait(request, &session->start_waiters, ask->wait_ms, reply_current_group, session);
+        alchi_drv_request_wait(request, &session->start_waiters, params->wait_ms, reply_current_group, session);
     else
         alchi_drv_request_fail(request, session->lost_reason.code ? &session->lost_reason : &session->unreported_error);
 }
@@ -346,7 +350,7 @@ find_slot(const alchi_drv_group_t *group, uint32_t slot)
     return -1;
 }
 
-/* Ids of the slots that stay; *kept_p: how many. */
+/* The ids of the group's slots that are not given back, for the caller to free. NULL: out of memory. */
 static int *
 kept_slots(const alchi_drv_group_t *group, const Alchw__YieldWorkers *yield, int *kept_p)
 {
@@ -374,7 +378,7 @@ check_yield(const alchi_drv_session_t *session, const Alchw__YieldWorkers *yield
     return ALCH_OK;
 }
 
-/* All are given back: matrices go with them. */
+/* Give all workers back: the matrices are lost. */
 static void
 yield_all(alchi_drv_session_t *session, alchi_drv_request_t *request)
 {
@@ -413,7 +417,7 @@ alchi_drv_on_yield_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const al
     alch_error_t error;
     int *slots, kept;
 
-    if (!require_owner(link, frame->id, "yielding workers"))
+    if (!require_owner(link, frame->id, "yield workers"))
         return;
     if (check_yield(session, yield, &error)) {
         alchi_drv_link_fail(link, frame->id, &error);
@@ -422,14 +426,14 @@ alchi_drv_on_yield_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const al
     if (!(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
     if (!session->group) {
-        alchi_error_set(&error, ALCH_ECANCELED, "the workers were given back before they were there");
+        alchi_error_set(&error, ALCH_ECANCELED, "the workers were given back before they had started");
         alchi_drv_slot_queue_remove(session);
         alchi_drv_waiters_fail(&session->start_waiters, &error);
         reply_workers(request, ALCH_WORKERS_ASSIGNED);
         return;
     }
     if (!(slots = kept_slots(session->group, yield, &kept))) {
-        out_of_memory(request);
+        fail_no_memory(request);
         return;
     }
     if (!yield->n_slots || !kept)

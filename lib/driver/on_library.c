@@ -1,4 +1,4 @@
-/* Requests about libraries: loading and listing. */
+/* Requests about libraries: load one, list their names. */
 #include "driver/driver.h"
 #include "driver/handlers.h"
 #include "driver/library.h"

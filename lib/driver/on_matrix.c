@@ -1,4 +1,4 @@
-/* Requests about matrices. */
+/* Requests about matrices: create, free, describe, list. */
 #include "base/error.h"
 #include "driver/catalog.h"
 #include "driver/command.h"
@@ -6,6 +6,7 @@
 #include "driver/group_state.h"
 #include "driver/handlers.h"
 #include "driver/link.h"
+#include "driver/no_memory.h"
 #include "driver/request.h"
 #include "driver/session.h"
 #include "layout/layout.h"
@@ -14,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A request about one matrix while the ranks work on it. */
+/* A request about one matrix that is answered when all ranks have replied. */
 typedef struct {
-    alchi_drv_request_t *request; /* NULL: answered already */
+    alchi_drv_request_t *request;
     alchi_drv_session_t *session;
     uint64_t id;
 } pending_t;
@@ -31,7 +32,7 @@ pending_create(alchi_drv_t *driver, alchi_drv_link_t *link, uint64_t request_id,
     if (!request)
         return NULL;
     if (!(pending = calloc(1, sizeof(*pending)))) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         alchi_drv_request_fail(request, &error);
         return NULL;
     }
@@ -50,22 +51,15 @@ alchi_drv_matrix_reply(alchi_drv_request_t *request, const alchi_drv_matrix_t *m
 
 /* ---- create ---- */
 
-static void
-undone(alchi_drv_command_t *command)
-{
-    (void)command;
-}
-
-/* Some ranks have their part and some could not: give back what there is. */
+/* Some ranks could not reserve their part: the ranks that could free it again. */
 static void
 free_reserved_parts(const alchi_drv_command_t *command, uint64_t id)
 {
-    static const alchi_drv_command_t model = {.on_done = undone};
     Alchw__WorkerFree message = ALCHW__WORKER_FREE__INIT;
 
     message.has_id = 1;
     message.id = id;
-    alchi_drv_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, &model, NULL);
+    alchi_drv_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, NULL, NULL);
 }
 
 static void
@@ -97,11 +91,11 @@ send_reserve(pending_t *pending, alchi_drv_group_t *group, const alchi_drv_matri
     described.message.busy = NULL;
     message.matrix = &described.message;
     if (alchi_drv_command_send(group, ALCHI_WORKER_RESERVE, &message, NULL, &model, NULL))
-        return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+        return alchi_drv_error_no_memory(err);
     return ALCH_OK;
 }
 
-/* Resolve the layout for the group, and put the matrix into the catalog. */
+/* Resolve the layout for the group, and add the matrix to the catalog. */
 static int
 add_matrix(alchi_drv_session_t *session, const alchi_drv_group_t *group, const Alchw__CreateMatrix *create,
            alchi_drv_matrix_t **matrix_p, alch_error_t *err)
@@ -113,8 +107,8 @@ add_matrix(alchi_drv_session_t *session, const alchi_drv_group_t *group, const A
     int code;
 
     if (create->rows < 0 || create->cols < 0)
-        return alchi_error_set(err, ALCH_EINVAL, "a matrix of %lld x %lld: sizes must not be negative",
-                               (long long)create->rows, (long long)create->cols);
+        return alchi_error_set(err, ALCH_EINVAL, "matrix size %lld x %lld is negative", (long long)create->rows,
+                               (long long)create->cols);
     spec = alchi_wire_layout_in(create->layout);
     if ((code = alchi_layout_init(&layout, create->rows, create->cols, group->size, &spec, err)))
         return code;
@@ -155,7 +149,7 @@ alchi_drv_on_create_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const al
 
 /* ---- free ---- */
 
-/* What a rank no longer has is freed as well as can be. */
+/* A rank that no longer has the matrix (ENOENT), or whose group has ended (EGROUP), counts as having freed it. */
 static void
 finish_free(alchi_drv_command_t *command)
 {
@@ -195,32 +189,32 @@ find_to_free(alchi_drv_session_t *session, uint64_t id, alchi_drv_matrix_t **mat
 void
 alchi_drv_on_free_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
-    const Alchw__MatrixId *ask = message;
+    const Alchw__MatrixId *params = message;
     alchi_drv_session_t *session = link->session;
-    Alchw__WorkerFree free_it = ALCHW__WORKER_FREE__INIT;
+    Alchw__WorkerFree order = ALCHW__WORKER_FREE__INIT;
     alchi_drv_command_t model = {.on_done = finish_free};
     alchi_drv_matrix_t *matrix;
     pending_t *pending;
     alch_error_t error;
 
-    if (find_to_free(session, ask->id, &matrix, &error)) {
+    if (find_to_free(session, params->id, &matrix, &error)) {
         alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
-    if (!(pending = pending_create(driver, link, frame->id, ask->id)))
+    if (!(pending = pending_create(driver, link, frame->id, params->id)))
         return;
-    /* Its entries went with its workers; only the name is left. */
+    /* No rank has entries of it any more; only the catalog knows it. */
     if (matrix->state == ALCHI_DRV_MATRIX_LOST || !session->group) {
         alchi_drv_catalog_remove(&session->catalog, matrix);
         alchi_drv_request_reply_empty(pending->request);
         free(pending);
         return;
     }
-    free_it.has_id = 1;
-    free_it.id = ask->id;
+    order.has_id = 1;
+    order.id = params->id;
     model.context = pending;
-    if (alchi_drv_command_send(session->group, ALCHI_WORKER_FREE, &free_it, NULL, &model, NULL)) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+    if (alchi_drv_command_send(session->group, ALCHI_WORKER_FREE, &order, NULL, &model, NULL)) {
+        alchi_drv_error_no_memory(&error);
         alchi_drv_request_fail(pending->request, &error);
         free(pending);
         return;
@@ -228,26 +222,25 @@ alchi_drv_on_free_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     matrix->state = ALCHI_DRV_MATRIX_FREEING;
 }
 
-/* ---- look ---- */
+/* ---- describe and list ---- */
 
 void
 alchi_drv_on_get_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
-    const Alchw__MatrixId *ask = message;
-    alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&link->session->catalog, ask->id);
+    const Alchw__MatrixId *params = message;
+    alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&link->session->catalog, params->id);
     alchi_drv_request_t *request;
     alch_error_t error;
 
-    /* While it grows it is still what it was. */
+    /* While a matrix grows or is replaced, its description is still the old one. */
     if (!(matrix && (matrix->growing || matrix->changing)) &&
-        alchi_drv_catalog_find(&link->session->catalog, ask->id, &matrix, &error))
+        alchi_drv_catalog_find(&link->session->catalog, params->id, &matrix, &error))
         alchi_drv_link_fail(link, frame->id, &error);
     else if ((request = alchi_drv_request_create(driver, link, frame->id)))
         alchi_drv_matrix_reply(request, matrix);
 }
 
-/* In one answer: with the longest names they take well under ALCHI_META_MAX. */
-#define LIST_MAX 1000
+#define LIST_MAX 1000 /* matrices in one reply: with the longest names they stay well under ALCHI_META_MAX */
 
 static int
 compare_ids(const void *a, const void *b)
@@ -257,7 +250,7 @@ compare_ids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Live matrices with higher ids than `after`, in order. NULL: out of memory. */
+/* The live matrices with higher ids than `after`, in order of ids, for the caller to free. NULL: out of memory. */
 static const alchi_drv_matrix_t **
 list_matrices_after(const alchi_drv_catalog_t *catalog, uint64_t after, size_t *count_p)
 {
@@ -276,10 +269,10 @@ list_matrices_after(const alchi_drv_catalog_t *catalog, uint64_t after, size_t *
 void
 alchi_drv_on_list_matrices(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
-    const Alchw__ListMatrices *ask = message;
+    const Alchw__ListMatrices *params = message;
     Alchw__MatrixList list = ALCHW__MATRIX_LIST__INIT;
     size_t count;
-    const alchi_drv_matrix_t **found = list_matrices_after(&link->session->catalog, ask->after, &count);
+    const alchi_drv_matrix_t **found = list_matrices_after(&link->session->catalog, params->after, &count);
     alchi_drv_matrix_description_t *described = calloc(LIST_MAX, sizeof(*described));
     alch_error_t error;
 
@@ -294,7 +287,7 @@ alchi_drv_on_list_matrices(alchi_drv_t *driver, alchi_drv_link_t *link, const al
         }
         alchi_drv_link_reply(link, frame->id, ALCHI_MATRIX_LIST, &list);
     } else {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         alchi_drv_link_fail(link, frame->id, &error);
     }
     free(found);

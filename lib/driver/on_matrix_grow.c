@@ -1,4 +1,4 @@
-/* More rows for a matrix: all ranks get them, or none keeps them. */
+/* The request to add rows to a matrix: either all ranks add them, or the ranks that did remove them again. */
 #include "base/error.h"
 #include "base/util.h"
 #include "driver/catalog.h"
@@ -7,6 +7,7 @@
 #include "driver/group_state.h"
 #include "driver/handlers.h"
 #include "driver/link.h"
+#include "driver/no_memory.h"
 #include "driver/request.h"
 #include "driver/session.h"
 #include "layout/layout.h"
@@ -14,16 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A growth while the ranks work on it. */
+/* A growth that the ranks are working on. */
 typedef struct {
     alchi_drv_request_t *request;
     alchi_drv_session_t *session;
     uint64_t id;
-    int64_t rows;       /* what it shall have */
-    alch_error_t error; /* why what some ranks did is undone */
+    int64_t rows;       /* afterwards */
+    alch_error_t error; /* why the growth is undone */
 } growth_t;
 
-/* The matrix that was to grow, which is free for others again; NULL: it went with its group. */
+/* The growth has ended: other requests may use the matrix again. @return the matrix; NULL: it was lost or removed */
 static alchi_drv_matrix_t *
 clear_growing(const growth_t *growth)
 {
@@ -45,9 +46,9 @@ fail_growth(growth_t *growth)
 
 static int
 send_rows(growth_t *growth, alchi_drv_group_t *group, const bool *ranks, int64_t rows,
-          void (*done)(alchi_drv_command_t *))
+          void (*on_done)(alchi_drv_command_t *))
 {
-    alchi_drv_command_t model = {.on_done = done, .context = growth};
+    alchi_drv_command_t model = {.on_done = on_done, .context = growth};
     Alchw__WorkerGrow message = ALCHW__WORKER_GROW__INIT;
 
     message.has_id = message.has_rows = 1;
@@ -56,7 +57,7 @@ send_rows(growth_t *growth, alchi_drv_group_t *group, const bool *ranks, int64_t
     return alchi_drv_command_send(group, ALCHI_WORKER_GROW, &message, ranks, &model, NULL);
 }
 
-/* A rank that cannot even forget rows differs from the others for good. */
+/* If a rank cannot undo its growth, the ranks disagree about the shape for good: mark the matrix LOST. */
 static void
 finish_undo(alchi_drv_command_t *command)
 {
@@ -66,7 +67,8 @@ finish_undo(alchi_drv_command_t *command)
     if (command->failed && matrix) {
         matrix->state = ALCHI_DRV_MATRIX_LOST;
         matrix->lost_reason =
-            alchi_asprintf("it could not be shrunk again after it could not grow: %s", command->error.text);
+            alchi_asprintf("its ranks have different numbers of rows, because a failed growth could not be undone: %s",
+                           command->error.text);
     }
     fail_growth(growth);
 }
@@ -93,7 +95,8 @@ finish_growth(alchi_drv_command_t *command)
             matrix->complete = matrix->complete && matrix->cols == 0;
             alchi_drv_matrix_reply(growth->request, matrix);
         } else {
-            alchi_error_set(&growth->error, ALCH_ENOENT, "matrix %llu is gone", (unsigned long long)growth->id);
+            alchi_error_set(&growth->error, ALCH_ENOENT, "matrix %llu was lost while it grew",
+                            (unsigned long long)growth->id);
             alchi_drv_request_fail(growth->request, &growth->error);
         }
         free(growth);
@@ -106,7 +109,7 @@ finish_growth(alchi_drv_command_t *command)
         fail_growth(growth);
 }
 
-/* Whether it may grow now, and what it then has. */
+/* Whether the matrix may grow now; *rows_p: its rows afterwards. */
 static int
 check_growth(const alchi_drv_matrix_t *matrix, int64_t more, int64_t *rows_p, alch_error_t *err)
 {
@@ -136,7 +139,7 @@ start_growth(alchi_drv_request_t *request, alchi_drv_session_t *session, alchi_d
     int code;
 
     if (!growth)
-        return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+        return alchi_drv_error_no_memory(err);
     *growth = (growth_t){.request = request, .session = session, .id = matrix->id, .rows = rows};
     code = alchi_drv_session_ready(session, &group, err);
     if (!code && (code = send_rows(growth, group, NULL, rows, finish_growth)))
@@ -151,20 +154,20 @@ start_growth(alchi_drv_request_t *request, alchi_drv_session_t *session, alchi_d
 void
 alchi_drv_on_grow_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
-    const Alchw__GrowMatrix *ask = message;
+    const Alchw__GrowMatrix *params = message;
     alchi_drv_request_t *request;
     alchi_drv_matrix_t *matrix;
     alch_error_t error;
     int64_t rows = 0;
 
-    if (alchi_drv_catalog_find(&link->session->catalog, ask->id, &matrix, &error) ||
-        (ask->rows != 0 && check_growth(matrix, ask->rows, &rows, &error))) {
+    if (alchi_drv_catalog_find(&link->session->catalog, params->id, &matrix, &error) ||
+        (params->rows != 0 && check_growth(matrix, params->rows, &rows, &error))) {
         alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
     if (!(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
-    if (ask->rows == 0)
+    if (params->rows == 0)
         alchi_drv_matrix_reply(request, matrix);
     else if (start_growth(request, link->session, matrix, rows, &error))
         alchi_drv_request_fail(request, &error);

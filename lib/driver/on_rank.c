@@ -1,4 +1,4 @@
-/* Messages of ranks: the stages of their start, and the last message of a rank or an agent. */
+/* Messages of ranks: the stages of their start, and the final message of a rank or an agent. */
 #include "base/log.h"
 #include "driver/driver.h"
 #include "driver/group_actions.h"
@@ -25,7 +25,7 @@ alchi_drv_on_worker_join(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     alchi_drv_group_handle_event(group, &event);
 }
 
-/* A last word before it leaves; how it left comes with its exit. */
+/* The final message before a rank or agent ends is only logged: the events of its exit do the rest. */
 void
 alchi_drv_on_error(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {
@@ -34,7 +34,8 @@ alchi_drv_on_error(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_fram
     (void)driver, (void)frame;
     if (link->group)
         alchi_log(ALCHI_LOG_WARNING, "worker group %llu: rank %d: %s", (unsigned long long)link->group->id, link->rank,
-                  error->text ? error->text : "error");
+                  error->text ? error->text : "it reported an error without a text");
     else
-        alchi_log(ALCHI_LOG_WARNING, "'%s' from %s: %s", link->name, link->host, error->text ? error->text : "error");
+        alchi_log(ALCHI_LOG_WARNING, "'%s' from %s: %s", link->name, link->host,
+                  error->text ? error->text : "it reported an error without a text");
 }

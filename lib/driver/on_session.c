@@ -1,4 +1,4 @@
-/* Requests about the session itself. */
+/* Requests about the session itself: ping, test string, close. */
 #include "base/error.h"
 #include "driver/catalog.h"
 #include "driver/driver.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#define TEST_STRING_MAX 65536
+#define TEST_STRING_MAX 65536 /* bytes */
 
 void
 alchi_drv_on_ping(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
@@ -56,7 +56,7 @@ alchi_drv_on_close_session(alchi_drv_t *driver, alchi_drv_link_t *link, const al
     alchi_error_set(&why, ALCH_ECONNECT, "session %llu is closing", (unsigned long long)session->id);
     if (session->move)
         alchi_drv_move_fail(session->move, &why);
-    /* Answered when the workers are gone; without a session there is nothing to list. */
+    /* It is answered when the ranks have ended. Without a session the reply lists no workers. */
     request->session = NULL;
     request->wait_list = &session->group->end_waiters;
     DL_APPEND2(session->group->end_waiters, request, wait_prev, wait_next);

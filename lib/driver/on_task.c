@@ -1,4 +1,4 @@
-/* Requests about tasks, and what ranks say about theirs. */
+/* Requests about tasks: submit, wait, cancel; and the progress that ranks report. */
 #include "base/error.h"
 #include "base/util.h"
 #include "driver/driver.h"
@@ -37,7 +37,7 @@ find_task(alchi_drv_link_t *link, uint64_t request, uint64_t id)
 
     if (task)
         return task;
-    alchi_error_set(&error, ALCH_ENOENT, "session %llu has no task %llu (the last %d that ended are kept)",
+    alchi_error_set(&error, ALCH_ENOENT, "session %llu has no task %llu (it keeps the last %d tasks that ended)",
                     (unsigned long long)link->session->id, (unsigned long long)id, ALCHI_DRV_TASKS_KEPT);
     alchi_drv_link_fail(link, request, &error);
     return NULL;
@@ -66,7 +66,7 @@ alchi_drv_on_cancel_task(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     if (!task || !(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
     alchi_drv_task_cancel(task, cancel->hard);
-    /* Ending a task may have pushed it out of those that are kept. */
+    /* A canceled task may have ended: look it up again. */
     if ((task = alchi_drv_task_find(link->session, cancel->id)))
         alchi_drv_request_wait(request, &task->waiters, 0, alchi_drv_task_reply, task);
     else

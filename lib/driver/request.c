@@ -1,9 +1,10 @@
-/* Requests that are answered later than they were received. */
+/* Requests: created by handlers, kept in wait lists, answered and freed. */
 #include "driver/request.h"
 #include "base/error.h"
 #include "base/util.h"
 #include "driver/driver.h"
 #include "driver/link.h"
+#include "driver/no_memory.h"
 #include "driver/timer.h"
 #include <stdlib.h>
 #include <utlist.h>
@@ -15,13 +16,13 @@ alchi_drv_request_create(alchi_drv_t *driver, alchi_drv_link_t *link, uint64_t i
     alch_error_t error;
 
     if (link->request_count >= ALCHI_DRV_REQUESTS_MAX) {
-        alchi_error_set(&error, ALCH_ELIMIT, "%d requests of this connection wait for their answers, the limit is %d",
+        alchi_error_set(&error, ALCH_ELIMIT, "%d requests of this connection wait for their replies, the limit is %d",
                         link->request_count, ALCHI_DRV_REQUESTS_MAX);
         alchi_drv_link_fail(link, id, &error);
         return NULL;
     }
     if (!(request = calloc(1, sizeof(*request)))) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         alchi_drv_link_fail(link, id, &error);
         return NULL;
     }
@@ -43,8 +44,8 @@ reply_on_timeout(alchi_drv_timer_t *timer)
 }
 
 void
-alchi_drv_request_wait(alchi_drv_request_t *request, alchi_drv_request_t **waiters, uint32_t wait_ms,
-                       alchi_drv_request_f expired, void *object)
+alchi_drv_request_wait(alchi_drv_request_t *request, alchi_drv_request_t **list, uint32_t wait_ms,
+                       alchi_drv_request_f reply_state, void *object)
 {
     request->object = object;
     if (!request->link) {
@@ -52,12 +53,12 @@ alchi_drv_request_wait(alchi_drv_request_t *request, alchi_drv_request_t **waite
         return;
     }
     if (!wait_ms) {
-        expired(request);
+        reply_state(request);
         return;
     }
-    request->wait_list = waiters;
-    request->reply_state = expired;
-    DL_APPEND2(*waiters, request, wait_prev, wait_next);
+    request->wait_list = list;
+    request->reply_state = reply_state;
+    DL_APPEND2(*list, request, wait_prev, wait_next);
     alchi_drv_timer_start(&request->driver->timers, &request->timer,
                           wait_ms < ALCHI_DRV_WAIT_MAX_MS ? wait_ms : ALCHI_DRV_WAIT_MAX_MS, reply_on_timeout);
 }
@@ -98,10 +99,10 @@ alchi_drv_request_reply_empty(alchi_drv_request_t *request)
 }
 
 void
-alchi_drv_waiters_fail(alchi_drv_request_t **waiters, const alch_error_t *error)
+alchi_drv_waiters_fail(alchi_drv_request_t **list, const alch_error_t *error)
 {
-    while (*waiters)
-        alchi_drv_request_fail(*waiters, error);
+    while (*list)
+        alchi_drv_request_fail(*list, error);
 }
 
 void

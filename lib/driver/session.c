@@ -1,4 +1,4 @@
-/* Sessions: from a client's connection to its end. */
+/* Sessions: their creation, whether they can be used, and their end. */
 #include "driver/session.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -49,7 +49,7 @@ alchi_drv_session_ready(alchi_drv_session_t *session, alchi_drv_group_t **group_
     }
     if (session->group || session->in_slot_queue)
         return alchi_error_set(err, ALCH_ESTATE,
-                               "the workers of session %llu are still starting: request_workers waits for them",
+                               "the workers of session %llu are still starting: a request for workers waits for them",
                                (unsigned long long)session->id);
     if (session->lost_reason.code)
         return alchi_error_rank(err, session->lost_reason.code, session->lost_reason.rank, "%s",

@@ -1,9 +1,10 @@
-/* Sessions that wait for free worker slots. */
+/* The slot queue: sessions that wait for idle worker slots. */
 #include "driver/slot_queue.h"
 #include "base/error.h"
 #include "driver/driver.h"
 #include "driver/group_actions.h"
 #include "driver/move.h"
+#include "driver/no_memory.h"
 #include "driver/request.h"
 #include "driver/session.h"
 #include "driver/slots.h"
@@ -20,9 +21,9 @@ report_no_slots(const alchi_drv_session_t *session, int count, int claimed, alch
     char also[64] = "";
 
     if (claimed)
-        snprintf(also, sizeof(also), ", %d claimed by sessions before this one", claimed);
-    return alchi_error_set(err, ALCH_ENOSLOTS, "%d workers requested, %d of %d slots %s free%s (--workers)", count,
-                           idle, total, idle == 1 ? "is" : "are", also);
+        snprintf(also, sizeof(also), ", %d are claimed by other sessions in the queue", claimed);
+    return alchi_error_set(err, ALCH_ENOSLOTS, "%d %s requested, %d of %d slots %s free%s (--workers)", count,
+                           count == 1 ? "worker was" : "workers were", idle, total, idle == 1 ? "is" : "are", also);
 }
 
 int
@@ -48,7 +49,7 @@ alchi_drv_slot_queue_add(alchi_drv_session_t *session, int count, const int *slo
         return code;
     if (slots) {
         if (!(session->preferred_slots = calloc((size_t)count, sizeof(int))))
-            return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
+            return alchi_drv_error_no_memory(err);
         memcpy(session->preferred_slots, slots, (size_t)count * sizeof(int));
     }
     session->slots_needed = count;

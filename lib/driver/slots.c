@@ -1,3 +1,4 @@
+/* Nodes and slots, and the choice of slots for a group. */
 #include "driver/slots.h"
 #include "wire/message.h"
 #include <stdio.h>
@@ -161,7 +162,7 @@ alchi_drv_slots_choose(const alchi_drv_slots_t *slots, int count, const int *pre
     return taken == count;
 }
 
-/* The number of a slot's node among the nodes of the group, in the order in which they first occur. */
+/* The number of a slot's node among the nodes of the group, counted in the order in which they first occur. */
 static int
 node_number(alchi_drv_slot_t *const *chosen, int index)
 {

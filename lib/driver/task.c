@@ -1,4 +1,4 @@
-/* Tasks: queued, sent, running, ended. */
+/* Tasks: from the queue to their end. */
 #include "driver/task.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -9,6 +9,7 @@
 #include "driver/group_actions.h"
 #include "driver/group_state.h"
 #include "driver/job.h"
+#include "driver/no_memory.h"
 #include "driver/request.h"
 #include "driver/session.h"
 #include "wire/message.h"
@@ -27,12 +28,13 @@ alchi_drv_task_find(alchi_drv_session_t *session, uint64_t id)
     alchi_drv_task_t *task;
 
     HASH_FIND(hh, session->tasks, &id, sizeof(id), task);
-    /* One that is still being checked has no number for its client. */
+    /* A task that is not accepted yet has no number that a client knows. */
     return task && !task->submit ? task : NULL;
 }
 
-/* What a client makes handles of results from. Those that have gone meanwhile are left out, and without memory all:
- * it can ask for each. @return to be freed after the message was sent */
+/* Add the descriptions of the result matrices to the reply, so that the client can make handles of them without a
+ * request. Matrices that were freed since are left out; without memory all are left out, and the client asks for each.
+ * @return memory of the message, to be freed after it was sent */
 static alchi_drv_matrix_description_t *
 describe_results(const alchi_drv_task_t *task, Alchw__Task *message)
 {
@@ -88,7 +90,7 @@ alchi_drv_task_reply(alchi_drv_request_t *request)
     free(described);
 }
 
-/* task->error says why unless it is done. The reply goes out before anything else is started. */
+/* End a task. If it is not DONE, task->error says why. The reply is sent before the next job is started. */
 static void
 end_task(alchi_drv_task_t *task, int state)
 {
@@ -118,12 +120,7 @@ fail_task(alchi_drv_task_t *task, const alch_error_t *error)
 
 /* ---- running ---- */
 
-static void
-ignore(alchi_drv_command_t *command)
-{
-    (void)command;
-}
-
+/* Record that some rank has made a result matrix. */
 static void
 record_result(alchi_drv_task_t *task, uint64_t id)
 {
@@ -153,25 +150,24 @@ store_rank_outcome(alchi_drv_command_t *command, int rank, const alchi_frame_t *
         task->seconds = done->seconds;
     for (size_t i = 0; i < done->n_matrices; i++)
         record_result(task, done->matrices[i]->id);
-    /* The first rank's values are what the client gets. */
+    /* The client gets the values of rank 0. */
     if (rank == 0)
         task->outcome = alchi_message_copy(message);
 }
 
 static void
-undo_results(alchi_drv_task_t *task, const alchi_drv_command_t *command)
+free_results(alchi_drv_task_t *task, const alchi_drv_command_t *command)
 {
-    static const alchi_drv_command_t model = {.on_done = ignore};
     Alchw__WorkerFree message = ALCHW__WORKER_FREE__INIT;
 
     message.has_id = 1;
     for (size_t i = 0; i < task->created_count; i++) {
         message.id = task->created[i];
-        alchi_drv_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, &model, NULL);
+        alchi_drv_command_send(command->group, ALCHI_WORKER_FREE, &message, command->succeeded, NULL, NULL);
     }
 }
 
-/* The handle's id stays, and its facts follow. */
+/* The task has replaced its input in place: the matrix keeps its id and gets the new description. */
 static int
 replace_matrix(alchi_drv_task_t *task, alch_error_t *err)
 {
@@ -179,7 +175,8 @@ replace_matrix(alchi_drv_task_t *task, alch_error_t *err)
     alchi_drv_matrix_t *matrix = description ? alchi_drv_catalog_get(&task->session->catalog, description->id) : NULL;
 
     if (!matrix || description->id != task->transform->matrix)
-        return alchi_error_set(err, ALCH_EPROTO, "task %llu has not changed its matrix", (unsigned long long)task->id);
+        return alchi_error_set(err, ALCH_EPROTO, "task %llu did not describe the matrix that it replaced",
+                               (unsigned long long)task->id);
     alchi_drv_catalog_replace(matrix, description);
     return ALCH_OK;
 }
@@ -198,7 +195,8 @@ add_results(alchi_drv_task_t *task, const alchi_drv_group_t *group, alch_error_t
         if (description->id < task->first_result ||
             description->id >= task->first_result + (uint64_t)task->result_count ||
             alchi_drv_catalog_get(&task->session->catalog, description->id))
-            return alchi_error_set(err, ALCH_EPROTO, "task %llu has a result with the foreign id %llu",
+            return alchi_error_set(err, ALCH_EPROTO,
+                                   "task %llu returned a result with id %llu, which does not belong to it",
                                    (unsigned long long)task->id, (unsigned long long)description->id);
         if ((code = alchi_drv_catalog_add(&task->session->catalog, description->id, group->id, group->size, description,
                                           &matrix, err)))
@@ -216,12 +214,13 @@ finish_task(alchi_drv_command_t *command)
     alch_error_t error;
 
     if (command->failed) {
-        undo_results(task, command);
+        free_results(task, command);
         fail_task(task, &command->error);
         return;
     }
     if (!task->outcome) {
-        alchi_error_set(&error, ALCH_EPROTO, "rank 0 did not say how task %llu ended", (unsigned long long)task->id);
+        alchi_error_set(&error, ALCH_EPROTO, "rank 0 did not report the results of task %llu",
+                        (unsigned long long)task->id);
         fail_task(task, &error);
     } else if (add_results(task, command->group, &error)) {
         fail_task(task, &error);
@@ -244,7 +243,7 @@ drop_queued_task(alchi_drv_task_t *task)
     task->command = NULL;
 }
 
-/* A rank could not take a queued task's locks: nobody shall wait for it. */
+/* A rank could not lock the inputs of a queued task: end the task now, not when its turn comes. */
 static bool
 handle_rank_failure(alchi_drv_command_t *command, int rank)
 {
@@ -300,14 +299,14 @@ start_task(alchi_drv_job_t *job)
         message.task = task->id;
         alchi_drv_group_send(job->group, ALCHI_WORKER_START, &message);
     } else if (send_task(task, true)) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         fail_task(task, &error);
     }
 }
 
 /* ---- queued ---- */
 
-/* The call cannot be made: there never was a task. */
+/* The task cannot be accepted: free it, and fail the request that submitted it. */
 static void
 reject_task(alchi_drv_task_t *task, const alch_error_t *error)
 {
@@ -331,7 +330,8 @@ fail_job(alchi_drv_job_t *job, const alch_error_t *error)
         fail_task(task, error);
 }
 
-/* Its inputs are complete. If nothing is before it the ranks start it at once, else they only lock its inputs. */
+/* The inputs of the task are complete. If it is the first job, the ranks start it at once; else they only lock its
+ * inputs. */
 static void
 accept_task(alchi_drv_task_t *task)
 {
@@ -340,7 +340,7 @@ accept_task(alchi_drv_task_t *task)
     alch_error_t error;
 
     if (!first && send_task(task, false)) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         reject_task(task, &error);
         return;
     }
@@ -371,7 +371,7 @@ finish_check(alchi_drv_command_t *command)
     accept_task(task);
 }
 
-/* Ask the ranks about inputs that are not known to be complete. @return false: there are none */
+/* Ask the ranks about inputs that are not known to be complete. @return false: all are known to be complete */
 static bool
 check_inputs(alchi_drv_task_t *task)
 {
@@ -380,7 +380,7 @@ check_inputs(alchi_drv_task_t *task)
     alch_error_t error;
 
     if (!(message.ids = calloc(task->input_count + 1, sizeof(*message.ids)))) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         reject_task(task, &error);
         return true;
     }
@@ -390,7 +390,7 @@ check_inputs(alchi_drv_task_t *task)
     }
     if (message.n_ids &&
         alchi_drv_command_send(task->job.group, ALCHI_WORKER_CHECK, &message, NULL, &model, &task->command)) {
-        alchi_error_set(&error, ALCH_ENOMEM, "the driver is out of memory");
+        alchi_drv_error_no_memory(&error);
         reject_task(task, &error);
     }
     free(message.ids);
@@ -410,7 +410,7 @@ alchi_drv_task_queue(alchi_drv_task_t *task, alchi_drv_group_t *group, alchi_drv
         accept_task(task);
 }
 
-/* The group goes, and all that it holds: what that is, is known only now. */
+/* End the group to end the task. List the matrices first: they are lost with the group. */
 static void
 cancel_with_group(alchi_drv_task_t *task)
 {

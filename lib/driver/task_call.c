@@ -1,4 +1,5 @@
-/* Calls: from a client's words to a task with checked arguments and locked inputs. */
+/* Calls: from a client's message to a task with checked arguments and locked inputs; also the life of the task's
+ * memory. */
 #include "base/error.h"
 #include "base/util.h"
 #include "driver/catalog.h"
@@ -6,6 +7,7 @@
 #include "driver/group_state.h"
 #include "driver/job.h"
 #include "driver/library.h"
+#include "driver/no_memory.h"
 #include "driver/session.h"
 #include "driver/task.h"
 #include "wire/message.h"
@@ -13,12 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int
-out_of_memory(alch_error_t *err)
-{
-    return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
-}
 
 void
 alchi_drv_task_free(alchi_drv_task_t *task)
@@ -58,7 +54,7 @@ find_inputs(alchi_drv_task_t *task, const Alchw__Function *function, alch_error_
     int code;
 
     if (count && !(task->inputs = calloc(count, sizeof(*task->inputs))))
-        return out_of_memory(err);
+        return alchi_drv_error_no_memory(err);
     for (i = 0; i < task->argument_count; i++) {
         argument = task->arguments[i];
         for (k = 0; argument->value->type == ALCH_TYPE_MATRIX && k < argument->value->n_u; k++) {
@@ -92,7 +88,7 @@ check_size(const alchi_drv_task_t *task, alch_error_t *err)
         bytes += protobuf_c_message_get_packed_size(&task->arguments[i]->base) + 8;
     if (bytes > ALCHI_META_MAX)
         return alchi_error_set(err, ALCH_ELIMIT,
-                               "%s.%s: its arguments take %zu bytes, the limit is %u: send large data as a matrix",
+                               "the arguments of %s.%s take %zu bytes, the limit is %u: send large data as a matrix",
                                task->library, task->function, bytes, ALCHI_META_MAX);
     return ALCH_OK;
 }
@@ -106,7 +102,7 @@ fill_task(alchi_drv_task_t *task, const alchi_drv_library_t *library, const Alch
     task->library = strdup(library->description->name);
     task->function = strdup(function->name);
     if (!task->library || !task->function)
-        return out_of_memory(err);
+        return alchi_drv_error_no_memory(err);
     if ((code =
              alchi_arguments_check(task->library, function, call->arguments, call->n_arguments, &task->arguments, err)))
         return code;
@@ -117,7 +113,7 @@ fill_task(alchi_drv_task_t *task, const alchi_drv_library_t *library, const Alch
     return ALCH_OK;
 }
 
-/* Not when a task ends: those who end it still look at it. */
+/* Free the oldest ended tasks above the limit. Not called when a task ends, because its callers still use it. */
 static void
 prune_ended_tasks(alchi_drv_session_t *session)
 {
@@ -160,7 +156,7 @@ alchi_drv_task_create(alchi_drv_session_t *session, alch_error_t *err)
         task->fraction = -1;
         task->state = ALCH_TASK_QUEUED;
     } else {
-        out_of_memory(err);
+        alchi_drv_error_no_memory(err);
     }
     return task;
 }

@@ -1,3 +1,4 @@
+/* Timers in a list that is sorted by deadline. */
 #include "driver/timer.h"
 #include "base/clock.h"
 #include <stddef.h>
@@ -12,7 +13,7 @@ alchi_drv_timer_start(alchi_drv_timers_t *timers, alchi_drv_timer_t *timer, int6
     timer->timers = timers;
     timer->deadline = alchi_deadline_in_ms(ms);
     timer->expired = expired;
-    /* From the end: most waits are about as long as the ones started before. */
+    /* Search from the end: most time limits are about as long as those of the timers that were started before. */
     if (timers->head)
         before = timers->head->prev;
     while (before && before->deadline > timer->deadline)

@@ -44,11 +44,11 @@ def ends_group(als, act, pattern, within=5):
 # ---- a rank ends ----
 
 @pytest.mark.parametrize("function, arguments, pattern", [
-    ("segv", {"rank": 1}, r"rank 1 .*signal 11"),
-    ("exit", {"rank": 2, "code": 3}, r"rank 2 .*code 3"),
-    ("exit", {"rank": 0, "code": 0}, r"rank 0 .*code 0"),
-    ("abort", {"rank": 1, "code": 7}, r"rank 1 .*(code 7.*MPI_Abort|MPI_Abort.*7)"),
-    ("kill", {"rank": 0}, r"rank 0 .*signal 9"),
+    ("segv", {"rank": 1}, r"rank 1\) .*signal 11"),
+    ("exit", {"rank": 2, "code": 3}, r"rank 2\) .*code 3"),
+    ("exit", {"rank": 0, "code": 0}, r"rank 0\) .*code 0"),
+    ("abort", {"rank": 1, "code": 7}, r"rank 1\) .*(code 7.*MPI_Abort|MPI_Abort.*7)"),
+    ("kill", {"rank": 0}, r"rank 0\) .*signal 9"),
 ])
 def test_a_crash_in_a_library_ends_its_group_and_names_the_rank(als, faults, bystander, function, arguments, pattern):
     error = ends_group(als, lambda: getattr(faults, function)(**arguments), pattern)
@@ -56,7 +56,7 @@ def test_a_crash_in_a_library_ends_its_group_and_names_the_rank(als, faults, bys
 
 
 def test_a_library_that_exhausts_memory_ends_its_group_alone(als, faults, bystander):
-    ends_group(als, lambda: faults.exhaust(1), r"rank 1 ", within=20)
+    ends_group(als, lambda: faults.exhaust(1), r"rank 1\)", within=20)
 
 
 def kill_during_a_task(als, faults):
@@ -69,12 +69,12 @@ def kill_during_a_task(als, faults):
 
 def test_a_worker_killed_during_a_task_fails_the_task(als, faults, bystander):
     task = kill_during_a_task(als, faults)
-    assert ends_group(als, task.result, r"rank 1 .*signal 9").rank == 1
+    assert ends_group(als, task.result, r"rank 1\) .*signal 9").rank == 1
 
 
 def test_the_matrices_of_a_lost_group_are_lost_to_the_session(als, faults, bystander):
     h = als.send_matrix(np.ones((10, 10)))
-    ends_group(als, kill_during_a_task(als, faults).result, r"rank 1 .*signal 9")
+    ends_group(als, kill_during_a_task(als, faults).result, r"rank 1\) .*signal 9")
     with pytest.raises((alchemist.GroupLostError, alchemist.NotFoundError)):
         np.asarray(h)
 
@@ -83,7 +83,7 @@ def test_a_worker_killed_while_idle_ends_its_group_alone(als, bystander):
     h = als.send_matrix(np.ones((10, 10)))
     os.kill(als.workers[2].pid, signal.SIGKILL)
     error = wait_for_error(alchemist.GroupLostError, lambda: np.asarray(h), 5 * PATIENCE)
-    assert re.search(r"rank 2 .*signal 9", str(error))
+    assert re.search(r"rank 2\) .*signal 9", str(error))
     assert_session_gets_new_workers(als)
 
 

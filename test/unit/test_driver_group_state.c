@@ -74,9 +74,9 @@ END_TEST
 
 START_TEST(ready_when_all_are)
 {
-    ck_assert_int_eq(group->part_count, 2);
-    ck_assert_int_eq(group->parts[0].count, 2);
-    ck_assert_int_eq(group->parts[1].first, 2);
+    ck_assert_int_eq(group->node_count, 2);
+    ck_assert_int_eq(group->nodes[0].count, 2);
+    ck_assert_int_eq(group->nodes[1].first, 2);
     ck_assert(memcmp(group->ranks[0].control_key, group->ranks[1].control_key, ALCHI_KEY_SIZE) != 0);
     ck_assert_uint_eq(join(0, ALCHW__JOIN_STAGE__JOIN_READY), 0);
     ck_assert_uint_eq(join(2, ALCHW__JOIN_STAGE__JOIN_CONNECTED), 0);
@@ -92,7 +92,8 @@ START_TEST(first_exit_decides)
 {
     make_ready();
     ck_assert_uint_eq(leave(1, SIGKILL, 0, false), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
-    ck_assert_str_eq(group->lost_reason.text, "worker group 3 is gone: rank 1 (worker 2) was killed by signal 9 (Killed)");
+    ck_assert_str_eq(group->lost_reason.text,
+                     "worker group 3 was lost: worker 2 (rank 1) was killed by signal 9 (Killed)");
     ck_assert_int_eq(group->lost_reason.code, ALCH_EGROUP);
     ck_assert_int_eq(group->lost_reason.rank, 1);
     ck_assert_uint_eq(leave(0, 0, 1, false), 0);
@@ -105,11 +106,11 @@ START_TEST(abort_exit_and_last_lines)
     make_ready();
     leave(2, 0, 7, true);
     ck_assert_str_eq(group->lost_reason.text,
-                     "worker group 3 is gone: rank 2 (worker 3) exited with code 7 through MPI_Abort");
+                     "worker group 3 was lost: worker 3 (rank 2) exited with code 7 through MPI_Abort");
     teardown();
     setup();
     leave(0, 0, 0, false);
-    ck_assert_str_eq(group->lost_reason.text, "worker group 3 did not start: rank 0 (worker 1) exited with code 0");
+    ck_assert_str_eq(group->lost_reason.text, "worker group 3 did not start: worker 1 (rank 0) exited with code 0");
     teardown();
     setup();
     make_ready();
@@ -124,8 +125,9 @@ START_TEST(too_slow_names_rank_and_stage)
     join(0, ALCHW__JOIN_STAGE__JOIN_READY);
     join(1, ALCHW__JOIN_STAGE__JOIN_CONNECTED);
     ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_START_OVERDUE, 0), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
-    ck_assert_str_eq(group->lost_reason.text, "worker group 3 did not start: rank 1 (worker 2) is in MPI_Init after 30.0 s "
-                                       "(--start-timeout)");
+    ck_assert_str_eq(group->lost_reason.text,
+                     "worker group 3 did not start: worker 2 (rank 1) was still in MPI_Init after 30.0 s "
+                     "(--start-timeout)");
     ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_START_OVERDUE, 0), 0);
     ck_assert_uint_eq(join(1, ALCHW__JOIN_STAGE__JOIN_READY), 0);
 }
@@ -137,7 +139,8 @@ START_TEST(a_lost_connection_waits_for_the_exit)
     ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_DISCONNECTED, 1), ALCHI_DRV_ACTION_AWAIT_EXIT);
     ck_assert_int_eq(group->state, ALCHI_DRV_GROUP_READY);
     ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_EXIT_OVERDUE, 1), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
-    ck_assert_str_eq(group->lost_reason.text, "worker group 3 is gone: rank 1 (worker 2) closed its connection to the driver");
+    ck_assert_str_eq(group->lost_reason.text,
+                     "worker group 3 was lost: worker 2 (rank 1) closed its connection to the driver");
     ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_DISCONNECTED, 0), 0);
 }
 END_TEST
@@ -168,7 +171,7 @@ START_TEST(a_lost_node_takes_the_group)
     make_ready();
     ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_NODE_LOST, 1),
                       ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL | ALCHI_DRV_ACTION_IDLE);
-    ck_assert_str_eq(group->lost_reason.text, "worker group 3 is gone: the connection to the agent on beta ended");
+    ck_assert_str_eq(group->lost_reason.text, "worker group 3 was lost: the connection to the agent on beta ended");
     ck_assert_uint_eq(simple(ALCHI_DRV_EVENT_NODE_ENDED, 0), ALCHI_DRV_ACTION_IDLE | ALCHI_DRV_ACTION_ENDED);
 }
 END_TEST
@@ -180,7 +183,7 @@ START_TEST(kill_keeps_its_reason)
 
     make_ready();
     ck_assert_uint_eq(alchi_drv_group_next_state(group, &event), ALCHI_DRV_ACTION_LOST | ALCHI_DRV_ACTION_KILL);
-    ck_assert_str_eq(group->lost_reason.text, "worker group 3 is gone: because");
+    ck_assert_str_eq(group->lost_reason.text, "worker group 3 was lost: because");
     ck_assert_int_eq(group->lost_reason.rank, 2);
     ck_assert_uint_eq(alchi_drv_group_next_state(group, &event), 0);
 }

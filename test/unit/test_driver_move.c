@@ -187,7 +187,7 @@ START_TEST(refused)
     with_matrix(&old);
     ask_to_move(40, 3, 0);
     expect_failure(&client, 40, ALCH_ENOSLOTS,
-                   "beside the 2 that hold the matrices: 3 workers requested, 2 of 4 slots");
+                   "in addition to the 2 that hold the matrices: 3 workers were requested, 2 of 4 slots");
     ask_to_move(41, 0, 0);
     expect_failure(&client, 41, ALCH_EINVAL, "at least 1");
     fake_clear(&client);
@@ -293,7 +293,7 @@ START_TEST(nobody_waits)
     ck_assert(!((const Alchw__Group *)fake_message(&client, ALCHI_GROUP))->ready);
     ck_assert(((const Alchw__Group *)fake_message(&client, ALCHI_GROUP))->moving);
     request_workers(&client, 41, 3, 0);
-    expect_failure(&client, 41, ALCH_EBUSY, "are being moved to 1 workers; a request for 2 ends that");
+    expect_failure(&client, 41, ALCH_EBUSY, "are being moved to 1 workers; a request for 2 workers cancels the move");
     rank_killed(second_group(), 0);
     ask_to_move(42, 1, 0);
     expect_failure(&client, 42, ALCH_EGROUP, "signal 9");
@@ -342,7 +342,7 @@ START_TEST(waits_for_slots)
     others = second_group();
     fake_clear(&agent);
     ask_to_move(40, 1, 1000);
-    expect_failure(&client, 40, ALCH_ENOSLOTS, "1 workers requested, 0 of 4 slots are free");
+    expect_failure(&client, 40, ALCH_ENOSLOTS, "1 worker was requested, 0 of 4 slots are free");
     alchi_drv_on_closed(driver, &other.link);
     ask_to_move(41, 1, 1000);
     ck_assert_ptr_null(fake_last(&agent, ALCHI_SPAWN));

@@ -222,7 +222,7 @@ START_TEST(a_silent_rank_ends_the_group)
     fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 20, &create);
     answer(0, ALCHI_WORKER_RESERVE, ALCHI_EMPTY, NULL);
     alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
-    expect_failure(&client, 20, ALCH_EGROUP, "rank 1 (worker 2) did not answer for 60.0 s (--client-timeout)");
+    expect_failure(&client, 20, ALCH_EGROUP, "worker 2 (rank 1) did not answer for 60.0 s (--client-timeout)");
 }
 END_TEST
 
@@ -238,7 +238,7 @@ START_TEST(ranks_are_asked_whether_they_live)
     answer(0, ALCHI_PING, ALCHI_EMPTY, NULL);
     alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
     fake_say(driver, &client, ALCHI_GET_GROUP, 0, 60, NULL);
-    expect_failure(&client, 60, ALCH_EGROUP, "rank 1 (worker 2) did not answer for 60.0 s (--client-timeout)");
+    expect_failure(&client, 60, ALCH_EGROUP, "worker 2 (rank 1) did not answer for 60.0 s (--client-timeout)");
 }
 END_TEST
 
