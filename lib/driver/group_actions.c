@@ -20,7 +20,6 @@
 #include "driver/slots.h"
 #include "driver/timer.h"
 #include "wire/message.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -82,6 +81,8 @@ detach_from_session(alchi_drv_group_t *group, const alch_error_t *why, bool lost
         alchi_drv_catalog_mark_lost(&session->catalog, group->id, why->text);
 }
 
+/* The error goes to the session's move, else to the requests that wait for the group to start. If none waits for a
+ * start that failed, the next request for workers gets the error. */
 static void
 handle_lost_group(alchi_drv_group_t *group, bool starting)
 {
@@ -133,13 +134,12 @@ static void
 handle_ready_group(alchi_drv_group_t *group)
 {
     alchi_drv_session_t *session = group->session;
-    char seconds[32];
 
     alchi_drv_timer_stop(&group->start_timer);
     set_slot_states(group, 0, group->size, ALCH_WORKER_ACTIVE);
-    snprintf(seconds, sizeof(seconds), "%.2f", (double)(alchi_now_ns() - group->start_ns) / 1e9);
-    alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu is ready: %d workers in %s s",
-              (unsigned long long)group->session_id, (unsigned long long)group->id, group->size, seconds);
+    alchi_log(ALCHI_LOG_INFO, "session %llu: worker group %llu is ready: %d workers in %.2f s",
+              (unsigned long long)group->session_id, (unsigned long long)group->id, group->size,
+              (double)(alchi_now_ns() - group->start_ns) / 1e9);
     schedule_ping(group);
     if (alchi_drv_move_is_target(session, group)) {
         alchi_drv_move_ready(session->move);

@@ -61,7 +61,7 @@ fail_load(alchi_drv_library_t *library, const alch_error_t *error)
     remove_library(library);
 }
 
-/* The group ended for a reason that is not the library's fault. */
+/* Drop a load whose group ended for a reason that is not the library's fault. */
 static void
 abandon_load(alchi_drv_library_t *library, const alch_error_t *error)
 {

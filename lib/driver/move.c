@@ -364,7 +364,7 @@ finish_fetch(alchi_drv_command_t *command)
     continue_move(command);
 }
 
-/* Each new rank gets the old ranks' keys encrypted with its own control key. */
+/* Each new rank gets the old ranks' keys wrapped with its own control key. */
 static void
 wrap_keys(const alchi_drv_command_t *command, int rank)
 {
