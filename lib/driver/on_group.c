@@ -210,7 +210,7 @@ require_owner(alchi_drv_link_t *link, uint64_t id, const char *action)
     if (link == link->session->owner)
         return true;
     alchi_error_set(&error, ALCH_EPERM,
-                    "only the process that opened session %llu can %s, this process is attached to it",
+                    "only the process that opened session %llu can %s; this process is attached to it",
                     (unsigned long long)link->session->id, action);
     alchi_drv_link_fail(link, id, &error);
     return false;
@@ -262,7 +262,8 @@ resize_group(alchi_drv_session_t *session, int count, const int *slots, alch_err
     return ALCH_OK;
 }
 
-/* During a move, a request for its number of workers waits on; a request for the present number cancels the move. */
+/* A request during a move: one for the number of workers that the move leads to waits for its end, and one for the
+ * present number cancels it. */
 static int
 request_during_move(alchi_drv_session_t *session, uint32_t count, bool move, alch_error_t *err)
 {
