@@ -44,7 +44,7 @@ START_TEST(grown)
     ask_for_rows(&client, 42, matrix, INT64_MAX);
     expect_failure(&client, 42, ALCH_EINVAL, "more rows");
     ask_for_rows(&client, 43, matrix, INT64_MAX / 16);
-    expect_failure(&client, 43, ALCH_EINVAL, "too large");
+    expect_failure(&client, 43, ALCH_EINVAL, "exceeds the maximum");
     ck_assert_ptr_null(fake_last(&rank[0], ALCHI_WORKER_GROW));
     fake_clear(&client);
     ask_for_rows(&client, 44, matrix, 5);

@@ -194,7 +194,7 @@ START_TEST(create_is_undone_when_a_rank_refuses)
     expect_failure(&client, 20, ALCH_EINVAL, "-1 x 5");
     create.rows = INT64_MAX;
     fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 21, &create);
-    expect_failure(&client, 21, ALCH_EINVAL, "too large");
+    expect_failure(&client, 21, ALCH_EINVAL, "exceeds the maximum");
     create.rows = 5;
     create.dtype = 77;
     fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 22, &create);
