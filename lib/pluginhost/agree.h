@@ -10,10 +10,13 @@
  *
  * @collective  yes
  *
- * @param[in]     code  this rank's own outcome
- * @param[in,out] err   this rank's error if code is not ALCH_OK; afterwards that of the rank which decided. Not NULL
+ * @param[in]     code  the outcome of this rank
+ * @param[in,out] err   the error of this rank if code is not ALCH_OK; afterwards, if a rank failed, the error of the
+ *                      lowest one, with its rank. Not NULL
  *
- * @return ALCH_OK if all ranks gave ALCH_OK, else the code of the lowest rank that failed; ALCH_EINTERNAL if MPI failed
+ * @return ALCH_OK         all ranks gave ALCH_OK
+ * @return ALCH_EINTERNAL  MPI failed
+ * @return the code of the lowest rank that failed
  */
 int alchi_host_agree(MPI_Comm comm, int code, alch_error_t *err);
 

@@ -1,21 +1,22 @@
-/* Which entries of a rectangle a rank has, and how they get there from other orders and back. */
+/* Services for rectangles: which entries of a rectangle a rank holds, and copies between these entries and a buffer of
+ * the whole rectangle. */
 #include "pack/pack.h"
 #include "pluginhost/call.h"
 
 void
-alchi_host_block_local_rect(const alch_block_t *block, const alch_rect_t *rect, alch_rect_t *share_p)
+alchi_host_block_local_rect(const alch_block_t *block, const alch_rect_t *rect, alch_rect_t *local_p)
 {
     const alch_layout_t *spec = &block->layout;
     alchi_layout_t layout = {.mb = spec->mb, .nb = spec->nb, .nprow = spec->nprow, .npcol = spec->npcol};
 
     if (block->myrow >= 0)
-        alchi_layout_share(&layout, block->myrow, block->mycol, rect, share_p);
+        alchi_layout_share(&layout, block->myrow, block->mycol, rect, local_p);
     else
-        *share_p = (alch_rect_t){0, 0, 0, 0};
+        *local_p = (alch_rect_t){0, 0, 0, 0};
 }
 
 static alchi_pack_t
-shape_of(const alch_block_t *block, const alch_rect_t *rect, int64_t row_stride, int64_t col_stride)
+pack_shape_of(const alch_block_t *block, const alch_rect_t *rect, int64_t row_stride, int64_t col_stride)
 {
     const alch_layout_t *spec = &block->layout;
     alchi_pack_t shape = {.rows = {spec->mb, spec->mb * spec->nprow, block->myrow * spec->mb},
@@ -34,7 +35,7 @@ void
 alchi_host_block_pack(const alch_block_t *block, const alch_rect_t *rect, const void *buffer, int64_t row_stride,
                       int64_t col_stride, void *packed, int64_t ld)
 {
-    alchi_pack_t shape = shape_of(block, rect, row_stride, col_stride);
+    alchi_pack_t shape = pack_shape_of(block, rect, row_stride, col_stride);
 
     if (shape.local.m > 0 && shape.local.n > 0)
         alchi_pack(&shape, buffer, packed, ld);
@@ -44,7 +45,7 @@ void
 alchi_host_block_unpack(const alch_block_t *block, const alch_rect_t *rect, const void *packed, int64_t ld,
                         void *buffer, int64_t row_stride, int64_t col_stride)
 {
-    alchi_pack_t shape = shape_of(block, rect, row_stride, col_stride);
+    alchi_pack_t shape = pack_shape_of(block, rect, row_stride, col_stride);
 
     if (shape.local.m > 0 && shape.local.n > 0)
         alchi_unpack(&shape, packed, ld, buffer);

@@ -1,3 +1,4 @@
+/* One call of an operation: its state, how its outcome is decided, and the table of the services. */
 #include "pluginhost/call.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -11,7 +12,7 @@
 #include <utlist.h>
 
 void
-alchi_host_call_misuse(alchi_host_call_t *call, const char *format, ...)
+alchi_host_call_note_misuse(alchi_host_call_t *call, const char *format, ...)
 {
     char text[ALCH_ERROR_TEXT_MAX];
     va_list args;
@@ -38,14 +39,15 @@ acquire_arguments(alchi_host_call_t *call, alch_error_t *err)
             alchi_store_part_t *part;
             int code;
 
-            if (value->u[l] == 0) /* an optional one that was not given */
+            if (value->u[l] == 0) /* an optional matrix that the client did not give */
                 continue;
             code = alchi_store_acquire(call->plugins->env.store, value->u[l], &part, err);
             if (code)
                 return code;
             if (!alchi_host_matrix_attach(call, part, true)) {
                 alchi_store_release(call->plugins->env.store, part);
-                return alchi_error_set(err, ALCH_ENOMEM, "no memory for the arguments of %s", call->call.function);
+                return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for the arguments of %s",
+                                       call->call.function);
             }
         }
     }
@@ -74,7 +76,7 @@ alchi_host_call_init(alchi_host_call_t *call, alchi_host_plugins_t *plugins, alc
         return ALCH_OK;
     call->results = calloc(function->n_results + 1, sizeof(*call->results));
     if (!call->results)
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", function->name);
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for the results of %s", function->name);
     code = acquire_arguments(call, err);
     if (code)
         alchi_host_call_fini(call);
@@ -117,8 +119,8 @@ alchi_host_call_verdict(alchi_host_call_t *call, int returned, alch_error_t *err
     if (returned == ALCH_OK)
         return ALCH_OK;
     if (!known)
-        return alchi_error_rank(err, ALCH_EFUNCTION, call->plugins->rank, "%s.%s returned %d, which is no error code",
-                                library, function, returned);
+        return alchi_error_rank(err, ALCH_EFUNCTION, call->plugins->rank,
+                                "%s.%s returned %d, which is not an error code", library, function, returned);
     if (call->error.code != returned)
         return alchi_error_rank(err, returned, call->plugins->rank, "%s.%s: %s", library, function,
                                 call->misuse.code ? call->misuse.text : alch_strerror(returned));
@@ -136,7 +138,7 @@ host_agree(alch_call_t *base, int code, const char *format, ...)
     if (code) {
         char text[ALCH_ERROR_TEXT_MAX] = "";
 
-        /* `return agree(code, NULL)` after a service has failed keeps the service's own text. */
+        /* After a service has failed, `return agree(code, NULL)` keeps the text that the service noted. */
         if (format) {
             va_start(args, format);
             vsnprintf(text, sizeof(text), format, args);
@@ -185,12 +187,12 @@ host_progress(alch_call_t *base, double fraction, const char *format, ...)
 }
 
 static bool
-host_cancelled(alch_call_t *base)
+host_is_canceled(alch_call_t *base)
 {
     alchi_host_call_t *call = alchi_host_call_of(base);
     int mine = call->cancel && atomic_load(call->cancel), any = 0;
 
-    /* Ranks hear of a cancel at different times, so they must agree on what they saw. */
+    /* A cancel reaches the ranks at different times, so they agree: all ranks stop if one of them has seen it. */
     if (MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, call->plugins->comm) != MPI_SUCCESS)
         return mine;
     return any;
@@ -217,7 +219,7 @@ host_workspace(alch_call_t *base, int64_t bytes)
     int code;
 
     if (bytes < 0)
-        return host_fail(base, ALCH_EINVAL, "a workspace of %" PRId64 " bytes", bytes);
+        return host_fail(base, ALCH_EINVAL, "the size of the workspace, %" PRId64 " bytes, is negative", bytes);
     code = alchi_store_account(call->plugins->env.store, bytes - call->workspace, "workspace", &error);
     if (code)
         return host_fail(base, code, "%s.%s: %s", call->module->plugin->name, base->function, error.text);
@@ -225,7 +227,7 @@ host_workspace(alch_call_t *base, int64_t bytes)
     return ALCH_OK;
 }
 
-/* The client gets rank 0's; text beyond an error's length is cut off. */
+/* The client gets the notes of rank 0 alone. A note is cut to the length of an error text. */
 static void
 host_note(alch_call_t *base, alch_note_kind_t kind, const char *format, ...)
 {
@@ -292,7 +294,7 @@ const alch_host_t alchi_host_services = {
     .agree = host_agree,
     .fail = host_fail,
     .progress = host_progress,
-    .cancelled = host_cancelled,
+    .cancelled = host_is_canceled,
     .log = host_log,
     .workspace = host_workspace,
     .set_state = host_set_state,

@@ -1,7 +1,16 @@
 /**
  * @file pluginhost/call.h
- * What stands behind call->host: one call of one operation, its arguments, results and work matrices.
- * Private to the plugin host. Main thread only.
+ * The private header behind the services of plugin.h: one call of one operation, with its arguments, results and
+ * matrices.
+ *
+ * An operation gets an alch_call_t. Its member `host` points to alchi_host_services, the table of the services. The
+ * services need more than an operation may see. They find it in alchi_host_call_t, whose first member is the
+ * alch_call_t.
+ *
+ * First come the structs, then the functions that set up and end a call, then the services in one group for each source
+ * file. The contract of a service is in plugin.h; here is only its prototype.
+ *
+ * Private to the plugin host. Main thread only, except for the services that plugin.h calls MT-Safe.
  */
 #ifndef ALCHI_PLUGINHOST_CALL_H
 #define ALCHI_PLUGINHOST_CALL_H
@@ -11,78 +20,106 @@
 #include "scalapack/blacs.h"
 #include <alchemist/plugin.h>
 
-/* A matrix in a library's hands. */
+/* A matrix as a library sees it. */
 struct alch_dmatrix {
-    alchi_store_part_t *part; /* one reference */
-    bool argument;            /* borrowed by the library: it cannot free it or hand it over */
-    bool handed;              /* it is a result */
-    uint64_t result;          /* then: id under which it goes to the client */
+    alchi_store_part_t *part; /* with one reference, which this struct owns */
+    bool is_argument;         /* the library may neither free it nor hand it over as a result */
+    bool is_result;           /* the library has handed it over with ret_matrix() */
+    uint64_t result_id;       /* of a result: the id that the driver has chosen for it */
     struct alch_dmatrix *prev, *next;
 };
 
-/* A library that is loaded. */
+/* A loaded library. */
 typedef struct alchi_host_module {
     struct alchi_host_module *prev, *next;
-    void *object; /* of dlopen() */
-    char *path;   /* real path */
+    void *handle; /* of dlopen() */
+    char *path;   /* as realpath() gives it */
     const alch_plugin_t *plugin;
-    Alchw__Library *library; /* its description, functions in the order of plugin->operations */
-    MPI_Comm comm;           /* its own duplicate */
-    void *state;
+    Alchw__Library *library; /* its description for clients, with functions in the order of plugin->operations */
+    MPI_Comm comm;           /* a duplicate for this library alone */
+    void *state;             /* of set_state() */
 } alchi_host_module_t;
 
 struct alchi_host_plugins {
     alchi_host_plugins_env_t env;
-    MPI_Comm comm; /* of the services: never mixed with what a library sends */
+    MPI_Comm comm; /* a duplicate for the services: their messages never meet those of a library */
     int rank, size;
     alchi_blacs_t *blacs;
     alchi_host_module_t *modules;
 };
 
 typedef struct {
-    alch_call_t call; /* first: the services get its address */
+    alch_call_t call; /* must be first: the operation passes its address to the services */
     alchi_host_plugins_t *plugins;
     alchi_host_module_t *module;
     const Alchw__Function *function; /* NULL in init and fini */
     const Alchw__WorkerTask *task;   /* NULL in init and fini */
-    const atomic_bool *cancel;
-    alch_dmatrix_t *matrices;
-    Alchw__Value **results; /* [function->n_results], NULL: not set */
-    alch_error_t error;     /* what fail() or agree() noted last */
-    alch_error_t misuse;    /* the library asked for what its signature does not have: fails the call */
-    int64_t workspace;
+    const atomic_bool *cancel;       /* NULL in init and fini */
+    alch_dmatrix_t *matrices;        /* arguments, work matrices and results */
+    Alchw__Value **results;          /* [function->n_results]; NULL: not set */
+    alch_error_t error;              /* the last error that fail(), agree() or another service noted */
+    alch_error_t misuse;             /* the first use of a service that the signature does not allow: the call fails */
+    int64_t workspace;               /* bytes that workspace() has accounted for */
     Alchw__Note *notes[ALCH_NOTES_MAX];
     size_t note_count;
 } alchi_host_call_t;
 
 extern const alch_host_t alchi_host_services;
 
-/** @param function, task  NULL for init and fini.  @return ALCH_OK or ALCH_ENOMEM */
+/**
+ * Set up a call and take a reference on each matrix among its arguments. Not collective.
+ *
+ * @param function, task, cancel  borrowed until alchi_host_call_fini(); all NULL for init and fini
+ *
+ * @return ALCH_OK
+ * @return ALCH_ENOENT  a matrix does not exist; after a failure there is nothing to release
+ * @return ALCH_ENOMEM
+ */
 int alchi_host_call_init(alchi_host_call_t *call, alchi_host_plugins_t *plugins, alchi_host_module_t *module,
                          const Alchw__Function *function, const Alchw__WorkerTask *task, const atomic_bool *cancel,
                          alch_error_t *err);
-/** Release arguments, work matrices and workspace. */
+/** Release the arguments, the work matrices, the results that were not moved into a reply, and the workspace. */
 void alchi_host_call_fini(alchi_host_call_t *call);
 
+/** The call that an operation's alch_call_t belongs to. */
 static inline alchi_host_call_t *
 alchi_host_call_of(alch_call_t *call)
 {
     return (alchi_host_call_t *)call;
 }
 
-/** What an operation's return value and what it noted amount to. */
+/**
+ * Decide how a call ended, from the value that its operation returned and the errors that the services noted.
+ *
+ * @param[out] err  not NULL; unchanged on success
+ *
+ * @return ALCH_OK
+ * @return ALCH_EFUNCTION  the operation returned ALCH_OK after a misuse, or a value that is no error code
+ * @return the code that the operation returned
+ */
 int alchi_host_call_verdict(alchi_host_call_t *call, int returned, alch_error_t *err);
 
-/** Name the handed-over matrices and fill in results, notes and matrices of the reply; on failure none remains. */
-int alchi_host_call_results(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err);
+/**
+ * Move the results and notes of a successful call into the reply, and make each result matrix known to the store under
+ * its id. After a failure the store has none of these ids.
+ *
+ * @return ALCH_OK, ALCH_ENOMEM, or as alchi_store_name()
+ */
+int alchi_host_call_fill_reply(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err);
 
-/** What the driver is told of a matrix that came to be here, to be freed with alchi_message_free(). NULL: no memory */
+/** Describe a matrix for the driver. The caller frees it with alchi_message_free(). NULL: out of memory */
 Alchw__Matrix *alchi_host_part_message(const alchi_store_part_t *part, uint64_t id);
 
-/** Note that a library broke its own signature; the first one counts. */
-void alchi_host_call_misuse(alchi_host_call_t *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** Note that the library broke its own signature. Only the first note is kept. */
+void alchi_host_call_note_misuse(alchi_host_call_t *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-/* host_args.c and host_results.c: slots of alchi_host_services */
+/** Add a matrix to a call. The caller's reference to the part then belongs to the call. NULL: out of memory, the
+ *  reference is still the caller's */
+alch_dmatrix_t *alchi_host_matrix_attach(alchi_host_call_t *call, alchi_store_part_t *part, bool is_argument);
+
+/* ---- services: call_args.c ---- */
+
 bool alchi_host_arg_bool(alch_call_t *call, const char *name);
 int64_t alchi_host_arg_int(alch_call_t *call, const char *name);
 uint64_t alchi_host_arg_uint(alch_call_t *call, const char *name);
@@ -96,6 +133,8 @@ int64_t alchi_host_arg_int_at(alch_call_t *call, const char *name, size_t index)
 double alchi_host_arg_real_at(alch_call_t *call, const char *name, size_t index);
 const char *alchi_host_arg_string_at(alch_call_t *call, const char *name, size_t index);
 
+/* ---- services: call_results.c ---- */
+
 int alchi_host_ret_bool(alch_call_t *call, const char *name, bool x);
 int alchi_host_ret_int(alch_call_t *call, const char *name, int64_t x);
 int alchi_host_ret_uint(alch_call_t *call, const char *name, uint64_t x);
@@ -107,7 +146,8 @@ int alchi_host_ret_reals(alch_call_t *call, const char *name, const double *x, s
 int alchi_host_ret_strings(alch_call_t *call, const char *name, const char *const *x, size_t count);
 int alchi_host_ret_matrix(alch_call_t *call, const char *name, alch_dmatrix_t *matrix);
 
-/* host_matrix.c */
+/* ---- services: dmatrix.c ---- */
+
 int alchi_host_matrix_create(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
                              alch_dmatrix_t **matrix_p);
 int alchi_host_matrix_create_unset(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype,
@@ -127,17 +167,16 @@ int64_t alchi_host_matrix_exchange_bytes(alch_call_t *call, int64_t m, int64_t n
 void alchi_host_matrix_name(alch_call_t *call, alch_dmatrix_t *matrix, const char *name);
 int alchi_host_layout_parse(alch_call_t *call, const char *text, alch_layout_t *layout_p);
 
-/* host_path.c */
+/* ---- services: data_file.c ---- */
+
 int alchi_host_data_file(alch_call_t *call, const char *asked, bool for_writing, int *dir_p, char *name);
 
-/* host_block.c */
-void alchi_host_block_local_rect(const alch_block_t *block, const alch_rect_t *rect, alch_rect_t *share_p);
+/* ---- services: block.c ---- */
+
+void alchi_host_block_local_rect(const alch_block_t *block, const alch_rect_t *rect, alch_rect_t *local_p);
 void alchi_host_block_pack(const alch_block_t *block, const alch_rect_t *rect, const void *buffer, int64_t row_stride,
                            int64_t col_stride, void *packed, int64_t ld);
 void alchi_host_block_unpack(const alch_block_t *block, const alch_rect_t *rect, const void *packed, int64_t ld,
                              void *buffer, int64_t row_stride, int64_t col_stride);
-
-/** Attach a matrix to a call. @return NULL: out of memory, and the part's reference is the caller's */
-alch_dmatrix_t *alchi_host_matrix_attach(alchi_host_call_t *call, alchi_store_part_t *part, bool argument);
 
 #endif

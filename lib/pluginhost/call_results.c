@@ -1,37 +1,45 @@
-/* Results: converted to the declared type as they are set, bound to ids when the operation has succeeded. */
+/* Services that set results, and the reply that carries them. A value is converted to the declared type when it is set.
+ * A matrix gets its id in the store only after the operation has succeeded. */
 #include "base/error.h"
 #include "base/util.h"
 #include "pluginhost/call.h"
 #include "wire/layout_message.h"
 #include "wire/value.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+static int refuse_result(alchi_host_call_t *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 static int
-refuse(alchi_host_call_t *call, const char *text)
+refuse_result(alchi_host_call_t *call, const char *format, ...)
 {
-    alchi_host_call_misuse(call, "%s", text);
+    char text[ALCH_ERROR_TEXT_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    alchi_host_call_note_misuse(call, "%s", text);
     return alchi_error_rank(&call->error, ALCH_EFUNCTION, call->plugins->rank, "%s.%s: %s", call->module->plugin->name,
                             call->call.function, text);
 }
 
-/* The position of a result in the signature. @return -1: none, refused */
+/* The position of a result in the signature. -1: there is no such result, which is refused. */
 static int
 find_result(alchi_host_call_t *call, const char *name)
 {
-    char text[256];
-
     for (size_t k = 0; call->function && name && k < call->function->n_results; k++)
         if (strcmp(call->function->results[k]->name, name) == 0)
             return (int)k;
-    snprintf(text, sizeof(text), "its signature has no result '%s'", name ? name : "(null)");
-    refuse(call, text);
+    refuse_result(call, "its signature has no result '%s'", name ? name : "(null)");
     return -1;
 }
 
-/* A real number may stand for a complex one, and stays real: the trace of a real matrix is. */
+/* The type in which a result is sent. A real number set for a complex result stays real: so does the trace of a real
+ * matrix, for example. */
 static alch_type_t
 result_type(const Alchw__Parameter *declared, const Alchw__Value *value)
 {
@@ -42,7 +50,7 @@ result_type(const Alchw__Parameter *declared, const Alchw__Value *value)
                                                    : (alch_type_t)declared->type;
 }
 
-/* Takes `value` over; `code` says whether it was filled. */
+/* Store a value that a service has built. `value` then belongs to this function; `code` is the error of building it. */
 static int
 set_result(alch_call_t *base, const char *name, Alchw__Value *value, int code)
 {
@@ -54,8 +62,9 @@ set_result(alch_call_t *base, const char *name, Alchw__Value *value, int code)
 
     if (!value || code) {
         alchi_message_free(value);
-        return code == ALCH_EINVAL ? refuse(call, "a text result is not valid UTF-8")
-                                   : alchi_error_rank(&call->error, ALCH_ENOMEM, base->rank, "no memory for a result");
+        if (code == ALCH_EINVAL)
+            return refuse_result(call, "result '%s' is not valid UTF-8", name ? name : "(null)");
+        return alchi_error_rank(&call->error, ALCH_ENOMEM, base->rank, "the rank is out of memory for a result");
     }
     if ((index = find_result(call, name)) < 0) {
         alchi_message_free(value);
@@ -66,7 +75,7 @@ set_result(alch_call_t *base, const char *name, Alchw__Value *value, int code)
                                call->function->results[index]->list, what, &converted, &error);
     alchi_message_free(value);
     if (code)
-        return refuse(call, error.text);
+        return refuse_result(call, "%s", error.text);
     alchi_message_free(call->results[index]);
     call->results[index] = converted;
     return ALCH_OK;
@@ -181,17 +190,18 @@ alchi_host_ret_matrix(alch_call_t *base, const char *name, alch_dmatrix_t *matri
 
     if ((index = find_result(call, name)) < 0)
         return ALCH_EFUNCTION;
-    if (!matrix || matrix->argument)
-        return refuse(call, matrix ? "an argument cannot be handed over as a result: copy it"
-                                   : "NULL was handed over as a result");
-    if (matrix->handed || call->results[index])
-        return refuse(call, "a matrix or a result was handed over twice");
+    if (!matrix)
+        return refuse_result(call, "the matrix for result '%s' is NULL", name);
+    if (matrix->is_argument)
+        return refuse_result(call, "the matrix for result '%s' is an argument and must be copied first", name);
+    if (matrix->is_result || call->results[index])
+        return refuse_result(call, "result '%s' or its matrix was handed over before", name);
     value = alchi_value_create(ALCH_TYPE_MATRIX, false);
     code = set_result(base, name, value, value ? alchi_value_add_u(value, result_id(call, index)) : ALCH_ENOMEM);
     if (code)
         return code;
-    matrix->handed = true;
-    matrix->result = result_id(call, index);
+    matrix->is_result = true;
+    matrix->result_id = result_id(call, index);
     if (!matrix->part->name[0])
         snprintf(matrix->part->name, sizeof(matrix->part->name), "%s", name);
     return ALCH_OK;
@@ -217,15 +227,16 @@ alchi_host_part_message(const alchi_store_part_t *part, uint64_t id)
 }
 
 static int
-bind_matrix(alchi_host_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDone *done, alch_error_t *err)
+publish_matrix(alchi_host_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {
-    Alchw__Matrix *description = alchi_host_part_message(matrix->part, matrix->result);
+    Alchw__Matrix *description = alchi_host_part_message(matrix->part, matrix->result_id);
     int code;
 
     if (!description)
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", call->call.function);
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for the results of %s",
+                               call->call.function);
     alchi_store_part_mark_written(matrix->part);
-    code = alchi_store_set_id(call->plugins->env.store, matrix->part, matrix->result, err);
+    code = alchi_store_set_id(call->plugins->env.store, matrix->part, matrix->result_id, err);
     if (code)
         alchi_message_free(description);
     else
@@ -233,9 +244,10 @@ bind_matrix(alchi_host_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTaskDo
     return code;
 }
 
-/* In the order of the signature, whatever order they were handed over in. */
+/* Publish in the order of the signature, whatever the order of the calls of ret_matrix(). After a failure the store has
+ * none of the ids. */
 static int
-bind_matrices(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
+publish_matrices(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {
     uint64_t first = call->task->first_result_id;
     alch_dmatrix_t *matrix;
@@ -244,8 +256,8 @@ bind_matrices(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t
     for (uint64_t id = first; !code && id < first + call->function->n_results; id++) {
         DL_FOREACH(call->matrices, matrix)
         {
-            if (!code && matrix->handed && matrix->result == id)
-                code = bind_matrix(call, matrix, done, err);
+            if (!code && matrix->is_result && matrix->result_id == id)
+                code = publish_matrix(call, matrix, done, err);
         }
     }
     for (size_t k = 0; code && k < done->n_matrices; k++)
@@ -254,14 +266,15 @@ bind_matrices(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t
 }
 
 int
-alchi_host_call_results(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
+alchi_host_call_fill_reply(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {
     size_t count = call->function->n_results;
 
     done->results = calloc(count + 1, sizeof(*done->results));
     done->matrices = calloc(count + 1, sizeof(*done->matrices));
     if (!done->results || !done->matrices)
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", call->call.function);
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for the results of %s",
+                               call->call.function);
     for (size_t k = 0; k < count; k++) {
         Alchw__NamedValue *named;
 
@@ -269,14 +282,16 @@ alchi_host_call_results(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, al
             continue;
         named = alchi_named_create(call->function->results[k]->name, call->results[k]);
         if (!named)
-            return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", call->call.function);
+            return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for the results of %s",
+                                   call->call.function);
         call->results[k] = NULL;
         done->results[done->n_results++] = named;
     }
     if (!(done->notes = calloc(call->note_count + 1, sizeof(*done->notes))))
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory for the results of %s", call->call.function);
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for the results of %s",
+                               call->call.function);
     memcpy(done->notes, call->notes, call->note_count * sizeof(*done->notes));
     done->n_notes = call->note_count;
     call->note_count = 0;
-    return bind_matrices(call, done, err);
+    return publish_matrices(call, done, err);
 }

@@ -1,4 +1,4 @@
-/* Files that a library may use: those below the directories that the operator allows. */
+/* The service data_file(): it finds a file for a library, if it lies below a directory that the operator allows. */
 #include "base/error.h"
 #include "pluginhost/call.h"
 #include <errno.h>
@@ -11,25 +11,25 @@
 #include <unistd.h>
 
 static bool
-within(const char *real, const char *dir)
+lies_below(const char *real, const char *dir)
 {
     size_t length = strlen(dir);
 
-    /* The root directory's own name ends in the slash that others lack. */
+    /* length == 1: the root directory, whose name already ends in a slash. */
     return strncmp(real, dir, length) == 0 && (real[length] == '/' || real[length] == '\0' || length == 1);
 }
 
-/* The directory of the operator's that a path lies in. @return NULL: in none */
+/* The data directory in which a path lies. NULL: none */
 static const char *
-base_of(const alchi_host_plugins_env_t *env, const char *real)
+data_dir_of(const alchi_host_plugins_env_t *env, const char *real)
 {
     for (size_t k = 0; k < env->data_dir_count; k++)
-        if (within(real, env->data_dirs[k]))
+        if (lies_below(real, env->data_dirs[k]))
             return env->data_dirs[k];
     return NULL;
 }
 
-/* "/a, /b" */
+/* Write the data directories as "/a, /b". */
 static char *
 list_dirs(const alchi_host_plugins_env_t *env, char *text, size_t size)
 {
@@ -41,10 +41,10 @@ list_dirs(const alchi_host_plugins_env_t *env, char *text, size_t size)
     return text;
 }
 
-/* Whether the deepest directory of `path` that exists is allowed. What lies outside is not told apart from what does
- * not exist. */
+/* Whether the deepest existing directory of `path` lies in a data directory. If it does not, the client gets the same
+ * error whether or not the file exists, and so learns nothing about other directories. */
 static bool
-leads_inside(const alchi_host_plugins_env_t *env, const char *path)
+parent_is_allowed(const alchi_host_plugins_env_t *env, const char *path)
 {
     char parent[PATH_MAX], real[PATH_MAX];
     char *slash;
@@ -53,16 +53,17 @@ leads_inside(const alchi_host_plugins_env_t *env, const char *path)
     while ((slash = strrchr(parent, '/'))) {
         slash[slash == parent] = '\0';
         if (realpath(parent, real))
-            return base_of(env, real) != NULL;
+            return data_dir_of(env, real) != NULL;
         if (slash == parent)
             break;
     }
     return false;
 }
 
-/* A file that is yet to be made: its directory exists, and its name is no link into nowhere. */
+/* Resolve the path of a file that does not exist: its directory must exist. ELOOP: the path is a link that cannot be
+ * followed. */
 static int
-resolve_new(const char *path, char *resolved)
+resolve_new_file(const char *path, char *resolved)
 {
     char parent[PATH_MAX], real[PATH_MAX];
     char *slash = strrchr(path, '/');
@@ -80,22 +81,22 @@ resolve_new(const char *path, char *resolved)
     return length < PATH_MAX ? 0 : ENAMETOOLONG;
 }
 
-/* @return 0, or an errno value: ENOENT for what may be made when writing, too */
+/* @return 0, or an errno value. ENOENT when writing: the directory of the file does not exist. */
 static int
-resolve(const char *path, bool for_writing, char *resolved)
+resolve_path(const char *path, bool for_writing, char *resolved)
 {
     struct stat status;
 
     if (!realpath(path, resolved))
-        return errno == ENOENT && for_writing ? resolve_new(path, resolved) : errno;
+        return errno == ENOENT && for_writing ? resolve_new_file(path, resolved) : errno;
     if (stat(resolved, &status))
         return errno;
-    /* A pipe or a device could make a rank wait for ever. */
+    /* A rank could wait for ever for a pipe or a device. */
     return S_ISREG(status.st_mode) ? 0 : S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
 }
 
 static int
-code_of(int error)
+code_of_errno(int error)
 {
     switch (error) {
     case ENOENT:
@@ -108,32 +109,47 @@ code_of(int error)
     }
 }
 
+/* The predicate of an error text, before the text of the errno value. */
+static const char *
+describe_fault(int error)
+{
+    switch (error) {
+    case EINVAL:
+        return "is not a regular file";
+    case EISDIR:
+        return "is a directory";
+    case ELOOP:
+        return "is a link that leads nowhere or in a circle";
+    default:
+        return "cannot be reached: ";
+    }
+}
+
 static int
 find_path(const alchi_host_plugins_env_t *env, const char *asked, const char *path, bool for_writing, char *resolved,
           alch_error_t *err)
 {
     char dirs[ALCH_ERROR_TEXT_MAX / 2];
-    int error = resolve(path, for_writing, resolved);
+    int error = resolve_path(path, for_writing, resolved);
 
-    if (error ? !leads_inside(env, path) : !base_of(env, resolved))
-        return alchi_error_set(err, ALCH_EPERM, "file '%.200s' is in none of the directories for data: %s (--data-dir)",
+    if (error ? !parent_is_allowed(env, path) : !data_dir_of(env, resolved))
+        return alchi_error_set(err, ALCH_EPERM, "file '%.200s' is in none of the data directories: %s (--data-dir)",
                                asked, list_dirs(env, dirs, sizeof(dirs)));
     if (error == ENOENT || error == ENOTDIR)
-        return alchi_error_set(err, ALCH_ENOENT, "no file '%.200s'%s; directories for data: %s (--data-dir)", asked,
-                               error == ENOTDIR ? ": a part of its path is no directory"
-                               : for_writing    ? ": its directory does not exist"
-                                                : "",
+        return alchi_error_set(err, ALCH_ENOENT, "file '%.200s' %s; the data directories are %s (--data-dir)", asked,
+                               error == ENOTDIR ? "does not exist: a part of its path is not a directory"
+                               : for_writing    ? "cannot be created: its directory does not exist"
+                                                : "does not exist",
                                list_dirs(env, dirs, sizeof(dirs)));
     if (error)
-        return alchi_error_set(err, code_of(error), "file '%.200s': %s", asked,
-                               error == EINVAL  ? "it is no regular file"
-                               : error == ELOOP ? "it is a link that leads nowhere, or in a circle"
-                                                : strerror(error));
+        return alchi_error_set(err, code_of_errno(error), "file '%.200s' %s%s", asked, describe_fault(error),
+                               error == EINVAL || error == EISDIR || error == ELOOP ? "" : strerror(error));
     return ALCH_OK;
 }
 
-/* The directory of a path that had no links, name by name from the operator's directory on: whatever became a link
- * meanwhile ends it. `path` loses its slashes. @return a descriptor; -1: errno says why */
+/* Open the directory of a resolved path, one name after the other from the data directory on. The path had no links
+ * when it was resolved; O_NOFOLLOW refuses a name that has become a link since then. `path` is changed.
+ * @return a descriptor; -1: errno says why */
 static int
 open_parent(const char *base, char *path)
 {
@@ -150,25 +166,26 @@ open_parent(const char *base, char *path)
     return dir;
 }
 
-/* Where a client's path leads to, as far as it can be told by its text. */
+/* Make a client's path absolute: a relative one starts in the first data directory. */
 static int
-absolute(alch_call_t *base, const char *asked, char path[PATH_MAX])
+make_absolute(alch_call_t *base, const char *asked, char path[PATH_MAX])
 {
     const alchi_host_plugins_env_t *env = &alchi_host_call_of(base)->plugins->env;
     int length;
 
     if (!env->data_dir_count)
         return base->host->fail(base, ALCH_EPERM,
-                                "file '%.200s': this server lets clients reach no file; alchemistd --data-dir DIR "
-                                "allows those below DIR",
+                                "file '%.200s' cannot be reached: this server has no data directory; alchemistd "
+                                "--data-dir DIR allows the files below DIR",
                                 asked);
     length = asked[0] == '/' ? snprintf(path, PATH_MAX, "%s", asked)
                              : snprintf(path, PATH_MAX, "%s/%s", env->data_dirs[0], asked);
     if (!asked[0])
         return base->host->fail(base, ALCH_EINVAL, "'' is not the name of a file");
     if (length >= PATH_MAX)
-        return base->host->fail(base, ALCH_EINVAL, "file '%.100s...': its path has %d bytes, the limit is %d", asked,
-                                length, PATH_MAX - 1);
+        return base->host->fail(base, ALCH_EINVAL,
+                                "file '%.100s...' has a path of %d bytes, but at most %d are allowed", asked, length,
+                                PATH_MAX - 1);
     return ALCH_OK;
 }
 
@@ -178,7 +195,7 @@ alchi_host_data_file(alch_call_t *base, const char *asked, bool for_writing, int
     alchi_host_call_t *call = alchi_host_call_of(base);
     const alchi_host_plugins_env_t *env = &call->plugins->env;
     char path[PATH_MAX], real[PATH_MAX], last[ALCH_DATA_NAME_MAX];
-    int code = absolute(base, asked, path), dir;
+    int code = make_absolute(base, asked, path), dir;
 
     if (code)
         return code;
@@ -187,10 +204,10 @@ alchi_host_data_file(alch_call_t *base, const char *asked, bool for_writing, int
         return code;
     }
     snprintf(last, sizeof(last), "%s", strrchr(real, '/') + 1);
-    if ((dir = open_parent(base_of(env, real), real)) < 0)
+    if ((dir = open_parent(data_dir_of(env, real), real)) < 0)
         return base->host->fail(base, errno == EACCES ? ALCH_EPERM : ALCH_ESYSTEM,
-                                "file '%.200s': its directory cannot be opened: %s", asked,
-                                errno == ENOTDIR || errno == ELOOP ? "it was changed meanwhile" : strerror(errno));
+                                "the directory of file '%.200s' cannot be opened: %s", asked,
+                                errno == ENOTDIR || errno == ELOOP ? "it changed during the lookup" : strerror(errno));
     memcpy(name, last, sizeof(last));
     *dir_p = dir;
     return ALCH_OK;

@@ -1,4 +1,4 @@
-/* Matrices as a library sees them. */
+/* Services for matrices: create, free, describe, and copy into another layout or type. */
 #include "base/error.h"
 #include "base/types.h"
 #include "base/util.h"
@@ -10,21 +10,21 @@
 #include <utlist.h>
 
 alch_dmatrix_t *
-alchi_host_matrix_attach(alchi_host_call_t *call, alchi_store_part_t *part, bool argument)
+alchi_host_matrix_attach(alchi_host_call_t *call, alchi_store_part_t *part, bool is_argument)
 {
     alch_dmatrix_t *matrix = calloc(1, sizeof(*matrix));
 
     if (!matrix)
         return NULL;
     matrix->part = part;
-    matrix->argument = argument;
+    matrix->is_argument = is_argument;
     DL_APPEND(call->matrices, matrix);
     return matrix;
 }
 
 static int
-create(alch_call_t *base, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout, bool zeroed,
-       alch_dmatrix_t **matrix_p)
+create_matrix(alch_call_t *base, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout, bool zeroed,
+              alch_dmatrix_t **matrix_p)
 {
     alchi_host_call_t *call = alchi_host_call_of(base);
     alchi_store_t *store = call->plugins->env.store;
@@ -36,7 +36,7 @@ create(alch_call_t *base, int64_t m, int64_t n, alch_dtype_t dtype, const alch_l
 
     if (!code && !(matrix = alchi_host_matrix_attach(call, part, false))) {
         alchi_store_release(store, part);
-        code = alchi_error_set(&error, ALCH_ENOMEM, "no memory for a work matrix");
+        code = alchi_error_set(&error, ALCH_ENOMEM, "the rank is out of memory for a work matrix");
     }
     code = alchi_host_agree(call->plugins->comm, code, &error);
     if (code) {
@@ -52,14 +52,14 @@ int
 alchi_host_matrix_create(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
                          alch_dmatrix_t **matrix_p)
 {
-    return create(call, m, n, dtype, layout, true, matrix_p);
+    return create_matrix(call, m, n, dtype, layout, true, matrix_p);
 }
 
 int
 alchi_host_matrix_create_unset(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
                                alch_dmatrix_t **matrix_p)
 {
-    return create(call, m, n, dtype, layout, false, matrix_p);
+    return create_matrix(call, m, n, dtype, layout, false, matrix_p);
 }
 
 void
@@ -69,8 +69,9 @@ alchi_host_matrix_free(alch_call_t *base, alch_dmatrix_t *matrix)
 
     if (!matrix)
         return;
-    if (matrix->argument || matrix->handed) {
-        alchi_host_call_misuse(call, "matrix_free of %s", matrix->argument ? "an argument" : "a result");
+    if (matrix->is_argument || matrix->is_result) {
+        alchi_host_call_note_misuse(call, "matrix_free() was called for %s",
+                                    matrix->is_argument ? "an argument" : "a result");
         return;
     }
     DL_DELETE(call->matrices, matrix);
@@ -100,7 +101,7 @@ alchi_host_matrix_block(const alch_dmatrix_t *matrix, alch_block_t *block_p)
                               .local_n = part->local_n,
                               .lld = part->lld > 1 ? part->lld : 1,
                               .data = part->data};
-    /* The grid and blocks as they are, also for the named distributions, whose spec leaves them out. */
+    /* The spec of a named distribution lacks the grid and the block sizes. */
     block_p->layout.mb = part->layout.mb;
     block_p->layout.nb = part->layout.nb;
     block_p->layout.nprow = part->layout.nprow;
@@ -132,23 +133,24 @@ alchi_host_matrix_descriptor(alch_call_t *base, const alch_dmatrix_t *matrix, in
     return code;
 }
 
-/* A work matrix with the entries of another one. */
+/* Create a work matrix with the entries of another matrix. */
 static int
-derive(alch_call_t *base, const alch_dmatrix_t *matrix, alch_dtype_t dtype, const alch_layout_t *layout,
-       const alchi_host_exchange_t *how, alch_dmatrix_t **matrix_p)
+derive_matrix(alch_call_t *base, const alch_dmatrix_t *matrix, alch_dtype_t dtype, const alch_layout_t *layout,
+              const alchi_host_exchange_t *options, alch_dmatrix_t **matrix_p)
 {
     alchi_host_call_t *call = alchi_host_call_of(base);
     const alchi_store_part_t *from = matrix->part;
-    int64_t m = how->transpose ? from->layout.n : from->layout.m, n = how->transpose ? from->layout.m : from->layout.n;
+    int64_t m = options->transpose ? from->layout.n : from->layout.m,
+            n = options->transpose ? from->layout.m : from->layout.n;
     alch_error_t error = {ALCH_OK, -1, ""};
     alch_dmatrix_t *copy;
-    int code = alchi_dtype_check_conversion(from->dtype, dtype, how->unsafe, &call->error);
+    int code = alchi_dtype_check_conversion(from->dtype, dtype, options->unsafe, &call->error);
 
     if (!code)
-        code = create(base, m, n, dtype, layout, false, &copy);
+        code = create_matrix(base, m, n, dtype, layout, false, &copy);
     if (code)
         return code;
-    code = alchi_host_exchange(call->plugins->comm, call->plugins->env.store, from, copy->part, how, &error);
+    code = alchi_host_exchange(call->plugins->comm, call->plugins->env.store, from, copy->part, options, &error);
     if (code) {
         alchi_host_matrix_free(base, copy);
         call->error = error;
@@ -162,27 +164,27 @@ int
 alchi_host_matrix_relayout(alch_call_t *call, const alch_dmatrix_t *matrix, const alch_layout_t *layout,
                            alch_dmatrix_t **matrix_p)
 {
-    static const alchi_host_exchange_t how = {0};
+    static const alchi_host_exchange_t options = {0};
 
-    return derive(call, matrix, matrix->part->dtype, layout, &how, matrix_p);
+    return derive_matrix(call, matrix, matrix->part->dtype, layout, &options, matrix_p);
 }
 
 int
 alchi_host_matrix_transpose(alch_call_t *call, const alch_dmatrix_t *matrix, bool conjugate,
                             const alch_layout_t *layout, alch_dmatrix_t **matrix_p)
 {
-    const alchi_host_exchange_t how = {.transpose = true, .conjugate = conjugate};
+    const alchi_host_exchange_t options = {.transpose = true, .conjugate = conjugate};
 
-    return derive(call, matrix, matrix->part->dtype, layout, &how, matrix_p);
+    return derive_matrix(call, matrix, matrix->part->dtype, layout, &options, matrix_p);
 }
 
 int
 alchi_host_matrix_convert(alch_call_t *call, const alch_dmatrix_t *matrix, alch_dtype_t dtype,
                           const alch_layout_t *layout, alch_dmatrix_t **matrix_p)
 {
-    static const alchi_host_exchange_t how = {0};
+    static const alchi_host_exchange_t options = {0};
 
-    return derive(call, matrix, dtype, layout, &how, matrix_p);
+    return derive_matrix(call, matrix, dtype, layout, &options, matrix_p);
 }
 
 int64_t
@@ -196,9 +198,9 @@ alchi_host_matrix_name(alch_call_t *call, alch_dmatrix_t *matrix, const char *na
 {
     alchi_store_part_t *part = matrix->part;
 
-    if (matrix->argument || matrix->handed) {
-        alchi_host_call_misuse(alchi_host_call_of(call), "matrix_name of %s",
-                               matrix->argument ? "an argument" : "a result");
+    if (matrix->is_argument || matrix->is_result) {
+        alchi_host_call_note_misuse(alchi_host_call_of(call), "matrix_name() was called for %s",
+                                    matrix->is_argument ? "an argument" : "a result");
         return;
     }
     snprintf(part->name, sizeof(part->name), "%s", name);

@@ -1,3 +1,5 @@
+/* Read what one ELF file needs, and the cache of the dynamic linker. The files may be damaged or hostile, so every
+ * offset is checked. Part of the check for Open MPI (needs.h). */
 #include "pluginhost/elf_file.h"
 #include <elf.h>
 #include <errno.h>
@@ -7,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What a sane file stays far below; anything above is hostile. */
+/* A file that exceeds one of these limits is refused: what a linker writes stays far below them. */
 #define HEADERS_MAX 512
 #define DYNAMIC_MAX 4096
 #define STRINGS_MAX (16u << 20)
@@ -22,7 +24,7 @@
 #elif defined(__riscv)
 #define MACHINE EM_RISCV
 #else
-#error "which ELF machine is this?"
+#error "the number of this machine in an ELF header is not known here"
 #endif
 
 typedef struct {
@@ -36,7 +38,7 @@ typedef struct {
     size_t strings_size;
 } reader_t;
 
-/* Exactly `size` bytes at an offset that a file claimed. */
+/* Read exactly `size` bytes at an offset that comes from the file. @return 0 or an errno value */
 static int
 read_at(const reader_t *reader, void *bytes, uint64_t size, uint64_t offset)
 {
@@ -109,7 +111,7 @@ read_dynamic(reader_t *reader, const char **why_p)
     return read_array(reader, (void **)&reader->dynamic, sizeof(Elf64_Dyn) * reader->dynamic_count, found->p_offset);
 }
 
-/* Where in the file an address of the loaded image comes from. */
+/* The offset in the file of an address in the loaded image. */
 static int
 file_offset(const reader_t *reader, uint64_t address, uint64_t *offset_p)
 {
@@ -162,7 +164,7 @@ copy_string(const reader_t *reader, uint64_t at, char **text_p)
 }
 
 static int
-collect(const reader_t *reader, alchi_host_elf_t *elf, const char **why_p)
+copy_entries(const reader_t *reader, alchi_host_elf_t *elf, const char **why_p)
 {
     size_t needed = 0;
     int error = 0;
@@ -211,7 +213,7 @@ alchi_host_elf_read(const char *path, alchi_host_elf_t *elf, const char **why_p)
         reader.size = (uint64_t)info.st_size;
     if (!error && !(error = read_headers(&reader, why_p)) && !(error = read_dynamic(&reader, why_p)) &&
         !(error = read_strings(&reader, why_p)))
-        error = collect(&reader, elf, why_p);
+        error = copy_entries(&reader, elf, why_p);
     close(reader.fd);
     free(reader.headers);
     free(reader.dynamic);
@@ -250,7 +252,8 @@ alchi_host_file_read(const char *path, size_t limit, size_t *size_p)
     return bytes;
 }
 
-/* The cache as glibc writes it: a header, entries, then strings at offsets from the header. */
+/* The cache as glibc writes it: a header, entries, then strings. CACHE_KEY and CACHE_VALUE are the places in an entry
+ * of two offsets, which count from the header: of the library's name and of its path. */
 static const char cache_magic[] = "glibc-ld.so.cache1.1";
 enum { CACHE_HEADER = 48, CACHE_ENTRY = 24, CACHE_KEY = 4, CACHE_VALUE = 8 };
 

@@ -1,4 +1,8 @@
-/** @file pluginhost/elf_file.h  The dynamic section of one ELF file, read with bounds checked. Private to elf*.c. */
+/**
+ * @file pluginhost/elf_file.h
+ * The dynamic section of one ELF file, and the cache of the dynamic linker. Every offset is checked. Part of the check
+ * for Open MPI: private to needs.c. MT-Safe.
+ */
 #ifndef ALCHI_PLUGINHOST_ELF_FILE_H
 #define ALCHI_PLUGINHOST_ELF_FILE_H
 
@@ -6,23 +10,34 @@
 #include <stdint.h>
 
 typedef struct {
-    char **needed; /* NULL-terminated */
-    char *rpath;   /* DT_RPATH, ignored by the linker when runpath is there; NULL: none */
-    char *runpath;
+    char **needed; /* names of DT_NEEDED, NULL-terminated */
+    char *rpath;   /* DT_RPATH, which the linker ignores if the file has a DT_RUNPATH; NULL: none */
+    char *runpath; /* DT_RUNPATH; NULL: none */
 } alchi_host_elf_t;
 
 /**
- * Read a 64-bit ELF file of this machine.
- * @param[out] why_p  on failure a constant text, "is not an ELF file" for example
- * @return 0, or an errno value: EINVAL for what is not such a file
+ * Read a 64-bit shared object for this machine.
+ *
+ * @param[out] elf    to be released with alchi_host_elf_fini(); empty after a failure
+ * @param[out] why_p  after a failure a constant predicate, for example "is not an ELF file"
+ *
+ * @return 0, or an errno value; EINVAL: the file is not such an object
  */
 int alchi_host_elf_read(const char *path, alchi_host_elf_t *elf, const char **why_p);
 void alchi_host_elf_fini(alchi_host_elf_t *elf);
 
-/** The linker's cache: where it says `name` lies, one candidate per call. @return NULL: no more */
+/**
+ * Look up a library in the linker's cache, which may have several paths for one name.
+ *
+ * @param cache   the bytes of the file, borrowed; NULL: an empty cache
+ * @param cursor  0 before the first call for a name; each call continues where the last one ended
+ *
+ * @return a path inside of `cache`; NULL: there are no more
+ */
 const char *alchi_host_ldcache_find(const uint8_t *cache, size_t size, const char *name, size_t *cursor);
 
-/** A whole file of at most `limit` bytes; NULL: none. Caller frees. */
+/** Read a whole file. NULL: it cannot be read, is empty, or has more than `limit` bytes. The caller frees the result.
+ */
 uint8_t *alchi_host_file_read(const char *path, size_t limit, size_t *size_p);
 
 #endif

@@ -1,16 +1,18 @@
 /**
  * @file pluginhost/exchange.h
- * Move all entries of a matrix into another one of the same group: any two layouts, transposed or not, of the same type
- * or not. Main thread only.
+ * Copy all entries of a matrix into another matrix of the same group: from any layout to any other one, transposed or
+ * not, of the same type or of another one. Main thread only.
  *
- * The source is walked in tiles, the same on every rank. What a rank owes another one of a tile is the product of a
- * list of its local rows with a list of its local columns; both sides derive the lists from the layouts, so that
- * nothing but entries travels. A rank that stands in the source is served by its own copy of it, others by the copies
- * in turn; every copy of the target is filled.
+ * All ranks walk over the source in the same tiles. The entries of a tile that one rank sends to another one are the
+ * product of a list of its local rows and a list of its local columns. Both ranks compute the lists from the two
+ * layouts, so only entries are sent.
  *
- * Extra memory, whatever the matrices and the number of workers: on each worker two buffers of at most
- * ALCHI_HOST_EXCHANGE_BYTES, which still stay in a processor's cache, and lists of at most ALCHI_HOST_EXCHANGE_SIDE
- * rows and columns of a tile (1.3 MiB).
+ * If the source has several copies, a rank that belongs to a copy gets its entries from the ranks of that copy. The
+ * ranks outside of the source take the copies in turn. Every copy of the target is filled.
+ *
+ * Memory in addition to the two matrices, on each worker, whatever the size of the matrices and of the group: two
+ * buffers of at most ALCHI_HOST_EXCHANGE_BYTES, and lists of at most ALCHI_HOST_EXCHANGE_SIDE rows and columns of a
+ * tile (1.3 MiB).
  */
 #ifndef ALCHI_PLUGINHOST_EXCHANGE_H
 #define ALCHI_PLUGINHOST_EXCHANGE_H
@@ -19,31 +21,45 @@
 #include <mpi.h>
 #include <stdatomic.h>
 
-#define ALCHI_HOST_EXCHANGE_BYTES (INT64_C(2) << 20)
+#define ALCHI_HOST_EXCHANGE_BYTES (INT64_C(2) << 20) /* small enough to stay in a processor's cache */
 #define ALCHI_HOST_EXCHANGE_SIDE INT64_C(65536)
 
+/** How to copy. Zeros: the same type and orientation, without a cancel or reports. */
 typedef struct {
     bool transpose, conjugate;
-    bool unsafe;                                      /* as alchi_dtype_check_conversion(), which holds */
-    const atomic_bool *cancel;                        /* NULL: none */
-    void (*progress)(void *context, double fraction); /* on rank 0, after every round; NULL: none */
+    bool unsafe;                                      /* as for alchi_dtype_check_conversion(), which has succeeded */
+    const atomic_bool *cancel;                        /* borrowed; NULL: none */
+    void (*progress)(void *context, double fraction); /* called on rank 0 after every tile; NULL: none */
     void *context;
-    int64_t tile_bytes; /* 0: ALCHI_HOST_EXCHANGE_BYTES; smaller for tests */
+    int64_t tile_bytes; /* 0: ALCHI_HOST_EXCHANGE_BYTES; tests take less, to get many tiles */
 } alchi_host_exchange_t;
 
 /**
+ * Copy the entries of `from` into `to`.
+ *
  * @collective  yes: all ranks return the same code
- * @param from, to  of fitting shapes; on failure what `to` holds is undefined
- * @param how       NULL: as it is
- * @return ALCH_OK; ALCH_ELIMIT, ALCH_ENOMEM: no room for the buffers; ALCH_ECANCELED;
- *         ALCH_ERANGE: a value that the new type cannot hold, with its place; ALCH_EINTERNAL
+ *
+ * @param from, to  this rank's parts, with references of the caller. The shape of `to` is that of `from`, transposed if
+ *                  options->transpose is set. After a failure the entries of `to` are undefined
+ * @param options   borrowed; NULL: zeros
+ *
+ * @return ALCH_OK
+ * @return ALCH_ELIMIT     the buffers exceed --memory-limit
+ * @return ALCH_ENOMEM
+ * @return ALCH_ECANCELED
+ * @return ALCH_ERANGE     the new type cannot hold a value; the text has its place
+ * @return ALCH_EINTERNAL  MPI failed
  */
 int alchi_host_exchange(MPI_Comm comm, alchi_store_t *store, const alchi_store_part_t *from, alchi_store_part_t *to,
-                        const alchi_host_exchange_t *how, alch_error_t *err);
+                        const alchi_host_exchange_t *options, alch_error_t *err);
 
-/** What alchi_host_exchange() takes on each worker besides the matrices, for an m x n source on so many ranks, a target
- *  without copies, and entries of which the wider ones have `entry` bytes. If every rank holds the same entries of
- * both, it takes nothing. */
+/**
+ * The bytes that alchi_host_exchange() allocates on each worker, if the target has one copy. It allocates none if every
+ * rank holds the same entries of both matrices.
+ *
+ * @param m, n   of the source
+ * @param entry  bytes of one entry, of the wider of the two types
+ */
 int64_t alchi_host_exchange_bytes(int ranks, int64_t m, int64_t n, size_t entry);
 
 #endif

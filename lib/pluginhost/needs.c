@@ -1,5 +1,7 @@
+/* The check for Open MPI: walk from file to file over everything that a library needs. */
 #include "pluginhost/needs.h"
 #include "base/error.h"
+#include "base/util.h"
 #include "pluginhost/elf_file.h"
 #include <errno.h>
 #include <limits.h>
@@ -12,10 +14,10 @@
 #define CACHE_LIMIT (64u << 20)
 #define FILES_MAX 4096
 
-/* A file of the walk, and who needed it. */
+/* A file of the walk. */
 typedef struct {
     char *path;
-    int parent; /* index, -1: the library itself */
+    int parent; /* index of the file that needs it; -1: the library itself */
     alchi_host_elf_t elf;
 } node_t;
 
@@ -28,7 +30,7 @@ typedef struct {
 } walk_t;
 
 static bool
-starts(const char *text, const char *prefix)
+starts_with(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
@@ -36,19 +38,20 @@ starts(const char *text, const char *prefix)
 bool
 alchi_host_needs_is_openmpi(const char *name)
 {
-    static const char *const own[] = {"libopen-pal.so", "libopen-rte.so", "liboshmem.so", "libmpi_"};
+    static const char *const prefixes[] = {"libopen-pal.so", "libopen-rte.so", "liboshmem.so", "libmpi_"};
     const char *slash = strrchr(name, '/');
 
     if (slash)
         name = slash + 1;
-    for (size_t k = 0; k < sizeof(own) / sizeof(*own); k++)
-        if (starts(name, own[k]))
+    for (size_t k = 0; k < ALCHI_COUNT(prefixes); k++)
+        if (starts_with(name, prefixes[k]))
             return true;
-    /* libmpi.so.12 is also what MPICH and its kin call themselves; Open MPI's betrays itself by its own needs. */
-    return starts(name, "libmpi.so") && strcmp(name, "libmpi.so.12") != 0;
+    /* MPICH and the MPIs that derive from it are also called libmpi.so.12. A libmpi.so.12 of Open MPI is recognized by
+     * what it needs itself. */
+    return starts_with(name, "libmpi.so") && strcmp(name, "libmpi.so.12") != 0;
 }
 
-/* "libmpi.so.40 through /a/libX.so": the chain from the library down to `parent`. */
+/* Write the chain from the library down to `parent`: " through /a/libX.so and /a/libY.so"; "": it is the library. */
 static void
 describe_chain(const walk_t *walk, int parent, char *text, size_t size)
 {
@@ -74,7 +77,7 @@ refuse_openmpi(const walk_t *walk, int parent, const char *name, alch_error_t *e
 }
 
 static bool
-seen(const walk_t *walk, const char *path)
+is_in_walk(const walk_t *walk, const char *path)
 {
     for (int k = 0; k < walk->count; k++)
         if (strcmp(walk->nodes[k].path, path) == 0)
@@ -82,7 +85,7 @@ seen(const walk_t *walk, const char *path)
     return false;
 }
 
-/* Try one file. @return 0: it is in the walk now; ENOENT: not this one; ENOMEM */
+/* Try to add a file. @return 0: it is in the walk; ENOENT: missing, or no shared object for this machine; ENOMEM */
 static int
 try_file(walk_t *walk, const char *path, int parent)
 {
@@ -93,7 +96,7 @@ try_file(walk_t *walk, const char *path, int parent)
 
     if (!real)
         return errno == ENOMEM ? ENOMEM : ENOENT;
-    if (seen(walk, real)) {
+    if (is_in_walk(walk, real)) {
         free(real);
         return 0;
     }
@@ -118,14 +121,16 @@ try_file(walk_t *walk, const char *path, int parent)
     return 0;
 }
 
-/* One directory of a search path with $ORIGIN filled in. @return whether it fits `out` */
+/* Copy one directory of a search path, with the value of $ORIGIN. @return false: it is empty or too long for `out` */
 static bool
-expand(const char *dir, size_t length, const char *origin, char *out, size_t size)
+expand_origin(const char *dir, size_t length, const char *origin, char *out, size_t size)
 {
     size_t at = 0;
 
     while (length) {
-        size_t token = length >= 7 && starts(dir, "$ORIGIN") ? 7 : length >= 9 && starts(dir, "${ORIGIN}") ? 9 : 0;
+        size_t token = length >= 7 && starts_with(dir, "$ORIGIN")     ? 7
+                       : length >= 9 && starts_with(dir, "${ORIGIN}") ? 9
+                                                                      : 0;
         const char *add = token ? origin : dir;
         size_t bytes = token ? strlen(origin) : 1;
 
@@ -148,7 +153,7 @@ origin_of(const char *path, char *out, size_t size)
     snprintf(out, size, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
 }
 
-/* Look for `name` along a search path. `origin` is the file the path belongs to. */
+/* Look for `name` along a search path, which comes from the file `origin_file`. */
 static int
 try_path(walk_t *walk, const char *search, const char *origin_file, const char *name, int parent)
 {
@@ -159,7 +164,7 @@ try_path(walk_t *walk, const char *search, const char *origin_file, const char *
     while (search && error == ENOENT) {
         size_t length = strcspn(search, ":;");
 
-        if (expand(search, length, origin, dir, sizeof(dir))) {
+        if (expand_origin(search, length, origin, dir, sizeof(dir))) {
             snprintf(file, sizeof(file), "%s/%s", dir, name);
             error = try_file(walk, file, parent);
         }
@@ -168,7 +173,8 @@ try_path(walk_t *walk, const char *search, const char *origin_file, const char *
     return error;
 }
 
-/* The old DT_RPATH holds for everything below its owner; a DT_RUNPATH switches it off for its own file. */
+/* A DT_RPATH holds for everything that its file needs, at any depth. The DT_RPATH of a file that also has a
+ * DT_RUNPATH is ignored. */
 static int
 try_rpaths(walk_t *walk, const char *name, int parent)
 {
@@ -193,7 +199,7 @@ try_cache(walk_t *walk, const char *name, int parent)
 }
 
 static int
-resolve(walk_t *walk, const char *name, int parent)
+find_needed(walk_t *walk, const char *name, int parent)
 {
     static const char standard[] = "/lib64:/usr/lib64:/lib:/usr/lib";
     char file[2 * PATH_MAX], origin[PATH_MAX];
@@ -201,7 +207,7 @@ resolve(walk_t *walk, const char *name, int parent)
 
     if (strchr(name, '/')) {
         origin_of(walk->nodes[parent].path, origin, sizeof(origin));
-        return expand(name, strlen(name), origin, file, sizeof(file)) ? try_file(walk, file, parent) : ENOENT;
+        return expand_origin(name, strlen(name), origin, file, sizeof(file)) ? try_file(walk, file, parent) : ENOENT;
     }
     error = walk->nodes[parent].elf.runpath ? ENOENT : try_rpaths(walk, name, parent);
     if (error == ENOENT)
@@ -213,26 +219,28 @@ resolve(walk_t *walk, const char *name, int parent)
     return error == ENOENT ? try_path(walk, standard, "/", name, parent) : error;
 }
 
-/* Breadth first: nodes are appended while the walk goes on. */
+/* Breadth first: find_needed() appends nodes during the loop. */
 static int
-walk_needs(walk_t *walk, alch_error_t *err)
+check_walk(walk_t *walk, alch_error_t *err)
 {
     for (int k = 0; k < walk->count; k++) {
         for (size_t l = 0; walk->nodes[k].elf.needed[l]; l++) {
-            /* Appending may move nodes[], never what a node points to. */
+            /* Appending may move nodes[], but not the text that a node points to. */
             const char *name = walk->nodes[k].elf.needed[l];
 
             if (alchi_host_needs_is_openmpi(name))
                 return refuse_openmpi(walk, k, name, err);
-            if (resolve(walk, name, k) == ENOMEM)
-                return alchi_error_set(err, ALCH_ENOMEM, "no memory to read what %s needs", walk->nodes[0].path);
+            if (find_needed(walk, name, k) == ENOMEM)
+                return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory to read what %s needs",
+                                       walk->nodes[0].path);
         }
     }
     return ALCH_OK;
 }
 
+/* Add the library itself. Its faults are errors, while try_file() skips a file with a fault. */
 static int
-check_first(walk_t *walk, const char *path, alch_error_t *err)
+add_library(walk_t *walk, const char *path, alch_error_t *err)
 {
     alchi_host_elf_t elf;
     const char *why = "";
@@ -241,9 +249,11 @@ check_first(walk_t *walk, const char *path, alch_error_t *err)
     if (error == EINVAL)
         return alchi_error_set(err, ALCH_EPLUGIN, "%s %s", path, why);
     if (error)
-        return alchi_error_errno(err, error, "cannot read library %s", path);
+        return alchi_error_errno(err, error, "library %s cannot be read", path);
     alchi_host_elf_fini(&elf);
-    return try_file(walk, path, -1) == 0 ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "no memory to read %s", path);
+    return try_file(walk, path, -1) == 0
+               ? ALCH_OK
+               : alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory to read %s", path);
 }
 
 int
@@ -253,9 +263,9 @@ alchi_host_needs_check(const char *path, alch_error_t *err)
     int code;
 
     walk.cache = alchi_host_file_read(CACHE_PATH, CACHE_LIMIT, &walk.cache_size);
-    code = check_first(&walk, path, err);
+    code = add_library(&walk, path, err);
     if (!code)
-        code = walk_needs(&walk, err);
+        code = check_walk(&walk, err);
     for (int k = 0; k < walk.count; k++) {
         alchi_host_elf_fini(&walk.nodes[k].elf);
         free(walk.nodes[k].path);

@@ -1,10 +1,12 @@
 /**
  * @file pluginhost/needs.h
- * What a shared object needs, at any depth, read from the files alone.
+ * The check for Open MPI: whether a library for the workers needs it, directly or through other libraries.
  *
- * Loading a library that brings a second MPI into a rank succeeds and ends the rank later, so its needs are walked
- * before dlopen() the way the dynamic linker would: DT_RPATH, LD_LIBRARY_PATH, DT_RUNPATH ($ORIGIN included), the
- * linker's cache, the standard directories. Files are read with every offset checked. Not thread-safe with setenv().
+ * dlopen() of a library that brings Open MPI into a rank of MPICH succeeds, and ends the rank later. So the plugin host
+ * checks the files before it calls dlopen(). It finds what a file needs as the dynamic linker does: through DT_RPATH,
+ * LD_LIBRARY_PATH, DT_RUNPATH ($ORIGIN included), the linker's cache and the standard directories.
+ *
+ * The functions read the environment: not MT-Safe with setenv().
  */
 #ifndef ALCHI_PLUGINHOST_NEEDS_H
 #define ALCHI_PLUGINHOST_NEEDS_H
@@ -12,16 +14,17 @@
 #include <alchemist/error.h>
 #include <stdbool.h>
 
-/** Whether a library's file name is one that only Open MPI has: "libmpi.so.40", "libopen-pal.so.40". */
+/** Whether a file name is one that only Open MPI uses: "libmpi.so.40", "libopen-pal.so.40". */
 bool alchi_host_needs_is_openmpi(const char *name);
 
 /**
- * Refuse a shared object that needs Open MPI, itself or through others.
- *
- * Needs that are not found are left for dlopen() to report.
+ * Refuse a shared object that needs Open MPI, directly or through other libraries. A library that is not found is
+ * skipped: dlopen() reports it.
  *
  * @return ALCH_OK
- * @return ALCH_EPLUGIN  it does: the text has the chain of needs; or it is not a shared object of this machine
+ * @return ALCH_EPLUGIN  it needs Open MPI, and the text has the chain of libraries; or it is not a shared object for
+ *                       this machine
+ * @return ALCH_ESYSTEM  the file cannot be read
  * @return ALCH_ENOMEM
  */
 int alchi_host_needs_check(const char *path, alch_error_t *err);

@@ -1,3 +1,4 @@
+/* Find the file of a library by its name or its path, and check that the operator allows it. */
 #include "base/error.h"
 #include "pluginhost/plugin_load.h"
 #include <ctype.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Append to a text that may be cut. */
+/* Append to a text, which is cut at `size` bytes. */
 static void append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 static void
@@ -50,7 +51,7 @@ append_names(char *text, size_t size, const char *dir)
     free(entries);
 }
 
-/* "/a, /b" or, with what they hold, "/a holds x, y; /b holds no library". */
+/* Write the directories as "/a, /b" or, with `names`, as "/a holds x, y; /b holds no library". */
 static void
 describe_dirs(char *text, size_t size, char *const *dirs, size_t dir_count, bool names)
 {
@@ -68,19 +69,19 @@ describe_dirs(char *text, size_t size, char *const *dirs, size_t dir_count, bool
 }
 
 static bool
-within(const char *real, const char *dir)
+lies_below(const char *real, const char *dir)
 {
     char *real_dir = realpath(dir, NULL);
     size_t length = real_dir ? strlen(real_dir) : 0;
     bool inside;
 
-    /* The root directory's own name ends in the slash that others lack. */
+    /* length == 1: the root directory, whose name already ends in a slash. */
     inside = length && strncmp(real, real_dir, length) == 0 && (real[length] == '/' || !real[length] || length == 1);
     free(real_dir);
     return inside;
 }
 
-/* What everybody may write is everybody's code. */
+/* If everybody may write the file, any user of the host can run code in the workers. */
 static int
 check_mode(const char *real, alch_error_t *err)
 {
@@ -99,30 +100,29 @@ check_allowed(char *const *dirs, size_t dir_count, const char *asked, const char
     char listed[ALCH_ERROR_TEXT_MAX / 2];
 
     for (size_t k = 0; k < dir_count; k++)
-        if (within(real, dirs[k]))
+        if (lies_below(real, dirs[k]))
             return check_mode(real, err);
     describe_dirs(listed, sizeof(listed), dirs, dir_count, false);
     return alchi_error_set(err, ALCH_EPERM,
-                           "library %s lies at %s, which is in none of the listed directories: %s "
-                           "(--plugin-dir)",
+                           "library %s lies at %s, which is in none of the listed directories: %s (--plugin-dir)",
                            asked, real, listed);
 }
 
 static void
-lower(char *text)
+make_lower_case(char *text)
 {
     for (; *text; text++)
         *text = (char)tolower((unsigned char)*text);
 }
 
-/* The first of NAME.so, libNAME.so, name.so, libname.so that is in a directory; NULL: none. */
+/* The first of NAME.so, libNAME.so, name.so and libname.so that a directory has. NULL: none; the caller frees it. */
 static char *
-find_in(const char *dir, const char *name)
+find_in_dir(const char *dir, const char *name)
 {
     char low[NAME_MAX + 1], path[PATH_MAX];
 
     snprintf(low, sizeof(low), "%s", name);
-    lower(low);
+    make_lower_case(low);
     for (int k = 0; k < 4; k++) {
         char *real;
 
@@ -144,10 +144,10 @@ find_by_name(char *const *dirs, size_t dir_count, const char *name, char **real_
     if (!name || !*name || strchr(name, '/') || name[0] == '.' || strlen(name) > 128)
         return alchi_error_set(err, ALCH_EINVAL, "'%.200s' is not a library's name", name ? name : "");
     for (size_t k = 0; k < dir_count && !real; k++)
-        real = find_in(dirs[k], name);
+        real = find_in_dir(dirs[k], name);
     if (!real) {
         describe_dirs(held, sizeof(held), dirs, dir_count, true);
-        return alchi_error_set(err, ALCH_ENOENT, "no library '%s': %s (--plugin-dir)", name, held);
+        return alchi_error_set(err, ALCH_ENOENT, "library '%s' was not found: %s (--plugin-dir)", name, held);
     }
     code = check_allowed(dirs, dir_count, name, real, err);
     if (code)
@@ -168,8 +168,9 @@ alchi_host_plugin_find(char *const *dirs, size_t dir_count, const char *name, co
         return find_by_name(dirs, dir_count, name, real_p, err);
     real = realpath(path, NULL);
     if (!real)
-        return alchi_error_set(err, errno == ENOMEM ? ALCH_ENOMEM : ALCH_ENOENT, "no library at %s: %s%s", path,
-                               strerror(errno), path[0] == '/' ? "" : "; give an absolute path on the workers' host");
+        return alchi_error_set(err, errno == ENOMEM ? ALCH_ENOMEM : ALCH_ENOENT, "library %s cannot be found: %s%s",
+                               path, strerror(errno),
+                               path[0] == '/' ? "" : "; give an absolute path on the workers' host");
     code = check_allowed(dirs, dir_count, path, real, err);
     if (code)
         free(real);

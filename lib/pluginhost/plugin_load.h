@@ -1,30 +1,42 @@
-/** @file pluginhost/plugin_load.h  From a name to a checked shared object, on one rank. Private to the plugin host. */
+/**
+ * @file pluginhost/plugin_load.h
+ * Find, check and load one library on one rank. Private to the plugin host. Main thread only; not collective.
+ */
 #ifndef ALCHI_PLUGINHOST_PLUGIN_LOAD_H
 #define ALCHI_PLUGINHOST_PLUGIN_LOAD_H
 
 #include "pluginhost/call.h"
 
 /**
- * Where a library lies: a path that must resolve into one of the directories, or NAME.so, libNAME.so or either in
- * lower case in the first directory that has one.
+ * Find the file of a library. A path must resolve into one of the directories. A name is the first of NAME.so,
+ * libNAME.so and both in lower case in the first directory that has one of them.
  *
- * @param path    "" or NULL: by name
- * @param[out] real_p  real path, owned by the caller
- * @return ALCH_OK, ALCH_EINVAL (no name), ALCH_ENOENT (lists directories and what they hold), ALCH_EPERM (in none of
- * the directories, or a file that everybody may write)
+ * @param dirs         directories that the operator allows, borrowed
+ * @param path         "" or NULL: find it by name
+ * @param[out] real_p  the path as realpath() gives it; the caller frees it
+ *
+ * @return ALCH_OK
+ * @return ALCH_EINVAL  the name cannot be that of a library
+ * @return ALCH_ENOENT  there is no such file; the text lists the directories and the libraries in them
+ * @return ALCH_EPERM   the file lies in none of the directories, or everybody may write it
+ * @return ALCH_ENOMEM
  */
 int alchi_host_plugin_find(char *const *dirs, size_t dir_count, const char *name, const char *path, char **real_p,
                            alch_error_t *err);
 
 /**
- * Check a file's needs, load it and check what it exports. Nothing of it runs but its constructors and alch_plugin().
+ * Check what a file needs, load it, and check what it says of itself. Only its constructors and its alch_plugin() run.
  *
- * @param name  what the library must call itself, in any case; "": anything
- * @return ALCH_OK, ALCH_EPLUGIN (names both sides), ALCH_ENOMEM
+ * @param name  the name that the library must have, in upper or lower case; "" or NULL: any
+ *
+ * @return ALCH_OK
+ * @return ALCH_EPLUGIN  the library does not fit this worker; the text names both sides
+ * @return ALCH_ESYSTEM  the file cannot be read
+ * @return ALCH_ENOMEM
  */
 int alchi_host_plugin_open(const char *real, const char *name, alchi_host_module_t **module_p, alch_error_t *err);
 
-/** Unload; the communicator must be gone. NULL is allowed. */
+/** Unload a library. The caller has freed its communicator. NULL is allowed. */
 void alchi_host_plugin_close(alchi_host_module_t *module);
 
 #endif

@@ -1,3 +1,4 @@
+/* The plugin host of a rank: the loaded libraries, and calls of their operations. */
 #include "pluginhost/plugins.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -46,18 +47,19 @@ find_module(const alchi_host_plugins_t *plugins, const char *name)
     return NULL;
 }
 
-/* Free what a refused or finished library holds. */
+/* Free the communicator of a library that was refused or has ended, and unload it. */
 static void
-discard(alchi_host_module_t *module)
+unload_module(alchi_host_module_t *module)
 {
     if (module && module->comm != MPI_COMM_NULL)
         MPI_Comm_free(&module->comm);
     alchi_host_plugin_close(module);
 }
 
-/* Every rank must have loaded the same thing: hosts may hold different files under one name. */
+/* Compare the library on all ranks, because hosts may have different files of one name: every rank makes a hash
+ * (FNV-1a) of the library's description. */
 static int
-check_same(const alchi_host_plugins_t *plugins, const alchi_host_module_t *module, alch_error_t *err)
+compare_on_all_ranks(const alchi_host_plugins_t *plugins, const alchi_host_module_t *module, alch_error_t *err)
 {
     size_t size = protobuf_c_message_get_packed_size(&module->library->base);
     uint8_t *bytes = malloc(size + 1);
@@ -73,8 +75,8 @@ check_same(const alchi_host_plugins_t *plugins, const alchi_host_module_t *modul
     if (lowest == highest)
         return ALCH_OK;
     return alchi_error_rank(err, ALCH_EPLUGIN, plugins->rank,
-                            "%s: the workers hold different versions; on worker %d it is version %s", module->path,
-                            plugins->rank + 1, module->plugin->version);
+                            "%s differs between the workers: worker %d has version %s", module->path, plugins->rank + 1,
+                            module->plugin->version);
 }
 
 static int
@@ -94,17 +96,18 @@ run_init(alchi_host_plugins_t *plugins, alchi_host_module_t *module, alch_error_
     return code ? alchi_error_rank(err, code, why.rank, "%s: init: %s", module->path, why.text) : ALCH_OK;
 }
 
-/* The steps after each rank has the object in hand; all of them are collective. */
+/* The steps after every rank has loaded the library. All of them are collective. */
 static int
-join_module(alchi_host_plugins_t *plugins, alchi_host_module_t *module, alch_error_t *err)
+set_up_module(alchi_host_plugins_t *plugins, alchi_host_module_t *module, alch_error_t *err)
 {
-    int code = alchi_host_agree(plugins->comm, check_same(plugins, module, err), err);
+    int code = alchi_host_agree(plugins->comm, compare_on_all_ranks(plugins, module, err), err);
 
     if (code)
         return code;
-    /* A library's own traffic ends the group when MPI reports an error: few libraries look at return codes. */
+    /* Few libraries check the return codes of MPI. So an error on a library's communicator ends the group. */
     if (MPI_Comm_dup(plugins->comm, &module->comm) != MPI_SUCCESS)
-        return alchi_error_set(err, ALCH_EINTERNAL, "no communicator left for library %s", module->plugin->name);
+        return alchi_error_set(err, ALCH_EINTERNAL, "MPI has no communicator left for library %s",
+                               module->plugin->name);
     MPI_Comm_set_errhandler(module->comm, MPI_ERRORS_ARE_FATAL);
     return alchi_host_agree(plugins->comm, run_init(plugins, module, err), err);
 }
@@ -120,9 +123,9 @@ open_module(alchi_host_plugins_t *plugins, const char *name, const char *path, a
     if (!code)
         code = alchi_host_plugin_open(real, name, module_p, err);
     free(real);
-    /* Without a name only the file says which library it is. */
+    /* If the client gave a path without a name, only the loaded file says which library it is. */
     if (!code && (loaded = find_module(plugins, (*module_p)->plugin->name))) {
-        code = alchi_error_set(err, ALCH_EPLUGIN, "library '%s' is loaded from %s: %s was asked for",
+        code = alchi_error_set(err, ALCH_EPLUGIN, "library '%s' is already loaded from %s, but the client asked for %s",
                                loaded->plugin->name, loaded->path, (*module_p)->path);
         alchi_host_plugin_close(*module_p);
         *module_p = NULL;
@@ -130,7 +133,7 @@ open_module(alchi_host_plugins_t *plugins, const char *name, const char *path, a
     return code;
 }
 
-/* A library that is there already, if it is the one that is meant. */
+/* The loaded library that a client asks for. NULL: it is not loaded, or another one has its name or its path. */
 static alchi_host_module_t *
 find_loaded(const alchi_host_plugins_t *plugins, const char *name, const char *path)
 {
@@ -149,7 +152,7 @@ find_loaded(const alchi_host_plugins_t *plugins, const char *name, const char *p
     return module;
 }
 
-/* @return ALCH_OK with a module that all ranks have, registered */
+/* Load a library on all ranks, or on none. */
 static int
 load_module(alchi_host_plugins_t *plugins, const char *name, const char *path, alchi_host_module_t **module_p,
             alch_error_t *err)
@@ -158,9 +161,9 @@ load_module(alchi_host_plugins_t *plugins, const char *name, const char *path, a
     int code = alchi_host_agree(plugins->comm, open_module(plugins, name, path, &module, err), err);
 
     if (!code)
-        code = join_module(plugins, module, err);
+        code = set_up_module(plugins, module, err);
     if (code) {
-        discard(module);
+        unload_module(module);
         return code;
     }
     DL_APPEND(plugins->modules, module);
@@ -188,7 +191,8 @@ alchi_host_plugins_load(alchi_host_plugins_t *plugins, const char *name, const c
     }
     copy = alchi_message_copy(module->library);
     if (!copy)
-        return alchi_error_set(err, ALCH_ENOMEM, "no memory to describe library %s", module->plugin->name);
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory to describe library %s",
+                               module->plugin->name);
     *library_p = copy;
     return ALCH_OK;
 }
@@ -212,16 +216,6 @@ find_operation(const alchi_host_plugins_t *plugins, const Alchw__WorkerTask *tas
                            task->function ? task->function : "");
 }
 
-/* Run the operation and put its results into `done`. */
-static int
-run_operation(alchi_host_call_t *call, const alch_operation_t *operation, Alchw__WorkerTaskDone *done,
-              alch_error_t *err)
-{
-    int code = alchi_host_call_verdict(call, operation->function(&call->call), err);
-
-    return code ? code : alchi_host_call_results(call, done, err);
-}
-
 int
 alchi_host_plugins_call(alchi_host_plugins_t *plugins, const Alchw__WorkerTask *task, const atomic_bool *cancel,
                         Alchw__WorkerTaskDone **done_p, alch_error_t *err)
@@ -234,13 +228,17 @@ alchi_host_plugins_call(alchi_host_plugins_t *plugins, const Alchw__WorkerTask *
     int code = find_operation(plugins, task, &module, &index, &error);
 
     if (!code && !(done = malloc(sizeof(*done))))
-        code = alchi_error_set(&error, ALCH_ENOMEM, "no memory for a task");
+        code = alchi_error_set(&error, ALCH_ENOMEM, "the rank is out of memory for a task");
     if (!code) {
         alchw__worker_task_done__init(done);
         code = alchi_host_call_init(&call, plugins, module, module->library->functions[index], task, cancel, &error);
     }
     if (!code) {
-        code = run_operation(&call, &module->plugin->operations[index], done, &error);
+        int returned = module->plugin->operations[index].function(&call.call);
+
+        code = alchi_host_call_verdict(&call, returned, &error);
+        if (!code)
+            code = alchi_host_call_fill_reply(&call, done, &error);
         alchi_host_call_fini(&call);
         alchi_blacs_trim(plugins->blacs, ALCHI_BLACS_KEEP);
     }
@@ -271,7 +269,7 @@ alchi_host_plugins_destroy(alchi_host_plugins_t *plugins)
             alchi_host_call_fini(&call);
         }
         DL_DELETE(plugins->modules, module);
-        discard(module);
+        unload_module(module);
     }
     alchi_blacs_destroy(plugins->blacs);
     MPI_Comm_free(&plugins->comm);
