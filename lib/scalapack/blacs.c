@@ -1,11 +1,11 @@
+/* A cache of BLACS contexts, one for each map of ranks. */
 #include "scalapack/blacs.h"
 #include "base/error.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-/* BLACS has no header of its own. */
+/* BLACS comes without a header. */
 int Csys2blacs_handle(MPI_Comm comm);
 void Cfree_blacs_system_handle(int handle);
 void Cblacs_gridmap(int *context, int *map, int ld, int nprow, int npcol);
@@ -15,7 +15,7 @@ typedef struct entry {
     struct entry *prev, *next;
     int nprow, npcol;
     int *ranks;
-    int context; /* -1: this rank is outside */
+    int context; /* -1: this rank is not in the map */
 } entry_t;
 
 struct alchi_blacs {
@@ -121,11 +121,12 @@ alchi_blacs_context(alchi_blacs_t *blacs, const alchi_layout_t *layout, int *con
         DL_DELETE(blacs->entries, entry);
     } else {
         if (blacs->count >= ALCHI_BLACS_MAX)
-            return alchi_error_set(err, ALCH_ELIMIT, "one operation uses more than %d process grids", ALCHI_BLACS_MAX);
+            return alchi_error_set(
+                err, ALCH_ELIMIT, "%d process grids are in use, which is the limit for one operation", ALCHI_BLACS_MAX);
         entry = entry_create(blacs, layout);
         if (!entry)
-            return alchi_error_set(err, ALCH_ENOMEM, "no memory for a process grid of %d x %d", layout->nprow,
-                                   layout->npcol);
+            return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a process grid of %d x %d",
+                                   layout->nprow, layout->npcol);
         blacs->count++;
     }
     DL_PREPEND(blacs->entries, entry);

@@ -1,9 +1,11 @@
 /**
  * @file scalapack/blacs.h
- * BLACS contexts and ScaLAPACK descriptors: one context for each distinct map of ranks.
+ * BLACS contexts and ScaLAPACK descriptors for layouts.
  *
- * Contexts are a scarce resource that ends a job when it runs out (about 440 in 2 ranks), so they belong to rank
- * maps, not to matrices, and are cached. Main thread only, inside the sequence of tasks: making one is collective.
+ * BLACS has room for few contexts (about 440 with 2 ranks), and a job that uses up all of them ends. So a context
+ * belongs to a map of ranks, not to a matrix: matrices on the same grid share it, and a cache keeps it for later tasks.
+ *
+ * Main thread only, while the ranks run the same task: making a context is collective.
  */
 #ifndef ALCHI_SCALAPACK_BLACS_H
 #define ALCHI_SCALAPACK_BLACS_H
@@ -12,7 +14,7 @@
 #include <mpi.h>
 #include <stddef.h>
 
-/** Positions in a descriptor. */
+/** Positions in a descriptor, in the order of ScaLAPACK. */
 enum {
     ALCHI_BLACS_DESC_DTYPE,
     ALCHI_BLACS_DESC_CTXT,
@@ -26,44 +28,52 @@ enum {
     ALCHI_BLACS_DESC_LENGTH
 };
 
-/** Contexts that alchi_blacs_trim() is told to keep between tasks, and those that one task may add. */
-#define ALCHI_BLACS_KEEP 16
-#define ALCHI_BLACS_MAX 96
+#define ALCHI_BLACS_KEEP 16 /**< contexts that stay in the cache between tasks */
+#define ALCHI_BLACS_MAX 96  /**< contexts that may exist at the same time */
 
 typedef struct alchi_blacs alchi_blacs_t;
 
-/** @collective no.  @param comm  of the group, borrowed until destroy.  @return NULL: out of memory */
+/** Create an empty cache. Not collective. @param comm  of the group, borrowed until destroy. NULL: out of memory */
 alchi_blacs_t *alchi_blacs_create(MPI_Comm comm);
-/** @collective yes. NULL is allowed. */
+/** Free all contexts and the cache. NULL is allowed. @collective yes */
 void alchi_blacs_destroy(alchi_blacs_t *blacs);
 
 /**
- * The context of a layout's rank map (replica 0).
+ * The context for a layout's map of ranks (of its first copy). It is valid until alchi_blacs_trim() frees it.
  *
  * @collective  yes, over the communicator
- * @param[out] context_p  -1 on ranks outside the grid
- * @return ALCH_OK; ALCH_ELIMIT more than ALCHI_BLACS_MAX maps at once; ALCH_ENOMEM
+ *
+ * @param[out] context_p  -1 on ranks outside of the grid
+ *
+ * @return ALCH_OK
+ * @return ALCH_ELIMIT  ALCHI_BLACS_MAX contexts exist
+ * @return ALCH_ENOMEM
  */
 int alchi_blacs_context(alchi_blacs_t *blacs, const alchi_layout_t *layout, int *context_p, alch_error_t *err);
 
-/** Give back the contexts longest unused, down to `keep`. Those handed out before are invalid. @collective yes */
+/** Free the contexts that were not used for the longest time, until `keep` are left. @collective yes */
 void alchi_blacs_trim(alchi_blacs_t *blacs, size_t keep);
 
-/** How many contexts there are. */
+/** The number of contexts. */
 size_t alchi_blacs_count(const alchi_blacs_t *blacs);
 
 /**
- * Whether ScaLAPACK can work on a layout: unreplicated and within 32-bit indices on every rank. No communication:
- * all ranks get the same answer.
- * @return ALCH_OK; ALCH_EUNSUPPORTED replicated; ALCH_ELIMIT with value and limit
+ * Check that ScaLAPACK can work on a layout. Not collective, but all ranks get the same answer.
+ *
+ * @return ALCH_OK
+ * @return ALCH_EUNSUPPORTED  the layout is replicated
+ * @return ALCH_ELIMIT        a size exceeds 32-bit indices; the text has its value and the limit
  */
 int alchi_blacs_descriptor_check(const alchi_layout_t *layout, alch_error_t *err);
 
 /**
- * A layout's descriptor.
+ * Fill in the descriptor of a layout.
  *
  * @collective  yes
- * @param lld   leading dimension on this rank
+ *
+ * @param lld        leading dimension on this rank, in entries
+ * @param[out] desc  written on success only
+ *
  * @return as alchi_blacs_descriptor_check() and alchi_blacs_context()
  */
 int alchi_blacs_descriptor(alchi_blacs_t *blacs, const alchi_layout_t *layout, int64_t lld,

@@ -1,11 +1,11 @@
+/* ScaLAPACK descriptors, and whether a layout can have one. */
 #include "base/error.h"
 #include "base/util.h"
 #include "scalapack/blacs.h"
-
 #include <inttypes.h>
 
 static int
-index_check(const char *what, int64_t value, alch_error_t *err)
+check_index(const char *what, int64_t value, alch_error_t *err)
 {
     if (value <= INT32_MAX)
         return ALCH_OK;
@@ -16,21 +16,22 @@ index_check(const char *what, int64_t value, alch_error_t *err)
 int
 alchi_blacs_descriptor_check(const alchi_layout_t *layout, alch_error_t *err)
 {
-    /* Place (0, 0) holds the most rows and the most columns, so every rank reaches the same verdict. */
+    /* Place (0, 0) holds the most rows and columns. All ranks check it, so they get the same answer. */
     int64_t rows = alchi_count(layout->m, layout->mb, 0, layout->nprow);
     int64_t cols = alchi_count(layout->n, layout->nb, 0, layout->npcol);
     int64_t entries;
     int code;
 
     if (layout->replicas != 1)
-        return alchi_error_set(err, ALCH_EUNSUPPORTED, "a matrix in layout %s has %d copies: ScaLAPACK knows one",
+        return alchi_error_set(err, ALCH_EUNSUPPORTED,
+                               "layout %s has %d copies of a matrix, but ScaLAPACK supports only one",
                                alch_dist_name(layout->spec.dist), layout->replicas);
     if (!alchi_mul_int64(rows, cols, &entries))
         entries = INT64_MAX;
-    if ((code = index_check("the number of rows", layout->m, err)) ||
-        (code = index_check("the number of columns", layout->n, err)) ||
-        (code = index_check("the block size", layout->mb > layout->nb ? layout->mb : layout->nb, err)) ||
-        (code = index_check("the number of entries on one worker", entries, err)))
+    if ((code = check_index("the number of rows", layout->m, err)) ||
+        (code = check_index("the number of columns", layout->n, err)) ||
+        (code = check_index("the block size", layout->mb > layout->nb ? layout->mb : layout->nb, err)) ||
+        (code = check_index("the number of entries on one worker", entries, err)))
         return code;
     return ALCH_OK;
 }
