@@ -1,26 +1,27 @@
 /*
- * Linked into programs like lib/yield, never into the library: cgemv and zgemv in front of OpenBLAS's own.
+ * A BLAS correction: cgemv and zgemv in front of OpenBLAS's own. It is linked into programs, never into the library.
  *
- * Those of OpenBLAS 0.3.21 read an entry of x after its last one (its issue 4013; AVX-512 kernels, no transposition).
- * When x is the last row of a matrix, as in PxLABRD, that is a column further, where there need not be any memory. Here
- * they get a copy of x with room behind it: n entries, beside m n that they multiply.
+ * These functions of OpenBLAS 0.3.21 read one entry of x after its last one (OpenBLAS issue 4013; AVX-512 kernels
+ * without transposition). If x is the last row of a matrix, as in PxLABRD, this entry is one column further, where
+ * there may be no memory. So here OpenBLAS gets a copy of x with readable memory after it. The copy has n entries,
+ * which is little next to the product's m n.
  */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FEW 512 /* entries that are copied to the stack */
-#define ROOM 4  /* entries behind the last */
+#define STACK_ENTRIES 512 /* a longer copy is allocated */
+#define ROOM 4            /* entries after the last one */
 
 typedef void gemv_f(const char *trans, const int *m, const int *n, const void *alpha, const void *a, const int *lda,
                     const void *x, const int *incx, const void *beta, void *y, const int *incy);
 
 gemv_f cgemv_, zgemv_;
 
-/* Entry k of a vector as BLAS counts: one with a negative increment begins at the far end. */
+/* Copy a vector, and add zeros after it. BLAS counts a vector with a negative increment from its far end. */
 static void
-gather(char *to, const char *x, int n, int incx, size_t entry)
+copy_vector(char *to, const char *x, int n, int incx, size_t entry)
 {
     int64_t first = incx < 0 ? (int64_t)(1 - n) * incx : 0;
 
@@ -30,35 +31,36 @@ gather(char *to, const char *x, int n, int incx, size_t entry)
 }
 
 static void
-call(gemv_f *real, size_t entry, const char *trans, const int *m, const int *n, const void *alpha, const void *a,
-     const int *lda, const void *x, const int *incx, const void *beta, void *y, const int *incy)
+call_with_copy(gemv_f *real, size_t entry, const char *trans, const int *m, const int *n, const void *alpha,
+               const void *a, const int *lda, const void *x, const int *incx, const void *beta, void *y,
+               const int *incy)
 {
-    double few[2 * (FEW + ROOM)];
+    double stack[2 * (STACK_ENTRIES + ROOM)];
     const int one = 1;
     char *copy = NULL;
 
-    if ((*trans == 'N' || *trans == 'n') && *n > 0 && *incx != 0) /* wrong arguments are OpenBLAS's to refuse */
-        copy = *n <= FEW ? (char *)few : malloc(((size_t)*n + ROOM) * entry);
+    if ((*trans == 'N' || *trans == 'n') && *n > 0 && *incx != 0) /* OpenBLAS refuses wrong arguments */
+        copy = *n <= STACK_ENTRIES ? (char *)stack : malloc(((size_t)*n + ROOM) * entry);
     if (!copy) {
         real(trans, m, n, alpha, a, lda, x, incx, beta, y, incy);
         return;
     }
-    gather(copy, x, *n, *incx, entry);
+    copy_vector(copy, x, *n, *incx, entry);
     real(trans, m, n, alpha, a, lda, copy, &one, beta, y, incy);
-    if (copy != (char *)few)
+    if (copy != (char *)stack)
         free(copy);
 }
 
-/* The one that this file stands before. */
+/* The function of this name in the library that comes after the program. */
 static gemv_f *
-next(const char *name)
+find_next(const char *name)
 {
     gemv_f *found;
     void *symbol = dlsym(RTLD_NEXT, name);
 
-    memcpy(&found, &symbol, sizeof found);
+    memcpy(&found, &symbol, sizeof(found));
     if (!found)
-        abort(); /* who calls it was linked with a BLAS */
+        abort(); /* cannot happen: a caller was linked with a BLAS */
     return found;
 }
 
@@ -69,8 +71,8 @@ cgemv_(const char *trans, const int *m, const int *n, const void *alpha, const v
     static gemv_f *real;
 
     if (!real)
-        real = next("cgemv_");
-    call(real, 2 * sizeof(float), trans, m, n, alpha, a, lda, x, incx, beta, y, incy);
+        real = find_next("cgemv_");
+    call_with_copy(real, 2 * sizeof(float), trans, m, n, alpha, a, lda, x, incx, beta, y, incy);
 }
 
 void
@@ -80,6 +82,6 @@ zgemv_(const char *trans, const int *m, const int *n, const void *alpha, const v
     static gemv_f *real;
 
     if (!real)
-        real = next("zgemv_");
-    call(real, 2 * sizeof(double), trans, m, n, alpha, a, lda, x, incx, beta, y, incy);
+        real = find_next("zgemv_");
+    call_with_copy(real, 2 * sizeof(double), trans, m, n, alpha, a, lda, x, incx, beta, y, incy);
 }

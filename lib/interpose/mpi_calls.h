@@ -1,8 +1,10 @@
 /*
- * @file interpose/mpi_calls.h  The blocking calls that take counts, each as its nonblocking twin and a yielding wait.
+ * @file interpose/mpi_calls.h
+ * The blocking calls of MPI that take counts. Each one makes the nonblocking call and waits for it with yields.
  *
- * Included twice by mpi_yield.c: with CALL(name) = name and COUNT = int, and with CALL(name) = name_c and
- * COUNT = MPI_Count for the large-count calls of MPI 4; DISPL is the type of displacements. No include guard.
+ * mpi_yield.c includes this file twice. CALL(name) gives the name of a call, COUNT the type of its counts and DISPL the
+ * type of its displacements: first name and int, then name_c, MPI_Count and MPI_Aint for the large-count calls of
+ * MPI 4. No include guard.
  */
 
 /* ---- point to point ---- */
@@ -12,7 +14,7 @@ CALL(MPI_Send)(const void *buf, COUNT count, MPI_Datatype type, int dest, int ta
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Isend)(buf, count, type, dest, tag, comm, &request), &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Isend)(buf, count, type, dest, tag, comm, &request), &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -20,7 +22,7 @@ CALL(MPI_Ssend)(const void *buf, COUNT count, MPI_Datatype type, int dest, int t
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Issend)(buf, count, type, dest, tag, comm, &request), &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Issend)(buf, count, type, dest, tag, comm, &request), &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -28,7 +30,7 @@ CALL(MPI_Rsend)(const void *buf, COUNT count, MPI_Datatype type, int dest, int t
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Irsend)(buf, count, type, dest, tag, comm, &request), &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Irsend)(buf, count, type, dest, tag, comm, &request), &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -36,9 +38,9 @@ CALL(MPI_Recv)(void *buf, COUNT count, MPI_Datatype type, int source, int tag, M
 {
     MPI_Request request;
 
-    if (source == MPI_PROC_NULL) /* MPICH leaves the status of such a request unset */
+    if (source == MPI_PROC_NULL) /* MPICH does not set the status of such a request */
         return CALL(PMPI_Recv)(buf, count, type, source, tag, comm, status);
-    return finish(CALL(PMPI_Irecv)(buf, count, type, source, tag, comm, &request), &request, status);
+    return wait_for(CALL(PMPI_Irecv)(buf, count, type, source, tag, comm, &request), &request, status);
 }
 
 int
@@ -48,7 +50,7 @@ CALL(MPI_Mrecv)(void *buf, COUNT count, MPI_Datatype type, MPI_Message *message,
 
     if (*message == MPI_MESSAGE_NO_PROC)
         return CALL(PMPI_Mrecv)(buf, count, type, message, status);
-    return finish(CALL(PMPI_Imrecv)(buf, count, type, message, &request), &request, status);
+    return wait_for(CALL(PMPI_Imrecv)(buf, count, type, message, &request), &request, status);
 }
 
 int
@@ -56,17 +58,18 @@ CALL(MPI_Sendrecv)(const void *sendbuf, COUNT sendcount, MPI_Datatype sendtype, 
                    COUNT recvcount, MPI_Datatype recvtype, int source, int recvtag, MPI_Comm comm, MPI_Status *status)
 {
     MPI_Request receive, send;
-    int rc;
+    int code;
 
     if (source == MPI_PROC_NULL) {
-        rc = CALL(MPI_Send)(sendbuf, sendcount, sendtype, dest, sendtag, comm);
-        return rc == MPI_SUCCESS ? CALL(PMPI_Recv)(recvbuf, recvcount, recvtype, source, recvtag, comm, status) : rc;
+        code = CALL(MPI_Send)(sendbuf, sendcount, sendtype, dest, sendtag, comm);
+        return code == MPI_SUCCESS ? CALL(PMPI_Recv)(recvbuf, recvcount, recvtype, source, recvtag, comm, status)
+                                   : code;
     }
-    rc = CALL(PMPI_Irecv)(recvbuf, recvcount, recvtype, source, recvtag, comm, &receive);
-    if (rc != MPI_SUCCESS)
-        return rc;
-    rc = CALL(PMPI_Isend)(sendbuf, sendcount, sendtype, dest, sendtag, comm, &send);
-    return finish_pair(rc, &receive, &send, status);
+    code = CALL(PMPI_Irecv)(recvbuf, recvcount, recvtype, source, recvtag, comm, &receive);
+    if (code != MPI_SUCCESS)
+        return code;
+    code = CALL(PMPI_Isend)(sendbuf, sendcount, sendtype, dest, sendtag, comm, &send);
+    return wait_for_pair(code, &receive, &send, status);
 }
 
 int
@@ -75,20 +78,20 @@ CALL(MPI_Sendrecv_replace)(void *buf, COUNT count, MPI_Datatype type, int dest, 
 {
     COUNT size = 0, position = 0;
     void *packed = NULL;
-    int rc = dest == MPI_PROC_NULL ? MPI_SUCCESS : CALL(PMPI_Pack_size)(count, type, comm, &size);
+    int code = dest == MPI_PROC_NULL ? MPI_SUCCESS : CALL(PMPI_Pack_size)(count, type, comm, &size);
 
-    if (rc != MPI_SUCCESS)
-        return rc;
+    if (code != MPI_SUCCESS)
+        return code;
     packed = malloc(size > 0 ? (size_t)size : 1);
     if (!packed)
-        return out_of_memory(comm);
+        return raise_no_memory(comm);
     if (dest != MPI_PROC_NULL)
-        rc = CALL(PMPI_Pack)(buf, count, type, packed, size, &position, comm);
-    if (rc == MPI_SUCCESS)
-        rc = CALL(MPI_Sendrecv)(packed, position, MPI_PACKED, dest, sendtag, buf, count, type, source, recvtag, comm,
-                                status);
+        code = CALL(PMPI_Pack)(buf, count, type, packed, size, &position, comm);
+    if (code == MPI_SUCCESS)
+        code = CALL(MPI_Sendrecv)(packed, position, MPI_PACKED, dest, sendtag, buf, count, type, source, recvtag, comm,
+                                  status);
     free(packed);
-    return rc;
+    return code;
 }
 
 /* ---- one to all, all to one ---- */
@@ -98,7 +101,7 @@ CALL(MPI_Bcast)(void *buf, COUNT count, MPI_Datatype type, int root, MPI_Comm co
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ibcast)(buf, count, type, root, comm, &request), &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ibcast)(buf, count, type, root, comm, &request), &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -106,8 +109,8 @@ CALL(MPI_Reduce)(const void *sendbuf, void *recvbuf, COUNT count, MPI_Datatype t
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ireduce)(sendbuf, recvbuf, count, type, op, root, comm, &request), &request,
-                  MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ireduce)(sendbuf, recvbuf, count, type, op, root, comm, &request), &request,
+                    MPI_STATUS_IGNORE);
 }
 
 int
@@ -116,8 +119,9 @@ CALL(MPI_Gather)(const void *sendbuf, COUNT sendcount, MPI_Datatype sendtype, vo
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Igather)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, root, comm, &request),
-                  &request, MPI_STATUS_IGNORE);
+    return wait_for(
+        CALL(PMPI_Igather)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, root, comm, &request), &request,
+        MPI_STATUS_IGNORE);
 }
 
 int
@@ -126,7 +130,7 @@ CALL(MPI_Gatherv)(const void *sendbuf, COUNT sendcount, MPI_Datatype sendtype, v
 {
     MPI_Request request;
 
-    return finish(
+    return wait_for(
         CALL(PMPI_Igatherv)(sendbuf, sendcount, sendtype, recvbuf, recvcounts, displs, recvtype, root, comm, &request),
         &request, MPI_STATUS_IGNORE);
 }
@@ -137,8 +141,9 @@ CALL(MPI_Scatter)(const void *sendbuf, COUNT sendcount, MPI_Datatype sendtype, v
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Iscatter)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, root, comm, &request),
-                  &request, MPI_STATUS_IGNORE);
+    return wait_for(
+        CALL(PMPI_Iscatter)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, root, comm, &request), &request,
+        MPI_STATUS_IGNORE);
 }
 
 int
@@ -147,7 +152,7 @@ CALL(MPI_Scatterv)(const void *sendbuf, const COUNT *sendcounts, const DISPL *di
 {
     MPI_Request request;
 
-    return finish(
+    return wait_for(
         CALL(PMPI_Iscatterv)(sendbuf, sendcounts, displs, sendtype, recvbuf, recvcount, recvtype, root, comm, &request),
         &request, MPI_STATUS_IGNORE);
 }
@@ -159,8 +164,8 @@ CALL(MPI_Allreduce)(const void *sendbuf, void *recvbuf, COUNT count, MPI_Datatyp
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Iallreduce)(sendbuf, recvbuf, count, type, op, comm, &request), &request,
-                  MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Iallreduce)(sendbuf, recvbuf, count, type, op, comm, &request), &request,
+                    MPI_STATUS_IGNORE);
 }
 
 int
@@ -169,8 +174,8 @@ CALL(MPI_Allgather)(const void *sendbuf, COUNT sendcount, MPI_Datatype sendtype,
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Iallgather)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm, &request),
-                  &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Iallgather)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm, &request),
+                    &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -179,7 +184,7 @@ CALL(MPI_Allgatherv)(const void *sendbuf, COUNT sendcount, MPI_Datatype sendtype
 {
     MPI_Request request;
 
-    return finish(
+    return wait_for(
         CALL(PMPI_Iallgatherv)(sendbuf, sendcount, sendtype, recvbuf, recvcounts, displs, recvtype, comm, &request),
         &request, MPI_STATUS_IGNORE);
 }
@@ -190,8 +195,8 @@ CALL(MPI_Alltoall)(const void *sendbuf, COUNT sendcount, MPI_Datatype sendtype, 
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ialltoall)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm, &request),
-                  &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ialltoall)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm, &request),
+                    &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -200,9 +205,9 @@ CALL(MPI_Alltoallv)(const void *sendbuf, const COUNT *sendcounts, const DISPL *s
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ialltoallv)(sendbuf, sendcounts, sdispls, sendtype, recvbuf, recvcounts, rdispls, recvtype,
-                                        comm, &request),
-                  &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ialltoallv)(sendbuf, sendcounts, sdispls, sendtype, recvbuf, recvcounts, rdispls,
+                                          recvtype, comm, &request),
+                    &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -212,9 +217,9 @@ CALL(MPI_Alltoallw)(const void *sendbuf, const COUNT *sendcounts, const DISPL *s
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ialltoallw)(sendbuf, sendcounts, sdispls, sendtypes, recvbuf, recvcounts, rdispls,
-                                        recvtypes, comm, &request),
-                  &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ialltoallw)(sendbuf, sendcounts, sdispls, sendtypes, recvbuf, recvcounts, rdispls,
+                                          recvtypes, comm, &request),
+                    &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -223,8 +228,8 @@ CALL(MPI_Reduce_scatter)(const void *sendbuf, void *recvbuf, const COUNT *recvco
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ireduce_scatter)(sendbuf, recvbuf, recvcounts, type, op, comm, &request), &request,
-                  MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ireduce_scatter)(sendbuf, recvbuf, recvcounts, type, op, comm, &request), &request,
+                    MPI_STATUS_IGNORE);
 }
 
 int
@@ -233,8 +238,8 @@ CALL(MPI_Reduce_scatter_block)(const void *sendbuf, void *recvbuf, COUNT recvcou
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ireduce_scatter_block)(sendbuf, recvbuf, recvcount, type, op, comm, &request), &request,
-                  MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ireduce_scatter_block)(sendbuf, recvbuf, recvcount, type, op, comm, &request), &request,
+                    MPI_STATUS_IGNORE);
 }
 
 /* ---- prefixes ---- */
@@ -244,7 +249,7 @@ CALL(MPI_Scan)(const void *sendbuf, void *recvbuf, COUNT count, MPI_Datatype typ
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Iscan)(sendbuf, recvbuf, count, type, op, comm, &request), &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Iscan)(sendbuf, recvbuf, count, type, op, comm, &request), &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -252,10 +257,10 @@ CALL(MPI_Exscan)(const void *sendbuf, void *recvbuf, COUNT count, MPI_Datatype t
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Iexscan)(sendbuf, recvbuf, count, type, op, comm, &request), &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Iexscan)(sendbuf, recvbuf, count, type, op, comm, &request), &request, MPI_STATUS_IGNORE);
 }
 
-/* ---- neighbours ---- */
+/* ---- neighbors ---- */
 
 int
 CALL(MPI_Neighbor_allgather)(const void *sendbuf, COUNT sendcount, MPI_Datatype sendtype, void *recvbuf,
@@ -263,7 +268,7 @@ CALL(MPI_Neighbor_allgather)(const void *sendbuf, COUNT sendcount, MPI_Datatype 
 {
     MPI_Request request;
 
-    return finish(
+    return wait_for(
         CALL(PMPI_Ineighbor_allgather)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm, &request),
         &request, MPI_STATUS_IGNORE);
 }
@@ -274,9 +279,9 @@ CALL(MPI_Neighbor_allgatherv)(const void *sendbuf, COUNT sendcount, MPI_Datatype
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ineighbor_allgatherv)(sendbuf, sendcount, sendtype, recvbuf, recvcounts, displs, recvtype,
-                                                  comm, &request),
-                  &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ineighbor_allgatherv)(sendbuf, sendcount, sendtype, recvbuf, recvcounts, displs, recvtype,
+                                                    comm, &request),
+                    &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -285,7 +290,7 @@ CALL(MPI_Neighbor_alltoall)(const void *sendbuf, COUNT sendcount, MPI_Datatype s
 {
     MPI_Request request;
 
-    return finish(
+    return wait_for(
         CALL(PMPI_Ineighbor_alltoall)(sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm, &request),
         &request, MPI_STATUS_IGNORE);
 }
@@ -297,9 +302,9 @@ CALL(MPI_Neighbor_alltoallv)(const void *sendbuf, const COUNT *sendcounts, const
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ineighbor_alltoallv)(sendbuf, sendcounts, sdispls, sendtype, recvbuf, recvcounts, rdispls,
-                                                 recvtype, comm, &request),
-                  &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ineighbor_alltoallv)(sendbuf, sendcounts, sdispls, sendtype, recvbuf, recvcounts, rdispls,
+                                                   recvtype, comm, &request),
+                    &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -309,7 +314,7 @@ CALL(MPI_Neighbor_alltoallw)(const void *sendbuf, const COUNT *sendcounts, const
 {
     MPI_Request request;
 
-    return finish(CALL(PMPI_Ineighbor_alltoallw)(sendbuf, sendcounts, sdispls, sendtypes, recvbuf, recvcounts, rdispls,
-                                                 recvtypes, comm, &request),
-                  &request, MPI_STATUS_IGNORE);
+    return wait_for(CALL(PMPI_Ineighbor_alltoallw)(sendbuf, sendcounts, sdispls, sendtypes, recvbuf, recvcounts,
+                                                   rdispls, recvtypes, comm, &request),
+                    &request, MPI_STATUS_IGNORE);
 }

@@ -1,18 +1,20 @@
 /*
- * Blocking MPI calls that yield: what makes 3 ranks usable on 2 cores.
+ * Blocking MPI calls that yield the core: they make more ranks than cores usable, 3 ranks on 2 cores for example.
  *
- * MPICH waits by polling and never gives its core away, so with more ranks than cores each step of a collective
- * costs scheduler time slices. Here every blocking call is its nonblocking twin, MPI_Test, and sched_yield(). The
- * layer is part of programs, whose symbols come before those of libmpich: ScaLAPACK and plugins reach MPI through
- * it when the program is linked with -rdynamic. It must not be in a library that is linked into other people's
- * programs.
+ * MPICH waits by polling and never gives its core away. With more ranks than cores, each step of a collective then
+ * costs time slices of the scheduler. Here a blocking call makes the nonblocking call, then repeats MPI_Test and
+ * sched_yield().
  *
- * Not here, because MPI has no nonblocking twin: MPI_Init, one-sided communication, MPI-IO, and the making of
- * communicators other than duplicates. The latter meet in a yielding barrier first, so that whoever comes early
- * does not poll until the last one is there.
+ * This file is linked into programs, whose symbols come before those of libmpich. If a program is linked with
+ * -rdynamic, ScaLAPACK and plugins also call MPI through it. It must not be part of a library, because then it would
+ * change the MPI of every program that links the library.
+ *
+ * Some calls are not replaced, because MPI has no nonblocking call for them: MPI_Init, one-sided communication, MPI-IO,
+ * and the creation of communicators other than duplicates. The functions that create communicators first wait in a
+ * yielding barrier: then no rank polls inside of MPICH for the last rank to come.
  */
 
-/* The calls must be seen by libraries, whatever -fvisibility says: a definition follows its declaration. */
+/* Libraries must see the calls, even with -fvisibility=hidden. A definition has the visibility of its declaration. */
 #pragma GCC visibility push(default)
 #include <mpi.h>
 #pragma GCC visibility pop
@@ -21,9 +23,9 @@
 #include <stdlib.h>
 
 /*
- * Tests before the first yield, and between later ones. A test costs about 0.1 us with nothing to do, a yield with
- * nobody waiting for the core 0.3 us: a short spin costs a crowded machine nothing, and a longer one gains an empty
- * machine nothing. ALCHEMIST_YIELD_TRIES overrides both.
+ * Tests before the first yield and between later ones. A test costs about 0.1 us if nothing has arrived, and a yield
+ * about 0.3 us if no other process waits for the core. So these few tests cost little if others do wait, and more tests
+ * would gain little if none does. ALCHEMIST_YIELD_TRIES sets another number.
  */
 #define TRIES 20
 
@@ -39,9 +41,9 @@ read_environment(void)
         tries_between = (int)tries;
 }
 
-/* One more vain test. */
+/* Count a test that found nothing, and yield after every tries_between of them. */
 static inline void
-vain(int *tries)
+count_test(int *tries)
 {
     if (++*tries < tries_between)
         return;
@@ -49,39 +51,40 @@ vain(int *tries)
     sched_yield();
 }
 
-/* Wait for a request, if the call that made it (returning rc) succeeded. */
+/* Wait for a request. `code` is what the call that made it returned: after an error there is no request. */
 static int
-finish(int rc, MPI_Request *request, MPI_Status *status)
+wait_for(int code, MPI_Request *request, MPI_Status *status)
 {
     int done = 0, tries = 0;
 
-    while (rc == MPI_SUCCESS) {
-        rc = PMPI_Test(request, &done, status);
+    while (code == MPI_SUCCESS) {
+        code = PMPI_Test(request, &done, status);
         if (done)
             break;
-        vain(&tries);
+        count_test(&tries);
     }
-    return rc;
+    return code;
 }
 
-/* Wait for a receive and the send (made with result rc) that go together; a receive without its send is withdrawn. */
+/* Wait for a receive and a send. `code` is what the call that made the send returned: after an error the receive is
+ * canceled. */
 static int
-finish_pair(int rc, MPI_Request *receive, MPI_Request *send, MPI_Status *status)
+wait_for_pair(int code, MPI_Request *receive, MPI_Request *send, MPI_Status *status)
 {
-    int rc_receive;
+    int receive_code;
 
-    if (rc != MPI_SUCCESS) {
+    if (code != MPI_SUCCESS) {
         PMPI_Cancel(receive);
-        finish(MPI_SUCCESS, receive, MPI_STATUS_IGNORE);
-        return rc;
+        wait_for(MPI_SUCCESS, receive, MPI_STATUS_IGNORE);
+        return code;
     }
-    rc_receive = finish(MPI_SUCCESS, receive, status);
-    rc = finish(MPI_SUCCESS, send, MPI_STATUS_IGNORE);
-    return rc_receive != MPI_SUCCESS ? rc_receive : rc;
+    receive_code = wait_for(MPI_SUCCESS, receive, status);
+    code = wait_for(MPI_SUCCESS, send, MPI_STATUS_IGNORE);
+    return receive_code != MPI_SUCCESS ? receive_code : code;
 }
 
 static int
-out_of_memory(MPI_Comm comm)
+raise_no_memory(MPI_Comm comm)
 {
     PMPI_Comm_call_errhandler(comm, MPI_ERR_NO_MEM);
     return MPI_ERR_NO_MEM;
@@ -105,72 +108,72 @@ out_of_memory(MPI_Comm comm)
 int
 MPI_Wait(MPI_Request *request, MPI_Status *status)
 {
-    return finish(MPI_SUCCESS, request, status);
+    return wait_for(MPI_SUCCESS, request, status);
 }
 
 int
 MPI_Waitall(int count, MPI_Request *requests, MPI_Status *statuses)
 {
-    int done = 0, tries = 0, rc;
+    int done = 0, tries = 0, code;
 
     for (;;) {
-        rc = PMPI_Testall(count, requests, &done, statuses);
-        if (rc != MPI_SUCCESS || done)
-            return rc;
-        vain(&tries);
+        code = PMPI_Testall(count, requests, &done, statuses);
+        if (code != MPI_SUCCESS || done)
+            return code;
+        count_test(&tries);
     }
 }
 
 int
 MPI_Waitany(int count, MPI_Request *requests, int *index, MPI_Status *status)
 {
-    int done = 0, tries = 0, rc;
+    int done = 0, tries = 0, code;
 
     for (;;) {
-        rc = PMPI_Testany(count, requests, index, &done, status);
-        if (rc != MPI_SUCCESS || done)
-            return rc;
-        vain(&tries);
+        code = PMPI_Testany(count, requests, index, &done, status);
+        if (code != MPI_SUCCESS || done)
+            return code;
+        count_test(&tries);
     }
 }
 
 int
 MPI_Waitsome(int count, MPI_Request *requests, int *done, int *indices, MPI_Status *statuses)
 {
-    int tries = 0, rc;
+    int tries = 0, code;
 
     for (;;) {
-        /* MPI_UNDEFINED, not 0, when there is nothing to wait for. */
-        rc = PMPI_Testsome(count, requests, done, indices, statuses);
-        if (rc != MPI_SUCCESS || *done != 0)
-            return rc;
-        vain(&tries);
+        /* *done is MPI_UNDEFINED, not 0, if no request is active. */
+        code = PMPI_Testsome(count, requests, done, indices, statuses);
+        if (code != MPI_SUCCESS || *done != 0)
+            return code;
+        count_test(&tries);
     }
 }
 
 int
 MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status *status)
 {
-    int there = 0, tries = 0, rc;
+    int found = 0, tries = 0, code;
 
     for (;;) {
-        rc = PMPI_Iprobe(source, tag, comm, &there, status);
-        if (rc != MPI_SUCCESS || there)
-            return rc;
-        vain(&tries);
+        code = PMPI_Iprobe(source, tag, comm, &found, status);
+        if (code != MPI_SUCCESS || found)
+            return code;
+        count_test(&tries);
     }
 }
 
 int
 MPI_Mprobe(int source, int tag, MPI_Comm comm, MPI_Message *message, MPI_Status *status)
 {
-    int there = 0, tries = 0, rc;
+    int found = 0, tries = 0, code;
 
     for (;;) {
-        rc = PMPI_Improbe(source, tag, comm, &there, message, status);
-        if (rc != MPI_SUCCESS || there)
-            return rc;
-        vain(&tries);
+        code = PMPI_Improbe(source, tag, comm, &found, message, status);
+        if (code != MPI_SUCCESS || found)
+            return code;
+        count_test(&tries);
     }
 }
 
@@ -179,7 +182,7 @@ MPI_Barrier(MPI_Comm comm)
 {
     MPI_Request request;
 
-    return finish(PMPI_Ibarrier(comm, &request), &request, MPI_STATUS_IGNORE);
+    return wait_for(PMPI_Ibarrier(comm, &request), &request, MPI_STATUS_IGNORE);
 }
 
 /* ---- communicators ---- */
@@ -189,7 +192,7 @@ MPI_Comm_dup(MPI_Comm comm, MPI_Comm *copy)
 {
     MPI_Request request;
 
-    return finish(PMPI_Comm_idup(comm, copy, &request), &request, MPI_STATUS_IGNORE);
+    return wait_for(PMPI_Comm_idup(comm, copy, &request), &request, MPI_STATUS_IGNORE);
 }
 
 int
@@ -197,37 +200,37 @@ MPI_Comm_dup_with_info(MPI_Comm comm, MPI_Info info, MPI_Comm *copy)
 {
     MPI_Request request;
 
-    return finish(PMPI_Comm_idup_with_info(comm, info, copy, &request), &request, MPI_STATUS_IGNORE);
+    return wait_for(PMPI_Comm_idup_with_info(comm, info, copy, &request), &request, MPI_STATUS_IGNORE);
 }
 
 int
 MPI_Comm_create(MPI_Comm comm, MPI_Group group, MPI_Comm *made)
 {
-    int rc = MPI_Barrier(comm);
+    int code = MPI_Barrier(comm);
 
-    return rc == MPI_SUCCESS ? PMPI_Comm_create(comm, group, made) : rc;
+    return code == MPI_SUCCESS ? PMPI_Comm_create(comm, group, made) : code;
 }
 
 int
 MPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *made)
 {
-    int rc = MPI_Barrier(comm);
+    int code = MPI_Barrier(comm);
 
-    return rc == MPI_SUCCESS ? PMPI_Comm_split(comm, color, key, made) : rc;
+    return code == MPI_SUCCESS ? PMPI_Comm_split(comm, color, key, made) : code;
 }
 
 int
 MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *made)
 {
-    int rc = MPI_Barrier(comm);
+    int code = MPI_Barrier(comm);
 
-    return rc == MPI_SUCCESS ? PMPI_Comm_split_type(comm, type, key, info, made) : rc;
+    return code == MPI_SUCCESS ? PMPI_Comm_split_type(comm, type, key, info, made) : code;
 }
 
 int
 MPI_Finalize(void)
 {
-    int rc = MPI_Barrier(MPI_COMM_WORLD);
+    int code = MPI_Barrier(MPI_COMM_WORLD);
 
-    return rc == MPI_SUCCESS ? PMPI_Finalize() : rc;
+    return code == MPI_SUCCESS ? PMPI_Finalize() : code;
 }
