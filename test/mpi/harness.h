@@ -1,4 +1,11 @@
-/** @file harness.h  What the MPI tests share: a plugin host with a store on each rank, matrices, calls, a verdict. */
+/**
+ * @file test/mpi/harness.h
+ * What the MPI tests share: a store and a plugin host on each rank, test matrices, calls of operations, and checks.
+ *
+ * The ranks do not fork. A check that fails counts as a failure of its rank and the test continues, so that all ranks
+ * still make the same collective calls. harness_fini() adds up the failures of all ranks: they return the same exit
+ * code.
+ */
 #ifndef HARNESS_H
 #define HARNESS_H
 
@@ -15,19 +22,20 @@
 
 typedef struct {
     int rank, size;
-    int failures;
-    char *dirs[2];
+    int failures;  /* of this rank */
+    char *dirs[2]; /* the libraries of the build, and those of the tests */
     alchi_store_t *store;
     alchi_host_plugins_t *plugins;
     uint64_t next_id, tasks;
-    atomic_bool cancel;
-    alch_error_t error;
+    atomic_bool cancel; /* of every call */
+    alch_error_t error; /* of the last CHECK_CODE() */
     int progress_calls;
     char progress_text[256];
 } harness_t;
 
 static harness_t h;
 
+/* CHECK(condition, format, ...): the text explains a failure. */
 #define CHECK(condition, ...)                                                                              \
     do {                                                                                                   \
         if (!(condition)) {                                                                                \
@@ -38,6 +46,7 @@ static harness_t h;
         }                                                                                                  \
     } while (0)
 
+/* Check what a call that writes h.error returns. */
 #define CHECK_CODE(call, expected)                                                                                \
     do {                                                                                                          \
         int check_got_;                                                                                           \
@@ -47,6 +56,7 @@ static harness_t h;
               h.error.text);                                                                                      \
     } while (0)
 
+/* Check that the error of the last CHECK_CODE() contains a text. */
 #define CHECK_TEXT(part) CHECK(strstr(h.error.text, part), "'%s' lacks '%s'", h.error.text, part)
 
 static void
@@ -59,7 +69,8 @@ note_progress(void *context, uint64_t task, double fraction, const char *text)
     snprintf(h.progress_text, sizeof(h.progress_text), "%s", text);
 }
 
-/* argv[1] is the output folder of the build. */
+/* Initialize MPI and create store and plugin host. argv[1] is the output folder of the build; memory_limit is in bytes,
+ * 0: none. */
 static inline void
 harness_init(int *argc, char ***argv, int64_t memory_limit)
 {
@@ -83,7 +94,7 @@ harness_init(int *argc, char ***argv, int64_t memory_limit)
     h.plugins = alchi_host_plugins_create(&env);
 }
 
-/* @return the exit code, the same on all ranks */
+/* Free everything and end MPI. @return the exit code of the test, the same on all ranks */
 static inline int
 harness_fini(void)
 {
@@ -98,9 +109,10 @@ harness_fini(void)
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Entry (i, j) of a test matrix as a double. */
+/* Entry (i, j) of a test matrix. */
 typedef double entry_f(int64_t i, int64_t j, const void *context);
 
+/* Set the entry at offset `at` of a part. A complex entry is x - x i. */
 static inline void
 set_entry(const alchi_store_part_t *part, int64_t at, double x)
 {
@@ -128,7 +140,7 @@ set_entry(const alchi_store_part_t *part, int64_t at, double x)
     }
 }
 
-/* A complete matrix; returns its id. */
+/* Create a matrix whose entries all count as written. @return its id */
 static inline uint64_t
 make_matrix(int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout, entry_f *entry, const void *context)
 {
@@ -151,22 +163,39 @@ free_matrix(uint64_t id)
     CHECK_CODE(alchi_store_free(h.store, id, &h.error), ALCH_OK);
 }
 
-/* The whole matrix on every rank, column-major, as doubles (real part); caller frees. */
-static inline double *
-gather(uint64_t id, int64_t *m_p, int64_t *n_p)
+/* This rank's part of a matrix, with a reference for the caller. */
+static inline alchi_store_part_t *
+acquire_part(uint64_t id)
 {
     alchi_store_part_t *part = NULL;
-    double *all, *copies;
-    size_t count;
 
     CHECK_CODE(alchi_store_acquire(h.store, id, &part, &h.error), ALCH_OK);
     if (!part)
         MPI_Abort(MPI_COMM_WORLD, 3);
+    return part;
+}
+
+/* Release a part that acquire_part() returned, and free its matrix. */
+static inline void
+drop_part(alchi_store_part_t *part, uint64_t id)
+{
+    alchi_store_release(h.store, part);
+    free_matrix(id);
+}
+
+/* Gather the real parts of a matrix as doubles on every rank, column-major. The caller frees the result. */
+static inline double *
+gather(uint64_t id, int64_t *m_p, int64_t *n_p)
+{
+    alchi_store_part_t *part = acquire_part(id);
+    double *mine, *all;
+    size_t count;
+
     *m_p = part->layout.m;
     *n_p = part->layout.n;
     count = (size_t)(*m_p * *n_p);
+    mine = calloc(count + 1, sizeof(*mine));
     all = calloc(count + 1, sizeof(*all));
-    copies = calloc(count + 1, sizeof(*copies));
     for (int64_t j = 0; j < part->local_n; j++) {
         for (int64_t i = 0; i < part->local_m; i++) {
             int64_t at = i + j * part->lld;
@@ -176,33 +205,33 @@ gather(uint64_t id, int64_t *m_p, int64_t *n_p)
                 continue;
             switch (part->dtype) {
             case ALCH_FLOAT64:
-                all[to] = ((double *)part->data)[at];
+                mine[to] = ((double *)part->data)[at];
                 break;
             case ALCH_FLOAT32:
-                all[to] = ((float *)part->data)[at];
+                mine[to] = ((float *)part->data)[at];
                 break;
             case ALCH_INT64:
-                all[to] = (double)((int64_t *)part->data)[at];
+                mine[to] = (double)((int64_t *)part->data)[at];
                 break;
             case ALCH_INT32:
-                all[to] = ((int32_t *)part->data)[at];
+                mine[to] = ((int32_t *)part->data)[at];
                 break;
             case ALCH_COMPLEX64:
-                all[to] = ((float *)part->data)[2 * at];
+                mine[to] = ((float *)part->data)[2 * at];
                 break;
             case ALCH_COMPLEX128:
-                all[to] = ((double *)part->data)[2 * at];
+                mine[to] = ((double *)part->data)[2 * at];
                 break;
             }
         }
     }
-    MPI_Allreduce(all, copies, (int)count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
+    MPI_Allreduce(mine, all, (int)count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
     alchi_store_release(h.store, part);
-    free(all);
-    return copies;
+    free(mine);
+    return all;
 }
 
-/* Call an operation with the arguments that a client would send, checked as the driver does it. */
+/* Call an operation. The arguments are checked as the driver checks them, and are freed here. */
 static inline int
 call_with(const char *name, const char *function, alch_error_t *err, Alchw__NamedValue **given, size_t count,
           Alchw__WorkerTaskDone **done_p)
@@ -272,13 +301,14 @@ arg_m(const char *name, uint64_t id)
     return alchi_named_create(name, value);
 }
 
+/* The number of arguments in a list. */
 #define COUNT_OF(...) (sizeof((Alchw__NamedValue *[]){__VA_ARGS__}) / sizeof(Alchw__NamedValue *))
-/* call("TestLib", "greet", &done, arg_i("i8", 3), ...) */
+/* Call an operation with arguments: call("TestLib", "greet", &done, arg_i("i8", 3), ...). call0() has none. */
 #define call(library, function, done_p, ...) \
     call_with(library, function, &h.error, (Alchw__NamedValue *[]){__VA_ARGS__}, COUNT_OF(__VA_ARGS__), done_p)
 #define call0(library, function, done_p) call_with(library, function, &h.error, NULL, 0, done_p)
 
-/* A result by name; NULL: none. */
+/* Find a result by its name. NULL: there is none. */
 static inline const Alchw__Value *
 result(const Alchw__WorkerTaskDone *done, const char *name)
 {

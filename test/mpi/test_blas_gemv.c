@@ -1,7 +1,5 @@
 /* procs: 1 */
-/*
- * What stands before functions of BLAS: a vector may end where memory ends, and the results are BLAS's own.
- */
+/* The BLAS correction of cgemv and zgemv: it gives correct products, also of a vector that ends where memory ends. */
 #include <complex.h>
 #include <mpi.h>
 #include <stdbool.h>
@@ -12,7 +10,7 @@
 
 #define PAGE 4096
 #define ROWS 70
-#define COLS_MOST 70
+#define COLS_MAX 70
 
 typedef void gemv_f(const char *trans, const int *m, const int *n, const void *alpha, const void *a, const int *lda,
                     const void *x, const int *incx, const void *beta, void *y, const int *incy);
@@ -20,14 +18,14 @@ typedef void gemv_f(const char *trans, const int *m, const int *n, const void *a
 gemv_f cgemv_, zgemv_;
 void dgemv_(void);
 
-/* The linker leaves out a library of which nothing is used. */
+/* Without this use the linker would leave BLAS out. */
 static void (*volatile uses_blas)(void) = dgemv_;
 
 static int failures;
 
-/* Memory of so many bytes that ends where nothing may be read any more. */
+/* Map `bytes` bytes directly before a page that cannot be read. */
 static char *
-at_the_end(size_t bytes, char **mapping_p, size_t *mapped_p)
+map_before_guard_page(size_t bytes, char **mapping_p, size_t *mapped_p)
 {
     size_t pages = (bytes + PAGE - 1) / PAGE * PAGE;
     char *mapping = mmap(NULL, pages + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -53,15 +51,15 @@ set(char *at, int k, bool wide, double _Complex x)
         ((float _Complex *)(void *)at)[k] = (float _Complex)x;
 }
 
-/* y = A x with x the last row of A, forwards or backwards, as a routine that works in place does. */
+/* y = A x, where x is the last row of A, forwards or backwards: the last entry of x is the last one of the memory. */
 static void
-test_last_row(int n, bool wide, bool backwards)
+product_with_the_last_row_is_correct(int n, bool wide, bool backwards)
 {
     const int m = ROWS, lda = ROWS, one = 1, incx = backwards ? -lda : lda;
     size_t entry = wide ? sizeof(double _Complex) : sizeof(float _Complex), mapped;
     double _Complex unit = 1, none = 0;
     float _Complex unit_f = 1, none_f = 0;
-    char *mapping, *a = at_the_end((size_t)(m * n) * entry, &mapping, &mapped);
+    char *mapping, *a = map_before_guard_page((size_t)(m * n) * entry, &mapping, &mapped);
     double _Complex y[ROWS] = {0};
 
     for (int k = 0; k < m * n; k++)
@@ -87,12 +85,12 @@ main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     if (!uses_blas)
         failures++;
-    for (int n = 1; n <= COLS_MOST; n++) {
+    for (int n = 1; n <= COLS_MAX; n++) {
         for (int how = 0; how < 4; how++)
-            test_last_row(n, how & 1, how & 2);
+            product_with_the_last_row_is_correct(n, how & 1, how & 2);
     }
-    test_last_row(3000, true, false); /* more than is copied to the stack */
-    test_last_row(3000, false, true);
+    product_with_the_last_row_is_correct(3000, true, false); /* a copy too large for the stack */
+    product_with_the_last_row_is_correct(3000, false, true);
     MPI_Finalize();
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,5 @@
 /* procs: 1 */
-/* What plugins are told of a rank's share of a rectangle, and how it is packed: against entries looked at one by one.
- */
+/* The services block_share, block_pack and block_unpack, compared with a calculation entry by entry. */
 #include "pluginhost/call.h"
 
 #include <stdio.h>
@@ -24,7 +23,7 @@ static const struct {
 } grids[] = {{1, 1, 2, 3}, {4, 3, 2, 2}, {5, 30, 3, 1}, {30, 2, 1, 3}, {64, 64, 1, 1}};
 static const alch_rect_t rects[] = {{0, 0, M, N}, {3, 2, 11, 9}, {22, 16, 1, 1}, {7, 5, 0, 4}, {5, 4, 10, 1}};
 
-#define COUNT(list) (sizeof(list) / sizeof *(list))
+#define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
 static alch_block_t
 make_block(size_t grid, int row, int col)
@@ -38,27 +37,27 @@ make_block(size_t grid, int row, int col)
     return block;
 }
 
-/* Local index of a global one, -1: another's. */
+/* The local index of a global one. -1: another rank has it. */
 static int64_t
 local(int64_t i, int64_t block, int place, int places)
 {
     return i / block % places == place ? i / block / places * block + i % block : -1;
 }
 
-/* One place of one grid: each entry of the rectangle is packed to where it belongs, and comes back. */
+/* At one place of one grid, each entry of the rectangle is packed into its position, and unpacked from there. */
 static void
-check(const alch_block_t *block, const alch_rect_t *rect)
+check_rect(const alch_block_t *block, const alch_rect_t *rect)
 {
     double rows[M * N], packed[(M + 1) * N], back[M * N];
     const alch_layout_t *layout = &block->layout;
-    alch_rect_t share;
+    alch_rect_t rank_rect;
     int64_t mine = 0, ld;
 
-    alchi_host_block_local_rect(block, rect, &share);
-    ld = share.m + 1;
+    alchi_host_block_local_rect(block, rect, &rank_rect);
+    ld = rank_rect.m + 1;
     for (int k = 0; k < M * N; k++)
         rows[k] = k, back[k] = -1;
-    memset(packed, 0xff, sizeof packed);
+    memset(packed, 0xff, sizeof(packed));
     alchi_host_block_pack(block, rect, rows, rect->n, 1, packed, ld);
     alchi_host_block_unpack(block, rect, packed, ld, back, rect->n, 1);
     for (int64_t i = 0; i < rect->m; i++)
@@ -72,14 +71,14 @@ check(const alch_block_t *block, const alch_rect_t *rect)
                 continue;
             }
             mine++;
-            CHECK(packed[li - share.i + (lj - share.j) * ld] == rows[at]);
+            CHECK(packed[li - rank_rect.i + (lj - rank_rect.j) * ld] == rows[at]);
             CHECK(back[at] == rows[at]);
         }
-    CHECK(mine == share.m * share.n);
+    CHECK(mine == rank_rect.m * rank_rect.n);
 }
 
 static void
-shares_are_what_a_rank_has(void)
+a_rank_packs_and_unpacks_the_entries_that_it_holds(void)
 {
     for (size_t g = 0; g < COUNT(grids); g++)
         for (int row = 0; row < grids[g].nprow; row++)
@@ -87,12 +86,12 @@ shares_are_what_a_rank_has(void)
                 for (size_t r = 0; r < COUNT(rects); r++) {
                     alch_block_t block = make_block(g, row, col);
 
-                    check(&block, &rects[r]);
+                    check_rect(&block, &rects[r]);
                 }
 }
 
 static void
-who_holds_nothing_has_no_share(void)
+a_rank_outside_of_the_grid_packs_nothing(void)
 {
     alch_block_t block = make_block(0, -1, -1);
     alch_rect_t rect = {3, 4, 5, 6};
@@ -101,7 +100,7 @@ who_holds_nothing_has_no_share(void)
     alchi_host_block_pack(&block, &rect, &untouched, 1, 1, &untouched, 1);
     alchi_host_block_unpack(&block, &rect, &untouched, 1, &untouched, 1, 1);
     CHECK(untouched == 7);
-    alchi_host_block_local_rect(&block, &rect, &rect); /* in place */
+    alchi_host_block_local_rect(&block, &rect, &rect); /* the result may replace the argument */
     CHECK(rect.m * rect.n == 0);
 }
 
@@ -109,8 +108,8 @@ int
 main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
-    shares_are_what_a_rank_has();
-    who_holds_nothing_has_no_share();
+    a_rank_packs_and_unpacks_the_entries_that_it_holds();
+    a_rank_outside_of_the_grid_packs_nothing();
     MPI_Finalize();
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,5 +1,5 @@
 /* procs: 1 2 3 5 7 */
-/* Loading libraries, and every service they are given. */
+/* Loading libraries and calling their operations, which use every service of plugin.h. */
 #include "harness.h"
 
 #include <errno.h>
@@ -19,11 +19,11 @@ check_refusal(const char *name, int code, const char *part)
 
     CHECK_CODE(alchi_host_plugins_load(h.plugins, name, "", &library, &h.error), code);
     CHECK_TEXT(part);
-    CHECK(library == NULL, "written on failure");
+    CHECK(library == NULL, "the result is written after a failure");
 }
 
 static void
-test_refusals(void)
+libraries_that_do_not_fit_are_refused(void)
 {
     check_refusal("", ALCH_EINVAL, "not a library's name");
     check_refusal("../plugins/hello", ALCH_EINVAL, "not a library's name");
@@ -31,34 +31,55 @@ test_refusals(void)
     check_refusal("absent", ALCH_ENOENT, "test/plugins");
     check_refusal("wrongabi", ALCH_EPLUGIN, "ABI 2: this worker has ABI 1");
     check_refusal("wrongsize", ALCH_EPLUGIN, "this worker expects");
-    check_refusal("wrongmpi", ALCH_EPLUGIN, "this worker with MPICH");
+    check_refusal("wrongmpi", ALCH_EPLUGIN, "but this worker with MPICH");
     check_refusal("nosymbol", ALCH_EPLUGIN, "does not export alch_plugin()");
     check_refusal("badsignature", ALCH_EPLUGIN, "int65");
-    check_refusal("misnamed", ALCH_EPLUGIN, "library 'another': 'misnamed' was asked for");
+    check_refusal("misnamed", ALCH_EPLUGIN, "library 'another', but the client asked for 'misnamed'");
     check_refusal("openmpi1", ALCH_EPLUGIN, "openmpi1.so needs Open MPI (libmpi.so.40): this worker runs MPICH");
     check_refusal("openmpi2", ALCH_EPLUGIN, "openmpi2.so needs Open MPI (libmpi.so.40) through");
     check_refusal("openmpi2", ALCH_EPLUGIN, "openmpi_middle.so");
 }
 
 static void
-test_paths(void)
+a_path_outside_of_the_directories_is_refused(void)
 {
     Alchw__Library *library = NULL;
-    char *path = alchi_asprintf("%s/../plugins/hello.so", h.dirs[0]), *link = alchi_asprintf("%s/escape.so", h.dirs[1]);
 
     CHECK_CODE(alchi_host_plugins_load(h.plugins, "", "/no/such/file.so", &library, &h.error), ALCH_ENOENT);
     CHECK_CODE(alchi_host_plugins_load(h.plugins, "libm", "/etc/passwd", &library, &h.error), ALCH_EPERM);
     CHECK_TEXT("none of the listed directories");
     CHECK_TEXT("--plugin-dir");
+}
+
+static void
+a_path_in_a_directory_is_loaded_if_the_name_fits(void)
+{
+    Alchw__Library *library = NULL;
+    char *path = alchi_asprintf("%s/../plugins/hello.so", h.dirs[0]);
+
     CHECK_CODE(alchi_host_plugins_load(h.plugins, "other", path, &library, &h.error), ALCH_EPLUGIN);
     CHECK_CODE(alchi_host_plugins_load(h.plugins, "HELLO", path, &library, &h.error), ALCH_OK);
     CHECK(library && strcmp(library->name, "hello") == 0 && library->n_functions == 2, "its description");
     alchi_message_free(library);
-    library = NULL;
-    CHECK_CODE(alchi_host_plugins_load(h.plugins, "hello", "", &library, &h.error), ALCH_OK);
-    alchi_message_free(library);
-    library = NULL;
-    /* A link out of the directory is not in it. */
+    free(path);
+}
+
+static void
+a_loaded_library_is_returned_again(void)
+{
+    for (int k = 0; k < 2; k++) {
+        Alchw__Library *library = NULL;
+
+        CHECK_CODE(alchi_host_plugins_load(h.plugins, "hello", "", &library, &h.error), ALCH_OK);
+        alchi_message_free(library);
+    }
+}
+
+static void
+a_link_out_of_a_directory_is_refused(void)
+{
+    char *link = alchi_asprintf("%s/escape.so", h.dirs[1]);
+
     if (h.rank == 0)
         CHECK(unlink(link) == 0 || errno == ENOENT, "%s", link);
     if (h.rank == 0)
@@ -68,13 +89,11 @@ test_paths(void)
     MPI_Barrier(MPI_COMM_WORLD);
     if (h.rank == 0)
         unlink(link);
-    free(path);
     free(link);
 }
 
-/* What fails on one rank fails on all, with that rank's text. */
 static void
-test_agreement(void)
+an_error_of_one_rank_is_the_error_of_all(void)
 {
     alchi_host_plugins_env_t env = {
         .store = h.store, .comm = MPI_COMM_WORLD, .dirs = h.dirs, .dir_count = h.rank == h.size - 1 ? 0 : 2};
@@ -83,12 +102,12 @@ test_agreement(void)
 
     CHECK_CODE(alchi_host_plugins_load(plugins, "hello", "", &library, &h.error), ALCH_ENOENT);
     CHECK_TEXT("no directory is listed");
-    CHECK(h.error.rank == h.size - 1, "decided by rank %d", h.error.rank);
+    CHECK(h.error.rank == h.size - 1, "the error is that of rank %d", h.error.rank);
     alchi_host_plugins_destroy(plugins);
 }
 
 static void
-test_greet(void)
+arguments_that_are_not_given_have_their_defaults(void)
 {
     Alchw__WorkerTaskDone *done = NULL;
 
@@ -100,9 +119,13 @@ test_greet(void)
     CHECK(result(done, "c64")->d[0] == 1.5 && result(done, "c64")->d[1] == -2.5, "default of c64");
     CHECK(strcmp(result(done, "text")->s[0], "Gr\xc3\xbc\xc3\x9f Gott") == 0, "default of text");
     alchi_message_free(done);
-    CHECK_CODE(call("testlib", "greet", &done, arg_i("i8", -128), arg_i("b", 0), arg_d("f64", -0.1),
-                    arg_s("name", "\xe4\xb8\x96\xe7\x95\x8c")),
-               ALCH_ETYPE); /* 0 is no bool */
+}
+
+static void
+arguments_reach_the_operation_unchanged(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
     CHECK_CODE(call("testlib", "greet", &done, arg_i("i8", -128), arg_i("i64", INT64_MIN), arg_d("f64", -0.1),
                     arg_s("name", "\xe4\xb8\x96\xe7\x95\x8c")),
                ALCH_OK);
@@ -113,58 +136,121 @@ test_greet(void)
 }
 
 static void
-test_hello(void)
+an_integer_for_a_bool_is_refused(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
+    CHECK_CODE(call("testlib", "greet", &done, arg_i("b", 0)), ALCH_ETYPE);
+}
+
+static void
+total_counts_each_entry_once_in_every_layout(void)
 {
     alch_layout_t layouts[] = {ALCH_LAYOUT_DEFAULT, {ALCH_STAR_STAR, 0, 0, 0, 0}, {ALCH_MC_STAR, 0, 0, 0, 0}};
     Alchw__WorkerTaskDone *done = NULL;
-    uint64_t id;
 
     for (size_t k = 0; k < ALCHI_COUNT(layouts); k++) {
-        id = make_matrix(70, 3, ALCH_FLOAT64, &layouts[k], ramp, NULL);
+        uint64_t id = make_matrix(70, 3, ALCH_FLOAT64, &layouts[k], ramp, NULL);
+
         CHECK_CODE(call("hello", "total", &done, arg_m("A", id)), ALCH_OK);
         CHECK(result(done, "sum")->d[0] == 3 * 1000 * (69 * 70 / 2) + 70 * 3, "the sum in layout %zu", k);
         alchi_message_free(done);
         free_matrix(id);
     }
-    id = make_matrix(5, 5, ALCH_INT32, NULL, ramp, NULL);
+}
+
+static void
+total_refuses_other_types_and_unknown_matrices(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+    uint64_t id = make_matrix(5, 5, ALCH_INT32, NULL, ramp, NULL);
+
     CHECK_CODE(call("hello", "total", &done, arg_m("A", id)), ALCH_ETYPE);
     free_matrix(id);
     CHECK_CODE(call("hello", "total", &done, arg_m("A", 4711)), ALCH_ENOENT);
+}
+
+static void
+hello_greets_the_world(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
     CHECK_CODE(call0("hello", "hello", &done), ALCH_OK);
     CHECK(strstr(result(done, "greeting")->s[0], "Hello, world, from"), "the greeting");
     alchi_message_free(done);
 }
 
 static void
-test_failures(void)
+an_operation_without_results_succeeds(void)
 {
     Alchw__WorkerTaskDone *done = NULL;
-    alchi_store_part_t *part;
-    uint64_t id;
 
     CHECK_CODE(call0("faults", "nothing", &done), ALCH_OK);
     alchi_message_free(done);
+}
+
+static void
+ranks_that_fail_alone_keep_their_own_errors(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
     CHECK_CODE(call("faults", "fail_all", &done, arg_s("text", "all of us")), ALCH_EFUNCTION);
     CHECK_TEXT("all of us");
-    CHECK(h.error.rank == h.rank, "each its own");
+    CHECK(h.error.rank == h.rank, "the error is that of rank %d", h.error.rank);
+}
+
+static void
+ranks_that_agree_have_the_error_of_the_failed_rank(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
     CHECK_CODE(call("faults", "fail_agreed", &done, arg_s("text", "agreed"), arg_i("rank", h.size - 1)), ALCH_ENUMERIC);
     CHECK(h.error.rank == h.size - 1 && strcmp(h.error.text, "agreed") == 0, "%d: %s", h.error.rank, h.error.text);
+}
+
+static void
+an_operation_that_breaks_the_rules_fails(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
     CHECK_CODE(call0("faults", "fail_unknown", &done), ALCH_EFUNCTION);
     CHECK_TEXT("returned 4711");
     CHECK_CODE(call0("faults", "misuse", &done), ALCH_EFUNCTION);
     CHECK_TEXT("no parameter 'absent'");
     CHECK_CODE(call0("faults", "bad_range", &done), ALCH_EFUNCTION);
     CHECK_TEXT("300");
-    id = h.next_id;
+}
+
+static void
+a_failed_operation_leaves_no_matrix(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+    alchi_store_part_t *part;
+    uint64_t id = h.next_id; /* of its first result */
+
     CHECK_CODE(call0("faults", "fail_late", &done), ALCH_EFUNCTION);
     CHECK_CODE(alchi_store_acquire(h.store, id, &part, &h.error), ALCH_ENOENT);
+}
+
+static void
+a_result_beyond_the_memory_limit_is_refused(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
     CHECK_CODE(call0("faults", "huge_result", &done), ALCH_ELIMIT);
     CHECK_TEXT("--memory-limit");
+}
+
+static void
+an_unknown_function_is_refused(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
     CHECK_CODE(call0("faults", "absent", &done), ALCH_ENOENT);
 }
 
 static void
-test_cancel_and_progress(void)
+progress_is_reported_with_its_text(void)
 {
     Alchw__WorkerTaskDone *done = NULL;
 
@@ -173,14 +259,20 @@ test_cancel_and_progress(void)
     CHECK(h.progress_calls >= 1, "%d progress calls in 0.3 s", h.progress_calls);
     CHECK(strstr(h.progress_text, "of 0.3 s"), "%s", h.progress_text);
     alchi_message_free(done);
-    /* One rank's flag is enough: they agree. */
+}
+
+static void
+a_cancel_that_one_rank_has_seen_stops_all_ranks(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
     atomic_store(&h.cancel, h.rank == h.size - 1);
     CHECK_CODE(call("faults", "busy", &done, arg_d("seconds", 60)), ALCH_ECANCELED);
     atomic_store(&h.cancel, false);
 }
 
 static void
-test_lists_and_state(void)
+lists_come_back_as_they_were(void)
 {
     Alchw__WorkerTaskDone *done = NULL;
     Alchw__Value *ints = alchi_value_create(ALCH_TYPE_INT64, true);
@@ -191,16 +283,23 @@ test_lists_and_state(void)
     CHECK(result(done, "ints")->n_i == 2 && result(done, "ints")->i[0] == -1, "integers");
     CHECK(result(done, "reals")->n_d == 0 && result(done, "texts")->list, "empty lists");
     alchi_message_free(done);
+}
+
+static void
+a_library_keeps_its_state_between_calls(void)
+{
+    Alchw__WorkerTaskDone *done = NULL;
+
     for (int64_t k = 1; k <= 2; k++) {
         CHECK_CODE(call0("faults", "count", &done), ALCH_OK);
-        CHECK(result(done, "calls")->i[0] == k, "state is kept");
+        CHECK(result(done, "calls")->i[0] == k, "call %lld", (long long)k);
         alchi_message_free(done);
     }
 }
 
-/* Any layout to the default one and every type, bit for bit. */
+/* Copy a matrix into the default layout, and compare all entries and the description of the result. */
 static void
-test_copy(alch_dtype_t dtype, const alch_layout_t *layout, int64_t m, int64_t n)
+check_copy(alch_dtype_t dtype, const alch_layout_t *layout, int64_t m, int64_t n)
 {
     Alchw__WorkerTaskDone *done = NULL;
     uint64_t id = make_matrix(m, n, dtype, layout, ramp, NULL), copy;
@@ -228,7 +327,7 @@ test_copy(alch_dtype_t dtype, const alch_layout_t *layout, int64_t m, int64_t n)
 }
 
 static void
-test_copies(void)
+a_copy_into_another_layout_has_equal_entries(void)
 {
     static const int64_t shapes[][2] = {{0, 5}, {1, 1}, {3, 200}, {131, 67}};
 
@@ -238,24 +337,39 @@ test_copies(void)
         if (dist == ALCH_BLOCK_CYCLIC)
             layout = (alch_layout_t){ALCH_BLOCK_CYCLIC, 3, 5, h.size, 1};
         for (size_t k = 0; k < ALCHI_COUNT(shapes); k++)
-            test_copy((alch_dtype_t)(1 + (dist + k) % 6), &layout, shapes[k][0], shapes[k][1]);
+            check_copy((alch_dtype_t)(1 + (dist + k) % 6), &layout, shapes[k][0], shapes[k][1]);
     }
-    /* Larger than one rectangle of the exchange. */
-    test_copy(ALCH_COMPLEX128, &(alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0}, 2001, 701);
+    /* Larger than one tile of the exchange. */
+    check_copy(ALCH_COMPLEX128, &(alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0}, 2001, 701);
 }
 
 int
 main(int argc, char **argv)
 {
     harness_init(&argc, &argv, INT64_C(1) << 30);
-    test_refusals();
-    test_paths();
-    test_agreement();
-    test_greet();
-    test_hello();
-    test_failures();
-    test_cancel_and_progress();
-    test_lists_and_state();
-    test_copies();
+    libraries_that_do_not_fit_are_refused();
+    a_path_outside_of_the_directories_is_refused();
+    a_path_in_a_directory_is_loaded_if_the_name_fits();
+    a_loaded_library_is_returned_again();
+    a_link_out_of_a_directory_is_refused();
+    an_error_of_one_rank_is_the_error_of_all();
+    arguments_that_are_not_given_have_their_defaults();
+    arguments_reach_the_operation_unchanged();
+    an_integer_for_a_bool_is_refused();
+    total_counts_each_entry_once_in_every_layout();
+    total_refuses_other_types_and_unknown_matrices();
+    hello_greets_the_world();
+    an_operation_without_results_succeeds();
+    ranks_that_fail_alone_keep_their_own_errors();
+    ranks_that_agree_have_the_error_of_the_failed_rank();
+    an_operation_that_breaks_the_rules_fails();
+    a_failed_operation_leaves_no_matrix();
+    a_result_beyond_the_memory_limit_is_refused();
+    an_unknown_function_is_refused();
+    progress_is_reported_with_its_text();
+    a_cancel_that_one_rank_has_seen_stops_all_ranks();
+    lists_come_back_as_they_were();
+    a_library_keeps_its_state_between_calls();
+    a_copy_into_another_layout_has_equal_entries();
     return harness_fini();
 }

@@ -1,5 +1,5 @@
 /* procs: 1 2 3 5 7 */
-/* BLACS contexts, descriptors, and our own relayout held against PxGEMR2D. */
+/* BLACS contexts and descriptors, ScaLAPACK on matrices of the store, and the exchange compared with PDGEMR2D. */
 #include "harness.h"
 #include "scalapack/blacs.h"
 #include "pluginhost/exchange.h"
@@ -23,7 +23,7 @@ layout_of(int64_t m, int64_t n, alch_layout_t spec)
     return layout;
 }
 
-/* The grid that BLACS made is the layout's. */
+/* Check that this rank has the same place in the BLACS grid as in the layout. */
 static void
 check_context(const alchi_layout_t *layout)
 {
@@ -41,7 +41,7 @@ check_context(const alchi_layout_t *layout)
 }
 
 static void
-test_contexts(void)
+layouts_on_one_map_of_ranks_share_a_context(void)
 {
     alchi_layout_t a = layout_of(10, 10, (alch_layout_t){ALCH_BLOCK_CYCLIC, 2, 2, h.size, 1});
     alchi_layout_t b = layout_of(99, 7, (alch_layout_t){ALCH_BLOCK_CYCLIC, 8, 8, h.size, 1});
@@ -49,20 +49,38 @@ test_contexts(void)
 
     CHECK_CODE(alchi_blacs_context(blacs, &a, &one, &h.error), ALCH_OK);
     CHECK_CODE(alchi_blacs_context(blacs, &b, &two, &h.error), ALCH_OK);
-    CHECK(one == two && alchi_blacs_count(blacs) == 1, "one context for one map of ranks");
+    CHECK(one == two && alchi_blacs_count(blacs) == 1, "contexts %d and %d, %zu in all", one, two,
+          alchi_blacs_count(blacs));
     alchi_layout_fini(&a);
     alchi_layout_fini(&b);
+}
+
+static void
+the_grid_of_a_context_is_that_of_the_layout(void)
+{
     for (int dist = 0; dist <= ALCH_CIRC_CIRC; dist++) {
-        a = layout_of(10, 10, (alch_layout_t){(alch_dist_t)dist, 0, 0, 0, 0});
-        if (a.replicas == 1)
-            check_context(&a);
-        alchi_layout_fini(&a);
+        alchi_layout_t layout = layout_of(10, 10, (alch_layout_t){(alch_dist_t)dist, 0, 0, 0, 0});
+
+        if (layout.replicas == 1)
+            check_context(&layout);
+        alchi_layout_fini(&layout);
     }
+}
+
+static void
+trimming_leaves_the_wanted_number_of_contexts(void)
+{
     alchi_blacs_trim(blacs, 1);
-    CHECK(alchi_blacs_count(blacs) == 1, "%zu left", alchi_blacs_count(blacs));
-    /* BLACS has room for about 440: making and trimming must give back. Few rounds where making is slow. */
-    a = layout_of(10, 10, (alch_layout_t){ALCH_BLOCK_CYCLIC, 2, 2, 1, h.size});
-    b = layout_of(10, 10, (alch_layout_t){ALCH_BLOCK_CYCLIC, 2, 2, h.size, 1});
+    CHECK(alchi_blacs_count(blacs) == 1, "%zu are left", alchi_blacs_count(blacs));
+}
+
+/* BLACS has room for about 440 contexts. With more than 2 ranks making one is slow, so there are few rounds. */
+static void
+trimmed_contexts_can_be_made_again_without_end(void)
+{
+    alchi_layout_t a = layout_of(10, 10, (alch_layout_t){ALCH_BLOCK_CYCLIC, 2, 2, 1, h.size});
+    alchi_layout_t b = layout_of(10, 10, (alch_layout_t){ALCH_BLOCK_CYCLIC, 2, 2, h.size, 1});
+
     for (int round = 0; round < (h.size <= 2 ? 500 : 4); round++) {
         check_context(round % 2 ? &a : &b);
         alchi_blacs_trim(blacs, 0);
@@ -72,7 +90,7 @@ test_contexts(void)
 }
 
 static void
-test_descriptors(void)
+a_descriptor_describes_the_layout(void)
 {
     alchi_layout_t layout = layout_of(100, 50, (alch_layout_t){ALCH_BLOCK_CYCLIC, 8, 4, 1, h.size});
     int desc[ALCHI_BLACS_DESC_LENGTH];
@@ -83,7 +101,14 @@ test_descriptors(void)
               desc[ALCHI_BLACS_DESC_CSRC] == 0 && desc[ALCHI_BLACS_DESC_LLD] == 100,
           "the fields");
     alchi_layout_fini(&layout);
-    layout = layout_of(INT64_C(3000000000), 1, (alch_layout_t){ALCH_BLOCK_CYCLIC, 64, 64, h.size, 1});
+}
+
+static void
+layouts_beyond_32_bit_indices_have_no_descriptor(void)
+{
+    alchi_layout_t layout = layout_of(INT64_C(3000000000), 1, (alch_layout_t){ALCH_BLOCK_CYCLIC, 64, 64, h.size, 1});
+    int desc[ALCHI_BLACS_DESC_LENGTH];
+
     CHECK_CODE(alchi_blacs_descriptor(blacs, &layout, 1, desc, &h.error), ALCH_ELIMIT);
     CHECK_TEXT("3000000000");
     CHECK_TEXT("2147483647");
@@ -92,12 +117,18 @@ test_descriptors(void)
     CHECK_CODE(alchi_blacs_descriptor(blacs, &layout, 60000, desc, &h.error), ALCH_ELIMIT);
     CHECK_TEXT("3000000000");
     alchi_layout_fini(&layout);
-    if (h.size > 1) {
-        layout = layout_of(10, 10, (alch_layout_t){ALCH_STAR_STAR, 0, 0, 0, 0});
-        CHECK_CODE(alchi_blacs_descriptor(blacs, &layout, 10, desc, &h.error), ALCH_EUNSUPPORTED);
+}
+
+static void
+a_replicated_layout_has_no_descriptor(void)
+{
+    alchi_layout_t layout = layout_of(10, 10, (alch_layout_t){ALCH_STAR_STAR, 0, 0, 0, 0});
+    int desc[ALCHI_BLACS_DESC_LENGTH];
+
+    CHECK_CODE(alchi_blacs_descriptor(blacs, &layout, 10, desc, &h.error), h.size > 1 ? ALCH_EUNSUPPORTED : ALCH_OK);
+    if (h.size > 1)
         CHECK_TEXT("STAR_STAR");
-        alchi_layout_fini(&layout);
-    }
+    alchi_layout_fini(&layout);
 }
 
 static double
@@ -105,15 +136,6 @@ ramp(int64_t i, int64_t j, const void *context)
 {
     (void)context;
     return (double)(i * 1000 + j);
-}
-
-static alchi_store_part_t *
-part_of(uint64_t id)
-{
-    alchi_store_part_t *part = NULL;
-
-    CHECK_CODE(alchi_store_acquire(h.store, id, &part, &h.error), ALCH_OK);
-    return part;
 }
 
 static double
@@ -125,9 +147,10 @@ zero(int64_t i, int64_t j, const void *context)
     return 0;
 }
 
-/* Both ways from one layout to another must agree bit for bit. */
+/* The exchange and PDGEMR2D copy a matrix from one layout into another one. Both copies have the entries of the matrix.
+ */
 static void
-test_relayout(int m, int n, alch_layout_t from, alch_layout_t to)
+relayout_equals_that_of_pdgemr2d(int m, int n, alch_layout_t from, alch_layout_t to)
 {
     static const int one = 1;
     uint64_t ids[3] = {make_matrix(m, n, ALCH_FLOAT64, &from, ramp, NULL),
@@ -138,7 +161,7 @@ test_relayout(int m, int n, alch_layout_t from, alch_layout_t to)
     int descs[3][ALCHI_BLACS_DESC_LENGTH], context = -1, wrong = 0;
 
     for (int k = 0; k < 3; k++) {
-        parts[k] = part_of(ids[k]);
+        parts[k] = acquire_part(ids[k]);
         CHECK_CODE(
             alchi_blacs_descriptor(blacs, &parts[k]->layout, parts[k]->lld > 1 ? parts[k]->lld : 1, descs[k], &h.error),
             ALCH_OK);
@@ -153,23 +176,20 @@ test_relayout(int m, int n, alch_layout_t from, alch_layout_t to)
                      ((double *)parts[1]->data)[i + j * parts[1]->lld] !=
                          ramp(alchi_axis_global(&parts[1]->rows, i), alchi_axis_global(&parts[1]->cols, j), NULL);
     CHECK(wrong == 0, "%d of %d x %d entries differ", wrong, m, n);
-    for (int k = 0; k < 3; k++) {
-        alchi_store_release(h.store, parts[k]);
-        free_matrix(ids[k]);
-    }
+    for (int k = 0; k < 3; k++)
+        drop_part(parts[k], ids[k]);
     alchi_layout_fini(&all);
 }
 
-/* A routine of PBLAS works on matrices as the store holds them. */
 static void
-test_pdgemm(void)
+pdgemm_works_on_matrices_of_the_store(void)
 {
     static const int n = 50, one = 1;
     const double unit = 1, none = 0;
     alch_layout_t spec = {ALCH_BLOCK_CYCLIC, 8, 8, 0, 0};
     uint64_t a = make_matrix(n, n, ALCH_FLOAT64, &spec, ramp, NULL),
              c = make_matrix(n, n, ALCH_FLOAT64, &spec, zero, NULL);
-    alchi_store_part_t *A = part_of(a), *C = part_of(c);
+    alchi_store_part_t *A = acquire_part(a), *C = acquire_part(c);
     int desc[ALCHI_BLACS_DESC_LENGTH], wrong = 0;
     int64_t rows, cols;
     double *all;
@@ -201,13 +221,20 @@ main(int argc, char **argv)
 {
     harness_init(&argc, &argv, 0);
     blacs = alchi_blacs_create(MPI_COMM_WORLD);
-    test_contexts();
-    test_descriptors();
-    test_relayout(41, 67, (alch_layout_t){ALCH_BLOCK_CYCLIC, 3, 5, h.size, 1},
-                  (alch_layout_t){ALCH_BLOCK_CYCLIC, 7, 2, 1, h.size});
-    test_relayout(3, 200, (alch_layout_t){ALCH_CIRC_CIRC, 0, 0, 0, 0}, (alch_layout_t){ALCH_MC_MR, 0, 0, 0, 0});
-    test_relayout(90, 4, (alch_layout_t){ALCH_MC_MR, 0, 0, 0, 0}, (alch_layout_t){ALCH_VR_STAR, 0, 0, 0, 0});
-    test_pdgemm();
+    layouts_on_one_map_of_ranks_share_a_context();
+    the_grid_of_a_context_is_that_of_the_layout();
+    trimming_leaves_the_wanted_number_of_contexts();
+    trimmed_contexts_can_be_made_again_without_end();
+    a_descriptor_describes_the_layout();
+    layouts_beyond_32_bit_indices_have_no_descriptor();
+    a_replicated_layout_has_no_descriptor();
+    relayout_equals_that_of_pdgemr2d(41, 67, (alch_layout_t){ALCH_BLOCK_CYCLIC, 3, 5, h.size, 1},
+                                     (alch_layout_t){ALCH_BLOCK_CYCLIC, 7, 2, 1, h.size});
+    relayout_equals_that_of_pdgemr2d(3, 200, (alch_layout_t){ALCH_CIRC_CIRC, 0, 0, 0, 0},
+                                     (alch_layout_t){ALCH_MC_MR, 0, 0, 0, 0});
+    relayout_equals_that_of_pdgemr2d(90, 4, (alch_layout_t){ALCH_MC_MR, 0, 0, 0, 0},
+                                     (alch_layout_t){ALCH_VR_STAR, 0, 0, 0, 0});
+    pdgemm_works_on_matrices_of_the_store();
     alchi_blacs_destroy(blacs);
     return harness_fini();
 }
