@@ -1,8 +1,9 @@
 /* procs: 1 2 3 5 7 */
-/* TestLib's truncated_svd: known values, residuals and orthogonality for every layout and many shapes. */
+/* TestLib's truncated_svd: known values, residuals and orthogonality, for every layout and many shapes. */
 #include "harness.h"
 
-/* A = sum of values[r] u_r v_r^T with the cosine basis, whose columns are orthonormal. */
+/* A matrix with known singular values: A is the sum of values[r] u_r v_r^T. The vectors are those of the cosine basis,
+ * which is orthonormal. */
 typedef struct {
     int64_t m, n, count;
     double values[256]; /* descending */
@@ -49,7 +50,7 @@ check_orthonormal(const char *what, const double *X, int64_t m, int64_t k)
     CHECK(worst < 1e-10, "columns of %s are orthonormal to %g only", what, worst);
 }
 
-/* A V = U S and A^T U = V S, entry by entry; columns below 1e-6 of the largest value count by what they should be. */
+/* Check the entries of A V - U S and A^T U - V S against 1e-9 of the smallest singular value, S[k - 1]. */
 static void
 check_residuals(const double *A, const known_t *known, const double *S, const double *U, const double *V, int64_t k)
 {
@@ -85,7 +86,7 @@ check_values(const known_t *known, const double *S, int64_t k, double tolerance)
         double value = k - 1 - c < known->count ? known->values[k - 1 - c] : 0;
 
         CHECK(fabs(S[c] - value) <= fmax(tolerance * value, 1e-12 * largest),
-              "value %lld of %lld x %lld rank %lld: %.15g instead of %.15g", (long long)c, (long long)known->m,
+              "singular value %lld of %lld x %lld rank %lld: %.15g instead of %.15g", (long long)c, (long long)known->m,
               (long long)known->n, (long long)k, S[c], value);
         CHECK(c == 0 || S[c] >= S[c - 1], "S is ascending");
     }
@@ -134,7 +135,7 @@ decaying(int64_t m, int64_t n, double factor)
 }
 
 static void
-test_layouts(void)
+every_layout_gives_the_known_values(void)
 {
     for (int dist = 0; dist <= ALCH_CIRC_CIRC; dist++) {
         alch_layout_t layout = {(alch_dist_t)dist, 0, 0, 0, 0};
@@ -150,7 +151,7 @@ test_layouts(void)
 }
 
 static void
-test_every_rank(void)
+small_matrices_have_every_number_of_values(void)
 {
     static const int64_t shapes[][2] = {{1, 1}, {1, 6}, {6, 1}, {2, 40}, {9, 5}, {6, 6}};
 
@@ -164,40 +165,65 @@ test_every_rank(void)
     }
 }
 
-/* Values far apart, equal, zero, and entries whose squares overflow or vanish. */
+/* Create the 70 x 60 matrix of `known`, compute k singular values and vectors, check them, and free everything. */
 static void
-test_hard_values(void)
+check_70_x_60(const known_t *known, int64_t k)
 {
-    known_t known = decaying(70, 60, 0.35); /* the last are below 1e-15 of the first */
     alch_layout_t layout = {ALCH_BLOCK_CYCLIC, 4, 3, 0, 0};
-    uint64_t id = make_matrix(70, 60, ALCH_FLOAT64, &layout, known_entry, &known);
+    uint64_t id = make_matrix(70, 60, ALCH_FLOAT64, &layout, known_entry, known);
 
-    check_svd(id, &known, 10, 1e-8);
-    check_svd(id, &known, 20, 1e-8);
+    check_svd(id, known, k, 1e-8);
     free_matrix(id);
-    known.count = 5; /* rank-deficient */
-    id = make_matrix(70, 60, ALCH_FLOAT64, &layout, known_entry, &known);
-    check_svd(id, &known, 4, 1e-8);
-    check_svd(id, &known, 9, 1e-8);
-    free_matrix(id);
-    known.count = 60;
+}
+
+static void
+values_far_apart_are_found(void)
+{
+    known_t known = decaying(70, 60, 0.35); /* the last ones are below 1e-15 of the first one */
+
+    check_70_x_60(&known, 10);
+    check_70_x_60(&known, 20);
+}
+
+static void
+a_rank_deficient_matrix_has_zeros_at_the_end(void)
+{
+    known_t known = decaying(70, 60, 0.35);
+
+    known.count = 5;
+    check_70_x_60(&known, 4);
+    check_70_x_60(&known, 9);
+}
+
+static void
+equal_values_are_found_with_orthonormal_vectors(void)
+{
+    known_t known = {.m = 70, .n = 60, .count = 60};
+
     for (int64_t r = 0; r < 60; r++)
         known.values[r] = r < 3 ? 5 : r < 6 ? 4 : 3 - 0.01 * (double)r;
-    id = make_matrix(70, 60, ALCH_FLOAT64, &layout, known_entry, &known);
-    check_svd(id, &known, 8, 1e-8);
-    free_matrix(id);
+    check_70_x_60(&known, 8);
     for (int64_t r = 0; r < 60; r++)
         known.values[r] = 1;
-    id = make_matrix(70, 60, ALCH_FLOAT64, &layout, known_entry, &known);
-    check_svd(id, &known, 4, 1e-8);
-    free_matrix(id);
-    known.count = 0;
-    known.values[0] = 0;
-    id = make_matrix(70, 60, ALCH_FLOAT64, &layout, known_entry, &known);
-    check_svd(id, &known, 3, 1e-8);
-    free_matrix(id);
+    check_70_x_60(&known, 4);
+}
+
+static void
+a_zero_matrix_has_zero_values(void)
+{
+    known_t known = {.m = 70, .n = 60};
+
+    check_70_x_60(&known, 3);
+}
+
+static void
+entries_whose_squares_overflow_or_vanish_are_handled(void)
+{
     for (int sign = -1; sign <= 1; sign += 2) {
-        known = decaying(60, 70, 0.8);
+        known_t known = decaying(60, 70, 0.8);
+        alch_layout_t layout = {ALCH_BLOCK_CYCLIC, 4, 3, 0, 0};
+        uint64_t id;
+
         for (int64_t r = 0; r < 60; r++)
             known.values[r] *= pow(10, 250 * sign);
         id = make_matrix(60, 70, ALCH_FLOAT64, &layout, known_entry, &known);
@@ -208,7 +234,7 @@ test_hard_values(void)
 }
 
 static void
-test_float32(void)
+float32_matrices_give_values_to_their_precision(void)
 {
     known_t known = decaying(90, 75, 0.8);
 
@@ -221,16 +247,17 @@ test_float32(void)
     }
 }
 
+/* i + j, except for one entry, which is the context. */
 static double
-with_nan(int64_t i, int64_t j, const void *context)
+with_one_entry(int64_t i, int64_t j, const void *context)
 {
-    const double *what = context;
+    const double *entry = context;
 
-    return i == 12 && j == 7 ? *what : (double)(i + j);
+    return i == 12 && j == 7 ? *entry : (double)(i + j);
 }
 
 static void
-expect(uint64_t id, int64_t k, int code, const char *text)
+check_refusal(uint64_t id, int64_t k, int code, const char *text)
 {
     Alchw__WorkerTaskDone *done = NULL;
 
@@ -239,35 +266,64 @@ expect(uint64_t id, int64_t k, int code, const char *text)
 }
 
 static void
-test_refusals(void)
+a_rank_outside_of_its_range_is_refused(void)
 {
-    static const double bad[] = {NAN, INFINITY};
     known_t known = decaying(30, 20, 0.5);
     uint64_t id = make_matrix(30, 20, ALCH_FLOAT64, NULL, known_entry, &known);
 
-    expect(id, 0, ALCH_ERANGE, "rank is 0, but it must be 1 to 20 for A (30 x 20, float64)");
-    expect(id, -3, ALCH_ERANGE, "rank is -3");
-    expect(id, 21, ALCH_ERANGE, "rank is 21, but it must be 1 to 20");
+    check_refusal(id, 0, ALCH_ERANGE, "rank is 0, but it must be 1 to 20 for A (30 x 20, float64)");
+    check_refusal(id, -3, ALCH_ERANGE, "rank is -3");
+    check_refusal(id, 21, ALCH_ERANGE, "rank is 21, but it must be 1 to 20");
     free_matrix(id);
+}
+
+static void
+other_types_are_refused(void)
+{
+    known_t known = decaying(30, 20, 0.5);
+
     for (int dtype = ALCH_COMPLEX128; dtype <= ALCH_INT32; dtype++) {
-        id = make_matrix(30, 20, (alch_dtype_t)dtype, NULL, known_entry, &known);
-        expect(id, 1, ALCH_ETYPE, alch_dtype_name((alch_dtype_t)dtype));
+        uint64_t id = make_matrix(30, 20, (alch_dtype_t)dtype, NULL, known_entry, &known);
+
+        check_refusal(id, 1, ALCH_ETYPE, alch_dtype_name((alch_dtype_t)dtype));
         free_matrix(id);
     }
-    id = make_matrix(0, 20, ALCH_FLOAT64, NULL, known_entry, &known);
-    expect(id, 1, ALCH_ERANGE, "has no singular values");
+}
+
+static void
+a_matrix_without_rows_is_refused(void)
+{
+    known_t known = decaying(30, 20, 0.5);
+    uint64_t id = make_matrix(0, 20, ALCH_FLOAT64, NULL, known_entry, &known);
+
+    check_refusal(id, 1, ALCH_ERANGE, "has no singular values");
     free_matrix(id);
+}
+
+static void
+nan_and_infinity_are_refused_with_their_place(void)
+{
+    static const double bad[] = {NAN, INFINITY};
+
     for (int k = 0; k < 4; k++) {
         alch_layout_t layout = {k % 2 ? ALCH_STAR_STAR : ALCH_MC_MR, 0, 0, 0, 0};
+        alch_dtype_t dtype = k < 2 ? ALCH_FLOAT64 : ALCH_FLOAT32;
+        uint64_t id = make_matrix(30, 20, dtype, &layout, with_one_entry, &bad[k % 2]);
 
-        id = make_matrix(30, 20, k < 2 ? ALCH_FLOAT64 : ALCH_FLOAT32, &layout, with_nan, &bad[k % 2]);
-        expect(id, 1, ALCH_ENUMERIC, k % 2 ? "entry (12, 7) is infinite" : "entry (12, 7) is NaN");
-        CHECK(h.error.rank >= 0, "who decided it");
+        check_refusal(id, 1, ALCH_ENUMERIC, k % 2 ? "entry (12, 7) is infinite" : "entry (12, 7) is NaN");
+        CHECK(h.error.rank >= 0, "the error lacks its rank");
         free_matrix(id);
     }
-    id = make_matrix(200, 100, ALCH_FLOAT64, NULL, with_nan, &known.values[0]);
+}
+
+static void
+a_cancel_ends_the_computation(void)
+{
+    static const double entry = 3;
+    uint64_t id = make_matrix(200, 100, ALCH_FLOAT64, NULL, with_one_entry, &entry);
+
     atomic_store(&h.cancel, true);
-    expect(id, 100, ALCH_ECANCELED, "canceled");
+    check_refusal(id, 100, ALCH_ECANCELED, "canceled");
     atomic_store(&h.cancel, false);
     free_matrix(id);
 }
@@ -276,10 +332,18 @@ int
 main(int argc, char **argv)
 {
     harness_init(&argc, &argv, INT64_C(1) << 30);
-    test_refusals();
-    test_layouts();
-    test_every_rank();
-    test_hard_values();
-    test_float32();
+    a_rank_outside_of_its_range_is_refused();
+    other_types_are_refused();
+    a_matrix_without_rows_is_refused();
+    nan_and_infinity_are_refused_with_their_place();
+    a_cancel_ends_the_computation();
+    every_layout_gives_the_known_values();
+    small_matrices_have_every_number_of_values();
+    values_far_apart_are_found();
+    a_rank_deficient_matrix_has_zeros_at_the_end();
+    equal_values_are_found_with_orthonormal_vectors();
+    a_zero_matrix_has_zero_values();
+    entries_whose_squares_overflow_or_vanish_are_handled();
+    float32_matrices_give_values_to_their_precision();
     return harness_fini();
 }
