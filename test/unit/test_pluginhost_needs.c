@@ -1,9 +1,8 @@
-/* The walk of what a library needs, over files made here: sound, hostile and cut ones. */
+/* The check for Open MPI, on files that the tests make: sound, damaged and cut ones. */
 #include "base/util.h"
 #include "unit.h"
 #include "pluginhost/needs.h"
 #include "pluginhost/elf_file.h"
-
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 static char folder[64];
 static alch_error_t err;
 
-/* A file in the test's folder; some names live until the end of the test. */
+/* The path of a file in the test's folder. The last 8 paths are valid. */
 static const char *
 in_folder(const char *name)
 {
@@ -34,7 +33,7 @@ write_file(const char *name, const void *bytes, size_t size)
     fclose(file);
 }
 
-/* A shared object of this machine, as small as can be. */
+/* A minimal shared object for this machine. */
 typedef struct {
     Elf64_Ehdr header;
     Elf64_Phdr programs[2];
@@ -90,16 +89,16 @@ make_object(const char *name, const char *needed, const char *rpath, const char 
 }
 
 static int
-check(const char *name)
+check_file(const char *name)
 {
     memset(&err, 0, sizeof(err));
     return alchi_host_needs_check(in_folder(name), &err);
 }
 
 static void
-refused(const char *name, const char *part)
+check_refused(const char *name, const char *part)
 {
-    unit_code(check(name), ALCH_EPLUGIN);
+    unit_code(check_file(name), ALCH_EPLUGIN);
     ck_assert_msg(strstr(err.text, part) != NULL, "'%s' lacks '%s'", err.text, part);
 }
 
@@ -121,7 +120,7 @@ teardown(void)
     free(command);
 }
 
-START_TEST(names)
+START_TEST(names_that_only_open_mpi_uses_are_recognized)
 {
     ck_assert(alchi_host_needs_is_openmpi("libmpi.so.40"));
     ck_assert(alchi_host_needs_is_openmpi("/usr/lib/libmpi.so.40.30.4"));
@@ -129,6 +128,11 @@ START_TEST(names)
     ck_assert(alchi_host_needs_is_openmpi("libmpi_mpifh.so.40"));
     ck_assert(alchi_host_needs_is_openmpi("libopen-rte.so.40"));
     ck_assert(alchi_host_needs_is_openmpi("libopen-pal.so.80"));
+}
+END_TEST
+
+START_TEST(names_of_mpich_and_other_libraries_are_accepted)
+{
     ck_assert(!alchi_host_needs_is_openmpi("libmpich.so.12"));
     ck_assert(!alchi_host_needs_is_openmpi("libmpichcxx.so.12"));
     ck_assert(!alchi_host_needs_is_openmpi("libmpi.so.12"));
@@ -136,131 +140,231 @@ START_TEST(names)
 }
 END_TEST
 
-START_TEST(no_shared_object)
+START_TEST(a_missing_file_is_an_error_of_the_system)
 {
-    image_t image;
-
-    unit_code(check("absent.so"), ALCH_ESYSTEM);
-    refused("sub", "is not a file");
-    write_file("empty.so", "", 0);
-    refused("empty.so", "is not an ELF file");
-    write_file("text.so", "GROUP ( libc.so.6 )\n", 20);
-    refused("text.so", "is not an ELF file");
-    make_image(&image, NULL, NULL, NULL);
-    image.header.e_ident[EI_CLASS] = ELFCLASS32;
-    write_file("class.so", &image, sizeof(image));
-    refused("class.so", "is not built for this machine");
-    make_image(&image, NULL, NULL, NULL);
-    image.header.e_type = ET_EXEC;
-    write_file("program", &image, sizeof(image));
-    refused("program", "is not a shared object");
-    make_image(&image, NULL, NULL, NULL);
-    image.programs[1].p_type = PT_NOTE;
-    write_file("static.so", &image, sizeof(image));
-    refused("static.so", "no dynamic section");
+    unit_code(check_file("absent.so"), ALCH_ESYSTEM);
 }
 END_TEST
 
-START_TEST(hostile)
+START_TEST(a_file_without_an_elf_header_is_refused)
 {
-    static const char *const needed[] = {"libm.so.6", "absent.so", NULL};
-    image_t image, broken;
+    check_refused("sub", "is not a file");
+    write_file("empty.so", "", 0);
+    check_refused("empty.so", "is not an ELF file");
+    write_file("text.so", "GROUP ( libc.so.6 )\n", 20);
+    check_refused("text.so", "is not an ELF file");
+}
+END_TEST
 
-    make_image(&image, needed, "$ORIGIN", "$ORIGIN");
+START_TEST(an_object_for_another_machine_is_refused)
+{
+    image_t image;
+
+    make_image(&image, NULL, NULL, NULL);
+    image.header.e_ident[EI_CLASS] = ELFCLASS32;
+    write_file("class.so", &image, sizeof(image));
+    check_refused("class.so", "is not built for this machine");
+}
+END_TEST
+
+START_TEST(an_object_that_is_not_shared_is_refused)
+{
+    image_t image;
+
+    make_image(&image, NULL, NULL, NULL);
+    image.header.e_type = ET_EXEC;
+    write_file("program", &image, sizeof(image));
+    check_refused("program", "is not a shared object");
+    make_image(&image, NULL, NULL, NULL);
+    image.programs[1].p_type = PT_NOTE;
+    write_file("static.so", &image, sizeof(image));
+    check_refused("static.so", "no dynamic section");
+}
+END_TEST
+
+static const char *const two_needs[] = {"libm.so.6", "absent.so", NULL};
+
+START_TEST(a_cut_file_is_refused)
+{
+    image_t image;
+
+    make_image(&image, two_needs, "$ORIGIN", "$ORIGIN");
     for (size_t size = 0; size < sizeof(image); size++) {
         write_file("cut.so", &image, size);
-        unit_code(check("cut.so"), ALCH_EPLUGIN);
+        unit_code(check_file("cut.so"), ALCH_EPLUGIN);
     }
-    /* Any byte may be anything: the answer does not matter, that there is one does. */
+}
+END_TEST
+
+/* The check must return for any value of any byte, without an invalid access. Its answer does not matter. */
+START_TEST(a_damaged_file_is_read_within_its_bounds)
+{
+    image_t image, broken;
+
+    make_image(&image, two_needs, "$ORIGIN", "$ORIGIN");
     for (size_t at = 0; at < offsetof(image_t, strings) + 64; at++) {
         for (int value = 0; value < 256; value += 85) {
             broken = image;
             ((unsigned char *)&broken)[at] = (unsigned char)value;
             write_file("broken.so", &broken, sizeof(broken));
-            (void)check("broken.so");
+            (void)check_file("broken.so");
         }
     }
-    make_image(&broken, needed, NULL, NULL);
-    memset(broken.strings, 'x', sizeof(broken.strings));
-    write_file("endless.so", &broken, sizeof(broken));
-    refused("endless.so", "broken table of strings");
 }
 END_TEST
 
-START_TEST(direct_need)
+START_TEST(strings_without_an_end_are_refused)
+{
+    image_t image;
+
+    make_image(&image, two_needs, NULL, NULL);
+    memset(image.strings, 'x', sizeof(image.strings));
+    write_file("endless.so", &image, sizeof(image));
+    check_refused("endless.so", "broken table of strings");
+}
+END_TEST
+
+START_TEST(a_library_that_needs_open_mpi_is_refused)
 {
     make_object("direct.so", "libmpi.so.40", NULL, NULL);
-    refused("direct.so", "direct.so needs Open MPI (libmpi.so.40): this worker runs MPICH");
-    make_object("plain.so", "libm.so.6", NULL, NULL);
-    unit_code(check("plain.so"), ALCH_OK);
-    make_object("mpich.so", "libmpich.so.12", NULL, NULL);
-    unit_code(check("mpich.so"), ALCH_OK);
-    make_object("missing.so", "libdoes-not-exist.so.1", NULL, NULL);
-    unit_code(check("missing.so"), ALCH_OK);
+    check_refused("direct.so", "direct.so needs Open MPI (libmpi.so.40): this worker runs MPICH");
 }
 END_TEST
 
-START_TEST(deep_need)
+START_TEST(a_library_that_needs_others_is_accepted)
+{
+    make_object("plain.so", "libm.so.6", NULL, NULL);
+    unit_code(check_file("plain.so"), ALCH_OK);
+    make_object("mpich.so", "libmpich.so.12", NULL, NULL);
+    unit_code(check_file("mpich.so"), ALCH_OK);
+}
+END_TEST
+
+START_TEST(a_need_that_is_not_found_is_skipped)
+{
+    make_object("missing.so", "libdoes-not-exist.so.1", NULL, NULL);
+    unit_code(check_file("missing.so"), ALCH_OK);
+}
+END_TEST
+
+START_TEST(open_mpi_is_found_through_other_libraries)
 {
     make_object("one.so", "two.so", NULL, "$ORIGIN");
     make_object("two.so", "three.so", NULL, "/nowhere:${ORIGIN}/sub");
     make_object("sub/three.so", "libopen-pal.so.40", NULL, NULL);
-    refused("one.so", "one.so needs Open MPI (libopen-pal.so.40) through");
+    check_refused("one.so", "one.so needs Open MPI (libopen-pal.so.40) through");
     ck_assert(strstr(err.text, in_folder("two.so")) && strstr(err.text, in_folder("sub/three.so")));
-    make_object("slash.so", in_folder("two.so"), NULL, NULL);
-    refused("slash.so", "two.so");
 }
 END_TEST
 
-START_TEST(search_order)
+START_TEST(a_need_with_a_slash_is_a_path)
 {
-    /* DT_RPATH holds for what its file's needs need; DT_RUNPATH does not. */
+    make_object("two.so", "libmpi.so.40", NULL, NULL);
+    make_object("slash.so", in_folder("two.so"), NULL, NULL);
+    check_refused("slash.so", "two.so");
+}
+END_TEST
+
+/* Make sub/middle.so, which needs sub/last.so, which needs Open MPI. Only DT_RPATH or LD_LIBRARY_PATH of a library that
+ * needs middle.so lead from there to last.so. */
+static void
+make_chain(void)
+{
     make_object("sub/last.so", "libmpi.so.40", NULL, NULL);
     make_object("sub/middle.so", "last.so", NULL, NULL);
+}
+
+START_TEST(a_rpath_holds_for_the_needs_of_needs)
+{
+    make_chain();
     make_object("rpath.so", "middle.so", "$ORIGIN/sub", NULL);
-    refused("rpath.so", "last.so");
+    check_refused("rpath.so", "last.so");
+}
+END_TEST
+
+START_TEST(a_runpath_holds_for_its_own_file_alone)
+{
+    make_chain();
     make_object("runpath.so", "middle.so", NULL, "$ORIGIN/sub");
-    unit_code(check("runpath.so"), ALCH_OK);
+    unit_code(check_file("runpath.so"), ALCH_OK);
+}
+END_TEST
+
+START_TEST(a_runpath_disables_the_rpath_of_its_file)
+{
+    make_chain();
     make_object("both.so", "middle.so", "$ORIGIN/sub", "/nowhere");
-    unit_code(check("both.so"), ALCH_OK);
+    unit_code(check_file("both.so"), ALCH_OK);
+}
+END_TEST
+
+START_TEST(ld_library_path_holds_for_all_files)
+{
+    make_chain();
+    make_object("runpath.so", "middle.so", NULL, "$ORIGIN/sub");
     setenv("LD_LIBRARY_PATH", in_folder("sub"), 1);
-    refused("runpath.so", "last.so");
+    check_refused("runpath.so", "last.so");
     unsetenv("LD_LIBRARY_PATH");
 }
 END_TEST
 
-START_TEST(circles)
+START_TEST(libraries_that_need_each_other_are_accepted)
 {
     make_object("left.so", "right.so", NULL, "$ORIGIN");
     make_object("right.so", "left.so", NULL, "$ORIGIN");
-    unit_code(check("left.so"), ALCH_OK);
+    unit_code(check_file("left.so"), ALCH_OK);
 }
 END_TEST
 
-START_TEST(linker_cache)
+START_TEST(the_linker_cache_has_the_c_library)
 {
     size_t size = 0, cursor = 0;
     uint8_t *cache = alchi_host_file_read("/etc/ld.so.cache", 1 << 26, &size);
-    uint8_t bad[64] = "glibc-ld.so.cache1.1";
     const char *path;
 
     ck_assert(cache != NULL);
     path = alchi_host_ldcache_find(cache, size, "libc.so.6", &cursor);
     ck_assert(path && strstr(path, "libc.so.6"));
+    free(cache);
+}
+END_TEST
+
+START_TEST(a_cut_linker_cache_is_read_within_its_bounds)
+{
+    size_t size = 0;
+    uint8_t *cache = alchi_host_file_read("/etc/ld.so.cache", 1 << 26, &size);
+
+    ck_assert(cache != NULL);
     for (size_t cut = 0; cut < 200; cut++) {
-        cursor = 0;
+        size_t cursor = 0;
+
         (void)alchi_host_ldcache_find(cache, cut, "libc.so.6", &cursor);
     }
     free(cache);
-    /* One entry is claimed, and its strings lie outside. */
+}
+END_TEST
+
+START_TEST(a_damaged_linker_cache_has_no_entries)
+{
+    uint8_t bad[64] = "glibc-ld.so.cache1.1";
+    size_t cursor = 0;
+
+    /* One entry, whose strings lie outside of the cache. */
     bad[20] = 1;
     memset(bad + 48, 0xff, 16);
-    cursor = 0;
     ck_assert(alchi_host_ldcache_find(bad, sizeof(bad), "libc.so.6", &cursor) == NULL);
+    /* More entries than the cache has room for. */
     bad[23] = 0xff;
     ck_assert(alchi_host_ldcache_find(bad, sizeof(bad), "libc.so.6", &cursor) == NULL);
     cursor = 0;
     ck_assert(alchi_host_ldcache_find(NULL, 0, "libc.so.6", &cursor) == NULL);
+}
+END_TEST
+
+START_TEST(a_file_beyond_the_limit_is_not_read)
+{
+    size_t size = 0;
+
     ck_assert(alchi_host_file_read("/etc/ld.so.cache", 10, &size) == NULL);
 }
 END_TEST
@@ -268,17 +372,32 @@ END_TEST
 void
 unit_suite(Suite *suite)
 {
-    TCase *tests = tcase_create("elf");
+    TCase *tests = tcase_create("needs");
 
-    tcase_set_timeout(tests, 30); /* a sanitizer on a busy machine */
+    tcase_set_timeout(tests, 30); /* s; a build with sanitizers on a busy machine is slow */
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_test(tests, names);
-    tcase_add_test(tests, no_shared_object);
-    tcase_add_test(tests, hostile);
-    tcase_add_test(tests, direct_need);
-    tcase_add_test(tests, deep_need);
-    tcase_add_test(tests, search_order);
-    tcase_add_test(tests, circles);
-    tcase_add_test(tests, linker_cache);
+    tcase_add_test(tests, names_that_only_open_mpi_uses_are_recognized);
+    tcase_add_test(tests, names_of_mpich_and_other_libraries_are_accepted);
+    tcase_add_test(tests, a_missing_file_is_an_error_of_the_system);
+    tcase_add_test(tests, a_file_without_an_elf_header_is_refused);
+    tcase_add_test(tests, an_object_for_another_machine_is_refused);
+    tcase_add_test(tests, an_object_that_is_not_shared_is_refused);
+    tcase_add_test(tests, a_cut_file_is_refused);
+    tcase_add_test(tests, a_damaged_file_is_read_within_its_bounds);
+    tcase_add_test(tests, strings_without_an_end_are_refused);
+    tcase_add_test(tests, a_library_that_needs_open_mpi_is_refused);
+    tcase_add_test(tests, a_library_that_needs_others_is_accepted);
+    tcase_add_test(tests, a_need_that_is_not_found_is_skipped);
+    tcase_add_test(tests, open_mpi_is_found_through_other_libraries);
+    tcase_add_test(tests, a_need_with_a_slash_is_a_path);
+    tcase_add_test(tests, a_rpath_holds_for_the_needs_of_needs);
+    tcase_add_test(tests, a_runpath_holds_for_its_own_file_alone);
+    tcase_add_test(tests, a_runpath_disables_the_rpath_of_its_file);
+    tcase_add_test(tests, ld_library_path_holds_for_all_files);
+    tcase_add_test(tests, libraries_that_need_each_other_are_accepted);
+    tcase_add_test(tests, the_linker_cache_has_the_c_library);
+    tcase_add_test(tests, a_cut_linker_cache_is_read_within_its_bounds);
+    tcase_add_test(tests, a_damaged_linker_cache_has_no_entries);
+    tcase_add_test(tests, a_file_beyond_the_limit_is_not_read);
     suite_add_tcase(suite, tests);
 }

@@ -1,11 +1,10 @@
-/* Ranks of a new group read their parts from the data servers of an old one: every pair of layouts, complete or not,
- * and what happens when a server is not what it should be. */
+/* Ranks of a new group read their parts from the data servers of an old group: every pair of layouts, complete matrices
+ * or not, and the errors of the old group. */
 #include "base/log.h"
 #include "net/address.h"
 #include "unit.h"
 #include "dataserver/dataserver.h"
 #include "worker/migrate.h"
-
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,29 +29,29 @@ static atomic_bool cancel;
 static double fraction;
 
 static void
-server_start(server_t *server, int rank, int size)
+start_server(server_t *server, int rank, int size)
 {
     alchi_address_t address = {"127.0.0.1", 0};
     alch_error_t err;
 
     *server = (server_t){.store = alchi_store_create(rank, size, 0)};
     server->config = (alchi_data_config_t){.store = server->store, .session = SESSION, .group = GROUP, .rank = rank};
-    memset(server->config.key, 100 + rank, sizeof server->config.key);
+    memset(server->config.key, 100 + rank, sizeof(server->config.key));
     unit_code(alchi_bind(&address, &server->config.listen_fd, &err), ALCH_OK);
     unit_code(alchi_data_server_start(&server->config, &server->data, &server->port, &err), ALCH_OK);
 }
 
 static void
-start(int size)
+start_servers(int size)
 {
     alchi_log_init("test", ALCHI_LOG_ERROR);
     atomic_store(&cancel, false);
     for (server_count = 0; server_count < size; server_count++)
-        server_start(&servers[server_count], server_count, size);
+        start_server(&servers[server_count], server_count, size);
 }
 
 static void
-stop(void)
+stop_servers(void)
 {
     while (server_count > 0) {
         server_t *server = &servers[--server_count];
@@ -69,35 +68,36 @@ typedef struct {
     alch_layout_t layout;
 } matrix_t;
 
-/* What entry (i, j) is, and whether it is written: `density` of 4, in runs of 1 to 5. */
+/* A byte of entry (i, j). */
 static uint8_t
-value(int64_t i, int64_t j, size_t byte)
+byte_of_entry(int64_t i, int64_t j, size_t byte)
 {
     return (uint8_t)(i * 31 + j * 7 + (int64_t)byte * 3 + 1);
 }
 
+/* Whether entry (i, j) is written, in runs of 1 to 5 rows. density 0: none; 1: one in four; 2: the same; 3: all */
 static bool
-written(int64_t i, int64_t j, int density)
+is_written(int64_t i, int64_t j, int density)
 {
     return (uint64_t)(i / (1 + j % 5) * 2654435761u + j * 40503u) >> 5 & 3 ? density > 2 : density > 0;
 }
 
 static alchi_store_part_t *
-reserve(alchi_store_t *store, const matrix_t *matrix)
+reserve_part(alchi_store_t *store, const matrix_t *matrix)
 {
     alchi_store_part_t *part = NULL;
     alch_error_t err;
 
     unit_code(alchi_store_reserve(store, MATRIX, matrix->m, matrix->n, matrix->dtype, &matrix->layout, "", &part, &err),
               ALCH_OK);
-    part->version = VERSION;
+    alchi_store_part_set_version(part, VERSION);
     return part;
 }
 
 static void
 write_part(server_t *server, const matrix_t *matrix, int density)
 {
-    alchi_store_part_t *part = reserve(server->store, matrix);
+    alchi_store_part_t *part = reserve_part(server->store, matrix);
     alch_error_t err;
     int failed = 0;
 
@@ -106,10 +106,10 @@ write_part(server_t *server, const matrix_t *matrix, int density)
             int64_t row = alchi_axis_global(&part->rows, i), col = alchi_axis_global(&part->cols, j);
             uint8_t *entry = (uint8_t *)part->data + (size_t)(i + j * part->lld) * part->entry;
 
-            if (!written(row, col, density))
+            if (!is_written(row, col, density))
                 continue;
             for (size_t byte = 0; byte < part->entry; byte++)
-                entry[byte] = value(row, col, byte);
+                entry[byte] = byte_of_entry(row, col, byte);
             failed += alchi_store_mark_written(server->store, part, &(alch_rect_t){i, j, 1, 1}, &err) != ALCH_OK;
         }
     ck_assert_int_eq(failed, 0);
@@ -127,9 +127,9 @@ check_part(alchi_store_t *store, alchi_store_part_t *part, int density)
             const uint8_t *entry = (uint8_t *)part->data + (size_t)(i + j * part->lld) * part->entry;
             bool there = alchi_store_check_written(store, part, &(alch_rect_t){i, j, 1, 1}, NULL) == ALCH_OK;
 
-            wrong += there != written(row, col, density);
+            wrong += there != is_written(row, col, density);
             for (size_t byte = 0; there && byte < part->entry; byte++)
-                wrong += entry[byte] != value(row, col, byte);
+                wrong += entry[byte] != byte_of_entry(row, col, byte);
         }
     ck_assert_int_eq(wrong, 0);
 }
@@ -142,10 +142,10 @@ note_fraction(void *context, double now)
     fraction = now;
 }
 
-/* What rank `rank` of the new group does. */
+/* Read the part of rank `rank` of the new group. */
 static int
-fetch(alchi_store_t *store, int rank, const matrix_t *matrix, bool complete, int timeout_ms, int64_t limit,
-      alch_error_t *err)
+migrate_part(alchi_store_t *store, int rank, const matrix_t *matrix, bool complete, int timeout_ms, int64_t limit,
+             alch_error_t *err)
 {
     const alchi_rank_migrate_env_t env = {.store = store,
                                           .driver_address = "127.0.0.1:24960",
@@ -156,7 +156,7 @@ fetch(alchi_store_t *store, int rank, const matrix_t *matrix, bool complete, int
                                           .message_limit = limit,
                                           .io_timeout_ms = timeout_ms};
     const alchi_rank_migrate_watch_t watch = {&cancel, note_fraction, NULL};
-    Alchw__WorkerFetch ask = ALCHW__WORKER_FETCH__INIT;
+    Alchw__WorkerFetch request = ALCHW__WORKER_FETCH__INIT;
     Alchw__Matrix message = ALCHW__MATRIX__INIT;
     Alchw__Layout layout = ALCHW__LAYOUT__INIT;
     Alchw__Source sources[RANKS], *list[RANKS];
@@ -182,23 +182,24 @@ fetch(alchi_store_t *store, int rank, const matrix_t *matrix, bool complete, int
     message.workers = (uint32_t)server_count;
     message.group = GROUP;
     message.version = VERSION;
-    ask.matrix = &message;
-    ask.complete = complete;
-    ask.n_sources = (size_t)server_count;
-    ask.sources = list;
+    request.matrix = &message;
+    request.complete = complete;
+    request.n_sources = (size_t)server_count;
+    request.sources = list;
     fraction = 0;
-    return alchi_rank_migrate(&env, &ask, &watch, err);
+    return alchi_rank_migrate(&env, &request, &watch, err);
 }
 
+/* Read a matrix as each rank of a new group does, and check the entries. */
 static void
-move(const matrix_t *from, const matrix_t *to, int workers, int density)
+migrate_to_group(const matrix_t *from, const matrix_t *to, int workers, int density)
 {
     alch_error_t err;
 
     for (int rank = 0; rank < workers; rank++) {
         alchi_store_t *store = alchi_store_create(rank, workers, 0);
-        alchi_store_part_t *part = reserve(store, to);
-        int code = fetch(store, rank, from, density > 2, 10000, rank % 2 ? 1000 : 0, &err);
+        alchi_store_part_t *part = reserve_part(store, to);
+        int code = migrate_part(store, rank, from, density > 2, 10000, rank % 2 ? 1000 : 0, &err);
 
         ck_assert_msg(code == ALCH_OK, "%s", err.text);
         check_part(store, part, density);
@@ -215,10 +216,10 @@ static const alch_layout_t layouts[] = {
     {ALCH_MC_MR, 0, 0, 0, 0},        {ALCH_VC_STAR, 0, 0, 0, 0},      {ALCH_STAR_VC, 0, 0, 0, 0},
     {ALCH_STAR_STAR, 0, 0, 0, 0},    {ALCH_MC_STAR, 0, 0, 0, 0},      {ALCH_CIRC_CIRC, 0, 0, 0, 0}};
 
-#define LAYOUTS ((int)(sizeof layouts / sizeof layouts[0]))
+#define LAYOUTS ((int)(sizeof(layouts) / sizeof(layouts[0])))
 
-/* From 1..5 to 1..4 workers, all layouts of the one side with some of the other. */
-START_TEST(every_pair_of_layouts)
+/* From 1..5 to 1..4 workers. Each layout of the old group is combined with every second one of the new group. */
+START_TEST(every_pair_of_layouts_moves_the_written_entries)
 {
     const alch_dtype_t dtypes[] = {ALCH_FLOAT64, ALCH_FLOAT32, ALCH_COMPLEX128, ALCH_COMPLEX64, ALCH_INT64, ALCH_INT32};
     const int size = 1 + _i % RANKS, density = _i / RANKS % 4;
@@ -226,84 +227,122 @@ START_TEST(every_pair_of_layouts)
     for (int k = 0; k < LAYOUTS; k++) {
         matrix_t from = {17 + k, 23 - k, dtypes[k % 6], layouts[k]}, to = from;
 
-        start(size);
+        start_servers(size);
         for (int rank = 0; rank < size; rank++)
             write_part(&servers[rank], &from, density);
         for (int l = k % 2; l < LAYOUTS; l += 2) {
             to.layout = layouts[l];
-            move(&from, &to, 1 + (k + l) % 4, density);
+            migrate_to_group(&from, &to, 1 + (k + l) % 4, density);
         }
-        stop();
+        stop_servers();
     }
 }
 END_TEST
 
-/* Long columns arrive straight in place, more than one frame in a message. */
-START_TEST(large_ones)
+/* Columns so long that a message has several frames. */
+START_TEST(long_columns_arrive_complete)
 {
     const matrix_t from = {300001, 2, ALCH_FLOAT64, {ALCH_STAR_VC, 0, 0, 0, 0}};
     const matrix_t to = {300001, 2, ALCH_FLOAT64, {_i ? ALCH_STAR_VR : ALCH_BLOCK_CYCLIC, 0, 0, 0, 0}};
 
-    start(2);
+    start_servers(2);
     for (int rank = 0; rank < 2; rank++) {
-        alchi_store_part_t *part = reserve(servers[rank].store, &from);
+        alchi_store_part_t *part = reserve_part(servers[rank].store, &from);
 
         for (int64_t k = 0; k < part->local_m * part->local_n * 8; k++)
-            ((uint8_t *)part->data)[k] =
-                value(k / 8 % part->local_m, alchi_axis_global(&part->cols, k / 8 / part->local_m), (size_t)(k % 8));
-        alchi_store_part_mark_written(part);
+            ((uint8_t *)part->data)[k] = byte_of_entry(
+                k / 8 % part->local_m, alchi_axis_global(&part->cols, k / 8 / part->local_m), (size_t)(k % 8));
+        alchi_region_fill(part->region);
         alchi_store_release(servers[rank].store, part);
     }
-    move(&from, &to, 3, 3);
-    stop();
+    migrate_to_group(&from, &to, 3, 3);
+    stop_servers();
 }
 END_TEST
 
 static void
-expect(int code, const char *text, const matrix_t *matrix, bool complete)
+check_refusal(int code, const char *text, const matrix_t *matrix, bool complete)
 {
     alchi_store_t *store = alchi_store_create(0, 1, 0);
-    alchi_store_part_t *part = reserve(store, matrix);
+    alchi_store_part_t *part = reserve_part(store, matrix);
     alch_error_t err = {0};
 
-    unit_code(fetch(store, 0, matrix, complete, 300, 0, &err), code);
+    unit_code(migrate_part(store, 0, matrix, complete, 300, 0, &err), code);
     ck_assert_msg(strstr(err.text, text) != NULL, "'%s' lacks '%s'", err.text, text);
     alchi_store_release(store, part);
     alchi_store_destroy(store);
 }
 
-START_TEST(what_goes_wrong)
-{
-    const matrix_t matrix = {40, 30, ALCH_FLOAT64, {ALCH_VC_STAR, 0, 0, 0, 0}};
+static const matrix_t matrix = {40, 30, ALCH_FLOAT64, {ALCH_VC_STAR, 0, 0, 0, 0}};
 
-    start(2);
-    expect(ALCH_ENOENT, "worker 1 at 127.0.0.1", &matrix, true);
+/* Start 2 servers that have some entries of `matrix`. */
+static void
+start_incomplete_group(void)
+{
+    start_servers(2);
     for (int rank = 0; rank < 2; rank++)
         write_part(&servers[rank], &matrix, 1);
-    expect(ALCH_EINCOMPLETE, "are not written", &matrix, true);
+}
+
+START_TEST(a_matrix_that_the_old_group_lacks_is_not_found)
+{
+    start_servers(2);
+    check_refusal(ALCH_ENOENT, "worker 1 at 127.0.0.1", &matrix, true);
+    stop_servers();
+}
+END_TEST
+
+START_TEST(a_matrix_that_must_be_complete_but_is_not_is_refused)
+{
+    start_incomplete_group();
+    check_refusal(ALCH_EINCOMPLETE, "are not written", &matrix, true);
+    stop_servers();
+}
+END_TEST
+
+START_TEST(a_cancel_ends_the_migration)
+{
+    start_incomplete_group();
     atomic_store(&cancel, true);
-    expect(ALCH_ECANCELED, "canceled", &matrix, false);
-    atomic_store(&cancel, false);
+    check_refusal(ALCH_ECANCELED, "canceled", &matrix, false);
+    stop_servers();
+}
+END_TEST
+
+START_TEST(a_worker_with_another_key_is_refused_by_name)
+{
+    start_incomplete_group();
     servers[0].config.key[3] ^= 1;
-    expect(ALCH_EAUTH, "worker 1 at 127.0.0.1", &matrix, false);
+    check_refusal(ALCH_EAUTH, "worker 1 at 127.0.0.1", &matrix, false);
     servers[0].config.key[3] ^= 1;
+    stop_servers();
+}
+END_TEST
+
+START_TEST(a_worker_that_has_ended_is_named)
+{
+    start_incomplete_group();
     alchi_data_server_stop(servers[1].data);
     close(servers[1].config.listen_fd);
-    expect(ALCH_ECONNECT, "worker 2 at 127.0.0.1", &matrix, false);
+    check_refusal(ALCH_ECONNECT, "worker 2 at 127.0.0.1", &matrix, false);
     alchi_store_destroy(servers[1].store);
     server_count = 1;
-    stop();
+    stop_servers();
 }
 END_TEST
 
 void
 unit_suite(Suite *suite)
 {
-    TCase *fetch = tcase_create("fetch");
+    TCase *tests = tcase_create("migrate");
 
-    tcase_set_timeout(fetch, 60);
-    tcase_add_loop_test(fetch, every_pair_of_layouts, 0, 20);
-    tcase_add_loop_test(fetch, large_ones, 0, 2);
-    tcase_add_test(fetch, what_goes_wrong);
-    suite_add_tcase(suite, fetch);
+    tcase_set_timeout(tests, 60);
+    tcase_add_loop_test(tests, every_pair_of_layouts_moves_the_written_entries, 0, 20);
+    tcase_add_loop_test(tests, long_columns_arrive_complete, 0, 2);
+    tcase_add_test(tests, a_matrix_that_the_old_group_lacks_is_not_found);
+    tcase_add_test(tests, a_matrix_that_must_be_complete_but_is_not_is_refused);
+    tcase_add_test(tests, a_cancel_ends_the_migration);
+    tcase_add_test(tests, a_worker_with_another_key_is_refused_by_name);
+    tcase_add_test(tests, a_worker_that_has_ended_is_named);
+    suite_add_tcase(suite, tests);
 }
