@@ -106,7 +106,7 @@ set_up_module(alchi_host_plugins_t *plugins, alchi_host_module_t *module, alch_e
         return code;
     /* Few libraries check the return codes of MPI. So an error on a library's communicator ends the group. */
     if (MPI_Comm_dup(plugins->comm, &module->comm) != MPI_SUCCESS)
-        return alchi_error_set(err, ALCH_EINTERNAL, "MPI has no communicator left for library %s",
+        return alchi_error_set(err, ALCH_EINTERNAL, "MPI cannot make a communicator for library %s",
                                module->plugin->name);
     MPI_Comm_set_errhandler(module->comm, MPI_ERRORS_ARE_FATAL);
     return alchi_host_agree(plugins->comm, run_init(plugins, module, err), err);
@@ -167,7 +167,7 @@ load_module(alchi_host_plugins_t *plugins, const char *name, const char *path, a
         return code;
     }
     DL_APPEND(plugins->modules, module);
-    alchi_log(ALCHI_LOG_DEBUG, "loaded library %s %s from %s", module->plugin->name, module->plugin->version,
+    alchi_log(ALCHI_LOG_DEBUG, "library %s %s was loaded from %s", module->plugin->name, module->plugin->version,
               module->path);
     *module_p = module;
     return ALCH_OK;

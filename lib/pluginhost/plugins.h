@@ -66,7 +66,7 @@ int alchi_host_plugins_call(alchi_host_plugins_t *plugins, const Alchw__WorkerTa
 
 /**
  * Make a matrix from another one: with another layout, transposed, or of another type. It replaces the other one or
- * gets an id of its own. After a failure the other matrix is unchanged and no new one remains.
+ * gets a new id. After a failure the other matrix is unchanged and no new one remains.
  *
  * @collective  yes
  *
