@@ -34,7 +34,7 @@ extern "C" {
     X(ALCH_EAUTH, 11, "authentication failed")                                  \
     X(ALCH_EVERSION, 12, "no common version")                                   \
     X(ALCH_ENOSLOTS, 13, "not enough free worker slots")                        \
-    X(ALCH_EGROUP, 14, "worker group is gone")                                  \
+    X(ALCH_EGROUP, 14, "worker group has ended")                                  \
     X(ALCH_ECANCELED, 15, "canceled")                                           \
     X(ALCH_EINCOMPLETE, 16, "matrix not completely written")                    \
     X(ALCH_EPLUGIN, 17, "library refused")                                      \

@@ -19,7 +19,7 @@ alchi_cli_dial_shm(const alch_session_t *session, const alchi_claim_t *claim, co
     if (channel &&
         alchi_authenticate(channel, claim, key, session->name, ALCHI_PAYLOAD_MAX, deadline, &granted, NULL) ==
             ALCH_OK &&
-        alchi_shm_ask(channel, SHM_REQUEST_ID, deadline, NULL) == ALCH_OK)
+        alchi_shm_request(channel, SHM_REQUEST_ID, deadline, NULL) == ALCH_OK)
         return channel;
     alchi_channel_destroy(channel);
     return NULL;

@@ -182,7 +182,7 @@ query_rank(alch_matrix_t *matrix, const alch_rect_t *rect, int rank, alchi_cli_g
 
     if (!alchi_layout_place(&matrix->layout, rank, &replica, &row, &col))
         return ALCH_OK;
-    alchi_layout_share(&matrix->layout, row, col, rect, &query.local);
+    alchi_layout_local_rect(&matrix->layout, row, col, rect, &query.local);
     if (query.local.m == 0 || query.local.n == 0)
         return ALCH_OK;
     if ((code = open_link(&query, rank, err)) != ALCH_OK)
@@ -274,7 +274,7 @@ measure_missing(const cover_t *cover, const alch_rect_t *rect)
             alch_rect_t local;
 
             alchi_layout_axes(layout, row, col, &rows, &cols);
-            alchi_layout_share(layout, row, col, rect, &local);
+            alchi_layout_local_rect(layout, row, col, rect, &local);
             entries += add_gaps_to_extent(gaps, &local, &rows, &cols, &extent);
             *cover->steps_p += (int64_t)gaps->count;
         }

@@ -167,7 +167,7 @@ pack_into_ring(alchi_cli_lane_t *lane, bool *moved_p)
 {
     alchi_cli_outgoing_t *out = &lane->writer.outgoing[lane->writer.head];
     alchi_channel_t *channel = lane->link->channel;
-    size_t most = alchi_channel_make_max(channel), bytes;
+    size_t most = alchi_channel_reserve_max(channel), bytes;
     alch_rect_t chunk;
     uint8_t *place;
     int code;
@@ -179,14 +179,14 @@ pack_into_ring(alchi_cli_lane_t *lane, bool *moved_p)
     bytes = alchi_cli_chunk_at(&lane->writer.current.piece, lane->transfer->memory.entry, lane->writer.current.done,
                                most, INT64_MAX, &chunk);
     fill_frame(lane, out, bytes);
-    code = alchi_channel_make_payload(channel, &out->frame, out->first ? &out->message : NULL, &place);
+    code = alchi_channel_reserve_payload(channel, &out->frame, out->first ? &out->message : NULL, &place);
     lane->writer.ring_full = code == ALCH_EAGAIN;
     if (code != ALCH_OK)
         return code;
     pack_chunk(lane, out, place, &chunk, bytes);
     if (lane->transfer->checked)
         alchi_cli_outgoing_add_checksum(out);
-    alchi_channel_send_made(channel, &out->frame);
+    alchi_channel_send_reserved(channel, &out->frame);
     advance_current(&lane->writer.current, bytes);
     *moved_p = true;
     return ALCH_OK;

@@ -21,21 +21,21 @@
 #define PROBE_MS 5000
 
 /* The connections that all handles of one session share. */
-typedef struct alchi_cli_hub {
+typedef struct alchi_cli_shared_links {
     uint64_t session;
     uint8_t key[ALCHI_KEY_SIZE]; /* differs between sessions of different drivers with the same id */
     int handles;                 /* that use it */
     alchi_cli_link_t *links;     /* atomic head */
-    struct alchi_cli_hub *prev, *next;
-} hub_t;
+    struct alchi_cli_shared_links *prev, *next;
+} shared_links_t;
 
-/* All hubs of this process. A forked child makes a new registry and leaves its parent's alone, because a thread of the
+/* The shared links of all sessions of this process. A forked child makes a new registry, because a thread of the
  * parent may have held the mutex. */
 typedef struct registry {
     pid_t pid;
-    pthread_mutex_t mutex; /* guards all hubs and links; not held while a thread waits for a peer */
+    pthread_mutex_t mutex; /* guards all sets and links; not held while a thread waits for a peer */
     pthread_cond_t released;
-    hub_t *hubs;
+    shared_links_t *sets;
     struct registry *parent;
 } registry_t;
 
@@ -81,7 +81,7 @@ alchi_cli_pool_create(void)
     return pool;
 }
 
-/* ---- hubs; call with the registry's mutex held ---- */
+/* ---- the shared links of a session; call these functions with the mutex of the registry locked ---- */
 
 static void
 close_link(alchi_cli_link_t *link)
@@ -98,9 +98,9 @@ close_link(alchi_cli_link_t *link)
 
 /* Close the idle connections to all groups but `keep`. */
 static void
-close_idle(hub_t *hub, uint64_t keep)
+close_idle(shared_links_t *set, uint64_t keep)
 {
-    for (alchi_cli_link_t *link = hub->links; link; link = link->next) {
+    for (alchi_cli_link_t *link = set->links; link; link = link->next) {
         if (!link->busy && link->channel && link->group != keep)
             close_link(link);
     }
@@ -112,62 +112,62 @@ close_expired(const registry_t *shared)
 {
     int64_t now = alchi_now_ns();
 
-    for (hub_t *hub = shared->hubs; hub; hub = hub->next) {
-        for (alchi_cli_link_t *link = hub->links; link; link = link->next) {
+    for (shared_links_t *set = shared->sets; set; set = set->next) {
+        for (alchi_cli_link_t *link = set->links; link; link = link->next) {
             if (!link->busy && link->channel && link->expires <= now)
                 close_link(link);
         }
     }
 }
 
-static hub_t *
-find_hub(const registry_t *shared, const alch_session_t *session)
+static shared_links_t *
+find_shared_links(const registry_t *shared, const alch_session_t *session)
 {
-    hub_t *hub;
+    shared_links_t *set;
 
-    DL_FOREACH(shared->hubs, hub)
+    DL_FOREACH(shared->sets, set)
     {
-        if (hub->session == session->id && memcmp(hub->key, session->key, sizeof(hub->key)) == 0)
-            return hub;
+        if (set->session == session->id && memcmp(set->key, session->key, sizeof(set->key)) == 0)
+            return set;
     }
     return NULL;
 }
 
-static hub_t *
-join_hub(registry_t *shared, const alch_session_t *session)
+static shared_links_t *
+join_shared_links(registry_t *shared, const alch_session_t *session)
 {
-    hub_t *hub = session->pool->hub;
+    shared_links_t *set = session->pool->shared_links;
 
-    if (hub)
-        return hub;
-    if (!(hub = find_hub(shared, session))) {
-        if (!(hub = calloc(1, sizeof(*hub))))
+    if (set)
+        return set;
+    if (!(set = find_shared_links(shared, session))) {
+        if (!(set = calloc(1, sizeof(*set))))
             return NULL;
-        hub->session = session->id;
-        memcpy(hub->key, session->key, sizeof(hub->key));
-        DL_APPEND(shared->hubs, hub);
+        set->session = session->id;
+        memcpy(set->key, session->key, sizeof(set->key));
+        DL_APPEND(shared->sets, set);
     }
-    hub->handles++;
-    __atomic_store_n(&session->pool->hub, hub, __ATOMIC_RELEASE);
-    return hub;
+    set->handles++;
+    __atomic_store_n(&session->pool->shared_links, set, __ATOMIC_RELEASE);
+    return set;
 }
 
 static void
-leave_hub(registry_t *shared, hub_t *hub)
+leave_shared_links(registry_t *shared, shared_links_t *set)
 {
     alchi_cli_link_t *link, *next;
 
-    if (!hub || --hub->handles > 0)
+    if (!set || --set->handles > 0)
         return;
-    DL_DELETE(shared->hubs, hub);
-    for (link = hub->links; link; link = next) {
+    DL_DELETE(shared->sets, set);
+    for (link = set->links; link; link = next) {
         next = link->next;
         if (link->channel)
             close_link(link);
         free(link);
     }
-    explicit_bzero(hub->key, sizeof(hub->key));
-    free(hub);
+    explicit_bzero(set->key, sizeof(set->key));
+    free(set);
 }
 
 /* ---- all connections of a session handle ---- */
@@ -178,8 +178,8 @@ alchi_cli_pool_keep_only(alchi_cli_pool_t *pool, uint64_t group)
     registry_t *shared = get_registry();
 
     pthread_mutex_lock(&shared->mutex);
-    if (pool->hub)
-        close_idle(pool->hub, group);
+    if (pool->shared_links)
+        close_idle(pool->shared_links, group);
     pthread_mutex_unlock(&shared->mutex);
 }
 
@@ -189,8 +189,8 @@ alchi_cli_pool_close_idle(alchi_cli_pool_t *pool)
     registry_t *shared = get_registry();
 
     pthread_mutex_lock(&shared->mutex);
-    if (pool->hub && pool->hub->handles == 1)
-        close_idle(pool->hub, 0);
+    if (pool->shared_links && pool->shared_links->handles == 1)
+        close_idle(pool->shared_links, 0);
     pthread_mutex_unlock(&shared->mutex);
 }
 
@@ -203,7 +203,7 @@ alchi_cli_pool_destroy(alchi_cli_pool_t *pool)
         return;
     shared = get_registry();
     pthread_mutex_lock(&shared->mutex);
-    leave_hub(shared, pool->hub);
+    leave_shared_links(shared, pool->shared_links);
     pthread_mutex_unlock(&shared->mutex);
     alchi_cli_group_release(pool->group);
     pthread_mutex_destroy(&pool->mutex);
@@ -214,8 +214,8 @@ alchi_cli_pool_destroy(alchi_cli_pool_t *pool)
 void
 alchi_cli_pool_abandon(const alchi_cli_pool_t *pool)
 {
-    const hub_t *hub = __atomic_load_n(&pool->hub, __ATOMIC_ACQUIRE);
-    alchi_cli_link_t *link = hub ? __atomic_load_n(&hub->links, __ATOMIC_ACQUIRE) : NULL;
+    const shared_links_t *set = __atomic_load_n(&pool->shared_links, __ATOMIC_ACQUIRE);
+    alchi_cli_link_t *link = set ? __atomic_load_n(&set->links, __ATOMIC_ACQUIRE) : NULL;
 
     for (; link; link = link->next) {
         int descriptor = __atomic_exchange_n(&link->descriptor, -1, __ATOMIC_ACQ_REL);
@@ -228,11 +228,11 @@ alchi_cli_pool_abandon(const alchi_cli_pool_t *pool)
 
 /* Find an idle connection to the rank, and close those that have ended. Call with the mutex held. NULL: none is idle */
 static alchi_cli_link_t *
-find_idle(const hub_t *hub, const alch_session_t *session, uint64_t group, int rank)
+find_idle(const shared_links_t *set, const alch_session_t *session, uint64_t group, int rank)
 {
     bool shared_memory = session->options.shared_memory;
 
-    for (alchi_cli_link_t *link = hub->links; link; link = link->next) {
+    for (alchi_cli_link_t *link = set->links; link; link = link->next) {
         if (link->busy || !link->channel || link->group != group || link->rank != rank ||
             link->shared_memory != shared_memory)
             continue;
@@ -246,28 +246,28 @@ find_idle(const hub_t *hub, const alch_session_t *session, uint64_t group, int r
 
 /* Count the busy or the idle connections to a rank. Call with the mutex held. */
 static int
-count_links(const hub_t *hub, uint64_t group, int rank, bool busy)
+count_links(const shared_links_t *set, uint64_t group, int rank, bool busy)
 {
     int links = 0;
 
-    for (const alchi_cli_link_t *link = hub->links; link; link = link->next)
+    for (const alchi_cli_link_t *link = set->links; link; link = link->next)
         links += link->busy == busy && (busy || link->channel) && link->group == group && link->rank == rank;
     return links;
 }
 
 /* Find or make a node for a new connection. Call with the mutex held. NULL: out of memory */
 static alchi_cli_link_t *
-find_free_link(hub_t *hub)
+find_free_link(shared_links_t *set)
 {
-    alchi_cli_link_t *link = hub->links;
+    alchi_cli_link_t *link = set->links;
 
     while (link && (link->busy || link->channel))
         link = link->next;
     if (link || !(link = calloc(1, sizeof(*link))))
         return link;
     link->descriptor = -1;
-    link->next = hub->links;
-    __atomic_store_n(&hub->links, link, __ATOMIC_RELEASE);
+    link->next = set->links;
+    __atomic_store_n(&set->links, link, __ATOMIC_RELEASE);
     return link;
 }
 
@@ -277,13 +277,13 @@ static alchi_cli_link_t *
 wait_for_idle_link(registry_t *shared, const alch_session_t *session, uint64_t group, int rank,
                    alchi_deadline_t deadline)
 {
-    const hub_t *hub = session->pool->hub;
+    const shared_links_t *set = session->pool->shared_links;
     alchi_deadline_t soon = alchi_deadline_in_ms(SHARED_WAIT_MS);
     alchi_cli_link_t *link;
 
     if (soon > deadline)
         soon = deadline;
-    while (!(link = find_idle(hub, session, group, rank)) && count_links(hub, group, rank, true) >= SHARED_PER_RANK &&
+    while (!(link = find_idle(set, session, group, rank)) && count_links(set, group, rank, true) >= SHARED_PER_RANK &&
            alchi_deadline_left_ms(soon) > 0)
         alchi_cond_wait(&shared->released, &shared->mutex, soon);
     return link;
@@ -295,13 +295,13 @@ reserve_link(const alch_session_t *session, uint64_t group, int rank, alchi_dead
 {
     registry_t *shared = get_registry();
     alchi_cli_link_t *link = NULL;
-    hub_t *hub;
+    shared_links_t *set;
 
     pthread_mutex_lock(&shared->mutex);
     close_expired(shared);
-    hub = join_hub(shared, session);
-    if (hub && !(link = wait_for_idle_link(shared, session, group, rank, deadline)))
-        link = find_free_link(hub);
+    set = join_shared_links(shared, session);
+    if (set && !(link = wait_for_idle_link(shared, session, group, rank, deadline)))
+        link = find_free_link(set);
     if (link) {
         link->busy = true;
         link->group = group;
@@ -428,7 +428,7 @@ alchi_cli_link_release(alch_session_t *session, alchi_cli_link_t *link, bool reu
     bool wanted = reusable && session->options.idle_timeout_ms > 0 && is_current(session->pool, link->group);
 
     pthread_mutex_lock(&shared->mutex);
-    if (!wanted || count_links(session->pool->hub, link->group, link->rank, false) >= IDLE_PER_RANK)
+    if (!wanted || count_links(session->pool->shared_links, link->group, link->rank, false) >= IDLE_PER_RANK)
         close_link(link);
     link->released = alchi_now_ns();
     link->expires = alchi_deadline_in_ms(session->options.idle_timeout_ms);

@@ -23,9 +23,9 @@
 
 /** The pool of one session handle. It holds the cached group and refers to the shared connections. */
 typedef struct {
-    pthread_mutex_t mutex;         /* guards `group` */
-    struct alchi_cli_group *group; /* NULL: not known */
-    struct alchi_cli_hub *hub;     /* atomic: the shared connections; NULL until the handle needs one */
+    pthread_mutex_t mutex;                       /* guards `group` */
+    struct alchi_cli_group *group;               /* NULL: not known */
+    struct alchi_cli_shared_links *shared_links; /* atomic: the shared connections; NULL until the handle needs one */
 } alchi_cli_pool_t;
 
 /** A worker: where its rank listens. */

@@ -270,7 +270,7 @@ copy_from_shm(alchi_data_conn_t *conn, size_t size, int64_t start)
     if (bytes > SHM_STEP)
         bytes = SHM_STEP;
     alchi_data_span_put(&in->span, here, bytes);
-    alchi_channel_take_payload(conn->channel, here, bytes);
+    alchi_channel_consume_payload(conn->channel, here, bytes);
     in->reply->unpack_ns += (uint64_t)(alchi_now_ns() - start);
     return bytes;
 }

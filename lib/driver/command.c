@@ -91,7 +91,7 @@ alchi_drv_command_send(alchi_drv_group_t *group, unsigned type, const void *mess
 }
 
 void
-alchi_drv_command_drop(alchi_drv_command_t *command)
+alchi_drv_command_discard(alchi_drv_command_t *command)
 {
     alchi_drv_timer_stop(&command->timer);
     DL_DELETE(command->group->commands, command);
@@ -149,7 +149,7 @@ alchi_drv_command_handle_reply(alchi_drv_group_t *group, int rank, const alchi_f
     alchi_drv_timer_stop(&command->timer);
     if (command->on_done)
         command->on_done(command);
-    alchi_drv_command_drop(command);
+    alchi_drv_command_discard(command);
 }
 
 void
@@ -163,6 +163,6 @@ alchi_drv_commands_fail(alchi_drv_group_t *group, const alch_error_t *error)
             command->error = *error;
         if (command->on_done)
             command->on_done(command);
-        alchi_drv_command_drop(command);
+        alchi_drv_command_discard(command);
     }
 }

@@ -3,7 +3,7 @@
  * Commands: one message to ranks of a group, one reply of each of these ranks.
  *
  * alchi_drv_command_send() creates a command, group->commands owns it, and it is freed after its on_done(): when all
- * ranks have replied, or when the group is lost or released. alchi_drv_command_drop() frees it earlier.
+ * ranks have replied, or when the group is lost or released. alchi_drv_command_discard() frees it earlier.
  *
  * Most commands must be answered within --client-timeout. Commands for the main threads (a load, a task, a transform, a
  * fetch) may take any time; when one rank has failed, the others must reply within --fail-grace. In both cases a rank
@@ -49,7 +49,7 @@ struct alchi_drv_command {
  *
  * @param ranks           [size] which ranks get it, at least one; NULL: all
  * @param model           the callbacks and the context, copied; NULL: the outcome does not matter
- * @param[out] command_p  the command, for alchi_drv_command_drop(); or NULL
+ * @param[out] command_p  the command, for alchi_drv_command_discard(); or NULL
  * @return ALCH_OK, ALCH_ENOMEM, ALCH_EGROUP (the group is not READY)
  */
 int alchi_drv_command_send(alchi_drv_group_t *group, unsigned type, const void *message, const bool *ranks,
@@ -60,6 +60,6 @@ void alchi_drv_command_handle_reply(alchi_drv_group_t *group, int rank, const al
 /** End all commands of a group with this error; a command that has failed already keeps its own error. */
 void alchi_drv_commands_fail(alchi_drv_group_t *group, const alch_error_t *error);
 /** Free a command without calling on_done(). */
-void alchi_drv_command_drop(alchi_drv_command_t *command);
+void alchi_drv_command_discard(alchi_drv_command_t *command);
 
 #endif

@@ -98,7 +98,7 @@ handle_lost_group(alchi_drv_group_t *group, bool starting)
     session->lost_reason = why;
     if (starting && !session->start_waiters)
         session->unreported_error = why;
-    alchi_drv_waiters_fail(&session->start_waiters, &why);
+    alchi_drv_requests_fail(&session->start_waiters, &why);
 }
 
 static void ping_ranks(alchi_drv_timer_t *timer);
@@ -284,7 +284,7 @@ alchi_drv_group_start(alchi_drv_session_t *session)
         alchi_drv_error_no_memory(&error);
         if (session->move)
             alchi_drv_move_fail(session->move, &error);
-        alchi_drv_waiters_fail(&session->start_waiters, &error);
+        alchi_drv_requests_fail(&session->start_waiters, &error);
         return;
     }
     group->driver = driver;

@@ -57,7 +57,7 @@ fail_load(alchi_drv_library_t *library, const alch_error_t *error)
         alchi_drv_job_end(&library->job);
         return;
     }
-    alchi_drv_waiters_fail(&library->waiters, error);
+    alchi_drv_requests_fail(&library->waiters, error);
     remove_library(library);
 }
 
@@ -65,7 +65,7 @@ fail_load(alchi_drv_library_t *library, const alch_error_t *error)
 static void
 abandon_load(alchi_drv_library_t *library, const alch_error_t *error)
 {
-    alchi_drv_waiters_fail(&library->waiters, error);
+    alchi_drv_requests_fail(&library->waiters, error);
     if (library->description)
         alchi_drv_job_end(&library->job);
     else

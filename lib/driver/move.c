@@ -175,7 +175,7 @@ alchi_drv_move_fail(alchi_drv_move_t *move, const alch_error_t *error)
     session->move = NULL;
     alchi_drv_slot_queue_remove(session);
     if (move->command)
-        alchi_drv_command_drop(move->command);
+        alchi_drv_command_discard(move->command);
     alchi_drv_catalog_unlock(&session->catalog, move->ids, move->matrix_count);
     release_hold(move);
     if (to) {
@@ -184,7 +184,7 @@ alchi_drv_move_fail(alchi_drv_move_t *move, const alch_error_t *error)
     }
     if (!move->waiters)
         session->unreported_error = why;
-    alchi_drv_waiters_fail(&move->waiters, &why);
+    alchi_drv_requests_fail(&move->waiters, &why);
     move_free(move);
 }
 

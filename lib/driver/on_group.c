@@ -429,7 +429,7 @@ alchi_drv_on_yield_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const al
     if (!session->group) {
         alchi_error_set(&error, ALCH_ECANCELED, "the workers were given back before they had started");
         alchi_drv_slot_queue_remove(session);
-        alchi_drv_waiters_fail(&session->start_waiters, &error);
+        alchi_drv_requests_fail(&session->start_waiters, &error);
         reply_workers(request, ALCH_WORKERS_ASSIGNED);
         return;
     }

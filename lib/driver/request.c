@@ -99,7 +99,7 @@ alchi_drv_request_reply_empty(alchi_drv_request_t *request)
 }
 
 void
-alchi_drv_waiters_fail(alchi_drv_request_t **list, const alch_error_t *error)
+alchi_drv_requests_fail(alchi_drv_request_t **list, const alch_error_t *error)
 {
     while (*list)
         alchi_drv_request_fail(*list, error);

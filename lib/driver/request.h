@@ -51,7 +51,7 @@ void alchi_drv_request_reply(alchi_drv_request_t *request, unsigned type, const 
 void alchi_drv_request_fail(alchi_drv_request_t *request, const alch_error_t *error);
 void alchi_drv_request_reply_empty(alchi_drv_request_t *request);
 /** Fail every request of a wait list. */
-void alchi_drv_waiters_fail(alchi_drv_request_t **list, const alch_error_t *error);
+void alchi_drv_requests_fail(alchi_drv_request_t **list, const alch_error_t *error);
 /** The sender disconnected: free its requests in wait lists, and take the link from the others. */
 void alchi_drv_requests_detach_link(alchi_drv_link_t *link);
 

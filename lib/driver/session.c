@@ -88,7 +88,7 @@ alchi_drv_session_end(alchi_drv_session_t *session, const char *why)
     if (session->move)
         alchi_drv_move_fail(session->move, &error);
     alchi_drv_slot_queue_remove(session);
-    alchi_drv_waiters_fail(&session->start_waiters, &error);
+    alchi_drv_requests_fail(&session->start_waiters, &error);
     if (session->group)
         alchi_drv_group_release(session->group, &error);
     close_links(session, &error);

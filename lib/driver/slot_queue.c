@@ -96,6 +96,6 @@ alchi_drv_slot_queue_start_next(alchi_drv_t *driver)
         session->unreported_error = error;
         if (session->start_waiters)
             session->unreported_error.code = ALCH_OK;
-        alchi_drv_waiters_fail(&session->start_waiters, &error);
+        alchi_drv_requests_fail(&session->start_waiters, &error);
     }
 }

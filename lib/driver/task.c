@@ -239,7 +239,7 @@ drop_queued_task(alchi_drv_task_t *task)
     message.has_task = 1;
     message.task = task->id;
     alchi_drv_group_send(task->job.group, ALCHI_WORKER_DROP, &message);
-    alchi_drv_command_drop(task->command);
+    alchi_drv_command_discard(task->command);
     task->command = NULL;
 }
 

@@ -218,7 +218,7 @@ alchi_layout_axes(const alchi_layout_t *layout, int row, int col, alchi_axis_t *
 }
 
 void
-alchi_layout_share(const alchi_layout_t *layout, int row, int col, const alch_rect_t *global, alch_rect_t *local_p)
+alchi_layout_local_rect(const alchi_layout_t *layout, int row, int col, const alch_rect_t *global, alch_rect_t *local_p)
 {
     int64_t i = alchi_count(global->i, layout->mb, row, layout->nprow);
     int64_t j = alchi_count(global->j, layout->nb, col, layout->npcol);

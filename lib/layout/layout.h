@@ -77,8 +77,8 @@ void alchi_layout_axes(const alchi_layout_t *layout, int row, int col, alchi_axi
 
 /** Get the part of a global rectangle that a place holds. In the place's storage it is one local rectangle, which may
  *  be empty. */
-void alchi_layout_share(const alchi_layout_t *layout, int row, int col, const alch_rect_t *global,
-                        alch_rect_t *local_p);
+void alchi_layout_local_rect(const alchi_layout_t *layout, int row, int col, const alch_rect_t *global,
+                             alch_rect_t *local_p);
 
 /** @return whether a rectangle lies within m x n. Its members may have any values: nothing overflows. An empty
  *  rectangle at the edge lies within. */

@@ -36,7 +36,7 @@ rank_rect(const alchi_plan_t *plan, int rank, alch_rect_t *local_p, int *row_p, 
 
     if (!alchi_layout_place(plan->layout, rank, &replica, row_p, col_p))
         return false;
-    alchi_layout_share(plan->layout, *row_p, *col_p, &plan->rect, local_p);
+    alchi_layout_local_rect(plan->layout, *row_p, *col_p, &plan->rect, local_p);
     if (plan->mode == ALCHI_PLAN_ONE && plan->layout->replicas > 1)
         narrow_to_replica(plan->layout, replica, local_p);
     return local_p->m > 0 && local_p->n > 0;

@@ -20,7 +20,7 @@
 #define READ_STEP ((size_t)64 << 10)
 /* Pieces of memory that one write takes; the array is on the stack. */
 #define IOV_STEP 256
-/* A header and a message of 1 KiB, the largest for which alchi_channel_make_max() leaves room. */
+/* A header and a message of 1 KiB, the largest for which alchi_channel_reserve_max() leaves room. */
 #define MADE_HEAD_MAX (((size_t)1 << 10) + ALCHI_FRAME_HEADER)
 
 struct alchi_channel {
@@ -315,7 +315,7 @@ alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *frame,
 /* ---- sending from memory of the stream ---- */
 
 size_t
-alchi_channel_make_max(const alchi_channel_t *channel)
+alchi_channel_reserve_max(const alchi_channel_t *channel)
 {
     size_t max = alchi_stream_reserve_max(channel->stream);
 
@@ -323,7 +323,8 @@ alchi_channel_make_max(const alchi_channel_t *channel)
 }
 
 int
-alchi_channel_make_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message, uint8_t **place_p)
+alchi_channel_reserve_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
+                              uint8_t **place_p)
 {
     size_t meta = message ? protobuf_c_message_get_packed_size(message) : 0;
     size_t size = ALCHI_FRAME_HEADER + meta + frame->payload;
@@ -347,7 +348,7 @@ alchi_channel_make_payload(alchi_channel_t *channel, const alchi_frame_t *frame,
 }
 
 void
-alchi_channel_send_made(alchi_channel_t *channel, const alchi_frame_t *frame)
+alchi_channel_send_reserved(alchi_channel_t *channel, const alchi_frame_t *frame)
 {
     alchi_frame_t header = *frame;
 
@@ -517,7 +518,7 @@ alchi_channel_peek_payload(alchi_channel_t *channel, size_t *size_p)
 }
 
 void
-alchi_channel_take_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size)
+alchi_channel_consume_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size)
 {
     count_payload(channel, &(struct iovec){(void *)(uintptr_t)bytes, size}, 1, size);
     alchi_stream_consume(channel->stream, size);

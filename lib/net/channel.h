@@ -80,8 +80,8 @@ int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *fr
  * Reserve memory of the stream for the next frame, so that the caller writes the payload where the peer reads it
  * (shared memory only).
  *
- * On success the caller writes frame->payload bytes to *place_p and calls alchi_channel_send_made(). It must not send
- * anything else in between.
+ * On success the caller writes frame->payload bytes to *place_p and calls alchi_channel_send_reserved(). It must not
+ * send anything else in between.
  *
  * @param[in]  frame    as in alchi_channel_send_payload()
  * @param[in]  message  as in alchi_channel_send_payload(); it is encoded before the call returns
@@ -94,14 +94,14 @@ int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *fr
  * @return ALCH_ERANGE       the message is larger than ALCHI_META_MAX and than can be reserved
  * @return ALCH_ESTATE       another payload frame is not completely sent
  */
-int alchi_channel_make_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
-                               uint8_t **place_p);
-/** Send the frame whose payload the caller wrote. `frame` is that of alchi_channel_make_payload(), with its check if it
- *  has one. */
-void alchi_channel_send_made(alchi_channel_t *channel, const alchi_frame_t *frame);
-/** The largest payload that alchi_channel_make_payload() accepts behind a message of up to 1 KiB, in bytes; 0: the
+int alchi_channel_reserve_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
+                                  uint8_t **place_p);
+/** Send the frame whose payload the caller wrote. `frame` is that of alchi_channel_reserve_payload(), with its check if
+ * it has one. */
+void alchi_channel_send_reserved(alchi_channel_t *channel, const alchi_frame_t *frame);
+/** The largest payload that alchi_channel_reserve_payload() accepts behind a message of up to 1 KiB, in bytes; 0: the
  *  stream has no memory that can be reserved. */
-size_t alchi_channel_make_max(const alchi_channel_t *channel);
+size_t alchi_channel_reserve_max(const alchi_channel_t *channel);
 
 /* ---- receiving ---- */
 
@@ -142,7 +142,7 @@ ssize_t alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec
  *          tells the cases apart */
 const uint8_t *alchi_channel_peek_payload(alchi_channel_t *channel, size_t *size_p);
 /** Give back the first `size` bytes that alchi_channel_peek_payload() returned; the peer may overwrite them. */
-void alchi_channel_take_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size);
+void alchi_channel_consume_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size);
 
 /** The CRC32C of the part of the current frame's payload that was taken; compare it with the frame's `check` when all
  * is taken. It is 0 for a frame without ALCHI_FRAME_CHECK, whose sum is not computed. */

@@ -311,7 +311,7 @@ static const alchi_stream_ops_t shm_ops = {.read = shm_read,
                                            .consume = shm_consume};
 
 int
-alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings)
+alchi_stream_use_rings(alchi_stream_t *stream, alchi_rings_t *rings)
 {
     shared_t *shared = calloc(1, sizeof(*shared));
 

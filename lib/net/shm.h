@@ -26,7 +26,7 @@
  * too.
  *  @threads  one thread at a time uses such a stream, for both directions
  *  @return ALCH_OK, ALCH_ENOMEM */
-int alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings);
+int alchi_stream_use_rings(alchi_stream_t *stream, alchi_rings_t *rings);
 
 /* ---- agreeing on shared memory, over an authenticated connection on which no other request is in flight ---- */
 
@@ -37,7 +37,7 @@ int alchi_stream_share(alchi_stream_t *stream, alchi_rings_t *rings);
 int alchi_shm_grant(alchi_channel_t *channel, uint64_t id, alch_error_t *err);
 /** The client's side: send DATA_SHARE as request `id`, wait for the rings until the deadline, and switch to them.
  *  @return ALCH_OK; after any other code the connection cannot be used any more */
-int alchi_shm_ask(alchi_channel_t *channel, uint64_t id, alchi_deadline_t deadline, alch_error_t *err);
+int alchi_shm_request(alchi_channel_t *channel, uint64_t id, alchi_deadline_t deadline, alch_error_t *err);
 
 /* ---- where a rank listens ---- */
 

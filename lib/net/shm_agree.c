@@ -58,7 +58,7 @@ alchi_shm_grant(alchi_channel_t *channel, uint64_t id, alch_error_t *err)
         alchi_rings_destroy(rings);
         return alchi_error_set(err, code, "the descriptor of the shared memory could not be passed to the peer");
     }
-    return alchi_stream_share(alchi_channel_stream(channel), rings) == ALCH_OK ? ALCH_OK : ALCH_ECONNECT;
+    return alchi_stream_use_rings(alchi_channel_stream(channel), rings) == ALCH_OK ? ALCH_OK : ALCH_ECONNECT;
 }
 
 /* ---- the client's side ---- */
@@ -149,11 +149,11 @@ switch_to_offered_rings(alchi_channel_t *channel, uint64_t id, const answer_t *a
     size = ((const Alchw__DataRings *)message)->ring_bytes;
     alchi_message_free(message);
     code = alchi_rings_map(answer->memory_fd, size, &rings, err);
-    return code == ALCH_OK ? alchi_stream_share(alchi_channel_stream(channel), rings) : code;
+    return code == ALCH_OK ? alchi_stream_use_rings(alchi_channel_stream(channel), rings) : code;
 }
 
 int
-alchi_shm_ask(alchi_channel_t *channel, uint64_t id, alchi_deadline_t deadline, alch_error_t *err)
+alchi_shm_request(alchi_channel_t *channel, uint64_t id, alchi_deadline_t deadline, alch_error_t *err)
 {
     answer_t answer = {.memory_fd = -1};
     alchi_frame_t frame;

@@ -10,7 +10,7 @@ alchi_host_block_local_rect(const alch_block_t *block, const alch_rect_t *rect, 
     alchi_layout_t layout = {.mb = spec->mb, .nb = spec->nb, .nprow = spec->nprow, .npcol = spec->npcol};
 
     if (block->myrow >= 0)
-        alchi_layout_share(&layout, block->myrow, block->mycol, rect, local_p);
+        alchi_layout_local_rect(&layout, block->myrow, block->mycol, rect, local_p);
     else
         *local_p = (alch_rect_t){0, 0, 0, 0};
 }

@@ -77,7 +77,7 @@ local_rect_of(const exchange_t *x, const alchi_store_part_t *part, const alch_re
 
     if (part->replica < 0)
         return local;
-    alchi_layout_share(&part->layout, part->row, part->col, transpose ? &transposed : tile, &local);
+    alchi_layout_local_rect(&part->layout, part->row, part->col, transpose ? &transposed : tile, &local);
     return transpose ? (alch_rect_t){local.j, local.i, local.n, local.m} : local;
 }
 

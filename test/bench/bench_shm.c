@@ -71,13 +71,13 @@ start_copy(uint8_t *memory, size_t bytes)
         close(fd[0]);
         bench_check(alchi_rings_map(rings_fd, ALCHI_SHM_RING, &rings, &bench_err), "map");
         copy.stream = alchi_stream_create(fd[1]);
-        bench_check(alchi_stream_share(copy.stream, rings), "share");
+        bench_check(alchi_stream_use_rings(copy.stream, rings), "share");
         run_copy_process(copy.stream, bytes);
     }
     close(fd[1]);
     close(rings_fd);
     copy.stream = alchi_stream_create(fd[0]);
-    bench_check(alchi_stream_share(copy.stream, rings), "share");
+    bench_check(alchi_stream_use_rings(copy.stream, rings), "share");
     return copy;
 }
 

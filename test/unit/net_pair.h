@@ -66,9 +66,9 @@ pair_share(alchi_stream_t *maker, alchi_stream_t *peer, size_t size)
     int fd;
 
     unit_code(alchi_rings_create(size, &rings, &fd, &err), ALCH_OK);
-    unit_code(alchi_stream_share(maker, rings), ALCH_OK);
+    unit_code(alchi_stream_use_rings(maker, rings), ALCH_OK);
     unit_code(alchi_rings_map(fd, size, &rings, &err), ALCH_OK);
-    unit_code(alchi_stream_share(peer, rings), ALCH_OK);
+    unit_code(alchi_stream_use_rings(peer, rings), ALCH_OK);
     close(fd);
 }
 

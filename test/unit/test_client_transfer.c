@@ -266,7 +266,7 @@ START_TEST(driver_explains_the_end_of_a_worker)
     world_start(&world, 3);
     world_matrix(&world, 300, 300, ALCH_FLOAT64, &spec);
     unit_code(alch_matrix_write(world.handle, NULL, data, 1, 300, &err), ALCH_OK);
-    world.lost = "worker group 3 is gone: rank 1 (worker 2) was killed by signal 9 (Killed)";
+    world.lost = "worker group 3 was lost: rank 1 (worker 2) was killed by signal 9 (Killed)";
     stop_worker(&world, 1);
     if (_i)
         alchi_cli_pool_close_idle(world.session->pool);

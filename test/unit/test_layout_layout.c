@@ -233,7 +233,7 @@ check_rank(const alchi_layout_t *layout, int rank, const model_axis_t *rows, con
     ck_assert_int_eq(n, whole.n);
     model_range(rows, rect->i, rect->m, row, &expected.i, &expected.m);
     model_range(cols, rect->j, rect->n, col, &expected.j, &expected.n);
-    alchi_layout_share(layout, row, col, rect, &local);
+    alchi_layout_local_rect(layout, row, col, rect, &local);
     ck_assert_mem_eq(&local, &expected, sizeof(local));
     alchi_layout_axes(layout, row, col, &row_axis, &col_axis);
     for (int64_t i = 0; i < layout->m; i++)

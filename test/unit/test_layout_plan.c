@@ -83,7 +83,7 @@ check_spread(const alchi_layout_t *layout, const alch_rect_t *rect, const int64_
         int64_t min = INT64_MAX, max = 0;
         alch_rect_t whole;
 
-        alchi_layout_share(layout, place % layout->nprow, place / layout->nprow, rect, &whole);
+        alchi_layout_local_rect(layout, place % layout->nprow, place / layout->nprow, rect, &whole);
         for (int replica = 0; replica < layout->replicas; replica++) {
             int64_t entries = moved[layout->ranks[replica * layout->nprow * layout->npcol + place]];
 

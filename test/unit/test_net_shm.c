@@ -378,14 +378,14 @@ START_TEST(end_of_killed_peer_is_seen)
     if (child == 0) {
         close(fd[0]);
         end[1] = alchi_stream_create(fd[1]);
-        if (alchi_rings_map(memory, RING, &rings, &err) == ALCH_OK && alchi_stream_share(end[1], rings) == ALCH_OK)
+        if (alchi_rings_map(memory, RING, &rings, &err) == ALCH_OK && alchi_stream_use_rings(end[1], rings) == ALCH_OK)
             send_many(end[1]);
         _exit(0);
     }
     close(fd[1]);
     close(memory);
     end[0] = alchi_stream_create(fd[0]);
-    unit_code(alchi_stream_share(end[0], rings), ALCH_OK);
+    unit_code(alchi_stream_use_rings(end[0], rings), ALCH_OK);
     for (;;) {
         n = alchi_stream_read(end[0], bytes, sizeof(bytes));
         if (n < 0)
@@ -421,7 +421,7 @@ START_TEST(impossible_counts_break_the_stream)
     unit_code(alchi_rings_create(RING, &rings, &memory, &err), ALCH_OK);
     unit_code(alchi_rings_map(memory, RING, &hostile, &err), ALCH_OK);
     close(memory);
-    unit_code(alchi_stream_share(end[0], rings), ALCH_OK);
+    unit_code(alchi_stream_use_rings(end[0], rings), ALCH_OK);
     ck_assert_int_eq(pair_send(end[0], bytes, 10), 10);
     atomic_store(&hostile->out.shared->written, 10);
     ck_assert_int_eq(alchi_stream_read(end[0], bytes, sizeof(bytes)), 10);
@@ -521,7 +521,7 @@ START_TEST(random_counts_do_no_harm)
         unit_code(alchi_rings_map(memory, RING, &scribbler.rings, &err), ALCH_OK);
         close(memory);
         end[0] = alchi_stream_create(fd[0]);
-        unit_code(alchi_stream_share(end[0], rings), ALCH_OK);
+        unit_code(alchi_stream_use_rings(end[0], rings), ALCH_OK);
         ck_assert_int_eq(pthread_create(&thread, NULL, scribble, &scribbler), 0);
         for (int k = 0; k < 50; k++)
             use_stream(end[0], &state);
@@ -563,13 +563,13 @@ check_frame_made_in_place(alchi_channel_t *from, alchi_channel_t *to)
 
     block.has_pack_ns = true;
     block.pack_ns = 12345;
-    frame.payload = (uint32_t)alchi_channel_make_max(from) + 2048;
-    unit_code(alchi_channel_make_payload(from, &frame, &block, &place), ALCH_EUNSUPPORTED);
+    frame.payload = (uint32_t)alchi_channel_reserve_max(from) + 2048;
+    unit_code(alchi_channel_reserve_payload(from, &frame, &block, &place), ALCH_EUNSUPPORTED);
     frame.payload = 1000;
-    unit_code(alchi_channel_make_payload(from, &frame, &block, &place), ALCH_OK);
+    unit_code(alchi_channel_reserve_payload(from, &frame, &block, &place), ALCH_OK);
     for (size_t k = 0; k < 1000; k++)
         place[k] = letter(k);
-    alchi_channel_send_made(from, &frame);
+    alchi_channel_send_reserved(from, &frame);
     unit_code(alchi_channel_receive_by(to, alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
     ck_assert_uint_eq(frame.id, 9);
     ck_assert_uint_eq(frame.payload, 1000);
@@ -579,7 +579,7 @@ check_frame_made_in_place(alchi_channel_t *from, alchi_channel_t *to)
     ck_assert_uint_eq(size, 1000);
     for (size_t k = 0; k < 1000; k++)
         ck_assert_uint_eq(here[k], letter(k));
-    alchi_channel_take_payload(to, here, 1000);
+    alchi_channel_consume_payload(to, here, 1000);
     ck_assert_ptr_null(alchi_channel_peek_payload(to, &size));
 }
 
@@ -598,7 +598,7 @@ START_TEST(client_and_rank_agree_on_shared_memory)
     }
     ck_assert_uint_eq(alchi_stream_reserve_max(alchi_channel_stream(channel[0])), 0);
     ck_assert_int_eq(pthread_create(&thread, NULL, grant_shared_memory, channel[1]), 0);
-    unit_code(alchi_shm_ask(channel[0], 1, alchi_deadline_in_ms(1500), &err), ALCH_OK);
+    unit_code(alchi_shm_request(channel[0], 1, alchi_deadline_in_ms(1500), &err), ALCH_OK);
     pthread_join(thread, NULL);
     for (int i = 0; i < 2; i++) {
         ck_assert_uint_gt(alchi_stream_reserve_max(alchi_channel_stream(channel[i])), 0);
@@ -649,9 +649,9 @@ START_TEST(wrong_answer_is_refused)
     ck_assert_int_gt(sendmsg(fd[1], &envelope, 0), 0);
     if (_i == 1)
         shutdown(fd[1], SHUT_WR);
-    unit_code(alchi_shm_ask(channel, 1, alchi_deadline_in_ms(1000), &err), _i == 1   ? ALCH_ECONNECT
-                                                                           : _i == 3 ? ALCH_EUNSUPPORTED
-                                                                                     : ALCH_EPROTO);
+    unit_code(alchi_shm_request(channel, 1, alchi_deadline_in_ms(1000), &err), _i == 1   ? ALCH_ECONNECT
+                                                                               : _i == 3 ? ALCH_EUNSUPPORTED
+                                                                                         : ALCH_EPROTO);
     pair_destroy(channel);
     close(fd[1]);
     close(memory);

@@ -175,7 +175,7 @@ check_layout(const alchi_layout_t *layout, uint64_t *random)
     if (!alchi_layout_place(layout, (int)model_pick(random, 0, layout->workers - 1), &replica, &row, &col))
         return;
     alchi_layout_axes(layout, row, col, &shape.rows, &shape.cols);
-    alchi_layout_share(layout, row, col, &rect, &shape.local);
+    alchi_layout_local_rect(layout, row, col, &rect, &shape.local);
     part = model_rect(random, shape.local.m, shape.local.n);
     shape.local = (alch_rect_t){shape.local.i + part.i, shape.local.j + part.j, part.m, part.n};
     check_shape(&shape, &rect, random);
