@@ -103,7 +103,7 @@ send_frame(alchi_agent_t *agent, unsigned type, unsigned flags, uint64_t id, con
         update_watch(agent);
         return;
     }
-    snprintf(text, sizeof text, "cannot send to the driver: %s", alch_strerror(code));
+    snprintf(text, sizeof(text), "cannot send to the driver: %s", alch_strerror(code));
     fail(agent, code, text);
 }
 
@@ -170,7 +170,7 @@ on_error(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
     char text[ALCH_ERROR_TEXT_MAX];
 
     (void)frame;
-    snprintf(text, sizeof text, "the driver refused the agent: %s", error->text ? error->text : "no reason given");
+    snprintf(text, sizeof(text), "the driver refused the agent: %s", error->text ? error->text : "no reason given");
     fail(agent, alchi_message_code(error), text);
 }
 
@@ -192,7 +192,7 @@ handle(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
             handlers[i].handle(agent, frame, message);
             return;
         }
-    snprintf(text, sizeof text, "the driver sent %s to an agent", alchi_message_name(frame->type));
+    snprintf(text, sizeof(text), "the driver sent %s to an agent", alchi_message_name(frame->type));
     fail(agent, ALCH_EPROTO, text);
 }
 
@@ -202,7 +202,7 @@ lose(alchi_agent_t *agent, int code)
     const char *fault = alchi_channel_fault(agent->channel);
     char text[ALCH_ERROR_TEXT_MAX];
 
-    snprintf(text, sizeof text, "the connection to the driver is lost%s%s", fault[0] ? ": " : "", fault);
+    snprintf(text, sizeof(text), "the connection to the driver is lost%s%s", fault[0] ? ": " : "", fault);
     fail(agent, code, text);
 }
 
@@ -250,7 +250,7 @@ check_options(const alchi_agent_options_t *options, alch_error_t *err)
 static int
 bind_slots(alchi_agent_t *agent, const alchi_agent_options_t *options, alch_error_t *err)
 {
-    agent->slots = calloc((size_t)options->slots, sizeof *agent->slots);
+    agent->slots = calloc((size_t)options->slots, sizeof(*agent->slots));
     if (!agent->slots)
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
     for (; agent->slot_count < options->slots; agent->slot_count++) {
@@ -258,7 +258,7 @@ bind_slots(alchi_agent_t *agent, const alchi_agent_options_t *options, alch_erro
         alchi_address_t address = {.port = options->base_port ? options->base_port + 1 + agent->slot_count : 0};
         int code, fd;
 
-        snprintf(address.host, sizeof address.host, "%s", options->bind ? options->bind : "127.0.0.1");
+        snprintf(address.host, sizeof(address.host), "%s", options->bind ? options->bind : "127.0.0.1");
         code = alchi_bind(&address, &fd, err);
         if (code != ALCH_OK)
             return code;
@@ -274,15 +274,15 @@ static int
 send_hello(alchi_agent_t *agent, const char *advertise, alch_error_t *err)
 {
     Alchw__AgentHello hello = ALCHW__AGENT_HELLO__INIT;
-    Alchw__AgentSlot *slots = calloc((size_t)agent->slot_count, sizeof *slots);
-    Alchw__AgentSlot **list = calloc((size_t)agent->slot_count, sizeof *list);
+    Alchw__AgentSlot *slots = calloc((size_t)agent->slot_count, sizeof(*slots));
+    Alchw__AgentSlot **list = calloc((size_t)agent->slot_count, sizeof(*list));
     struct utsname host = {0};
     char node[256];
     int code = ALCH_ENOMEM;
 
     uname(&host);
     alchi_utf8_clean(host.nodename);
-    alchi_utf8_clean(alchi_agent_machine_node(node, sizeof node));
+    alchi_utf8_clean(alchi_agent_machine_node(node, sizeof(node)));
     for (int i = 0; slots && list && i < agent->slot_count; i++) {
         alchw__agent_slot__init(&slots[i]);
         slots[i].has_port = 1;
@@ -307,7 +307,7 @@ send_hello(alchi_agent_t *agent, const char *advertise, alch_error_t *err)
 static alchi_agent_t *
 new_agent(uv_loop_t *loop, const alchi_agent_options_t *options)
 {
-    alchi_agent_t *agent = calloc(1, sizeof *agent);
+    alchi_agent_t *agent = calloc(1, sizeof(*agent));
 
     if (!agent)
         return NULL;

@@ -94,7 +94,7 @@ become(const alchi_agent_child_options_t *spawn, pid_t parent, int error_fd)
     execve(spawn->exe, spawn->argv, spawn->environment);
 failed:
     number = errno;
-    if (write(error_fd, &number, sizeof number) < 0) { /* the exit code is left */
+    if (write(error_fd, &number, sizeof(number)) < 0) { /* the exit code is left */
     }
     _exit(127);
 }
@@ -161,7 +161,7 @@ look(const alchi_agent_child_t *child, int flags, siginfo_t *info_p)
     int rc;
 
     do {
-        memset(info_p, 0, sizeof *info_p);
+        memset(info_p, 0, sizeof(*info_p));
         rc = waitid(P_PIDFD, (id_t)child->pidfd, info_p, WEXITED | WNOHANG | flags);
     } while (rc != 0 && errno == EINTR);
     return rc != 0 || info_p->si_pid != 0; /* ECHILD: somebody else has taken it, so it has ended */
@@ -189,7 +189,7 @@ alchi_agent_child_reap(alchi_agent_child_t *child, alchi_agent_child_end_t *end_
     end.lost = info.si_pid == 0;
     end.signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
     end.code = info.si_code == CLD_EXITED ? info.si_status : 0;
-    end.not_run = read(child->error_fd, &end.reason, sizeof end.reason) == (ssize_t)sizeof end.reason;
+    end.not_run = read(child->error_fd, &end.reason, sizeof(end.reason)) == (ssize_t)sizeof(end.reason);
     close(child->error_fd);
     close(child->pidfd);
     *child = (alchi_agent_child_t){.pidfd = -1, .error_fd = -1};

@@ -103,7 +103,7 @@ alchi_agent_environment_create(char *const *base, char *const *extra, size_t ext
                                const alchi_agent_environment_t *environment)
 {
     size_t count = 0;
-    char **list = calloc(length_of(base) + extra_count + 8, sizeof *list);
+    char **list = calloc(length_of(base) + extra_count + 8, sizeof(*list));
     bool good = list != NULL;
 
     for (size_t i = 0; good && base && base[i]; i++)

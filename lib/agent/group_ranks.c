@@ -172,15 +172,15 @@ check_spawn(alchi_agent_t *agent, const Alchw__Spawn *spawn, alch_error_t *err)
 static alchi_agent_group_t *
 create_group(alchi_agent_t *agent, const Alchw__Spawn *spawn)
 {
-    alchi_agent_group_t *group = calloc(1, sizeof *group);
+    alchi_agent_group_t *group = calloc(1, sizeof(*group));
 
     if (!group)
         return NULL;
     group->agent = agent;
     group->id = spawn->group;
     group->pmi = alchi_agent_pmi_create(spawn->group, (int)spawn->size, spawn->process_mapping);
-    group->ranks = calloc(spawn->n_ranks, sizeof *group->ranks);
-    group->pids = calloc(spawn->n_ranks, sizeof *group->pids);
+    group->ranks = calloc(spawn->n_ranks, sizeof(*group->ranks));
+    group->pids = calloc(spawn->n_ranks, sizeof(*group->pids));
     if (!group->pmi || !group->ranks || !group->pids) {
         free_group(group);
         return NULL;

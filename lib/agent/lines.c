@@ -8,7 +8,7 @@
 void
 alchi_agent_lines_init(alchi_agent_lines_t *lines)
 {
-    memset(lines, 0, sizeof *lines);
+    memset(lines, 0, sizeof(*lines));
 }
 
 void

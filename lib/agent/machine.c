@@ -39,8 +39,8 @@ own_group(const char *root, const char *controller, char *path, size_t size)
 {
     char file[512], text[8192], *line, *rest = text;
 
-    snprintf(file, sizeof file, "%s/proc/self/cgroup", root);
-    if (!read_text(file, text, sizeof text))
+    snprintf(file, sizeof(file), "%s/proc/self/cgroup", root);
+    if (!read_text(file, text, sizeof(text)))
         return false;
     while ((line = strsep(&rest, "\n"))) {
         char *names = strchr(line, ':'), *where = names ? strchr(names + 1, ':') : NULL, *name;
@@ -69,15 +69,15 @@ each_level(const char *root, const char *mount, const char *group, const char *n
 {
     char path[1024], folder[1600], file[1700], text[256];
 
-    snprintf(path, sizeof path, "%s", group);
+    snprintf(path, sizeof(path), "%s", group);
     for (;;) {
         char *slash = strrchr(path, '/');
 
         if (slash && slash[1] == '\0')
             *slash = '\0';
-        snprintf(folder, sizeof folder, "%s/sys/fs/cgroup%s%s", root, mount, path);
-        snprintf(file, sizeof file, "%s/%s", folder, name);
-        if (read_text(file, text, sizeof text))
+        snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup%s%s", root, mount, path);
+        snprintf(file, sizeof(file), "%s/%s", folder, name);
+        if (read_text(file, text, sizeof(text)))
             see(text, folder, context);
         slash = strrchr(path, '/');
         if (!slash)
@@ -116,8 +116,8 @@ host_memory(const char *root)
     const char *line;
     int64_t kib;
 
-    snprintf(file, sizeof file, "%s/proc/meminfo", root);
-    if (!read_text(file, text, sizeof text) || !(line = strstr(text, "MemTotal:")))
+    snprintf(file, sizeof(file), "%s/proc/meminfo", root);
+    if (!read_text(file, text, sizeof(text)) || !(line = strstr(text, "MemTotal:")))
         return 0;
     line += strcspn(line, "0123456789");
     return number(line, &kib) ? kib * 1024 : 0;
@@ -131,9 +131,9 @@ alchi_agent_machine_memory(const char *root)
 
     if (least == 0)
         least = INT64_MAX;
-    if (own_group(root, "", group, sizeof group))
+    if (own_group(root, "", group, sizeof(group)))
         each_level(root, "", group, "memory.max", see_memory, &least);
-    if (own_group(root, "memory", group, sizeof group))
+    if (own_group(root, "memory", group, sizeof(group)))
         each_level(root, "/memory", group, "memory.limit_in_bytes", see_memory, &least);
     return least == INT64_MAX ? 0 : least;
 }
@@ -171,8 +171,8 @@ see_cfs_quota(const char *text, const char *folder, void *context)
     char file[1700], other[64];
     int64_t quota, period;
 
-    snprintf(file, sizeof file, "%s/cpu.cfs_period_us", folder);
-    if (number(text, &quota) && read_text(file, other, sizeof other) && number(other, &period))
+    snprintf(file, sizeof(file), "%s/cpu.cfs_period_us", folder);
+    if (number(text, &quota) && read_text(file, other, sizeof(other)) && number(other, &period))
         see_quota(quota, period, context);
 }
 
@@ -201,9 +201,9 @@ alchi_agent_machine_cores(const char *root)
     int cores = affinity_cores();
     char group[1024];
 
-    if (own_group(root, "", group, sizeof group))
+    if (own_group(root, "", group, sizeof(group)))
         each_level(root, "", group, "cpu.max", see_cpu_max, &cores);
-    if (own_group(root, "cpu", group, sizeof group))
+    if (own_group(root, "cpu", group, sizeof(group)))
         each_level(root, "/cpu", group, "cpu.cfs_quota_us", see_cfs_quota, &cores);
     return cores;
 }
@@ -218,13 +218,13 @@ alchi_agent_machine_node(char *text, size_t size)
     char boot[64] = "";
 
     if (uname(&name) != 0)
-        memset(&name, 0, sizeof name);
-    read_text("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+        memset(&name, 0, sizeof(name));
+    read_text("/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
     boot[strcspn(boot, "\n")] = '\0';
     if (stat("/dev/shm", &shm) != 0)
-        memset(&shm, 0, sizeof shm);
+        memset(&shm, 0, sizeof(shm));
     if (stat("/proc/self/ns/net", &net) != 0)
-        memset(&net, 0, sizeof net);
+        memset(&net, 0, sizeof(net));
     snprintf(text, size, "%s/%s/%jx/%ju", name.nodename, boot, (uintmax_t)shm.st_dev, (uintmax_t)net.st_ino);
     return text;
 }

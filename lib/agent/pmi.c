@@ -25,7 +25,7 @@ struct alchi_agent_pmi {
 alchi_agent_pmi_t *
 alchi_agent_pmi_create(uint64_t group, int size, const char *mapping)
 {
-    alchi_agent_pmi_t *pmi = calloc(1, sizeof *pmi);
+    alchi_agent_pmi_t *pmi = calloc(1, sizeof(*pmi));
 
     if (!pmi)
         return NULL;
@@ -68,7 +68,7 @@ is_plain(const char *text)
 static entry_t *
 add_entry(alchi_agent_pmi_t *pmi, const char *key)
 {
-    entry_t *entry = calloc(1, sizeof *entry);
+    entry_t *entry = calloc(1, sizeof(*entry));
 
     if (!entry)
         return NULL;
@@ -174,7 +174,7 @@ static alchi_agent_pmi_event_t
 on_init(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char version[16];
-    bool good = word(line, "pmi_version", version, sizeof version) && strcmp(version, "1") == 0;
+    bool good = word(line, "pmi_version", version, sizeof(version)) && strcmp(version, "1") == 0;
 
     (void)pmi, (void)client;
     say(reply, good ? "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=0\n"
@@ -188,7 +188,7 @@ on_get_maxes(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const cha
     char text[128];
 
     (void)pmi, (void)client, (void)line;
-    snprintf(text, sizeof text, "cmd=maxes kvsname_max=%d keylen_max=%d vallen_max=%d\n", NAME_MAX_SHOWN,
+    snprintf(text, sizeof(text), "cmd=maxes kvsname_max=%d keylen_max=%d vallen_max=%d\n", NAME_MAX_SHOWN,
              ALCHI_AGENT_PMI_KEY_MAX, ALCHI_AGENT_PMI_VALUE_MAX);
     say(reply, text);
     return ALCHI_AGENT_PMI_NONE;
@@ -208,7 +208,7 @@ on_get_universe_size(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, c
     char text[64];
 
     (void)client, (void)line;
-    snprintf(text, sizeof text, "cmd=universe_size size=%d\n", pmi->size);
+    snprintf(text, sizeof(text), "cmd=universe_size size=%d\n", pmi->size);
     say(reply, text);
     return ALCHI_AGENT_PMI_NONE;
 }
@@ -219,7 +219,7 @@ on_get_my_kvsname(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, cons
     char text[64];
 
     (void)client, (void)line;
-    snprintf(text, sizeof text, "cmd=my_kvsname kvsname=kvs_%llu\n", (unsigned long long)pmi->group);
+    snprintf(text, sizeof(text), "cmd=my_kvsname kvsname=kvs_%llu\n", (unsigned long long)pmi->group);
     say(reply, text);
     return ALCHI_AGENT_PMI_NONE;
 }
@@ -231,7 +231,7 @@ on_put(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *lin
     int code = ALCH_EPROTO;
 
     (void)client;
-    if (word(line, "key", key, sizeof key) && word(line, "value", value, sizeof value))
+    if (word(line, "key", key, sizeof(key)) && word(line, "value", value, sizeof(value)))
         code = store(pmi, key, value, true);
     say(reply, code == ALCH_OK       ? "cmd=put_result rc=0 msg=success\n"
                : code == ALCH_EPROTO ? "cmd=put_result rc=-1 msg=invalid_key_or_value\n"
@@ -243,7 +243,7 @@ static alchi_agent_pmi_event_t
 on_get(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char key[ALCHI_AGENT_PMI_KEY_MAX + 1];
-    const char *value = word(line, "key", key, sizeof key) ? alchi_agent_pmi_value(pmi, key) : NULL;
+    const char *value = word(line, "key", key, sizeof(key)) ? alchi_agent_pmi_value(pmi, key) : NULL;
 
     (void)client;
     if (!value) {
@@ -278,7 +278,7 @@ on_abort(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *l
     int64_t code = 1;
 
     (void)pmi, (void)reply;
-    if (word(line, "exitcode", text, sizeof text))
+    if (word(line, "exitcode", text, sizeof(text)))
         alchi_parse_int64(text, INT32_MIN, INT32_MAX, &code);
     client->abort_code = (int)code;
     return ALCHI_AGENT_PMI_ABORTED;
@@ -290,10 +290,10 @@ on_name_service(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const 
     char command[64] = "", text[128];
 
     (void)pmi, (void)client;
-    word(line, "cmd", command, sizeof command);
+    word(line, "cmd", command, sizeof(command));
     /* publish_name, unpublish_name and lookup_name are answered as publish_result, ... */
     *strchrnul(command, '_') = '\0';
-    snprintf(text, sizeof text, "cmd=%s_result rc=-1 info=unsupported msg=unsupported\n", command);
+    snprintf(text, sizeof(text), "cmd=%s_result rc=-1 info=unsupported msg=unsupported\n", command);
     say(reply, text);
     return ALCHI_AGENT_PMI_NONE;
 }
@@ -335,7 +335,7 @@ alchi_agent_pmi_line(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, c
 
     if (client->multi || strncmp(line, "mcmd=", 5) == 0)
         return multi_line(client, line, reply);
-    if (!is_plain(line) || strncmp(line, "cmd=", 4) != 0 || !word(line, "cmd", command, sizeof command))
+    if (!is_plain(line) || strncmp(line, "cmd=", 4) != 0 || !word(line, "cmd", command, sizeof(command)))
         return ALCHI_AGENT_PMI_MALFORMED;
     for (size_t i = 0; i < ALCHI_COUNT(commands); i++)
         if (strcmp(command, commands[i].name) == 0)

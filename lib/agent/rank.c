@@ -93,7 +93,7 @@ log_line(void *context, const char *line)
     const alchi_agent_rank_t *rank = context;
     char who[32];
 
-    snprintf(who, sizeof who, "worker-%03u", rank->number);
+    snprintf(who, sizeof(who), "worker-%03u", rank->number);
     alchi_log_output(who, line);
 }
 
@@ -105,7 +105,7 @@ read_output(alchi_agent_rank_t *rank)
     ssize_t n;
 
     do
-        n = read(rank->output_fd, bytes, sizeof bytes);
+        n = read(rank->output_fd, bytes, sizeof(bytes));
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return n < 0 && errno == EAGAIN ? 0 : -1;
@@ -226,7 +226,7 @@ alchi_agent_rank_leave_barrier(alchi_agent_rank_t *rank)
     if (!rank->in_barrier)
         return;
     rank->in_barrier = false;
-    answer(rank, out, sizeof out - 1);
+    answer(rank, out, sizeof(out) - 1);
 }
 
 /* ---- the end ---- */
@@ -245,7 +245,7 @@ send_exit(alchi_agent_rank_t *rank, Alchw__RankExit *rank_exit)
     rank_exit->n_lines = alchi_agent_lines_last(&rank->lines, last);
     rank_exit->lines = last;
     alchi_log(ALCHI_LOG_DEBUG, "rank %d of group %llu (worker %u) %s", rank->rank, (unsigned long long)rank->group->id,
-              rank->number, alchi_exit_text(rank_exit, text, sizeof text));
+              rank->number, alchi_exit_text(rank_exit, text, sizeof(text)));
     alchi_agent_send(rank->group->agent, ALCHI_RANK_EXIT, rank_exit);
 }
 
@@ -259,10 +259,10 @@ tell_end(alchi_agent_rank_t *rank, const alchi_agent_child_end_t *end)
     rank_exit.signal = rank->aborted ? 0 : (uint32_t)end->signal; /* that one was ours */
     rank_exit.exit_code = rank->aborted ? rank->client.abort_code : end->code;
     if (end->not_run)
-        snprintf(text, sizeof text, "could not be started: cannot run %s: %s", rank->group->agent->exe,
+        snprintf(text, sizeof(text), "could not be started: cannot run %s: %s", rank->group->agent->exe,
                  strerror(end->reason));
     else if (end->lost)
-        snprintf(text, sizeof text, "ended, and its exit code was taken by another part of the agent's process");
+        snprintf(text, sizeof(text), "ended, and its exit code was taken by another part of the agent's process");
     alchi_utf8_clean(text);
     rank_exit.text = text[0] ? text : NULL;
     send_exit(rank, &rank_exit);
@@ -274,7 +274,7 @@ alchi_agent_rank_report_refusal(const alchi_agent_rank_t *rank, const char *why)
     Alchw__RankExit rank_exit = ALCHW__RANK_EXIT__INIT;
     char text[ALCH_ERROR_TEXT_MAX + 32];
 
-    snprintf(text, sizeof text, "could not be started: %s", why);
+    snprintf(text, sizeof(text), "could not be started: %s", why);
     alchi_utf8_clean(text);
     rank_exit.has_exit_code = 1;
     rank_exit.exit_code = 127;

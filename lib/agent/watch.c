@@ -16,7 +16,7 @@ struct alchi_agent_watch {
 static alchi_agent_watch_t *
 create(alchi_agent_watch_f seen, void *context)
 {
-    alchi_agent_watch_t *watch = calloc(1, sizeof *watch);
+    alchi_agent_watch_t *watch = calloc(1, sizeof(*watch));
 
     if (!watch)
         return NULL;

@@ -47,8 +47,8 @@ compile_rank(void)
     char command[512];
 
     alchi_log_init("test", ALCHI_LOG_ERROR);
-    snprintf(exe, sizeof exe, "/tmp/alchemist-rank-%d", (int)getpid());
-    snprintf(command, sizeof command,
+    snprintf(exe, sizeof(exe), "/tmp/alchemist-rank-%d", (int)getpid());
+    snprintf(command, sizeof(command),
              "env -u LD_PRELOAD MPICH_CC=gcc mpicc.mpich -w -O1 -rdynamic -o %s %.*s/agent_rank.c", exe,
              (int)(strrchr(__FILE__, '/') - __FILE__), __FILE__);
     ck_assert_int_eq(system(command), 0);
@@ -118,7 +118,7 @@ start_agent(int i, const alchi_agent_options_t *options)
 static void
 start_loop(void)
 {
-    memset(&test_driver, 0, sizeof test_driver);
+    memset(&test_driver, 0, sizeof(test_driver));
     ck_assert_int_eq(uv_loop_init(&test_driver.loop), 0);
     uv_timer_init(&test_driver.loop, &test_driver.tick);
     uv_timer_start(&test_driver.tick, on_tick, 5, 5);
@@ -270,8 +270,8 @@ spawn_part(int agent, uint64_t group, int size, int first, int count, const char
         ranks[i].config = &configs[i];
         list[i] = &ranks[i];
     }
-    snprintf(text[0], sizeof text[0], "TEST_MODE=%s", mode);
-    snprintf(text[1], sizeof text[1], "UCX_TLS=%s", transports);
+    snprintf(text[0], sizeof(text[0]), "TEST_MODE=%s", mode);
+    snprintf(text[1], sizeof(text[1]), "UCX_TLS=%s", transports);
     spawn.has_group = spawn.has_size = 1;
     spawn.group = group;
     spawn.size = (uint32_t)size;
@@ -288,7 +288,7 @@ spawn(uint64_t group, int count, const char *mode)
 {
     char mapping[64];
 
-    snprintf(mapping, sizeof mapping, "(vector,(0,1,%d))", count);
+    snprintf(mapping, sizeof(mapping), "(vector,(0,1,%d))", count);
     spawn_part(0, group, count, 0, count, mapping, mode, "self,sm");
 }
 

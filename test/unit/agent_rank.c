@@ -19,7 +19,7 @@ inherited_socket(void)
 {
     for (int fd = 3; fd < 256; fd++) {
         int domain = 0;
-        socklen_t size = sizeof domain;
+        socklen_t size = sizeof(domain);
 
         if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_INET)
             return fd;
@@ -33,7 +33,7 @@ print_file(const char *path, const char *only)
     FILE *file = fopen(path, "r");
     char line[256];
 
-    while (file && fgets(line, sizeof line, file))
+    while (file && fgets(line, sizeof(line), file))
         if (!only || strncmp(line, only, strlen(only)) == 0)
             printf("%s: %s", path, line);
     fclose(file);
@@ -53,10 +53,10 @@ show(void)
             count++;
     closedir(dir);
     printf("descriptors %d\n", count);
-    n = readlink("/proc/self/fd/0", target, sizeof target - 1);
+    n = readlink("/proc/self/fd/0", target, sizeof(target) - 1);
     target[n > 0 ? n : 0] = '\0';
     printf("stdin %s\n", target);
-    n = read((int)strtol(getenv("ALCHEMIST_WORKER_FD"), NULL, 10), config, sizeof config);
+    n = read((int)strtol(getenv("ALCHEMIST_WORKER_FD"), NULL, 10), config, sizeof(config));
     printf("config %s\n", memmem(config, n > 0 ? (size_t)n : 0, "driver.test:1234", 16) ? "good" : "bad");
     printf("group %s\n", getpgid(0) == getpid() ? "own" : "shared");
     prctl(PR_GET_PDEATHSIG, &death);

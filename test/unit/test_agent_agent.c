@@ -93,7 +93,7 @@ START_TEST(test_port_in_use)
     ck_assert_int_eq(listen(fd, 1), 0);
     options.base_port = address.port - 1;
     unit_code(try_create(&options, &err), ALCH_EPORT);
-    snprintf(text, sizeof text, "%d", address.port);
+    snprintf(text, sizeof(text), "%d", address.port);
     ck_assert_msg(strstr(err.text, text), "%s", err.text);
     close(fd);
     end_loop();
@@ -225,8 +225,8 @@ ignores_nothing(const Alchw__RankExit *rank_exit)
     static const char name[] = "/proc/self/status: SigIgn: ";
 
     for (size_t i = 0; i < rank_exit->n_lines; i++)
-        if (strncmp(rank_exit->lines[i], name, sizeof name - 1) == 0)
-            return (strtoull(rank_exit->lines[i] + sizeof name - 1, NULL, 16) & ~0x180000000ULL) == 0;
+        if (strncmp(rank_exit->lines[i], name, sizeof(name) - 1) == 0)
+            return (strtoull(rank_exit->lines[i] + sizeof(name) - 1, NULL, 16) & ~0x180000000ULL) == 0;
     return false;
 }
 
@@ -324,9 +324,9 @@ ignores_term(pid_t pid)
     bool found = false;
     FILE *file;
 
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
     file = fopen(path, "r");
-    while (file && fgets(line, sizeof line, file))
+    while (file && fgets(line, sizeof(line), file))
         found = found || (strncmp(line, "SigIgn:", 7) == 0 && strtoull(line + 7, NULL, 16) & 0x4000);
     if (file)
         fclose(file);
@@ -378,11 +378,11 @@ state_of(pid_t pid)
     const char *behind_name;
     FILE *file;
 
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     file = fopen(path, "r");
     if (!file)
         return '-';
-    ck_assert(fgets(text, sizeof text, file) || feof(file) || ferror(file));
+    ck_assert(fgets(text, sizeof(text), file) || feof(file) || ferror(file));
     fclose(file);
     behind_name = strrchr(text, ')');
     return behind_name ? behind_name[2] : '-';

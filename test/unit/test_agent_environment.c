@@ -35,9 +35,9 @@ START_TEST(test_drops)
     static const char *const in[] = {"PATH=/bin",          "SLURM_JOB_ID=7", "UCX_TLS=sm",
                                      "LD_LIBRARY_PATH=/x", "PMI=1",          "ALCHEMIST_YIELD_TRIES=5"};
 
-    for (size_t i = 0; i < sizeof out / sizeof *out; i++)
+    for (size_t i = 0; i < sizeof(out) / sizeof(*out); i++)
         ck_assert_msg(alchi_agent_environment_removes(out[i]), "%s stays", out[i]);
-    for (size_t i = 0; i < sizeof in / sizeof *in; i++)
+    for (size_t i = 0; i < sizeof(in) / sizeof(*in); i++)
         ck_assert_msg(!alchi_agent_environment_removes(in[i]), "%s goes", in[i]);
 }
 END_TEST
@@ -75,7 +75,7 @@ static char root[64];
 static void
 setup(void)
 {
-    snprintf(root, sizeof root, "/tmp/alchemist-test-XXXXXX");
+    snprintf(root, sizeof(root), "/tmp/alchemist-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(root));
 }
 
@@ -84,7 +84,7 @@ teardown(void)
 {
     char command[128];
 
-    snprintf(command, sizeof command, "rm -rf %s", root);
+    snprintf(command, sizeof(command), "rm -rf %s", root);
     ck_assert_int_eq(system(command), 0);
 }
 
@@ -94,7 +94,7 @@ put(const char *path, const char *text)
     char name[512];
     FILE *file;
 
-    snprintf(name, sizeof name, "%s%s", root, path);
+    snprintf(name, sizeof(name), "%s%s", root, path);
     for (char *slash = strchr(name + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         mkdir(name, 0700);
@@ -166,7 +166,7 @@ START_TEST(test_node)
 {
     char one[256], other[256];
 
-    ck_assert_str_eq(alchi_agent_machine_node(one, sizeof one), alchi_agent_machine_node(other, sizeof other));
+    ck_assert_str_eq(alchi_agent_machine_node(one, sizeof(one)), alchi_agent_machine_node(other, sizeof(other)));
     ck_assert_uint_gt(strlen(one), 40); /* a boot id is in it */
 }
 END_TEST

@@ -29,7 +29,7 @@ see(void *context, const char *line)
     size_t length = strlen(seen);
 
     ck_assert_ptr_eq(context, &lines);
-    snprintf(seen + length, sizeof seen - length, "%s|", line);
+    snprintf(seen + length, sizeof(seen) - length, "%s|", line);
 }
 
 static void
@@ -69,7 +69,7 @@ START_TEST(test_long)
 {
     static char text[3 * ALCHI_AGENT_LINE_MAX + 2];
 
-    memset(text, 'x', sizeof text);
+    memset(text, 'x', sizeof(text));
     text[2 * ALCHI_AGENT_LINE_MAX] = '\n';
     text[2 * ALCHI_AGENT_LINE_MAX + 1] = 'y';
     text[2 * ALCHI_AGENT_LINE_MAX + 2] = '\n';
@@ -83,12 +83,12 @@ START_TEST(test_long_in_pieces)
 {
     static char text[ALCHI_AGENT_LINE_MAX];
 
-    memset(text, 'x', sizeof text);
-    alchi_agent_lines_feed(&lines, text, sizeof text, see, &lines);
+    memset(text, 'x', sizeof(text));
+    alchi_agent_lines_feed(&lines, text, sizeof(text), see, &lines);
     ck_assert_str_eq(seen, "");
     feed("\n");
     ck_assert_uint_eq(strlen(seen), ALCHI_AGENT_LINE_MAX + 1);
-    alchi_agent_lines_feed(&lines, text, sizeof text, see, &lines);
+    alchi_agent_lines_feed(&lines, text, sizeof(text), see, &lines);
     feed("y\n");
     ck_assert_uint_eq(strlen(seen), 2 * (ALCHI_AGENT_LINE_MAX + 1) + 2);
 }
@@ -104,7 +104,7 @@ START_TEST(test_last)
     ck_assert_str_eq(last[0], "0");
     ck_assert_str_eq(last[1], "1");
     for (int i = 2; i < 47; i++) {
-        snprintf(text, sizeof text, "%d\n", i);
+        snprintf(text, sizeof(text), "%d\n", i);
         feed(text);
     }
     ck_assert_uint_eq(alchi_agent_lines_last(&lines, last), ALCHI_AGENT_LINES_KEPT);
@@ -118,17 +118,17 @@ START_TEST(test_exit_text)
     Alchw__RankExit rank_exit = ALCHW__RANK_EXIT__INIT;
     char text[128], small[8];
 
-    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "exited with code 0");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof(text)), "exited with code 0");
     rank_exit.exit_code = 3;
-    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "exited with code 3");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof(text)), "exited with code 3");
     rank_exit.signal = 9;
-    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "was killed by signal 9 (Killed)");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof(text)), "was killed by signal 9 (Killed)");
     rank_exit.aborted = 1;
     rank_exit.abort_code = 7;
-    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "exited with code 7 through MPI_Abort");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof(text)), "exited with code 7 through MPI_Abort");
     rank_exit.text = "could not be started: no room";
-    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof text), "could not be started: no room");
-    ck_assert_str_eq(alchi_exit_text(&rank_exit, small, sizeof small), "could n");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, text, sizeof(text)), "could not be started: no room");
+    ck_assert_str_eq(alchi_exit_text(&rank_exit, small, sizeof(small)), "could n");
 }
 END_TEST
 

@@ -16,7 +16,7 @@ setup(void)
 {
     pmi = alchi_agent_pmi_create(7, 3, "(vector,(0,1,3))");
     ck_assert_ptr_nonnull(pmi);
-    memset(&client, 0, sizeof client);
+    memset(&client, 0, sizeof(client));
     alchi_buf_init(&reply);
 }
 
@@ -88,12 +88,12 @@ START_TEST(test_put_refused)
 {
     char line[256], key[100];
 
-    memset(key, 'k', sizeof key);
+    memset(key, 'k', sizeof(key));
     key[65] = '\0';
-    snprintf(line, sizeof line, "cmd=put kvsname=kvs_7 key=%s value=1", key);
+    snprintf(line, sizeof(line), "cmd=put kvsname=kvs_7 key=%s value=1", key);
     check_line(line, ALCHI_AGENT_PMI_NONE, "cmd=put_result rc=-1 msg=invalid_key_or_value\n");
     key[64] = '\0';
-    snprintf(line, sizeof line, "cmd=put kvsname=kvs_7 key=%s value=1", key);
+    snprintf(line, sizeof(line), "cmd=put kvsname=kvs_7 key=%s value=1", key);
     check_line(line, ALCHI_AGENT_PMI_NONE, "cmd=put_result rc=0 msg=success\n");
     check_line("cmd=put kvsname=kvs_7 key= value=1", ALCHI_AGENT_PMI_NONE,
                "cmd=put_result rc=-1 msg=invalid_key_or_value\n");
@@ -115,7 +115,7 @@ START_TEST(test_limit)
     int code = ALCH_OK, n;
 
     for (n = 0; code == ALCH_OK && n < 100000; n++) {
-        snprintf(key, sizeof key, "key-%d", n);
+        snprintf(key, sizeof(key), "key-%d", n);
         code = alchi_agent_pmi_store(pmi, key, "1");
     }
     unit_code(code, ALCH_ELIMIT);
@@ -185,7 +185,7 @@ START_TEST(test_feed)
     for (size_t i = 0; i + 1 < 15; i++)
         ck_assert_int_eq(feed(&in, lines + i, 1), ALCHI_AGENT_PMI_NONE);
     ck_assert_uint_eq(alchi_buf_size(&reply), 0);
-    ck_assert_int_eq(feed(&in, lines + 14, sizeof lines - 1 - 14), ALCHI_AGENT_PMI_ENTERED);
+    ck_assert_int_eq(feed(&in, lines + 14, sizeof(lines) - 1 - 14), ALCHI_AGENT_PMI_ENTERED);
     ck_assert_uint_eq(alchi_buf_size(&reply), strlen("cmd=appnum appnum=0\n"));
     ck_assert_int_eq(alchi_agent_pmi_feed(pmi, &client, &in, &reply), ALCHI_AGENT_PMI_FINALIZED);
     ck_assert_uint_eq(alchi_buf_size(&in), 0);

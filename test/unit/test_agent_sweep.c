@@ -21,7 +21,7 @@ static char folder[64];
 static void
 setup(void)
 {
-    snprintf(folder, sizeof folder, "/dev/shm/alchemist-test-XXXXXX");
+    snprintf(folder, sizeof(folder), "/dev/shm/alchemist-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
 }
 
@@ -30,7 +30,7 @@ teardown(void)
 {
     char command[128];
 
-    snprintf(command, sizeof command, "rm -rf %s", folder);
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
     ck_assert_int_eq(system(command), 0);
 }
 
@@ -39,7 +39,7 @@ path_of(const char *name)
 {
     static char path[256];
 
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
     return path;
 }
 
@@ -133,9 +133,9 @@ segment_of_child(pid_t *pid_p)
     *pid_p = fork();
     if (*pid_p == 0) {
         id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
-        _exit(write(fds[1], &id, sizeof id) == (ssize_t)sizeof id ? 0 : 1);
+        _exit(write(fds[1], &id, sizeof(id)) == (ssize_t)sizeof(id) ? 0 : 1);
     }
-    ck_assert_int_eq(read(fds[0], &id, sizeof id), sizeof id);
+    ck_assert_int_eq(read(fds[0], &id, sizeof(id)), sizeof(id));
     waitpid(*pid_p, NULL, 0);
     close(fds[0]);
     close(fds[1]);
