@@ -1,4 +1,4 @@
-/* The agent: its ports, its connection to the driver, and its end. */
+/* The agent: the ports of its slots, its connection to the driver, and how it ends. */
 #include "agent/agent.h"
 
 #include "agent/agent_impl.h"
@@ -18,10 +18,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* ---- end ---- */
+/* ---- ending ---- */
 
 static void
-on_ended(void *context, int events)
+call_end_callback(void *context, int events)
 {
     alchi_agent_t *agent = context;
     alch_error_t failure = agent->failure;
@@ -30,7 +30,7 @@ on_ended(void *context, int events)
     alchi_agent_watch_close(agent->end_timer);
     agent->end_timer = NULL;
     agent->ended = true;
-    /* The agent may be destroyed in either. */
+    /* Either callback may destroy the agent. */
     if (agent->stopping && agent->stopped)
         agent->stopped(agent->stopped_context);
     else if (!agent->stopping && agent->on_end)
@@ -38,14 +38,14 @@ on_ended(void *context, int events)
 }
 
 void
-alchi_agent_on_group_ended(alchi_agent_t *agent)
+alchi_agent_end_if_idle(alchi_agent_t *agent)
 {
     if (agent->groups || agent->end_timer || agent->ended || !(agent->stopping || agent->failure.code))
         return;
-    /* From the loop, not from within whatever led here. */
-    agent->end_timer = alchi_agent_watch_timer(agent->loop, 0, on_ended, agent);
+    /* The loop calls the callback, because it may destroy the agent and the callers still use it. */
+    agent->end_timer = alchi_agent_watch_timer(agent->loop, 0, call_end_callback, agent);
     if (!agent->end_timer)
-        on_ended(agent, 0);
+        call_end_callback(agent, 0);
 }
 
 static void
@@ -55,17 +55,17 @@ kill_groups(alchi_agent_t *agent, int64_t grace_ms)
         alchi_agent_group_kill(group, grace_ms);
 }
 
-/* Ranks without a driver serve nobody. */
+/* Give up the connection and kill all ranks, which are of no use without the driver. The first failure counts. */
 static void
-fail(alchi_agent_t *agent, int code, const char *text)
+fail_agent(alchi_agent_t *agent, int code, const char *text)
 {
     if (agent->failure.code)
         return;
     alchi_error_set(&agent->failure, code, "%s", text);
-    alchi_agent_watch_close(agent->watch);
-    agent->watch = NULL;
+    alchi_agent_watch_close(agent->channel_watch);
+    agent->channel_watch = NULL;
     kill_groups(agent, 0);
-    alchi_agent_on_group_ended(agent);
+    alchi_agent_end_if_idle(agent);
 }
 
 void
@@ -76,18 +76,18 @@ alchi_agent_stop(alchi_agent_t *agent, int grace_ms, alchi_agent_stopped_f stopp
     agent->stopped = stopped;
     agent->stopped_context = context;
     kill_groups(agent, grace_ms);
-    alchi_agent_on_group_ended(agent);
+    alchi_agent_end_if_idle(agent);
 }
 
 /* ---- messages ---- */
 
 static void
-update_watch(alchi_agent_t *agent)
+update_channel_events(alchi_agent_t *agent)
 {
-    if (agent->watch &&
-        alchi_agent_watch_set(agent->watch,
+    if (agent->channel_watch &&
+        alchi_agent_watch_set(agent->channel_watch,
                               UV_READABLE | (alchi_channel_wants_write(agent->channel) ? UV_WRITABLE : 0)) != 0)
-        fail(agent, ALCH_ESYSTEM, "cannot watch the connection to the driver");
+        fail_agent(agent, ALCH_ESYSTEM, "the event loop cannot watch the connection to the driver");
 }
 
 static void
@@ -96,15 +96,15 @@ send_frame(alchi_agent_t *agent, unsigned type, unsigned flags, uint64_t id, con
     char text[128];
     int code;
 
-    if (!agent->watch)
+    if (!agent->channel_watch)
         return;
     code = alchi_channel_send(agent->channel, type, flags, id, message);
     if (code == ALCH_OK) {
-        update_watch(agent);
+        update_channel_events(agent);
         return;
     }
-    snprintf(text, sizeof(text), "cannot send to the driver: %s", alch_strerror(code));
-    fail(agent, code, text);
+    snprintf(text, sizeof(text), "the agent cannot send to the driver: %s", alch_strerror(code));
+    fail_agent(agent, code, text);
 }
 
 void
@@ -119,7 +119,8 @@ on_welcome(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message
     const Alchw__AgentWelcome *welcome = message;
 
     (void)frame;
-    alchi_log(ALCHI_LOG_DEBUG, "agent: %d slots from number %u", agent->slot_count, welcome->first_slot);
+    alchi_log(ALCHI_LOG_DEBUG, "the driver numbers the %d slots of this agent from %u on", agent->slot_count,
+              welcome->first_slot);
 }
 
 static void
@@ -130,10 +131,10 @@ on_spawn(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
 
     (void)frame;
     if (code != ALCH_OK)
-        fail(agent, code, err.text);
+        fail_agent(agent, code, err.text);
 }
 
-/* A group that has ended in the meantime is no mistake. */
+/* The group may have ended before the message arrived. That is no error. */
 static void
 on_kill(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
 {
@@ -171,7 +172,7 @@ on_error(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
 
     (void)frame;
     snprintf(text, sizeof(text), "the driver refused the agent: %s", error->text ? error->text : "no reason given");
-    fail(agent, alchi_message_code(error), text);
+    fail_agent(agent, alchi_message_code(error), text);
 }
 
 static const struct {
@@ -183,7 +184,7 @@ static const struct {
 };
 
 static void
-handle(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
+handle_frame(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
 {
     char text[128];
 
@@ -192,21 +193,22 @@ handle(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
             handlers[i].handle(agent, frame, message);
             return;
         }
-    snprintf(text, sizeof(text), "the driver sent %s to an agent", alchi_message_name(frame->type));
-    fail(agent, ALCH_EPROTO, text);
+    snprintf(text, sizeof(text), "the driver sent %s, which an agent does not handle", alchi_message_name(frame->type));
+    fail_agent(agent, ALCH_EPROTO, text);
 }
 
 static void
-lose(alchi_agent_t *agent, int code)
+report_lost_connection(alchi_agent_t *agent, int code)
 {
     const char *fault = alchi_channel_fault(agent->channel);
     char text[ALCH_ERROR_TEXT_MAX];
 
-    snprintf(text, sizeof(text), "the connection to the driver is lost%s%s", fault[0] ? ": " : "", fault);
-    fail(agent, code, text);
+    snprintf(text, sizeof(text), "the agent lost the connection to the driver%s%s", fault[0] ? ": " : "", fault);
+    fail_agent(agent, code, text);
 }
 
-/* Takes all frames: what the channel has read already does not make the descriptor readable again. */
+/* Handle all frames that the channel holds: frames that it has read already do not make the descriptor readable
+ * again. */
 static void
 on_channel(void *context, int events)
 {
@@ -217,33 +219,35 @@ on_channel(void *context, int events)
         code = alchi_channel_flush(agent->channel);
     if (code == ALCH_EAGAIN)
         code = ALCH_OK;
-    while (agent->watch && code == ALCH_OK) {
+    while (agent->channel_watch && code == ALCH_OK) {
         ProtobufCMessage *message = NULL;
         alchi_frame_t frame;
 
         code = alchi_channel_receive(agent->channel, &frame, &message);
         if (code == ALCH_OK)
-            handle(agent, &frame, message);
+            handle_frame(agent, &frame, message);
         alchi_message_free(message);
     }
     if (code != ALCH_OK && code != ALCH_EAGAIN)
-        lose(agent, code);
-    update_watch(agent);
+        report_lost_connection(agent, code);
+    update_channel_events(agent);
 }
 
-/* ---- beginning ---- */
+/* ---- creating ---- */
 
 static int
 check_options(const alchi_agent_options_t *options, alch_error_t *err)
 {
     if (options->slots < 1 || options->slots > ALCHI_AGENT_SLOTS_MAX)
-        return alchi_error_set(err, ALCH_EINVAL, "%d worker slots: 1 to %d are possible", options->slots,
-                               ALCHI_AGENT_SLOTS_MAX);
+        return alchi_error_set(err, ALCH_EINVAL, "%d worker slots are out of range: an agent has 1 to %d (--workers)",
+                               options->slots, ALCHI_AGENT_SLOTS_MAX);
     if (options->base_port < 0 || options->base_port + options->slots > 65535)
-        return alchi_error_set(err, ALCH_EINVAL, "%d worker slots with ports from %d: 65535 is the last port",
-                               options->slots, options->base_port + 1);
+        return alchi_error_set(
+            err, ALCH_EINVAL,
+            "%d worker slots cannot have ports from %d on: the last port is 65535 (--workers, --port)", options->slots,
+            options->base_port + 1);
     if (!options->driver_address)
-        return alchi_error_set(err, ALCH_EINVAL, "an agent needs its driver's address");
+        return alchi_error_set(err, ALCH_EINVAL, "the address of the agent's driver is missing");
     return ALCH_OK;
 }
 
@@ -252,7 +256,7 @@ bind_slots(alchi_agent_t *agent, const alchi_agent_options_t *options, alch_erro
 {
     agent->slots = calloc((size_t)options->slots, sizeof(*agent->slots));
     if (!agent->slots)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the agent is out of memory");
     for (; agent->slot_count < options->slots; agent->slot_count++) {
         alchi_agent_slot_t *slot = &agent->slots[agent->slot_count];
         alchi_address_t address = {.port = options->base_port ? options->base_port + 1 + agent->slot_count : 0};
@@ -265,7 +269,7 @@ bind_slots(alchi_agent_t *agent, const alchi_agent_options_t *options, alch_erro
         slot->fd = alchi_agent_move_fd_above_stdio(fd);
         slot->port = address.port;
         if (slot->fd < 0)
-            return alchi_error_errno(err, errno, "cannot keep port %d", slot->port);
+            return alchi_error_errno(err, errno, "the agent cannot duplicate the socket of port %d", slot->port);
     }
     return ALCH_OK;
 }
@@ -301,11 +305,12 @@ send_hello(alchi_agent_t *agent, const char *advertise, alch_error_t *err)
         code = alchi_channel_send(agent->channel, ALCHI_AGENT_HELLO, 0, 0, &hello);
     free(slots);
     free(list);
-    return code == ALCH_OK ? code : alchi_error_set(err, code, "cannot send to the driver: %s", alch_strerror(code));
+    return code == ALCH_OK ? code
+                           : alchi_error_set(err, code, "the agent cannot send to the driver: %s", alch_strerror(code));
 }
 
 static alchi_agent_t *
-new_agent(uv_loop_t *loop, const alchi_agent_options_t *options)
+allocate_agent(uv_loop_t *loop, const alchi_agent_options_t *options)
 {
     alchi_agent_t *agent = calloc(1, sizeof(*agent));
 
@@ -332,29 +337,30 @@ alchi_agent_create(uv_loop_t *loop, alchi_channel_t *channel, const alchi_agent_
 
     if (code != ALCH_OK)
         return code;
-    agent = new_agent(loop, options);
+    agent = allocate_agent(loop, options);
     if (!agent)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the agent is out of memory");
     code = bind_slots(agent, options, err);
     if (code != ALCH_OK)
         goto destroy;
-    agent->watch = alchi_agent_watch_open(loop, alchi_channel_fd(channel), UV_READABLE, on_channel, agent);
-    if (!agent->watch) {
-        code = alchi_error_set(err, ALCH_ENOMEM, "cannot watch the connection to the driver");
+    agent->channel_watch = alchi_agent_watch_open(loop, alchi_channel_fd(channel), UV_READABLE, on_channel, agent);
+    if (!agent->channel_watch) {
+        code = alchi_error_set(err, ALCH_ENOMEM, "the event loop cannot watch the connection to the driver");
         goto destroy;
     }
     alchi_channel_set_limits(channel, ALCHI_META_MAX, 0);
     agent->channel = channel;
     code = send_hello(agent, options->advertise, err);
     if (code != ALCH_OK)
-        goto leave_channel;
-    update_watch(agent);
-    alchi_agent_sweep_files("/dev/shm"); /* of a daemon that was killed */
+        goto release_channel;
+    update_channel_events(agent);
+    /* Ranks of a daemon that was killed may have left shared memory and sockets. */
+    alchi_agent_sweep_files("/dev/shm");
     alchi_shm_sweep_sockets();
     *agent_p = agent;
     return ALCH_OK;
 
-leave_channel:
+release_channel:
     agent->channel = NULL;
 destroy:
     alchi_agent_destroy(agent);
@@ -367,8 +373,8 @@ alchi_agent_destroy(alchi_agent_t *agent)
     if (!agent)
         return;
     alchi_agent_watch_close(agent->end_timer);
-    alchi_agent_watch_close(agent->watch);
-    agent->watch = NULL;
+    alchi_agent_watch_close(agent->channel_watch);
+    agent->channel_watch = NULL;
     while (agent->groups)
         alchi_agent_group_destroy(agent->groups);
     for (int i = 0; i < agent->slot_count; i++)

@@ -1,3 +1,4 @@
+/* Child processes: fork and exec, signals, and reaping. */
 #include "agent/child.h"
 
 #include "base/clock.h"
@@ -15,7 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* For /proc/self/oom_score_adj (-1000 to 1000, 0 by default). When memory runs out, the kernel prefers to kill
+ * processes with a high value: a rank before the agent. */
 #define OOM_SCORE "500"
+/* How long alchi_agent_child_reap() waits for a child that has got SIGKILL. */
 #define REAP_MS 5000
 
 int
@@ -32,7 +36,9 @@ alchi_agent_move_fd_above_stdio(int fd)
     return copy;
 }
 
-/* ---- in the child, between fork and exec: nothing but system calls ---- */
+/* ---- in the child, between fork and exec ----
+ * Only async-signal-safe functions may be called here: another thread of the agent's process may have held a lock, for
+ * example that of malloc(), at the fork. */
 
 static void
 close_on_exec_from(unsigned first)
@@ -48,7 +54,7 @@ close_on_exec_from(unsigned first)
 }
 
 static void
-default_signals(void)
+reset_signals(void)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t none;
@@ -66,44 +72,45 @@ raise_oom_score(void)
 
     if (fd < 0)
         return;
-    if (write(fd, OOM_SCORE, strlen(OOM_SCORE)) < 0) { /* not ours to insist on */
+    if (write(fd, OOM_SCORE, strlen(OOM_SCORE)) < 0) { /* the child works without it */
     }
     close(fd);
 }
 
+/* Does not return. */
 static void
-become(const alchi_agent_child_options_t *spawn, pid_t parent, int error_fd)
+execute_program(const alchi_agent_child_options_t *spawn, pid_t parent, int error_fd)
 {
-    int number, null;
+    int number, null_fd;
 
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
-        _exit(1); /* it ended before the line above */
+        _exit(1); /* the parent ended before prctl(), so the kernel would not send the signal */
     raise_oom_score();
-    null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(spawn->output_fd, STDOUT_FILENO) < 0 ||
+    null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(spawn->output_fd, STDOUT_FILENO) < 0 ||
         dup2(spawn->output_fd, STDERR_FILENO) < 0)
         goto failed;
-    fcntl(STDIN_FILENO, F_SETFD, 0); /* dup2() onto itself changes nothing */
+    fcntl(STDIN_FILENO, F_SETFD, 0); /* if null_fd is 0, dup2() did nothing, and FD_CLOEXEC is still set */
     close_on_exec_from(STDERR_FILENO + 1);
     for (size_t i = 0; i < spawn->keep_count; i++)
         if (fcntl(spawn->keep[i], F_SETFD, 0) != 0)
             goto failed;
-    default_signals();
+    reset_signals();
     execve(spawn->exe, spawn->argv, spawn->environment);
 failed:
     number = errno;
-    if (write(error_fd, &number, sizeof(number)) < 0) { /* the exit code is left */
+    if (write(error_fd, &number, sizeof(number)) < 0) { /* the exit code still says that exec failed */
     }
     _exit(127);
 }
 
 /* ---- in the parent ---- */
 
-/* With signals blocked: no handler of this process runs in the child. */
+/* In the child signals stay blocked until reset_signals(), so that no handler of the parent runs there. */
 static pid_t
-fork_quietly(const alchi_agent_child_options_t *spawn, int error_fd)
+fork_with_blocked_signals(const alchi_agent_child_options_t *spawn, int error_fd)
 {
     pid_t parent = getpid(), pid;
     sigset_t all, before;
@@ -112,7 +119,7 @@ fork_quietly(const alchi_agent_child_options_t *spawn, int error_fd)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid = fork();
     if (pid == 0)
-        become(spawn, parent, error_fd);
+        execute_program(spawn, parent, error_fd);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pid;
 }
@@ -124,16 +131,16 @@ alchi_agent_child_start(const alchi_agent_child_options_t *spawn, alchi_agent_ch
     int fds[2], number;
 
     if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
-        return alchi_error_errno(err, errno, "cannot make a pipe");
+        return alchi_error_errno(err, errno, "the agent cannot create a pipe");
     fds[1] = alchi_agent_move_fd_above_stdio(fds[1]);
     child.error_fd = fds[0];
-    child.pid = fds[1] < 0 ? -1 : fork_quietly(spawn, fds[1]);
+    child.pid = fds[1] < 0 ? -1 : fork_with_blocked_signals(spawn, fds[1]);
     number = errno;
     if (fds[1] >= 0)
         close(fds[1]);
     if (child.pid < 0)
         goto failed;
-    setpgid(child.pid, child.pid); /* whoever of both is first */
+    setpgid(child.pid, child.pid); /* parent and child both do it, so the group exists when either continues */
     child.pidfd = pidfd_open(child.pid, 0);
     if (child.pidfd >= 0) {
         *child_p = child;
@@ -144,27 +151,28 @@ alchi_agent_child_start(const alchi_agent_child_options_t *spawn, alchi_agent_ch
     waitpid(child.pid, NULL, 0);
 failed:
     close(child.error_fd);
-    return alchi_error_errno(err, number, "cannot start a process");
+    return alchi_error_errno(err, number, "the agent cannot start a process");
 }
 
 void
 alchi_agent_child_signal(const alchi_agent_child_t *child, int number)
 {
     if (number == SIGKILL)
-        kill(-child->pid, SIGKILL); /* exact: the group has its number until its leader is reaped */
+        kill(-child->pid, SIGKILL); /* the group's number is not reused before its leader is reaped */
     pidfd_send_signal(child->pidfd, number, NULL, 0);
 }
 
+/* Whether the child has ended, without waiting. `flags` are added to those of waitid(): WNOWAIT leaves it unreaped. */
 static bool
-look(const alchi_agent_child_t *child, int flags, siginfo_t *info_p)
+poll_end(const alchi_agent_child_t *child, int flags, siginfo_t *info_p)
 {
-    int rc;
+    int code;
 
     do {
         memset(info_p, 0, sizeof(*info_p));
-        rc = waitid(P_PIDFD, (id_t)child->pidfd, info_p, WEXITED | WNOHANG | flags);
-    } while (rc != 0 && errno == EINTR);
-    return rc != 0 || info_p->si_pid != 0; /* ECHILD: somebody else has taken it, so it has ended */
+        code = waitid(P_PIDFD, (id_t)child->pidfd, info_p, WEXITED | WNOHANG | flags);
+    } while (code != 0 && errno == EINTR);
+    return code != 0 || info_p->si_pid != 0; /* ECHILD: other code has reaped it, so it has ended */
 }
 
 bool
@@ -172,7 +180,7 @@ alchi_agent_child_has_ended(const alchi_agent_child_t *child)
 {
     siginfo_t info;
 
-    return look(child, WNOWAIT, &info);
+    return poll_end(child, WNOWAIT, &info);
 }
 
 void
@@ -184,7 +192,7 @@ alchi_agent_child_reap(alchi_agent_child_t *child, alchi_agent_child_end_t *end_
     siginfo_t info;
 
     alchi_agent_child_signal(child, SIGKILL);
-    while (!look(child, 0, &info) && alchi_deadline_left_ms(deadline) != 0)
+    while (!poll_end(child, 0, &info) && alchi_deadline_left_ms(deadline) != 0)
         poll(&entry, 1, alchi_deadline_left_ms(deadline));
     end.lost = info.si_pid == 0;
     end.signal = info.si_code == CLD_EXITED ? 0 : info.si_status;

@@ -1,4 +1,4 @@
-/** @file agent/child.h  Start a child and take its end. Nothing here waits for it. */
+/** @file agent/child.h  A child process: start it, send it signals, and reap it. */
 #ifndef ALCHI_AGENT_CHILD_H
 #define ALCHI_AGENT_CHILD_H
 
@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/** All borrowed until the child is started. */
 typedef struct {
     const char *exe;
     char *const *argv;
@@ -18,36 +19,43 @@ typedef struct {
 
 typedef struct {
     pid_t pid;
-    int pidfd;    /* readable when it has ended */
-    int error_fd; /* says why it could not run the program */
+    int pidfd;    /* readable when the child has ended */
+    int error_fd; /* read end of a pipe: the child writes an errno value if it cannot execute the program */
 } alchi_agent_child_t;
 
+/** How a child ended. */
 typedef struct {
-    bool lost; /* somebody else in this process waited for it */
-    int signal, code;
-    bool not_run; /* it never became the program, for this reason: */
-    int reason;   /* an errno value */
+    bool lost;        /* other code in this process reaped it, or it did not end in time: signal and code are unknown */
+    int signal, code; /* the signal that killed it, or 0; its exit code, or 0 */
+    bool not_run;     /* it could not execute the program */
+    int reason;       /* why not: an errno value */
 } alchi_agent_child_end_t;
 
 /**
- * Fork and run: in a process group of its own, standard input /dev/null, default signals, killed when the calling
- * thread ends, first in line when memory runs out.
+ * Fork, and execute a program in the child.
  *
- * @return ALCH_OK, ALCH_ESYSTEM. That the program cannot be run is told by alchi_agent_child_reap()
+ * The child is the leader of a new process group. Its standard input is /dev/null, and no signal is blocked or ignored.
+ * The kernel kills it when the calling thread ends, and prefers it to the parent when memory runs out.
+ *
+ * @param[out] child_p  to be reaped with alchi_agent_child_reap()
+ *
+ * @return ALCH_OK      also when the program cannot be executed: alchi_agent_child_reap() reports that
+ * @return ALCH_ESYSTEM
  */
 int alchi_agent_child_start(const alchi_agent_child_options_t *spawn, alchi_agent_child_t *child_p, alch_error_t *err);
 
-/** Signal the child itself; SIGKILL goes to its whole process group. Only to one that is not reaped yet. */
+/** Send a signal to the child, and SIGKILL also to its whole process group. The child must not be reaped yet. */
 void alchi_agent_child_signal(const alchi_agent_child_t *child, int number);
 
-/** Whether it has ended. It stays to be reaped. */
+/** Whether the child has ended. It is not reaped. */
 bool alchi_agent_child_has_ended(const alchi_agent_child_t *child);
 
-/** Kill what is left of its process group, take the end of the child (of one that has not ended: waiting up to 5 s),
- *  and close its descriptors. */
+/** Kill the child, if it runs, and all processes of its group; reap it, and close its descriptors. Waits up to 5 s for
+ *  a child that still runs. */
 void alchi_agent_child_reap(alchi_agent_child_t *child, alchi_agent_child_end_t *end_p);
 
-/** A descriptor that is not one of 0, 1 and 2: the given one, or a copy, the given one being closed. -1: errno */
+/** A descriptor other than 0, 1 and 2: `fd` itself, or a copy (close-on-exec) that replaces it; then `fd` is closed.
+ *  @return the descriptor; -1: errno says why, and `fd` is closed */
 int alchi_agent_move_fd_above_stdio(int fd);
 
 #endif

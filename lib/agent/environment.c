@@ -1,3 +1,4 @@
+/* The environment variables of a rank. */
 #include "agent/environment.h"
 
 #include "base/util.h"
@@ -6,11 +7,11 @@
 #include <string.h>
 
 /*
- * An MPI library that finds the traces of another starter joins that one's job instead of ours. Of a batch system
- * only the step's variables go (they say "you are task 3 of 8"): the job's are information that a library may want.
- * Our own variables configure daemons, and one of them is the token.
+ * An MPI library that finds variables of another launcher would join that launcher's job instead of the group. Of a
+ * batch system only the variables of a step are removed (they say "you are task 3 of 8"). Those of the job are kept,
+ * because a library may want them. The variables ALCHEMIST_* configure daemons, and one of them is the token.
  */
-static const char *const dropped[] = {
+static const char *const removed_prefixes[] = {
     "PMI_",
     "PMI2_",
     "PMIX_",
@@ -50,11 +51,11 @@ static const char *const dropped[] = {
     "JSM_",
     "LSB_MCPU_",
 };
-/* How the yielding MPI layer is tuned is for ranks. */
-static const char *const kept[] = {"ALCHEMIST_YIELD_"};
+/* These tune the yielding MPI calls (lib/interpose), which run in ranks. */
+static const char *const kept_prefixes[] = {"ALCHEMIST_YIELD_"};
 
 static bool
-begins_with_one(const char *variable, const char *const *prefixes, size_t count)
+has_prefix(const char *variable, const char *const *prefixes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)
@@ -65,13 +66,14 @@ begins_with_one(const char *variable, const char *const *prefixes, size_t count)
 bool
 alchi_agent_environment_removes(const char *variable)
 {
-    return begins_with_one(variable, dropped, ALCHI_COUNT(dropped)) &&
-           !begins_with_one(variable, kept, ALCHI_COUNT(kept));
+    return has_prefix(variable, removed_prefixes, ALCHI_COUNT(removed_prefixes)) &&
+           !has_prefix(variable, kept_prefixes, ALCHI_COUNT(kept_prefixes));
 }
 
-/* Add an owned variable, replacing one of the same name. Returns false, freeing it, if it is NULL. */
+/* Add a variable to the list, which owns it from now on, or replace the variable of the same name. The list must have
+ * room for it. Returns false if `variable` is NULL (out of memory). */
 static bool
-set(char **list, size_t *count, char *variable)
+set_variable(char **list, size_t *count, char *variable)
 {
     size_t name, i = 0;
 
@@ -89,13 +91,13 @@ set(char **list, size_t *count, char *variable)
 }
 
 static size_t
-length_of(char *const *list)
+count_variables(char *const *list)
 {
-    size_t n = 0;
+    size_t count = 0;
 
-    while (list && list[n])
-        n++;
-    return n;
+    while (list && list[count])
+        count++;
+    return count;
 }
 
 char **
@@ -103,22 +105,22 @@ alchi_agent_environment_create(char *const *base, char *const *extra, size_t ext
                                const alchi_agent_environment_t *environment)
 {
     size_t count = 0;
-    char **list = calloc(length_of(base) + extra_count + 8, sizeof(*list));
+    char **list = calloc(count_variables(base) + extra_count + 8, sizeof(*list)); /* 7 set below, and a NULL */
     bool good = list != NULL;
 
     for (size_t i = 0; good && base && base[i]; i++)
         if (!alchi_agent_environment_removes(base[i]))
             good = (list[count++] = strdup(base[i])) != NULL;
-    good = good && set(list, &count, alchi_asprintf("OPENBLAS_NUM_THREADS=%d", environment->threads));
-    good = good && set(list, &count, alchi_asprintf("OMP_NUM_THREADS=%d", environment->threads));
+    good = good && set_variable(list, &count, alchi_asprintf("OPENBLAS_NUM_THREADS=%d", environment->threads));
+    good = good && set_variable(list, &count, alchi_asprintf("OMP_NUM_THREADS=%d", environment->threads));
     for (size_t i = 0; good && i < extra_count; i++)
         if (strchr(extra[i], '='))
-            good = set(list, &count, strdup(extra[i]));
-    good = good && set(list, &count, alchi_asprintf("PMI_FD=%d", environment->pmi_fd));
-    good = good && set(list, &count, alchi_asprintf("PMI_RANK=%d", environment->rank));
-    good = good && set(list, &count, alchi_asprintf("PMI_SIZE=%d", environment->size));
-    good = good && set(list, &count, alchi_asprintf("PMI_SPAWNED=0"));
-    good = good && set(list, &count, alchi_asprintf("ALCHEMIST_WORKER_FD=%d", environment->config_fd));
+            good = set_variable(list, &count, strdup(extra[i]));
+    good = good && set_variable(list, &count, alchi_asprintf("PMI_FD=%d", environment->pmi_fd));
+    good = good && set_variable(list, &count, alchi_asprintf("PMI_RANK=%d", environment->rank));
+    good = good && set_variable(list, &count, alchi_asprintf("PMI_SIZE=%d", environment->size));
+    good = good && set_variable(list, &count, alchi_asprintf("PMI_SPAWNED=0"));
+    good = good && set_variable(list, &count, alchi_asprintf("ALCHEMIST_WORKER_FD=%d", environment->config_fd));
     if (good)
         return list;
     alchi_agent_environment_free(list);

@@ -1,4 +1,4 @@
-/* The ranks of one group on this host. */
+/* The ranks of one group on this host: starting them, killing them, and their barrier. */
 #include "agent/agent_impl.h"
 #include "agent/sweep.h"
 #include "net/shm.h"
@@ -10,8 +10,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <utlist.h>
-
-#define SHARED_MEMORY "/dev/shm"
 
 alchi_agent_group_t *
 alchi_agent_group_find(alchi_agent_t *agent, uint64_t id)
@@ -37,15 +35,15 @@ free_group(alchi_agent_group_t *group)
 }
 
 static void
-sweep(const alchi_agent_group_t *group)
+remove_left_shared_memory(const alchi_agent_group_t *group)
 {
-    int files = alchi_agent_sweep_files(SHARED_MEMORY),
+    int files = alchi_agent_sweep_files("/dev/shm"),
         segments = alchi_agent_sweep_segments(group->pids, group->pid_count);
 
     alchi_shm_sweep_sockets();
     if (files + segments)
-        alchi_log(ALCHI_LOG_INFO, "group %llu left shared memory: %d files and %d segments removed",
-                  (unsigned long long)group->id, files, segments);
+        alchi_log(ALCHI_LOG_INFO, "removed shared memory that dead ranks left: %d files, and %d segments of group %llu",
+                  files, segments, (unsigned long long)group->id);
 }
 
 void
@@ -56,33 +54,32 @@ alchi_agent_group_destroy(alchi_agent_group_t *group)
             alchi_agent_child_signal(&group->ranks[i].child, SIGKILL);
     for (int i = 0; i < group->count; i++)
         alchi_agent_rank_fini(&group->ranks[i]);
-    sweep(group);
+    remove_left_shared_memory(group);
     DL_DELETE(group->agent->groups, group);
     free_group(group);
 }
 
-/* ---- end ---- */
+/* ---- ending ---- */
 
-/* The last rank is gone. */
 static void
 end_group(alchi_agent_group_t *group)
 {
     Alchw__GroupEnded ended = ALCHW__GROUP_ENDED__INIT;
     alchi_agent_t *agent = group->agent;
 
-    sweep(group);
+    remove_left_shared_memory(group);
     ended.has_group = 1;
     ended.group = group->id;
     DL_DELETE(agent->groups, group);
     free_group(group);
     alchi_agent_send(agent, ALCHI_GROUP_ENDED, &ended);
-    alchi_agent_on_group_ended(agent);
+    alchi_agent_end_if_idle(agent);
 }
 
 void
 alchi_agent_group_rank_ended(alchi_agent_group_t *group)
 {
-    if (--group->live == 0)
+    if (--group->running_count == 0)
         end_group(group);
 }
 
@@ -95,7 +92,7 @@ signal_group(alchi_agent_group_t *group, int number)
 }
 
 static void
-on_grace_passed(void *context, int events)
+on_grace_over(void *context, int events)
 {
     (void)events;
     signal_group(context, SIGKILL);
@@ -104,17 +101,17 @@ on_grace_passed(void *context, int events)
 void
 alchi_agent_group_kill(alchi_agent_group_t *group, int64_t grace_ms)
 {
-    int64_t kill_at = alchi_now_ns() + grace_ms * 1000000;
+    int64_t kill_at_ns = alchi_now_ns() + grace_ms * 1000000;
 
-    if (group->killing && kill_at >= group->kill_at)
+    if (group->killing && kill_at_ns >= group->kill_at_ns)
         return;
     if (!group->killing && grace_ms > 0)
         signal_group(group, SIGTERM);
     group->killing = true;
-    group->kill_at = kill_at;
+    group->kill_at_ns = kill_at_ns;
     alchi_agent_watch_close(group->kill_timer);
     group->kill_timer =
-        grace_ms > 0 ? alchi_agent_watch_timer(group->agent->loop, grace_ms, on_grace_passed, group) : NULL;
+        grace_ms > 0 ? alchi_agent_watch_timer(group->agent->loop, grace_ms, on_grace_over, group) : NULL;
     if (!group->kill_timer)
         signal_group(group, SIGKILL);
 }
@@ -126,11 +123,12 @@ alchi_agent_group_enter_barrier(alchi_agent_group_t *group)
 {
     Alchw__PmiBarrier barrier = ALCHW__PMI_BARRIER__INIT;
 
-    if (++group->in_barrier < group->count)
+    if (++group->barrier_count < group->count)
         return;
     barrier.has_group = 1;
     barrier.group = group->id;
-    if (alchi_agent_pmi_reset(group->pmi, &barrier.pairs, &barrier.n_pairs) != ALCH_OK) {
+    if (alchi_agent_pmi_take_unsent(group->pmi, &barrier.pairs, &barrier.n_pairs) != ALCH_OK) {
+        /* Out of memory. The barrier cannot complete, so the ranks would wait in it for ever. */
         alchi_agent_group_kill(group, 0);
         return;
     }
@@ -143,17 +141,18 @@ alchi_agent_group_leave_barrier(alchi_agent_group_t *group, const Alchw__PmiBarr
 {
     for (size_t i = 0; i < out->n_pairs; i++)
         if (alchi_agent_pmi_store(group->pmi, out->pairs[i]->key, out->pairs[i]->value) != ALCH_OK) {
-            alchi_log(ALCHI_LOG_ERROR, "group %llu: PMI pair \"%.64s\" cannot be stored", (unsigned long long)group->id,
-                      out->pairs[i]->key ? out->pairs[i]->key : "");
+            alchi_log(ALCHI_LOG_ERROR,
+                      "the agent cannot store PMI pair \"%.64s\" of group %llu and kills the group's ranks",
+                      out->pairs[i]->key ? out->pairs[i]->key : "", (unsigned long long)group->id);
             alchi_agent_group_kill(group, 0);
             return;
         }
-    group->in_barrier = 0;
+    group->barrier_count = 0;
     for (int i = 0; i < group->count; i++)
         alchi_agent_rank_leave_barrier(&group->ranks[i]);
 }
 
-/* ---- start ---- */
+/* ---- starting ---- */
 
 static int
 check_spawn(alchi_agent_t *agent, const Alchw__Spawn *spawn, alch_error_t *err)
@@ -165,8 +164,9 @@ check_spawn(alchi_agent_t *agent, const Alchw__Spawn *spawn, alch_error_t *err)
         good = spawn->ranks[i]->config && spawn->ranks[i]->rank < spawn->size;
     if (good)
         return ALCH_OK;
-    return alchi_error_set(err, ALCH_EPROTO, "the driver asked to start group %llu in a way that makes no sense",
-                           (unsigned long long)spawn->group);
+    return alchi_error_set(err, ALCH_EPROTO,
+                           "the driver's request to start group %llu is invalid: %zu of %u ranks on %d slots",
+                           (unsigned long long)spawn->group, spawn->n_ranks, spawn->size, agent->slot_count);
 }
 
 static alchi_agent_group_t *
@@ -205,7 +205,7 @@ start_rank(alchi_agent_group_t *group, const Alchw__Spawn *spawn, int i)
         alchi_agent_rank_report_refusal(rank, err.text);
         return;
     }
-    group->live++;
+    group->running_count++;
     group->pids[group->pid_count++] = rank->child.pid;
     started.has_group = started.has_rank = started.has_pid = 1;
     started.group = group->id;
@@ -224,11 +224,11 @@ alchi_agent_group_start(alchi_agent_t *agent, const Alchw__Spawn *spawn, alch_er
         return code;
     group = create_group(agent, spawn);
     if (!group)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the agent is out of memory");
     DL_APPEND(agent->groups, group);
     for (int i = 0; i < group->count; i++)
         start_rank(group, spawn, i);
-    if (group->live == 0)
+    if (group->running_count == 0)
         end_group(group);
     return ALCH_OK;
 }

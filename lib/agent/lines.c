@@ -1,3 +1,4 @@
+/* The output of a rank, split into lines. */
 #include "agent/lines.h"
 
 #include "base/util.h"
@@ -19,9 +20,9 @@ alchi_agent_lines_fini(alchi_agent_lines_t *lines)
     alchi_agent_lines_init(lines);
 }
 
-/* Make it fit for a log and a message: no control characters (a terminal would obey them), valid UTF-8. */
+/* Replace control characters, which a terminal would obey, and make the line valid UTF-8, which messages require. */
 static void
-clean(char *line, size_t length)
+clean_line(char *line, size_t length)
 {
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
@@ -37,7 +38,7 @@ end_line(alchi_agent_lines_t *lines, alchi_agent_line_f emit, void *context)
 
     if (lines->length && lines->partial[lines->length - 1] == '\r')
         lines->length--;
-    clean(lines->partial, lines->length);
+    clean_line(lines->partial, lines->length);
     lines->length = 0;
     if (emit)
         emit(context, lines->partial);
@@ -67,7 +68,8 @@ alchi_agent_lines_feed(alchi_agent_lines_t *lines, const char *bytes, size_t siz
         size -= n;
         if (!size)
             return;
-        /* At a newline, or full: a line that is exactly full takes its newline with it. */
+        /* The line ends here, at a newline or because it is full. If it is full just before its newline, that newline
+         * belongs to it and does not end an empty line. */
         if (*bytes == '\n') {
             bytes++;
             size--;

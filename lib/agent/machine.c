@@ -1,3 +1,4 @@
+/* Memory and cores that ranks may use, and the identity of the node. */
 #include "agent/machine.h"
 
 #include <ctype.h>
@@ -11,7 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* Read a small file as text; false if it is not there. */
+/* Read a file as text, truncated to `size` - 1 bytes. Returns false if it cannot be opened. */
 static bool
 read_text(const char *path, char *text, size_t size)
 {
@@ -30,12 +31,11 @@ read_text(const char *path, char *text, size_t size)
 
 /* ---- control groups ---- */
 
-/*
- * The path of our control group of a controller; "" for version 2. In a container the path may be one of the host
- * that is not mounted: what is mounted is then our group itself, at the top.
- */
+/* The path of the control group of this process for a controller of version 1, or for version 2 (controller ""). In a
+ * container the path may be one of the host that is not mounted there. Then the group of this process is mounted at the
+ * top of the hierarchy. */
 static bool
-own_group(const char *root, const char *controller, char *path, size_t size)
+find_control_group(const char *root, const char *controller, char *path, size_t size)
 {
     char file[512], text[8192], *line, *rest = text;
 
@@ -62,10 +62,11 @@ own_group(const char *root, const char *controller, char *path, size_t size)
     return false;
 }
 
-/* Call back with the text of a file in our group and in each group above it. */
+/* Read a file of a control group and of each group above it, up to the top, and call back with its text. A group
+ * without the file is left out. */
 static void
-each_level(const char *root, const char *mount, const char *group, const char *name,
-           void (*see)(const char *text, const char *folder, void *context), void *context)
+read_each_level(const char *root, const char *mount, const char *group, const char *name,
+                void (*on_text)(const char *text, const char *folder, void *context), void *context)
 {
     char path[1024], folder[1600], file[1700], text[256];
 
@@ -78,7 +79,7 @@ each_level(const char *root, const char *mount, const char *group, const char *n
         snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup%s%s", root, mount, path);
         snprintf(file, sizeof(file), "%s/%s", folder, name);
         if (read_text(file, text, sizeof(text)))
-            see(text, folder, context);
+            on_text(text, folder, context);
         slash = strrchr(path, '/');
         if (!slash)
             return;
@@ -86,13 +87,14 @@ each_level(const char *root, const char *mount, const char *group, const char *n
     }
 }
 
+/* Parse the number at the start of a text. Returns false if there is none, as in "max" and "-1" (no limit). */
 static bool
-number(const char *text, int64_t *x_p)
+parse_number(const char *text, int64_t *x_p)
 {
     char *end;
 
     if (!isdigit((unsigned char)text[0]))
-        return false; /* "max", "-1" */
+        return false;
     *x_p = strtoll(text, &end, 10);
     return end != text;
 }
@@ -100,13 +102,13 @@ number(const char *text, int64_t *x_p)
 /* ---- memory ---- */
 
 static void
-see_memory(const char *text, const char *folder, void *context)
+apply_memory_limit(const char *text, const char *folder, void *context)
 {
-    int64_t x, *least = context;
+    int64_t x, *min_bytes = context;
 
     (void)folder;
-    if (number(text, &x) && x > 0 && x < *least)
-        *least = x;
+    if (parse_number(text, &x) && x > 0 && x < *min_bytes)
+        *min_bytes = x;
 }
 
 static int64_t
@@ -120,28 +122,29 @@ host_memory(const char *root)
     if (!read_text(file, text, sizeof(text)) || !(line = strstr(text, "MemTotal:")))
         return 0;
     line += strcspn(line, "0123456789");
-    return number(line, &kib) ? kib * 1024 : 0;
+    return parse_number(line, &kib) ? kib * 1024 : 0;
 }
 
 int64_t
 alchi_agent_machine_memory(const char *root)
 {
-    int64_t least = host_memory(root);
+    int64_t min_bytes = host_memory(root);
     char group[1024];
 
-    if (least == 0)
-        least = INT64_MAX;
-    if (own_group(root, "", group, sizeof(group)))
-        each_level(root, "", group, "memory.max", see_memory, &least);
-    if (own_group(root, "memory", group, sizeof(group)))
-        each_level(root, "/memory", group, "memory.limit_in_bytes", see_memory, &least);
-    return least == INT64_MAX ? 0 : least;
+    if (min_bytes == 0)
+        min_bytes = INT64_MAX;
+    if (find_control_group(root, "", group, sizeof(group)))
+        read_each_level(root, "", group, "memory.max", apply_memory_limit, &min_bytes);
+    if (find_control_group(root, "memory", group, sizeof(group)))
+        read_each_level(root, "/memory", group, "memory.limit_in_bytes", apply_memory_limit, &min_bytes);
+    return min_bytes == INT64_MAX ? 0 : min_bytes;
 }
 
 /* ---- cores ---- */
 
+/* A quota that is not a whole number of cores is rounded down, but to 1 at least. */
 static void
-see_quota(int64_t quota, int64_t period, int *cores)
+apply_quota(int64_t quota, int64_t period, int *cores)
 {
     int64_t whole;
 
@@ -154,29 +157,29 @@ see_quota(int64_t quota, int64_t period, int *cores)
 
 /* Version 2: "QUOTA PERIOD" or "max PERIOD". */
 static void
-see_cpu_max(const char *text, const char *folder, void *context)
+apply_cpu_max(const char *text, const char *folder, void *context)
 {
     const char *second = strchr(text, ' ');
     int64_t quota, period;
 
     (void)folder;
-    if (second && number(text, &quota) && number(second + 1, &period))
-        see_quota(quota, period, context);
+    if (second && parse_number(text, &quota) && parse_number(second + 1, &period))
+        apply_quota(quota, period, context);
 }
 
-/* Version 1: the period is in a file beside the quota. */
+/* Version 1: the file holds the quota, and the period is in another file of the folder. */
 static void
-see_cfs_quota(const char *text, const char *folder, void *context)
+apply_cfs_quota(const char *text, const char *folder, void *context)
 {
     char file[1700], other[64];
     int64_t quota, period;
 
     snprintf(file, sizeof(file), "%s/cpu.cfs_period_us", folder);
-    if (number(text, &quota) && read_text(file, other, sizeof(other)) && number(other, &period))
-        see_quota(quota, period, context);
+    if (parse_number(text, &quota) && read_text(file, other, sizeof(other)) && parse_number(other, &period))
+        apply_quota(quota, period, context);
 }
 
-/* The mask may be larger than cpu_set_t on a large host. */
+/* On a host with more than 1024 CPUs the mask does not fit into a cpu_set_t: try larger ones. */
 static int
 affinity_cores(void)
 {
@@ -201,10 +204,10 @@ alchi_agent_machine_cores(const char *root)
     int cores = affinity_cores();
     char group[1024];
 
-    if (own_group(root, "", group, sizeof(group)))
-        each_level(root, "", group, "cpu.max", see_cpu_max, &cores);
-    if (own_group(root, "cpu", group, sizeof(group)))
-        each_level(root, "/cpu", group, "cpu.cfs_quota_us", see_cfs_quota, &cores);
+    if (find_control_group(root, "", group, sizeof(group)))
+        read_each_level(root, "", group, "cpu.max", apply_cpu_max, &cores);
+    if (find_control_group(root, "cpu", group, sizeof(group)))
+        read_each_level(root, "/cpu", group, "cpu.cfs_quota_us", apply_cfs_quota, &cores);
     return cores;
 }
 

@@ -1,6 +1,8 @@
 /**
  * @file agent/machine.h
- * What an agent tells about its host. `root` is "" but in tests, where it is a folder with copies of /proc and /sys.
+ * What an agent reports about its host: memory, cores, and a text that identifies the node.
+ *
+ * `root` is put before the paths /proc and /sys. It is "" except in tests, which give a folder with copies of them.
  */
 #ifndef ALCHI_AGENT_MACHINE_H
 #define ALCHI_AGENT_MACHINE_H
@@ -8,14 +10,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Memory that processes here may use, bytes: the smallest limit of the control groups (v1 or v2), or the host's. */
+/** Memory that this process and its children may use, in bytes: that of the host, or the smallest limit of the control
+ *  groups (version 1 or 2) that contain this process. 0: unknown. */
 int64_t alchi_agent_machine_memory(const char *root);
 
-/** Cores that processes here may use, at least 1: of the affinity mask, and of the control groups' quotas. */
+/** Cores that this process and its children may use, at least 1: those of the affinity mask, or fewer if a control
+ *  group has a smaller quota. */
 int alchi_agent_machine_cores(const char *root);
 
 /**
- * Equal for two agents whose ranks can share memory: host name, boot, /dev/shm and network namespace. Returns text.
+ * Write a text that identifies the node: agents whose ranks can share memory have the same. It consists of the host
+ * name, the boot id, the device of /dev/shm and the network namespace.
+ *
+ * @return text
  */
 char *alchi_agent_machine_node(char *text, size_t size);
 

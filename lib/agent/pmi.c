@@ -1,3 +1,4 @@
+/* The PMI-1 server: a key-value space, and the commands of the protocol. */
 #include "agent/pmi.h"
 
 #include "base/util.h"
@@ -7,12 +8,12 @@
 #include <string.h>
 #include <uthash.h>
 
-#define NAME_MAX_SHOWN 256
-#define KEYS_PER_RANK 256
+#define SPACE_NAME_MAX 256 /* bytes, announced to ranks; the names here ("kvs_7") are much shorter */
+#define KEYS_PER_RANK 256  /* so that a faulty rank cannot fill the memory */
 
 typedef struct {
     Alchw__PmiPair pair; /* key and value are owned */
-    bool fresh;
+    bool unsent;         /* put by a rank of this agent, and not sent to the other agents yet */
     UT_hash_handle hh;
 } entry_t;
 
@@ -54,10 +55,10 @@ alchi_agent_pmi_destroy(alchi_agent_pmi_t *pmi)
     free(pmi);
 }
 
-/* ---- the space ---- */
+/* ---- the key-value space ---- */
 
 static bool
-is_plain(const char *text)
+is_printable_ascii(const char *text)
 {
     for (; *text; text++)
         if (*text < ' ' || *text > '~')
@@ -83,13 +84,13 @@ add_entry(alchi_agent_pmi_t *pmi, const char *key)
 }
 
 static int
-store(alchi_agent_pmi_t *pmi, const char *key, const char *value, bool fresh)
+store_pair(alchi_agent_pmi_t *pmi, const char *key, const char *value, bool unsent)
 {
     entry_t *entry;
     char *copy;
 
-    if (!key || !value || !key[0] || strlen(key) > ALCHI_AGENT_PMI_KEY_MAX || !is_plain(key) || !is_plain(value) ||
-        strchr(key, ' ') || strlen(value) >= ALCHI_AGENT_PMI_LINE_MAX)
+    if (!key || !value || !key[0] || strlen(key) > ALCHI_AGENT_PMI_KEY_MAX || !is_printable_ascii(key) ||
+        !is_printable_ascii(value) || strchr(key, ' ') || strlen(value) >= ALCHI_AGENT_PMI_LINE_MAX)
         return ALCH_EPROTO;
     HASH_FIND_STR(pmi->entries, key, entry);
     if (!entry && HASH_COUNT(pmi->entries) / KEYS_PER_RANK >= (unsigned)pmi->size)
@@ -103,14 +104,14 @@ store(alchi_agent_pmi_t *pmi, const char *key, const char *value, bool fresh)
     }
     free(entry->pair.value);
     entry->pair.value = copy;
-    entry->fresh = fresh;
+    entry->unsent = unsent;
     return ALCH_OK;
 }
 
 int
 alchi_agent_pmi_store(alchi_agent_pmi_t *pmi, const char *key, const char *value)
 {
-    return store(pmi, key, value, false);
+    return store_pair(pmi, key, value, false);
 }
 
 const char *
@@ -123,7 +124,7 @@ alchi_agent_pmi_value(const alchi_agent_pmi_t *pmi, const char *key)
 }
 
 int
-alchi_agent_pmi_reset(alchi_agent_pmi_t *pmi, Alchw__PmiPair ***pairs_p, size_t *count_p)
+alchi_agent_pmi_take_unsent(alchi_agent_pmi_t *pmi, Alchw__PmiPair ***pairs_p, size_t *count_p)
 {
     Alchw__PmiPair **pairs = malloc((HASH_COUNT(pmi->entries) + 1) * sizeof(Alchw__PmiPair *));
     size_t count = 0;
@@ -131,9 +132,9 @@ alchi_agent_pmi_reset(alchi_agent_pmi_t *pmi, Alchw__PmiPair ***pairs_p, size_t 
     if (!pairs)
         return ALCH_ENOMEM;
     for (entry_t *entry = pmi->entries; entry; entry = entry->hh.next) {
-        if (entry->fresh)
+        if (entry->unsent)
             pairs[count++] = &entry->pair;
-        entry->fresh = false;
+        entry->unsent = false;
     }
     *pairs_p = pairs;
     *count_p = count;
@@ -142,9 +143,10 @@ alchi_agent_pmi_reset(alchi_agent_pmi_t *pmi, Alchw__PmiPair ***pairs_p, size_t 
 
 /* ---- lines ---- */
 
-/* The value of "name=" in a line. Words end at blanks, but a value to be stored goes on to the end of the line. */
+/* Copy X of "name=X" in a line. X ends at a space; only that of "value=" may contain spaces and ends with the line.
+ * Returns false if it is missing or longer than size - 1. */
 static bool
-word(const char *line, const char *name, char *text, size_t size)
+copy_argument(const char *line, const char *name, char *text, size_t size)
 {
     size_t length = strlen(name), n;
 
@@ -165,7 +167,7 @@ word(const char *line, const char *name, char *text, size_t size)
 }
 
 static void
-say(alchi_buf_t *reply, const char *text)
+append_text(alchi_buf_t *reply, const char *text)
 {
     alchi_buf_append(reply, text, strlen(text));
 }
@@ -174,11 +176,11 @@ static alchi_agent_pmi_event_t
 on_init(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char version[16];
-    bool good = word(line, "pmi_version", version, sizeof(version)) && strcmp(version, "1") == 0;
+    bool good = copy_argument(line, "pmi_version", version, sizeof(version)) && strcmp(version, "1") == 0;
 
     (void)pmi, (void)client;
-    say(reply, good ? "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=0\n"
-                    : "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=-1\n");
+    append_text(reply, good ? "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=0\n"
+                            : "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=-1\n");
     return ALCHI_AGENT_PMI_NONE;
 }
 
@@ -188,9 +190,9 @@ on_get_maxes(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const cha
     char text[128];
 
     (void)pmi, (void)client, (void)line;
-    snprintf(text, sizeof(text), "cmd=maxes kvsname_max=%d keylen_max=%d vallen_max=%d\n", NAME_MAX_SHOWN,
+    snprintf(text, sizeof(text), "cmd=maxes kvsname_max=%d keylen_max=%d vallen_max=%d\n", SPACE_NAME_MAX,
              ALCHI_AGENT_PMI_KEY_MAX, ALCHI_AGENT_PMI_VALUE_MAX);
-    say(reply, text);
+    append_text(reply, text);
     return ALCHI_AGENT_PMI_NONE;
 }
 
@@ -198,7 +200,7 @@ static alchi_agent_pmi_event_t
 on_get_appnum(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     (void)pmi, (void)client, (void)line;
-    say(reply, "cmd=appnum appnum=0\n");
+    append_text(reply, "cmd=appnum appnum=0\n");
     return ALCHI_AGENT_PMI_NONE;
 }
 
@@ -209,7 +211,7 @@ on_get_universe_size(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, c
 
     (void)client, (void)line;
     snprintf(text, sizeof(text), "cmd=universe_size size=%d\n", pmi->size);
-    say(reply, text);
+    append_text(reply, text);
     return ALCHI_AGENT_PMI_NONE;
 }
 
@@ -220,7 +222,7 @@ on_get_my_kvsname(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, cons
 
     (void)client, (void)line;
     snprintf(text, sizeof(text), "cmd=my_kvsname kvsname=kvs_%llu\n", (unsigned long long)pmi->group);
-    say(reply, text);
+    append_text(reply, text);
     return ALCHI_AGENT_PMI_NONE;
 }
 
@@ -231,11 +233,11 @@ on_put(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *lin
     int code = ALCH_EPROTO;
 
     (void)client;
-    if (word(line, "key", key, sizeof(key)) && word(line, "value", value, sizeof(value)))
-        code = store(pmi, key, value, true);
-    say(reply, code == ALCH_OK       ? "cmd=put_result rc=0 msg=success\n"
-               : code == ALCH_EPROTO ? "cmd=put_result rc=-1 msg=invalid_key_or_value\n"
-                                     : "cmd=put_result rc=-1 msg=no_room\n");
+    if (copy_argument(line, "key", key, sizeof(key)) && copy_argument(line, "value", value, sizeof(value)))
+        code = store_pair(pmi, key, value, true);
+    append_text(reply, code == ALCH_OK       ? "cmd=put_result rc=0 msg=success\n"
+                       : code == ALCH_EPROTO ? "cmd=put_result rc=-1 msg=invalid_key_or_value\n"
+                                             : "cmd=put_result rc=-1 msg=no_room\n");
     return ALCHI_AGENT_PMI_NONE;
 }
 
@@ -243,16 +245,16 @@ static alchi_agent_pmi_event_t
 on_get(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     char key[ALCHI_AGENT_PMI_KEY_MAX + 1];
-    const char *value = word(line, "key", key, sizeof(key)) ? alchi_agent_pmi_value(pmi, key) : NULL;
+    const char *value = copy_argument(line, "key", key, sizeof(key)) ? alchi_agent_pmi_value(pmi, key) : NULL;
 
     (void)client;
     if (!value) {
-        say(reply, "cmd=get_result rc=-1 msg=key_not_found value=unknown\n");
+        append_text(reply, "cmd=get_result rc=-1 msg=key_not_found value=unknown\n");
         return ALCHI_AGENT_PMI_NONE;
     }
-    say(reply, "cmd=get_result rc=0 msg=success value=");
-    say(reply, value);
-    say(reply, "\n");
+    append_text(reply, "cmd=get_result rc=0 msg=success value=");
+    append_text(reply, value);
+    append_text(reply, "\n");
     return ALCHI_AGENT_PMI_NONE;
 }
 
@@ -267,7 +269,7 @@ static alchi_agent_pmi_event_t
 on_finalize(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
     (void)pmi, (void)client, (void)line;
-    say(reply, "cmd=finalize_ack\n");
+    append_text(reply, "cmd=finalize_ack\n");
     return ALCHI_AGENT_PMI_FINALIZED;
 }
 
@@ -278,7 +280,7 @@ on_abort(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *l
     int64_t code = 1;
 
     (void)pmi, (void)reply;
-    if (word(line, "exitcode", text, sizeof(text)))
+    if (copy_argument(line, "exitcode", text, sizeof(text)))
         alchi_parse_int64(text, INT32_MIN, INT32_MAX, &code);
     client->abort_code = (int)code;
     return ALCHI_AGENT_PMI_ABORTED;
@@ -290,18 +292,18 @@ on_name_service(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const 
     char command[64] = "", text[128];
 
     (void)pmi, (void)client;
-    word(line, "cmd", command, sizeof(command));
-    /* publish_name, unpublish_name and lookup_name are answered as publish_result, ... */
+    copy_argument(line, "cmd", command, sizeof(command));
+    /* The answer to publish_name is publish_result; the same holds for unpublish_name and lookup_name. */
     *strchrnul(command, '_') = '\0';
     snprintf(text, sizeof(text), "cmd=%s_result rc=-1 info=unsupported msg=unsupported\n", command);
-    say(reply, text);
+    append_text(reply, text);
     return ALCHI_AGENT_PMI_NONE;
 }
 
 static const struct {
     const char *name;
-    alchi_agent_pmi_event_t (*serve)(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line,
-                                     alchi_buf_t *reply);
+    alchi_agent_pmi_event_t (*serve_command)(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line,
+                                             alchi_buf_t *reply);
 } commands[] = {
     {"init", on_init},
     {"get_maxes", on_get_maxes},
@@ -318,33 +320,37 @@ static const struct {
     {"lookup_name", on_name_service},
 };
 
-/* Commands of many lines begin with "mcmd=" and end with "endcmd". There is one, spawn, and it is not offered. */
+/* Commands of several lines begin with "mcmd=" and end with "endcmd". The only one is spawn (MPI_Comm_spawn), which the
+ * server refuses. */
 static alchi_agent_pmi_event_t
-multi_line(alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+serve_multi_line(alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
 {
-    client->multi = strcmp(line, "endcmd") != 0;
-    if (!client->multi)
-        say(reply, "cmd=spawn_result rc=-1 status=-1\n");
+    client->in_multi_line = strcmp(line, "endcmd") != 0;
+    if (!client->in_multi_line)
+        append_text(reply, "cmd=spawn_result rc=-1 status=-1\n");
     return ALCHI_AGENT_PMI_NONE;
 }
 
 alchi_agent_pmi_event_t
-alchi_agent_pmi_line(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line, alchi_buf_t *reply)
+alchi_agent_pmi_serve_line(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, const char *line,
+                           alchi_buf_t *reply)
 {
     char command[64];
 
-    if (client->multi || strncmp(line, "mcmd=", 5) == 0)
-        return multi_line(client, line, reply);
-    if (!is_plain(line) || strncmp(line, "cmd=", 4) != 0 || !word(line, "cmd", command, sizeof(command)))
+    if (client->in_multi_line || strncmp(line, "mcmd=", 5) == 0)
+        return serve_multi_line(client, line, reply);
+    if (!is_printable_ascii(line) || strncmp(line, "cmd=", 4) != 0 ||
+        !copy_argument(line, "cmd", command, sizeof(command)))
         return ALCHI_AGENT_PMI_MALFORMED;
     for (size_t i = 0; i < ALCHI_COUNT(commands); i++)
         if (strcmp(command, commands[i].name) == 0)
-            return commands[i].serve(pmi, client, line, reply);
+            return commands[i].serve_command(pmi, client, line, reply);
     return ALCHI_AGENT_PMI_MALFORMED;
 }
 
 alchi_agent_pmi_event_t
-alchi_agent_pmi_feed(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, alchi_buf_t *in, alchi_buf_t *reply)
+alchi_agent_pmi_serve_lines(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, alchi_buf_t *in,
+                            alchi_buf_t *reply)
 {
     alchi_agent_pmi_event_t event = ALCHI_AGENT_PMI_NONE;
 
@@ -357,7 +363,8 @@ alchi_agent_pmi_feed(alchi_agent_pmi_t *pmi, alchi_agent_pmi_client_t *client, a
         if (!end)
             return ALCHI_AGENT_PMI_NONE;
         *end = '\0';
-        event = strlen(line) == length ? alchi_agent_pmi_line(pmi, client, line, reply) : ALCHI_AGENT_PMI_MALFORMED;
+        event =
+            strlen(line) == length ? alchi_agent_pmi_serve_line(pmi, client, line, reply) : ALCHI_AGENT_PMI_MALFORMED;
         alchi_buf_consume(in, length + 1);
     }
     return event;

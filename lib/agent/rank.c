@@ -1,12 +1,12 @@
-/* One rank: started, served, and taken note of when it ends. */
-#include "agent/environment.h"
-#include "wire/exit_text.h"
+/* One rank: its descriptors, its output, its PMI-1 connection, its end, and its start. */
 #include "agent/agent_impl.h"
+#include "agent/environment.h"
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "net/address.h"
+#include "wire/exit_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,13 +18,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE (64u << 10)
-#define LAST_OUTPUT (1u << 20) /* of a rank that has ended, still read */
+#define READ_SIZE (64u << 10)  /* bytes per read(); a pipe on Linux holds as many by default */
+#define LAST_OUTPUT (1u << 20) /* bytes of output that the agent reads at most after a rank has ended */
 
-/* What a child gets, as long as the agent holds it. */
+/* The descriptors that a child inherits. The agent closes its copies after the fork. */
 typedef struct {
     int config, pmi, output;
-} ends_t;
+} child_fds_t;
 
 static void
 close_fd(int *fd)
@@ -36,7 +36,8 @@ close_fd(int *fd)
 
 /* ---- descriptors ---- */
 
-/* The worker's configuration as the child reads it: it holds keys, so it never has a name. */
+/* Write the configuration that the child reads. It contains keys, so it is in a memfd, which has no path in a file
+ * system. Returns the descriptor, or -1. */
 static int
 write_config(const Alchw__WorkerConfig *given, const char *driver_address, int listen_fd)
 {
@@ -62,27 +63,27 @@ write_config(const Alchw__WorkerConfig *given, const char *driver_address, int l
 }
 
 static int
-pmi_pair(int *ours_p, int *theirs_p)
+open_pmi_socket(int *agent_end_p, int *child_end_p)
 {
     int fds[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
         return -1;
-    *ours_p = fds[0];
-    *theirs_p = alchi_agent_move_fd_above_stdio(fds[1]);
-    return *theirs_p < 0 ? -1 : fcntl(*ours_p, F_SETFL, O_NONBLOCK);
+    *agent_end_p = fds[0];
+    *child_end_p = alchi_agent_move_fd_above_stdio(fds[1]);
+    return *child_end_p < 0 ? -1 : fcntl(*agent_end_p, F_SETFL, O_NONBLOCK);
 }
 
 static int
-output_pipe(int *ours_p, int *theirs_p)
+open_output_pipe(int *agent_end_p, int *child_end_p)
 {
     int fds[2];
 
     if (pipe2(fds, O_CLOEXEC) != 0)
         return -1;
-    *ours_p = fds[0];
-    *theirs_p = alchi_agent_move_fd_above_stdio(fds[1]);
-    return *theirs_p < 0 ? -1 : fcntl(*ours_p, F_SETFL, O_NONBLOCK);
+    *agent_end_p = fds[0];
+    *child_end_p = alchi_agent_move_fd_above_stdio(fds[1]);
+    return *child_end_p < 0 ? -1 : fcntl(*agent_end_p, F_SETFL, O_NONBLOCK);
 }
 
 /* ---- output ---- */
@@ -93,11 +94,11 @@ log_line(void *context, const char *line)
     const alchi_agent_rank_t *rank = context;
     char who[32];
 
-    snprintf(who, sizeof(who), "worker-%03u", rank->number);
+    snprintf(who, sizeof(who), "worker-%03u", rank->worker);
     alchi_log_output(who, line);
 }
 
-/* Returns bytes read, 0 if there is nothing now, -1 at the end. */
+/* Returns the number of bytes read; 0: none are there now; -1: the output has ended. */
 static ssize_t
 read_output(alchi_agent_rank_t *rank)
 {
@@ -141,17 +142,18 @@ close_pmi(alchi_agent_rank_t *rank)
     close_fd(&rank->pmi_fd);
 }
 
-/* A rank asks one thing at a time and waits, so an answer always fits. */
+/* A PMI-1 client sends one command and waits for the answer. So a correct client leaves room for the answer in the
+ * socket, and the agent closes the connection of any other. */
 static void
-answer(alchi_agent_rank_t *rank, const void *bytes, size_t size)
+send_to_pmi_client(alchi_agent_rank_t *rank, const void *bytes, size_t size)
 {
     if (rank->pmi_fd >= 0 && size && send(rank->pmi_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
         close_pmi(rank);
 }
 
-/* Returns false when the connection has to be dropped. */
+/* Returns false if the connection must be closed. */
 static bool
-take_event(alchi_agent_rank_t *rank, alchi_agent_pmi_event_t event)
+handle_pmi_event(alchi_agent_rank_t *rank, alchi_agent_pmi_event_t event)
 {
     switch (event) {
     case ALCHI_AGENT_PMI_ENTERED:
@@ -162,7 +164,8 @@ take_event(alchi_agent_rank_t *rank, alchi_agent_pmi_event_t event)
         return true;
     case ALCHI_AGENT_PMI_ABORTED:
         rank->aborted = true;
-        alchi_agent_child_signal(&rank->child, SIGKILL); /* MPI_Abort waits for that, and would return on any answer */
+        /* MPI_Abort waits for this signal. It would return if it got an answer. */
+        alchi_agent_child_signal(&rank->child, SIGKILL);
         return true;
     case ALCHI_AGENT_PMI_MALFORMED:
         return false;
@@ -180,17 +183,18 @@ serve_pmi(alchi_agent_rank_t *rank)
 
     alchi_buf_init(&reply);
     do {
-        event = alchi_agent_pmi_feed(rank->group->pmi, &rank->client, &rank->pmi_in, &reply);
-        good = take_event(rank, event);
+        event = alchi_agent_pmi_serve_lines(rank->group->pmi, &rank->pmi_client, &rank->pmi_in, &reply);
+        good = handle_pmi_event(rank, event);
     } while (good && event != ALCHI_AGENT_PMI_NONE);
-    answer(rank, alchi_buf_bytes(&reply), alchi_buf_size(&reply));
+    send_to_pmi_client(rank, alchi_buf_bytes(&reply), alchi_buf_size(&reply));
     alchi_buf_fini(&reply);
     if (!good)
-        alchi_log(ALCHI_LOG_WARNING, "worker %u does not speak PMI: no longer listening to it", rank->number);
+        alchi_log(ALCHI_LOG_WARNING,
+                  "worker %u sent a command that is not PMI-1, and the agent closes its PMI connection", rank->worker);
     return good;
 }
 
-/* Returns whether there was something. */
+/* Returns whether bytes were there. */
 static bool
 read_pmi(alchi_agent_rank_t *rank)
 {
@@ -226,10 +230,10 @@ alchi_agent_rank_leave_barrier(alchi_agent_rank_t *rank)
     if (!rank->in_barrier)
         return;
     rank->in_barrier = false;
-    answer(rank, out, sizeof(out) - 1);
+    send_to_pmi_client(rank, out, sizeof(out) - 1);
 }
 
-/* ---- the end ---- */
+/* ---- ending ---- */
 
 static void
 send_exit(alchi_agent_rank_t *rank, Alchw__RankExit *rank_exit)
@@ -241,28 +245,28 @@ send_exit(alchi_agent_rank_t *rank, Alchw__RankExit *rank_exit)
     rank_exit->rank = (uint32_t)rank->rank;
     rank_exit->has_aborted = rank_exit->has_abort_code = 1;
     rank_exit->aborted = rank->aborted;
-    rank_exit->abort_code = rank->client.abort_code;
+    rank_exit->abort_code = rank->pmi_client.abort_code;
     rank_exit->n_lines = alchi_agent_lines_last(&rank->lines, last);
     rank_exit->lines = last;
     alchi_log(ALCHI_LOG_DEBUG, "rank %d of group %llu (worker %u) %s", rank->rank, (unsigned long long)rank->group->id,
-              rank->number, alchi_exit_text(rank_exit, text, sizeof(text)));
+              rank->worker, alchi_exit_text(rank_exit, text, sizeof(text)));
     alchi_agent_send(rank->group->agent, ALCHI_RANK_EXIT, rank_exit);
 }
 
 static void
-tell_end(alchi_agent_rank_t *rank, const alchi_agent_child_end_t *end)
+report_end(alchi_agent_rank_t *rank, const alchi_agent_child_end_t *end)
 {
     Alchw__RankExit rank_exit = ALCHW__RANK_EXIT__INIT;
     char text[512] = "";
 
     rank_exit.has_signal = rank_exit.has_exit_code = 1;
-    rank_exit.signal = rank->aborted ? 0 : (uint32_t)end->signal; /* that one was ours */
-    rank_exit.exit_code = rank->aborted ? rank->client.abort_code : end->code;
+    rank_exit.signal = rank->aborted ? 0 : (uint32_t)end->signal; /* the agent sent that signal */
+    rank_exit.exit_code = rank->aborted ? rank->pmi_client.abort_code : end->code;
     if (end->not_run)
         snprintf(text, sizeof(text), "could not be started: cannot run %s: %s", rank->group->agent->exe,
                  strerror(end->reason));
     else if (end->lost)
-        snprintf(text, sizeof(text), "ended, and its exit code was taken by another part of the agent's process");
+        snprintf(text, sizeof(text), "ended, but the agent could not learn its exit code");
     alchi_utf8_clean(text);
     rank_exit.text = text[0] ? text : NULL;
     send_exit(rank, &rank_exit);
@@ -282,9 +286,9 @@ alchi_agent_rank_report_refusal(const alchi_agent_rank_t *rank, const char *why)
     send_exit((alchi_agent_rank_t *)rank, &rank_exit);
 }
 
-/* What it said last counts: an abort, and its last words. */
+/* Before it ended, the rank may have called MPI_Abort and printed lines: read what is still in the socket and pipe. */
 static void
-drain(alchi_agent_rank_t *rank)
+read_remaining_pmi_and_output(alchi_agent_rank_t *rank)
 {
     size_t total = 0;
     ssize_t n;
@@ -306,18 +310,19 @@ on_end(void *context, int events)
     (void)events;
     if (!alchi_agent_child_has_ended(&rank->child))
         return;
-    alchi_agent_child_signal(&rank->child, SIGKILL); /* children of it: they write to its pipe, too */
-    drain(rank);
+    /* This also kills the children of the rank, which could go on writing to the pipe. */
+    alchi_agent_child_signal(&rank->child, SIGKILL);
+    read_remaining_pmi_and_output(rank);
     alchi_agent_watch_close(rank->end_watch);
     rank->end_watch = NULL;
     alchi_agent_child_reap(&rank->child, &end);
     rank->running = false;
-    tell_end(rank, &end);
+    report_end(rank, &end);
     alchi_agent_rank_fini(rank);
     alchi_agent_group_rank_ended(group);
 }
 
-/* ---- the beginning ---- */
+/* ---- starting ---- */
 
 void
 alchi_agent_rank_init(alchi_agent_rank_t *rank, alchi_agent_group_t *group, const Alchw__SpawnRank *spawn_rank,
@@ -326,7 +331,7 @@ alchi_agent_rank_init(alchi_agent_rank_t *rank, alchi_agent_group_t *group, cons
     alchi_agent_t *agent = group->agent;
 
     *rank = (alchi_agent_rank_t){.group = group, .rank = (int)spawn_rank->rank, .size = size};
-    rank->number = spawn_rank->config->slot;
+    rank->worker = spawn_rank->config->slot;
     rank->pmi_fd = rank->output_fd = -1;
     alchi_buf_init(&rank->pmi_in);
     alchi_agent_lines_init(&rank->lines);
@@ -337,32 +342,32 @@ alchi_agent_rank_init(alchi_agent_rank_t *rank, alchi_agent_group_t *group, cons
 }
 
 static int
-open_ends(alchi_agent_rank_t *rank, const Alchw__WorkerConfig *config, ends_t *ends, alch_error_t *err)
+open_child_fds(alchi_agent_rank_t *rank, const Alchw__WorkerConfig *config, child_fds_t *fds, alch_error_t *err)
 {
-    ends->config = write_config(config, rank->group->agent->driver_address, rank->slot->fd);
-    if (ends->config < 0)
-        return alchi_error_errno(err, errno, "cannot write its configuration");
-    if (pmi_pair(&rank->pmi_fd, &ends->pmi) != 0 || output_pipe(&rank->output_fd, &ends->output) != 0)
-        return alchi_error_errno(err, errno, "cannot connect it");
+    fds->config = write_config(config, rank->group->agent->driver_address, rank->slot->fd);
+    if (fds->config < 0)
+        return alchi_error_errno(err, errno, "the agent cannot write the rank's configuration");
+    if (open_pmi_socket(&rank->pmi_fd, &fds->pmi) != 0 || open_output_pipe(&rank->output_fd, &fds->output) != 0)
+        return alchi_error_errno(err, errno, "the agent cannot create the rank's PMI socket and output pipe");
     return ALCH_OK;
 }
 
 static int
-fork_rank(alchi_agent_rank_t *rank, const ends_t *ends, char *const *extra, size_t extra_count, alch_error_t *err)
+fork_rank(alchi_agent_rank_t *rank, const child_fds_t *fds, char *const *extra, size_t extra_count, alch_error_t *err)
 {
     const alchi_agent_t *agent = rank->group->agent;
-    alchi_agent_environment_t own = {rank->rank, rank->size, ends->pmi, ends->config, 1};
-    int keep[] = {ends->pmi, ends->config, rank->slot->fd};
+    alchi_agent_environment_t place = {rank->rank, rank->size, fds->pmi, fds->config, 1};
+    int keep[] = {fds->pmi, fds->config, rank->slot->fd};
     char *argv[] = {"alchemistd", "--rank", NULL};
-    alchi_agent_child_options_t spawn = {.exe = agent->exe, .argv = argv, .output_fd = ends->output, .keep = keep};
+    alchi_agent_child_options_t spawn = {.exe = agent->exe, .argv = argv, .output_fd = fds->output, .keep = keep};
     char **environment;
     int code;
 
     if (agent->cores > agent->slot_count)
-        own.threads = agent->cores / agent->slot_count;
-    environment = alchi_agent_environment_create(environ, extra, extra_count, &own);
+        place.threads = agent->cores / agent->slot_count;
+    environment = alchi_agent_environment_create(environ, extra, extra_count, &place);
     if (!environment)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the agent is out of memory");
     spawn.environment = environment;
     spawn.keep_count = ALCHI_COUNT(keep);
     code = alchi_agent_child_start(&spawn, &rank->child, err);
@@ -381,26 +386,28 @@ watch_rank(alchi_agent_rank_t *rank, alch_error_t *err)
     rank->output_watch = alchi_agent_watch_open(loop, rank->output_fd, UV_READABLE, on_output, rank);
     if (rank->end_watch && rank->pmi_watch && rank->output_watch)
         return ALCH_OK;
-    return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+    return alchi_error_set(err, ALCH_ENOMEM, "the agent is out of memory");
 }
 
 int
 alchi_agent_rank_start(alchi_agent_rank_t *rank, const Alchw__SpawnRank *spawn_rank, char *const *environment,
                        size_t environment_count, alch_error_t *err)
 {
-    ends_t ends = {-1, -1, -1};
+    child_fds_t fds = {-1, -1, -1};
     int code;
 
     if (!rank->slot)
-        return alchi_error_set(err, ALCH_EBUSY, "the agent has no free slot with index %u", spawn_rank->local_slot);
-    code = open_ends(rank, spawn_rank->config, &ends, err);
+        return alchi_error_set(err, ALCH_EBUSY,
+                               "slot %u of the agent is in use or does not exist (the agent has %d slots)",
+                               spawn_rank->local_slot, rank->group->agent->slot_count);
+    code = open_child_fds(rank, spawn_rank->config, &fds, err);
     if (code == ALCH_OK)
-        code = fork_rank(rank, &ends, environment, environment_count, err);
+        code = fork_rank(rank, &fds, environment, environment_count, err);
     if (code == ALCH_OK)
         code = watch_rank(rank, err);
-    close_fd(&ends.config);
-    close_fd(&ends.pmi);
-    close_fd(&ends.output);
+    close_fd(&fds.config);
+    close_fd(&fds.pmi);
+    close_fd(&fds.output);
     return code;
 }
 

@@ -1,3 +1,4 @@
+/* Remove the shared memory that dead ranks left behind. */
 #include "agent/sweep.h"
 
 #include "base/util.h"
@@ -24,12 +25,11 @@ has_prefix(const char *name)
     return false;
 }
 
-/*
- * Whether no process has the file open for writing, mappings included. Should one open it while we hold the lease,
- * the kernel tells us by a signal: it is made one that is ignored by default (SIGIO would end the process).
- */
+/* Whether no process has the file open or mapped for writing. If a process opens it while this one has the lease, the
+ * kernel sends a signal. The default signal, SIGIO, would end this process, so it is replaced by SIGURG, which is
+ * ignored by default. */
 static bool
-is_unheld(int fd)
+is_unused(int fd)
 {
     if (fcntl(fd, F_SETSIG, SIGURG) != 0 || fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
         return false;
@@ -38,18 +38,19 @@ is_unheld(int fd)
 }
 
 static bool
-is_rubbish(int fd)
+was_left_behind(int fd)
 {
     struct timespec now;
     struct stat file;
 
     if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) || file.st_uid != geteuid() || file.st_nlink == 0)
         return false;
-    /* An empty file may be so new that its maker has not got it open yet. The next sweep is early enough. */
+    /* An empty file may be so new that the process that creates it does not have it open yet. A later call can remove
+     * it. */
     clock_gettime(CLOCK_REALTIME, &now);
     if (file.st_size == 0 && now.tv_sec - file.st_ctim.tv_sec < 2)
         return false;
-    return is_unheld(fd);
+    return is_unused(fd);
 }
 
 int
@@ -69,7 +70,7 @@ alchi_agent_sweep_files(const char *folder)
         fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
             continue;
-        if (is_rubbish(fd) && unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+        if (was_left_behind(fd) && unlinkat(dirfd(dir), entry->d_name, 0) == 0)
             removed++;
         close(fd);
     }

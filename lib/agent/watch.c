@@ -1,3 +1,4 @@
+/* Descriptors and timers on a libuv loop. */
 #include "agent/watch.h"
 
 #include <stdlib.h>
@@ -9,18 +10,18 @@ struct alchi_agent_watch {
         uv_timer_t timer;
     };
     int events;
-    alchi_agent_watch_f seen;
+    alchi_agent_watch_f on_event;
     void *context;
 };
 
 static alchi_agent_watch_t *
-create(alchi_agent_watch_f seen, void *context)
+create_watch(alchi_agent_watch_f on_event, void *context)
 {
     alchi_agent_watch_t *watch = calloc(1, sizeof(*watch));
 
     if (!watch)
         return NULL;
-    watch->seen = seen;
+    watch->on_event = on_event;
     watch->context = context;
     return watch;
 }
@@ -30,7 +31,7 @@ on_poll(uv_poll_t *poll, int status, int events)
 {
     alchi_agent_watch_t *watch = poll->data;
 
-    watch->seen(watch->context, status < 0 ? UV_READABLE : events);
+    watch->on_event(watch->context, status < 0 ? UV_READABLE : events);
 }
 
 static void
@@ -38,19 +39,19 @@ on_timer(uv_timer_t *timer)
 {
     alchi_agent_watch_t *watch = timer->data;
 
-    watch->seen(watch->context, 0);
+    watch->on_event(watch->context, 0);
 }
 
 static void
-on_close(uv_handle_t *handle)
+free_watch(uv_handle_t *handle)
 {
     free(handle->data);
 }
 
 alchi_agent_watch_t *
-alchi_agent_watch_open(uv_loop_t *loop, int fd, int events, alchi_agent_watch_f seen, void *context)
+alchi_agent_watch_open(uv_loop_t *loop, int fd, int events, alchi_agent_watch_f on_event, void *context)
 {
-    alchi_agent_watch_t *watch = create(seen, context);
+    alchi_agent_watch_t *watch = create_watch(on_event, context);
 
     if (!watch)
         return NULL;
@@ -68,20 +69,20 @@ alchi_agent_watch_open(uv_loop_t *loop, int fd, int events, alchi_agent_watch_f 
 int
 alchi_agent_watch_set(alchi_agent_watch_t *watch, int events)
 {
-    int rc;
+    int code;
 
     if (events == watch->events)
         return 0;
-    rc = uv_poll_start(&watch->poll, events, on_poll);
-    if (rc == 0)
+    code = uv_poll_start(&watch->poll, events, on_poll);
+    if (code == 0)
         watch->events = events;
-    return rc;
+    return code;
 }
 
 alchi_agent_watch_t *
-alchi_agent_watch_timer(uv_loop_t *loop, int64_t ms, alchi_agent_watch_f passed, void *context)
+alchi_agent_watch_timer(uv_loop_t *loop, int64_t ms, alchi_agent_watch_f on_event, void *context)
 {
-    alchi_agent_watch_t *watch = create(passed, context);
+    alchi_agent_watch_t *watch = create_watch(on_event, context);
 
     if (!watch)
         return NULL;
@@ -96,5 +97,5 @@ void
 alchi_agent_watch_close(alchi_agent_watch_t *watch)
 {
     if (watch)
-        uv_close(&watch->handle, on_close);
+        uv_close(&watch->handle, free_watch);
 }

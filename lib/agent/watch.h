@@ -1,7 +1,9 @@
 /**
  * @file agent/watch.h
- * Descriptors and timers on a libuv loop, with memory of their own: closing one is final at once, although libuv
- * lets go of its handle only in the next round of the loop.
+ * Descriptors and timers on a libuv loop. No callback runs after a watch is closed, and the caller may free what it
+ * refers to at once. libuv needs its handle until the next round of the loop, so the watch owns that memory.
+ *
+ * Not MT-Safe: only the thread of the loop may call these functions.
  */
 #ifndef ALCHI_AGENT_WATCH_H
 #define ALCHI_AGENT_WATCH_H
@@ -10,19 +12,22 @@
 
 typedef struct alchi_agent_watch alchi_agent_watch_t;
 
-/** `events` are UV_READABLE and UV_WRITABLE; errors count as readable. 0 for timers. */
+/** `events` are UV_READABLE and UV_WRITABLE; an error of the descriptor is UV_READABLE. 0 for timers. The function may
+ *  close the watch. */
 typedef void (*alchi_agent_watch_f)(void *context, int events);
 
-/** Watch a descriptor, which must stay open until alchi_agent_watch_close(). NULL: out of memory or not pollable. */
-alchi_agent_watch_t *alchi_agent_watch_open(uv_loop_t *loop, int fd, int events, alchi_agent_watch_f seen,
+/** Watch a descriptor, which must stay open until alchi_agent_watch_close(). @return NULL: out of memory, or libuv
+ * cannot watch such a descriptor */
+alchi_agent_watch_t *alchi_agent_watch_open(uv_loop_t *loop, int fd, int events, alchi_agent_watch_f on_event,
                                             void *context);
-/** Watch for other events. Returns 0, or a libuv error. */
+/** Watch for other events. @return 0, or a libuv error */
 int alchi_agent_watch_set(alchi_agent_watch_t *watch, int events);
 
-/** Call once, in `ms`. The watch must still be closed. NULL: out of memory. */
-alchi_agent_watch_t *alchi_agent_watch_timer(uv_loop_t *loop, int64_t ms, alchi_agent_watch_f passed, void *context);
+/** Call `on_event` once, after `ms` milliseconds. The watch must be closed afterwards, too. @return NULL: out of memory
+ */
+alchi_agent_watch_t *alchi_agent_watch_timer(uv_loop_t *loop, int64_t ms, alchi_agent_watch_f on_event, void *context);
 
-/** Nothing is called any more. NULL is allowed. */
+/** Stop watching. NULL is allowed. */
 void alchi_agent_watch_close(alchi_agent_watch_t *watch);
 
 #endif

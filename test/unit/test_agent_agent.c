@@ -189,7 +189,7 @@ START_TEST(test_slot_busy)
     ck_assert_int_eq(heard(ALCHI_RANK_EXIT), 3);
     rank_exit = exit_of(0);
     ck_assert_uint_eq(rank_exit->group, 2);
-    ck_assert_ptr_nonnull(strstr(rank_exit->text, "no free slot"));
+    ck_assert_ptr_nonnull(strstr(rank_exit->text, "in use"));
     ck_assert_str_eq(exit_of(2)->text ? exit_of(2)->text : "", "");
     ck_assert_int_eq(exit_of(2)->exit_code, 7);
 }

@@ -31,7 +31,7 @@ teardown(void)
 static void
 check_line(const char *line, alchi_agent_pmi_event_t event, const char *answer)
 {
-    ck_assert_int_eq(alchi_agent_pmi_line(pmi, &client, line, &reply), event);
+    ck_assert_int_eq(alchi_agent_pmi_serve_line(pmi, &client, line, &reply), event);
     ck_assert_uint_eq(alchi_buf_size(&reply), strlen(answer));
     if (answer[0])
         ck_assert_mem_eq(alchi_buf_bytes(&reply), answer, strlen(answer));
@@ -131,17 +131,17 @@ START_TEST(test_fresh)
     Alchw__PmiPair **pairs;
     size_t count;
 
-    unit_code(alchi_agent_pmi_reset(pmi, &pairs, &count), ALCH_OK);
+    unit_code(alchi_agent_pmi_take_unsent(pmi, &pairs, &count), ALCH_OK);
     ck_assert_uint_eq(count, 0);
     free(pairs);
     check_line("cmd=put kvsname=kvs_7 key=a value=1", ALCHI_AGENT_PMI_NONE, "cmd=put_result rc=0 msg=success\n");
     unit_code(alchi_agent_pmi_store(pmi, "b", "2"), ALCH_OK);
-    unit_code(alchi_agent_pmi_reset(pmi, &pairs, &count), ALCH_OK);
+    unit_code(alchi_agent_pmi_take_unsent(pmi, &pairs, &count), ALCH_OK);
     ck_assert_uint_eq(count, 1);
     ck_assert_str_eq(pairs[0]->key, "a");
     ck_assert_str_eq(pairs[0]->value, "1");
     free(pairs);
-    unit_code(alchi_agent_pmi_reset(pmi, &pairs, &count), ALCH_OK);
+    unit_code(alchi_agent_pmi_take_unsent(pmi, &pairs, &count), ALCH_OK);
     ck_assert_uint_eq(count, 0);
     free(pairs);
 }
@@ -173,7 +173,7 @@ static alchi_agent_pmi_event_t
 feed(alchi_buf_t *in, const char *bytes, size_t size)
 {
     ck_assert_int_eq(alchi_buf_append(in, bytes, size), ALCH_OK);
-    return alchi_agent_pmi_feed(pmi, &client, in, &reply);
+    return alchi_agent_pmi_serve_lines(pmi, &client, in, &reply);
 }
 
 START_TEST(test_feed)
@@ -187,9 +187,9 @@ START_TEST(test_feed)
     ck_assert_uint_eq(alchi_buf_size(&reply), 0);
     ck_assert_int_eq(feed(&in, lines + 14, sizeof(lines) - 1 - 14), ALCHI_AGENT_PMI_ENTERED);
     ck_assert_uint_eq(alchi_buf_size(&reply), strlen("cmd=appnum appnum=0\n"));
-    ck_assert_int_eq(alchi_agent_pmi_feed(pmi, &client, &in, &reply), ALCHI_AGENT_PMI_FINALIZED);
+    ck_assert_int_eq(alchi_agent_pmi_serve_lines(pmi, &client, &in, &reply), ALCHI_AGENT_PMI_FINALIZED);
     ck_assert_uint_eq(alchi_buf_size(&in), 0);
-    ck_assert_int_eq(alchi_agent_pmi_feed(pmi, &client, &in, &reply), ALCHI_AGENT_PMI_NONE);
+    ck_assert_int_eq(alchi_agent_pmi_serve_lines(pmi, &client, &in, &reply), ALCHI_AGENT_PMI_NONE);
     ck_assert_int_eq(feed(&in, "cmd=get_appnum\0x\n", 17), ALCHI_AGENT_PMI_MALFORMED);
     alchi_buf_fini(&in);
 }
