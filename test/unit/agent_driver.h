@@ -1,6 +1,7 @@
-/*
- * A driver for the agent's tests: one or two agents on one loop, a log of what they say, and the PMI barriers
- * between them. Everything in one thread. Included by each test program once.
+/**
+ * @file agent_driver.h
+ * A driver for the agent's tests: it has one or two agents on its loop, records their messages, and completes the PMI
+ * barriers of their ranks. Everything runs in one thread. No include guard: a test program includes it once.
  */
 #include "unit.h"
 
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "net/address.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,24 +19,23 @@
 
 #define AGENTS 2
 #define MESSAGES 512
+#define WAIT_MS 20000 /* for any event */
 
 typedef struct {
     unsigned type;
-    int agent;
     ProtobufCMessage *message;
-} said_t;
+} received_t;
 
 static struct {
     uv_loop_t loop;
-    uv_timer_t tick;
     alchi_channel_t *channels[AGENTS]; /* the driver's ends */
     alchi_agent_t *agents[AGENTS];
     bool ended[AGENTS], stopped;
     int end_code;
-    said_t said[MESSAGES];
+    received_t received[MESSAGES]; /* all messages but barriers */
     int count;
-    Alchw__PmiBarrier *in_barrier[AGENTS];
-    int barrier_agents; /* how many agents have ranks of the group */
+    Alchw__PmiBarrier *in_barrier[AGENTS]; /* NULL: the agent's ranks are not in a barrier */
+    int barrier_agents; /* agents that have ranks of the group; 0: the test completes barriers itself */
 } test_driver;
 
 static char exe[128];
@@ -61,12 +62,6 @@ remove_rank(void)
 }
 
 /* ---- agents ---- */
-
-static void
-on_tick(uv_timer_t *timer)
-{
-    (void)timer;
-}
 
 static void
 on_agent_end(void *context, int code, const char *text)
@@ -120,19 +115,17 @@ start_loop(void)
 {
     memset(&test_driver, 0, sizeof(test_driver));
     ck_assert_int_eq(uv_loop_init(&test_driver.loop), 0);
-    uv_timer_init(&test_driver.loop, &test_driver.tick);
-    uv_timer_start(&test_driver.tick, on_tick, 5, 5);
     test_driver.barrier_agents = 1;
 }
 
 static void
-forget(void)
+forget_messages(void)
 {
     while (test_driver.count)
-        alchi_message_free(test_driver.said[--test_driver.count].message);
+        alchi_message_free(test_driver.received[--test_driver.count].message);
 }
 
-/* Nothing of an agent may be left on the loop. */
+/* Fails if an agent has left a handle open on the loop. */
 static void
 end_loop(void)
 {
@@ -141,8 +134,7 @@ end_loop(void)
         alchi_channel_destroy(test_driver.channels[i]);
         alchi_message_free(test_driver.in_barrier[i]);
     }
-    forget();
-    uv_close((uv_handle_t *)&test_driver.tick, NULL);
+    forget_messages();
     uv_run(&test_driver.loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(uv_loop_close(&test_driver.loop), 0);
 }
@@ -150,14 +142,14 @@ end_loop(void)
 /* ---- messages ---- */
 
 static void
-tell(int agent, unsigned type, const void *message)
+send_to_agent(int agent, unsigned type, const void *message)
 {
     unit_code(alchi_channel_send(test_driver.channels[agent], type, 0, 0, message), ALCH_OK);
 }
 
-/* When all agents are in, everyone gets all pairs. */
+/* An agent's ranks are in the barrier. When those of all agents are, send all pairs to all agents. */
 static void
-take_barrier(int agent, Alchw__PmiBarrier *barrier)
+enter_barrier(int agent, Alchw__PmiBarrier *barrier)
 {
     Alchw__PmiBarrierOut out = ALCHW__PMI_BARRIER_OUT__INIT;
     Alchw__PmiPair *pairs[256];
@@ -174,7 +166,7 @@ take_barrier(int agent, Alchw__PmiBarrier *barrier)
         for (size_t k = 0; k < test_driver.in_barrier[i]->n_pairs; k++)
             pairs[out.n_pairs++] = test_driver.in_barrier[i]->pairs[k];
     for (int i = 0; i < test_driver.barrier_agents; i++)
-        tell(i, ALCHI_PMI_BARRIER_OUT, &out);
+        send_to_agent(i, ALCHI_PMI_BARRIER_OUT, &out);
     for (int i = 0; i < test_driver.barrier_agents; i++) {
         alchi_message_free(test_driver.in_barrier[i]);
         test_driver.in_barrier[i] = NULL;
@@ -182,7 +174,7 @@ take_barrier(int agent, Alchw__PmiBarrier *barrier)
 }
 
 static void
-listen_to(int agent)
+receive_messages(int agent)
 {
     ProtobufCMessage *message;
     alchi_frame_t frame;
@@ -193,55 +185,69 @@ listen_to(int agent)
             return;
         ck_assert_uint_eq(frame.payload, 0);
         if (frame.type == ALCHI_PMI_BARRIER) {
-            take_barrier(agent, (Alchw__PmiBarrier *)message);
+            enter_barrier(agent, (Alchw__PmiBarrier *)message);
             continue;
         }
         ck_assert_int_lt(test_driver.count, MESSAGES);
-        test_driver.said[test_driver.count++] = (said_t){frame.type, agent, message};
+        test_driver.received[test_driver.count++] = (received_t){frame.type, message};
     }
 }
 
+/* Run the callbacks that are due, and record the messages that have arrived. */
 static void
-pump(void)
+run_loop(void)
 {
-    uv_run(&test_driver.loop, UV_RUN_ONCE);
+    uv_run(&test_driver.loop, UV_RUN_NOWAIT);
     for (int i = 0; i < AGENTS; i++)
-        listen_to(i);
+        receive_messages(i);
 }
 
 static int
-heard(unsigned type)
+count_received(unsigned type)
 {
-    int n = 0;
+    int count = 0;
 
     for (int i = 0; i < test_driver.count; i++)
-        n += test_driver.said[i].type == type;
-    return n;
+        count += test_driver.received[i].type == type;
+    return count;
 }
 
-/* Wait until `count` messages of a type have come; returns the last of them. */
-static const void *
-await(unsigned type, int count)
+typedef struct {
+    unsigned type;
+    int count;
+} awaited_t;
+
+static bool
+has_received(void *context)
 {
-    alchi_deadline_t deadline = alchi_deadline_in_ms(20000);
+    const awaited_t *awaited = context;
 
-    while (heard(type) < count) {
-        ck_assert_msg(alchi_deadline_left_ms(deadline) != 0, "no %s", alchi_message_name(type));
-        pump();
-    }
-    for (int i = test_driver.count; i-- > 0;)
-        if (test_driver.said[i].type == type && --count >= 0)
-            return test_driver.said[i].message;
-    return NULL;
+    if (count_received(awaited->type) < awaited->count)
+        run_loop();
+    return count_received(awaited->type) >= awaited->count;
 }
 
-static const Alchw__RankExit *
+/* Wait until `count` messages of a type have been received since forget_messages(). Returns the last one. */
+static const void *
+wait_for_messages(unsigned type, int count)
+{
+    awaited_t awaited = {type, count};
+    int last;
+
+    unit_wait_for(has_received, &awaited, WAIT_MS);
+    for (last = test_driver.count - 1; test_driver.received[last].type != type;)
+        last--;
+    return test_driver.received[last].message;
+}
+
+/* The report of the end of a rank, which must have been received. */
+static inline const Alchw__RankExit *
 exit_of(uint32_t rank)
 {
     for (int i = 0; i < test_driver.count; i++) {
-        const Alchw__RankExit *rank_exit = (const Alchw__RankExit *)test_driver.said[i].message;
+        const Alchw__RankExit *rank_exit = (const Alchw__RankExit *)test_driver.received[i].message;
 
-        if (test_driver.said[i].type == ALCHI_RANK_EXIT && rank_exit->rank == rank)
+        if (test_driver.received[i].type == ALCHI_RANK_EXIT && rank_exit->rank == rank)
             return rank_exit;
     }
     ck_abort_msg("rank %u has not ended", rank);
@@ -250,8 +256,9 @@ exit_of(uint32_t rank)
 
 /* ---- groups ---- */
 
-/* Start ranks first .. first + count - 1 of a group of `size` on an agent's slots from 0, in a mode. */
-static void
+/* Let an agent start the ranks first .. first + count - 1 of a group of `size` ranks, on its slots 0 .. count - 1. The
+ * ranks do what `mode` says (agent_rank.c). */
+static inline void
 spawn_part(int agent, uint64_t group, int size, int first, int count, const char *mapping, const char *mode,
            const char *transports)
 {
@@ -280,10 +287,11 @@ spawn_part(int agent, uint64_t group, int size, int first, int count, const char
     spawn.process_mapping = (char *)mapping;
     spawn.n_environment = 2;
     spawn.environment = environment;
-    tell(agent, ALCHI_SPAWN, &spawn);
+    send_to_agent(agent, ALCHI_SPAWN, &spawn);
 }
 
-static void
+/* Let agent 0 start all `count` ranks of a group. */
+static inline void
 spawn(uint64_t group, int count, const char *mode)
 {
     char mapping[64];
@@ -292,7 +300,7 @@ spawn(uint64_t group, int count, const char *mode)
     spawn_part(0, group, count, 0, count, mapping, mode, "self,sm");
 }
 
-static void
+static inline void
 kill_group(uint64_t group, uint32_t grace_ms)
 {
     Alchw__KillGroup message = ALCHW__KILL_GROUP__INIT;
@@ -300,14 +308,96 @@ kill_group(uint64_t group, uint32_t grace_ms)
     message.has_group = message.has_grace_ms = 1;
     message.group = group;
     message.grace_ms = grace_ms;
-    tell(0, ALCHI_KILL_GROUP, &message);
+    send_to_agent(0, ALCHI_KILL_GROUP, &message);
 }
 
-static bool
+static inline bool
 has_line(const Alchw__RankExit *rank_exit, const char *line)
 {
     for (size_t i = 0; i < rank_exit->n_lines; i++)
         if (strcmp(rank_exit->lines[i], line) == 0)
             return true;
     return false;
+}
+
+/* The state of a process as a letter of /proc: 'T' is stopped, 'Z' is dead and not reaped. '-': it does not exist. */
+static inline char
+process_state(pid_t pid)
+{
+    char path[64], text[256] = "";
+    const char *behind_name;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "r");
+    if (!file)
+        return '-';
+    ck_assert(fgets(text, sizeof(text), file) || feof(file) || ferror(file));
+    fclose(file);
+    behind_name = strrchr(text, ')');
+    return behind_name ? behind_name[2] : '-';
+}
+
+/* Whether a process ignores SIGTERM already. */
+static inline bool
+ignores_sigterm(pid_t pid)
+{
+    static const uint64_t sigterm = (uint64_t)1 << (SIGTERM - 1);
+    char path[64], line[256];
+    bool found = false;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    file = fopen(path, "r");
+    while (file && fgets(line, sizeof(line), file))
+        found = found || (strncmp(line, "SigIgn:", 7) == 0 && strtoull(line + 7, NULL, 16) & sigterm);
+    if (file)
+        fclose(file);
+    return found;
+}
+
+static inline bool
+all_ranks_ignore_sigterm(void *context)
+{
+    (void)context;
+    run_loop();
+    for (int i = 0; i < test_driver.count; i++)
+        if (test_driver.received[i].type == ALCHI_RANK_STARTED &&
+            !ignores_sigterm(((const Alchw__RankStarted *)test_driver.received[i].message)->pid))
+            return false;
+    return true;
+}
+
+/* Start a group of ranks that ignore SIGTERM, and wait until they do. Returns the process of the last one. */
+static inline pid_t
+spawn_stubborn(uint64_t group, int count)
+{
+    const Alchw__RankStarted *started;
+
+    spawn(group, count, "ignore-sigterm");
+    started = wait_for_messages(ALCHI_RANK_STARTED, count);
+    unit_wait_for(all_ranks_ignore_sigterm, NULL, WAIT_MS);
+    return started->pid;
+}
+
+/* Start an agent with 3 slots as agent 0: the fixture of most tests. */
+static inline void
+setup_one_agent(void)
+{
+    alchi_agent_options_t options = default_options(0, 3);
+
+    start_loop();
+    start_agent(0, &options);
+    wait_for_messages(ALCHI_AGENT_HELLO, 1);
+}
+
+static inline int
+try_connect(int port)
+{
+    alchi_address_t address = {.host = "127.0.0.1", .port = port};
+    int fd, code = alchi_connect(&address, alchi_deadline_in_ms(2000), &fd, NULL);
+
+    if (code == ALCH_OK)
+        close(fd);
+    return code;
 }

@@ -1,4 +1,4 @@
-/* What the agent's tests run as a rank: compiled by them, it does what TEST_MODE says. Not a test itself. */
+/* The program that the agent's tests compile and run as a rank. It does what the variable TEST_MODE says. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -27,25 +27,27 @@ inherited_socket(void)
     return -1;
 }
 
+/* Print the lines of a file that begin with a prefix; NULL: all lines. */
 static void
-print_file(const char *path, const char *only)
+print_file(const char *path, const char *prefix)
 {
     FILE *file = fopen(path, "r");
     char line[256];
 
     while (file && fgets(line, sizeof(line), file))
-        if (!only || strncmp(line, only, strlen(only)) == 0)
+        if (!prefix || strncmp(line, prefix, strlen(prefix)) == 0)
             printf("%s: %s", path, line);
     fclose(file);
 }
 
+/* Print what the rank has inherited. */
 static int
-show(void)
+print_inheritance(void)
 {
     DIR *dir = opendir("/proc/self/fd");
     struct dirent *entry;
     char config[4096] = "", target[256];
-    int count = 0, death = 0;
+    int count = 0, death_signal = 0;
     ssize_t n;
 
     while ((entry = readdir(dir)))
@@ -58,14 +60,14 @@ show(void)
     printf("stdin %s\n", target);
     n = read((int)strtol(getenv("ALCHEMIST_WORKER_FD"), NULL, 10), config, sizeof(config));
     printf("config %s\n", memmem(config, n > 0 ? (size_t)n : 0, "driver.test:1234", 16) ? "good" : "bad");
-    printf("group %s\n", getpgid(0) == getpid() ? "own" : "shared");
-    prctl(PR_GET_PDEATHSIG, &death);
-    printf("death %d\n", death);
+    printf("process group %s\n", getpgid(0) == getpid() ? "leader" : "member");
+    prctl(PR_GET_PDEATHSIG, &death_signal);
+    printf("death signal %d\n", death_signal);
     print_file("/proc/self/oom_score_adj", NULL);
     print_file("/proc/self/status", "SigBlk");
     print_file("/proc/self/status", "SigIgn");
     printf("rank %s of %s threads %s\n", getenv("PMI_RANK"), getenv("PMI_SIZE"), getenv("OMP_NUM_THREADS"));
-    printf("token %s\n", getenv("ALCHEMIST_TOKEN") ? "there" : "gone");
+    printf("token %s\n", getenv("ALCHEMIST_TOKEN") ? "present" : "absent");
     return 0;
 }
 
@@ -79,7 +81,7 @@ sleep_forever(const char *word)
 }
 
 static int
-with_child(void)
+fork_child(void)
 {
     pid_t pid = fork();
 
@@ -93,20 +95,21 @@ with_child(void)
 }
 
 static int
-flood(void)
+print_many_lines(void)
 {
     for (int i = 0; i < 3000; i++)
-        printf("line %d of a rank that has a lot to say\n", i);
+        printf("line %d of many\n", i);
     return 0;
 }
 
-/* In the mode "mpi-leave" a rank dies when MPICH is about to unlink its shared memory within MPI_Init. */
+/* In the mode "mpi-die-in-init" a rank prints the path of MPICH's shared memory and dies when MPICH is about to unlink
+ * it in MPI_Init. */
 int
 unlink(const char *path)
 {
     const char *mode = getenv("TEST_MODE");
 
-    if (mode && strcmp(mode, "mpi-leave") == 0 && strstr(path, "mpich_shar_tmp")) {
+    if (mode && strcmp(mode, "mpi-die-in-init") == 0 && strstr(path, "mpich_shar_tmp")) {
         printf("%s\n", path);
         fflush(stdout);
         raise(SIGKILL);
@@ -115,9 +118,9 @@ unlink(const char *path)
 }
 
 static int
-job(const char *mode)
+run_mpi(const char *mode)
 {
-    int rank, size, sum, world;
+    int rank, size, sum;
 
     MPI_Init(NULL, NULL);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -132,10 +135,11 @@ job(const char *mode)
         sleep(30);
     if (strcmp(mode, "mpi-hosts") == 0) {
         MPI_Comm host;
+        int host_size;
 
         MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
-        MPI_Comm_size(host, &world);
-        printf("on host %d\n", world);
+        MPI_Comm_size(host, &host_size);
+        printf("ranks on this host: %d\n", host_size);
         MPI_Comm_free(&host);
     }
     MPI_Finalize();
@@ -150,31 +154,31 @@ main(int argc, char **argv)
 
     if (argc != 2 || strcmp(argv[1], "--rank") != 0 || !mode)
         return 99;
-    if (strcmp(mode, "exit") == 0) {
+    if (strcmp(mode, "print-and-exit") == 0) {
         puts("to output");
         fflush(stdout);
         fputs("to error", stderr);
         return 7;
     }
-    if (strcmp(mode, "show") == 0)
-        return show();
-    if (strcmp(mode, "kill") == 0)
+    if (strcmp(mode, "print-inheritance") == 0)
+        return print_inheritance();
+    if (strcmp(mode, "print-many-lines") == 0)
+        return print_many_lines();
+    if (strcmp(mode, "sigkill") == 0)
         return raise(SIGKILL);
-    if (strcmp(mode, "segv") == 0)
+    if (strcmp(mode, "sigsegv") == 0)
         return raise(SIGSEGV);
-    if (strcmp(mode, "stubborn") == 0)
-        signal(SIGTERM, SIG_IGN);
-    if (strcmp(mode, "child") == 0)
-        return with_child();
-    if (strcmp(mode, "flood") == 0)
-        return flood();
+    if (strcmp(mode, "fork-child") == 0)
+        return fork_child();
     if (strncmp(mode, "mpi", 3) == 0)
-        return job(mode);
+        return run_mpi(mode);
     if (strcmp(mode, "listen") == 0)
         return listen(inherited_socket(), 8) == 0 ? sleep_forever("listening") : 1;
-    if (strcmp(mode, "garbage") == 0) {
+    if (strcmp(mode, "malformed-pmi") == 0) {
         fd = (int)strtol(getenv("PMI_FD"), NULL, 10);
         return send(fd, "GET / HTTP/1.0\r\n\r\n", 18, 0) == 18 && sleep(1) == 0 ? 5 : 6;
     }
-    return sleep_forever("asleep");
+    if (strcmp(mode, "ignore-sigterm") == 0)
+        signal(SIGTERM, SIG_IGN);
+    return sleep_forever("asleep"); /* "sleep", "ignore-sigterm" */
 }
