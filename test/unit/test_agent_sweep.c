@@ -1,4 +1,4 @@
-/* Shared memory of the dead is removed, that of the living is not. */
+/* Shared memory that dead processes left is removed, and shared memory in use stays. */
 #include "unit.h"
 
 #include "agent/sweep.h"
@@ -61,7 +61,7 @@ exists(const char *name)
     return lstat(path_of(name), &file) == 0;
 }
 
-START_TEST(test_nothing)
+START_TEST(nothing_to_remove_is_no_error)
 {
     ck_assert_int_eq(alchi_agent_sweep_files("/dev/shm/no/such/folder"), 0);
     ck_assert_int_eq(alchi_agent_sweep_files(folder), 0);
@@ -69,41 +69,73 @@ START_TEST(test_nothing)
 }
 END_TEST
 
-START_TEST(test_files)
+START_TEST(files_of_mpi_are_removed)
 {
     close(make_file("mpich_shar_tmpAbCdEf", 4096));
     close(make_file("ucx_shm_posix_1234abcd", 4096));
-    close(make_file("sem.mine", 4096));
-    close(make_file("my_mpich_shar_tmpAbCdEf", 4096));
-    close(make_file("mpich_shar_tmpEmpty1", 0)); /* perhaps about to be filled */
-    ck_assert_int_eq(mkdir(path_of("mpich_shar_tmpFolder"), 0700), 0);
-    ck_assert_int_eq(symlink("sem.mine", path_of("mpich_shar_tmpLinkLi")), 0);
-    ck_assert_int_eq(mkfifo(path_of("mpich_shar_tmpFifoFi"), 0600), 0);
     ck_assert_int_eq(alchi_agent_sweep_files(folder), 2);
     ck_assert(!exists("mpich_shar_tmpAbCdEf"));
     ck_assert(!exists("ucx_shm_posix_1234abcd"));
+}
+END_TEST
+
+START_TEST(files_with_other_names_stay)
+{
+    close(make_file("sem.mine", 4096));
+    close(make_file("my_mpich_shar_tmpAbCdEf", 4096));
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 0);
     ck_assert(exists("sem.mine"));
     ck_assert(exists("my_mpich_shar_tmpAbCdEf"));
+}
+END_TEST
+
+START_TEST(a_new_empty_file_stays)
+{
+    close(make_file("mpich_shar_tmpEmpty1", 0)); /* its process may be about to fill it */
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 0);
     ck_assert(exists("mpich_shar_tmpEmpty1"));
+}
+END_TEST
+
+START_TEST(folders_links_and_pipes_stay)
+{
+    close(make_file("target", 4096));
+    ck_assert_int_eq(mkdir(path_of("mpich_shar_tmpFolder"), 0700), 0);
+    ck_assert_int_eq(symlink("target", path_of("mpich_shar_tmpLinkLi")), 0);
+    ck_assert_int_eq(mkfifo(path_of("mpich_shar_tmpFifoFi"), 0600), 0);
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 0);
+    ck_assert(exists("target"));
     ck_assert(exists("mpich_shar_tmpFolder"));
     ck_assert(exists("mpich_shar_tmpLinkLi"));
     ck_assert(exists("mpich_shar_tmpFifoFi"));
 }
 END_TEST
 
-/* Another job's: open here, or mapped and closed in another process, as MPICH does it. */
-START_TEST(test_files_in_use)
+START_TEST(an_open_file_stays_until_it_is_closed)
 {
-    int fd = make_file("mpich_shar_tmpOpened", 4096), ready[2];
+    int fd = make_file("mpich_shar_tmpOpened", 4096);
+
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 0);
+    ck_assert(exists("mpich_shar_tmpOpened"));
+    close(fd);
+    ck_assert_int_eq(alchi_agent_sweep_files(folder), 1);
+    ck_assert(!exists("mpich_shar_tmpOpened"));
+}
+END_TEST
+
+/* MPICH maps its file and closes it. */
+START_TEST(a_file_that_another_process_has_mapped_stays_until_that_ends)
+{
+    int ready[2];
     char byte;
     pid_t pid;
 
     ck_assert_int_eq(pipe(ready), 0);
     pid = fork();
     if (pid == 0) {
-        int own = make_file("mpich_shar_tmpMapped", 4096);
+        int fd = make_file("mpich_shar_tmpMapped", 4096);
 
-        if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, own, 0) == MAP_FAILED || close(own) != 0 ||
+        if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED || close(fd) != 0 ||
             write(ready[1], "x", 1) != 1)
             _exit(1);
         for (;;)
@@ -111,19 +143,17 @@ START_TEST(test_files_in_use)
     }
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     ck_assert_int_eq(alchi_agent_sweep_files(folder), 0);
-    ck_assert(exists("mpich_shar_tmpOpened"));
     ck_assert(exists("mpich_shar_tmpMapped"));
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     ck_assert_int_eq(alchi_agent_sweep_files(folder), 1);
-    ck_assert(exists("mpich_shar_tmpOpened"));
-    close(fd);
-    ck_assert_int_eq(alchi_agent_sweep_files(folder), 1);
+    ck_assert(!exists("mpich_shar_tmpMapped"));
     close(ready[0]);
     close(ready[1]);
 }
 END_TEST
 
+/* Make a System V segment in a child process that ends. */
 static int
 segment_of_child(pid_t *pid_p)
 {
@@ -151,25 +181,31 @@ segment_exists(int id)
     return shmctl(id, IPC_STAT, &segment) == 0;
 }
 
-START_TEST(test_segments)
+START_TEST(only_segments_of_the_given_processes_are_removed)
 {
-    pid_t first, second, pids[2];
-    int one = segment_of_child(&first), other = segment_of_child(&second), own;
-    void *attached = shmat(other, NULL, 0);
+    pid_t pid;
+    int left = segment_of_child(&pid), own = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
 
-    own = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
     ck_assert_int_eq(alchi_agent_sweep_segments(NULL, 0), 0);
-    pids[0] = first;
-    pids[1] = second;
-    ck_assert_int_eq(alchi_agent_sweep_segments(pids, 2), 1);
-    ck_assert(!segment_exists(one));
-    ck_assert(segment_exists(other));
+    ck_assert(segment_exists(left));
+    ck_assert_int_eq(alchi_agent_sweep_segments(&pid, 1), 1);
+    ck_assert(!segment_exists(left));
     ck_assert(segment_exists(own));
-    shmdt(attached);
-    ck_assert_int_eq(alchi_agent_sweep_segments(pids, 1), 0);
-    ck_assert_int_eq(alchi_agent_sweep_segments(pids, 2), 1);
-    ck_assert(!segment_exists(other));
     shmctl(own, IPC_RMID, NULL);
+}
+END_TEST
+
+START_TEST(an_attached_segment_stays_until_it_is_detached)
+{
+    pid_t pid;
+    int segment = segment_of_child(&pid);
+    void *attached = shmat(segment, NULL, 0);
+
+    ck_assert_int_eq(alchi_agent_sweep_segments(&pid, 1), 0);
+    ck_assert(segment_exists(segment));
+    shmdt(attached);
+    ck_assert_int_eq(alchi_agent_sweep_segments(&pid, 1), 1);
+    ck_assert(!segment_exists(segment));
 }
 END_TEST
 
@@ -179,9 +215,14 @@ unit_suite(Suite *suite)
     TCase *test = tcase_create("sweep");
 
     tcase_add_checked_fixture(test, setup, teardown);
-    tcase_add_test(test, test_nothing);
-    tcase_add_test(test, test_files);
-    tcase_add_test(test, test_files_in_use);
-    tcase_add_test(test, test_segments);
+    tcase_add_test(test, nothing_to_remove_is_no_error);
+    tcase_add_test(test, files_of_mpi_are_removed);
+    tcase_add_test(test, files_with_other_names_stay);
+    tcase_add_test(test, a_new_empty_file_stays);
+    tcase_add_test(test, folders_links_and_pipes_stay);
+    tcase_add_test(test, an_open_file_stays_until_it_is_closed);
+    tcase_add_test(test, a_file_that_another_process_has_mapped_stays_until_that_ends);
+    tcase_add_test(test, only_segments_of_the_given_processes_are_removed);
+    tcase_add_test(test, an_attached_segment_stays_until_it_is_detached);
     suite_add_tcase(suite, test);
 }
