@@ -128,7 +128,7 @@ alchi_agent_group_enter_barrier(alchi_agent_group_t *group)
     barrier.has_group = 1;
     barrier.group = group->id;
     if (alchi_agent_pmi_take_unsent(group->pmi, &barrier.pairs, &barrier.n_pairs) != ALCH_OK) {
-        /* Out of memory. The barrier cannot complete, so the ranks would wait in it for ever. */
+        /* Out of memory. The barrier cannot complete, so the ranks would wait in it forever. */
         alchi_agent_group_kill(group, 0);
         return;
     }

@@ -189,8 +189,8 @@ serve_pmi(alchi_agent_rank_t *rank)
     send_to_pmi_client(rank, alchi_buf_bytes(&reply), alchi_buf_size(&reply));
     alchi_buf_fini(&reply);
     if (!good)
-        alchi_log(ALCHI_LOG_WARNING,
-                  "worker %u sent a command that is not PMI-1, and the agent closes its PMI connection", rank->worker);
+        alchi_log(ALCHI_LOG_WARNING, "worker %u broke the PMI-1 protocol, and the agent closes its PMI connection",
+                  rank->worker);
     return good;
 }
 
