@@ -1,4 +1,4 @@
-/** @file message_text.h  Frames as text, one line for each field that is set. Golden bytes are compared with these texts. */
+/** @file message_text.h  Frames as text, one line for each field that is set, to compare with golden bytes. */
 #ifndef ALCHI_MESSAGE_TEXT_H
 #define ALCHI_MESSAGE_TEXT_H
 

@@ -108,9 +108,9 @@ START_TEST(lost_ones_say_why)
     live(1);
     live(2)->group = 6;
     unit_code(add(3, 1, 1, ALCH_FLOAT64, NULL, &half, NULL), ALCH_OK);
-    alchi_drv_catalog_mark_lost(&catalog, 5, "the group is gone");
+    alchi_drv_catalog_mark_lost(&catalog, 5, "the group was lost");
     unit_code(alchi_drv_catalog_find(&catalog, 1, &found, &error), ALCH_EGROUP);
-    ck_assert_str_eq(error.text, "matrix 1 is lost: the group is gone");
+    ck_assert_str_eq(error.text, "matrix 1 is lost: the group was lost");
     unit_code(alchi_drv_catalog_find(&catalog, 2, &found, &error), ALCH_OK);
     ck_assert_ptr_null(alchi_drv_catalog_get(&catalog, 3));
     ck_assert_int_eq(alchi_drv_catalog_names(&catalog, text, sizeof(text)), 1);
