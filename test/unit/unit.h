@@ -16,13 +16,13 @@ void unit_suite(Suite *suite);
                       alch_errname(expected));                                                            \
     } while (0)
 
-/** Poll until condition(context) is true. The test fails when that takes longer than timeout_ms. */
-#define unit_wait_for(condition, context, timeout_ms) \
-    unit_wait_for_at(condition, #condition, context, timeout_ms, __FILE__, __LINE__)
+/** unit_wait_for(condition, context, timeout_ms): poll until condition(context) is true. The test fails when that takes
+ *  longer than timeout_ms milliseconds. */
+#define unit_wait_for(condition, ...) unit_wait_for_at(__FILE__, __LINE__, #condition, condition, __VA_ARGS__)
 
 static inline void
-unit_wait_for_at(bool (*condition)(void *context), const char *name, void *context, int timeout_ms, const char *file,
-                 int line)
+unit_wait_for_at(const char *file, int line, const char *name, bool (*condition)(void *context), void *context,
+                 int timeout_ms)
 {
     for (int waited_ms = 0; !condition(context); waited_ms++) {
         ck_assert_msg(waited_ms < timeout_ms, "%s:%d: %s() did not become true within %d ms", file, line, name,
