@@ -311,7 +311,7 @@ def test_quickstart_prints_the_figure_of_the_readme(capsys, monkeypatch):
     try:
         monkeypatch.setenv("ALCHEMIST_CONNECTION", daemon.connection_file)
         capsys.readouterr()
-        demo.figure_3(port, str(BUILD / "plugins" / "testlib.so"))
+        demo.run_figure_3(port, str(BUILD / "plugins" / "testlib.so"))
     finally:
         daemon.stop()
     printed = capsys.readouterr().out.partition("Largest relative difference")[0]

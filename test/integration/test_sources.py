@@ -88,8 +88,8 @@ def test_rows_cannot_be_appended_to_a_deleted_matrix(als):
 
 
 @pytest.mark.parametrize("change, options, error, text", [
-    (lambda a: a[:, :2], {}, ValueError, "the block has 2 columns, matrix .* 3"),
-    (lambda a: a.astype(int), {}, TypeError, "dtype float64, the array int64"),
+    (lambda a: a[:, :2], {}, ValueError, "the block has 2 columns, but matrix .* 3"),
+    (lambda a: a.astype(int), {}, TypeError, "dtype float64, but the array has int64"),
     (lambda a: a, {"dtype": "float32"}, TypeError, "cannot be stored"),
 ], ids=["columns", "type of the block", "type asked for"])
 def test_a_block_that_does_not_fit_is_refused_and_appends_nothing(als, change, options, error, text):
