@@ -1,4 +1,9 @@
-/** @file driver_fake.h  Recorded links for tests of the driver: what was sent can be looked at, nothing is connected.
+/**
+ * @file driver_fake.h
+ * A driver whose links record what it sends. Nothing is connected: the test plays the agent, the ranks and the clients.
+ *
+ * Each test creates a fake_driver_t and destroys it. Functions that take a link act as the peer at its other end: a
+ * client, an executor, a rank or the agent.
  */
 #ifndef ALCHI_DRIVER_FAKE_H
 #define ALCHI_DRIVER_FAKE_H
@@ -11,299 +16,347 @@
 #include "driver/link.h"
 #include "wire/value.h"
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define FAKE_SENT_MAX 64
+#define SENT_MAX 64   /* messages that a link records until forget_sent() */
+#define RANKS_MAX 4   /* of one group */
+#define AGENT_SLOTS 4 /* slots 1 to 4, with data ports from 5001 */
 
+/* A message that the driver sent. */
 typedef struct {
-    unsigned type, flags;
+    unsigned type;
     uint64_t id;
-    void *message;
-} fake_sent_t;
+    void *message; /* NULL: empty */
+} sent_t;
 
 typedef struct {
     alchi_drv_link_t link;
-    fake_sent_t sent[FAKE_SENT_MAX];
+    alchi_drv_t *driver; /* at the other end */
+    sent_t sent[SENT_MAX];
     int count;
-    bool closed;
-} fake_t;
+    bool closed; /* by the driver */
+} fake_link_t;
 
-static void
-fake_send(alchi_drv_link_t *link, unsigned type, unsigned flags, uint64_t id, const void *message)
-{
-    fake_t *fake = (fake_t *)link;
+/* A driver with one agent, and the clients of two sessions. The configuration allows two clients. */
+typedef struct {
+    alchi_drv_config_t config;
+    uint8_t token[ALCHI_KEY_SIZE];
+    alchi_drv_t *driver;
+    fake_link_t agent;
+    fake_link_t client, other;        /* each has a session */
+    fake_link_t extra;                /* not connected: for a third client or an executor */
+    fake_link_t ranks[RANKS_MAX];     /* of the group of `client` */
+    fake_link_t new_ranks[RANKS_MAX]; /* of its second group during a move */
+    uint64_t group;                   /* id of the group of `client`; 0: start_ready_group() was not called */
+    int size;                         /* of this group */
+} fake_driver_t;
 
-    ck_assert_int_lt(fake->count, FAKE_SENT_MAX);
-    fake->sent[fake->count++] = (fake_sent_t){type, flags, id, message ? alchi_message_copy(message) : NULL};
-}
+/* ---- what the driver sent ---- */
 
-static void
-fake_close(alchi_drv_link_t *link)
-{
-    ((fake_t *)link)->closed = true;
-}
-
-static const alchi_drv_link_ops_t fake_ops = {fake_send, fake_close};
-
-/* Forget what was sent so far. */
 static inline void
-fake_clear(fake_t *fake)
+record_sent(alchi_drv_link_t *link, unsigned type, unsigned flags, uint64_t id, const void *message)
 {
-    while (fake->count)
-        alchi_message_free(fake->sent[--fake->count].message);
+    fake_link_t *fake = ALCHI_CONTAINER(link, fake_link_t, link);
+
+    (void)flags;
+    ck_assert_int_lt(fake->count, SENT_MAX);
+    fake->sent[fake->count++] = (sent_t){type, id, message ? alchi_message_copy(message) : NULL};
+}
+
+static inline void
+record_close(alchi_drv_link_t *link)
+{
+    ALCHI_CONTAINER(link, fake_link_t, link)->closed = true;
+}
+
+static inline void
+forget_sent(fake_link_t *link)
+{
+    while (link->count)
+        alchi_message_free(link->sent[--link->count].message);
 }
 
 /* The last message of a type, or NULL. */
-static inline const fake_sent_t *
-fake_last(const fake_t *fake, unsigned type)
+static inline const sent_t *
+find_sent(const fake_link_t *link, unsigned type)
 {
-    int i;
-
-    for (i = fake->count - 1; i >= 0; i--) {
-        if (fake->sent[i].type == type)
-            return &fake->sent[i];
+    for (int i = link->count - 1; i >= 0; i--) {
+        if (link->sent[i].type == type)
+            return &link->sent[i];
     }
     return NULL;
 }
 
-static inline const void *
-fake_message(const fake_t *fake, unsigned type)
+/* A message of this type was sent. @return the last one */
+static inline const sent_t *
+expect_sent(const fake_link_t *link, unsigned type)
 {
-    const fake_sent_t *sent = fake_last(fake, type);
+    const sent_t *sent = find_sent(link, type);
 
-    ck_assert_msg(sent && sent->message, "no %s was sent", alchi_message_name(type));
-    return sent->message;
+    ck_assert_msg(sent != NULL, "no %s was sent", alchi_message_name(type));
+    return sent;
 }
 
 static inline void
-fake_say(alchi_drv_t *driver, fake_t *fake, unsigned type, unsigned flags, uint64_t id, const void *message)
+expect_not_sent(const fake_link_t *link, unsigned type)
+{
+    ck_assert_msg(!find_sent(link, type), "%s was sent", alchi_message_name(type));
+}
+
+/* The last message of a type, which is not empty. */
+static inline const void *
+sent_message(const fake_link_t *link, unsigned type)
+{
+    const sent_t *sent = expect_sent(link, type);
+
+    ck_assert_msg(sent->message != NULL, "an empty %s was sent", alchi_message_name(type));
+    return sent->message;
+}
+
+/* The last error that was sent answers request `id`, has this code, and its text has this part. Id 0: it answers no
+ * request, but says why the connection is closed. */
+static inline void
+expect_error(const fake_link_t *link, uint64_t id, int code, const char *part)
+{
+    const Alchw__Error *error = sent_message(link, ALCHI_ERROR);
+
+    ck_assert_msg(find_sent(link, ALCHI_ERROR)->id == id, "request %llu did not fail", (unsigned long long)id);
+    ck_assert_msg((int)error->code == code, "%s: %s", alch_errname((int)error->code), error->text);
+    ck_assert_msg(strstr(error->text, part) != NULL, "'%s' lacks '%s'", error->text, part);
+}
+
+static inline const Alchw__Group *
+sent_group(const fake_link_t *link)
+{
+    return sent_message(link, ALCHI_GROUP);
+}
+
+static inline const Alchw__WorkerList *
+sent_workers(const fake_link_t *link)
+{
+    return sent_message(link, ALCHI_WORKER_LIST);
+}
+
+static inline const Alchw__Matrix *
+sent_matrix(const fake_link_t *link)
+{
+    return sent_message(link, ALCHI_MATRIX);
+}
+
+static inline const Alchw__Task *
+sent_task(const fake_link_t *link)
+{
+    return sent_message(link, ALCHI_TASK);
+}
+
+static inline const Alchw__Spawn *
+sent_spawn(const fake_driver_t *fake)
+{
+    return sent_message(&fake->agent, ALCHI_SPAWN);
+}
+
+static inline const Alchw__WorkerTask *
+sent_worker_task(const fake_link_t *rank)
+{
+    return sent_message(rank, ALCHI_WORKER_TASK);
+}
+
+/* The agent was told to end this group. */
+static inline void
+expect_group_killed(const fake_driver_t *fake, uint64_t group)
+{
+    bool killed = false;
+
+    for (int i = 0; i < fake->agent.count; i++)
+        killed = killed || (fake->agent.sent[i].type == ALCHI_KILL_GROUP &&
+                            ((const Alchw__KillGroup *)fake->agent.sent[i].message)->group == group);
+    ck_assert_msg(killed, "group %llu was not killed", (unsigned long long)group);
+}
+
+/* ---- connections and messages to the driver ---- */
+
+static inline void
+send_frame(fake_link_t *link, unsigned type, unsigned flags, uint64_t id, const void *message)
 {
     alchi_frame_t frame = {.type = (uint16_t)type, .flags = (uint8_t)flags, .id = id};
     alch_error_t error;
 
-    unit_code(alchi_drv_on_message(driver, &fake->link, &frame, message, &error), ALCH_OK);
+    unit_code(alchi_drv_on_message(link->driver, &link->link, &frame, message, &error), ALCH_OK);
 }
 
-#define RANKS 4
+/* @param id  of the request; 0: the message is no request */
+static inline void
+send_message(fake_link_t *link, unsigned type, uint64_t id, const void *message)
+{
+    send_frame(link, type, 0, id, message);
+}
 
-static alchi_drv_config_t config = {.start_timeout_ms = 30000,
-                                    .fail_grace_ms = 5000,
-                                    .client_timeout_ms = 60000,
-                                    .io_timeout_ms = 30000,
-                                    .connections = 2,
-                                    .message_limit = 1 << 20,
-                                    .data_threads = 1,
-                                    .log_level = "error"};
-static const uint8_t token[ALCHI_KEY_SIZE] = {1, 2, 3};
-static alchi_drv_t *driver;
-static fake_t agent, client, other, rank[RANKS];
-static int ranks;
+/* Initialize the link of a new connection. */
+static inline void
+init_link(fake_driver_t *fake, fake_link_t *link)
+{
+    static const alchi_drv_link_ops_t ops = {record_sent, record_close};
+
+    link->driver = fake->driver;
+    link->link = (alchi_drv_link_t){.ops = &ops};
+}
+
+/* Connect a peer that has authenticated as what it claims to be. @return as alchi_drv_admit() */
+static inline int
+connect_peer(fake_driver_t *fake, fake_link_t *link, alchi_claim_t claim, alch_error_t *err)
+{
+    alchi_responder_t responder = {.claim = claim, .name = "unit"};
+
+    init_link(fake, link);
+    return alchi_drv_admit(fake->driver, &link->link, &responder, 1, err);
+}
 
 static inline void
-open_client(fake_t *fake)
+connect_client(fake_driver_t *fake, fake_link_t *link)
 {
-    alchi_responder_t responder = {.claim = {.role = ALCHI_ROLE_CLIENT}, .name = "unit"};
     alch_error_t error;
 
-    fake->link.ops = &fake_ops;
-    unit_code(alchi_drv_admit(driver, &fake->link, &responder, 1, &error), ALCH_OK);
+    unit_code(connect_peer(fake, link, (alchi_claim_t){ALCHI_ROLE_CLIENT, 0, 0, -1}, &error), ALCH_OK);
 }
 
 static inline void
-say_hello(void)
+disconnect(fake_link_t *link)
+{
+    alchi_drv_on_closed(link->driver, &link->link);
+}
+
+static inline void
+connect_agent(fake_driver_t *fake)
 {
     Alchw__AgentHello hello = ALCHW__AGENT_HELLO__INIT;
-    Alchw__AgentSlot slot[4], *list[4];
-    int i;
+    Alchw__AgentSlot slots[AGENT_SLOTS], *list[AGENT_SLOTS];
 
-    for (i = 0; i < 4; i++) {
-        alchw__agent_slot__init(&slot[i]);
-        slot[i].port = 5001 + (unsigned)i;
-        list[i] = &slot[i];
+    for (int i = 0; i < AGENT_SLOTS; i++) {
+        alchw__agent_slot__init(&slots[i]);
+        slots[i].port = 5001 + (unsigned)i;
+        list[i] = &slots[i];
     }
     hello.host = hello.node = (char *)"here";
-    hello.n_slots = 4;
+    hello.n_slots = AGENT_SLOTS;
     hello.slots = list;
     hello.memory = 4000;
     hello.cores = 2;
-    agent.link = (alchi_drv_link_t){.ops = &fake_ops, .role = ALCHI_ROLE_AGENT, .is_own_agent = true};
-    fake_say(driver, &agent, ALCHI_AGENT_HELLO, 0, 0, &hello);
+    init_link(fake, &fake->agent);
+    fake->agent.link.role = ALCHI_ROLE_AGENT;
+    fake->agent.link.is_own_agent = true;
+    send_message(&fake->agent, ALCHI_AGENT_HELLO, 0, &hello);
 }
 
-static inline void
-setup(void)
+static inline fake_driver_t *
+create_fake_driver(void)
 {
+    fake_driver_t *fake = calloc(1, sizeof(*fake));
+
+    ck_assert_ptr_nonnull(fake);
     alchi_log_init("test", ALCHI_LOG_ERROR);
-    driver = alchi_drv_create(&config, token);
-    ck_assert_ptr_nonnull(driver);
-    memset(&client, 0, sizeof(client));
-    memset(&other, 0, sizeof(other));
-    memset(rank, 0, sizeof(rank));
-    memset(&agent, 0, sizeof(agent));
-    say_hello();
-    open_client(&client);
-    open_client(&other);
+    fake->config = (alchi_drv_config_t){.start_timeout_ms = 30000,
+                                        .fail_grace_ms = 5000,
+                                        .client_timeout_ms = 60000,
+                                        .io_timeout_ms = 30000,
+                                        .connections = 2,
+                                        .message_limit = 1 << 20,
+                                        .data_threads = 1,
+                                        .log_level = "error"};
+    memset(fake->token, 7, sizeof(fake->token));
+    fake->driver = alchi_drv_create(&fake->config, fake->token);
+    ck_assert_ptr_nonnull(fake->driver);
+    connect_agent(fake);
+    connect_client(fake, &fake->client);
+    connect_client(fake, &fake->other);
+    return fake;
 }
 
 static inline void
-teardown(void)
+destroy_fake_driver(fake_driver_t *fake)
 {
-    int i;
-
-    alchi_drv_destroy(driver);
-    fake_clear(&client);
-    fake_clear(&other);
-    fake_clear(&agent);
-    for (i = 0; i < RANKS; i++)
-        fake_clear(&rank[i]);
+    alchi_drv_destroy(fake->driver);
+    forget_sent(&fake->agent);
+    forget_sent(&fake->client);
+    forget_sent(&fake->other);
+    forget_sent(&fake->extra);
+    for (int i = 0; i < RANKS_MAX; i++) {
+        forget_sent(&fake->ranks[i]);
+        forget_sent(&fake->new_ranks[i]);
+    }
+    free(fake);
 }
 
-/* ---- what the parts say ---- */
+/* Run the timers as if this time had passed. */
+static inline void
+run_timers(fake_driver_t *fake, int64_t ms)
+{
+    alchi_drv_timers_run(&fake->driver->timers, alchi_deadline_in_ms(ms));
+}
+
+/* ---- requests of a client ---- */
 
 static inline void
-request_workers(fake_t *fake, uint64_t id, uint32_t count, uint32_t wait_ms)
+request_workers(fake_link_t *client, uint64_t id, uint32_t count, uint32_t wait_ms)
 {
     Alchw__RequestWorkers message = ALCHW__REQUEST_WORKERS__INIT;
 
     message.count = count;
     message.wait_ms = wait_ms;
-    fake_say(driver, fake, ALCHI_REQUEST_WORKERS, 0, id, &message);
+    send_message(client, ALCHI_REQUEST_WORKERS, id, &message);
+}
+
+/* Give workers back. @param count  0: all of them */
+static inline void
+yield_workers(fake_link_t *client, uint64_t id, const uint32_t *slots, size_t count)
+{
+    Alchw__YieldWorkers message = ALCHW__YIELD_WORKERS__INIT;
+
+    message.n_slots = count;
+    message.slots = (uint32_t *)slots;
+    send_message(client, ALCHI_YIELD_WORKERS, id, &message);
 }
 
 static inline void
-join_rank(int index, uint64_t session, uint64_t group)
+request_matrix(fake_link_t *client, uint64_t id, int64_t rows, int64_t cols, uint32_t dtype)
 {
-    alchi_responder_t responder = {.claim = {ALCHI_ROLE_RANK, session, group, index}};
-    Alchw__WorkerJoin join = ALCHW__WORKER_JOIN__INIT;
-    alch_error_t error;
+    Alchw__CreateMatrix message = ALCHW__CREATE_MATRIX__INIT;
 
-    rank[index].link = (alchi_drv_link_t){.ops = &fake_ops};
-    unit_code(alchi_drv_admit(driver, &rank[index].link, &responder, 1, &error), ALCH_OK);
-    join.stage = ALCHW__JOIN_STAGE__JOIN_READY;
-    fake_say(driver, &rank[index], ALCHI_WORKER_JOIN, 0, 0, &join);
-}
-
-static inline uint64_t
-start_group(fake_t *fake, int size)
-{
-    uint64_t group;
-    int i;
-
-    request_workers(fake, 10, (uint32_t)size, 1000);
-    group = ((const Alchw__Spawn *)fake_message(&agent, ALCHI_SPAWN))->group;
-    for (i = 0; i < size; i++)
-        join_rank(i, fake->link.session->id, group);
-    ranks = size;
-    ck_assert(((const Alchw__Group *)fake_message(fake, ALCHI_GROUP))->ready);
-    for (i = 0; i < size; i++)
-        fake_clear(&rank[i]);
-    return group;
+    message.rows = rows;
+    message.cols = cols;
+    message.dtype = dtype;
+    send_message(client, ALCHI_CREATE_MATRIX, id, &message);
 }
 
 static inline void
-group_ended(uint64_t group)
+get_matrix(fake_link_t *client, uint64_t id, uint64_t matrix)
 {
-    Alchw__GroupEnded ended = ALCHW__GROUP_ENDED__INIT;
+    Alchw__MatrixId message = ALCHW__MATRIX_ID__INIT;
 
-    ended.group = group;
-    fake_say(driver, &agent, ALCHI_GROUP_ENDED, 0, 0, &ended);
+    message.has_id = true;
+    message.id = matrix;
+    send_message(client, ALCHI_GET_MATRIX, id, &message);
 }
 
 static inline void
-rank_killed(uint64_t group, unsigned index)
+free_matrix(fake_link_t *client, uint64_t id, uint64_t matrix)
 {
-    Alchw__RankExit exit = ALCHW__RANK_EXIT__INIT;
+    Alchw__MatrixId message = ALCHW__MATRIX_ID__INIT;
 
-    exit.group = group;
-    exit.rank = index;
-    exit.signal = SIGKILL;
-    fake_say(driver, &agent, ALCHI_RANK_EXIT, 0, 0, &exit);
-}
-
-/* A rank answers the last command of a type. */
-static inline void
-answer(int index, unsigned command, unsigned type, const void *message)
-{
-    const fake_sent_t *sent = fake_last(&rank[index], command);
-
-    ck_assert_msg(sent != NULL, "rank %d got no %s", index, alchi_message_name(command));
-    fake_say(driver, &rank[index], type, ALCHI_FRAME_REPLY, sent->id, message);
+    message.has_id = true;
+    message.id = matrix;
+    send_message(client, ALCHI_FREE_MATRIX, id, &message);
 }
 
 static inline void
-answer_error(int index, unsigned command, int code, const char *text)
+get_group(fake_link_t *client, uint64_t id)
 {
-    Alchw__Error error = ALCHW__ERROR__INIT;
-
-    error.code = (uint32_t)code;
-    error.text = (char *)text;
-    answer(index, command, ALCHI_ERROR, &error);
+    send_message(client, ALCHI_GET_GROUP, id, NULL);
 }
 
+/* Call Lib.run, which load_library() has loaded. */
 static inline void
-answer_all(unsigned command, unsigned type, const void *message)
-{
-    int i;
-
-    for (i = 0; i < ranks; i++)
-        answer(i, command, type, message);
-}
-
-static inline const Alchw__Error *
-failure(const fake_t *fake, uint64_t id)
-{
-    const fake_sent_t *sent = fake_last(fake, ALCHI_ERROR);
-
-    ck_assert_msg(sent && sent->id == id, "request %llu did not fail", (unsigned long long)id);
-    return sent->message;
-}
-
-static inline void
-expect_failure(const fake_t *fake, uint64_t id, int code, const char *part)
-{
-    const Alchw__Error *error = failure(fake, id);
-
-    ck_assert_msg((int)error->code == code, "%s: %s", alch_errname((int)error->code), error->text);
-    ck_assert_msg(strstr(error->text, part) != NULL, "'%s' lacks '%s'", error->text, part);
-}
-
-static inline uint64_t
-create_matrix(fake_t *fake, int64_t rows, int64_t cols)
-{
-    Alchw__CreateMatrix create = ALCHW__CREATE_MATRIX__INIT;
-
-    create.rows = rows;
-    create.cols = cols;
-    create.dtype = ALCH_FLOAT64;
-    fake_say(driver, fake, ALCHI_CREATE_MATRIX, 0, 20, &create);
-    answer_all(ALCHI_WORKER_RESERVE, ALCHI_EMPTY, NULL);
-    return ((const Alchw__Matrix *)fake_message(fake, ALCHI_MATRIX))->id;
-}
-
-static inline void
-load_library(fake_t *fake)
-{
-    Alchw__LoadLibrary load = ALCHW__LOAD_LIBRARY__INIT;
-    Alchw__Library library = ALCHW__LIBRARY__INIT;
-    Alchw__Function *function;
-    alch_error_t error;
-
-    load.name = (char *)"Lib";
-    load.wait_ms = 1000;
-    fake_say(driver, fake, ALCHI_LOAD_LIBRARY, 0, 30, &load);
-    unit_code(alchi_function_parse("run", "A:matrix, k:int64=10 -> B:matrix, n:int64", "runs", "", &function, &error),
-              ALCH_OK);
-    library.name = (char *)"Lib";
-    library.version = (char *)"1";
-    library.n_functions = 1;
-    library.functions = &function;
-    answer_all(ALCHI_WORKER_LOAD, ALCHI_LIBRARY, &library);
-    alchi_message_free(function);
-    ck_assert(!((const Alchw__Library *)fake_message(fake, ALCHI_LIBRARY))->loading);
-}
-
-static inline void
-submit(fake_t *fake, uint64_t id, uint64_t matrix, uint32_t wait_ms)
+submit_task(fake_link_t *client, uint64_t id, uint64_t matrix, uint32_t wait_ms)
 {
     Alchw__SubmitTask call = ALCHW__SUBMIT_TASK__INIT;
     Alchw__Value *value = alchi_value_create(ALCH_TYPE_MATRIX, false);
@@ -316,17 +369,92 @@ submit(fake_t *fake, uint64_t id, uint64_t matrix, uint32_t wait_ms)
     call.n_arguments = 1;
     call.arguments = &argument;
     call.wait_ms = wait_ms;
-    fake_say(driver, fake, ALCHI_SUBMIT_TASK, 0, id, &call);
+    send_message(client, ALCHI_SUBMIT_TASK, id, &call);
     alchi_message_free(argument);
 }
 
-/* All ranks return with matrix `result`. */
+/* ---- messages of the agent ---- */
+
 static inline void
-finish_task(int first, int count, uint64_t result)
+report_group_ended(fake_driver_t *fake, uint64_t group)
+{
+    Alchw__GroupEnded ended = ALCHW__GROUP_ENDED__INIT;
+
+    ended.group = group;
+    send_message(&fake->agent, ALCHI_GROUP_ENDED, 0, &ended);
+}
+
+static inline void
+report_rank_killed(fake_driver_t *fake, uint64_t group, unsigned rank)
+{
+    Alchw__RankExit exit = ALCHW__RANK_EXIT__INIT;
+
+    exit.group = group;
+    exit.rank = rank;
+    exit.signal = SIGKILL;
+    send_message(&fake->agent, ALCHI_RANK_EXIT, 0, &exit);
+}
+
+/* ---- messages of the ranks ---- */
+
+/* A rank of a group of `client` connects, and reports that it is ready. */
+static inline void
+join_rank(fake_driver_t *fake, fake_link_t *link, uint64_t group, int rank)
+{
+    alchi_claim_t claim = {ALCHI_ROLE_RANK, fake->client.link.session->id, group, rank};
+    Alchw__WorkerJoin join = ALCHW__WORKER_JOIN__INIT;
+    alch_error_t error;
+
+    unit_code(connect_peer(fake, link, claim, &error), ALCH_OK);
+    join.stage = ALCHW__JOIN_STAGE__JOIN_READY;
+    send_message(link, ALCHI_WORKER_JOIN, 0, &join);
+}
+
+/* Ranks 0 to count - 1 join. */
+static inline void
+join_ranks(fake_driver_t *fake, fake_link_t *links, uint64_t group, int count)
+{
+    for (int i = 0; i < count; i++)
+        join_rank(fake, &links[i], group, i);
+}
+
+/* A rank answers the last command of a type. */
+static inline void
+answer_command(fake_link_t *rank, unsigned command, unsigned type, const void *message)
+{
+    send_frame(rank, type, ALCHI_FRAME_REPLY, expect_sent(rank, command)->id, message);
+}
+
+static inline void
+confirm_command(fake_link_t *rank, unsigned command)
+{
+    answer_command(rank, command, ALCHI_EMPTY, NULL);
+}
+
+static inline void
+fail_command(fake_link_t *rank, unsigned command, int code, const char *text)
+{
+    Alchw__Error error = ALCHW__ERROR__INIT;
+
+    error.code = (uint32_t)code;
+    error.text = (char *)text;
+    answer_command(rank, command, ALCHI_ERROR, &error);
+}
+
+/* All ranks of the group of `client` confirm the last command of a type. */
+static inline void
+confirm_on_all(fake_driver_t *fake, unsigned command)
+{
+    for (int i = 0; i < fake->size; i++)
+        confirm_command(&fake->ranks[i], command);
+}
+
+/* A rank returns from its last task, with a matrix of 2 x 2 as result, after 0.5 s. */
+static inline void
+finish_task(fake_link_t *rank, uint64_t result)
 {
     Alchw__WorkerTaskDone done = ALCHW__WORKER_TASK_DONE__INIT;
     Alchw__Matrix matrix = ALCHW__MATRIX__INIT, *list = &matrix;
-    int i;
 
     matrix.has_id = matrix.has_rows = matrix.has_cols = matrix.has_dtype = done.has_seconds = 1;
     matrix.id = result;
@@ -335,34 +463,95 @@ finish_task(int first, int count, uint64_t result)
     done.n_matrices = 1;
     done.matrices = &list;
     done.seconds = 0.5;
-    for (i = first; i < first + count; i++)
-        answer(i, ALCHI_WORKER_TASK, ALCHI_WORKER_TASK_DONE, &done);
+    answer_command(rank, ALCHI_WORKER_TASK, ALCHI_WORKER_TASK_DONE, &done);
 }
 
-static inline uint64_t
-ready_matrix(void)
-{
-    uint64_t matrix;
+/* ---- common beginnings ---- */
 
-    start_group(&client, 2);
-    load_library(&client);
-    matrix = create_matrix(&client, 10, 3);
-    submit(&client, 39, matrix, 1000);
-    answer_all(ALCHI_WORKER_CHECK, ALCHI_EMPTY, NULL);
-    finish_task(0, 2, ((const Alchw__WorkerTask *)fake_message(&rank[0], ALCHI_WORKER_TASK))->first_result_id);
-    fake_clear(&rank[0]);
-    fake_clear(&rank[1]);
+static inline void
+forget_sent_to_ranks(fake_driver_t *fake)
+{
+    for (int i = 0; i < RANKS_MAX; i++)
+        forget_sent(&fake->ranks[i]);
+}
+
+/* Start a group of `client`, and wait until it is ready. */
+static inline void
+start_ready_group(fake_driver_t *fake, int size)
+{
+    request_workers(&fake->client, 10, (uint32_t)size, 1000);
+    fake->group = sent_spawn(fake)->group;
+    fake->size = size;
+    join_ranks(fake, fake->ranks, fake->group, size);
+    ck_assert(sent_group(&fake->client)->ready);
+    forget_sent_to_ranks(fake);
+}
+
+/* Create a matrix on the group of `client`. @return its id */
+static inline uint64_t
+create_matrix(fake_driver_t *fake, int64_t rows, int64_t cols)
+{
+    request_matrix(&fake->client, 20, rows, cols, ALCH_FLOAT64);
+    confirm_on_all(fake, ALCHI_WORKER_RESERVE);
+    return sent_matrix(&fake->client)->id;
+}
+
+/* Load library Lib, with function run, on the group of `client`. */
+static inline void
+load_library(fake_driver_t *fake)
+{
+    Alchw__LoadLibrary load = ALCHW__LOAD_LIBRARY__INIT;
+    Alchw__Library library = ALCHW__LIBRARY__INIT;
+    Alchw__Function *function;
+    alch_error_t error;
+
+    load.name = (char *)"Lib";
+    load.wait_ms = 1000;
+    send_message(&fake->client, ALCHI_LOAD_LIBRARY, 30, &load);
+    unit_code(alchi_function_parse("run", "A:matrix, k:int64=10 -> B:matrix, n:int64", "runs", "", &function, &error),
+              ALCH_OK);
+    library.name = (char *)"Lib";
+    library.version = (char *)"1";
+    library.n_functions = 1;
+    library.functions = &function;
+    for (int i = 0; i < fake->size; i++)
+        answer_command(&fake->ranks[i], ALCHI_WORKER_LOAD, ALCHI_LIBRARY, &library);
+    alchi_message_free(function);
+    ck_assert(!((const Alchw__Library *)sent_message(&fake->client, ALCHI_LIBRARY))->loading);
+}
+
+/* Start a group of two, load the library, and create a matrix of 10 x 3 that no task has read. @return its id */
+static inline uint64_t
+create_unchecked_matrix(fake_driver_t *fake)
+{
+    start_ready_group(fake, 2);
+    load_library(fake);
+    return create_matrix(fake, 10, 3);
+}
+
+/* As create_unchecked_matrix(). Then the first task reads the matrix and ends, so that the matrix is known to be
+ * complete. @return the id of the matrix */
+static inline uint64_t
+create_complete_matrix(fake_driver_t *fake)
+{
+    uint64_t matrix = create_unchecked_matrix(fake), result;
+
+    submit_task(&fake->client, 39, matrix, 1000);
+    confirm_on_all(fake, ALCHI_WORKER_CHECK);
+    result = sent_worker_task(&fake->ranks[0])->first_result_id;
+    finish_task(&fake->ranks[0], result);
+    finish_task(&fake->ranks[1], result);
+    forget_sent_to_ranks(fake);
     return matrix;
 }
 
+/* One test case with these tests. */
 static inline void
 add_tests(Suite *suite, const char *name, const TTest *const *tests, size_t count)
 {
     TCase *tcase = tcase_create(name);
-    size_t i;
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++)
         tcase_add_test(tcase, tests[i]);
     suite_add_tcase(suite, tcase);
 }

@@ -1,332 +1,281 @@
-/* The driver as a whole: sessions, workers, agents. */
+/* The driver: which peers it admits, which messages it accepts, and how sessions and the driver itself end. */
 #include "driver_fake.h"
-#include <math.h>
 
-START_TEST(keys_by_role)
+/* ---- keys ---- */
+
+START_TEST(client_proves_the_token)
 {
+    fake_driver_t *fake = create_fake_driver();
     alchi_claim_t claim = {ALCHI_ROLE_CLIENT, 0, 0, -1};
     uint8_t key[ALCHI_KEY_SIZE];
     alch_error_t error;
 
-    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_OK);
-    ck_assert_mem_eq(key, token, ALCHI_KEY_SIZE);
-    claim = (alchi_claim_t){ALCHI_ROLE_EXECUTOR, client.link.session->id, 0, -1};
-    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_OK);
-    ck_assert_mem_eq(key, client.link.session->key, ALCHI_KEY_SIZE);
-    claim.session = 99;
-    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_ENOENT);
-    claim = (alchi_claim_t){ALCHI_ROLE_RANK, 1, 1, 0};
-    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_ENOENT);
-    claim.role = ALCHI_ROLE_DATA;
-    unit_code(alchi_drv_find_key(driver, &claim, key, &error), ALCH_EAUTH);
+    unit_code(alchi_drv_find_key(fake->driver, &claim, key, &error), ALCH_OK);
+    ck_assert_mem_eq(key, fake->token, ALCHI_KEY_SIZE);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(too_many_connections)
+START_TEST(executor_proves_the_key_of_its_session)
 {
-    alchi_responder_t responder = {.claim = {.role = ALCHI_ROLE_CLIENT}};
-    fake_t third = {.link = {.ops = &fake_ops}};
+    fake_driver_t *fake = create_fake_driver();
+    alchi_drv_session_t *session = fake->client.link.session;
+    alchi_claim_t claim = {ALCHI_ROLE_EXECUTOR, session->id, 0, -1};
+    uint8_t key[ALCHI_KEY_SIZE];
     alch_error_t error;
 
-    unit_code(alchi_drv_admit(driver, &third.link, &responder, 1, &error), ALCH_ELIMIT);
+    unit_code(alchi_drv_find_key(fake->driver, &claim, key, &error), ALCH_OK);
+    ck_assert_mem_eq(key, session->key, ALCHI_KEY_SIZE);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(unexpected_peers_have_no_key)
+{
+    static const struct {
+        alchi_claim_t claim;
+        int code;
+    } cases[] = {
+        {{ALCHI_ROLE_EXECUTOR, 99, 0, -1}, ALCH_ENOENT}, /* there is no such session */
+        {{ALCHI_ROLE_RANK, 1, 1, 0}, ALCH_ENOENT},       /* no group is starting */
+        {{ALCHI_ROLE_DATA, 1, 1, 0}, ALCH_EAUTH},        /* data connections go to ranks */
+    };
+    fake_driver_t *fake = create_fake_driver();
+    uint8_t key[ALCHI_KEY_SIZE];
+    alch_error_t error;
+
+    for (size_t i = 0; i < ALCHI_COUNT(cases); i++)
+        unit_code(alchi_drv_find_key(fake->driver, &cases[i].claim, key, &error), cases[i].code);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- connections ---- */
+
+START_TEST(client_above_the_limit_is_refused)
+{
+    fake_driver_t *fake = create_fake_driver();
+    alch_error_t error;
+
+    unit_code(connect_peer(fake, &fake->extra, (alchi_claim_t){ALCHI_ROLE_CLIENT, 0, 0, -1}, &error), ALCH_ELIMIT);
     ck_assert_ptr_nonnull(strstr(error.text, "--connections"));
-    fake_clear(&third);
-    alchi_drv_on_closed(driver, &other.link);
-    unit_code(alchi_drv_admit(driver, &third.link, &responder, 1, &error), ALCH_OK);
-    alchi_drv_on_closed(driver, &third.link);
-    fake_clear(&third);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(foreign_messages_break_the_connection)
+START_TEST(closed_connection_makes_room_for_another_client)
 {
-    alchi_frame_t frame = {.type = ALCHI_RANK_EXIT, .id = 1};
+    fake_driver_t *fake = create_fake_driver();
     alch_error_t error;
 
-    unit_code(alchi_drv_on_message(driver, &client.link, &frame, NULL, &error), ALCH_EPROTO);
-    frame = (alchi_frame_t){.type = ALCHI_PING, .id = 0};
-    unit_code(alchi_drv_on_message(driver, &client.link, &frame, NULL, &error), ALCH_EPROTO);
-    frame = (alchi_frame_t){.type = ALCHI_PING, .id = 1, .flags = ALCHI_FRAME_REPLY};
-    unit_code(alchi_drv_on_message(driver, &client.link, &frame, NULL, &error), ALCH_EPROTO);
-    frame.flags = 0;
-    unit_code(alchi_drv_on_message(driver, &client.link, &frame, NULL, &error), ALCH_OK);
-    ck_assert_ptr_nonnull(fake_last(&client, ALCHI_EMPTY));
+    unit_code(connect_peer(fake, &fake->extra, (alchi_claim_t){ALCHI_ROLE_CLIENT, 0, 0, -1}, &error), ALCH_ELIMIT);
+    disconnect(&fake->other);
+    connect_client(fake, &fake->extra);
+    disconnect(&fake->extra);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(workers_start)
+/* ---- messages ---- */
+
+START_TEST(messages_against_the_protocol_are_refused)
 {
-    const Alchw__Spawn *spawn;
-    const Alchw__Group *group;
-
-    request_workers(&client, 2, 0, 10);
-    expect_failure(&client, 2, ALCH_EINVAL, "at least 1");
-    request_workers(&client, 3, 5, 10);
-    expect_failure(&client, 3, ALCH_ENOSLOTS, "5 workers were requested, 4 of 4 slots are free (--workers)");
-    request_workers(&client, 4, 3, 0);
-    group = fake_message(&client, ALCHI_GROUP);
-    ck_assert(!group->ready);
-    ck_assert_uint_eq(group->n_workers, 3);
-    spawn = fake_message(&agent, ALCHI_SPAWN);
-    ck_assert_uint_eq(spawn->size, 3);
-    ck_assert_str_eq(spawn->process_mapping, "(vector,(0,1,3))");
-    ck_assert_str_eq(spawn->environment[0], "UCX_TLS=self,sm");
-    ck_assert_uint_eq(spawn->ranks[2]->config->control_key.len, ALCHI_KEY_SIZE);
-    ck_assert_int_eq(spawn->ranks[2]->config->memory_limit, 900);
-    request_workers(&other, 5, 2, 10);
-    expect_failure(&other, 5, ALCH_ENOSLOTS, "2 workers were requested, 1 of 4 slots is free (--workers)");
-    request_workers(&client, 6, 3, 1000);
-    ck_assert_int_eq(client.link.request_count, 1);
-    for (int i = 0; i < 3; i++)
-        join_rank(i, client.link.session->id, spawn->group);
-    ck_assert_int_eq(client.link.request_count, 0);
-    group = fake_message(&client, ALCHI_GROUP);
-    ck_assert(group->ready);
-    ck_assert_uint_eq(group->workers[1]->port, 5002);
-    ck_assert_uint_eq(group->workers[1]->state, ALCH_WORKER_ACTIVE);
-    ck_assert_str_eq(group->workers[1]->address, "");
-}
-END_TEST
-
-START_TEST(start_failure_is_told_once)
-{
-    uint64_t group;
-
-    request_workers(&client, 2, 2, 0);
-    group = ((const Alchw__Spawn *)fake_message(&agent, ALCHI_SPAWN))->group;
-    rank_killed(group, 1);
-    ck_assert_ptr_nonnull(fake_last(&agent, ALCHI_KILL_GROUP));
-    request_workers(&client, 3, 2, 0);
-    expect_failure(&client, 3, ALCH_EGROUP, "did not start: worker 2 (rank 1) was killed by signal 9");
-    /* Its slots are not idle yet: the next group waits for them. */
-    request_workers(&client, 4, 4, 1000);
-    ck_assert_int_eq(client.link.request_count, 1);
-    fake_clear(&agent);
-    group_ended(group);
-    ck_assert_uint_eq(((const Alchw__Spawn *)fake_message(&agent, ALCHI_SPAWN))->size, 4);
-}
-END_TEST
-
-START_TEST(wait_runs_out)
-{
-    request_workers(&client, 2, 1, 50);
-    ck_assert_ptr_null(fake_last(&client, ALCHI_GROUP));
-    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(60));
-    ck_assert(!((const Alchw__Group *)fake_message(&client, ALCHI_GROUP))->ready);
-}
-END_TEST
-
-START_TEST(a_dead_rank_ends_its_group_only)
-{
-    uint64_t group = start_group(&client, 2), matrix = create_matrix(&client, 4, 4);
-    Alchw__MatrixId ask = ALCHW__MATRIX_ID__INIT;
-
-    request_workers(&other, 5, 1, 1000);
-    load_library(&client);
-    submit(&client, 40, matrix, 1000);
-    answer_all(ALCHI_WORKER_CHECK, ALCHI_EMPTY, NULL);
-    rank_killed(group, 1);
-    ck_assert_int_eq(((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->error->code, ALCH_EGROUP);
-    ck_assert_ptr_nonnull(strstr(((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->error->text,
-                                 "worker 2 (rank 1) was killed by signal 9 (Killed)"));
-    ck_assert_int_eq(other.link.request_count, 1);
-    ask.id = matrix;
-    fake_say(driver, &client, ALCHI_GET_MATRIX, 0, 41, &ask);
-    expect_failure(&client, 41, ALCH_EGROUP, "was killed by signal 9");
-    submit(&client, 42, matrix, 0);
-    expect_failure(&client, 42, ALCH_EGROUP, "was killed by signal 9");
-    fake_say(driver, &client, ALCHI_GET_GROUP, 0, 43, NULL);
-    expect_failure(&client, 43, ALCH_EGROUP, "was killed by signal 9");
-    fake_say(driver, &client, ALCHI_FREE_MATRIX, 0, 44, &ask);
-    ck_assert_ptr_nonnull(fake_last(&client, ALCHI_EMPTY));
-    group_ended(group);
-    /* New workers for the same session; its library comes back by itself. */
-    fake_clear(&agent);
-    fake_clear(&client);
-    start_group(&client, 2);
-}
-END_TEST
-
-START_TEST(resize_and_yield)
-{
-    uint64_t group = start_group(&client, 3), matrix;
-    Alchw__YieldWorkers yield = ALCHW__YIELD_WORKERS__INIT;
-    Alchw__MatrixId ask = ALCHW__MATRIX_ID__INIT;
-    uint32_t slots[] = {1, 9};
-
-    matrix = create_matrix(&client, 5, 6);
-    request_workers(&client, 11, 2, 10);
-    expect_failure(&client, 11, ALCH_EBUSY, "matrix 1 (5 x 6, float64)");
-    yield.n_slots = 2;
-    yield.slots = slots;
-    fake_say(driver, &client, ALCHI_YIELD_WORKERS, 0, 12, &yield);
-    expect_failure(&client, 12, ALCH_ENOENT, "worker 9 is not assigned");
-    yield.n_slots = 1;
-    fake_say(driver, &client, ALCHI_YIELD_WORKERS, 0, 13, &yield);
-    expect_failure(&client, 13, ALCH_EBUSY, "matrix 1");
-    ask.id = matrix;
-    fake_say(driver, &client, ALCHI_FREE_MATRIX, 0, 14, &ask);
-    answer_all(ALCHI_WORKER_FREE, ALCHI_EMPTY, NULL);
-    fake_clear(&agent);
-    fake_say(driver, &client, ALCHI_YIELD_WORKERS, 0, 15, &yield);
-    ck_assert_ptr_nonnull(fake_last(&rank[0], ALCHI_WORKER_QUIT));
-    ck_assert_ptr_null(fake_last(&agent, ALCHI_SPAWN));
-    group_ended(group);
-    /* Slots 2 and 3 stay, as asked. */
-    ck_assert_uint_eq(((const Alchw__Spawn *)fake_message(&agent, ALCHI_SPAWN))->ranks[0]->local_slot, 1);
-    group = ((const Alchw__Spawn *)fake_message(&agent, ALCHI_SPAWN))->group;
-    join_rank(0, client.link.session->id, group);
-    join_rank(1, client.link.session->id, group);
-    ck_assert_uint_eq(((const Alchw__WorkerList *)fake_message(&client, ALCHI_WORKER_LIST))->n_workers, 2);
-    fake_clear(&client);
-    yield.n_slots = 0;
-    fake_say(driver, &client, ALCHI_YIELD_WORKERS, 0, 16, &yield);
-    ck_assert_int_eq(client.count, 0);
-    group_ended(group);
-    ck_assert_uint_eq(((const Alchw__WorkerList *)fake_message(&client, ALCHI_WORKER_LIST))->n_workers, 0);
-    ck_assert_int_eq(alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE), 4);
-    submit(&client, 17, 1, 0);
-    expect_failure(&client, 17, ALCH_ESTATE, "has no workers");
-}
-END_TEST
-
-START_TEST(a_client_that_leaves_frees_all)
-{
-    uint64_t matrix = ready_matrix();
-    alchi_responder_t responder = {.claim = {ALCHI_ROLE_EXECUTOR, client.link.session->id, 0, -1}};
-    fake_t executor = {.link = {.ops = &fake_ops}};
+    static const alchi_frame_t frames[] = {
+        {.type = ALCHI_RANK_EXIT, .id = 1},                        /* only agents send it */
+        {.type = ALCHI_PING, .id = 0},                             /* a request has an id */
+        {.type = ALCHI_PING, .id = 1, .flags = ALCHI_FRAME_REPLY}, /* the driver sends no requests to clients */
+    };
+    fake_driver_t *fake = create_fake_driver();
     alch_error_t error;
-    uint64_t group = client.link.session->group->id;
 
-    alchi_drv_on_closed(driver, &other.link);
-    unit_code(alchi_drv_admit(driver, &executor.link, &responder, 1, &error), ALCH_OK);
-    request_workers(&executor, 2, 1, 0);
-    expect_failure(&executor, 2, ALCH_EPERM, "attached");
-    submit(&executor, 3, matrix, 10000);
-    alchi_drv_on_closed(driver, &client.link);
-    ck_assert(executor.closed);
-    expect_failure(&executor, 0, ALCH_ECONNECT, "its client disconnected");
-    ck_assert_ptr_nonnull(fake_last(&agent, ALCHI_KILL_GROUP));
-    ck_assert_uint_eq(HASH_COUNT(driver->sessions), 0);
-    group_ended(group);
-    ck_assert_int_eq(alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE), 4);
-    ck_assert_int_eq(driver->clients, 0);
-    fake_clear(&executor);
+    for (size_t i = 0; i < ALCHI_COUNT(frames); i++)
+        unit_code(alchi_drv_on_message(fake->driver, &fake->client.link, &frames[i], NULL, &error), ALCH_EPROTO);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(close_waits_for_the_workers)
+START_TEST(ping_is_answered)
 {
-    uint64_t group = start_group(&client, 2);
+    fake_driver_t *fake = create_fake_driver();
 
-    fake_say(driver, &client, ALCHI_CLOSE_SESSION, 0, 70, NULL);
-    ck_assert_ptr_nonnull(fake_last(&rank[0], ALCHI_WORKER_QUIT));
-    ck_assert_ptr_null(fake_last(&client, ALCHI_EMPTY));
-    group_ended(group);
-    ck_assert_uint_eq(fake_last(&client, ALCHI_EMPTY)->id, 70);
-    alchi_drv_on_closed(driver, &client.link);
-    ck_assert_uint_eq(HASH_COUNT(driver->sessions), 1);
+    send_message(&fake->client, ALCHI_PING, 1, NULL);
+    ck_assert_uint_eq(expect_sent(&fake->client, ALCHI_EMPTY)->id, 1);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(pmi_pairs_come_back)
+START_TEST(test_string_is_returned)
 {
-    Alchw__PmiBarrier barrier = ALCHW__PMI_BARRIER__INIT;
-    Alchw__PmiPair pair = ALCHW__PMI_PAIR__INIT, *list = &pair;
-    const Alchw__PmiBarrierOut *out;
-
-    request_workers(&client, 2, 2, 0);
-    barrier.group = ((const Alchw__Spawn *)fake_message(&agent, ALCHI_SPAWN))->group;
-    pair.key = (char *)"P0";
-    pair.value = (char *)"address";
-    barrier.n_pairs = 1;
-    barrier.pairs = &list;
-    fake_say(driver, &agent, ALCHI_PMI_BARRIER, 0, 0, &barrier);
-    out = fake_message(&agent, ALCHI_PMI_BARRIER_OUT);
-    ck_assert_uint_eq(out->n_pairs, 1);
-    ck_assert_str_eq(out->pairs[0]->value, "address");
-    barrier.n_pairs = 0;
-    fake_say(driver, &agent, ALCHI_PMI_BARRIER, 0, 0, &barrier);
-    ck_assert_uint_eq(((const Alchw__PmiBarrierOut *)fake_message(&agent, ALCHI_PMI_BARRIER_OUT))->n_pairs, 0);
-}
-END_TEST
-
-START_TEST(an_agent_that_leaves_takes_its_slots)
-{
-    start_group(&client, 2);
-    alchi_drv_on_closed(driver, &agent.link);
-    ck_assert_int_eq(alchi_drv_slots_total(&driver->slots), 0);
-    fake_say(driver, &client, ALCHI_GET_GROUP, 0, 60, NULL);
-    expect_failure(&client, 60, ALCH_EGROUP, "the connection to the agent on here ended");
-    ck_assert_ptr_null(driver->groups);
-    say_hello();
-    ck_assert_int_eq(alchi_drv_slots_total(&driver->slots), 4);
-}
-END_TEST
-
-START_TEST(stopping_ends_sessions_and_groups)
-{
-    uint64_t group = start_group(&client, 2);
-
-    ck_assert(!alchi_drv_is_idle(driver));
-    alchi_drv_stop(driver, "the driver is stopping (SIGTERM)");
-    expect_failure(&client, 0, ALCH_ECONNECT, "the driver is stopping");
-    ck_assert(client.closed && other.closed);
-    ck_assert(!alchi_drv_is_idle(driver));
-    group_ended(group);
-    ck_assert(alchi_drv_is_idle(driver));
-}
-END_TEST
-
-START_TEST(strings_and_lists)
-{
+    fake_driver_t *fake = create_fake_driver();
     Alchw__TestString test = ALCHW__TEST_STRING__INIT;
-    Alchw__ListWorkers list = ALCHW__LIST_WORKERS__INIT;
-    static char text[65538];
 
     test.text = (char *)"Grüße";
-    fake_say(driver, &client, ALCHI_TEST_STRING, 0, 2, &test);
-    ck_assert_str_eq(((const Alchw__TestString *)fake_message(&client, ALCHI_TEST_STRING))->text, "Grüße");
+    send_message(&fake->client, ALCHI_TEST_STRING, 2, &test);
+    ck_assert_str_eq(((const Alchw__TestString *)sent_message(&fake->client, ALCHI_TEST_STRING))->text, "Grüße");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(test_string_above_the_limit_is_refused)
+{
+    fake_driver_t *fake = create_fake_driver();
+    Alchw__TestString test = ALCHW__TEST_STRING__INIT;
+    char text[65538] = "";
+
     memset(text, 'x', sizeof(text) - 1);
     test.text = text;
-    fake_say(driver, &client, ALCHI_TEST_STRING, 0, 3, &test);
-    expect_failure(&client, 3, ALCH_ELIMIT, "65536");
-    start_group(&client, 3);
-    list.filter = ALCH_WORKERS_ALL;
-    fake_say(driver, &other, ALCHI_LIST_WORKERS, 0, 4, &list);
-    ck_assert_uint_eq(((const Alchw__WorkerList *)fake_message(&other, ALCHI_WORKER_LIST))->n_workers, 4);
-    ck_assert_int_eq(((const Alchw__WorkerList *)fake_message(&other, ALCHI_WORKER_LIST))->workers[0]->rank, -1);
-    list.filter = ALCH_WORKERS_INACTIVE;
-    fake_say(driver, &other, ALCHI_LIST_WORKERS, 0, 5, &list);
-    ck_assert_uint_eq(((const Alchw__WorkerList *)fake_message(&other, ALCHI_WORKER_LIST))->n_workers, 1);
-    list.filter = ALCH_WORKERS_ASSIGNED;
-    fake_say(driver, &other, ALCHI_LIST_WORKERS, 0, 6, &list);
-    ck_assert_uint_eq(((const Alchw__WorkerList *)fake_message(&other, ALCHI_WORKER_LIST))->n_workers, 0);
-    fake_say(driver, &client, ALCHI_LIST_WORKERS, 0, 7, &list);
-    ck_assert_uint_eq(((const Alchw__WorkerList *)fake_message(&client, ALCHI_WORKER_LIST))->n_workers, 3);
-    list.filter = 9;
-    fake_say(driver, &client, ALCHI_LIST_WORKERS, 0, 8, &list);
-    expect_failure(&client, 8, ALCH_EINVAL, "list of workers 9");
+    send_message(&fake->client, ALCHI_TEST_STRING, 3, &test);
+    expect_error(&fake->client, 3, ALCH_ELIMIT, "65536");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- the end of a session ---- */
+
+START_TEST(close_is_answered_when_the_workers_have_ended)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    send_message(&fake->client, ALCHI_CLOSE_SESSION, 70, NULL);
+    expect_sent(&fake->ranks[0], ALCHI_WORKER_QUIT);
+    expect_not_sent(&fake->client, ALCHI_EMPTY);
+    report_group_ended(fake, fake->group);
+    ck_assert_uint_eq(expect_sent(&fake->client, ALCHI_EMPTY)->id, 70);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(closed_session_ends_with_its_connection)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    send_message(&fake->client, ALCHI_CLOSE_SESSION, 70, NULL);
+    report_group_ended(fake, fake->group);
+    ck_assert_uint_eq(HASH_COUNT(fake->driver->sessions), 2);
+    disconnect(&fake->client);
+    ck_assert_uint_eq(HASH_COUNT(fake->driver->sessions), 1);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* Attach `extra` to the session of `client`. The client `other` leaves before, because of the limit of two clients. */
+static void
+attach_executor(fake_driver_t *fake)
+{
+    alchi_claim_t claim = {ALCHI_ROLE_EXECUTOR, fake->client.link.session->id, 0, -1};
+    alch_error_t error;
+
+    disconnect(&fake->other);
+    unit_code(connect_peer(fake, &fake->extra, claim, &error), ALCH_OK);
+}
+
+/* The client leaves while a task runs that an executor has submitted. */
+static void
+disconnect_client_with_running_task(fake_driver_t *fake)
+{
+    uint64_t matrix = create_complete_matrix(fake);
+
+    attach_executor(fake);
+    submit_task(&fake->extra, 3, matrix, 10000);
+    disconnect(&fake->client);
+}
+
+START_TEST(executor_cannot_request_workers)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    attach_executor(fake);
+    request_workers(&fake->extra, 2, 1, 0);
+    expect_error(&fake->extra, 2, ALCH_EPERM, "attached");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(executor_is_closed_when_the_client_disconnects)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    disconnect_client_with_running_task(fake);
+    ck_assert(fake->extra.closed);
+    expect_error(&fake->extra, 0, ALCH_ECONNECT, "its client disconnected");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(group_with_a_running_task_is_killed_when_the_client_disconnects)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    disconnect_client_with_running_task(fake);
+    expect_group_killed(fake, fake->group);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(slots_and_connections_are_free_after_the_client_disconnected)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    disconnect_client_with_running_task(fake);
+    ck_assert_uint_eq(HASH_COUNT(fake->driver->sessions), 0);
+    report_group_ended(fake, fake->group);
+    ck_assert_int_eq(alchi_drv_slots_count(&fake->driver->slots, ALCH_WORKER_IDLE), AGENT_SLOTS);
+    ck_assert_int_eq(fake->driver->clients, 0);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- stopping ---- */
+
+START_TEST(stopping_closes_all_sessions_with_the_reason)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    alchi_drv_stop(fake->driver, "the driver is stopping (SIGTERM)");
+    expect_error(&fake->client, 0, ALCH_ECONNECT, "the driver is stopping");
+    ck_assert(fake->client.closed && fake->other.closed);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(driver_is_idle_when_it_was_stopped_and_the_groups_have_ended)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    ck_assert(!alchi_drv_is_idle(fake->driver));
+    alchi_drv_stop(fake->driver, "the driver is stopping (SIGTERM)");
+    ck_assert(!alchi_drv_is_idle(fake->driver));
+    report_group_ended(fake, fake->group);
+    ck_assert(alchi_drv_is_idle(fake->driver));
+    destroy_fake_driver(fake);
 }
 END_TEST
 
 void
 unit_suite(Suite *suite)
 {
-    const TTest *const tests[] = {keys_by_role,
-                                  too_many_connections,
-                                  foreign_messages_break_the_connection,
-                                  workers_start,
-                                  start_failure_is_told_once,
-                                  wait_runs_out,
-                                  a_dead_rank_ends_its_group_only,
-                                  resize_and_yield,
-                                  a_client_that_leaves_frees_all,
-                                  close_waits_for_the_workers,
-                                  pmi_pairs_come_back,
-                                  an_agent_that_leaves_takes_its_slots,
-                                  stopping_ends_sessions_and_groups,
-                                  strings_and_lists};
+    const TTest *const tests[] = {client_proves_the_token,
+                                  executor_proves_the_key_of_its_session,
+                                  unexpected_peers_have_no_key,
+                                  client_above_the_limit_is_refused,
+                                  closed_connection_makes_room_for_another_client,
+                                  messages_against_the_protocol_are_refused,
+                                  ping_is_answered,
+                                  test_string_is_returned,
+                                  test_string_above_the_limit_is_refused,
+                                  close_is_answered_when_the_workers_have_ended,
+                                  closed_session_ends_with_its_connection,
+                                  executor_cannot_request_workers,
+                                  executor_is_closed_when_the_client_disconnects,
+                                  group_with_a_running_task_is_killed_when_the_client_disconnects,
+                                  slots_and_connections_are_free_after_the_client_disconnected,
+                                  stopping_closes_all_sessions_with_the_reason,
+                                  driver_is_idle_when_it_was_stopped_and_the_groups_have_ended};
 
-    add_tests(suite, "core", tests, ALCHI_COUNT(tests));
+    add_tests(suite, "driver", tests, ALCHI_COUNT(tests));
 }

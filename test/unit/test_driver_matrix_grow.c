@@ -2,135 +2,296 @@
 #include "driver_fake.h"
 
 static void
-ask_for_rows(fake_t *fake, uint64_t id, uint64_t matrix, int64_t rows)
+grow_matrix(fake_link_t *client, uint64_t id, uint64_t matrix, int64_t rows)
 {
-    Alchw__GrowMatrix grow = ALCHW__GROW_MATRIX__INIT;
+    Alchw__GrowMatrix message = ALCHW__GROW_MATRIX__INIT;
 
-    grow.has_id = grow.has_rows = true;
-    grow.id = matrix;
-    grow.rows = rows;
-    fake_say(driver, fake, ALCHI_GROW_MATRIX, 0, id, &grow);
+    message.has_id = message.has_rows = true;
+    message.id = matrix;
+    message.rows = rows;
+    send_message(client, ALCHI_GROW_MATRIX, id, &message);
 }
 
+/* The number of rows in the last WORKER_GROW that a rank got. */
 static int64_t
-rows_told(int index)
+sent_rows(const fake_link_t *rank)
 {
-    return ((const Alchw__WorkerGrow *)fake_message(&rank[index], ALCHI_WORKER_GROW))->rows;
+    return ((const Alchw__WorkerGrow *)sent_message(rank, ALCHI_WORKER_GROW))->rows;
 }
 
+/* The number of rows that the driver reports to the client. */
 static int64_t
-rows_known(uint64_t matrix)
+reported_rows(fake_driver_t *fake, uint64_t matrix)
 {
-    Alchw__MatrixId ask = ALCHW__MATRIX_ID__INIT;
-
-    ask.has_id = true;
-    ask.id = matrix;
-    fake_clear(&client);
-    fake_say(driver, &client, ALCHI_GET_MATRIX, 0, 90, &ask);
-    return ((const Alchw__Matrix *)fake_message(&client, ALCHI_MATRIX))->rows;
+    forget_sent(&fake->client);
+    get_matrix(&fake->client, 90, matrix);
+    return sent_matrix(&fake->client)->rows;
 }
 
-START_TEST(grown)
+/* Start a group of two, and create a matrix of 10 x 3. @return its id */
+static uint64_t
+create_matrix_of_10_rows(fake_driver_t *fake)
 {
-    uint64_t matrix;
-    Alchw__MatrixId ask = ALCHW__MATRIX_ID__INIT;
+    start_ready_group(fake, 2);
+    return create_matrix(fake, 10, 3);
+}
 
-    start_group(&client, 2);
-    ask_for_rows(&client, 40, 1234, 1);
-    expect_failure(&client, 40, ALCH_ENOENT, "no matrix 1234");
-    matrix = create_matrix(&client, 10, 3);
-    ask_for_rows(&client, 41, matrix, -1);
-    expect_failure(&client, 41, ALCH_EINVAL, "cannot be given -1 more rows");
-    ask_for_rows(&client, 42, matrix, INT64_MAX);
-    expect_failure(&client, 42, ALCH_EINVAL, "more rows");
-    ask_for_rows(&client, 43, matrix, INT64_MAX / 16);
-    expect_failure(&client, 43, ALCH_EINVAL, "exceeds the maximum");
-    ck_assert_ptr_null(fake_last(&rank[0], ALCHI_WORKER_GROW));
-    fake_clear(&client);
-    ask_for_rows(&client, 44, matrix, 5);
-    ck_assert_int_eq(rows_told(0), 15);
-    ck_assert_int_eq(rows_told(1), 15);
-    /* Meanwhile it is what it was, and nobody else changes it. */
-    ck_assert_int_eq(rows_known(matrix), 10);
-    ask_for_rows(&client, 45, matrix, 1);
-    expect_failure(&client, 45, ALCH_EBUSY, "is being given more rows");
-    ask.id = matrix;
-    fake_say(driver, &client, ALCHI_FREE_MATRIX, 0, 46, &ask);
-    expect_failure(&client, 46, ALCH_EBUSY, "is being given more rows");
-    fake_clear(&client);
-    answer_all(ALCHI_WORKER_GROW, ALCHI_EMPTY, NULL);
-    ck_assert_int_eq(((const Alchw__Matrix *)fake_message(&client, ALCHI_MATRIX))->rows, 15);
-    fake_clear(&client);
-    ask_for_rows(&client, 47, matrix, 0);
-    ck_assert_int_eq(((const Alchw__Matrix *)fake_message(&client, ALCHI_MATRIX))->rows, 15);
+/* As create_matrix_of_10_rows(). Then the client asks for 5 more rows, and no rank has answered. */
+static uint64_t
+start_growth_to_15_rows(fake_driver_t *fake)
+{
+    uint64_t matrix = create_matrix_of_10_rows(fake);
+
+    forget_sent(&fake->client);
+    grow_matrix(&fake->client, 44, matrix, 5);
+    return matrix;
+}
+
+/* ---- requests ---- */
+
+START_TEST(growth_of_an_unknown_matrix_is_refused)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    grow_matrix(&fake->client, 40, 1234, 1);
+    expect_error(&fake->client, 40, ALCH_ENOENT, "no matrix 1234");
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(undone_where_it_succeeded)
+START_TEST(growth_by_an_impossible_number_of_rows_is_refused)
 {
-    uint64_t matrix;
+    static const struct {
+        int64_t rows;
+        const char *text;
+    } cases[] = {
+        {-1, "cannot be given -1 more rows"}, {INT64_MAX, "more rows"}, {INT64_MAX / 16, "exceeds the maximum"}};
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_matrix_of_10_rows(fake);
 
-    start_group(&client, 2);
-    matrix = create_matrix(&client, 10, 3);
-    ask_for_rows(&client, 40, matrix, 5);
-    answer(0, ALCHI_WORKER_GROW, ALCHI_EMPTY, NULL);
-    fake_clear(&rank[1]);
-    fake_clear(&client);
-    fake_say(driver, &rank[1], ALCHI_ERROR, ALCHI_FRAME_REPLY, fake_last(&rank[0], ALCHI_WORKER_GROW)->id,
-             &(Alchw__Error){.base = PROTOBUF_C_MESSAGE_INIT(&alchw__error__descriptor),
-                             .code = ALCH_ELIMIT,
-                             .rank = -1,
-                             .text = (char *)"needs 1 MB"});
-    ck_assert_ptr_null(fake_last(&client, ALCHI_ERROR));
-    ck_assert_int_eq(rows_told(0), 10);
-    ck_assert_ptr_null(fake_last(&rank[1], ALCHI_WORKER_GROW));
-    answer(0, ALCHI_WORKER_GROW, ALCHI_EMPTY, NULL);
-    expect_failure(&client, 40, ALCH_ELIMIT, "needs 1 MB");
-    ck_assert_int_eq(rows_known(matrix), 10);
-    ask_for_rows(&client, 41, matrix, 1);
-    answer_all(ALCHI_WORKER_GROW, ALCHI_EMPTY, NULL);
-    ck_assert_int_eq(rows_known(matrix), 11);
+    for (size_t i = 0; i < ALCHI_COUNT(cases); i++) {
+        grow_matrix(&fake->client, 41 + i, matrix, cases[i].rows);
+        expect_error(&fake->client, 41 + i, ALCH_EINVAL, cases[i].text);
+    }
+    expect_not_sent(&fake->ranks[0], ALCHI_WORKER_GROW);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-/* Complete no longer: a task asks again; and not while a task reads it. */
-START_TEST(grown_and_tasks)
+START_TEST(growth_by_no_rows_is_answered_at_once)
 {
-    uint64_t matrix = ready_matrix();
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_matrix_of_10_rows(fake);
 
-    submit(&client, 50, matrix, 0);
-    ask_for_rows(&client, 51, matrix, 1);
-    expect_failure(&client, 51, ALCH_EBUSY, "is read by task");
-    ck_assert_ptr_null(fake_last(&rank[0], ALCHI_WORKER_GROW));
-    finish_task(0, 1, 99);
-    finish_task(1, 1, 99);
-    ask_for_rows(&client, 52, matrix, 1);
-    submit(&client, 53, matrix, 0);
-    expect_failure(&client, 53, ALCH_EBUSY, "is being given more rows");
-    answer_all(ALCHI_WORKER_GROW, ALCHI_EMPTY, NULL);
-    fake_clear(&rank[0]);
-    submit(&client, 54, matrix, 0);
-    ck_assert_uint_eq(((const Alchw__WorkerCheck *)fake_message(&rank[0], ALCHI_WORKER_CHECK))->ids[0], matrix);
+    forget_sent(&fake->client);
+    grow_matrix(&fake->client, 47, matrix, 0);
+    ck_assert_int_eq(sent_matrix(&fake->client)->rows, 10);
+    expect_not_sent(&fake->ranks[0], ALCHI_WORKER_GROW);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(lost_while_growing)
-{
-    uint64_t group = start_group(&client, 2), matrix = create_matrix(&client, 10, 3);
+/* ---- growing ---- */
 
-    ask_for_rows(&client, 40, matrix, 5);
-    fake_clear(&client);
-    rank_killed(group, 1);
-    expect_failure(&client, 40, ALCH_EGROUP, "signal 9");
-    ask_for_rows(&client, 41, matrix, 5);
-    expect_failure(&client, 41, ALCH_EGROUP, "is lost");
+START_TEST(all_ranks_get_the_new_number_of_rows)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_growth_to_15_rows(fake);
+    ck_assert_int_eq(sent_rows(&fake->ranks[0]), 15);
+    ck_assert_int_eq(sent_rows(&fake->ranks[1]), 15);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(growing_matrix_is_described_with_its_old_rows)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = start_growth_to_15_rows(fake);
+
+    ck_assert_int_eq(reported_rows(fake, matrix), 10);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(growing_matrix_can_neither_grow_nor_be_freed)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = start_growth_to_15_rows(fake);
+
+    grow_matrix(&fake->client, 45, matrix, 1);
+    expect_error(&fake->client, 45, ALCH_EBUSY, "is being given more rows");
+    free_matrix(&fake->client, 46, matrix);
+    expect_error(&fake->client, 46, ALCH_EBUSY, "is being given more rows");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(growth_is_answered_when_all_ranks_have_grown)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = start_growth_to_15_rows(fake);
+
+    confirm_command(&fake->ranks[0], ALCHI_WORKER_GROW);
+    expect_not_sent(&fake->client, ALCHI_MATRIX);
+    confirm_command(&fake->ranks[1], ALCHI_WORKER_GROW);
+    ck_assert_int_eq(sent_matrix(&fake->client)->rows, 15);
+    ck_assert_int_eq(reported_rows(fake, matrix), 15);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- a rank without room ---- */
+
+/* As start_growth_to_15_rows(). Then rank 0 grows, and rank 1 refuses. */
+static uint64_t
+refuse_growth_on_rank_1(fake_driver_t *fake)
+{
+    uint64_t matrix = start_growth_to_15_rows(fake);
+
+    confirm_command(&fake->ranks[0], ALCHI_WORKER_GROW);
+    fail_command(&fake->ranks[1], ALCHI_WORKER_GROW, ALCH_ELIMIT, "needs 1 MB");
+    return matrix;
+}
+
+START_TEST(growth_is_undone_on_the_ranks_where_it_succeeded)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    refuse_growth_on_rank_1(fake);
+    ck_assert_int_eq(sent_rows(&fake->ranks[0]), 10);
+    ck_assert_int_eq(sent_rows(&fake->ranks[1]), 15); /* which is the request that it refused */
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(refused_growth_is_reported_after_it_was_undone)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = refuse_growth_on_rank_1(fake);
+
+    expect_not_sent(&fake->client, ALCHI_ERROR);
+    confirm_command(&fake->ranks[0], ALCHI_WORKER_GROW);
+    expect_error(&fake->client, 44, ALCH_ELIMIT, "needs 1 MB");
+    ck_assert_int_eq(reported_rows(fake, matrix), 10);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(matrix_can_grow_after_a_refused_growth)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = refuse_growth_on_rank_1(fake);
+
+    confirm_command(&fake->ranks[0], ALCHI_WORKER_GROW);
+    grow_matrix(&fake->client, 41, matrix, 1);
+    confirm_on_all(fake, ALCHI_WORKER_GROW);
+    ck_assert_int_eq(reported_rows(fake, matrix), 11);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- tasks ---- */
+
+START_TEST(matrix_that_a_task_reads_cannot_grow)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+
+    submit_task(&fake->client, 50, matrix, 0);
+    grow_matrix(&fake->client, 51, matrix, 1);
+    expect_error(&fake->client, 51, ALCH_EBUSY, "is read by task");
+    expect_not_sent(&fake->ranks[0], ALCHI_WORKER_GROW);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(matrix_can_grow_after_the_task_that_read_it)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake), result;
+
+    submit_task(&fake->client, 50, matrix, 0);
+    result = sent_worker_task(&fake->ranks[0])->first_result_id;
+    finish_task(&fake->ranks[0], result);
+    finish_task(&fake->ranks[1], result);
+    grow_matrix(&fake->client, 52, matrix, 1);
+    confirm_on_all(fake, ALCHI_WORKER_GROW);
+    ck_assert_int_eq(reported_rows(fake, matrix), 11);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(growing_matrix_cannot_be_read_by_a_task)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+
+    grow_matrix(&fake->client, 52, matrix, 1);
+    submit_task(&fake->client, 53, matrix, 0);
+    expect_error(&fake->client, 53, ALCH_EBUSY, "is being given more rows");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(grown_matrix_is_checked_again_by_the_next_task)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+
+    grow_matrix(&fake->client, 52, matrix, 1);
+    confirm_on_all(fake, ALCHI_WORKER_GROW);
+    submit_task(&fake->client, 54, matrix, 0);
+    ck_assert_uint_eq(((const Alchw__WorkerCheck *)sent_message(&fake->ranks[0], ALCHI_WORKER_CHECK))->ids[0], matrix);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- a lost group ---- */
+
+START_TEST(growth_fails_when_the_group_is_lost)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_growth_to_15_rows(fake);
+    report_rank_killed(fake, fake->group, 1);
+    expect_error(&fake->client, 44, ALCH_EGROUP, "signal 9");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(growing_matrix_is_lost_with_its_group)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = start_growth_to_15_rows(fake);
+
+    report_rank_killed(fake, fake->group, 1);
+    grow_matrix(&fake->client, 41, matrix, 5);
+    expect_error(&fake->client, 41, ALCH_EGROUP, "is lost");
+    destroy_fake_driver(fake);
 }
 END_TEST
 
 void
 unit_suite(Suite *suite)
 {
-    const TTest *const tests[] = {grown, undone_where_it_succeeded, grown_and_tasks, lost_while_growing};
+    const TTest *const tests[] = {growth_of_an_unknown_matrix_is_refused,
+                                  growth_by_an_impossible_number_of_rows_is_refused,
+                                  growth_by_no_rows_is_answered_at_once,
+                                  all_ranks_get_the_new_number_of_rows,
+                                  growing_matrix_is_described_with_its_old_rows,
+                                  growing_matrix_can_neither_grow_nor_be_freed,
+                                  growth_is_answered_when_all_ranks_have_grown,
+                                  growth_is_undone_on_the_ranks_where_it_succeeded,
+                                  refused_growth_is_reported_after_it_was_undone,
+                                  matrix_can_grow_after_a_refused_growth,
+                                  matrix_that_a_task_reads_cannot_grow,
+                                  matrix_can_grow_after_the_task_that_read_it,
+                                  growing_matrix_cannot_be_read_by_a_task,
+                                  grown_matrix_is_checked_again_by_the_next_task,
+                                  growth_fails_when_the_group_is_lost,
+                                  growing_matrix_is_lost_with_its_group};
 
     add_tests(suite, "grow", tests, ALCHI_COUNT(tests));
 }

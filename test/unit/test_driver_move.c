@@ -1,369 +1,596 @@
-/* The driver: a session's matrices go to a second group, which takes the first one's place, or nothing has happened. */
+/* The driver: a session's matrices move to a second group, which replaces the first one. If the move fails, the session
+ * keeps the first group and its matrices. */
 #include "driver_fake.h"
+#include "driver/move.h"
 
-static fake_t new_rank[RANKS];
+/* A session with a matrix of 10 x 3 on a group of two, which moves to a group of one. */
+typedef struct {
+    fake_driver_t *fake;
+    uint64_t matrix;
+    uint64_t old_group, new_group; /* ids */
+} move_t;
 
-static void
-move_setup(void)
-{
-    memset(new_rank, 0, sizeof(new_rank));
-    setup();
-}
-
-static void
-move_teardown(void)
-{
-    teardown();
-    for (int i = 0; i < RANKS; i++)
-        fake_clear(&new_rank[i]);
-}
+#define MOVE_ID 40 /* of the request that starts the move */
 
 static void
-ask_to_move(uint64_t id, uint32_t count, uint32_t wait_ms)
+request_move(fake_driver_t *fake, uint64_t id, uint32_t count, uint32_t wait_ms)
 {
     Alchw__RequestWorkers message = ALCHW__REQUEST_WORKERS__INIT;
 
     message.count = count;
     message.wait_ms = wait_ms;
     message.has_move = message.move = true;
-    fake_say(driver, &client, ALCHI_REQUEST_WORKERS, 0, id, &message);
+    send_message(&fake->client, ALCHI_REQUEST_WORKERS, id, &message);
 }
 
-/* A group of two with a matrix of 10 x 3. */
-static uint64_t
-with_matrix(uint64_t *group_p)
+/* The group that the driver reports to the client. */
+static const Alchw__Group *
+reported_group(fake_driver_t *fake)
 {
-    uint64_t matrix;
-
-    *group_p = start_group(&client, 2);
-    matrix = create_matrix(&client, 10, 3);
-    fake_clear(&client);
-    fake_clear(&agent);
-    fake_clear(&rank[0]);
-    fake_clear(&rank[1]);
-    return matrix;
+    forget_sent(&fake->client);
+    get_group(&fake->client, 70);
+    return sent_group(&fake->client);
 }
 
-static uint64_t
-second_group(void)
+/* ---- the steps of a move ---- */
+
+/* The matrix and its group of two. The move is not requested yet. */
+static move_t
+create_matrix_to_move(void)
 {
-    return ((const Alchw__Spawn *)fake_message(&agent, ALCHI_SPAWN))->group;
+    move_t move = {.fake = create_fake_driver()};
+
+    start_ready_group(move.fake, 2);
+    move.old_group = move.fake->group;
+    move.matrix = create_matrix(move.fake, 10, 3);
+    forget_sent(&move.fake->client);
+    forget_sent(&move.fake->agent);
+    forget_sent_to_ranks(move.fake);
+    return move;
 }
 
-static void
-join_new(uint64_t group, int count)
+/* The client requests the move. The second group is starting. */
+static move_t
+start_move(uint32_t wait_ms)
 {
-    Alchw__WorkerJoin join = ALCHW__WORKER_JOIN__INIT;
+    move_t move = create_matrix_to_move();
+
+    request_move(move.fake, MOVE_ID, 1, wait_ms);
+    move.new_group = sent_spawn(move.fake)->group;
+    return move;
+}
+
+/* The second group has started, and the old ranks refuse writes. */
+static move_t
+advance_until_held(void)
+{
+    move_t move = start_move(60000);
+
+    join_rank(move.fake, &move.fake->new_ranks[0], move.new_group, 0);
+    confirm_on_all(move.fake, ALCHI_WORKER_HOLD);
+    return move;
+}
+
+/* The new rank has memory for the matrix. */
+static move_t
+advance_until_reserved(void)
+{
+    move_t move = advance_until_held();
+
+    confirm_command(&move.fake->new_ranks[0], ALCHI_WORKER_RESERVE);
+    return move;
+}
+
+/* The new rank fetches the matrix, which is complete. */
+static move_t
+advance_until_fetching(void)
+{
+    move_t move = advance_until_reserved();
+
+    confirm_on_all(move.fake, ALCHI_WORKER_CHECK);
+    expect_sent(&move.fake->new_ranks[0], ALCHI_WORKER_FETCH);
+    return move;
+}
+
+/* The new rank has fetched the matrix. The old ranks have not ended. */
+static move_t
+advance_until_fetched(void)
+{
+    move_t move = advance_until_fetching();
+
+    confirm_command(&move.fake->new_ranks[0], ALCHI_WORKER_FETCH);
+    return move;
+}
+
+static const Alchw__WorkerFetch *
+sent_fetch(const move_t *move)
+{
+    return sent_message(&move->fake->new_ranks[0], ALCHI_WORKER_FETCH);
+}
+
+START_TEST(old_ranks_hold_the_matrices_before_the_new_ranks_reserve_them)
+{
+    move_t move = start_move(1000);
+    fake_driver_t *fake = move.fake;
+    const Alchw__WorkerReserve *reserve;
+
+    join_rank(fake, &fake->new_ranks[0], move.new_group, 0);
+    expect_not_sent(&fake->new_ranks[0], ALCHI_WORKER_RESERVE);
+    confirm_on_all(fake, ALCHI_WORKER_HOLD);
+    reserve = sent_message(&fake->new_ranks[0], ALCHI_WORKER_RESERVE);
+    ck_assert_uint_eq(reserve->matrix->id, move.matrix);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(complete_matrix_is_fetched_as_complete)
+{
+    move_t move = advance_until_reserved();
+
+    confirm_on_all(move.fake, ALCHI_WORKER_CHECK);
+    ck_assert(sent_fetch(&move)->complete);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(incomplete_matrix_is_fetched_as_incomplete)
+{
+    move_t move = advance_until_reserved();
+
+    confirm_command(&move.fake->ranks[0], ALCHI_WORKER_CHECK);
+    fail_command(&move.fake->ranks[1], ALCHI_WORKER_CHECK, ALCH_EINCOMPLETE, "half");
+    ck_assert(!sent_fetch(&move)->complete);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(fetch_names_the_old_ranks_as_sources)
+{
+    move_t move = advance_until_fetching();
+    const Alchw__WorkerFetch *fetch = sent_fetch(&move);
+
+    ck_assert_uint_eq(fetch->matrix->workers, 2);
+    ck_assert_uint_eq(fetch->matrix->group, move.old_group);
+    ck_assert_uint_eq(fetch->n_sources, 2);
+    ck_assert_uint_eq(fetch->sources[1]->port, 5002);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(keys_of_the_sources_are_wrapped_for_the_new_rank)
+{
+    move_t move = advance_until_fetching();
+    const alchi_drv_session_t *session = move.fake->client.link.session;
+    const uint8_t *sent = sent_fetch(&move)->sources[1]->key.data;
+    uint8_t key[ALCHI_KEY_SIZE], unwrapped[ALCHI_KEY_SIZE];
+
+    alchi_derive_data_key(session->key, session->id, move.old_group, 1, key);
+    ck_assert_mem_ne(sent, key, ALCHI_KEY_SIZE);
+    alchi_key_wrap(session->move->to->ranks[0].control_key, move.old_group, 1, sent, unwrapped);
+    ck_assert_mem_eq(unwrapped, key, ALCHI_KEY_SIZE);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(group_describes_the_progress_of_its_move)
+{
+    move_t move = advance_until_fetching();
+    Alchw__WorkerProgress progress = ALCHW__WORKER_PROGRESS__INIT;
+    const Alchw__Group *group;
+
+    progress.has_fraction = progress.has_task = true;
+    progress.fraction = 0.5;
+    send_message(&move.fake->new_ranks[0], ALCHI_WORKER_PROGRESS, 0, &progress);
+    group = reported_group(move.fake);
+    ck_assert(group->ready && group->moving && group->id == move.old_group);
+    ck_assert_int_eq(group->total, 240); /* 10 x 3 entries of 8 bytes */
+    ck_assert_int_eq(group->moved, 120);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(matrices_can_neither_be_freed_nor_created_during_a_move)
+{
+    move_t move = advance_until_fetching();
+
+    free_matrix(&move.fake->client, 41, move.matrix);
+    expect_error(&move.fake->client, 41, ALCH_EBUSY, "move to 1 workers");
+    request_matrix(&move.fake->client, 42, 3, 3, ALCH_FLOAT64);
+    expect_error(&move.fake->client, 42, ALCH_EBUSY, "are being moved");
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(move_is_answered_after_the_old_ranks_have_ended)
+{
+    move_t move = advance_until_fetched();
+    const Alchw__Group *group;
+
+    expect_sent(&move.fake->ranks[0], ALCHI_WORKER_QUIT);
+    expect_not_sent(&move.fake->client, ALCHI_GROUP);
+    report_group_ended(move.fake, move.old_group);
+    ck_assert_uint_eq(expect_sent(&move.fake->client, ALCHI_GROUP)->id, MOVE_ID);
+    group = sent_group(&move.fake->client);
+    ck_assert(group->ready && !group->moving && group->id == move.new_group);
+    ck_assert_uint_eq(group->n_workers, 1);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(group_is_moving_until_the_old_ranks_have_ended)
+{
+    move_t move = advance_until_fetched();
+
+    request_move(move.fake, 45, 1, 0);
+    ck_assert(!sent_group(&move.fake->client)->ready);
+    ck_assert(sent_group(&move.fake->client)->moving);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(moved_matrix_belongs_to_the_new_group)
+{
+    move_t move = advance_until_fetched();
+    const Alchw__Matrix *matrix;
+
+    report_group_ended(move.fake, move.old_group);
+    get_matrix(&move.fake->client, 43, move.matrix);
+    matrix = sent_matrix(&move.fake->client);
+    ck_assert_uint_eq(matrix->group, move.new_group);
+    ck_assert_uint_eq(matrix->workers, 1);
+    ck_assert_str_eq(matrix->busy, "");
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(session_is_ready_after_a_move)
+{
+    move_t move = advance_until_fetched();
+    alchi_drv_group_t *group;
     alch_error_t error;
 
-    join.stage = ALCHW__JOIN_STAGE__JOIN_READY;
-    for (int i = 0; i < count; i++) {
-        alchi_responder_t responder = {.claim = {ALCHI_ROLE_RANK, client.link.session->id, group, i}};
-
-        new_rank[i].link = (alchi_drv_link_t){.ops = &fake_ops};
-        unit_code(alchi_drv_admit(driver, &new_rank[i].link, &responder, 1, &error), ALCH_OK);
-        fake_say(driver, &new_rank[i], ALCHI_WORKER_JOIN, 0, 0, &join);
-    }
+    report_group_ended(move.fake, move.old_group);
+    unit_code(alchi_drv_session_ready(move.fake->client.link.session, &group, &error), ALCH_OK);
+    ck_assert_uint_eq(group->id, move.new_group);
+    destroy_fake_driver(move.fake);
 }
+END_TEST
 
-static void
-new_answers(int count, unsigned command, unsigned type, const void *message)
+/* ---- requests that start no move ---- */
+
+START_TEST(move_to_more_workers_than_free_slots_is_refused)
 {
-    for (int i = 0; i < count; i++) {
-        const fake_sent_t *sent = fake_last(&new_rank[i], command);
+    move_t move = create_matrix_to_move();
 
-        ck_assert_msg(sent != NULL, "new rank %d got no %s", i, alchi_message_name(command));
-        fake_say(driver, &new_rank[i], type, ALCHI_FRAME_REPLY, sent->id, message);
-    }
+    request_move(move.fake, 40, 3, 0);
+    expect_error(&move.fake->client, 40, ALCH_ENOSLOTS,
+                 "in addition to the 2 that hold the matrices: 3 workers were requested, 2 of 4 slots");
+    destroy_fake_driver(move.fake);
 }
+END_TEST
 
-static void
-run_timers(void)
+START_TEST(move_to_no_workers_is_refused)
 {
-    alchi_drv_timers_run(&driver->timers, alchi_now_ns() + 1);
-}
+    move_t move = create_matrix_to_move();
 
-static void
-told_to_end(uint64_t group)
+    request_move(move.fake, 41, 0, 0);
+    expect_error(&move.fake->client, 41, ALCH_EINVAL, "at least 1");
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(move_to_the_present_number_of_workers_keeps_the_group)
 {
-    bool told = false;
+    move_t move = create_matrix_to_move();
 
-    for (int i = 0; i < agent.count; i++)
-        told = told || (agent.sent[i].type == ALCHI_KILL_GROUP &&
-                        ((const Alchw__KillGroup *)agent.sent[i].message)->group == group);
-    ck_assert(told);
+    request_move(move.fake, 42, 2, 1000);
+    ck_assert_uint_eq(sent_group(&move.fake->client)->id, move.old_group);
+    expect_not_sent(&move.fake->agent, ALCHI_SPAWN);
+    destroy_fake_driver(move.fake);
 }
+END_TEST
 
-static const Alchw__Group *
-group_now(void)
+START_TEST(move_is_refused_while_a_task_runs)
 {
-    fake_clear(&client);
-    fake_say(driver, &client, ALCHI_GET_GROUP, 0, 70, NULL);
-    return fake_message(&client, ALCHI_GROUP);
-}
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
 
-/* As far as where the new ranks have the matrix's memory. */
+    submit_task(&fake->client, 40, matrix, 0);
+    request_move(fake, 41, 1, 0);
+    expect_error(&fake->client, 41, ALCH_EBUSY, "a task");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- slots for the second group ---- */
+
+/* The session `other` has the slots that are not the old group's. @return the id of its group */
 static uint64_t
-until_reserved(int count)
+start_group_of_other_session(const move_t *move)
 {
-    uint64_t group = second_group();
+    uint64_t group;
 
-    join_new(group, count);
-    answer_all(ALCHI_WORKER_HOLD, ALCHI_EMPTY, NULL);
-    new_answers(count, ALCHI_WORKER_RESERVE, ALCHI_EMPTY, NULL);
+    request_workers(&move->fake->other, 30, 2, 0);
+    group = sent_spawn(move->fake)->group;
+    forget_sent(&move->fake->agent);
     return group;
 }
 
-START_TEST(moved)
+START_TEST(move_is_refused_while_another_session_has_the_slots)
 {
-    uint64_t old, new, matrix = with_matrix(&old);
-    Alchw__MatrixId ask = ALCHW__MATRIX_ID__INIT;
-    Alchw__WorkerProgress progress = ALCHW__WORKER_PROGRESS__INIT;
-    const Alchw__WorkerFetch *fetch;
-    const Alchw__Matrix *described;
+    move_t move = create_matrix_to_move();
+
+    start_group_of_other_session(&move);
+    request_move(move.fake, 40, 1, 1000);
+    expect_error(&move.fake->client, 40, ALCH_ENOSLOTS, "1 worker was requested, 0 of 4 slots are free");
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(move_waits_for_slots_that_are_being_released)
+{
+    move_t move = create_matrix_to_move();
+    uint64_t group = start_group_of_other_session(&move);
+
+    disconnect(&move.fake->other);
+    request_move(move.fake, 41, 1, 1000);
+    expect_not_sent(&move.fake->agent, ALCHI_SPAWN);
+    report_group_ended(move.fake, group);
+    ck_assert_uint_gt(sent_spawn(move.fake)->group, group);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+/* ---- moves that fail ---- */
+
+/* The move has failed with this error: the second group is killed, and the session uses the old group as before. */
+static void
+expect_failed_move(const move_t *move, int code, const char *text)
+{
     const Alchw__Group *group;
-    uint8_t key[ALCHI_KEY_SIZE];
-    alch_error_t error;
 
-    ask_to_move(40, 1, 1000);
-    ck_assert_ptr_null(fake_last(&client, ALCHI_GROUP));
-    new = until_reserved(1);
-    ck_assert_uint_eq(((const Alchw__WorkerReserve *)fake_message(&new_rank[0], ALCHI_WORKER_RESERVE))->matrix->id,
-                      matrix);
-    /* It is not known to be complete. */
-    answer(0, ALCHI_WORKER_CHECK, ALCHI_EMPTY, NULL);
-    answer_error(1, ALCHI_WORKER_CHECK, ALCH_EINCOMPLETE, "half");
-    fetch = fake_message(&new_rank[0], ALCHI_WORKER_FETCH);
-    ck_assert(!fetch->complete);
-    ck_assert_uint_eq(fetch->matrix->workers, 2);
-    ck_assert_uint_eq(fetch->matrix->group, old);
-    ck_assert_uint_eq(fetch->n_sources, 2);
-    ck_assert_uint_eq(fetch->sources[1]->port, 5002);
-    alchi_derive_data_key(client.link.session->key, client.link.session->id, old, 1, key);
-    ck_assert_mem_ne(fetch->sources[1]->key.data, key, ALCHI_KEY_SIZE);
-    alchi_key_wrap(driver->groups->next->ranks[0].control_key, old, 1, fetch->sources[1]->key.data,
-                   fetch->sources[1]->key.data);
-    ck_assert_mem_eq(fetch->sources[1]->key.data, key, ALCHI_KEY_SIZE);
-    /* Half of it is there; tasks and changes have to wait, looks have not. */
-    progress.has_fraction = progress.has_task = true;
-    progress.fraction = 0.5;
-    fake_say(driver, &new_rank[0], ALCHI_WORKER_PROGRESS, 0, 0, &progress);
-    group = group_now();
-    ck_assert(group->ready && group->moving && group->id == old);
-    ck_assert_int_eq(group->total, 240);
-    ck_assert_int_eq(group->moved, 120);
-    ask.id = matrix;
-    fake_say(driver, &client, ALCHI_FREE_MATRIX, 0, 41, &ask);
-    expect_failure(&client, 41, ALCH_EBUSY, "move to 1 workers");
-    fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 42, NULL);
-    expect_failure(&client, 42, ALCH_EBUSY, "are being moved");
-    fake_clear(&client);
-    new_answers(1, ALCHI_WORKER_FETCH, ALCHI_EMPTY, NULL);
-    /* Nobody is told before the old workers are gone. */
-    ck_assert_ptr_null(fake_last(&client, ALCHI_GROUP));
-    ck_assert_ptr_nonnull(fake_last(&rank[0], ALCHI_WORKER_QUIT));
-    ask_to_move(45, 1, 0);
-    group = fake_message(&client, ALCHI_GROUP);
-    ck_assert(!group->ready && group->moving);
-    fake_clear(&client);
-    group_ended(old);
-    group = fake_message(&client, ALCHI_GROUP);
-    ck_assert(group->ready && !group->moving && group->id == new);
-    ck_assert_uint_eq(group->n_workers, 1);
-    fake_clear(&client);
-    fake_say(driver, &client, ALCHI_GET_MATRIX, 0, 43, &ask);
-    described = fake_message(&client, ALCHI_MATRIX);
-    ck_assert_uint_eq(described->group, new);
-    ck_assert_uint_eq(described->workers, 1);
-    ck_assert_str_eq(described->busy, "");
-    unit_code(alchi_drv_session_ready(client.link.session, &(alchi_drv_group_t *){NULL}, &error), ALCH_OK);
+    run_timers(move->fake, 1);
+    expect_error(&move->fake->client, MOVE_ID, code, text);
+    expect_group_killed(move->fake, move->new_group);
+    group = reported_group(move->fake);
+    ck_assert(group->id == move->old_group && group->ready && !group->moving);
+    report_group_ended(move->fake, move->new_group);
+    create_matrix(move->fake, 3, 3);
+}
+
+START_TEST(move_fails_if_a_new_rank_has_no_room)
+{
+    move_t move = advance_until_held();
+
+    fail_command(&move.fake->new_ranks[0], ALCHI_WORKER_RESERVE, ALCH_ELIMIT, "no room");
+    expect_failed_move(&move, ALCH_ELIMIT, "no room");
+    expect_sent(&move.fake->ranks[1], ALCHI_WORKER_UNHOLD);
+    destroy_fake_driver(move.fake);
 }
 END_TEST
 
-START_TEST(refused)
+START_TEST(move_fails_if_a_new_rank_cannot_reach_an_old_one)
 {
-    uint64_t old;
+    move_t move = advance_until_fetching();
 
-    with_matrix(&old);
-    ask_to_move(40, 3, 0);
-    expect_failure(&client, 40, ALCH_ENOSLOTS,
-                   "in addition to the 2 that hold the matrices: 3 workers were requested, 2 of 4 slots");
-    ask_to_move(41, 0, 0);
-    expect_failure(&client, 41, ALCH_EINVAL, "at least 1");
-    fake_clear(&client);
-    ask_to_move(42, 2, 0);
-    ck_assert_uint_eq(((const Alchw__Group *)fake_message(&client, ALCHI_GROUP))->id, old);
-    ck_assert_ptr_null(fake_last(&agent, ALCHI_SPAWN));
+    fail_command(&move.fake->new_ranks[0], ALCHI_WORKER_FETCH, ALCH_ETIMEDOUT, "no way to worker 1");
+    expect_failed_move(&move, ALCH_ETIMEDOUT, "no way to worker 1");
+    expect_sent(&move.fake->ranks[1], ALCHI_WORKER_UNHOLD);
+    destroy_fake_driver(move.fake);
 }
 END_TEST
 
-START_TEST(busy_with_a_task)
+START_TEST(move_fails_if_a_new_rank_dies_during_the_start)
 {
-    uint64_t matrix = ready_matrix();
+    move_t move = start_move(60000);
 
-    submit(&client, 40, matrix, 0);
-    ask_to_move(41, 1, 0);
-    expect_failure(&client, 41, ALCH_EBUSY, "a task");
+    report_rank_killed(move.fake, move.new_group, 0);
+    expect_failed_move(&move, ALCH_EGROUP, "signal 9");
+    destroy_fake_driver(move.fake);
 }
 END_TEST
 
-/* What can fail, and that the old group is as before. */
-START_TEST(fails)
+START_TEST(move_fails_if_a_new_rank_dies_when_it_has_joined)
 {
-    static const char *const reasons[] = {"no room",  "no way to worker 1", "signal 9",
-                                          "signal 9", "--start-timeout",    "canceled"};
-    static const int codes[] = {ALCH_ELIMIT, ALCH_ETIMEDOUT, ALCH_EGROUP, ALCH_EGROUP, ALCH_EGROUP, ALCH_ECANCELED};
-    uint64_t old, new;
+    move_t move = advance_until_reserved();
 
-    with_matrix(&old);
-    ask_to_move(40, 2, 1000);
-    ck_assert_ptr_null(fake_last(&agent, ALCHI_SPAWN)); /* two are two: nothing to do */
-    fake_clear(&client);
-    ask_to_move(41, 1, 60000);
-    new = second_group();
-    if (_i == 4) {
-        alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(config.start_timeout_ms + 1));
-    } else if (_i == 2) {
-        rank_killed(new, 0);
-    } else {
-        join_new(new, 1);
-        answer_all(ALCHI_WORKER_HOLD, ALCHI_EMPTY, NULL);
-    }
-    if (_i == 0) {
-        const fake_sent_t *sent = fake_last(&new_rank[0], ALCHI_WORKER_RESERVE);
-        Alchw__Error error = ALCHW__ERROR__INIT;
-
-        error.code = ALCH_ELIMIT;
-        error.text = (char *)"no room";
-        fake_say(driver, &new_rank[0], ALCHI_ERROR, ALCHI_FRAME_REPLY, sent->id, &error);
-    } else if (_i == 1) {
-        Alchw__Error error = ALCHW__ERROR__INIT;
-
-        new_answers(1, ALCHI_WORKER_RESERVE, ALCHI_EMPTY, NULL);
-        answer_all(ALCHI_WORKER_CHECK, ALCHI_EMPTY, NULL);
-        ck_assert(((const Alchw__WorkerFetch *)fake_message(&new_rank[0], ALCHI_WORKER_FETCH))->complete);
-        error.code = ALCH_ETIMEDOUT;
-        error.text = (char *)"no way to worker 1";
-        new_answers(1, ALCHI_WORKER_FETCH, ALCHI_ERROR, &error);
-    } else if (_i == 3) {
-        new_answers(1, ALCHI_WORKER_RESERVE, ALCHI_EMPTY, NULL);
-        rank_killed(new, 0);
-    } else if (_i == 5) {
-        request_workers(&client, 42, 2, 0);
-    }
-    run_timers();
-    expect_failure(&client, 41, codes[_i], reasons[_i]);
-    told_to_end(new);
-    ck_assert(_i == 2 || _i == 4 || fake_last(&rank[1], ALCHI_WORKER_UNHOLD));
-    ck_assert(group_now()->id == old && group_now()->ready && !group_now()->moving);
-    group_ended(new);
-    create_matrix(&client, 3, 3);
+    report_rank_killed(move.fake, move.new_group, 0);
+    expect_failed_move(&move, ALCH_EGROUP, "signal 9");
+    expect_sent(&move.fake->ranks[1], ALCHI_WORKER_UNHOLD);
+    destroy_fake_driver(move.fake);
 }
 END_TEST
 
-START_TEST(old_group_lost)
+START_TEST(move_fails_if_the_new_ranks_start_too_slowly)
 {
-    uint64_t old, new, matrix = with_matrix(&old);
-    Alchw__MatrixId ask = ALCHW__MATRIX_ID__INIT;
+    move_t move = start_move(60000);
 
-    ask_to_move(40, 1, 1000);
-    new = until_reserved(1);
-    rank_killed(old, 1);
-    expect_failure(&client, 40, ALCH_EGROUP, "signal 9");
-    ck_assert_ptr_null(client.link.session->move);
-    ask.id = matrix;
-    fake_say(driver, &client, ALCHI_GET_MATRIX, 0, 41, &ask);
-    expect_failure(&client, 41, ALCH_EGROUP, "signal 9");
-    told_to_end(new);
-    group_ended(old);
-    group_ended(new);
-    fake_clear(&agent);
-    request_workers(&client, 42, 2, 0);
-    ck_assert_ptr_nonnull(fake_last(&agent, ALCHI_SPAWN));
+    run_timers(move.fake, move.fake->config.start_timeout_ms + 1);
+    expect_failed_move(&move, ALCH_EGROUP, "--start-timeout");
+    destroy_fake_driver(move.fake);
 }
 END_TEST
 
-/* A failure is told to who asks next. */
-START_TEST(nobody_waits)
+START_TEST(request_for_the_present_number_of_workers_cancels_the_move)
 {
-    uint64_t old;
+    move_t move = advance_until_held();
 
-    with_matrix(&old);
-    ask_to_move(40, 1, 0);
-    ck_assert(!((const Alchw__Group *)fake_message(&client, ALCHI_GROUP))->ready);
-    ck_assert(((const Alchw__Group *)fake_message(&client, ALCHI_GROUP))->moving);
-    request_workers(&client, 41, 3, 0);
-    expect_failure(&client, 41, ALCH_EBUSY, "are being moved to 1 workers; a request for 2 workers cancels the move");
-    rank_killed(second_group(), 0);
-    ask_to_move(42, 1, 0);
-    expect_failure(&client, 42, ALCH_EGROUP, "signal 9");
-    fake_clear(&client);
-    group_ended(second_group());
-    ask_to_move(43, 1, 0);
-    ck_assert(((const Alchw__Group *)fake_message(&client, ALCHI_GROUP))->moving);
+    request_workers(&move.fake->client, 42, 2, 0);
+    expect_failed_move(&move, ALCH_ECANCELED, "canceled");
+    expect_sent(&move.fake->ranks[1], ALCHI_WORKER_UNHOLD);
+    destroy_fake_driver(move.fake);
 }
 END_TEST
 
-/* The session ends, closes or gives its workers back meanwhile: neither group stays. */
-START_TEST(ended_meanwhile)
-{
-    uint64_t old, new, session;
-    Alchw__YieldWorkers yield = ALCHW__YIELD_WORKERS__INIT;
+/* ---- moves for which no request waits ---- */
 
-    with_matrix(&old);
-    session = client.link.session->id;
-    ask_to_move(40, 1, 1000);
-    new = until_reserved(1);
-    fake_clear(&agent);
-    if (_i == 0)
-        alchi_drv_on_closed(driver, &client.link);
-    else
-        fake_say(driver, &client, _i == 1 ? ALCHI_CLOSE_SESSION : ALCHI_YIELD_WORKERS, 0, 41, _i == 1 ? NULL : &yield);
-    ck_assert_ptr_nonnull(fake_last(&rank[0], ALCHI_WORKER_QUIT));
-    ck_assert_int_eq(((const Alchw__KillGroup *)agent.sent[0].message)->group, new);
-    group_ended(new);
-    group_ended(old);
+START_TEST(move_without_a_wait_is_described_as_moving)
+{
+    move_t move = start_move(0);
+
+    ck_assert(!sent_group(&move.fake->client)->ready);
+    ck_assert(sent_group(&move.fake->client)->moving);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(request_for_a_third_number_of_workers_is_refused_during_a_move)
+{
+    move_t move = start_move(0);
+
+    request_workers(&move.fake->client, 41, 3, 0);
+    expect_error(&move.fake->client, 41, ALCH_EBUSY,
+                 "are being moved to 1 workers; a request for 2 workers cancels the move");
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(failed_move_is_reported_to_the_next_request)
+{
+    move_t move = start_move(0);
+
+    report_rank_killed(move.fake, move.new_group, 0);
+    request_move(move.fake, 42, 1, 0);
+    expect_error(&move.fake->client, 42, ALCH_EGROUP, "signal 9");
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(move_can_be_requested_again_after_its_failure_was_reported)
+{
+    move_t move = start_move(0);
+
+    report_rank_killed(move.fake, move.new_group, 0);
+    request_move(move.fake, 42, 1, 0);
+    forget_sent(&move.fake->client);
+    report_group_ended(move.fake, move.new_group);
+    request_move(move.fake, 43, 1, 0);
+    ck_assert(sent_group(&move.fake->client)->moving);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+/* ---- the old group is lost ---- */
+
+START_TEST(move_fails_if_the_old_group_is_lost)
+{
+    move_t move = advance_until_reserved();
+
+    report_rank_killed(move.fake, move.old_group, 1);
+    expect_error(&move.fake->client, MOVE_ID, ALCH_EGROUP, "signal 9");
+    ck_assert_ptr_null(move.fake->client.link.session->move);
+    expect_group_killed(move.fake, move.new_group);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(matrices_are_lost_with_the_old_group)
+{
+    move_t move = advance_until_reserved();
+
+    report_rank_killed(move.fake, move.old_group, 1);
+    get_matrix(&move.fake->client, 41, move.matrix);
+    expect_error(&move.fake->client, 41, ALCH_EGROUP, "signal 9");
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(workers_can_be_requested_after_both_groups_have_ended)
+{
+    move_t move = advance_until_reserved();
+
+    report_rank_killed(move.fake, move.old_group, 1);
+    report_group_ended(move.fake, move.old_group);
+    report_group_ended(move.fake, move.new_group);
+    forget_sent(&move.fake->agent);
+    request_workers(&move.fake->client, 42, 2, 0);
+    expect_sent(&move.fake->agent, ALCHI_SPAWN);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+/* ---- the client no longer needs the workers ---- */
+
+/* The old ranks are asked to quit, the new ranks are killed, and all slots are idle afterwards. */
+static void
+expect_end_of_both_groups(const move_t *move)
+{
+    alchi_drv_t *driver = move->fake->driver;
+
+    expect_sent(&move->fake->ranks[0], ALCHI_WORKER_QUIT);
+    expect_group_killed(move->fake, move->new_group);
+    report_group_ended(move->fake, move->new_group);
+    report_group_ended(move->fake, move->old_group);
     ck_assert_ptr_null(driver->groups);
-    ck_assert_int_eq(alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE), 4);
-    ck_assert_uint_gt(session, 0);
+    ck_assert_int_eq(alchi_drv_slots_count(&driver->slots, ALCH_WORKER_IDLE), AGENT_SLOTS);
+}
+
+START_TEST(both_groups_end_if_the_client_disconnects_during_a_move)
+{
+    move_t move = advance_until_reserved();
+
+    disconnect(&move.fake->client);
+    expect_end_of_both_groups(&move);
+    destroy_fake_driver(move.fake);
 }
 END_TEST
 
-/* Slots that are being given back are waited for. */
-START_TEST(waits_for_slots)
+START_TEST(both_groups_end_if_the_session_is_closed_during_a_move)
 {
-    uint64_t old, others;
+    move_t move = advance_until_reserved();
 
-    with_matrix(&old);
-    fake_clear(&agent);
-    for (int i = 0; i < 2; i++)
-        fake_clear(&new_rank[i]);
-    request_workers(&other, 30, 2, 0);
-    others = second_group();
-    fake_clear(&agent);
-    ask_to_move(40, 1, 1000);
-    expect_failure(&client, 40, ALCH_ENOSLOTS, "1 worker was requested, 0 of 4 slots are free");
-    alchi_drv_on_closed(driver, &other.link);
-    ask_to_move(41, 1, 1000);
-    ck_assert_ptr_null(fake_last(&agent, ALCHI_SPAWN));
-    group_ended(others);
-    ck_assert_uint_gt(second_group(), others);
+    send_message(&move.fake->client, ALCHI_CLOSE_SESSION, 41, NULL);
+    expect_end_of_both_groups(&move);
+    destroy_fake_driver(move.fake);
+}
+END_TEST
+
+START_TEST(both_groups_end_if_all_workers_are_yielded_during_a_move)
+{
+    move_t move = advance_until_reserved();
+
+    yield_workers(&move.fake->client, 41, NULL, 0);
+    expect_end_of_both_groups(&move);
+    destroy_fake_driver(move.fake);
 }
 END_TEST
 
 void
 unit_suite(Suite *suite)
 {
-    TCase *move = tcase_create("move");
+    const TTest *const steps[] = {old_ranks_hold_the_matrices_before_the_new_ranks_reserve_them,
+                                  complete_matrix_is_fetched_as_complete,
+                                  incomplete_matrix_is_fetched_as_incomplete,
+                                  fetch_names_the_old_ranks_as_sources,
+                                  keys_of_the_sources_are_wrapped_for_the_new_rank,
+                                  group_describes_the_progress_of_its_move,
+                                  matrices_can_neither_be_freed_nor_created_during_a_move,
+                                  move_is_answered_after_the_old_ranks_have_ended,
+                                  group_is_moving_until_the_old_ranks_have_ended,
+                                  moved_matrix_belongs_to_the_new_group,
+                                  session_is_ready_after_a_move};
+    const TTest *const requests[] = {move_to_more_workers_than_free_slots_is_refused,
+                                     move_to_no_workers_is_refused,
+                                     move_to_the_present_number_of_workers_keeps_the_group,
+                                     move_is_refused_while_a_task_runs,
+                                     move_is_refused_while_another_session_has_the_slots,
+                                     move_waits_for_slots_that_are_being_released,
+                                     move_without_a_wait_is_described_as_moving,
+                                     request_for_a_third_number_of_workers_is_refused_during_a_move};
+    const TTest *const failures[] = {
+        move_fails_if_a_new_rank_has_no_room,           move_fails_if_a_new_rank_cannot_reach_an_old_one,
+        move_fails_if_a_new_rank_dies_during_the_start, move_fails_if_a_new_rank_dies_when_it_has_joined,
+        move_fails_if_the_new_ranks_start_too_slowly,   request_for_the_present_number_of_workers_cancels_the_move,
+        failed_move_is_reported_to_the_next_request,    move_can_be_requested_again_after_its_failure_was_reported};
+    const TTest *const ends[] = {move_fails_if_the_old_group_is_lost,
+                                 matrices_are_lost_with_the_old_group,
+                                 workers_can_be_requested_after_both_groups_have_ended,
+                                 both_groups_end_if_the_client_disconnects_during_a_move,
+                                 both_groups_end_if_the_session_is_closed_during_a_move,
+                                 both_groups_end_if_all_workers_are_yielded_during_a_move};
 
-    tcase_add_checked_fixture(move, move_setup, move_teardown);
-    tcase_add_test(move, moved);
-    tcase_add_test(move, refused);
-    tcase_add_test(move, busy_with_a_task);
-    tcase_add_loop_test(move, fails, 0, 6);
-    tcase_add_test(move, old_group_lost);
-    tcase_add_test(move, nobody_waits);
-    tcase_add_loop_test(move, ended_meanwhile, 0, 3);
-    tcase_add_test(move, waits_for_slots);
-    suite_add_tcase(suite, move);
+    add_tests(suite, "steps", steps, ALCHI_COUNT(steps));
+    add_tests(suite, "requests", requests, ALCHI_COUNT(requests));
+    add_tests(suite, "failures", failures, ALCHI_COUNT(failures));
+    add_tests(suite, "ends", ends, ALCHI_COUNT(ends));
 }

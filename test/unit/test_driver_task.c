@@ -1,260 +1,541 @@
-/* The driver as a whole: matrices and tasks. */
+/* The driver: tasks, from a client's call until all ranks have returned; and ranks that do not answer. */
 #include "driver_fake.h"
 #include <alchemist/task.h>
-#include <math.h>
 
-START_TEST(task_done)
+static void
+wait_for_task(fake_link_t *client, uint64_t id, uint64_t task, uint32_t wait_ms)
 {
-    uint64_t matrix, made;
-    const Alchw__Task *task;
-    const Alchw__WorkerTask *sent;
-    Alchw__MatrixId ask = ALCHW__MATRIX_ID__INIT;
+    Alchw__WaitTask message = ALCHW__WAIT_TASK__INIT;
 
-    start_group(&client, 2);
-    submit(&client, 40, 1, 1000);
-    expect_failure(&client, 40, ALCH_ENOENT, "library 'Lib' is not loaded");
-    load_library(&client);
-    submit(&client, 41, 1234, 1000);
-    expect_failure(&client, 41, ALCH_ENOENT, "Lib.run: parameter 'A': this session has no matrix 1234");
-    matrix = create_matrix(&client, 10, 3);
-    submit(&client, 42, matrix, 1000);
-    ck_assert_ptr_null(fake_last(&rank[0], ALCHI_WORKER_TASK));
-    ck_assert_uint_eq(((const Alchw__WorkerCheck *)fake_message(&rank[0], ALCHI_WORKER_CHECK))->ids[0], matrix);
-    answer_error(0, ALCHI_WORKER_CHECK, ALCH_EINCOMPLETE, "rows 3..4 are missing");
-    answer(1, ALCHI_WORKER_CHECK, ALCHI_EMPTY, NULL);
-    expect_failure(&client, 42, ALCH_EINCOMPLETE, "rows 3..4 are missing");
-    submit(&client, 43, matrix, 1000);
-    answer_all(ALCHI_WORKER_CHECK, ALCHI_EMPTY, NULL);
-    sent = fake_message(&rank[1], ALCHI_WORKER_TASK);
-    ck_assert(sent->start);
-    ck_assert_uint_eq(sent->n_arguments, 2);
-    ck_assert_int_eq(sent->arguments[1]->value->i[0], 10);
-    made = sent->first_result_id;
-    ask.id = matrix;
-    fake_say(driver, &client, ALCHI_FREE_MATRIX, 0, 44, &ask);
-    expect_failure(&client, 44, ALCH_EBUSY, "is read by task 2 (Lib.run)");
-    finish_task(0, 1, made);
-    ck_assert_ptr_null(fake_last(&client, ALCHI_TASK));
-    finish_task(1, 1, made);
-    task = fake_message(&client, ALCHI_TASK);
-    ck_assert_int_eq(task->state, ALCH_TASK_DONE);
+    message.id = task;
+    message.wait_ms = wait_ms;
+    send_message(client, ALCHI_WAIT_TASK, id, &message);
+}
+
+static void
+cancel_task(fake_link_t *client, uint64_t id, uint64_t task, bool hard)
+{
+    Alchw__CancelTask message = ALCHW__CANCEL_TASK__INIT;
+
+    message.id = task;
+    message.hard = hard;
+    send_message(client, ALCHI_CANCEL_TASK, id, &message);
+}
+
+/* Submit a task without a wait. @return the id of the task */
+static uint64_t
+submit_without_wait(fake_driver_t *fake, uint64_t id, uint64_t matrix)
+{
+    submit_task(&fake->client, id, matrix, 0);
+    ck_assert_uint_eq(find_sent(&fake->client, ALCHI_TASK)->id, id);
+    return sent_task(&fake->client)->id;
+}
+
+/* A rank returns from this task, without results. */
+static void
+return_from_task(fake_link_t *rank, uint64_t task)
+{
+    Alchw__WorkerTaskDone done = ALCHW__WORKER_TASK_DONE__INIT;
+
+    for (int i = 0; i < rank->count; i++) {
+        if (rank->sent[i].type == ALCHI_WORKER_TASK &&
+            ((const Alchw__WorkerTask *)rank->sent[i].message)->task == task) {
+            send_frame(rank, ALCHI_WORKER_TASK_DONE, ALCHI_FRAME_REPLY, rank->sent[i].id, &done);
+            return;
+        }
+    }
+    ck_abort_msg("the rank did not get task %llu", (unsigned long long)task);
+}
+
+/* ---- submitting ---- */
+
+START_TEST(task_of_a_library_that_is_not_loaded_is_refused)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    submit_task(&fake->client, 40, 1, 1000);
+    expect_error(&fake->client, 40, ALCH_ENOENT, "library 'Lib' is not loaded");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(task_that_reads_an_unknown_matrix_is_refused)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    load_library(fake);
+    submit_task(&fake->client, 41, 1234, 1000);
+    expect_error(&fake->client, 41, ALCH_ENOENT, "Lib.run: parameter 'A': this session has no matrix 1234");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(task_is_sent_after_its_matrix_was_checked)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_unchecked_matrix(fake);
+
+    submit_task(&fake->client, 42, matrix, 1000);
+    expect_not_sent(&fake->ranks[0], ALCHI_WORKER_TASK);
+    ck_assert_uint_eq(((const Alchw__WorkerCheck *)sent_message(&fake->ranks[0], ALCHI_WORKER_CHECK))->ids[0], matrix);
+    confirm_on_all(fake, ALCHI_WORKER_CHECK);
+    expect_sent(&fake->ranks[0], ALCHI_WORKER_TASK);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* Submit a task whose matrix is incomplete on rank 0. */
+static void
+submit_task_with_incomplete_matrix(fake_driver_t *fake, uint64_t id, uint64_t matrix)
+{
+    submit_task(&fake->client, id, matrix, 1000);
+    fail_command(&fake->ranks[0], ALCHI_WORKER_CHECK, ALCH_EINCOMPLETE, "rows 3..4 are missing");
+    confirm_command(&fake->ranks[1], ALCHI_WORKER_CHECK);
+}
+
+START_TEST(task_that_reads_an_incomplete_matrix_is_refused)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_unchecked_matrix(fake);
+
+    submit_task_with_incomplete_matrix(fake, 42, matrix);
+    expect_error(&fake->client, 42, ALCH_EINCOMPLETE, "rows 3..4 are missing");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(incomplete_matrix_is_checked_again_by_the_next_task)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_unchecked_matrix(fake);
+
+    submit_task_with_incomplete_matrix(fake, 42, matrix);
+    forget_sent_to_ranks(fake);
+    submit_task(&fake->client, 43, matrix, 1000);
+    confirm_on_all(fake, ALCHI_WORKER_CHECK);
+    expect_sent(&fake->ranks[1], ALCHI_WORKER_TASK);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(complete_matrix_is_not_checked_again)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+
+    submit_task(&fake->client, 46, matrix, 0);
+    expect_not_sent(&fake->ranks[0], ALCHI_WORKER_CHECK);
+    expect_sent(&fake->ranks[0], ALCHI_WORKER_TASK);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(only_task_of_a_group_starts_at_once)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+
+    submit_task(&fake->client, 43, matrix, 0);
+    ck_assert(sent_worker_task(&fake->ranks[1])->start);
+    ck_assert_int_eq(sent_task(&fake->client)->state, ALCH_TASK_RUNNING);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(arguments_that_were_left_out_have_their_defaults)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+    const Alchw__WorkerTask *task;
+
+    submit_task(&fake->client, 43, matrix, 1000);
+    task = sent_worker_task(&fake->ranks[1]);
+    ck_assert_uint_eq(task->n_arguments, 2);
+    ck_assert_int_eq(task->arguments[1]->value->i[0], 10);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(matrix_that_a_task_reads_cannot_be_freed)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+
+    submit_task(&fake->client, 43, matrix, 1000);
+    free_matrix(&fake->client, 44, matrix);
+    expect_error(&fake->client, 44, ALCH_EBUSY, "is read by task 2 (Lib.run)");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- results ---- */
+
+/* Run a task on a complete matrix until all ranks have returned. @return the id of its result */
+static uint64_t
+run_task(fake_driver_t *fake)
+{
+    uint64_t matrix = create_complete_matrix(fake), result;
+
+    submit_task(&fake->client, 43, matrix, 1000);
+    result = sent_worker_task(&fake->ranks[0])->first_result_id;
+    finish_task(&fake->ranks[0], result);
+    finish_task(&fake->ranks[1], result);
+    forget_sent_to_ranks(fake);
+    return result;
+}
+
+START_TEST(task_is_answered_when_all_ranks_have_returned)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake), result;
+
+    submit_task(&fake->client, 43, matrix, 1000);
+    result = sent_worker_task(&fake->ranks[0])->first_result_id;
+    forget_sent(&fake->client);
+    finish_task(&fake->ranks[0], result);
+    expect_not_sent(&fake->client, ALCHI_TASK);
+    finish_task(&fake->ranks[1], result);
+    ck_assert_int_eq(sent_task(&fake->client)->state, ALCH_TASK_DONE);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(finished_task_describes_its_results)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t result = run_task(fake);
+    const Alchw__Task *task = sent_task(&fake->client);
+
     ck_assert_double_eq(task->seconds, 0.5);
     ck_assert_uint_eq(task->n_matrices, 1);
-    ck_assert_uint_eq(task->matrices[0]->id, made);
+    ck_assert_uint_eq(task->matrices[0]->id, result);
     ck_assert_int_eq(task->matrices[0]->rows, 2);
-    ask.id = made;
-    fake_say(driver, &client, ALCHI_GET_MATRIX, 0, 45, &ask);
-    ck_assert_int_eq(((const Alchw__Matrix *)fake_message(&client, ALCHI_MATRIX))->rows, 2);
-    /* Complete stays complete: no second check, and no way to its ranks but the task itself. */
-    fake_clear(&rank[0]);
-    submit(&client, 46, made, 0);
-    ck_assert_int_eq(rank[0].count, 1);
-    ck_assert_int_eq(((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->state, ALCH_TASK_RUNNING);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(tasks_run_one_after_the_other)
+START_TEST(result_is_a_matrix_of_the_session)
 {
-    uint64_t matrix = ready_matrix();
-    Alchw__WaitTask wait = ALCHW__WAIT_TASK__INIT;
-    Alchw__CancelTask cancel = ALCHW__CANCEL_TASK__INIT;
-    uint64_t first, second, third;
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t result = run_task(fake);
 
-    submit(&client, 50, matrix, 0);
-    first = ((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->id;
-    submit(&client, 51, matrix, 0);
-    second = ((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->id;
-    ck_assert_int_eq(((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->state, ALCH_TASK_QUEUED);
-    ck_assert(!((const Alchw__WorkerTask *)fake_message(&rank[0], ALCHI_WORKER_TASK))->start);
-    submit(&client, 52, matrix, 0);
-    third = ((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->id;
-    cancel.id = second;
-    fake_say(driver, &client, ALCHI_CANCEL_TASK, 0, 53, &cancel);
-    ck_assert_int_eq(((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->state, ALCH_TASK_CANCELED);
-    ck_assert_uint_eq(((const Alchw__WorkerDrop *)fake_message(&rank[1], ALCHI_WORKER_DROP))->task, second);
-    ck_assert_ptr_null(fake_last(&rank[0], ALCHI_WORKER_START));
-    wait.id = first;
-    wait.wait_ms = 1000;
-    fake_say(driver, &client, ALCHI_WAIT_TASK, 0, 54, &wait);
-    for (int i = 0; i < 2; i++) {
-        Alchw__WorkerTaskDone done = ALCHW__WORKER_TASK_DONE__INIT;
-
-        fake_say(driver, &rank[i], ALCHI_WORKER_TASK_DONE, ALCHI_FRAME_REPLY, rank[i].sent[0].id, &done);
-    }
-    ck_assert_uint_eq(((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->id, first);
-    ck_assert_uint_eq(((const Alchw__WorkerStart *)fake_message(&rank[0], ALCHI_WORKER_START))->task, third);
-    wait.id = 999;
-    fake_say(driver, &client, ALCHI_WAIT_TASK, 0, 55, &wait);
-    expect_failure(&client, 55, ALCH_ENOENT, "no task 999");
+    get_matrix(&fake->client, 45, result);
+    ck_assert_int_eq(sent_matrix(&fake->client)->rows, 2);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(all_ranks_fail)
+START_TEST(result_is_complete_without_a_check)
 {
-    uint64_t matrix = ready_matrix();
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t result = run_task(fake);
+
+    submit_task(&fake->client, 46, result, 0);
+    expect_not_sent(&fake->ranks[0], ALCHI_WORKER_CHECK);
+    expect_sent(&fake->ranks[0], ALCHI_WORKER_TASK);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(wait_describes_the_reported_progress)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+    Alchw__WorkerProgress progress = ALCHW__WORKER_PROGRESS__INIT;
+
+    progress.task = submit_without_wait(fake, 50, matrix);
+    progress.fraction = 0.25;
+    progress.text = (char *)"iteration 3";
+    send_message(&fake->ranks[0], ALCHI_WORKER_PROGRESS, 0, &progress);
+    wait_for_task(&fake->client, 51, progress.task, 0);
+    ck_assert_double_eq(sent_task(&fake->client)->fraction, 0.25);
+    ck_assert_str_eq(sent_task(&fake->client)->text, "iteration 3");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- several tasks ---- */
+
+START_TEST(task_behind_another_one_is_sent_but_not_started)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+
+    submit_without_wait(fake, 50, matrix);
+    submit_without_wait(fake, 51, matrix);
+    ck_assert_int_eq(sent_task(&fake->client)->state, ALCH_TASK_QUEUED);
+    ck_assert(!sent_worker_task(&fake->ranks[0])->start);
+    expect_not_sent(&fake->ranks[0], ALCHI_WORKER_START);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(canceled_task_is_dropped_from_the_queue)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake), second;
+
+    submit_without_wait(fake, 50, matrix);
+    second = submit_without_wait(fake, 51, matrix);
+    cancel_task(&fake->client, 53, second, false);
+    ck_assert_int_eq(sent_task(&fake->client)->state, ALCH_TASK_CANCELED);
+    ck_assert_uint_eq(((const Alchw__WorkerDrop *)sent_message(&fake->ranks[1], ALCHI_WORKER_DROP))->task, second);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(next_task_that_was_not_canceled_starts_when_all_ranks_have_returned)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake), first, second, third;
+
+    first = submit_without_wait(fake, 50, matrix);
+    second = submit_without_wait(fake, 51, matrix);
+    third = submit_without_wait(fake, 52, matrix);
+    cancel_task(&fake->client, 53, second, false);
+    return_from_task(&fake->ranks[0], first);
+    expect_not_sent(&fake->ranks[0], ALCHI_WORKER_START);
+    return_from_task(&fake->ranks[1], first);
+    ck_assert_uint_eq(((const Alchw__WorkerStart *)sent_message(&fake->ranks[0], ALCHI_WORKER_START))->task, third);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(wait_is_answered_when_its_task_ends)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake), task;
+
+    task = submit_without_wait(fake, 50, matrix);
+    submit_without_wait(fake, 51, matrix);
+    forget_sent(&fake->client);
+    wait_for_task(&fake->client, 54, task, 1000);
+    expect_not_sent(&fake->client, ALCHI_TASK);
+    return_from_task(&fake->ranks[0], task);
+    return_from_task(&fake->ranks[1], task);
+    ck_assert_uint_eq(expect_sent(&fake->client, ALCHI_TASK)->id, 54);
+    ck_assert_uint_eq(sent_task(&fake->client)->id, task);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(wait_for_an_unknown_task_is_refused)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    wait_for_task(&fake->client, 55, 999, 1000);
+    expect_error(&fake->client, 55, ALCH_ENOENT, "no task 999");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- canceling ---- */
+
+START_TEST(running_task_is_canceled_by_asking_the_ranks)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake), task;
+
+    task = submit_without_wait(fake, 50, matrix);
+    cancel_task(&fake->client, 51, task, false);
+    ck_assert_int_eq(sent_task(&fake->client)->state, ALCH_TASK_CANCELLING);
+    expect_sent(&fake->ranks[1], ALCHI_WORKER_CANCEL);
+    expect_not_sent(&fake->agent, ALCHI_KILL_GROUP);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(hard_cancel_of_a_running_task_kills_the_group)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake), task;
+
+    task = submit_without_wait(fake, 50, matrix);
+    cancel_task(&fake->client, 51, task, false);
+    cancel_task(&fake->client, 52, task, true);
+    ck_assert_int_eq(sent_task(&fake->client)->state, ALCH_TASK_CANCELED);
+    expect_group_killed(fake, fake->group);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* ---- tasks that fail ---- */
+
+/* Rank 1 fails first, then rank 0. @return the id of the matrix that the task read */
+static uint64_t
+fail_task_on_all_ranks(fake_driver_t *fake)
+{
+    uint64_t matrix = create_complete_matrix(fake);
+
+    submit_task(&fake->client, 50, matrix, 1000);
+    fail_command(&fake->ranks[1], ALCHI_WORKER_TASK, ALCH_ENUMERIC, "NaN in the input");
+    fail_command(&fake->ranks[0], ALCHI_WORKER_TASK, ALCH_ENUMERIC, "another rank failed");
+    return matrix;
+}
+
+START_TEST(failed_task_reports_the_rank_that_failed_first)
+{
+    fake_driver_t *fake = create_fake_driver();
     const Alchw__Task *task;
 
-    submit(&client, 50, matrix, 1000);
-    answer_error(1, ALCHI_WORKER_TASK, ALCH_ENUMERIC, "NaN in the input");
-    answer_error(0, ALCHI_WORKER_TASK, ALCH_ENUMERIC, "another rank failed");
-    task = fake_message(&client, ALCHI_TASK);
+    fail_task_on_all_ranks(fake);
+    task = sent_task(&fake->client);
     ck_assert_int_eq(task->state, ALCH_TASK_FAILED);
     ck_assert_int_eq(task->error->rank, 1);
     ck_assert_str_eq(task->error->text, "NaN in the input");
-    fake_clear(&rank[0]);
-    submit(&client, 51, matrix, 1000);
-    ck_assert_ptr_nonnull(fake_last(&rank[0], ALCHI_WORKER_TASK));
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(results_of_a_failed_task_are_freed)
+START_TEST(group_runs_tasks_after_one_has_failed_on_all_ranks)
 {
-    uint64_t matrix = ready_matrix(), made;
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = fail_task_on_all_ranks(fake);
 
-    submit(&client, 50, matrix, 1000);
-    made = ((const Alchw__WorkerTask *)fake_message(&rank[0], ALCHI_WORKER_TASK))->first_result_id;
-    finish_task(0, 1, made);
-    answer_error(1, ALCHI_WORKER_TASK, ALCH_EFUNCTION, "failed");
-    ck_assert_uint_eq(((const Alchw__WorkerFree *)fake_message(&rank[0], ALCHI_WORKER_FREE))->id, made);
-    ck_assert_ptr_null(fake_last(&rank[1], ALCHI_WORKER_FREE));
-    ck_assert_int_eq(((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->state, ALCH_TASK_FAILED);
+    forget_sent_to_ranks(fake);
+    submit_task(&fake->client, 51, matrix, 1000);
+    expect_sent(&fake->ranks[0], ALCHI_WORKER_TASK);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(one_rank_fails_and_the_other_hangs)
+START_TEST(results_of_a_failed_task_are_freed_where_they_exist)
 {
-    uint64_t matrix = ready_matrix();
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake), result;
+
+    submit_task(&fake->client, 50, matrix, 1000);
+    result = sent_worker_task(&fake->ranks[0])->first_result_id;
+    finish_task(&fake->ranks[0], result);
+    fail_command(&fake->ranks[1], ALCHI_WORKER_TASK, ALCH_EFUNCTION, "failed");
+    ck_assert_int_eq(sent_task(&fake->client)->state, ALCH_TASK_FAILED);
+    ck_assert_uint_eq(((const Alchw__WorkerFree *)sent_message(&fake->ranks[0], ALCHI_WORKER_FREE))->id, result);
+    expect_not_sent(&fake->ranks[1], ALCHI_WORKER_FREE);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+/* Rank 1 fails, and rank 0 does not return. */
+static void
+fail_task_on_one_rank(fake_driver_t *fake)
+{
+    uint64_t matrix = create_complete_matrix(fake);
+
+    submit_task(&fake->client, 50, matrix, 20000);
+    fail_command(&fake->ranks[1], ALCHI_WORKER_TASK, ALCH_EFUNCTION, "only here");
+}
+
+START_TEST(group_is_killed_if_a_rank_does_not_return_in_the_grace_time)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    fail_task_on_one_rank(fake);
+    run_timers(fake, fake->config.fail_grace_ms - 1000);
+    expect_not_sent(&fake->agent, ALCHI_KILL_GROUP);
+    run_timers(fake, fake->config.fail_grace_ms + 100);
+    expect_group_killed(fake, fake->group);
+    get_group(&fake->client, 60);
+    expect_error(&fake->client, 60, ALCH_EGROUP, "(--fail-grace): only here");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(task_of_a_killed_group_reports_the_rank_that_failed)
+{
+    fake_driver_t *fake = create_fake_driver();
     const Alchw__Task *task;
 
-    submit(&client, 50, matrix, 20000);
-    answer_error(1, ALCHI_WORKER_TASK, ALCH_EFUNCTION, "only here");
-    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(4000));
-    ck_assert_ptr_null(fake_last(&agent, ALCHI_KILL_GROUP));
-    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(5100));
-    task = fake_message(&client, ALCHI_TASK);
+    fail_task_on_one_rank(fake);
+    run_timers(fake, fake->config.fail_grace_ms + 100);
+    task = sent_task(&fake->client);
     ck_assert_int_eq(task->state, ALCH_TASK_FAILED);
     ck_assert_int_eq(task->error->rank, 1);
     ck_assert_str_eq(task->error->text, "only here");
-    ck_assert_ptr_nonnull(fake_last(&agent, ALCHI_KILL_GROUP));
-    fake_say(driver, &client, ALCHI_GET_GROUP, 0, 60, NULL);
-    expect_failure(&client, 60, ALCH_EGROUP, "(--fail-grace): only here");
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(cancel_running)
-{
-    uint64_t matrix = ready_matrix();
-    Alchw__CancelTask cancel = ALCHW__CANCEL_TASK__INIT;
-    const Alchw__Task *task;
+/* ---- ranks that do not answer ---- */
 
-    submit(&client, 50, matrix, 0);
-    cancel.id = ((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->id;
-    fake_say(driver, &client, ALCHI_CANCEL_TASK, 0, 51, &cancel);
-    task = fake_message(&client, ALCHI_TASK);
-    ck_assert_int_eq(task->state, ALCH_TASK_CANCELLING);
-    ck_assert_ptr_nonnull(fake_last(&rank[1], ALCHI_WORKER_CANCEL));
-    cancel.hard = 1;
-    fake_say(driver, &client, ALCHI_CANCEL_TASK, 0, 52, &cancel);
-    task = fake_message(&client, ALCHI_TASK);
-    ck_assert_int_eq(task->state, ALCH_TASK_CANCELED);
-    ck_assert_ptr_nonnull(fake_last(&agent, ALCHI_KILL_GROUP));
+START_TEST(rank_that_does_not_answer_a_command_ends_the_group)
+{
+    fake_driver_t *fake = create_fake_driver();
+
+    start_ready_group(fake, 2);
+    request_matrix(&fake->client, 20, 2, 2, ALCH_FLOAT64);
+    confirm_command(&fake->ranks[0], ALCHI_WORKER_RESERVE);
+    run_timers(fake, fake->config.client_timeout_ms + 1000);
+    expect_error(&fake->client, 20, ALCH_EGROUP, "worker 2 (rank 1) did not answer for 60.0 s (--client-timeout)");
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(progress_is_remembered)
+START_TEST(idle_ranks_are_pinged_after_a_quarter_of_the_timeout)
 {
-    uint64_t matrix = ready_matrix();
-    Alchw__WorkerProgress progress = ALCHW__WORKER_PROGRESS__INIT;
-    Alchw__WaitTask wait = ALCHW__WAIT_TASK__INIT;
+    fake_driver_t *fake = create_fake_driver();
 
-    submit(&client, 50, matrix, 0);
-    wait.id = progress.task = ((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->id;
-    progress.fraction = 0.25;
-    progress.text = (char *)"iteration 3";
-    fake_say(driver, &rank[0], ALCHI_WORKER_PROGRESS, 0, 0, &progress);
-    fake_say(driver, &client, ALCHI_WAIT_TASK, 0, 51, &wait);
-    ck_assert_double_eq(((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->fraction, 0.25);
-    ck_assert_str_eq(((const Alchw__Task *)fake_message(&client, ALCHI_TASK))->text, "iteration 3");
+    start_ready_group(fake, 2);
+    run_timers(fake, fake->config.client_timeout_ms / 4 - 1000);
+    expect_not_sent(&fake->ranks[0], ALCHI_PING);
+    run_timers(fake, fake->config.client_timeout_ms / 4 + 1000);
+    confirm_on_all(fake, ALCHI_PING);
+    destroy_fake_driver(fake);
 }
 END_TEST
 
-START_TEST(create_is_undone_when_a_rank_refuses)
+START_TEST(rank_that_does_not_answer_a_ping_ends_the_group)
 {
-    Alchw__CreateMatrix create = ALCHW__CREATE_MATRIX__INIT;
-    Alchw__MatrixId ask = ALCHW__MATRIX_ID__INIT;
+    fake_driver_t *fake = create_fake_driver();
 
-    create.rows = 5;
-    create.cols = 5;
-    create.dtype = ALCH_FLOAT64;
-    fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 19, &create);
-    expect_failure(&client, 19, ALCH_ESTATE, "no workers");
-    start_group(&client, 2);
-    create.rows = -1;
-    fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 20, &create);
-    expect_failure(&client, 20, ALCH_EINVAL, "-1 x 5");
-    create.rows = INT64_MAX;
-    fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 21, &create);
-    expect_failure(&client, 21, ALCH_EINVAL, "exceeds the maximum");
-    create.rows = 5;
-    create.dtype = 77;
-    fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 22, &create);
-    expect_failure(&client, 22, ALCH_EINVAL, "entry type 77");
-    create.dtype = ALCH_FLOAT64;
-    fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 23, &create);
-    ask.id = ((const Alchw__WorkerReserve *)fake_message(&rank[0], ALCHI_WORKER_RESERVE))->matrix->id;
-    answer(0, ALCHI_WORKER_RESERVE, ALCHI_EMPTY, NULL);
-    answer_error(1, ALCHI_WORKER_RESERVE, ALCH_ELIMIT, "too large (--memory-limit)");
-    expect_failure(&client, 23, ALCH_ELIMIT, "too large");
-    ck_assert_uint_eq(((const Alchw__WorkerFree *)fake_message(&rank[0], ALCHI_WORKER_FREE))->id, ask.id);
-    ck_assert_ptr_null(fake_last(&rank[1], ALCHI_WORKER_FREE));
-    fake_say(driver, &client, ALCHI_GET_MATRIX, 0, 24, &ask);
-    expect_failure(&client, 24, ALCH_ENOENT, "no matrix");
-}
-END_TEST
-
-START_TEST(a_silent_rank_ends_the_group)
-{
-    Alchw__CreateMatrix create = ALCHW__CREATE_MATRIX__INIT;
-
-    start_group(&client, 2);
-    create.rows = create.cols = 2;
-    create.dtype = ALCH_FLOAT64;
-    fake_say(driver, &client, ALCHI_CREATE_MATRIX, 0, 20, &create);
-    answer(0, ALCHI_WORKER_RESERVE, ALCHI_EMPTY, NULL);
-    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
-    expect_failure(&client, 20, ALCH_EGROUP, "worker 2 (rank 1) did not answer for 60.0 s (--client-timeout)");
-}
-END_TEST
-
-START_TEST(ranks_are_asked_whether_they_live)
-{
-    start_group(&client, 2);
-    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(14000));
-    ck_assert_ptr_null(fake_last(&rank[0], ALCHI_PING));
-    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(16000));
-    answer_all(ALCHI_PING, ALCHI_EMPTY, NULL);
-    fake_clear(&rank[1]);
-    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(16000));
-    answer(0, ALCHI_PING, ALCHI_EMPTY, NULL);
-    alchi_drv_timers_run(&driver->timers, alchi_deadline_in_ms(61000));
-    fake_say(driver, &client, ALCHI_GET_GROUP, 0, 60, NULL);
-    expect_failure(&client, 60, ALCH_EGROUP, "worker 2 (rank 1) did not answer for 60.0 s (--client-timeout)");
+    start_ready_group(fake, 2);
+    run_timers(fake, fake->config.client_timeout_ms / 4 + 1000);
+    confirm_on_all(fake, ALCHI_PING);
+    forget_sent_to_ranks(fake);
+    run_timers(fake, fake->config.client_timeout_ms / 4 + 1000);
+    confirm_command(&fake->ranks[0], ALCHI_PING);
+    run_timers(fake, fake->config.client_timeout_ms + 1000);
+    get_group(&fake->client, 60);
+    expect_error(&fake->client, 60, ALCH_EGROUP, "worker 2 (rank 1) did not answer for 60.0 s (--client-timeout)");
+    destroy_fake_driver(fake);
 }
 END_TEST
 
 void
 unit_suite(Suite *suite)
 {
-    const TTest *const tests[] = {task_done,
-                                  tasks_run_one_after_the_other,
-                                  all_ranks_fail,
-                                  results_of_a_failed_task_are_freed,
-                                  one_rank_fails_and_the_other_hangs,
-                                  cancel_running,
-                                  progress_is_remembered,
-                                  create_is_undone_when_a_rank_refuses,
-                                  a_silent_rank_ends_the_group,
-                                  ranks_are_asked_whether_they_live};
+    const TTest *const submissions[] = {task_of_a_library_that_is_not_loaded_is_refused,
+                                        task_that_reads_an_unknown_matrix_is_refused,
+                                        task_is_sent_after_its_matrix_was_checked,
+                                        task_that_reads_an_incomplete_matrix_is_refused,
+                                        incomplete_matrix_is_checked_again_by_the_next_task,
+                                        complete_matrix_is_not_checked_again,
+                                        only_task_of_a_group_starts_at_once,
+                                        arguments_that_were_left_out_have_their_defaults,
+                                        matrix_that_a_task_reads_cannot_be_freed};
+    const TTest *const results[] = {task_is_answered_when_all_ranks_have_returned, finished_task_describes_its_results,
+                                    result_is_a_matrix_of_the_session, result_is_complete_without_a_check,
+                                    wait_describes_the_reported_progress};
+    const TTest *const queues[] = {task_behind_another_one_is_sent_but_not_started,
+                                   canceled_task_is_dropped_from_the_queue,
+                                   next_task_that_was_not_canceled_starts_when_all_ranks_have_returned,
+                                   wait_is_answered_when_its_task_ends,
+                                   wait_for_an_unknown_task_is_refused,
+                                   running_task_is_canceled_by_asking_the_ranks,
+                                   hard_cancel_of_a_running_task_kills_the_group};
+    const TTest *const failures[] = {failed_task_reports_the_rank_that_failed_first,
+                                     group_runs_tasks_after_one_has_failed_on_all_ranks,
+                                     results_of_a_failed_task_are_freed_where_they_exist,
+                                     group_is_killed_if_a_rank_does_not_return_in_the_grace_time,
+                                     task_of_a_killed_group_reports_the_rank_that_failed,
+                                     rank_that_does_not_answer_a_command_ends_the_group,
+                                     idle_ranks_are_pinged_after_a_quarter_of_the_timeout,
+                                     rank_that_does_not_answer_a_ping_ends_the_group};
 
-    add_tests(suite, "task", tests, ALCHI_COUNT(tests));
+    add_tests(suite, "submit", submissions, ALCHI_COUNT(submissions));
+    add_tests(suite, "result", results, ALCHI_COUNT(results));
+    add_tests(suite, "queue", queues, ALCHI_COUNT(queues));
+    add_tests(suite, "failure", failures, ALCHI_COUNT(failures));
 }
