@@ -1,6 +1,6 @@
 /**
  * @file driver_fake.h
- * A driver whose links record what it sends. Nothing is connected: the test plays the agent, the ranks and the clients.
+ * A driver whose links record what it sends. Nothing is connected: the test acts as agent, ranks and clients.
  *
  * Each test creates a fake_driver_t and destroys it. Functions that take a link act as the peer at its other end: a
  * client, an executor, a rank or the agent.

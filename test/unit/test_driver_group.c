@@ -130,7 +130,7 @@ START_TEST(group_is_killed_when_a_rank_dies_during_the_start)
 }
 END_TEST
 
-START_TEST(failed_start_is_reported_to_the_next_request_alone)
+START_TEST(failed_start_is_reported_to_one_request)
 {
     fake_driver_t *fake = create_fake_driver();
 
@@ -515,7 +515,7 @@ unit_suite(Suite *suite)
                                    ready_group_describes_its_workers,
                                    wait_that_runs_out_describes_the_starting_group,
                                    group_is_killed_when_a_rank_dies_during_the_start,
-                                   failed_start_is_reported_to_the_next_request_alone,
+                                   failed_start_is_reported_to_one_request,
                                    next_group_waits_for_the_slots_of_a_failed_one};
     const TTest *const losses[] = {task_of_a_lost_group_fails_with_the_reason,
                                    requests_to_a_lost_group_fail_with_the_reason,

@@ -34,9 +34,9 @@ reported_group(fake_driver_t *fake)
 
 /* ---- the steps of a move ---- */
 
-/* The matrix and its group of two. The move is not requested yet. */
+/* The driver and the session. The move is not requested yet. The test destroys move.fake. */
 static move_t
-create_matrix_to_move(void)
+create_session_to_move(void)
 {
     move_t move = {.fake = create_fake_driver()};
 
@@ -53,7 +53,7 @@ create_matrix_to_move(void)
 static move_t
 start_move(uint32_t wait_ms)
 {
-    move_t move = create_matrix_to_move();
+    move_t move = create_session_to_move();
 
     request_move(move.fake, MOVE_ID, 1, wait_ms);
     move.new_group = sent_spawn(move.fake)->group;
@@ -260,7 +260,7 @@ END_TEST
 
 START_TEST(move_to_more_workers_than_free_slots_is_refused)
 {
-    move_t move = create_matrix_to_move();
+    move_t move = create_session_to_move();
 
     request_move(move.fake, 40, 3, 0);
     expect_error(&move.fake->client, 40, ALCH_ENOSLOTS,
@@ -271,7 +271,7 @@ END_TEST
 
 START_TEST(move_to_no_workers_is_refused)
 {
-    move_t move = create_matrix_to_move();
+    move_t move = create_session_to_move();
 
     request_move(move.fake, 41, 0, 0);
     expect_error(&move.fake->client, 41, ALCH_EINVAL, "at least 1");
@@ -281,7 +281,7 @@ END_TEST
 
 START_TEST(move_to_the_present_number_of_workers_keeps_the_group)
 {
-    move_t move = create_matrix_to_move();
+    move_t move = create_session_to_move();
 
     request_move(move.fake, 42, 2, 1000);
     ck_assert_uint_eq(sent_group(&move.fake->client)->id, move.old_group);
@@ -318,7 +318,7 @@ start_group_of_other_session(const move_t *move)
 
 START_TEST(move_is_refused_while_another_session_has_the_slots)
 {
-    move_t move = create_matrix_to_move();
+    move_t move = create_session_to_move();
 
     start_group_of_other_session(&move);
     request_move(move.fake, 40, 1, 1000);
@@ -329,7 +329,7 @@ END_TEST
 
 START_TEST(move_waits_for_slots_that_are_being_released)
 {
-    move_t move = create_matrix_to_move();
+    move_t move = create_session_to_move();
     uint64_t group = start_group_of_other_session(&move);
 
     disconnect(&move.fake->other);
