@@ -188,11 +188,12 @@ END_TEST
 START_TEST(matrix_that_is_being_created_is_removed_with_its_group)
 {
     alchi_drv_catalog_t catalog = {NULL};
-    alchi_drv_matrix_t *matrix;
+    alchi_drv_matrix_t *matrix, *live = add_live_matrix(&catalog, 1);
 
     unit_code(add_matrix(&catalog, 3, 1, 1, ALCH_FLOAT64, NULL, &matrix, NULL), ALCH_OK);
     alchi_drv_catalog_mark_lost(&catalog, GROUP, "the group has ended");
     ck_assert_ptr_null(alchi_drv_catalog_get(&catalog, 3));
+    ck_assert_ptr_eq(alchi_drv_catalog_get(&catalog, 1), live);
     alchi_drv_catalog_fini(&catalog);
 }
 END_TEST

@@ -321,11 +321,23 @@ START_TEST(wait_is_answered_when_its_task_ends)
 }
 END_TEST
 
+START_TEST(task_cannot_be_waited_for_before_it_is_accepted)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_unchecked_matrix(fake);
+
+    submit_task(&fake->client, 50, matrix, 1000); /* waits for the check */
+    wait_for_task(&fake->client, 55, 1, 1000);
+    expect_error(&fake->client, 55, ALCH_ENOENT, "no task 1");
+    destroy_fake_driver(fake);
+}
+END_TEST
+
 START_TEST(wait_for_an_unknown_task_is_refused)
 {
     fake_driver_t *fake = create_fake_driver();
 
-    start_ready_group(fake, 2);
+    create_complete_matrix(fake); /* by a task */
     wait_for_task(&fake->client, 55, 999, 1000);
     expect_error(&fake->client, 55, ALCH_ENOENT, "no task 999");
     destroy_fake_driver(fake);
@@ -398,6 +410,20 @@ START_TEST(group_runs_tasks_after_one_has_failed_on_all_ranks)
     forget_sent_to_ranks(fake);
     submit_task(&fake->client, 51, matrix, 1000);
     expect_sent(&fake->ranks[0], ALCHI_WORKER_TASK);
+    destroy_fake_driver(fake);
+}
+END_TEST
+
+START_TEST(task_that_returns_a_matrix_with_a_foreign_id_fails)
+{
+    fake_driver_t *fake = create_fake_driver();
+    uint64_t matrix = create_complete_matrix(fake);
+
+    submit_task(&fake->client, 50, matrix, 1000);
+    finish_task(&fake->ranks[0], 99);
+    finish_task(&fake->ranks[1], 99);
+    ck_assert_int_eq(sent_task(&fake->client)->state, ALCH_TASK_FAILED);
+    ck_assert_int_eq(sent_task(&fake->client)->error->code, ALCH_EPROTO);
     destroy_fake_driver(fake);
 }
 END_TEST
@@ -522,11 +548,13 @@ unit_suite(Suite *suite)
                                    canceled_task_is_dropped_from_the_queue,
                                    next_task_that_was_not_canceled_starts_when_all_ranks_have_returned,
                                    wait_is_answered_when_its_task_ends,
+                                   task_cannot_be_waited_for_before_it_is_accepted,
                                    wait_for_an_unknown_task_is_refused,
                                    running_task_is_canceled_by_asking_the_ranks,
                                    hard_cancel_of_a_running_task_kills_the_group};
     const TTest *const failures[] = {failed_task_reports_the_rank_that_failed_first,
                                      group_runs_tasks_after_one_has_failed_on_all_ranks,
+                                     task_that_returns_a_matrix_with_a_foreign_id_fails,
                                      results_of_a_failed_task_are_freed_where_they_exist,
                                      group_is_killed_if_a_rank_does_not_return_in_the_grace_time,
                                      task_of_a_killed_group_reports_the_rank_that_failed,
