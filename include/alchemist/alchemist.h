@@ -4,12 +4,12 @@
  *
  * A client connects to a server (alchemistd), asks for a group of MPI workers,
  * sends matrices into their memory, calls functions of libraries that the
- * workers load, and fetches what it wants to see. Read the headers in this
- * order; each begins with the problem, the terms and an example:
+ * workers load, and fetches the entries that it wants to see. Read the headers
+ * in this order; each begins with the problem, the terms and an example:
  *
  *     session.h    connect, ask for workers
  *     matrix.h     create, write, read and list distributed matrices
- *     library.h    load a library, find out what it offers, build arguments
+ *     library.h    load a library, list its functions, build arguments
  *     task.h       call a function, wait, take its results
  *
  * types.h, layout.h and error.h hold what these share. Link with
@@ -19,7 +19,7 @@
  *
  * No function of the client interface is collective in the sense of MPI: none
  * waits for another process of the client's program. Every doc block states
- * it nevertheless (@collective), because the functions of plugin.h differ.
+ * this nevertheless (@collective), because functions of plugin.h are collective.
  */
 #ifndef ALCHEMIST_ALCHEMIST_H
 #define ALCHEMIST_ALCHEMIST_H

@@ -8,7 +8,7 @@
  * whole sentence for people: it names the object, the value, the limit and the
  * setting.
  *
- * Codes lie in 1..255, so that a program can use them as exit codes. They
+ * Values are in 0..255, so that a program can use them as exit codes. They
  * travel over the wire: new codes are appended, and values never change.
  */
 #ifndef ALCHEMIST_ERROR_H
@@ -34,7 +34,7 @@ extern "C" {
     X(ALCH_EAUTH, 11, "authentication failed")                                  \
     X(ALCH_EVERSION, 12, "no common version")                                   \
     X(ALCH_ENOSLOTS, 13, "not enough free worker slots")                        \
-    X(ALCH_EGROUP, 14, "worker group has ended")                                  \
+    X(ALCH_EGROUP, 14, "worker group has ended")                                \
     X(ALCH_ECANCELED, 15, "canceled")                                           \
     X(ALCH_EINCOMPLETE, 16, "matrix not completely written")                    \
     X(ALCH_EPLUGIN, 17, "library refused")                                      \
@@ -62,7 +62,7 @@ typedef enum {
 /** Details of a failure. A function that succeeds leaves the struct as it was. */
 typedef struct {
     int code;                       /**< the code that the function returned */
-    int rank;                       /**< the worker rank that failed, from 0; -1: no rank did */
+    int rank;                       /**< the worker rank that failed, from 0; -1: no rank failed */
     char text[ALCH_ERROR_TEXT_MAX]; /**< the reason, in UTF-8 */
 } alch_error_t;
 

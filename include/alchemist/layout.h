@@ -3,7 +3,7 @@
  * How the entries of a matrix are placed on the workers of a group.
  *
  * A layout has blocks of mb x nb entries and a grid of nprow x npcol places.
- * Entry (i, j) lies at grid row (i / mb) mod nprow and grid column
+ * Entry (i, j) is stored at grid row (i / mb) mod nprow and grid column
  * (j / nb) mod npcol. The default is the layout of ScaLAPACK: blocks of
  * ALCH_DEFAULT_BLOCK rows and columns on the grid that is nearest to a square.
  * The 14 distributions of Elemental are special cases with blocks of one
@@ -51,7 +51,7 @@ typedef enum {
 
 /**
  * A layout as a caller asks for it. A struct of zeros (ALCH_LAYOUT_DEFAULT) is
- * the default layout. mb, nb, nprow and npcol count for ALCH_BLOCK_CYCLIC
+ * the default layout. mb, nb, nprow and npcol are used for ALCH_BLOCK_CYCLIC
  * alone; there 0 leaves the choice to the library. If only one of nprow and
  * npcol is given, the other is the number of workers divided by it, rounded
  * down. nprow * npcol must not exceed the number of workers.
@@ -79,9 +79,9 @@ const char *alch_dist_name(alch_dist_t dist);
  *
  * Accepted texts are the 14 names ("VC_STAR", also "VC,STAR" and "[VC,STAR]"),
  * "block_cyclic" or "scalapack", "block_cyclic(mb,nb)" and
- * "block_cyclic(mb,nb,nprow,npcol)", where 0 means "choose". Case does not
- * count, and blanks between the parts are allowed. Whether a group has enough
- * workers for the grid is checked later, when a matrix is made.
+ * "block_cyclic(mb,nb,nprow,npcol)", where 0 means "choose". Case is ignored,
+ * and blanks between the parts are allowed. Whether a group has enough workers
+ * for the grid is checked later, when a matrix is created.
  *
  * @collective  no
  * @threads     MT-Safe
@@ -90,8 +90,8 @@ const char *alch_dist_name(alch_dist_t dist);
  * @param[out] err       details of a failure, or NULL
  *
  * @return ALCH_OK      the text is a layout
- * @return ALCH_EINVAL  the text is none, or a pointer is NULL; err->text lists
- *                      the accepted texts
+ * @return ALCH_EINVAL  the text is not a layout, or a pointer is NULL; err->text
+ *                      lists the accepted texts
  */
 int alch_layout_parse(const char *text, alch_layout_t *layout_p, alch_error_t *err);
 
@@ -102,7 +102,7 @@ int alch_layout_parse(const char *text, alch_layout_t *layout_p, alch_error_t *e
  * @threads     MT-Safe
  * @param[in]  layout  borrowed
  * @param[out] text    always ends in NUL; a longer text is cut
- * @param[in]  size    bytes of `text`, at least 1; 64 hold every valid layout
+ * @param[in]  size    bytes of `text`, at least 1; 64 bytes hold every valid layout
  *
  * @return text
  */

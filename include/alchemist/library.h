@@ -3,8 +3,8 @@
  * Libraries that the workers load, and typed values for their functions.
  *
  * The server itself computes nothing. Libraries do: shared objects on the
- * server's side, which the workers of a session load on request and whose
- * functions the client then calls by name (task.h). A library describes its
+ * workers' hosts. The workers of a session load them on request, and the client
+ * then calls their functions by name (task.h). A library describes its
  * functions, so that a client can check calls and show help without knowing the
  * library. plugin.h says how to write one.
  *
@@ -16,7 +16,7 @@
  *     signature  text such as "A:matrix, k:int64=10 -> U:matrix, s:vector"
  *     value      a scalar, a string, a matrix (by its id), or a list of one type
  *
- * One way to use this API is to load a library and to look at what it offers:
+ * One way to use this API is to load a library and to list its functions:
  *
  *     alch_library_t *library;
  *
@@ -200,7 +200,8 @@ int alch_values_get_complex(const alch_values_t *values, const char *name, size_
 int alch_values_get_string(const alch_values_t *values, const char *name, size_t index, const char **x_p);
 int alch_values_get_matrix(const alch_values_t *values, const char *name, size_t index, uint64_t *id_p);
 
-/** Kinds of notes that a function makes in addition to its results. The values travel over the wire, never change. */
+/** Kinds of notes that a function makes in addition to its results. The values travel over the wire, and never
+ *  change. */
 typedef enum {
     ALCH_NOTE = 1,   /**< how the result was computed, for example that a matrix was copied to another layout */
     ALCH_WARNING = 2 /**< the results can be worse than expected: not converged, badly conditioned */
@@ -237,8 +238,8 @@ typedef struct alch_library alch_library_t;
 /**
  * Load a library on every worker of the session's group.
  *
- * A library that is loaded already is described again. When the session gets
- * new workers, they load its libraries again by themselves.
+ * If the library is loaded already, the call only makes a new handle of it. When
+ * the session gets new workers, they load its libraries without a further call.
  *
  * @collective  no
  * @threads     MT-Safe
@@ -249,8 +250,8 @@ typedef struct alch_library alch_library_t;
  * @param[in]  path        absolute path on the workers' host, which must lie in one
  *                         of these directories after links are resolved; borrowed;
  *                         NULL: by name
- * @param[in]  timeout_ms  how long to wait now; 0: only start it; -1: as long as it
- *                         takes
+ * @param[in]  timeout_ms  how long to wait now; 0: only start the load; -1: as
+ *                         long as it takes
  * @param[out] library_p   handle owned by the caller
  * @param[out] err         details of a failure, or NULL
  *
@@ -317,7 +318,7 @@ size_t alch_library_function_count(const alch_library_t *library);
 const alch_function_t *alch_library_function(const alch_library_t *library, size_t index);
 
 /**
- * List the libraries that can be loaded, and those that are.
+ * List the libraries that can be loaded, or those that are loaded.
  *
  * The names come from the files in the driver's plugin directories; a library
  * that is listed can still be refused.

@@ -2,9 +2,9 @@
  * @file alchemist/matrix.h
  * Distributed matrices: create, write, read, list, free.
  *
- * A matrix lies in the memory of a session's workers, spread over them by its
- * layout (layout.h). Clients name entries by global rows and columns, counted
- * from 0, and need not know where an entry lies.
+ * A matrix is stored in the memory of a session's workers, distributed over them
+ * by its layout (layout.h). Clients name entries by global rows and columns,
+ * counted from 0, and need not know which worker stores an entry.
  *
  * Terms:
  *
@@ -114,7 +114,7 @@ int alch_matrix_create(alch_session_t *session, int64_t rows, int64_t cols, alch
 int alch_matrix_open(alch_session_t *session, uint64_t id, alch_matrix_t **matrix_p, alch_error_t *err);
 
 /**
- * Free the matrix on the workers. The handle remains to be destroyed.
+ * Free the matrix on the workers. The caller still destroys the handle.
  *
  * A transfer of the matrix that is under way can fail with ALCH_ENOENT.
  *
@@ -153,12 +153,12 @@ uint64_t alch_matrix_id(const alch_matrix_t *matrix);
 /**
  * Append rows to a matrix.
  *
- * Written entries stay written; the new ones are not. The workers allocate
- * spare room, so that many small growths copy the entries only a few times; for
- * such a copy a worker needs memory for both places. Either all workers provide
- * the room, or the matrix stays as it was. The description of this handle is
- * updated; other handles keep the number of rows that they know, all of which
- * still exist.
+ * Written entries stay written; the new ones are not written. The workers
+ * allocate spare room, so that many small growths copy the entries only a few
+ * times; for such a copy a worker needs memory for the old and the new place.
+ * Either all workers provide the room, or the matrix stays as it was. The description of this handle is
+ * updated; other handles keep their former number of rows, all of which still
+ * exist.
  *
  * @collective  no; when several clients append, each owns the last `rows` rows
  *              of the description that it gets
@@ -176,9 +176,9 @@ uint64_t alch_matrix_id(const alch_matrix_t *matrix);
  *                      the numbers
  * @return ALCH_ENOMEM  a worker could not allocate the room, or as session.h says
  * @return ALCH_ENOENT  the matrix was freed
- * @return ALCH_ESTATE  the matrix was replaced in place since the handle learned
- *                      of it (alch_matrix_refresh(), then try again), or the
- *                      session has no workers
+ * @return ALCH_ESTATE  the matrix was replaced in place after the handle got its
+ *                      description (alch_matrix_refresh(), then try again), or
+ *                      the session has no workers
  * @return otherwise    a common error
  */
 int alch_matrix_grow(alch_matrix_t *matrix, int64_t rows, alch_error_t *err);
@@ -201,10 +201,10 @@ int alch_matrix_info(const alch_matrix_t *matrix, alch_matrix_info_t *info_p, al
 /**
  * The handle's cached description of the matrix; never contacts the driver.
  *
- * It is as the matrix was when the handle was made. alch_matrix_grow() and
- * alch_matrix_refresh() update it, and so do alch_matrix_missing() and the start
- * of a transfer if the matrix was moved to other workers. Then the same struct
- * changes.
+ * It describes the matrix as it was when the handle was made. alch_matrix_grow()
+ * and alch_matrix_refresh() update it. If the matrix was moved to other workers,
+ * alch_matrix_missing() and the start of a transfer update it too. An update
+ * changes the same struct.
  *
  * @collective  no
  * @threads     MT-Safe; do not read the struct while one of these functions runs
@@ -217,8 +217,8 @@ const alch_matrix_info_t *alch_matrix_facts(const alch_matrix_t *matrix);
 /**
  * Read the description from the driver again, and update the handle.
  *
- * Needed after the matrix was replaced in place: by
- * alch_matrix_transform_submit() with ALCH_TRANSFORM_IN_PLACE.
+ * Call it after alch_matrix_transform_submit() with ALCH_TRANSFORM_IN_PLACE has
+ * replaced the matrix.
  *
  * @collective  no
  * @threads     MT-Safe, but not while a transfer of this handle is under way or
@@ -282,8 +282,8 @@ typedef struct alch_transfer alch_transfer_t;
  * Start writing a rectangle of entries into a matrix.
  *
  * Entry (i, j) of the rectangle is read at data + i*row_stride + j*col_stride.
- * Strides are in entries of the matrix's type and may be negative or 0, so that
- * C order, Fortran order, slices and transposes are sent as they lie.
+ * Strides are in entries of the matrix's type and may be negative or 0, so the
+ * caller need not copy arrays in C or Fortran order, slices and transposes.
  *
  * @collective  no; any number of processes may write disjoint rectangles
  * @threads     MT-Safe on one session; of two writers of one entry either can win
@@ -296,13 +296,13 @@ typedef struct alch_transfer alch_transfer_t;
  * @param[out] transfer_p  owned by the caller
  * @param[out] err         details of a failure, or NULL
  *
- * @return ALCH_OK      the transfer goes on in the background; its outcome comes
- *                      from alch_transfer_wait()
+ * @return ALCH_OK      the transfer runs in the background; alch_transfer_wait()
+ *                      returns its outcome
  * @return ALCH_ERANGE  the rectangle leaves the matrix
  * @return ALCH_EAUTH   a worker could not prove that it belongs to the session
  * @return ALCH_ENOENT  the matrix was freed
  * @return ALCH_ESTATE  the session has no workers, or the matrix was replaced in
- *                      place since the handle learned of it
+ *                      place after the handle got its description
  * @return ALCH_ELIMIT  a worker has as many connections as --connections allows
  * @return ALCH_ESYSTEM a thread could not be started
  * @return otherwise    a common error, or an error of alch_transfer_wait() if the
@@ -313,8 +313,8 @@ int alch_matrix_write_start(alch_matrix_t *matrix, const alch_rect_t *rect, cons
                             alch_error_t *err);
 
 /**
- * Start writing those entries of a rectangle that the workers do not have yet:
- * the rest of a transfer that was interrupted.
+ * Start writing the entries of a rectangle that the workers do not have yet: the
+ * rest of a transfer that was interrupted.
  *
  * Works like alch_matrix_write_start() and takes the same rectangle and data as
  * the first attempt. It asks the workers, then sends only what is missing. If
@@ -364,7 +364,7 @@ int alch_matrix_missing(alch_matrix_t *matrix, alch_rect_t *rects, size_t max, s
  * Start reading a rectangle of entries.
  *
  * Entry (i, j) of the rectangle is stored at data + i*row_stride + j*col_stride.
- * Memory between the entries is left alone. Of replicated entries one copy is
+ * Memory between the entries does not change. Of replicated entries one copy is
  * read. Unless the transfer succeeds, the contents of the rectangle are
  * undefined.
  *
@@ -403,10 +403,10 @@ typedef struct {
  * Start writing the local piece of this process.
  *
  * Each process of the parallel program attaches to the session
- * (alch_session_attach()) and calls this with its own piece. The entries go
- * straight to the workers that own them, whatever the two grids and block sizes
- * are. The function uses no MPI, and no process waits for another: the matrix is
- * complete when the transfers of all processes have ended.
+ * (alch_session_attach()) and calls this function with its own piece. The entries
+ * go straight to the workers that store them, whatever the two grids and block
+ * sizes are. The function uses no MPI, and no process waits for another: the
+ * matrix is complete when the transfers of all processes have ended.
  *
  * @collective  no
  * @threads     MT-Safe on one session
@@ -453,7 +453,7 @@ int alch_matrix_read_local_start(alch_matrix_t *matrix, const alch_local_t *piec
  *
  * @return ALCH_OK          every entry is stored on its workers (write) or in the
  *                          buffer (read)
- * @return ALCH_EAGAIN      the transfer goes on
+ * @return ALCH_EAGAIN      the transfer has not ended
  * @return ALCH_EINCOMPLETE (read) part of the rectangle was never written; the
  *                          text says which
  * @return ALCH_EBUSY       (write) a task or a move reads the matrix; the text
@@ -461,14 +461,14 @@ int alch_matrix_read_local_start(alch_matrix_t *matrix, const alch_local_t *piec
  * @return ALCH_ETIMEDOUT   a worker made no progress for transfer_timeout_ms; the
  *                          text names it
  * @return ALCH_ECANCELED   alch_transfer_cancel() ended the transfer
- * @return ALCH_ESTATE      the matrix was replaced in place since the handle
- *                          learned of it: call alch_matrix_refresh()
+ * @return ALCH_ESTATE      the matrix was replaced in place after the handle got
+ *                          its description: call alch_matrix_refresh()
  * @return ALCH_ENOENT      the matrix was freed
  * @return ALCH_ELIMIT      message_bytes exceeds the server's --message-limit, or
  *                          a worker has as many connections as --connections allows
  * @return ALCH_EDAMAGED    (only with the session's `checksum`) one message was
  *                          damaged in four attempts; the text names the worker, the
- *                          matrix and the rectangle. The session goes on. See below
+ *                          matrix and the rectangle. The session remains usable. See below
  * @return ALCH_EGROUP, ALCH_ECONNECT, ALCH_EPROTO
  *                          a worker was lost, or the connection to it; if the
  *                          driver knows the reason, the text has it
@@ -483,15 +483,16 @@ int alch_matrix_read_local_start(alch_matrix_t *matrix, const alch_local_t *piec
  * transfer still count as written, but their values are undefined until they are
  * written again.
  *
- * Data goes straight to its place and its checksum is compared there. After
- * ALCH_EDAMAGED the damaged entries are therefore undefined: in the buffer of a
- * read, and in the matrix after a write. There they stay unwritten if they were,
- * and count as written if they had been written before; write them again.
+ * The receiver stores data in its final place and compares the checksum there.
+ * After ALCH_EDAMAGED the damaged entries are therefore undefined: in the buffer
+ * of a read, and in the matrix after a write. In the matrix, entries that were not
+ * written stay unwritten; entries that were written count as written, and must be
+ * written again.
  */
 int alch_transfer_wait(alch_transfer_t *transfer, int timeout_ms, alch_error_t *err);
 
 /**
- * How many bytes of a transfer have been moved. The bytes of a message that
+ * Get how many bytes of a transfer have been moved. The bytes of a message that
  * arrived damaged are subtracted again.
  *
  * @collective  no
@@ -515,7 +516,7 @@ int64_t alch_transfer_resent(const alch_transfer_t *transfer);
 
 /**
  * Ask a transfer to end early. Returns at once: no further messages are begun,
- * and alch_transfer_wait() tells when those under way have ended.
+ * and alch_transfer_wait() waits for the end of those under way.
  *
  * @collective  no
  * @threads     MT-Safe
@@ -537,8 +538,8 @@ void alch_transfer_cancel(alch_transfer_t *transfer);
 size_t alch_transfer_timings(const alch_transfer_t *transfer, alch_timing_t *timings, size_t max);
 
 /**
- * Cancel the transfer if it has not ended, wait until its threads touch the
- * buffer no more, and free it. In a forked child it does nothing.
+ * Cancel the transfer if it has not ended, wait until its threads no longer use
+ * the buffer, and free it. In a forked child it does nothing.
  *
  * @collective  no
  * @threads     no other thread may use the transfer any more
@@ -548,8 +549,8 @@ void alch_transfer_destroy(alch_transfer_t *transfer);
 
 /**
  * Write a rectangle and wait: alch_matrix_write_start(), alch_transfer_wait()
- * without a limit, alch_transfer_destroy(). transfer_timeout_ms bounds it when a
- * worker stops.
+ * without a limit, alch_transfer_destroy(). If a worker stops responding, the
+ * call fails after transfer_timeout_ms.
  *
  * @collective  no; any number of processes may write disjoint rectangles
  * @threads     MT-Safe on one session
@@ -565,8 +566,8 @@ int alch_matrix_write(alch_matrix_t *matrix, const alch_rect_t *rect, const void
 
 /**
  * Read a rectangle and wait: alch_matrix_read_start(), alch_transfer_wait()
- * without a limit, alch_transfer_destroy(). transfer_timeout_ms bounds it when a
- * worker stops.
+ * without a limit, alch_transfer_destroy(). If a worker stops responding, the
+ * call fails after transfer_timeout_ms.
  *
  * @collective  no
  * @threads     MT-Safe on one session

@@ -2,17 +2,16 @@
  * @file alchemist/plugin.h
  * The interface against which a library for the workers is written.
  *
- * Somebody has a routine that works on distributed matrices with MPI, and wants
- * clients to call it by name. A library makes that possible: it wraps the
- * routine as an operation, names its parameters and results, and is loaded by
- * the workers at run time. It links nothing of Alchemist: all services come to
- * it through the pointers of `call->host`.
+ * A library makes a routine that works on distributed matrices with MPI callable
+ * by name: it wraps the routine as an operation, and names its parameters and
+ * results. The workers load it at run time. It is not linked with any part of
+ * Alchemist: it reaches all services through the pointers of `call->host`.
  *
  * Terms:
  *
  *     library    a shared object that exports one function, alch_plugin(),
- *                which returns one static struct: name, version, how it was
- *                built, and a table of operations
+ *                which returns one static struct: name, version, facts of its
+ *                build, and a table of operations
  *     operation  a function of the library. It is called on every rank of the
  *                group with the same scalar arguments, like the main() of an
  *                MPI program
@@ -67,10 +66,9 @@
  * on. The communicator `call->comm` ends the group when MPI reports an error
  * (MPI_ERRORS_ARE_FATAL), unless the library sets another handler.
  *
- * Threads. An operation runs on the main thread of its worker, and one at a time.
- * Only this thread may call services, except those marked MT-Safe, and MPI, which
- * is initialized with MPI_THREAD_FUNNELED. A library may use other threads for
- * computing.
+ * Threads. The main thread of a worker runs operations, one at a time. Only this
+ * thread may call MPI, which is initialized with MPI_THREAD_FUNNELED, and services
+ * that are not marked MT-Safe. A library may use other threads for computing.
  */
 #ifndef ALCHEMIST_PLUGIN_H
 #define ALCHEMIST_PLUGIN_H
@@ -127,7 +125,7 @@ struct alch_host {
 
     /*
      * Arguments. The driver has checked them against the signature and filled in
-     * the defaults, so that asking for a declared name and its kind cannot fail.
+     * the defaults, so asking for a declared name and its kind cannot fail.
      * Integers of every width come as int64 (unsigned ones as uint64), reals as
      * double. Strings live until the operation returns. Asking for another name,
      * kind or entry returns 0, "" or NULL, and the call fails with
@@ -184,7 +182,8 @@ struct alch_host {
      */
     int (*matrix_create)(alch_call_t *call, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
                          alch_dmatrix_t **matrix_p);
-    /** Free a matrix before the operation returns, if it is no argument and was not handed over. NULL is allowed. */
+    /** Free a matrix before the operation returns. The call fails with ALCH_EFUNCTION if the matrix is an argument or
+     *  was handed over. NULL is allowed. */
     void (*matrix_free)(alch_call_t *call, alch_dmatrix_t *matrix);
     /** This rank's part. @param matrix  NULL: an empty part */
     void (*matrix_block)(const alch_dmatrix_t *matrix, alch_block_t *block_p);
@@ -202,8 +201,8 @@ struct alch_host {
      */
     int (*matrix_descriptor)(alch_call_t *call, const alch_dmatrix_t *matrix, int desc[9]);
     /**
-     * Copy a matrix into a new work matrix with another layout. matrix_exchange_bytes() says what memory this needs in
-     * addition to the two matrices.
+     * Copy a matrix into a new work matrix with another layout. matrix_exchange_bytes() gives the memory that this
+     * needs in addition to the two matrices.
      * @collective  yes
      * @param matrix    borrowed
      * @param layout    borrowed; NULL: the default
@@ -232,7 +231,7 @@ struct alch_host {
     /**
      * Report how far the operation is. Cheap; any rank may report, and the last report counts.
      * @param fraction  0 to 1; -1: not known
-     * @param format    what is being done, as for printf(), at most 255 bytes; NULL: nothing
+     * @param format    the present step, as for printf(), at most 255 bytes; NULL: no text
      */
     void (*progress)(alch_call_t *call, double fraction, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
@@ -244,7 +243,7 @@ struct alch_host {
     /** Write one line to the server's log, as for printf(), at most 1023 bytes. */
     void (*log)(alch_call_t *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
     /**
-     * Account for the workspace that this rank is about to allocate. Each call replaces the former amount; the end of
+     * Announce the workspace that this rank is about to allocate. Each call replaces the former amount; the end of
      * the operation sets it to 0. agree() on the result.
      * @param bytes  >= 0
      * @return ALCH_OK; ALCH_ELIMIT: --memory-limit, with the numbers noted as this rank's error; ALCH_EINVAL: negative
@@ -292,18 +291,18 @@ struct alch_host {
     /** Write a layout as text, as alch_layout_format(). MT-Safe */
     char *(*layout_format)(const alch_layout_t *layout, char *text, size_t size);
     /**
-     * Find a file that a client names, if the operator lets clients reach it (alchemistd --data-dir). The service gives
-     * the directory in which the file lies, opened, and its name there. A library opens no other file, and this one
-     * with openat(dir, name, O_NOFOLLOW) or through a descriptor that it got this way ("/proc/self/fd/N"): then a name
-     * or a link that somebody changes meanwhile cannot lead it to another place. A relative path is relative to the
-     * first data directory. Links and ".." are followed before the service decides where the file lies. agree() on the
-     * result.
+     * Find a file that a client names, if the operator lets clients reach it (alchemistd --data-dir). The service opens
+     * the directory of the file, and gives its descriptor and the name of the file in it. A library opens no other
+     * file. It opens this one with openat(dir, name, O_NOFOLLOW), or through a descriptor that it got this way
+     * ("/proc/self/fd/N"): then a name or a link that somebody changes meanwhile cannot lead it to another place. A
+     * relative path is relative to the first data directory. The service follows links and ".." before it decides
+     * whether the file is in a data directory. agree() on the result.
      * @param path         as the client gives it
      * @param for_writing  true: the file may be missing, but not its directory
      * @param[out] dir_p   descriptor of the directory (O_PATH), owned by the library, which closes it; written on
      *                     success only
      * @param[out] name    ALCH_DATA_NAME_MAX bytes, a name without slashes
-     * @return ALCH_OK; ALCH_EPERM: the file lies outside of the data directories, there are none, or the worker may
+     * @return ALCH_OK; ALCH_EPERM: the file is outside of the data directories, there are none, or the worker may
      *         not read it; ALCH_ENOENT: no such file or directory; ALCH_EINVAL: not a regular file, or a malformed
      *         path; ALCH_ESYSTEM: the directory cannot be opened
      */
@@ -333,13 +332,13 @@ struct alch_host {
      * Copy the rank's share of a rectangle (block_share()) from a buffer that holds the whole rectangle into
      * column-major memory: into a message, or into the block itself. MT-Safe
      * @param block   as for block_share()
-     * @param buffer  entry (rect->i + i, rect->j + j) is at i * row_stride + j * col_stride, in entries
+     * @param buffer  entry (rect->i + i, rect->j + j) is at offset i * row_stride + j * col_stride, in entries
      * @param packed  place of the first entry of the share
      * @param ld      entries between the beginnings of its columns
      */
     void (*block_pack)(const alch_block_t *block, const alch_rect_t *rect, const void *buffer, int64_t row_stride,
                        int64_t col_stride, void *packed, int64_t ld);
-    /** The reverse of block_pack(). Entries of the rectangle that other ranks hold are left alone. MT-Safe */
+    /** The reverse of block_pack(). Does not change entries of the rectangle that other ranks hold. MT-Safe */
     void (*block_unpack)(const alch_block_t *block, const alch_rect_t *rect, const void *packed, int64_t ld,
                          void *buffer, int64_t row_stride, int64_t col_stride);
     /**

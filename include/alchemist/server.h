@@ -1,6 +1,6 @@
 /**
  * @file alchemist/server.h
- * The serving side: the function that the program alchemistd consists of.
+ * The server: the function that is the whole program alchemistd.
  * Only libalchemist.so has it; libalchemist-client.so does not.
  */
 #ifndef ALCHEMIST_SERVER_H

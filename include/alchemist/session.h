@@ -2,7 +2,7 @@
  * @file alchemist/session.h
  * A client's session with a driver: the connection and the group of workers.
  *
- * A program that is no MPI program wants the help of MPI workers for a while.
+ * A program, which need not be an MPI program, needs MPI workers for a while.
  * It connects to a driver (alchemistd), opens a session and asks for workers.
  * The driver starts them as one MPI job that serves this session alone, and
  * ends them with the session.
@@ -32,8 +32,8 @@
  *     alch_session_close(session, NULL);
  *     alch_session_destroy(session);
  *
- * A session owns its group, libraries, matrices and tasks: when it ends they
- * end. Many threads may use one session. It belongs to the process that opened
+ * A session owns its group, libraries, matrices and tasks: they end with it.
+ * Many threads may use one session. It belongs to the process that opened
  * it: in a forked child its functions that return a code return ALCH_EFORKED,
  * take no lock and send nothing, and alch_session_destroy() only closes
  * descriptors. A child attaches with alch_session_attach() instead.
@@ -44,13 +44,14 @@
  *     ALCH_EINVAL     the session or another required pointer is NULL
  *     ALCH_EFORKED    this process is a child of the one that opened the session
  *     ALCH_ECONNECT   the connection to the driver was lost, or the session has
- *                     ended or was closed; the text has the driver's last words
+ *                     ended or was closed; if the driver gave a reason, the text
+ *                     has it
  *     ALCH_ETIMEDOUT  the driver did not answer within `request_timeout_ms`
  *                     (plus the time for which the function lets it wait); the
  *                     session can still be used
- *     ALCH_EPROTO     the driver sent what the protocol does not allow
+ *     ALCH_EPROTO     the driver sent a message that the protocol does not allow
  *     ALCH_ELIMIT     the request or its answer is larger than a message may be
- *                     (1 MiB), or 1024 requests of this connection wait already
+ *                     (1 MiB), or 1024 requests of this connection are waiting
  *     ALCH_ENOMEM     this process or the driver is out of memory
  */
 #ifndef ALCHEMIST_SESSION_H
@@ -103,7 +104,7 @@ typedef struct {
     /** 1: workers of this host are reached through shared memory where possible; 0: by TCP only. Default 1. */
     int shared_memory;
     /** A connection to a worker is kept for the next transfer. After this time without use it is closed, as soon as
-     *  any connection is taken or given back. 0: none is kept. Default 30000. */
+     *  any connection is taken from the pool or given back. 0: none is kept. Default 30000. */
     int idle_timeout_ms;
     /** A CRC32C protects the payload of transfers: 1: on; 0: off; -1: as the library chooses, which is off. Default
      *  -1. */
@@ -176,8 +177,8 @@ int alch_session_attach(const alch_session_options_t *options, uint64_t id, cons
  *
  * Returns when the workers have exited. An executor's close ends its own
  * connection only. After the call, whatever it returned, other functions fail
- * with ALCH_ECONNECT; the handle remains to be destroyed. A further call does
- * nothing and returns ALCH_OK.
+ * with ALCH_ECONNECT; the caller still destroys the handle. A further call
+ * does nothing and returns ALCH_OK.
  *
  * @collective  no
  * @threads     MT-Safe; requests of other threads fail with ALCH_ECONNECT
@@ -302,8 +303,8 @@ void alch_workers_free(alch_worker_t *workers);
  * Ask for a group of `count` workers, or resize the group to `count`.
  *
  * A new group is started when the session has none, lost it, or has one of
- * another size and no matrices. A further call with the same count goes on
- * waiting while the group starts, and does nothing when the group is ready.
+ * another size and no matrices. A further call with the same count waits again
+ * while the group starts, and does nothing when the group is ready.
  * Libraries that were loaded are loaded again on the new group. Only the owner
  * may call this.
  *
@@ -311,8 +312,8 @@ void alch_workers_free(alch_worker_t *workers);
  * @threads     MT-Safe
  * @param[in]  session     borrowed
  * @param[in]  count       workers, at least 1
- * @param[in]  timeout_ms  how long to wait now; 0: only start it; -1: as long as
- *                         it takes
+ * @param[in]  timeout_ms  how long to wait now; 0: only start the group; -1: as
+ *                         long as it takes
  * @param[out] err         details of a failure, or NULL
  *
  * @return ALCH_OK        the group is ready
@@ -322,7 +323,7 @@ void alch_workers_free(alch_worker_t *workers);
  *                        matrices are being moved; the text says which. See
  *                        alch_session_move_workers()
  * @return ALCH_EGROUP    the group did not start; the text says which rank and why
- * @return ALCH_ECANCELED workers were yielded, or a move was ended, meanwhile
+ * @return ALCH_ECANCELED meanwhile workers were yielded or a move was ended
  * @return ALCH_EPERM     this process is attached to the session
  * @return ALCH_ESTATE    the session is closing
  * @return ALCH_EINVAL    count is below 1
@@ -333,8 +334,8 @@ int alch_session_request_workers(alch_session_t *session, int count, int timeout
 /**
  * Resize the group to `count` workers and take the matrices along.
  *
- * Works like alch_session_request_workers(), including the repeated call that
- * goes on waiting, and does the same if the session has no matrices. Otherwise:
+ * Works like alch_session_request_workers(): a further call waits again. If the
+ * session has no matrices, it does the same. Otherwise:
  *
  * - The driver starts a second group, so that free slots for the new workers
  *   are needed in addition to those of the old ones. The new workers reserve
@@ -361,8 +362,8 @@ int alch_session_request_workers(alch_session_t *session, int count, int timeout
  * @threads     MT-Safe
  * @param[in]  session     borrowed
  * @param[in]  count       workers, at least 1
- * @param[in]  timeout_ms  how long to wait now; 0: only start it; -1: as long as
- *                         it takes
+ * @param[in]  timeout_ms  how long to wait now; 0: only start the move; -1: as
+ *                         long as it takes
  * @param[out] err         details of a failure, or NULL
  *
  * @return ALCH_OK        the matrices are on the new workers, and the old ones
@@ -389,7 +390,7 @@ int alch_session_request_workers(alch_session_t *session, int count, int timeout
 int alch_session_move_workers(alch_session_t *session, int count, int timeout_ms, alch_error_t *err);
 
 /**
- * How far a move of the matrices has come.
+ * Get the progress of a move of the matrices.
  *
  * @collective  no
  * @threads     MT-Safe

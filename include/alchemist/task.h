@@ -3,7 +3,7 @@
  * Tasks: calls of library functions on the workers, and their results.
  *
  * A function of a library runs on all workers of the session's group at once.
- * A call of one can take long, so it is a task: the client submits it, waits or
+ * A call can take long, so it is a task: the client submits it, waits or
  * does other things, and takes the results.
  *
  * Terms:
@@ -91,8 +91,8 @@ typedef struct {
  * @param[in]  function  name of its function, borrowed
  * @param[in]  args      arguments by name, borrowed; NULL: none
  * @param[in]  wait_ms   how long the answer may wait for the end of the task, so
- *                       that a short one needs a single round trip; 0: not at
- *                       all; at most 20000 of it are used
+ *                       that a short task needs a single round trip; 0: do not
+ *                       wait; -1 and more than 20000 count as 20000
  * @param[out] task_p    handle owned by the caller
  * @param[out] err       details of a failure, or NULL
  *
@@ -165,7 +165,7 @@ int alch_task_progress(alch_task_t *task, alch_task_progress_t *progress_p, alch
  *                   which loses all matrices; the task's error names them
  * @param[out] err   details of a failure, or NULL
  *
- * @return ALCH_OK      the driver has the request; alch_task_wait() tells the end
+ * @return ALCH_OK      the driver has the request; alch_task_wait() reports the end
  * @return ALCH_ENOENT  as alch_task_wait()
  * @return otherwise    a common error
  */
@@ -195,9 +195,9 @@ const alch_values_t *alch_task_results(const alch_task_t *task);
 /**
  * Make a handle for a matrix among the results of a task.
  *
- * Works like alch_matrix_open() with the id of the result, but mostly needs no
- * round trip: the description came with the results, and is as the matrix was
- * then.
+ * Works like alch_matrix_open() with the id of the result, but usually needs no
+ * round trip: the description came with the results, and describes the matrix as
+ * it was then.
  *
  * @collective  no
  * @threads     MT-Safe
@@ -227,8 +227,8 @@ int alch_task_matrix(const alch_task_t *task, const char *name, size_t index, al
  * @param[in]  index   from 0
  * @param[out] kind_p  a remark or a warning; NULL is allowed
  *
- * @return the text, owned by the handle and living as long as it; NULL after the
- *         last note, and if the task is not known to be done
+ * @return the text, owned by the handle, lives as long as it; NULL after the last
+ *         note, and if the task is not known to be done
  */
 const char *alch_task_note(const alch_task_t *task, size_t index, alch_note_kind_t *kind_p);
 
@@ -255,7 +255,7 @@ const char *alch_task_note(const alch_task_t *task, size_t index, alch_note_kind
  *
  * In place: "B" has the id of the matrix itself. The memory of the old entries is
  * freed once all workers have the new ones; if the task fails or is canceled, the
- * matrix is as it was. No other task may use the matrix meanwhile. Handles know
+ * matrix is as it was. No other task may use the matrix meanwhile. Handles have
  * the old layout until alch_matrix_refresh(): their transfers fail with
  * ALCH_ESTATE.
  *
