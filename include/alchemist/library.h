@@ -247,7 +247,7 @@ typedef struct alch_library alch_library_t;
  * @param[in]  name        name of the library, in any case, not empty; without a
  *                         path it is looked for as <name>.so or lib<name>.so in the
  *                         directories of --plugin-dir; borrowed
- * @param[in]  path        absolute path on the workers' host, which must lie in one
+ * @param[in]  path        absolute path on the workers' host, which must be in one
  *                         of these directories after links are resolved; borrowed;
  *                         NULL: by name
  * @param[in]  timeout_ms  how long to wait now; 0: only start the load; -1: as
@@ -259,7 +259,7 @@ typedef struct alch_library alch_library_t;
  * @return ALCH_EAGAIN    it is still being loaded: call again
  * @return ALCH_ENOENT    there is no such library; the text lists the directories
  *                        and the libraries in them
- * @return ALCH_EPERM     the path lies in no listed directory, or everybody may
+ * @return ALCH_EPERM     the path is in no listed directory, or everybody may
  *                        write the file
  * @return ALCH_EPLUGIN   the workers refuse the library; the text names both sides
  *                        of the mismatch

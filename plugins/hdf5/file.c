@@ -60,7 +60,7 @@ open_regular_file(hdf5_file_t *file, bool for_writing)
     return ALCH_OK;
 }
 
-/* Rank 0 holds the lock for all ranks. On a file system that has no locks the operation goes on without one. */
+/* Rank 0 holds the lock for all ranks. On a file system that has no locks the operation continues without one. */
 static int
 lock_file(const hdf5_file_t *file, bool exclusive)
 {
@@ -189,7 +189,7 @@ hdf5_file_check_space(const hdf5_file_t *file, int64_t bytes)
                                   (double)bytes / 1e6, free_bytes / 1e6);
 }
 
-/* Remove temporary files of processes that were killed. A process that lives holds a lock on its temporary file. */
+/* Remove temporary files of processes that were killed. A running process holds a lock on its temporary file. */
 static void
 remove_stale(const hdf5_file_t *file, const char *prefix)
 {

@@ -1,12 +1,12 @@
-/** @file hdf5/h5.h  What the files of this library share. A function that returns int returns ALCH_OK, or the code that
- *  it has given to host->fail() with the reason. */
+/** @file hdf5/h5.h  Types and functions that the files of this library share. A function that returns int returns
+ *  ALCH_OK, or the code that it has given to host->fail() with the reason. */
 #ifndef PLUGIN_HDF5_H5_H
 #define PLUGIN_HDF5_H5_H
 
 #include <alchemist/plugin.h>
 #include <hdf5.h>
 
-/** What the entries of a data set are; a matrix can hold all kinds but HDF5_OTHER. */
+/** The kind of entries of a data set; a matrix can hold all kinds but HDF5_OTHER. */
 typedef enum { HDF5_OTHER, HDF5_INTEGER, HDF5_REAL, HDF5_COMPLEX } hdf5_kind_t;
 
 /** The type of the entries of a data set. */
@@ -107,7 +107,7 @@ int hdf5_read_shape(hid_t space, hsize_t dims[H5S_MAX_RANK], char shape[HDF5_SHA
 #define HDF5_NAME_MAX 1024
 /** Check that a data set can have this name: it is not too long, and no part of it is "." or "..". */
 int hdf5_check_name(alch_call_t *call, const char *name);
-/** What a name in a file leads to. */
+/** The kind of object that a name in a file leads to. */
 typedef enum {
     HDF5_LOOKUP_FAILED, /**< HDF5 failed */
     HDF5_MISSING,       /**< the file has no object of this name */
@@ -117,7 +117,8 @@ typedef enum {
     HDF5_GROUP,
     HDF5_NAMED_TYPE
 } hdf5_object_t;
-/** Find what a name leads to. @param[out] blocked  HDF5_BLOCKED: the part of the name that is not a group */
+/** Find the kind of object that a name leads to.
+ *  @param[out] blocked  HDF5_BLOCKED: the part of the name that is not a group */
 hdf5_object_t hdf5_find_object(hid_t file, const char *name, char blocked[HDF5_NAME_MAX]);
 /** Write the names of a file's data sets as "a, b/c, d and 17 more". @return text */
 char *hdf5_dataset_names(hid_t file, char *text, size_t size);

@@ -13,7 +13,7 @@ static const alch_operation_t operations[] = {
      "columns: as rows\n"
      "dtype: the type of the matrix. By default it is the smallest type that holds all values of the data set: h5py's "
      "bool, signed integers of up to 32 bits and unsigned integers of up to 16 bits become int32, longer integers "
-     "int64, and float16 becomes float32. Floats of more than 64 bits are rounded to float64. A note tells of a "
+     "int64, and float16 becomes float32. Floats of more than 64 bits are rounded to float64. A note reports a "
      "conversion. A value that does not fit into the type is an error\n"
      "layout: its name, for example \"VC_STAR\" or \"block_cyclic(64,64)\"; \"\" is the default layout\n"
      "copies: repeat the columns this many times side by side (1 to 1000000), to study how a computation scales; the "

@@ -71,7 +71,7 @@ choose_sizes(hdf5_panels_t *panels, const hdf5_chunking_t *chunking)
     panels->batch_rows = min(panels->batch_rows, panels->strip_rows);
 }
 
-/* Learn the place of every rank in the grid; the rest of the blocks is the same on all ranks. */
+/* Gather the place of every rank in the grid; the rest of the blocks is the same on all ranks. */
 static int
 gather_blocks(hdf5_panels_t *panels)
 {

@@ -1,13 +1,13 @@
 /** @file hdf5/panels.h  A data set and a matrix in panels, which are exchanged between the ranks.
  *
  *  A panel is a range of rows (and, if rows are long, of columns). It is divided into one strip for each rank. A rank
- *  reads or writes its strip in the order of the file, some rows at a time (a batch), so that a batch is
+ *  reads or writes its strip in the order of the file, some rows at a time (a batch). A batch is small enough to be
  *  still in the caches when its entries are copied to their places. Once for each panel the ranks exchange the entries
  *  of their strips that belong to other ranks.
  *
- *  So the file system sees long contiguous accesses whatever the layout is, and no HDF5 call is collective. A rank that
- *  fails in a collective HDF5 call would leave the others waiting for ever, and MPI-IO is slow if there are more ranks
- *  than cores. */
+ *  The file system therefore sees long contiguous accesses whatever the layout is, and no HDF5 call is collective. If a
+ *  rank failed in a collective HDF5 call, the others would wait for it without end, and MPI-IO is slow if there are
+ *  more ranks than cores. */
 #ifndef PLUGIN_HDF5_PANELS_H
 #define PLUGIN_HDF5_PANELS_H
 

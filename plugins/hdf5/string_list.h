@@ -19,11 +19,11 @@ void hdf5_strings_add(hdf5_strings_t *strings, const char *text);
 void hdf5_strings_append(hdf5_strings_t *text, const char *part);
 /** End the text that was built. @return the text, or "" if memory ran out; valid until the buffer changes */
 const char *hdf5_strings_terminate(hdf5_strings_t *text);
-/** Append a string in quotes, as JSON has it. */
+/** Append a JSON string, in quotes. */
 void hdf5_json_string(hdf5_strings_t *json, const char *text);
 /** Append a number. @param comma  put ", " before it */
 void hdf5_json_number(hdf5_strings_t *json, double x, bool comma);
-/** Give rank 0's list to all ranks. @collective yes */
+/** Broadcast rank 0's list to all ranks. @collective yes */
 int hdf5_strings_broadcast(hdf5_strings_t *strings, alch_call_t *call);
 /** @return an array of pointers to the strings, valid as long as the list does not change; NULL: no memory */
 const char **hdf5_strings_pointers(hdf5_strings_t *strings);

@@ -272,7 +272,8 @@ hdf5_write(alch_call_t *call)
     int code;
 
     if (strcmp(mode, "a") && strcmp(mode, "w") && strcmp(mode, "x"))
-        return host->fail(call, ALCH_EINVAL, "mode '%.20s' is not a (add), x (new file) or w (replace the file)", mode);
+        return host->fail(call, ALCH_EINVAL,
+                          "mode is '%.20s', but must be a (add), x (new file) or w (replace the file)", mode);
     if ((code = hdf5_check_name(call, dataset)))
         return code;
     hdf5_file_init(&file, call, host->arg_string(call, "file"));

@@ -218,8 +218,8 @@ decompose_projection(gk_t *gk)
     return ALCH_OK;
 }
 
-/* Set when B is decomposed next. Residuals decrease by about the same factor in each step, which predicts the number of
- * steps that are left. */
+/* Choose the dimension at which B is decomposed next. Residuals decrease by about the same factor in each step, which
+ * predicts the number of steps that are left. */
 static void
 schedule_check(gk_t *gk, double last_residual, int64_t steps)
 {
@@ -307,7 +307,7 @@ iterate_until_converged(gk_t *gk, int64_t limit)
     }
 }
 
-/* Search for values that were missed. @param[out] found_p  there are some, and the iteration must go on */
+/* Search for values that were missed. @param[out] found_p  some were, and the iteration must continue */
 static int
 search_for_missed_values(gk_t *gk, bool *found_p)
 {

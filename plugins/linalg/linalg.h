@@ -42,7 +42,7 @@
 
 /* ---- operations ---- */
 
-/** The operation table of one file. linalg.c joins all tables. The documentation of an operation stands next to its
+/** The operation table of one file. linalg.c joins all tables. The documentation of an operation is next to its
  *  function. */
 typedef struct {
     const alch_operation_t *operations;
@@ -190,7 +190,7 @@ int linalg_create_unset(linalg_t *la, int64_t m, int64_t n, linalg_matrix_t *M);
 int linalg_create_as(linalg_t *la, int64_t m, int64_t n, alch_dtype_t dtype, linalg_matrix_t *M);
 /** Create T = M^H in the layout and the type of the call. M has them too. */
 int linalg_create_adjoint(linalg_t *la, const linalg_matrix_t *M, linalg_matrix_t *T);
-/** Free a copy or a created matrix before the end of the call. An argument of the client is left alone. Not
+/** Free a copy or a created matrix before the end of the call. Does nothing to an argument of the client. Not
  *  collective. */
 void linalg_free(linalg_t *la, linalg_matrix_t *M);
 /** Fill in the descriptor of an m x n matrix in la->layout that need not exist, for workspace queries. Not

@@ -201,7 +201,7 @@ full_vectors(const linalg_operator_t *op, const linalg_side_t *side, const void 
     return linalg_address(op->la->k, op->full, 1, side == &op->left ? 0 : op->left.count * op->width, 0);
 }
 
-/* Copy between slices that lie one after the other and column-major whole vectors. */
+/* Copy between consecutive slices and column-major whole vectors. */
 static void
 repack_slices(const linalg_operator_t *op, const linalg_side_t *side, int64_t b, void *plain, bool to_plain)
 {

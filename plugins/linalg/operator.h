@@ -38,7 +38,7 @@ typedef struct {
     linalg_side_t left, right;
     int64_t width;  /**< the largest number of vectors in a block */
     int64_t depth;  /**< the largest number of vectors in a basis */
-    double scale;   /**< a power of two: the largest entry of scale * A lies in [1/2, 1). All products use scale * A */
+    double scale;   /**< a power of two: the largest entry of scale * A is in [1/2, 1). All products use scale * A */
     double largest; /**< largest magnitude of a real or imaginary part in A */
     void *packed;   /**< [packed_entries] scratch: the slices of several ranks, or some rows of a basis */
     int64_t packed_entries;
@@ -63,12 +63,12 @@ void linalg_operator_expect(linalg_t *la, int64_t m, int64_t n, int64_t width, i
 int linalg_operator_open(linalg_operator_t *op, linalg_t *la, const char *name, const linalg_matrix_t *A, int64_t width,
                          int64_t depth);
 void linalg_operator_close(linalg_operator_t *op);
-/** Make the operator that of A minus the mean of each column. @return ALCH_OK; memory */
+/** Change the operator to that of A minus the mean of each column. @return ALCH_OK; memory */
 int linalg_operator_center(linalg_operator_t *op);
 /** The scaled conjugated means of this rank's local columns of A. */
 const void *linalg_operator_means(linalg_operator_t *op);
-/** Sum |entry|^2 of scale * A, or of the centered scale * A. If A is centered, the same pass also corrects the means by
- *  what they left of the columns. @return ALCH_OK; memory */
+/** Sum |entry|^2 of scale * A, or of the centered scale * A. If A is centered, rounding leaves a small
+ *  mean in the centered columns; the same pass adds it to the means. @return ALCH_OK; memory */
 int linalg_operator_sum_of_squares(linalg_operator_t *op, double *sum_p);
 
 /** left := scale A right, or right := scale A^H left, for b <= width vectors. */

@@ -26,7 +26,7 @@ static const char qr_doc[] =
     "Q: m x k, with complete m x m; not returned with r and raw\n"
     "R: k x n, with complete m x n; upper triangular or trapezoidal, its diagonal may be negative; not returned with "
     "raw\n"
-    "h: raw: n x m, the transpose of what xGEQRF makes of a: R, and below it the Householder reflectors\n"
+    "h: raw: n x m, the transpose of the output of xGEQRF: R, and below it the Householder reflectors\n"
     "tau: raw: k x 1, the scalar factors of the reflectors\n";
 
 /* TSQR is used up to this number of columns, and from this ratio of each worker's rows to the columns on. There it was

@@ -48,7 +48,7 @@ pack_columns(const linalg_kernels_t *k, const linalg_side_t *side, const column_
                                linalg_address(k, packed, side->rows, 0, column++), 1);
 }
 
-/* Copy slices that lie one after the other into the matrix; right vectors are conjugated and transposed. */
+/* Copy consecutive slices into the matrix; right vectors are conjugated and transposed. */
 static void
 unpack_slices(const linalg_kernels_t *k, const linalg_side_t *side, int64_t my_vectors, const void *packed, bool right,
               const alch_block_t *to)

@@ -226,8 +226,9 @@ report_and_check_cancel(dense_t *dense, double fraction, const char *text)
     return ALCH_OK;
 }
 
+/* Reduce a tall matrix to a square one (PDGEQRF), and decompose the square matrix (PDGESVD). */
 static int
-factorize(dense_t *dense)
+reduce_and_decompose(dense_t *dense)
 {
     int info = 0, code;
 
@@ -343,7 +344,7 @@ svd_dense(svd_t *svd)
     if (!code)
         code = allocate_workspace(&dense);
     if (!code)
-        code = factorize(&dense);
+        code = reduce_and_decompose(&dense);
     if (!code)
         code = back_transform(&dense);
     if (!code)

@@ -87,7 +87,7 @@ arpack_init(arpack_t *arpack, const svd_t *svd)
     return ALCH_OK;
 }
 
-/* Notice a restart by a change of the Ritz values, and count the converged ones. ARPACK keeps the Ritz values, the
+/* Detect a restart by a change of the Ritz values, and count the converged ones. ARPACK keeps the Ritz values, the
  * wanted ones last, and their error bounds. */
 static void
 count_restarts(arpack_t *arpack)
@@ -108,7 +108,7 @@ count_restarts(arpack_t *arpack)
         arpack->converged += fabs(bounds[k]) <= arpack->tol * fabs(ritz[k]);
 }
 
-/* Whether a wanted value is too small for this method. The first restarts do not tell this yet. */
+/* Whether a wanted value is too small for this method. The first restarts do not show this yet. */
 static bool
 wanted_value_too_small(const arpack_t *arpack)
 {

@@ -33,7 +33,7 @@ global_indices(const svd_t *svd, bool of_rows)
 }
 
 static int
-allocate(svd_t *svd)
+allocate_vectors(svd_t *svd)
 {
     size_t converted = svd->block.dtype == ALCH_FLOAT64 ? 0 : (size_t)(svd->chunk * svd->short_count);
 
@@ -63,7 +63,7 @@ svd_init(svd_t *svd)
         MPI_Comm_rank(svd->reduce_comm, &svd->reduce_rank);
     svd->chunk = CHUNK_BYTES / (int64_t)sizeof(double) / (svd->short_count > 0 ? svd->short_count : 1);
     svd->chunk = svd->chunk < CHUNK_MIN ? CHUNK_MIN : svd->chunk;
-    return svd->call->host->agree(svd->call, allocate(svd),
+    return svd->call->host->agree(svd->call, allocate_vectors(svd),
                                   "truncated_svd: the vectors of a piece cannot be allocated");
 }
 

@@ -26,7 +26,7 @@ chunk_length(const svd_t *svd, int64_t start)
     return svd->long_count - start < svd->chunk ? svd->long_count - start : svd->chunk;
 }
 
-/* Add up x over the ranks of reduce_comm. */
+/* Sum x over the ranks of reduce_comm. */
 static void
 sum_over_ranks(const svd_t *svd, double *x, int count)
 {

@@ -100,7 +100,7 @@ orthonormalize(svd_t *svd, small_t *small, double *Y)
 
 /* Y := Y W or Y W^T in place, some rows at a time. */
 static int
-rotate(double *Y, int64_t m, int64_t k, const double *W, CBLAS_TRANSPOSE transpose)
+rotate_vectors(double *Y, int64_t m, int64_t k, const double *W, CBLAS_TRANSPOSE transpose)
 {
     enum { ROWS = 512 };
     double *rows = malloc(sizeof(double) * (size_t)(ROWS * k));
@@ -151,9 +151,9 @@ refine_factors(svd_t *svd, small_t *small, factors_t *factors, bool *dense_p)
         return ALCH_OK;
     for (int c = 0; c < k; c++)
         factors->values[c] /= svd->scale;
-    code = rotate(factors->long_vectors, svd->long_count, svd->k, small->W, CblasNoTrans);
+    code = rotate_vectors(factors->long_vectors, svd->long_count, svd->k, small->W, CblasNoTrans);
     if (!code)
-        code = rotate(factors->short_vectors, svd->short_size, svd->k, small->Zt, CblasTrans);
+        code = rotate_vectors(factors->short_vectors, svd->short_size, svd->k, small->Zt, CblasTrans);
     return svd->call->host->agree(svd->call, code, "truncated_svd: a buffer for the vectors cannot be allocated");
 }
 

@@ -1,5 +1,5 @@
-/* Returns results: sums the pieces that the ranks hold, and stores them in matrices of the default layout. This goes a
- * round of rows at a time, so that the buffer of whole rows stays small. */
+/* Returns results: sums the pieces that the ranks hold, and stores them in matrices of the default layout. It handles
+ * some rows in each round, so that the buffer of whole rows stays small. */
 #include "svd.h"
 
 #include <inttypes.h>

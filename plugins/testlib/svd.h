@@ -1,11 +1,11 @@
 /** @file testlib/svd.h  The parts of the truncated SVD. In all of them "short" is the smaller side of A and "long" the
- *  other one: they see A as a tall matrix, transposed if it is wide. */
+ *  other one: they treat A as a tall matrix, transposed if it is wide. */
 #ifndef PLUGIN_TESTLIB_SVD_H
 #define PLUGIN_TESTLIB_SVD_H
 
 #include <alchemist/plugin.h>
 
-/** One call. All is the same on all ranks, except for this rank's piece of A.
+/** One call. The members are the same on all ranks, except those that describe this rank's piece of A.
  *
  *  Each entry of A is in exactly one piece. A rank's piece is its block of A; in a replicated layout the replicas of a
  *  block divide its rows. A piece has `long_count` x `short_count` entries. */
@@ -16,7 +16,7 @@ typedef struct {
     bool wide;
     int64_t short_size, long_size, k;
     double largest; /* the largest |entry| of A */
-    double scale;   /* a power of two: the largest |entry| of scale * A lies in [1/2, 1) */
+    double scale;   /* a power of two: the largest |entry| of scale * A is in [1/2, 1) */
 
     int64_t row, rows, cols; /* first local row, local rows and columns of the piece */
     int64_t short_count, long_count;

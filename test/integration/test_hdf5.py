@@ -287,7 +287,7 @@ def test_mode_w_replaces_the_whole_file(als, data, two):
 
 
 def test_an_unknown_mode_is_refused(als, two):
-    with pytest.raises(alchemist.InvalidError, match="mode 'r' is not a .*, x .* or w"):
+    with pytest.raises(alchemist.InvalidError, match="mode is 'r', but must be a .*, x .* or w"):
         als.save_to_hdf5(two[2], "mode.h5", "x", mode="r")
 
 

@@ -285,7 +285,7 @@ class _Library:
 
 
 lib = _Library()
-free = C.CDLL(None).free  # for memory that a function of the library says to give to free()
+free = C.CDLL(None).free  # for memory that the caller of a library function must free()
 free.argtypes, free.restype = [C.c_void_p], None
 
 
@@ -311,9 +311,9 @@ def call(name, *arguments):
 
 
 def call_interruptibly(name, *arguments, orphaned=None):
-    """Call a function that may wait for a peer, so that Ctrl-C interrupts the caller meanwhile.
+    """Call a function that may wait for a peer, in a way that Ctrl-C can interrupt.
 
-    The call runs in a new thread. When the caller is interrupted, the call goes on until it returns or its
+    The call runs in a new thread. When the caller is interrupted, the call continues until it returns or its
     deadline passes; its arguments are kept alive until then. If such a call succeeds, `orphaned` is called to
     release what it made.
     """

@@ -14,7 +14,7 @@ from .matrix import MatrixHandle
 DataSet = collections.namedtuple("DataSet", "shape dtype attributes")
 DataSet.__doc__ = """The description of a data set in an HDF5 file: shape, type as NumPy names it, attributes."""
 
-_END = 2**63 - 1  # the library cuts off what lies beyond the last row or column
+_END = 2**63 - 1  # the library replaces an index beyond the last row or column by the end
 _LAYOUT, _WORKERS = "alchemist_layout", "alchemist_workers"
 
 
@@ -64,7 +64,7 @@ class Files:
                 for name, dtype, shape, attributes in zip(*found)}
 
     def save(self, file, matrices=None, overwrite=False):
-        """Save matrices with their names and layouts in one HDF5 file, from which restore() makes them again.
+        """Save matrices with their names and layouts in one HDF5 file, from which restore() creates them again.
 
         Tasks that were submitted before end first. The file appears when it is complete. Until then, and if the save
         fails, an existing file stays as it was. A matrix that is not completely written is an error.
@@ -88,8 +88,8 @@ class Files:
         """Make the matrices that save() wrote. Returns a dict of handles by the names of their data sets.
 
         The session may have another number of workers than the one that saved: the block sizes stay, and the grid of
-        workers is chosen for the new number. The matrices that the session already has stay, so that two may have one
-        name. If one matrix cannot be made, none is.
+        workers is chosen for the new number. The matrices that the session already has stay, so two may have one
+        name. If one matrix cannot be created, none is.
         """
         saved = {name: d for name, d in self.list_hdf5(file).items() if _LAYOUT in d.attributes}
         if not saved:

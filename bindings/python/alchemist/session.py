@@ -218,7 +218,7 @@ class Session:
                     pass  # the matrix was freed, or was lost with an earlier group
 
     def _discard(self, handle):
-        """Free a matrix that was made in vain. Errors are ignored, because the caller is raising one already."""
+        """Free a matrix that a failed call has created. Ignores errors, because the caller is raising one already."""
         try:
             _ffi.call("matrix_free", handle._handle())
         except Exception:  # the group may have ended, and the matrix with it

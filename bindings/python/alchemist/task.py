@@ -47,7 +47,7 @@ class Task:
         return self._ask_progress().state in (TaskState.DONE, TaskState.FAILED, TaskState.CANCELED)
 
     def cancel(self, hard=False):
-        """Ask the task to end. A queued task ends at once, a running one when its function next looks.
+        """Ask the task to end. A queued task ends at once, a running one when its function next checks for a cancel.
 
         `hard` ends the whole worker group at once. All matrices of the session are then lost; the task's error names
         them.
@@ -58,7 +58,7 @@ class Task:
         """Wait for the end of the task and return its results. Raises the error of a task that failed.
 
         Ctrl-C asks the task to end and raises KeyboardInterrupt at once; the session stays usable.
-        Raises TimeoutError when `timeout` seconds were not enough; the task goes on.
+        Raises TimeoutError when `timeout` seconds were not enough; the task keeps running.
         """
         if self._result is None:
             try:

@@ -35,7 +35,7 @@ def request_group(session, count, timeout):
 
 
 def move_to_group(session, count, timeout, progress):
-    """Wait until a new group of `count` workers has the session's matrices. Shows the progress meanwhile.
+    """Wait until a new group of `count` workers has the session's matrices, and show the progress until then.
 
     Returns False when `timeout` seconds were not enough.
     """

@@ -46,7 +46,7 @@ def evaluate(expressions, directory):
 
 
 def constants_of(header, c_type, prefix):
-    """The names of the constants of an enum, or of the macros with a prefix, as they stand in a header."""
+    """The names of the constants of an enum, or of the macros with a prefix, in a header."""
     text = (INCLUDE / "alchemist" / header).read_text()
     if c_type is None:
         return set(re.findall(rf"^#define ({prefix}\w+) ", text, re.M))

@@ -188,7 +188,7 @@ def test_local_without_alchemistd_raises_file_not_found(monkeypatch, tmp_path):
         alchemist.local()
 
 
-def test_local_raises_what_a_daemon_logs_that_does_not_start():
+def test_local_raises_the_log_of_a_daemon_that_does_not_start():
     with pytest.raises(alchemist.ConnectError, match="no-such-option"):
         alchemist.local(options=["--no-such-option"])
 
