@@ -251,7 +251,7 @@ const char *alch_task_note(const alch_task_t *task, size_t index, alch_note_kind
  * value outside the range of the new type fails the task.
  *
  * Memory: each worker needs room for its parts of both matrices, and for at most
- * two buffers of 2 MiB and 6 MiB of lists, whatever the sizes are.
+ * two buffers of 2 MiB and about 1.3 MiB of lists, whatever the sizes are.
  *
  * In place: "B" has the id of the matrix itself. The memory of the old entries is
  * freed once all workers have the new ones; if the task fails or is canceled, the
