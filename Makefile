@@ -41,7 +41,7 @@ CLIENT := $(O)/lib/libalchemist-client.so
 DAEMON := $(O)/bin/alchemistd
 LIB_A := $(O)/obj/libalchemist-test.a
 
-# Without the built-in rules make does not look for sources of files that have none.
+# Without its built-in rules, make does not search for sources of files that have no rule here.
 MAKEFLAGS += -rR
 .SUFFIXES:
 
@@ -52,13 +52,13 @@ all: $(LIB) $(CLIENT) $(DAEMON) $(PLUGIN_SO) $(LIBRARY_MAN) ## build everything
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s'|'
 
-# Stamps: a change of the flags compiles everything again, a change of the list of files links again.
+# Stamps: after a change of the flags make compiles everything again, after a change of the list of files it links again.
 FLAGS_NOW := $(CC) $(ALL_CFLAGS)
 $(O)/flags: force
 	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
 $(O)/files: force
 	@mkdir -p $(@D); echo '$(LIB_OBJ) $(PROGRAM_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ) $(PROGRAM_OBJ)' > $@
-# Only one object contains the directory of installed plugins: another PREFIX compiles that object alone.
+# Only one object contains the directory of installed plugins, so after a change of PREFIX make compiles only that one.
 $(O)/libdir: force
 	@mkdir -p $(@D); echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
 $(O)/obj/lib/daemon/options.o: $(O)/libdir
@@ -84,8 +84,8 @@ $(LIB): $(LIB_OBJ) $(O)/files lib/libalchemist.map
 $(CLIENT): $(CLIENT_OBJ) $(O)/files lib/libalchemist.map
 	$(call say,LINK)mkdir -p $(@D) && $(CC) $(LINK) -Wl,-Bsymbolic -Wl,--exclude-libs,ALL -o $@ $(CLIENT_OBJ) \
 	  -Wl,-Bstatic -lprotobuf-c -lssl -lcrypto -Wl,-Bdynamic -ljansson && ln -sf $(@F) $@.$(SO)
-# PROGRAM_OBJ defines functions of MPI and BLAS in front of the libraries' own. It is linked into programs only, never
-# into a library, and -rdynamic makes its symbols visible to libscalapack.
+# PROGRAM_OBJ replaces functions of the MPI and BLAS libraries. It is linked into programs only, never into a library, and
+# -rdynamic makes its symbols visible to libscalapack.
 $(DAEMON): $(O)/obj/bin/alchemistd.o $(PROGRAM_OBJ) $(LIB)
 	$(call say,LINK)mkdir -p $(@D) && $(MPICC) $(SANFLAGS) -pthread -rdynamic -o $@ $(O)/obj/bin/alchemistd.o $(PROGRAM_OBJ) \
 	  -L$(O)/lib -lalchemist -Wl,-rpath,'$$ORIGIN/../lib' -Wl,-rpath-link,$(O)/lib
@@ -114,7 +114,7 @@ $(VENV)/stamp: $(wildcard bindings/python/requirements*.txt)
 	$(call say,VENV)$(PYTHON) -m venv $(VENV) && $(VPY) -m pip install -q --disable-pip-version-check \
 	  $(foreach r,$(wildcard bindings/python/requirements*.txt),-r $(r)) && \
 	  echo '$(CURDIR)/bindings/python' > "$$($(VPY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/alchemist.pth" && touch $@
-# Programs that run from the tree find its parts by these variables.
+# Programs that run from the build tree find the libraries and the daemon by these variables.
 RUN_ENV = ALCHEMIST_LIBRARY=$(abspath $(CLIENT)) ALCHEMIST_DAEMON=$(abspath $(DAEMON)) ALCHEMIST_BUILD=$(abspath $(O))
 
 demo: all python ## run the demo: Figure 3 of the paper, then an SVD of Fashion-MNIST

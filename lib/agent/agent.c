@@ -119,7 +119,7 @@ on_welcome(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message
     const Alchw__AgentWelcome *welcome = message;
 
     (void)frame;
-    alchi_log(ALCHI_LOG_DEBUG, "the driver numbers the %d slots of this agent from %u on", agent->slot_count,
+    alchi_log(ALCHI_LOG_DEBUG, "the first of the %d slots of this agent has the id %u", agent->slot_count,
               welcome->first_slot);
 }
 
@@ -134,7 +134,7 @@ on_spawn(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
         fail_agent(agent, code, err.text);
 }
 
-/* The group may have ended before the message arrived. That is no error. */
+/* That there is no such group is no error: it may have ended before the message arrived. */
 static void
 on_kill(alchi_agent_t *agent, const alchi_frame_t *frame, const void *message)
 {
@@ -244,8 +244,8 @@ check_options(const alchi_agent_options_t *options, alch_error_t *err)
     if (options->base_port < 0 || options->base_port + options->slots > 65535)
         return alchi_error_set(
             err, ALCH_EINVAL,
-            "%d worker slots cannot have ports from %d on: the last port is 65535 (--workers, --port)", options->slots,
-            options->base_port + 1);
+            "%d worker slots need the ports %d to %d, and the highest port is 65535 (--workers, --port)",
+            options->slots, options->base_port + 1, options->base_port + options->slots);
     if (!options->driver_address)
         return alchi_error_set(err, ALCH_EINVAL, "the address of the agent's driver is missing");
     return ALCH_OK;

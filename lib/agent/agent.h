@@ -3,8 +3,8 @@
  * An agent: it starts the ranks of worker groups on its host, is their PMI-1 server, watches them and reaps them.
  *
  * The agent runs on a libuv loop and never blocks it. The driver's messages arrive on a channel that is already
- * authenticated, and the agent reports on the same channel what happens to the ranks. The agent binds the TCP port of
- * each slot when it is created and keeps the ports for its lifetime; a rank inherits the socket of its slot.
+ * authenticated, and the agent reports the starts and exits of ranks on the same channel. The agent binds the TCP port
+ * of each slot when it is created and keeps the ports for its lifetime; a rank inherits the socket of its slot.
  *
  * Not MT-Safe: only the thread that runs the loop may call these functions. That thread must live as long as the
  * ranks, because the kernel kills them when the thread that started them ends. No other code in the process may wait
@@ -61,10 +61,10 @@ typedef void (*alchi_agent_stopped_f)(void *context);
 /**
  * End all groups: send SIGTERM to their ranks, and SIGKILL after `grace_ms`.
  *
- * The channel stays open meanwhile, so the driver still gets RANK_EXIT and GROUP_ENDED. The agent answers a SPAWN with
- * RANK_EXIT. The function may be called again: a shorter grace replaces a longer one, and the last callback replaces
- * the earlier ones. The loop calls `stopped` also when no rank runs, and never from within this function unless memory
- * is short.
+ * The channel stays open until the agent is destroyed, so the driver still gets RANK_EXIT and GROUP_ENDED. From now on
+ * the agent answers each SPAWN with RANK_EXIT. The function may be called again: a shorter grace replaces a longer one,
+ * and the last callback replaces the earlier ones. The loop calls `stopped` also when no rank runs. This function
+ * itself calls it only if memory runs out.
  */
 void alchi_agent_stop(alchi_agent_t *agent, int grace_ms, alchi_agent_stopped_f stopped, void *context);
 

@@ -1,15 +1,15 @@
 /**
  * @file agent/agent_impl.h
- * The inside of the agent, shared by agent.c, group_ranks.c and rank.c: the agent has groups, and a group has the
+ * The structures of the agent, shared by agent.c, group_ranks.c and rank.c. The agent has groups, and a group has the
  * ranks that run on this host. All of it belongs to the thread of the loop.
  */
 #ifndef ALCHI_AGENT_AGENT_IMPL_H
 #define ALCHI_AGENT_AGENT_IMPL_H
 
 #include "agent/agent.h"
+#include "agent/child.h"
 #include "agent/lines.h"
 #include "agent/pmi.h"
-#include "agent/child.h"
 #include "agent/watch.h"
 
 typedef struct alchi_agent_group alchi_agent_group_t;
@@ -24,7 +24,7 @@ typedef struct {
 typedef struct {
     alchi_agent_group_t *group;
     int rank, size;           /* in the group */
-    uint32_t worker;          /* number of its slot among all slots of the driver; users see it in logs */
+    uint32_t worker;          /* id of its slot among all slots of the driver; users see it in logs */
     alchi_agent_slot_t *slot; /* NULL: the requested slot does not exist or is busy, or the rank has ended */
     bool running;             /* `child` is started and not reaped */
     alchi_agent_child_t child;
@@ -93,11 +93,12 @@ alchi_agent_group_t *alchi_agent_group_find(alchi_agent_t *agent, uint64_t id);
 /** Send SIGTERM to all ranks now and SIGKILL after the grace, or only SIGKILL if the grace is 0. A later call can only
  *  shorten the grace. */
 void alchi_agent_group_kill(alchi_agent_group_t *group, int64_t grace_ms);
-/** A rank entered the barrier. When all ranks of this host are in it, tell the driver and send what they have put. */
+/** A rank entered the barrier. When all ranks of this host are in it, send PMI_BARRIER with the pairs that they have
+ *  put since the last barrier. */
 void alchi_agent_group_enter_barrier(alchi_agent_group_t *group);
 /** The ranks of all agents are in the barrier: store the other agents' pairs, and let the ranks here continue. */
 void alchi_agent_group_leave_barrier(alchi_agent_group_t *group, const Alchw__PmiBarrierOut *out);
-/** A rank was reaped, reported and closed. After the last one, GROUP_ENDED is sent and the group is freed. */
+/** A rank was reaped, and its exit was reported. After the last rank, send GROUP_ENDED and free the group. */
 void alchi_agent_group_rank_ended(alchi_agent_group_t *group);
 /** Kill and reap the ranks, remove their shared memory, and free the group. The driver gets no report. */
 void alchi_agent_group_destroy(alchi_agent_group_t *group);
@@ -122,8 +123,8 @@ int alchi_agent_rank_start(alchi_agent_rank_t *rank, const Alchw__SpawnRank *spa
 void alchi_agent_rank_report_refusal(const alchi_agent_rank_t *rank, const char *why);
 /** Answer a rank that waits in a barrier. Does nothing if it does not wait. */
 void alchi_agent_rank_leave_barrier(alchi_agent_rank_t *rank);
-/** Kill and reap the process if it runs, stop listening on the slot's port, and free what the rank has. A second call
- *  does nothing. */
+/** Kill and reap the process if it runs, stop listening on the slot's port, and free the rank's memory. A second
+ *  call does nothing. */
 void alchi_agent_rank_fini(alchi_agent_rank_t *rank);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/** All borrowed until the child is started. */
+/** All pointers are borrowed until the child is started. */
 typedef struct {
     const char *exe;
     char *const *argv;
@@ -28,14 +28,14 @@ typedef struct {
     bool lost;        /* other code in this process reaped it, or it did not end in time: signal and code are unknown */
     int signal, code; /* the signal that killed it, or 0; its exit code, or 0 */
     bool not_run;     /* it could not execute the program */
-    int reason;       /* why not: an errno value */
+    int reason;       /* errno value of not_run */
 } alchi_agent_child_end_t;
 
 /**
  * Fork, and execute a program in the child.
  *
  * The child is the leader of a new process group. Its standard input is /dev/null, and no signal is blocked or ignored.
- * The kernel kills it when the calling thread ends, and prefers it to the parent when memory runs out.
+ * The kernel kills it when the calling thread ends. When memory runs out, the kernel kills it before the parent.
  *
  * @param[out] child_p  to be reaped with alchi_agent_child_reap()
  *
@@ -54,8 +54,8 @@ bool alchi_agent_child_has_ended(const alchi_agent_child_t *child);
  *  a child that still runs. */
 void alchi_agent_child_reap(alchi_agent_child_t *child, alchi_agent_child_end_t *end_p);
 
-/** A descriptor other than 0, 1 and 2: `fd` itself, or a copy (close-on-exec) that replaces it; then `fd` is closed.
- *  @return the descriptor; -1: errno says why, and `fd` is closed */
+/** Replace `fd`, if it is 0, 1 or 2, by a copy with a higher number (close-on-exec), and close `fd`.
+ *  @return `fd` or the copy; -1: errno says why, and `fd` is closed */
 int alchi_agent_move_fd_above_stdio(int fd);
 
 #endif

@@ -1,5 +1,6 @@
-/** @file agent/environment.h
- * The environment variables of a rank: those of the agent without variables of other jobs, and those of its own job.
+/**
+ * @file agent/environment.h
+ * The environment variables of a rank: those of the agent, except variables of other jobs, and those of the rank's job.
  */
 #ifndef ALCHI_AGENT_ENVIRONMENT_H
 #define ALCHI_AGENT_ENVIRONMENT_H
@@ -15,7 +16,7 @@ typedef struct {
 } alchi_agent_environment_t;
 
 /** Whether ranks must not inherit a variable "NAME=value": it belongs to an MPI launcher, to a step of a batch system,
- * or to the daemon (ALCHEMIST_*, which may be the token). */
+ *  or to the daemon (ALCHEMIST_*, one of which is the token). */
 bool alchi_agent_environment_removes(const char *variable);
 
 /**

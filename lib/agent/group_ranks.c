@@ -34,8 +34,9 @@ free_group(alchi_agent_group_t *group)
     free(group);
 }
 
+/* Remove the shared memory that the group's ranks have left behind. */
 static void
-remove_left_shared_memory(const alchi_agent_group_t *group)
+remove_shared_memory(const alchi_agent_group_t *group)
 {
     int files = alchi_agent_sweep_files("/dev/shm"),
         segments = alchi_agent_sweep_segments(group->pids, group->pid_count);
@@ -46,15 +47,21 @@ remove_left_shared_memory(const alchi_agent_group_t *group)
                   files, segments, (unsigned long long)group->id);
 }
 
-void
-alchi_agent_group_destroy(alchi_agent_group_t *group)
+static void
+signal_group(alchi_agent_group_t *group, int number)
 {
     for (int i = 0; i < group->count; i++)
         if (group->ranks[i].running)
-            alchi_agent_child_signal(&group->ranks[i].child, SIGKILL);
+            alchi_agent_child_signal(&group->ranks[i].child, number);
+}
+
+void
+alchi_agent_group_destroy(alchi_agent_group_t *group)
+{
+    signal_group(group, SIGKILL);
     for (int i = 0; i < group->count; i++)
         alchi_agent_rank_fini(&group->ranks[i]);
-    remove_left_shared_memory(group);
+    remove_shared_memory(group);
     DL_DELETE(group->agent->groups, group);
     free_group(group);
 }
@@ -67,7 +74,7 @@ end_group(alchi_agent_group_t *group)
     Alchw__GroupEnded ended = ALCHW__GROUP_ENDED__INIT;
     alchi_agent_t *agent = group->agent;
 
-    remove_left_shared_memory(group);
+    remove_shared_memory(group);
     ended.has_group = 1;
     ended.group = group->id;
     DL_DELETE(agent->groups, group);
@@ -81,14 +88,6 @@ alchi_agent_group_rank_ended(alchi_agent_group_t *group)
 {
     if (--group->running_count == 0)
         end_group(group);
-}
-
-static void
-signal_group(alchi_agent_group_t *group, int number)
-{
-    for (int i = 0; i < group->count; i++)
-        if (group->ranks[i].running)
-            alchi_agent_child_signal(&group->ranks[i].child, number);
 }
 
 static void

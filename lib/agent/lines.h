@@ -29,7 +29,7 @@ void alchi_agent_lines_feed(alchi_agent_lines_t *lines, const char *bytes, size_
 /** The output has ended: bytes after the last newline are a line, too. */
 void alchi_agent_lines_flush(alchi_agent_lines_t *lines, alchi_agent_line_f emit, void *context);
 
-/** The last lines, oldest first, borrowed until the next call on `lines`. Returns how many there are. */
+/** The last lines, oldest first, borrowed until the next call on `lines`. @return their number */
 size_t alchi_agent_lines_last(const alchi_agent_lines_t *lines, char *last[ALCHI_AGENT_LINES_KEPT]);
 
 #endif

@@ -1,6 +1,6 @@
 /**
  * @file agent/machine.h
- * What an agent reports about its host: memory, cores, and a text that identifies the node.
+ * Facts about the agent's host: its memory, its cores, and a text that identifies the node.
  *
  * `root` is put before the paths /proc and /sys. It is "" except in tests, which give a folder with copies of them.
  */
@@ -19,8 +19,8 @@ int64_t alchi_agent_machine_memory(const char *root);
 int alchi_agent_machine_cores(const char *root);
 
 /**
- * Write a text that identifies the node: agents whose ranks can share memory have the same. It consists of the host
- * name, the boot id, the device of /dev/shm and the network namespace.
+ * Write a text that identifies the node: agents whose ranks can share memory have the same text. It consists of the
+ * host name, the boot id, the device of /dev/shm and the network namespace.
  *
  * @return text
  */

@@ -24,9 +24,9 @@ typedef struct alchi_agent_pmi alchi_agent_pmi_t;
 
 /** What the caller must do after a line. */
 typedef enum {
-    ALCHI_AGENT_PMI_NONE,      /* nothing: the reply, if there is one, answers the line */
+    ALCHI_AGENT_PMI_NONE,      /* nothing but to send the reply, if there is one */
     ALCHI_AGENT_PMI_ENTERED,   /* the rank entered a barrier: send "cmd=barrier_out" when all ranks are in it */
-    ALCHI_AGENT_PMI_FINALIZED, /* nothing: the rank will close its connection, and the reply confirms that */
+    ALCHI_AGENT_PMI_FINALIZED, /* nothing but to send the reply: the rank will then close its connection */
     ALCHI_AGENT_PMI_ABORTED,   /* the rank called MPI_Abort: kill it */
     ALCHI_AGENT_PMI_MALFORMED  /* the line is not PMI-1: close the connection */
 } alchi_agent_pmi_event_t;
@@ -37,7 +37,7 @@ typedef struct {
     int abort_code;     /* after ALCHI_AGENT_PMI_ABORTED */
 } alchi_agent_pmi_client_t;
 
-/** @param mapping  the group's PMI_process_mapping, by which MPI knows which ranks share a host; copied
+/** @param mapping  the group's PMI_process_mapping, from which MPI learns which ranks share a host; copied
  *  @return NULL: out of memory, or `mapping` cannot be stored (see alchi_agent_pmi_store()) */
 alchi_agent_pmi_t *alchi_agent_pmi_create(uint64_t group, int size, const char *mapping);
 /** NULL is allowed. */

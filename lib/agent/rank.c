@@ -142,8 +142,8 @@ close_pmi(alchi_agent_rank_t *rank)
     close_fd(&rank->pmi_fd);
 }
 
-/* A PMI-1 client sends one command and waits for the answer. So a correct client leaves room for the answer in the
- * socket, and the agent closes the connection of any other. */
+/* A PMI-1 client sends one command and waits for the answer, so there is room for the answer in the socket. If there is
+ * none, the client is faulty, and the agent closes the connection. */
 static void
 send_to_pmi_client(alchi_agent_rank_t *rank, const void *bytes, size_t size)
 {
@@ -194,7 +194,7 @@ serve_pmi(alchi_agent_rank_t *rank)
     return good;
 }
 
-/* Returns whether bytes were there. */
+/* Returns whether bytes were read. */
 static bool
 read_pmi(alchi_agent_rank_t *rank)
 {
@@ -236,7 +236,7 @@ alchi_agent_rank_leave_barrier(alchi_agent_rank_t *rank)
 /* ---- ending ---- */
 
 static void
-send_exit(alchi_agent_rank_t *rank, Alchw__RankExit *rank_exit)
+send_exit(const alchi_agent_rank_t *rank, Alchw__RankExit *rank_exit)
 {
     char *last[ALCHI_AGENT_LINES_KEPT], text[256];
 
@@ -283,10 +283,11 @@ alchi_agent_rank_report_refusal(const alchi_agent_rank_t *rank, const char *why)
     rank_exit.has_exit_code = 1;
     rank_exit.exit_code = 127;
     rank_exit.text = text;
-    send_exit((alchi_agent_rank_t *)rank, &rank_exit);
+    send_exit(rank, &rank_exit);
 }
 
-/* Before it ended, the rank may have called MPI_Abort and printed lines: read what is still in the socket and pipe. */
+/* Before it ended, the rank may have called MPI_Abort and printed lines: read the rest of the socket and of the pipe.
+ */
 static void
 read_remaining_pmi_and_output(alchi_agent_rank_t *rank)
 {
@@ -310,7 +311,7 @@ on_end(void *context, int events)
     (void)events;
     if (!alchi_agent_child_has_ended(&rank->child))
         return;
-    /* This also kills the children of the rank, which could go on writing to the pipe. */
+    /* This also kills the children of the rank, which could continue to write to the pipe. */
     alchi_agent_child_signal(&rank->child, SIGKILL);
     read_remaining_pmi_and_output(rank);
     alchi_agent_watch_close(rank->end_watch);

@@ -17,11 +17,12 @@
 #include <sys/types.h>
 
 /** Remove the files of MPI in a folder ("/dev/shm") that belong to this user and that no process has open or mapped for
- *  writing. A file that was created less than 2 seconds ago and is still empty stays. Returns how many were removed. */
+ *  writing. A file that was created less than 2 seconds ago and is still empty stays. @return the number of files
+ * removed */
 int alchi_agent_sweep_files(const char *folder);
 
 /** Remove the System V segments of this user that these processes created and that no process has attached. The
- *  processes must have ended. Returns how many were removed. */
+ *  processes must have ended. @return the number of segments removed */
 int alchi_agent_sweep_segments(const pid_t *pids, size_t count);
 
 #endif

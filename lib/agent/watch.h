@@ -1,7 +1,8 @@
 /**
  * @file agent/watch.h
- * Descriptors and timers on a libuv loop. No callback runs after a watch is closed, and the caller may free what it
- * refers to at once. libuv needs its handle until the next round of the loop, so the watch owns that memory.
+ * Descriptors and timers on a libuv loop. No callback runs after a watch is closed, so the caller may free the
+ * objects that it refers to at once. libuv needs its handle until the next round of the loop, so the watch owns that
+ * memory.
  *
  * Not MT-Safe: only the thread of the loop may call these functions.
  */
@@ -17,7 +18,7 @@ typedef struct alchi_agent_watch alchi_agent_watch_t;
 typedef void (*alchi_agent_watch_f)(void *context, int events);
 
 /** Watch a descriptor, which must stay open until alchi_agent_watch_close(). @return NULL: out of memory, or libuv
- * cannot watch such a descriptor */
+ *  cannot watch such a descriptor */
 alchi_agent_watch_t *alchi_agent_watch_open(uv_loop_t *loop, int fd, int events, alchi_agent_watch_f on_event,
                                             void *context);
 /** Watch for other events. @return 0, or a libuv error */

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ATTEMPT_MS 10000 /* for one attempt to connect, and for the handshake */
-#define RETRY_MS 500
+#define ATTEMPT_MS 10000   /* for one attempt to connect, and for the handshake */
+#define RETRY_MS 500       /* between two attempts */
 #define STOP_GRACE_MS 2000 /* from SIGTERM to SIGKILL of the ranks */
 
 typedef struct {
@@ -26,7 +26,7 @@ typedef struct {
 } joined_agent_t;
 
 static void
-on_stopped(void *context)
+on_agent_stopped(void *context)
 {
     joined_agent_t *joined = context;
 
@@ -39,16 +39,16 @@ on_stop(void *context, const char *why)
     joined_agent_t *joined = context;
 
     alchi_log(ALCHI_LOG_INFO, "stopping: %s", why);
-    alchi_agent_stop(joined->agent, joined->stopping ? 0 : STOP_GRACE_MS, on_stopped, joined);
+    alchi_agent_stop(joined->agent, joined->stopping ? 0 : STOP_GRACE_MS, on_agent_stopped, joined);
     joined->stopping = true;
 }
 
 static void
-on_end(void *context, int code, const char *text)
+on_agent_end(void *context, int code, const char *text)
 {
     joined_agent_t *joined = context;
 
-    alchi_log(ALCHI_LOG_ERROR, "the connection to the driver at %s was lost: %s", joined->options->join, text);
+    alchi_log(ALCHI_LOG_ERROR, "no longer serving the driver at %s: %s", joined->options->join, text);
     joined->code = code ? code : ALCH_ECONNECT;
     uv_stop(&joined->loop);
 }
@@ -72,7 +72,7 @@ find_token(const alchi_dmn_options_t *options, const alchi_address_t *address, u
     return code;
 }
 
-/* The parts of a batch job start in any order, so the driver may not listen yet: retry within --start-timeout. */
+/* The daemons of a batch job start in any order, so the driver may not listen yet: retry within --start-timeout. */
 static int
 connect_with_retries(const alchi_dmn_options_t *options, const alchi_address_t *address, int *fd_p, alch_error_t *err)
 {
@@ -101,7 +101,7 @@ authenticate(const alchi_dmn_options_t *options, const alchi_address_t *address,
     if ((code = connect_with_retries(options, address, &fd, err)))
         return code;
     if (!(channel = alchi_channel_create(alchi_stream_create(fd))))
-        return alchi_error_set(err, ALCH_ENOMEM, "the agent is out of memory for a connection");
+        return alchi_error_set(err, ALCH_ENOMEM, "the agent is out of memory for its connection to the driver");
     if (!(code = find_token(options, address, token, err)))
         code = alchi_authenticate(channel, &claim, token, "agent", 0, alchi_deadline_in_ms(ATTEMPT_MS), &granted, err);
     explicit_bzero(token, sizeof(token));
@@ -120,7 +120,7 @@ join_driver(joined_agent_t *joined, alch_error_t *err)
                                    .bind = options->bind,
                                    .base_port = (int)options->port,
                                    .advertise = options->advertise,
-                                   .on_end = on_end,
+                                   .on_end = on_agent_end,
                                    .context = joined};
     alchi_channel_t *channel = NULL;
     alchi_address_t address;

@@ -1,4 +1,4 @@
-/* What the driver prints when it starts, as in the paper. */
+/* The text that the driver prints when it starts, in the form that the paper shows. */
 #include "daemon/banner.h"
 #include "base/log.h"
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* The driver's event loop: listener, timers, stop signals, the agent of its own host, the connection file. */
+/* The driver's event loop: listener, timers, stop signals, the agent of the driver's host, the connection file. */
 #include "agent/agent.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -17,8 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STOP_MS 5000        /* after which ranks that still run are killed */
-#define ACCEPT_PAUSE_MS 500 /* when the process has no free descriptors */
+#define STOP_MS 5000        /* from a stop signal until ranks that still run are killed */
+#define ACCEPT_PAUSE_MS 500 /* without accepting, after accept() has failed (for example: no free descriptor) */
 
 typedef struct {
     const alchi_dmn_options_t *options;
@@ -119,7 +119,7 @@ on_stop(void *context, const char *why)
     alchi_drv_timer_start(&server->driver->timers, &server->stop_limit, STOP_MS, on_stop_limit);
 }
 
-/* Runs before each wait of the loop: work that callbacks must leave to it. */
+/* Runs before each wait of the loop. It does the work that callbacks must not do themselves. */
 static void
 on_prepare(uv_prepare_t *prepare)
 {
@@ -247,7 +247,7 @@ on_agent_end(void *context, int code, const char *text)
     stop_with_error(server, &error);
 }
 
-/* Ranks of this host connect to loopback when the driver listens at all addresses. */
+/* Ranks of this host connect to the loopback address when the driver listens on all addresses. */
 static const char *
 address_for_ranks(const server_t *server, char *text, size_t size)
 {
@@ -274,13 +274,13 @@ start_agent(server_t *server, alch_error_t *err)
 
     options.driver_address = address_for_ranks(server, driver_address, sizeof(driver_address));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
-        return alchi_error_errno(err, errno, "cannot make a socket pair for the agent of this host");
+        return alchi_error_errno(err, errno, "the driver cannot create a socket pair for the agent of this host");
     if ((code = alchi_dmn_peer_add_own_agent(&server->peers, pair[0], err))) {
         close(pair[1]);
         return code;
     }
     if (!(channel = alchi_channel_create(alchi_stream_create(pair[1]))))
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the agent of this host");
+        return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory for the agent of this host");
     if ((code = alchi_agent_create(&server->loop, channel, &options, &server->agent, err)))
         alchi_channel_destroy(channel);
     return code;
@@ -321,7 +321,7 @@ start_server(server_t *server, alch_error_t *err)
     server->driver = alchi_drv_create(&server->options->driver, token);
     explicit_bzero(token, sizeof(token));
     if (!server->driver)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the driver");
+        return alchi_error_set(err, ALCH_ENOMEM, "the driver is out of memory");
     server->driver->joined = on_joined;
     server->driver->context = server;
     server->peers = (alchi_dmn_peers_t){.loop = &server->loop, .driver = server->driver};
@@ -333,7 +333,7 @@ start_server(server_t *server, alch_error_t *err)
     return start_listener(server, err);
 }
 
-/* In the reverse order of start_server(). */
+/* Undo start_server() in the reverse order. */
 static void
 finish_server(server_t *server)
 {

@@ -1,4 +1,4 @@
-/* The main of alchemistd: it runs the driver, an agent or a rank. */
+/* The main function of alchemistd: it runs the driver, an agent or a rank. */
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "worker/worker.h"

@@ -89,7 +89,7 @@ static const alchi_option_t table[] = {
     {"version", ALCHI_OPTION_FLAG, NULL, NULL, NULL, "print the version and exit", AT(version), 0, 0},
 };
 
-/* Prints the option table of alchemistd(8). Not in the help. */
+/* Prints the table of options for alchemistd(8). The help does not show this option. */
 static const char hidden[] = "--print-options-man";
 
 static int
@@ -188,7 +188,7 @@ add_dir(alchi_text_list_t *list, const char *option, const char *path, alch_erro
     char *real;
 
     if (!items)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for %s", option);
+        return alchi_error_set(err, ALCH_ENOMEM, "alchemistd is out of memory for %s", option);
     list->items = items;
     if (!(real = realpath(path, NULL)) || stat(real, &status) || !S_ISDIR(status.st_mode)) {
         free(real);
@@ -208,9 +208,10 @@ add_dirs(alchi_text_list_t *real, const char *option, const alchi_text_list_t *g
     return code;
 }
 
-/* The folder ../plugins next to the executable, which a build tree has. NULL: there is none */
+/* The folder PLACE/../plugins, where PLACE is the folder of the executable: a build tree has one. NULL: there is none
+ */
 static const char *
-tree_dir(char path[PATH_MAX])
+find_build_tree_dir(char path[PATH_MAX])
 {
     ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 16);
     char *slash;
@@ -253,7 +254,7 @@ alchi_dmn_options_plugin_dirs(alchi_dmn_options_t *options, alch_error_t *err)
     if (!options->driver.plugin_dirs.count) {
         if (access(ALCH_PLUGINDIR, X_OK) == 0)
             code = add_dir(&real, option, ALCH_PLUGINDIR, err);
-        if (!code && tree_dir(path))
+        if (!code && find_build_tree_dir(path))
             code = add_dir(&real, option, path, err);
     }
     return replace_dirs(&options->driver.plugin_dirs, &real, code);

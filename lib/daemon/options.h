@@ -1,4 +1,4 @@
-/** @file daemon/options.h  The options of alchemistd: one table for the help, the manual and the environment. */
+/** @file daemon/options.h  The options of alchemistd, from one table for the help, the manual and the environment. */
 #ifndef ALCHI_DAEMON_OPTIONS_H
 #define ALCHI_DAEMON_OPTIONS_H
 
@@ -21,7 +21,8 @@ typedef struct {
  *
  * @return ALCH_OK
  * @return ALCH_EINVAL  an option is unknown, its value is wrong, or options contradict each other; the text names them
- * @return ALCH_EPERM   an address of another host without --insecure
+ * @return ALCH_EPERM   --bind or --join is an address beyond the loopback interface, without --insecure
+ * @return ALCH_ENOMEM
  */
 int alchi_dmn_options_read(int argc, char **argv, alchi_dmn_options_t *options, alch_error_t *err);
 void alchi_dmn_options_free(alchi_dmn_options_t *options);
@@ -30,7 +31,8 @@ void alchi_dmn_options_print_help(void);
 void alchi_dmn_options_print_man(void);
 
 /**
- * Resolve the plugin directories. An empty list becomes the installed directory and, in a build tree, the tree's own.
+ * Resolve the plugin directories. An empty list is replaced by the installed directory and, in a build tree, the
+ * directory of the tree, if they exist.
  *
  * @return ALCH_OK; ALCH_ENOENT: a path is not a directory; ALCH_ENOMEM
  */

@@ -26,7 +26,7 @@ struct alchi_dmn_peer {
     bool shut;     /* nothing more is sent */
     alchi_responder_t responder;
     alchi_drv_timer_t timer;
-    int64_t since; /* when it was accepted */
+    int64_t accepted_ns;
     alchi_dmn_peer_t *prev, *next;
     alchi_dmn_peer_t *closed_next;
 };
@@ -86,13 +86,13 @@ peer_send(alchi_drv_link_t *link, unsigned type, unsigned flags, uint64_t id, co
         return;
     code = alchi_channel_send(peer->channel, type, flags, id, message);
     if (code == ALCH_ERANGE && (flags & ALCHI_FRAME_REPLY)) {
-        alchi_error_set(&error, ALCH_ELIMIT, "the reply %s is larger than a message may be (%u bytes)",
+        alchi_error_set(&error, ALCH_ELIMIT, "the reply %s is larger than the limit of a message (%u bytes)",
                         alchi_message_name(type), ALCHI_META_MAX);
         code = alchi_channel_send_error(peer->channel, id, &error);
     }
     if (code) {
-        alchi_log(ALCHI_LOG_DEBUG, "sending %s to %s '%s': %s", alchi_message_name(type), link->host, link->name,
-                  alch_strerror(code));
+        alchi_log(ALCHI_LOG_DEBUG, "sending %s to '%s' from %s failed: %s", alchi_message_name(type), link->name,
+                  link->host, alch_strerror(code));
         mark_closed(peer);
     } else {
         update_events(peer);
@@ -171,12 +171,12 @@ handle_message(alchi_dmn_peer_t *peer, const alchi_frame_t *frame, const Protobu
 }
 
 static void
-receive_failed(alchi_dmn_peer_t *peer, int code)
+handle_receive_failure(alchi_dmn_peer_t *peer, int code)
 {
     const char *fault = alchi_channel_fault(peer->channel);
 
     if (peer->state == HANDSHAKE && code == ALCH_ECONNECT)
-        alchi_log(ALCHI_LOG_INFO, "connection from %s ended before it authenticated", peer->link.host);
+        alchi_log(ALCHI_LOG_INFO, "the connection from %s ended before it authenticated", peer->link.host);
     else if (code != ALCH_ECONNECT && peer->state != CLOSING)
         alchi_log(ALCHI_LOG_WARNING, "closed the connection from %s: %s", peer->link.host,
                   *fault ? fault : alch_strerror(code));
@@ -196,7 +196,7 @@ receive_all(alchi_dmn_peer_t *peer)
         if (code == ALCH_EAGAIN)
             return;
         if (code) {
-            receive_failed(peer, code);
+            handle_receive_failure(peer, code);
             return;
         }
         if (peer->state != CLOSING)
@@ -217,7 +217,7 @@ on_poll(uv_poll_t *poll, int status, int events)
         mark_closed(peer);
         return;
     }
-    /* Reading reports an error of the socket. */
+    /* If the socket has an error, reading returns it. */
     if ((events & UV_READABLE) || status < 0)
         receive_all(peer);
     update_events(peer);
@@ -238,7 +238,7 @@ peer_create(alchi_dmn_peers_t *peers, int fd)
     peer->link.ops = &peer_ops;
     peer->peers = peers;
     peer->channel = channel;
-    peer->since = alchi_now_ns();
+    peer->accepted_ns = alchi_now_ns();
     if (uv_poll_init(peers->loop, &peer->poll, fd)) {
         alchi_channel_destroy(channel);
         free(peer);
@@ -260,7 +260,7 @@ close_oldest_unauthenticated(alchi_dmn_peers_t *peers)
         if (peer->state != HANDSHAKE)
             continue;
         if (peers->unauthenticated < ALCHI_DMN_UNAUTHENTICATED_HARD_MAX &&
-            alchi_now_ns() - peer->since < (int64_t)ALCHI_DMN_UNAUTHENTICATED_MS * 1000000)
+            alchi_now_ns() - peer->accepted_ns < (int64_t)ALCHI_DMN_UNAUTHENTICATED_MS * 1000000)
             return;
         alchi_log(ALCHI_LOG_WARNING,
                   "closed the connection from %s: it had not authenticated, and %d connections are waiting to do so",
@@ -299,7 +299,8 @@ alchi_dmn_peer_add_own_agent(alchi_dmn_peers_t *peers, int fd, alch_error_t *err
     alchi_dmn_peer_t *peer = peer_create(peers, fd);
 
     if (!peer)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the connection to the agent of this host");
+        return alchi_error_set(err, ALCH_ENOMEM,
+                               "the driver is out of memory for the connection to the agent of this host");
     peer->state = OPEN;
     peer->admitted = true;
     peer->link.role = ALCHI_ROLE_AGENT;
@@ -329,7 +330,7 @@ alchi_dmn_peers_free_closed(alchi_dmn_peers_t *peers)
     while ((peer = peers->closed)) {
         LL_DELETE2(peers->closed, peer, closed_next);
         DL_DELETE(peers->all, peer);
-        /* This may close more peers, which are then in the list as well. */
+        /* The call may close more peers and add them to the list. */
         if (peer->admitted)
             alchi_drv_on_closed(peers->driver, &peer->link);
         uv_close((uv_handle_t *)&peer->poll, on_closed);

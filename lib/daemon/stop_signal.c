@@ -1,4 +1,4 @@
-/* What asks a daemon to stop. */
+/* Stop signals of a daemon. */
 #include "daemon/stop_signal.h"
 #include "base/error.h"
 #include <errno.h>
@@ -32,7 +32,7 @@ watch_owner(alchi_dmn_stop_signal_t *stop, uv_loop_t *loop, int owner, alch_erro
     if (stop->owner_fd < 0 && errno == ESRCH)
         return alchi_error_set(err, ALCH_ENOENT, "--owner-pid %d is not a running process", owner);
     if (stop->owner_fd < 0)
-        return alchi_error_errno(err, errno, "--owner-pid %d", owner);
+        return alchi_error_errno(err, errno, "--owner-pid %d cannot be watched", owner);
     snprintf(stop->why, sizeof(stop->why), "process %d, the owner of alchemistd, has ended", owner);
     uv_poll_init(loop, &stop->owner, stop->owner_fd);
     stop->owner.data = stop;
@@ -48,7 +48,7 @@ alchi_dmn_stop_signal_start(alchi_dmn_stop_signal_t *stop, uv_loop_t *loop, int 
     stop->owner_fd = -1;
     if (owner && (code = watch_owner(stop, loop, owner, err)))
         return code;
-    /* A write to a closed connection returns an error, which the caller handles. */
+    /* Without SIGPIPE a write to a closed connection returns an error, which the caller handles. */
     signal(SIGPIPE, SIG_IGN);
     uv_signal_init(loop, &stop->terminate);
     uv_signal_init(loop, &stop->interrupt);

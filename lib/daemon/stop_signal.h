@@ -1,4 +1,4 @@
-/** @file daemon/stop_signal.h  What asks a daemon to stop: SIGTERM, SIGINT, and the end of its owner process. */
+/** @file daemon/stop_signal.h  Stop signals of a daemon: SIGTERM, SIGINT, and the end of its owner process. */
 #ifndef ALCHI_DAEMON_STOP_SIGNAL_H
 #define ALCHI_DAEMON_STOP_SIGNAL_H
 
@@ -9,7 +9,7 @@
 typedef struct {
     uv_signal_t terminate, interrupt;
     uv_poll_t owner;
-    int owner_fd; /* -1: none */
+    int owner_fd; /* a pidfd of the owner; -1: there is none */
     bool started;
     /** Called for each signal, and once for the owner. `why` is "SIGTERM", "SIGINT", or "process 17, the owner of
      *  alchemistd, has ended". */
@@ -26,6 +26,7 @@ typedef struct {
  * @return ALCH_OK; ALCH_ENOENT: there is no such process; ALCH_ESYSTEM
  */
 int alchi_dmn_stop_signal_start(alchi_dmn_stop_signal_t *stop, uv_loop_t *loop, int owner, alch_error_t *err);
+/** Stop watching. Run the loop once more afterwards. Does nothing if the start failed. */
 void alchi_dmn_stop_signal_stop(alchi_dmn_stop_signal_t *stop);
 
 #endif

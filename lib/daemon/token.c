@@ -19,7 +19,7 @@ read_digits(const char *path, int fd, uint8_t token[ALCHI_KEY_SIZE], alch_error_
     bool good;
 
     if (fstat(fd, &status))
-        return alchi_error_errno(err, errno, "--token-file %s", path);
+        return alchi_error_errno(err, errno, "--token-file %s cannot be read", path);
     if (status.st_uid != geteuid() || (status.st_mode & 077))
         return alchi_error_set(
             err, ALCH_EPERM,
@@ -43,14 +43,14 @@ alchi_dmn_token_read(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error
     if (fd < 0 && errno == ENOENT)
         return alchi_error_set(err, ALCH_ENOENT, "--token-file %s does not exist", path);
     if (fd < 0)
-        return alchi_error_errno(err, errno, "--token-file %s", path);
+        return alchi_error_errno(err, errno, "--token-file %s cannot be read", path);
     code = read_digits(path, fd, token, err);
     close(fd);
     return code;
 }
 
 static int
-make_file(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
+create_file(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 {
     char text[DIGITS + 2];
     int fd, code = ALCH_OK;
@@ -58,11 +58,11 @@ make_file(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
     if ((code = alchi_random(token, ALCHI_KEY_SIZE)))
         return alchi_error_set(err, code, "the system gave no random numbers for a token");
     if ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
-        return alchi_error_errno(err, errno, "--token-file %s", path);
+        return alchi_error_errno(err, errno, "--token-file %s cannot be created", path);
     alchi_hex_encode(token, ALCHI_KEY_SIZE, text);
     text[DIGITS] = '\n';
     if (write(fd, text, DIGITS + 1) != DIGITS + 1)
-        code = alchi_error_errno(err, errno, "--token-file %s", path);
+        code = alchi_error_errno(err, errno, "--token-file %s cannot be written", path);
     explicit_bzero(text, sizeof(text));
     close(fd);
     if (code)
@@ -74,6 +74,6 @@ int
 alchi_dmn_token_read_or_make(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 {
     if (access(path, F_OK) && errno == ENOENT)
-        return make_file(path, token, err);
+        return create_file(path, token, err);
     return alchi_dmn_token_read(path, token, err);
 }

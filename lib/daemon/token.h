@@ -14,7 +14,12 @@
  * @return ALCH_ESYSTEM  the file cannot be read
  */
 int alchi_dmn_token_read(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err);
-/** Read the token; if there is no such file, make one (mode 0600) with a random token. */
+/**
+ * Read the token. If there is no such file, create one (mode 0600) with a random token.
+ *
+ * @return as alchi_dmn_token_read(), but not ALCH_ENOENT
+ * @return ALCH_ESYSTEM  also when the file cannot be written, or the system has no random numbers
+ */
 int alchi_dmn_token_read_or_make(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* Commands: one message to ranks, one reply of each rank. */
+/* Commands: one message to ranks, and one reply from each rank. */
 #include "driver/command.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -11,15 +11,6 @@
 #include "wire/message.h"
 #include <stdlib.h>
 #include <utlist.h>
-
-void
-alchi_drv_group_send(alchi_drv_group_t *group, unsigned type, const void *message)
-{
-    for (int rank = 0; rank < group->size; rank++) {
-        if (group->ranks[rank].link)
-            alchi_drv_link_send(group->ranks[rank].link, type, message);
-    }
-}
 
 /* Whether the command is work for the main threads, which has no time limit until one rank fails. */
 static bool
@@ -130,7 +121,7 @@ alchi_drv_command_handle_reply(alchi_drv_group_t *group, int rank, const alchi_f
 {
     alchi_drv_command_t *command = find_command(group, frame->id);
 
-    /* The command was dropped, or this rank has replied to it already. */
+    /* The command was discarded, or this rank has replied to it already. */
     if (!command || !command->unanswered[rank])
         return;
     command->unanswered[rank] = false;

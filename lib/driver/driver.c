@@ -45,7 +45,7 @@ alchi_drv_destroy(alchi_drv_t *driver)
         return;
     driver->stopping = true;
     HASH_ITER(hh, driver->sessions, session, next_session)
-    alchi_drv_session_end(session, "the driver is ending");
+    alchi_drv_session_end(session, "the driver is stopping");
     DL_FOREACH_SAFE(driver->groups, group, next_group)
     {
         while (group->end_waiters)
@@ -81,7 +81,7 @@ find_group(const alchi_drv_t *driver, uint64_t id)
     return NULL;
 }
 
-/* The rank that a peer claims to be, if its group is starting and the rank has not connected yet. */
+/* The rank that a peer claims to be, if its group is starting and the rank has not connected yet; else NULL. */
 static alchi_drv_rank_t *
 find_expected_rank(const alchi_drv_t *driver, const alchi_claim_t *claim)
 {
@@ -175,7 +175,7 @@ alchi_drv_admit(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_respond
     snprintf(link->name, sizeof(link->name), "%s", responder->name);
     link->pid = responder->pid;
     if (driver->stopping)
-        code = alchi_error_set(err, ALCH_ECONNECT, "the driver is ending");
+        code = alchi_error_set(err, ALCH_ECONNECT, "the driver is stopping");
     else if (link->role == ALCHI_ROLE_CLIENT || link->role == ALCHI_ROLE_EXECUTOR)
         code = admit_client(driver, link, responder, err);
     else if (link->role == ALCHI_ROLE_RANK)
@@ -250,7 +250,7 @@ alchi_drv_on_message(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_fr
     bool client = link->role == ALCHI_ROLE_CLIENT || link->role == ALCHI_ROLE_EXECUTOR;
     int code;
 
-    /* A message whose fields all have their defaults is packed into no bytes. */
+    /* A message whose fields all have their default values is packed into 0 bytes. */
     if (!message) {
         if ((code = alchi_message_decode(frame->type, "", 0, &empty)))
             return alchi_error_set(err, ALCH_EPROTO, "%s cannot be an empty message", alchi_message_name(frame->type));

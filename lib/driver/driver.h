@@ -37,25 +37,26 @@ alchi_drv_t *alchi_drv_create(const alchi_drv_config_t *config, const uint8_t to
 /** End all sessions at once, without waiting for ranks, and free everything but the links. NULL: does nothing. */
 void alchi_drv_destroy(alchi_drv_t *driver);
 
-/** The key that a peer has to prove, by what it claims to be: an alchi_key_f whose context is the driver.
- *  @return ALCH_OK; ALCH_ENOENT: no such session, or the rank is not expected; ALCH_EAUTH: not a role of this side */
+/** Find the key that a peer must prove that it has, from the peer's claim: an alchi_key_f whose context is the driver.
+ *  @return ALCH_OK; ALCH_ENOENT: there is no such session, or the rank is not expected; ALCH_EAUTH: peers of this role
+ * do not connect to the driver */
 int alchi_drv_find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE], alch_error_t *err);
 /**
  * A peer has authenticated: connect its link with a session or a group, and send WELCOME as reply to the message `id`.
  *
- * @return ALCH_OK; ALCH_ECONNECT: the driver is ending; ALCH_ELIMIT: too many clients; ALCH_ENOENT, ALCH_ENOMEM. On
+ * @return ALCH_OK; ALCH_ECONNECT: the driver is stopping; ALCH_ELIMIT: too many clients; ALCH_ENOENT, ALCH_ENOMEM. On
  *         failure the error was sent: close the connection without alchi_drv_on_closed()
  */
 int alchi_drv_admit(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_t *responder, uint64_t id,
                     alch_error_t *err);
-/** A message has arrived; NULL: the frame has an empty one. The link may be closed, and the link's session freed,
- * during the call.
+/** A message has arrived; NULL: the message of the frame has no bytes. The link may be closed, and the link's session
+ *  freed, during the call.
  *  @return ALCH_OK; ALCH_EPROTO: the peer broke the protocol: close the connection, then call alchi_drv_on_closed() */
 int alchi_drv_on_message(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame,
                          const ProtobufCMessage *message, alch_error_t *err);
 /** The connection has ended. The driver does not use the link afterwards. */
 void alchi_drv_on_closed(alchi_drv_t *driver, alchi_drv_link_t *link);
-/** End all sessions with this reason, and so all groups. It is done when alchi_drv_is_idle(). */
+/** End all sessions with this reason, and so all groups. The groups have ended when alchi_drv_is_idle() is true. */
 void alchi_drv_stop(alchi_drv_t *driver, const char *why);
 /** Whether the driver was stopped and all groups have ended. */
 bool alchi_drv_is_idle(const alchi_drv_t *driver);

@@ -24,8 +24,17 @@
 #include <string.h>
 #include <utlist.h>
 
-#define QUIT_GRACE_MS 2000 /* from the request to quit until an agent kills its ranks */
+#define QUIT_GRACE_MS 2000 /* from the request to quit until the agents kill the ranks */
 #define EXIT_WAIT_MS 2000  /* from the end of a rank's connection until its agent must have reported the exit */
+
+void
+alchi_drv_group_send(alchi_drv_group_t *group, unsigned type, const void *message)
+{
+    for (int rank = 0; rank < group->size; rank++) {
+        if (group->ranks[rank].link)
+            alchi_drv_link_send(group->ranks[rank].link, type, message);
+    }
+}
 
 static void
 kill_ranks(alchi_drv_group_t *group, uint32_t grace_ms)
@@ -59,7 +68,7 @@ set_slot_states(alchi_drv_group_t *group, int first, int count, alch_worker_stat
     }
 }
 
-/* Take the group from its session, and fail its commands and jobs. If it is lost, so are its matrices. */
+/* Detach a group from its session, and fail its commands and jobs. If it is lost, its matrices are lost, too. */
 static void
 detach_from_session(alchi_drv_group_t *group, const alch_error_t *why, bool lost)
 {
@@ -81,8 +90,8 @@ detach_from_session(alchi_drv_group_t *group, const alch_error_t *why, bool lost
         alchi_drv_catalog_mark_lost(&session->catalog, group->id, why->text);
 }
 
-/* The error goes to the session's move, else to the requests that wait for the group to start. If none waits for a
- * start that failed, the next request for workers gets the error. */
+/* The session's move fails with the group's error. If the session has no group any more, the requests that wait for
+ * the start get the error; if no request waits for a start that failed, the next request for workers gets it. */
 static void
 handle_lost_group(alchi_drv_group_t *group, bool starting)
 {
@@ -103,7 +112,8 @@ handle_lost_group(alchi_drv_group_t *group, bool starting)
 
 static void ping_ranks(alchi_drv_timer_t *timer);
 
-/* Pings follow each other after a quarter of --client-timeout, which is also the time limit for their replies. */
+/* The next ping is sent a quarter of --client-timeout after all ranks have replied to the last one. The time limit for
+ * the replies is --client-timeout. */
 static void
 schedule_ping(alchi_drv_group_t *group)
 {
@@ -150,7 +160,7 @@ handle_ready_group(alchi_drv_group_t *group)
     alchi_drv_libraries_reload(session);
 }
 
-/* Requests with a time limit get the present state; the others get the list of workers. */
+/* Requests that have a time limit get the present state; the others get the list of workers. */
 static void
 reply_after_end(alchi_drv_request_t *request)
 {

@@ -1,4 +1,4 @@
-/* SPAWN: the message that tells each agent which ranks of a group to start, with which settings. */
+/* SPAWN: the message with the ranks of a group that an agent must start, and with their settings. */
 #include "base/util.h"
 #include "driver/config.h"
 #include "driver/driver.h"
@@ -28,8 +28,8 @@ add_environment(spawn_t *spawn, char *text)
     return true;
 }
 
-/* UCX transports: on one node only those that do not listen on a port; between nodes also TCP, on the devices that the
- * operator named. BLAS threads: the cores of the node divided by its slots. */
+/* On one node UCX may use only the transports that do not listen on a port. Between nodes it may use TCP as well, on
+ * the devices of --mpi-net-devices. Each rank has as many BLAS threads as its node has cores for each slot. */
 static bool
 fill_environment(spawn_t *spawn, const alchi_drv_group_t *group, alchi_drv_slot_t *const *slots,
                  const alchi_drv_node_t *node)
@@ -70,7 +70,7 @@ fill_config(const alchi_drv_group_t *group, int rank, Alchw__WorkerConfig *messa
     message->control_key = (ProtobufCBinaryData){ALCHI_KEY_SIZE, (uint8_t *)group->ranks[rank].control_key};
     message->data_key = (ProtobufCBinaryData){ALCHI_KEY_SIZE, (uint8_t *)group->ranks[rank].data_key};
     message->has_memory_limit = message->has_message_limit = message->has_data_threads = 1;
-    /* Without a limit a rank gets its share of 90% of the host's memory. */
+    /* Without --memory-limit a rank gets its share of 90 % of the host's memory. */
     message->memory_limit = config->memory_limit ? config->memory_limit : node->memory / node->count / 10 * 9;
     message->has_keep_memory = 1;
     message->keep_memory = (uint64_t)config->keep_memory;

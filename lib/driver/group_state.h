@@ -1,11 +1,12 @@
 /**
  * @file driver/group_state.h
- * Worker groups and their states: an event goes in, the actions that must follow come out. Sends nothing.
+ * Worker groups and their states: each event changes the state and yields the actions that must follow. Nothing here
+ * sends a message.
  *
  *     STARTING --all ranks ready--> READY
  *     STARTING, READY --a rank ends, a node is lost, the driver kills the group, the start is too slow--> LOST
  *     STARTING, READY --released--> RELEASING
- *     LOST, RELEASING --all agents have reaped their ranks--> OVER
+ *     LOST, RELEASING --each agent has reaped its ranks, or is lost--> OVER
  *
  * The actions are carried out by group_actions.c. A session that has no group is in state NONE.
  */
@@ -26,8 +27,8 @@ typedef enum {
 } alchi_drv_group_state_t;
 
 typedef struct {
-    alchi_drv_slot_t *slot;      /* NULL: idle again, and no longer this group's */
-    struct alchi_drv_link *link; /* control connection; NULL: not connected yet, or no longer */
+    alchi_drv_slot_t *slot;      /* NULL: it is idle again, and no longer this group's */
+    struct alchi_drv_link *link; /* control connection; NULL: it is not connected, yet or any more */
     int slot_id;                 /* stays when slot is NULL */
     int stage;                   /* Alchw__JoinStage */
     bool disconnected;           /* its control connection has ended */
@@ -47,7 +48,7 @@ typedef struct alchi_drv_group alchi_drv_group_t;
 
 struct alchi_drv_group {
     uint64_t id, session_id;
-    struct alchi_drv_session *session; /* NULL: the group is LOST or RELEASING */
+    struct alchi_drv_session *session; /* NULL: the group is LOST, RELEASING or OVER */
     alchi_drv_group_state_t state;
     int size;
     alchi_drv_rank_t *ranks;
@@ -55,7 +56,7 @@ struct alchi_drv_group {
     alchi_drv_group_node_t *nodes;
     alch_error_t lost_reason; /* set in state LOST */
     struct alchi_drv *driver;
-    struct alchi_drv_command *commands;    /* not answered by all of their ranks */
+    struct alchi_drv_command *commands;    /* those that not all of their ranks have answered */
     struct alchi_drv_job *jobs;            /* in order; the first one may be running */
     struct alchi_drv_request *end_waiters; /* wait list: requests that are answered when the group is OVER */
     Alchw__PmiPair **pmi_pairs;            /* put by ranks since the last PMI barrier */

@@ -1,6 +1,7 @@
 /**
  * @file driver/handlers.h
- * Handlers of messages, one for each type. driver.c has one table for each role of a sender.
+ * Handlers of messages, one for each type. driver.c has a table of those for clients and executors, one of those for
+ * ranks, and one of those for agents.
  *
  * A handler answers a client at once through the link, or creates a request that is answered later. `message` is the
  * decoded message of the frame, borrowed, never NULL. Handlers of clients' messages run only while link->session is
@@ -35,7 +36,7 @@ void alchi_drv_on_request_workers(alchi_drv_t *driver, alchi_drv_link_t *link, c
                                   const void *message);
 void alchi_drv_on_yield_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame,
                                 const void *message);
-/** Answer with the list of workers that serve the request's session, or with an empty message if it has ended. */
+/** Answer with the list of workers that serve request->session, or with an empty message if that is NULL. */
 void alchi_drv_reply_assigned_workers(alchi_drv_request_t *request);
 
 /* ---- on_matrix.c ---- */
@@ -97,7 +98,7 @@ void alchi_drv_on_group_ended(alchi_drv_t *driver, alchi_drv_link_t *link, const
                               const void *message);
 void alchi_drv_on_pmi_barrier(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame,
                               const void *message);
-/** The connection of an agent has ended: its ranks count as ended, and its node and slots are removed. */
+/** The connection of an agent has ended: count its ranks as ended, and remove its node and slots. */
 void alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link);
 
 #endif

@@ -1,6 +1,6 @@
 /**
  * @file driver/job.h
- * Jobs: what the main threads of a group do one after the other, in the same order on every rank.
+ * Jobs: the work of a group's main threads, which do one job after the other, in the same order on every rank.
  *
  * A job is a member of the object that has work for the main threads (a task, a library that is loaded), and that
  * object owns it. It is in the queue of at most one group. The first job of the queue runs when it is ready; the others
@@ -16,7 +16,8 @@ struct alchi_drv_job {
     alchi_drv_group_t *group; /* NULL: not in a queue */
     bool ready, running;
     bool is_task; /* a client's task: while it has not ended, a request to resize the group is refused */
-    /** Called when the job is the first of its queue and ready. Must lead to alchi_drv_job_end(), which it may call. */
+    /** Called when the job is the first of its queue and ready. The job must end with alchi_drv_job_end(), during this
+     *  call or later. */
     void (*start)(alchi_drv_job_t *job);
     /** Called when the group ends before the job: the job is in no queue any more, and its object may be freed. */
     void (*fail)(alchi_drv_job_t *job, const alch_error_t *error);
@@ -25,7 +26,7 @@ struct alchi_drv_job {
 
 /** Put a job at the end of a group's queue. It is not ready yet. */
 void alchi_drv_job_add(alchi_drv_group_t *group, alchi_drv_job_t *job);
-/** The job may start: starts it now if it is the first. */
+/** Mark a job as ready, and start it now if it is the first. */
 void alchi_drv_job_ready(alchi_drv_job_t *job);
 /** Take a job out of its queue, running or not, and start the next one. Idempotent. */
 void alchi_drv_job_end(alchi_drv_job_t *job);

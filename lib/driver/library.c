@@ -50,8 +50,8 @@ reply_loading(alchi_drv_request_t *request)
 static void
 fail_load(alchi_drv_library_t *library, const alch_error_t *error)
 {
-    alchi_log(ALCHI_LOG_WARNING, "session %llu: library '%s': %s", (unsigned long long)library->session->id,
-              library->name, error->text);
+    alchi_log(ALCHI_LOG_WARNING, "session %llu: loading library '%s' failed: %s",
+              (unsigned long long)library->session->id, library->name, error->text);
     if (!library->waiters) {
         library->load_error = *error;
         alchi_drv_job_end(&library->job);
@@ -61,7 +61,7 @@ fail_load(alchi_drv_library_t *library, const alch_error_t *error)
     remove_library(library);
 }
 
-/* Drop a load whose group ended for a reason that is not the library's fault. */
+/* Give up a load because its group has ended, for a reason that is not the library's fault. */
 static void
 abandon_load(alchi_drv_library_t *library, const alch_error_t *error)
 {

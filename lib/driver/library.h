@@ -3,8 +3,8 @@
  * Libraries of a session: loaded on its group, and loaded again on each later group.
  *
  * A library is created by the first request to load it, and belongs to the session. Each load is a job of the group. A
- * library whose load failed is removed when a client has got the error. Its description survives the group, so calls
- * can be checked and queued behind the next load.
+ * library whose load failed is removed when a client has got the error. The description of a library outlives the
+ * group, so calls can be checked and queued behind the next load.
  */
 #ifndef ALCHI_DRIVER_LIBRARY_H
 #define ALCHI_DRIVER_LIBRARY_H
@@ -20,7 +20,7 @@ struct alchi_drv_library {
     Alchw__Library *description; /* of the last load that succeeded; NULL: none did */
     bool loaded;                 /* on the present group */
     bool described;              /* a rank has sent the description in the load that is running */
-    alch_error_t load_error;     /* of a load while no request waited for it; code ALCH_OK: none */
+    alch_error_t load_error;     /* of a load that no request waited for; code ALCH_OK: there is none */
     alchi_drv_request_t *waiters;
     alchi_drv_library_t *prev, *next;
 };
@@ -39,8 +39,8 @@ void alchi_drv_libraries_reload(alchi_drv_session_t *session);
  */
 int alchi_drv_library_get(alchi_drv_session_t *session, const Alchw__LoadLibrary *load, alchi_drv_library_t **library_p,
                           alch_error_t *err);
-/** Start the load if the library needs one. Answers the request when the library is loaded, or after wait_ms with the
- *  reply that it is still loading. */
+/** Start the load if the library needs one. The request is answered when the library is loaded, or after wait_ms with
+ *  the reply that the library is still loading. */
 void alchi_drv_library_wait(alchi_drv_library_t *library, alchi_drv_request_t *request, uint32_t wait_ms);
 /** Find a function that can be called. @return ALCH_OK; ALCH_ENOENT with a list of the loaded libraries, or of the
  *  library's functions */

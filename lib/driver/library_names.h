@@ -4,7 +4,8 @@
 
 #include "driver/library.h"
 
-/** Starts zeroed. Names that differ in case only are one name. When memory runs out, names are left out. */
+/** Initialize it with zeros. Names that differ in case only count as one name. When memory runs out, names are left
+ *  out. */
 typedef struct {
     char **names; /* owned */
     size_t count;

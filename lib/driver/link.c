@@ -23,6 +23,5 @@ alchi_drv_link_fail(alchi_drv_link_t *link, uint64_t id, const alch_error_t *err
     message.code = (uint32_t)error->code;
     message.rank = error->rank;
     message.text = (char *)error->text;
-    /* With id 0 it is no reply, but the final message before the connection is closed. */
     link->ops->send(link, ALCHI_ERROR, id ? ALCHI_FRAME_REPLY : 0, id, &message);
 }

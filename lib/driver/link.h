@@ -41,7 +41,8 @@ struct alchi_drv_link {
 void alchi_drv_link_send(alchi_drv_link_t *link, unsigned type, const void *message);
 /** Reply to the message with this id. */
 void alchi_drv_link_reply(alchi_drv_link_t *link, uint64_t id, unsigned type, const void *message);
-/** Reply with an error. With id 0 the error is no reply: it tells the peer why its connection is closed next. */
+/** Reply with an error. With id 0 the error is no reply, but the final message to a peer, whose connection is closed
+ *  next. */
 void alchi_drv_link_fail(alchi_drv_link_t *link, uint64_t id, const alch_error_t *error);
 
 #endif

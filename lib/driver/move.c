@@ -189,22 +189,22 @@ alchi_drv_move_fail(alchi_drv_move_t *move, const alch_error_t *error)
 }
 
 static void
-fail_now(alchi_drv_timer_t *timer)
+on_fail_timer(alchi_drv_timer_t *timer)
 {
     alchi_drv_move_t *move = ALCHI_CONTAINER(timer, alchi_drv_move_t, fail_timer);
 
     alchi_drv_move_fail(move, &move->error);
 }
 
-/* Fail the move at the next turn of the loop. A callback of a command must not fail it at once: that ends the group
- * whose command is being handled. */
+/* Fail the move at the next turn of the loop. A callback of a command must not fail it at once, because that would end
+ * the group whose command is being handled. */
 static void
 schedule_failure(alchi_drv_move_t *move, const alch_error_t *error)
 {
     if (move->fail_timer.timers)
         return;
     move->error = *error;
-    alchi_drv_timer_start(&move->session->driver->timers, &move->fail_timer, 0, fail_now);
+    alchi_drv_timer_start(&move->session->driver->timers, &move->fail_timer, 0, on_fail_timer);
 }
 
 static void

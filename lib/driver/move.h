@@ -5,8 +5,8 @@
  * alchi_drv_move_start() creates a move, which session->move owns. The move locks the matrices, waits for slots and for
  * the second group, and then takes these steps: the old ranks hold the matrices (they refuse writes), the new ranks
  * reserve all matrices, and the new ranks fetch one matrix after the other from the old ranks. At the end the second
- * group becomes the session's group, the old group is released, and the move is freed. If anything fails before, the
- * session keeps its group and its matrices, and the second group is ended: nothing is lost.
+ * group becomes the session's group, the old group is released, and the move is freed. If anything fails before,
+ * the second group is ended, and the session keeps its group and its matrices (unless that group itself is lost).
  */
 #ifndef ALCHI_DRIVER_MOVE_H
 #define ALCHI_DRIVER_MOVE_H
@@ -42,12 +42,13 @@ struct alchi_drv_move {
 /**
  * Start a move. The session has a group that is READY, and matrices.
  *
- * @return ALCH_OK; ALCH_EBUSY naming the task or matrix that is in use; ALCH_ENOSLOTS; ALCH_EINVAL: a layout that does
- *         not fit the number of workers; ALCH_ENOMEM; the error with which the second group failed to start
+ * @return ALCH_OK; ALCH_EBUSY: a task or a load has not ended, or the text names a matrix in use; ALCH_ENOSLOTS;
+ * ALCH_EINVAL: a layout that does not fit the number of workers; ALCH_ENOMEM; the error with which the second group
+ * failed to start
  */
 int alchi_drv_move_start(alchi_drv_session_t *session, int count, alch_error_t *err);
-/** Give a move up and free it: its requests get the error, its second group is killed. Must not be called by a callback
- *  of a command of either group, since this drops move->command and ends the second group. */
+/** Give up a move and free it: its requests get the error, and its second group is killed. Must not be called by a
+ *  callback of a command of either group, because this function discards move->command and ends the second group. */
 void alchi_drv_move_fail(alchi_drv_move_t *move, const alch_error_t *error);
 /** The second group is READY: take the first step. */
 void alchi_drv_move_ready(alchi_drv_move_t *move);

@@ -1,6 +1,6 @@
 /**
  * @file driver/objects.h
- * Names of the objects that the driver's state consists of. Each object has a header, which is its contract.
+ * Names of the objects that form the driver's state. The header of each object is its contract.
  *
  * The driver runs in one thread. It owns all of these objects except the links, which the daemon owns.
  */
@@ -11,7 +11,7 @@ typedef struct alchi_drv alchi_drv_t;                 /* driver.h: the whole sta
 typedef struct alchi_drv_link alchi_drv_link_t;       /* link.h: an authenticated connection */
 typedef struct alchi_drv_request alchi_drv_request_t; /* request.h: a client's message that is not answered yet */
 typedef struct alchi_drv_session alchi_drv_session_t; /* session.h: a client with its group, matrices and tasks */
-typedef struct alchi_drv_command alchi_drv_command_t; /* command.h: one message to ranks, one reply of each rank */
+typedef struct alchi_drv_command alchi_drv_command_t; /* command.h: one message to ranks, one reply from each rank */
 typedef struct alchi_drv_job alchi_drv_job_t;         /* job.h: a place in the queue of a group's main threads */
 typedef struct alchi_drv_task alchi_drv_task_t;       /* task.h: a call of a library, or a transform of a matrix */
 typedef struct alchi_drv_library alchi_drv_library_t; /* library.h: a library of a session */

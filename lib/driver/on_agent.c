@@ -27,7 +27,10 @@ alchi_drv_on_agent_hello(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     if (link->node)
         return;
     if (!(node = alchi_drv_slots_add(&driver->slots, hello, link->is_own_agent ? "" : address))) {
-        alchi_log(ALCHI_LOG_ERROR, "the agent from %s announced slots that are not valid", link->host);
+        alchi_log(ALCHI_LOG_ERROR,
+                  "closed the connection of the agent from %s: the driver is out of memory, or the %zu slots that the "
+                  "agent announced are not 1 to %d slots with ports from 1 to 65535",
+                  link->host, hello->n_slots, ALCHI_DRV_SLOTS_MAX);
         link->ops->close(link);
         return;
     }
@@ -67,7 +70,7 @@ alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link)
 /* ---- reports about ranks ---- */
 
 static alchi_drv_group_t *
-find_group(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *part_p)
+find_group(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *node_index_p)
 {
     alchi_drv_group_t *group;
 
@@ -78,12 +81,12 @@ find_group(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *
         if (group->id == id)
             break;
     }
-    if (!group || (*part_p = alchi_drv_group_find_node(group, link->node)) < 0)
+    if (!group || (*node_index_p = alchi_drv_group_find_node(group, link->node)) < 0)
         return NULL;
     return group;
 }
 
-/* The rank, if it is one of those on this node; else -1. */
+/* The rank, if it is on this node; else -1. */
 static int
 rank_on_node(const alchi_drv_group_t *group, int node_index, uint32_t rank)
 {
@@ -133,7 +136,7 @@ alchi_drv_on_group_ended(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
         alchi_drv_group_handle_event(group, &event);
 }
 
-/* ---- PMI: after a barrier each rank may get every pair that some rank put before it ---- */
+/* ---- PMI ---- */
 
 static bool
 add_pmi_pairs(alchi_drv_group_t *group, Alchw__PmiPair *const *pairs, size_t count)
@@ -151,6 +154,7 @@ add_pmi_pairs(alchi_drv_group_t *group, Alchw__PmiPair *const *pairs, size_t cou
     return true;
 }
 
+/* After a barrier each rank may get every pair that a rank put before it, so all agents get all pairs. */
 static void
 release_barrier(alchi_drv_group_t *group)
 {

@@ -128,14 +128,15 @@ alchi_drv_on_list_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const alc
     alch_error_t error;
 
     if (list->filter > ALCH_WORKERS_ASSIGNED) {
-        alchi_error_set(&error, ALCH_EINVAL, "list of workers %u does not exist, the lists are 0 to 3", list->filter);
+        alchi_error_set(&error, ALCH_EINVAL, "list of workers %u does not exist, the lists have the numbers 0 to 3",
+                        list->filter);
         alchi_drv_link_fail(link, frame->id, &error);
     } else if ((request = alchi_drv_request_create(driver, link, frame->id))) {
         reply_workers(request, list->filter);
     }
 }
 
-/* The request to close a session is answered here as well: it has no session any more, and no workers to list. */
+/* This function answers also the request to close a session, which has no session any more. */
 void
 alchi_drv_reply_assigned_workers(alchi_drv_request_t *request)
 {
@@ -145,7 +146,7 @@ alchi_drv_reply_assigned_workers(alchi_drv_request_t *request)
         alchi_drv_request_reply_empty(request);
 }
 
-/* Answer with the group of the session. @param busy  it cannot be used yet, since a move has not ended completely */
+/* Answer with the group of the session. @param busy  a move has not ended completely: the group cannot be used yet */
 static void
 reply_group(alchi_drv_request_t *request, bool busy)
 {
@@ -180,7 +181,7 @@ reply_current_group(alchi_drv_request_t *request)
     reply_group(request, false);
 }
 
-/* The group is not ready for a request that waits for a move, until the old ranks have exited. */
+/* For a request that waits for a move, the group is not ready until the old ranks have exited. */
 static void
 reply_moving_group(alchi_drv_request_t *request)
 {
@@ -229,7 +230,8 @@ has_task(const alchi_drv_group_t *group)
     return false;
 }
 
-/* Whether the group can end without the loss of a matrix or a task. The driver loads libraries again by itself. */
+/* Whether the group can end without the loss of a matrix or a task. Libraries do not count, because the driver loads
+ * them again on the next group. */
 static int
 check_no_loss(const alchi_drv_session_t *session, const char *what, alch_error_t *err)
 {
@@ -262,8 +264,8 @@ resize_group(alchi_drv_session_t *session, int count, const int *slots, alch_err
     return ALCH_OK;
 }
 
-/* A request during a move: one for the number of workers that the move leads to waits for its end, and one for the
- * present number cancels it. */
+/* During a move, a request for the number of workers of the second group waits for the end of the move, and a request
+ * for the present number of workers cancels the move. */
 static int
 request_during_move(alchi_drv_session_t *session, uint32_t count, bool move, alch_error_t *err)
 {
@@ -341,19 +343,19 @@ alchi_drv_on_request_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const 
         alchi_drv_request_fail(request, session->lost_reason.code ? &session->lost_reason : &session->unreported_error);
 }
 
-static int
-find_slot(const alchi_drv_group_t *group, uint32_t slot)
+static bool
+has_slot(const alchi_drv_group_t *group, uint32_t slot)
 {
     for (int i = 0; group && i < group->size; i++) {
         if ((uint32_t)group->ranks[i].slot_id == slot)
-            return i;
+            return true;
     }
-    return -1;
+    return false;
 }
 
 /* The ids of the group's slots that are not given back, for the caller to free. NULL: out of memory. */
 static int *
-kept_slots(const alchi_drv_group_t *group, const Alchw__YieldWorkers *yield, int *kept_p)
+list_kept_slots(const alchi_drv_group_t *group, const Alchw__YieldWorkers *yield, int *kept_p)
 {
     int *slots = calloc((size_t)group->size, sizeof(*slots)), i, kept = 0;
     size_t k;
@@ -372,7 +374,7 @@ static int
 check_yield(const alchi_drv_session_t *session, const Alchw__YieldWorkers *yield, alch_error_t *err)
 {
     for (size_t k = 0; k < yield->n_slots; k++) {
-        if (find_slot(session->group, yield->slots[k]) < 0)
+        if (!has_slot(session->group, yield->slots[k]))
             return alchi_error_set(err, ALCH_ENOENT, "worker %u is not assigned to session %llu", yield->slots[k],
                                    (unsigned long long)session->id);
     }
@@ -433,7 +435,7 @@ alchi_drv_on_yield_workers(alchi_drv_t *driver, alchi_drv_link_t *link, const al
         reply_workers(request, ALCH_WORKERS_ASSIGNED);
         return;
     }
-    if (!(slots = kept_slots(session->group, yield, &kept))) {
+    if (!(slots = list_kept_slots(session->group, yield, &kept))) {
         fail_no_memory(request);
         return;
     }

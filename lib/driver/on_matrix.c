@@ -51,7 +51,7 @@ alchi_drv_matrix_reply(alchi_drv_request_t *request, const alchi_drv_matrix_t *m
 
 /* ---- create ---- */
 
-/* Some ranks could not reserve their part: the ranks that could free it again. */
+/* Some ranks could not reserve their part. The ranks that have reserved theirs free it. */
 static void
 free_reserved_parts(const alchi_drv_command_t *command, uint64_t id)
 {
@@ -172,7 +172,7 @@ finish_free(alchi_drv_command_t *command)
 }
 
 static int
-find_to_free(alchi_drv_session_t *session, uint64_t id, alchi_drv_matrix_t **matrix_p, alch_error_t *err)
+find_matrix_to_free(alchi_drv_session_t *session, uint64_t id, alchi_drv_matrix_t **matrix_p, alch_error_t *err)
 {
     alchi_drv_matrix_t *matrix = alchi_drv_catalog_get(&session->catalog, id);
     int code;
@@ -191,29 +191,29 @@ alchi_drv_on_free_matrix(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
 {
     const Alchw__MatrixId *params = message;
     alchi_drv_session_t *session = link->session;
-    Alchw__WorkerFree order = ALCHW__WORKER_FREE__INIT;
+    Alchw__WorkerFree free_message = ALCHW__WORKER_FREE__INIT;
     alchi_drv_command_t model = {.on_done = finish_free};
     alchi_drv_matrix_t *matrix;
     pending_t *pending;
     alch_error_t error;
 
-    if (find_to_free(session, params->id, &matrix, &error)) {
+    if (find_matrix_to_free(session, params->id, &matrix, &error)) {
         alchi_drv_link_fail(link, frame->id, &error);
         return;
     }
     if (!(pending = pending_create(driver, link, frame->id, params->id)))
         return;
-    /* No rank has entries of it any more; only the catalog knows it. */
+    /* No rank has a part of the matrix any more. */
     if (matrix->state == ALCHI_DRV_MATRIX_LOST || !session->group) {
         alchi_drv_catalog_remove(&session->catalog, matrix);
         alchi_drv_request_reply_empty(pending->request);
         free(pending);
         return;
     }
-    order.has_id = 1;
-    order.id = params->id;
+    free_message.has_id = 1;
+    free_message.id = params->id;
     model.context = pending;
-    if (alchi_drv_command_send(session->group, ALCHI_WORKER_FREE, &order, NULL, &model, NULL)) {
+    if (alchi_drv_command_send(session->group, ALCHI_WORKER_FREE, &free_message, NULL, &model, NULL)) {
         alchi_drv_error_no_memory(&error);
         alchi_drv_request_fail(pending->request, &error);
         free(pending);

@@ -1,4 +1,4 @@
-/* The request to add rows to a matrix: either all ranks add them, or the ranks that did remove them again. */
+/* The request to add rows to a matrix. If a rank cannot add them, the ranks that have added them remove them again. */
 #include "base/error.h"
 #include "base/util.h"
 #include "driver/catalog.h"
@@ -20,7 +20,7 @@ typedef struct {
     alchi_drv_request_t *request;
     alchi_drv_session_t *session;
     uint64_t id;
-    int64_t rows;       /* afterwards */
+    int64_t rows;       /* of the matrix after the growth */
     alch_error_t error; /* why the growth is undone */
 } growth_t;
 
@@ -57,7 +57,7 @@ send_rows(growth_t *growth, alchi_drv_group_t *group, const bool *ranks, int64_t
     return alchi_drv_command_send(group, ALCHI_WORKER_GROW, &message, ranks, &model, NULL);
 }
 
-/* If a rank cannot undo its growth, the ranks disagree about the shape for good: mark the matrix LOST. */
+/* If a rank cannot undo its growth, the ranks have different shapes of the matrix, which is therefore LOST. */
 static void
 finish_undo(alchi_drv_command_t *command)
 {
@@ -109,7 +109,7 @@ finish_growth(alchi_drv_command_t *command)
         fail_growth(growth);
 }
 
-/* Whether the matrix may grow now; *rows_p: its rows afterwards. */
+/* Whether the matrix may grow now. @param[out] rows_p  its rows after the growth */
 static int
 check_growth(const alchi_drv_matrix_t *matrix, int64_t more, int64_t *rows_p, alch_error_t *err)
 {
@@ -119,7 +119,11 @@ check_growth(const alchi_drv_matrix_t *matrix, int64_t more, int64_t *rows_p, al
 
     alchi_format_matrix(matrix->id, matrix->rows, matrix->cols, matrix->dtype, text, sizeof(text));
     if (more < 0 || more > INT64_MAX - matrix->rows)
-        return alchi_error_set(err, ALCH_EINVAL, "matrix %s cannot be given %lld more rows", text, (long long)more);
+        return alchi_error_set(
+            err, ALCH_EINVAL,
+            "matrix %s cannot be given %lld more rows: the number is negative, or the matrix would have more than "
+            "2^63 - 1 rows",
+            text, (long long)more);
     if ((code = alchi_drv_catalog_check_unlocked(matrix, err)))
         return code;
     code = alchi_layout_init(&layout, matrix->rows + more, matrix->cols, matrix->workers, &matrix->layout, err);
@@ -143,7 +147,8 @@ start_growth(alchi_drv_request_t *request, alchi_drv_session_t *session, alchi_d
     *growth = (growth_t){.request = request, .session = session, .id = matrix->id, .rows = rows};
     code = alchi_drv_session_ready(session, &group, err);
     if (!code && (code = send_rows(growth, group, NULL, rows, finish_growth)))
-        alchi_error_set(err, code, "matrix %llu cannot grow now", (unsigned long long)matrix->id);
+        alchi_error_set(err, code, "the driver cannot ask the ranks to add rows to matrix %llu: %s",
+                        (unsigned long long)matrix->id, alch_strerror(code));
     if (code)
         free(growth);
     else

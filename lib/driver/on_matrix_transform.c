@@ -1,5 +1,4 @@
-/* Transforms: a matrix in another layout, transposed, converted or copied. They are tasks, as calls of libraries are.
- */
+/* Transforms: a matrix in another layout, transposed, converted or copied. Like calls of libraries, they are tasks. */
 #include "base/error.h"
 #include "base/types.h"
 #include "driver/catalog.h"
@@ -17,7 +16,7 @@
 #include "wire/value.h"
 #include <stdlib.h>
 
-/* The description of the result; it points to the layout. */
+/* The description of the result, which points to `layout`. */
 typedef struct {
     Alchw__Matrix description;
     Alchw__Layout layout;

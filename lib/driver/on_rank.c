@@ -25,7 +25,7 @@ alchi_drv_on_worker_join(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     alchi_drv_group_handle_event(group, &event);
 }
 
-/* The final message before a rank or agent ends is only logged: the events of its exit do the rest. */
+/* The final message of a rank or an agent is only logged. The driver acts on the exit or the lost connection. */
 void
 alchi_drv_on_error(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_frame_t *frame, const void *message)
 {

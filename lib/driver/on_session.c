@@ -56,7 +56,7 @@ alchi_drv_on_close_session(alchi_drv_t *driver, alchi_drv_link_t *link, const al
     alchi_error_set(&why, ALCH_ECONNECT, "session %llu is closing", (unsigned long long)session->id);
     if (session->move)
         alchi_drv_move_fail(session->move, &why);
-    /* It is answered when the ranks have ended. Without a session the reply is empty. */
+    /* The request is answered when the ranks have ended. The reply is empty, because request->session is NULL. */
     request->session = NULL;
     request->wait_list = &session->group->end_waiters;
     DL_APPEND2(session->group->end_waiters, request, wait_prev, wait_next);

@@ -66,11 +66,8 @@ alchi_drv_on_cancel_task(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
     if (!task || !(request = alchi_drv_request_create(driver, link, frame->id)))
         return;
     alchi_drv_task_cancel(task, cancel->hard);
-    /* A canceled task may have ended: look it up again. */
-    if ((task = alchi_drv_task_find(link->session, cancel->id)))
-        alchi_drv_request_wait(request, &task->waiters, 0, alchi_drv_task_reply, task);
-    else
-        alchi_drv_request_reply_empty(request);
+    request->object = task;
+    alchi_drv_task_reply(request);
 }
 
 void

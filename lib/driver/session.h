@@ -19,19 +19,19 @@ struct alchi_drv_session {
     uint8_t key[ALCHI_KEY_SIZE]; /* executors prove it; the keys of the ranks' data connections are derived from it */
     alchi_drv_t *driver;
     char name[64];
-    alchi_drv_link_t *owner;            /* of the client that opened it; NULL: that connection has ended */
-    alchi_drv_link_t *links;            /* owner and executors */
-    alchi_drv_group_t *group;           /* STARTING or READY, else NULL */
-    alchi_drv_group_t *old_group;       /* the matrices moved away from it, and its ranks have not ended; NULL: none */
-    alchi_drv_move_t *move;             /* the matrices are moving to another group; NULL: they are not */
+    alchi_drv_link_t *owner;      /* of the client that opened it; NULL: that connection has ended */
+    alchi_drv_link_t *links;      /* owner and executors */
+    alchi_drv_group_t *group;     /* STARTING or READY, else NULL */
+    alchi_drv_group_t *old_group; /* the matrices have moved away from it, and its ranks have not ended yet; or NULL */
+    alchi_drv_move_t *move;       /* the matrices are moving to another group; NULL: they are not */
     alchi_drv_request_t *start_waiters; /* wait list: requests that wait until the group is READY */
     int slots_needed;                   /* workers to start as soon as there are idle slots; 0: none */
     int *preferred_slots;               /* [slots_needed] ids, or NULL */
     bool in_slot_queue;
     bool closing;                  /* the owner has asked to close it */
     alch_error_t lost_reason;      /* why the last group was lost; code ALCH_OK: it was not */
-    alch_error_t unreported_error; /* of a start or a move while no request waited for it: the next request for
-                                    * workers gets it. Code ALCH_OK: none */
+    alch_error_t unreported_error; /* of a start or a move that no request waited for: the next request for workers
+                                    * gets it. Code ALCH_OK: there is none */
     alchi_drv_catalog_t catalog;
     alchi_drv_library_t *libraries;
     alchi_drv_task_t *tasks; /* hash by id, oldest first */

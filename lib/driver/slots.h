@@ -3,7 +3,7 @@
  * Nodes (agents as the driver sees them), their worker slots, and which slots a group gets.
  *
  * A node exists from its agent's hello until the agent's connection ends. Slots are numbered from 1 over all nodes;
- * users call a slot "worker". Only data: nothing here sends a message.
+ * users call a slot "worker". Nothing here sends a message.
  */
 #ifndef ALCHI_DRIVER_SLOTS_H
 #define ALCHI_DRIVER_SLOTS_H
@@ -20,7 +20,7 @@ struct alchi_drv_slot {
     int index; /* among the slots of its agent */
     int port;
     alch_worker_state_t state;
-    uint64_t session, group; /* ids of those that it serves; 0: none */
+    uint64_t session, group; /* ids of the session and the group that it serves; 0: none */
     int rank;                /* in the group; -1: none */
     int pid;                 /* 0: none */
 };
@@ -53,7 +53,7 @@ void alchi_drv_slots_fini(alchi_drv_slots_t *slots);
 
 /** Slots on nodes that are connected. */
 int alchi_drv_slots_total(const alchi_drv_slots_t *slots);
-/** Those of them that are in a state. */
+/** Slots on nodes that are connected, in this state. */
 int alchi_drv_slots_count(const alchi_drv_slots_t *slots, alch_worker_state_t state);
 /** NULL: no slot has this id. */
 alchi_drv_slot_t *alchi_drv_slots_find(const alchi_drv_slots_t *slots, int id);

@@ -28,13 +28,13 @@ alchi_drv_task_find(alchi_drv_session_t *session, uint64_t id)
     alchi_drv_task_t *task;
 
     HASH_FIND(hh, session->tasks, &id, sizeof(id), task);
-    /* A task that is not accepted yet has no number that a client knows. */
+    /* No client knows the number of a task that is not accepted yet. */
     return task && !task->submit ? task : NULL;
 }
 
-/* Add the descriptions of the result matrices to the reply, so that the client can make handles of them without a
- * request. Matrices that were freed since are left out; without memory all are left out, and the client asks for each.
- * @return memory of the message, to be freed after it was sent */
+/* Add the descriptions of the result matrices to the reply, so that the client can create their handles without a
+ * request. Matrices that were freed since then are left out. If memory runs out, all are left out, and the client asks
+ * for each. @return memory of the message, to be freed after it was sent */
 static alchi_drv_matrix_description_t *
 describe_results(const alchi_drv_task_t *task, Alchw__Task *message)
 {
@@ -120,7 +120,7 @@ fail_task(alchi_drv_task_t *task, const alch_error_t *error)
 
 /* ---- running ---- */
 
-/* Record that some rank has made a result matrix. */
+/* Record that a rank has created a result matrix. */
 static void
 record_result(alchi_drv_task_t *task, uint64_t id)
 {
@@ -371,7 +371,7 @@ finish_check(alchi_drv_command_t *command)
     accept_task(task);
 }
 
-/* Ask the ranks about inputs that are not known to be complete. @return false: all are known to be complete */
+/* Ask the ranks about inputs that are not known to be complete. @return false: there are none */
 static bool
 check_inputs(alchi_drv_task_t *task)
 {

@@ -4,7 +4,7 @@
  *
  * A task is created, gets its arguments and inputs, and is registered: the session then owns it, and its input matrices
  * are locked. alchi_drv_task_queue() makes it a job of the group. While the ranks check whether its inputs are complete
- * it is not accepted yet, and a failure frees it as if there never was a task. An accepted task ends DONE, FAILED or
+ * it is not accepted yet, and a failure frees it as if it had not been submitted. An accepted task ends DONE, FAILED or
  * CANCELED. Ended tasks stay, so that clients can ask for their results; the oldest ones are freed when a later task is
  * registered, or else with the session.
  */
@@ -40,7 +40,7 @@ struct alchi_drv_task {
     char text[256];                 /* of the last progress report */
     int64_t start_ns;               /* 0: not started */
     Alchw__WorkerTaskDone *outcome; /* as rank 0 reported it; its values go to the client */
-    uint64_t *created;              /* results that a rank has made: the ranks free them if the task fails */
+    uint64_t *created; /* ids of the results that a rank has created: the ranks free them if the task fails */
     size_t created_count;
     alch_error_t error; /* of an ended task that is not DONE */
     alchi_drv_request_t *waiters;
@@ -52,8 +52,9 @@ struct alchi_drv_task {
 /** Create a task that has no names and no inputs yet. @return owned by the caller; NULL: ALCH_ENOMEM */
 alchi_drv_task_t *alchi_drv_task_create(alchi_drv_session_t *session, alch_error_t *err);
 /** Create and register a task for a call. Follow with alchi_drv_task_queue().
- *  @return ALCH_OK; as alchi_drv_session_ready(); ALCH_ENOENT: no such library, function or matrix; ALCH_EBUSY: a
- * matrix is growing or changing; ALCH_ETYPE, ALCH_ELIMIT: the arguments; ALCH_ENOMEM */
+ *  @return ALCH_OK; as alchi_drv_session_ready(); ALCH_ENOENT: there is no such library, function, parameter or
+ *          matrix; ALCH_EGROUP: a matrix is lost; ALCH_EBUSY: a matrix is growing or changing; ALCH_ETYPE: the
+ * arguments do not fit the parameters; ALCH_ELIMIT: the arguments are too large; ALCH_ENOMEM */
 int alchi_drv_task_create_call(alchi_drv_session_t *session, const Alchw__SubmitTask *call, alchi_drv_task_t **task_p,
                                alch_error_t *err);
 /** Give a task with names and inputs its number and the ids of its results, lock its inputs, and hand it to the
@@ -61,8 +62,9 @@ int alchi_drv_task_create_call(alchi_drv_session_t *session, const Alchw__Submit
 void alchi_drv_task_register(alchi_drv_session_t *session, alchi_drv_task_t *task);
 /** Free a task that no session owns and no request waits for. NULL: does nothing. */
 void alchi_drv_task_free(alchi_drv_task_t *task);
-/** Queue a registered task; the request becomes task->submit. It is answered when the task ends, at the latest wait_ms
- *  after the task is accepted; or it fails, and the task is freed, maybe during this call. */
+/** Queue a registered task; the request becomes task->submit. The request is answered when the task ends, but at most
+ *  wait_ms after the task is accepted. If the task is not accepted, the request fails, and the task is freed; both may
+ *  happen during this call. */
 void alchi_drv_task_queue(alchi_drv_task_t *task, alchi_drv_group_t *group, alchi_drv_request_t *submit,
                           uint32_t wait_ms);
 /** Cancel a task. One that has not started ends now; one that runs is asked to end, or, if `hard`, ended together with

@@ -1,5 +1,5 @@
-/* Calls: from a client's message to a task with checked arguments and locked inputs; also the life of the task's
- * memory. */
+/* Calls: from a client's message to a task with checked arguments and locked inputs. This file also creates, registers
+ * and frees tasks of all kinds. */
 #include "base/error.h"
 #include "base/util.h"
 #include "driver/catalog.h"
@@ -113,7 +113,7 @@ fill_task(alchi_drv_task_t *task, const alchi_drv_library_t *library, const Alch
     return ALCH_OK;
 }
 
-/* Free the oldest ended tasks above the limit. Not called when a task ends, because its callers still use it. */
+/* Free the oldest ended tasks above the limit. Not called when a task ends, because callers still use that task. */
 static void
 prune_ended_tasks(alchi_drv_session_t *session)
 {

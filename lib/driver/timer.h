@@ -2,7 +2,7 @@
  * @file driver/timer.h
  * Deadlines in one list, earliest first.
  *
- * Starting or stopping a timer is no system call, so a request that is answered at once pays nothing for its time
+ * Starting or stopping a timer makes no system call, so a request that is answered at once pays nothing for its time
  * limit. The daemon asks for the next deadline, waits for it in its event loop, and then runs the timers that have
  * passed.
  */
@@ -32,7 +32,7 @@ struct alchi_drv_timer {
 
 /** Start a timer, or start it again with another limit. */
 void alchi_drv_timer_start(alchi_drv_timers_t *timers, alchi_drv_timer_t *timer, int64_t ms, alchi_drv_timer_f expired);
-/** Idempotent. */
+/** Stop a timer. Does nothing if it is stopped. */
 void alchi_drv_timer_stop(alchi_drv_timer_t *timer);
 /** Stop each timer whose deadline has passed, and call its function. */
 void alchi_drv_timers_run(alchi_drv_timers_t *timers, alchi_deadline_t now);
