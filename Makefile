@@ -52,7 +52,7 @@ all: $(LIB) $(CLIENT) $(DAEMON) $(PLUGIN_SO) $(LIBRARY_MAN) ## build everything
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s'|'
 
-# Stamps: after a change of the flags make compiles everything again, after a change of the list of files it links again.
+# Stamps: if the flags change, make compiles everything again; if the list of files changes, it links again.
 FLAGS_NOW := $(CC) $(ALL_CFLAGS)
 $(O)/flags: force
 	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
@@ -100,7 +100,7 @@ $(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.cfl
 	  $(if $(wildcard plugins/$*/$*.cflags),$(shell cat plugins/$*/$*.cflags 2>/dev/null)) \
 	  -o $@ $(wildcard plugins/$*/*.c) $(if $(wildcard plugins/$*/$*.libs),$(shell cat plugins/$*/$*.libs 2>/dev/null)) && chmod o-w $@
 
-# The manual page of a library is made from the description that the library contains.
+# The manual page of a library is generated from the description that the library contains.
 $(O)/man/library-man: man/library-man.c include/alchemist/plugin.h $(O)/flags
 	$(call say,CC)mkdir -p $(@D) && $(MPICC) -std=gnu11 $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) -o $@ $< -ldl
 $(O)/man/alchemist-%.7: $(O)/plugins/%.so $(O)/man/library-man $$(wildcard plugins/$$*/about.man) VERSION
@@ -109,7 +109,7 @@ $(O)/man/alchemist-%.7: $(O)/plugins/%.so $(O)/man/library-man $$(wildcard plugi
 # ---- Python: a virtual environment of Debian's interpreter, for the packages with pinned versions ----
 VENV := $(O)/venv
 VPY := $(VENV)/bin/python
-python: $(VENV)/stamp ## make the virtual environment of the Python binding
+python: $(VENV)/stamp ## create the virtual environment of the Python binding
 $(VENV)/stamp: $(wildcard bindings/python/requirements*.txt)
 	$(call say,VENV)$(PYTHON) -m venv $(VENV) && $(VPY) -m pip install -q --disable-pip-version-check \
 	  $(foreach r,$(wildcard bindings/python/requirements*.txt),-r $(r)) && \

@@ -88,7 +88,7 @@ void alchi_agent_end_if_idle(alchi_agent_t *agent);
  * @return ALCH_ENOMEM
  */
 int alchi_agent_group_start(alchi_agent_t *agent, const Alchw__Spawn *spawn, alch_error_t *err);
-/** The group with an id; NULL: there is none. */
+/** NULL: the agent has no group with this id. */
 alchi_agent_group_t *alchi_agent_group_find(alchi_agent_t *agent, uint64_t id);
 /** Send SIGTERM to all ranks now and SIGKILL after the grace, or only SIGKILL if the grace is 0. A later call can only
  *  shorten the grace. */

@@ -1,7 +1,7 @@
 /**
  * @file agent/pmi.h
- * The server's side of PMI-1, the protocol by which the ranks of an MPI job exchange their addresses. It is text
- * processing only: a line of a rank goes in, and the reply comes out.
+ * The server's side of PMI-1, the protocol by which the ranks of an MPI job exchange their addresses. This is
+ * text processing only: the server takes a line of a rank and appends the reply to a buffer.
  *
  * The ranks of a group share a key-value space, of which each agent has a copy. A pair that a rank puts is visible at
  * once to the ranks of the same agent. It reaches the other agents at the next barrier: each agent sends the pairs

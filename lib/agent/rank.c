@@ -98,7 +98,7 @@ log_line(void *context, const char *line)
     alchi_log_output(who, line);
 }
 
-/* Returns the number of bytes read; 0: none are there now; -1: the output has ended. */
+/* Returns the number of bytes read; 0: no bytes are there now; -1: the output has ended. */
 static ssize_t
 read_output(alchi_agent_rank_t *rank)
 {

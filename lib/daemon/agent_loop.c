@@ -9,7 +9,6 @@
 #include "net/connfile.h"
 #include <alchemist/session.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define ATTEMPT_MS 10000   /* for one attempt to connect, and for the handshake */
@@ -143,25 +142,17 @@ join_driver(joined_agent_t *joined, alch_error_t *err)
 int
 alchi_dmn_run_agent(const alchi_dmn_options_t *options)
 {
-    joined_agent_t *joined = calloc(1, sizeof(*joined));
+    joined_agent_t joined = {.options = options, .stop_signal = {.on_stop = on_stop, .context = &joined}};
     alch_error_t error;
-    int code;
 
-    if (!joined)
-        return ALCH_ENOMEM;
-    joined->options = options;
-    joined->stop_signal.on_stop = on_stop;
-    joined->stop_signal.context = joined;
-    uv_loop_init(&joined->loop);
-    if ((joined->code = join_driver(joined, &error)))
+    uv_loop_init(&joined.loop);
+    if ((joined.code = join_driver(&joined, &error)))
         alchi_log(ALCHI_LOG_ERROR, "%s", error.text);
     else
-        uv_run(&joined->loop, UV_RUN_DEFAULT);
-    alchi_agent_destroy(joined->agent);
-    alchi_dmn_stop_signal_stop(&joined->stop_signal);
-    uv_run(&joined->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&joined->loop);
-    code = joined->code;
-    free(joined);
-    return code;
+        uv_run(&joined.loop, UV_RUN_DEFAULT);
+    alchi_agent_destroy(joined.agent);
+    alchi_dmn_stop_signal_stop(&joined.stop_signal);
+    uv_run(&joined.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&joined.loop);
+    return joined.code;
 }

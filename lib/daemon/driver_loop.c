@@ -12,7 +12,6 @@
 #include "net/connfile.h"
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -363,23 +362,16 @@ finish_server(server_t *server)
 int
 alchi_dmn_run_driver(const alchi_dmn_options_t *options)
 {
-    server_t *server = calloc(1, sizeof(*server));
+    server_t server = {.options = options, .listen_fd = -1, .lock_fd = -1};
     alch_error_t error;
-    int code;
 
-    if (!server)
-        return ALCH_ENOMEM;
-    server->options = options;
-    server->listen_fd = server->lock_fd = -1;
-    uv_loop_init(&server->loop);
-    if ((server->code = start_server(server, &error)))
+    uv_loop_init(&server.loop);
+    if ((server.code = start_server(&server, &error)))
         alchi_log(ALCHI_LOG_ERROR, "%s", error.text);
     else
-        uv_run(&server->loop, UV_RUN_DEFAULT);
-    finish_server(server);
-    code = server->code;
-    if (!code)
+        uv_run(&server.loop, UV_RUN_DEFAULT);
+    finish_server(&server);
+    if (!server.code)
         alchi_log(ALCHI_LOG_INFO, "stopped");
-    free(server);
-    return code;
+    return server.code;
 }

@@ -208,8 +208,7 @@ add_dirs(alchi_text_list_t *real, const char *option, const alchi_text_list_t *g
     return code;
 }
 
-/* The folder PLACE/../plugins, where PLACE is the folder of the executable: a build tree has one. NULL: there is none
- */
+/* The folder ../plugins, seen from the folder of the executable: a build tree has it. NULL: it does not exist. */
 static const char *
 find_build_tree_dir(char path[PATH_MAX])
 {

@@ -68,8 +68,8 @@ find_session(const alchi_drv_t *driver, uint64_t id)
     return session;
 }
 
-static alchi_drv_group_t *
-find_group(const alchi_drv_t *driver, uint64_t id)
+alchi_drv_group_t *
+alchi_drv_find_group(const alchi_drv_t *driver, uint64_t id)
 {
     alchi_drv_group_t *group;
 
@@ -85,7 +85,7 @@ find_group(const alchi_drv_t *driver, uint64_t id)
 static alchi_drv_rank_t *
 find_expected_rank(const alchi_drv_t *driver, const alchi_claim_t *claim)
 {
-    alchi_drv_group_t *group = find_group(driver, claim->group);
+    alchi_drv_group_t *group = alchi_drv_find_group(driver, claim->group);
 
     if (!group || group->state != ALCHI_DRV_GROUP_STARTING || group->session_id != claim->session || claim->rank < 0 ||
         claim->rank >= group->size || group->ranks[claim->rank].link || group->ranks[claim->rank].disconnected)
@@ -159,7 +159,7 @@ admit_rank(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_responder_t 
         return alchi_error_set(err, ALCH_ENOENT, "rank %d of worker group %llu is not expected", responder->claim.rank,
                                (unsigned long long)responder->claim.group);
     rank->link = link;
-    link->group = find_group(driver, responder->claim.group);
+    link->group = alchi_drv_find_group(driver, responder->claim.group);
     link->rank = responder->claim.rank;
     return ALCH_OK;
 }

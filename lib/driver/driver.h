@@ -39,7 +39,7 @@ void alchi_drv_destroy(alchi_drv_t *driver);
 
 /** Find the key that a peer must prove that it has, from the peer's claim: an alchi_key_f whose context is the driver.
  *  @return ALCH_OK; ALCH_ENOENT: there is no such session, or the rank is not expected; ALCH_EAUTH: peers of this role
- * do not connect to the driver */
+ *          do not connect to the driver */
 int alchi_drv_find_key(void *context, const alchi_claim_t *claim, uint8_t key[ALCHI_KEY_SIZE], alch_error_t *err);
 /**
  * A peer has authenticated: connect its link with a session or a group, and send WELCOME as reply to the message `id`.
@@ -56,6 +56,8 @@ int alchi_drv_on_message(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
                          const ProtobufCMessage *message, alch_error_t *err);
 /** The connection has ended. The driver does not use the link afterwards. */
 void alchi_drv_on_closed(alchi_drv_t *driver, alchi_drv_link_t *link);
+/** NULL: there is no group with this id. */
+alchi_drv_group_t *alchi_drv_find_group(const alchi_drv_t *driver, uint64_t id);
 /** End all sessions with this reason, and so all groups. The groups have ended when alchi_drv_is_idle() is true. */
 void alchi_drv_stop(alchi_drv_t *driver, const char *why);
 /** Whether the driver was stopped and all groups have ended. */

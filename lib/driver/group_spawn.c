@@ -1,4 +1,4 @@
-/* SPAWN: the message with the ranks of a group that an agent must start, and with their settings. */
+/* SPAWN: the message that gives an agent the ranks of a group to start, and their settings. */
 #include "base/util.h"
 #include "driver/config.h"
 #include "driver/driver.h"
@@ -29,7 +29,8 @@ add_environment(spawn_t *spawn, char *text)
 }
 
 /* On one node UCX may use only the transports that do not listen on a port. Between nodes it may use TCP as well, on
- * the devices of --mpi-net-devices. Each rank has as many BLAS threads as its node has cores for each slot. */
+ * the devices of --mpi-net-devices. The number of BLAS threads of a rank is that of its node's cores, divided by its
+ * slots. */
 static bool
 fill_environment(spawn_t *spawn, const alchi_drv_group_t *group, alchi_drv_slot_t *const *slots,
                  const alchi_drv_node_t *node)

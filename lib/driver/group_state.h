@@ -8,7 +8,7 @@
  *     STARTING, READY --released--> RELEASING
  *     LOST, RELEASING --each agent has reaped its ranks, or is lost--> OVER
  *
- * The actions are carried out by group_actions.c. A session that has no group is in state NONE.
+ * group_actions.c carries out the actions.
  */
 #ifndef ALCHI_DRIVER_GROUP_STATE_H
 #define ALCHI_DRIVER_GROUP_STATE_H
@@ -18,7 +18,6 @@
 #include "net/auth.h"
 
 typedef enum {
-    ALCHI_DRV_GROUP_NONE = 0,
     ALCHI_DRV_GROUP_STARTING = 1,
     ALCHI_DRV_GROUP_READY = 2,
     ALCHI_DRV_GROUP_LOST = 3,

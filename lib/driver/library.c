@@ -265,7 +265,7 @@ report_missing_library(const alchi_drv_session_t *session, const char *library_n
         append_name(text, sizeof(text), names.names[i]);
     alchi_drv_library_names_fini(&names);
     return alchi_error_set(err, ALCH_ENOENT, "library '%s' is not loaded in session %llu (%s%s)", library_name,
-                           (unsigned long long)session->id, *text ? "loaded: " : "none is", text);
+                           (unsigned long long)session->id, *text ? "loaded: " : "no library is loaded", text);
 }
 
 int

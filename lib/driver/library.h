@@ -17,7 +17,7 @@ struct alchi_drv_library {
     alchi_drv_job_t job; /* the load that is queued or running */
     alchi_drv_session_t *session;
     char *name, *path;           /* as the client asked for it */
-    Alchw__Library *description; /* of the last load that succeeded; NULL: none did */
+    Alchw__Library *description; /* of the last load that succeeded; NULL: no load has */
     bool loaded;                 /* on the present group */
     bool described;              /* a rank has sent the description in the load that is running */
     alch_error_t load_error;     /* of a load that no request waited for; code ALCH_OK: there is none */

@@ -43,8 +43,8 @@ struct alchi_drv_move {
  * Start a move. The session has a group that is READY, and matrices.
  *
  * @return ALCH_OK; ALCH_EBUSY: a task or a load has not ended, or the text names a matrix in use; ALCH_ENOSLOTS;
- * ALCH_EINVAL: a layout that does not fit the number of workers; ALCH_ENOMEM; the error with which the second group
- * failed to start
+ *         ALCH_EINVAL: a layout does not fit the number of workers; ALCH_ENOMEM; the error with which the second group
+ *         failed to start
  */
 int alchi_drv_move_start(alchi_drv_session_t *session, int count, alch_error_t *err);
 /** Give up a move and free it: its requests get the error, and its second group is killed. Must not be called by a

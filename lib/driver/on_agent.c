@@ -28,8 +28,8 @@ alchi_drv_on_agent_hello(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
         return;
     if (!(node = alchi_drv_slots_add(&driver->slots, hello, link->is_own_agent ? "" : address))) {
         alchi_log(ALCHI_LOG_ERROR,
-                  "closed the connection of the agent from %s: the driver is out of memory, or the %zu slots that the "
-                  "agent announced are not 1 to %d slots with ports from 1 to 65535",
+                  "the agent from %s with %zu slots cannot join: it needs 1 to %d slots with ports from 1 to 65535, or "
+                  "the driver is out of memory",
                   link->host, hello->n_slots, ALCHI_DRV_SLOTS_MAX);
         link->ops->close(link);
         return;
@@ -69,18 +69,12 @@ alchi_drv_node_lost(alchi_drv_t *driver, alchi_drv_link_t *link)
 
 /* ---- reports about ranks ---- */
 
+/* The group with this id, if it has ranks on the agent's node; else NULL. */
 static alchi_drv_group_t *
-find_group(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *node_index_p)
+find_group_on_node(alchi_drv_t *driver, const alchi_drv_link_t *link, uint64_t id, int *node_index_p)
 {
-    alchi_drv_group_t *group;
+    alchi_drv_group_t *group = link->node ? alchi_drv_find_group(driver, id) : NULL;
 
-    if (!link->node)
-        return NULL;
-    DL_FOREACH(driver->groups, group)
-    {
-        if (group->id == id)
-            break;
-    }
     if (!group || (*node_index_p = alchi_drv_group_find_node(group, link->node)) < 0)
         return NULL;
     return group;
@@ -100,7 +94,7 @@ alchi_drv_on_rank_started(alchi_drv_t *driver, alchi_drv_link_t *link, const alc
 {
     const Alchw__RankStarted *started = message;
     int node_index, rank;
-    alchi_drv_group_t *group = find_group(driver, link, started->group, &node_index);
+    alchi_drv_group_t *group = find_group_on_node(driver, link, started->group, &node_index);
 
     (void)frame;
     if (group && (rank = rank_on_node(group, node_index, started->rank)) >= 0 && group->ranks[rank].slot)
@@ -113,7 +107,7 @@ alchi_drv_on_rank_exit(alchi_drv_t *driver, alchi_drv_link_t *link, const alchi_
     const Alchw__RankExit *exit = message;
     alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_EXIT, .exit = exit};
     int node_index;
-    alchi_drv_group_t *group = find_group(driver, link, exit->group, &node_index);
+    alchi_drv_group_t *group = find_group_on_node(driver, link, exit->group, &node_index);
     char text[512];
 
     (void)frame;
@@ -129,7 +123,7 @@ alchi_drv_on_group_ended(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
 {
     const Alchw__GroupEnded *ended = message;
     alchi_drv_group_event_t event = {.type = ALCHI_DRV_EVENT_NODE_ENDED};
-    alchi_drv_group_t *group = find_group(driver, link, ended->group, &event.node_index);
+    alchi_drv_group_t *group = find_group_on_node(driver, link, ended->group, &event.node_index);
 
     (void)frame;
     if (group)
@@ -154,7 +148,7 @@ add_pmi_pairs(alchi_drv_group_t *group, Alchw__PmiPair *const *pairs, size_t cou
     return true;
 }
 
-/* After a barrier each rank may get every pair that a rank put before it, so all agents get all pairs. */
+/* After a barrier each rank may get every pair that any rank has put before the barrier: send all agents all pairs. */
 static void
 release_barrier(alchi_drv_group_t *group)
 {
@@ -178,7 +172,7 @@ alchi_drv_on_pmi_barrier(alchi_drv_t *driver, alchi_drv_link_t *link, const alch
 {
     const Alchw__PmiBarrier *barrier = message;
     int node_index, i;
-    alchi_drv_group_t *group = find_group(driver, link, barrier->group, &node_index);
+    alchi_drv_group_t *group = find_group_on_node(driver, link, barrier->group, &node_index);
     alch_error_t error;
 
     (void)frame;

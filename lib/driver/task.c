@@ -264,13 +264,12 @@ send_task(alchi_drv_task_t *task, bool start)
     alchi_drv_command_t model = {
         .on_reply = store_rank_outcome, .on_failure = handle_rank_failure, .on_done = finish_task, .context = task};
     Alchw__WorkerTask message = ALCHW__WORKER_TASK__INIT;
+    unsigned type = ALCHI_WORKER_TASK;
 
     if (task->transform) {
+        type = ALCHI_WORKER_TRANSFORM;
         task->transform->has_start = 1;
         task->transform->start = start;
-        task->sent = alchi_drv_command_send(task->job.group, ALCHI_WORKER_TRANSFORM, task->transform, NULL, &model,
-                                            &task->command) == ALCH_OK;
-        return task->sent ? ALCH_OK : ALCH_ENOMEM;
     }
     message.has_task = message.has_first_result_id = message.has_start = 1;
     message.task = task->id;
@@ -280,8 +279,8 @@ send_task(alchi_drv_task_t *task, bool start)
     message.arguments = task->arguments;
     message.first_result_id = task->first_result;
     message.start = start;
-    task->sent =
-        alchi_drv_command_send(task->job.group, ALCHI_WORKER_TASK, &message, NULL, &model, &task->command) == ALCH_OK;
+    task->sent = alchi_drv_command_send(task->job.group, type, task->transform ? (void *)task->transform : &message,
+                                        NULL, &model, &task->command) == ALCH_OK;
     return task->sent ? ALCH_OK : ALCH_ENOMEM;
 }
 

@@ -54,7 +54,7 @@ alchi_drv_task_t *alchi_drv_task_create(alchi_drv_session_t *session, alch_error
 /** Create and register a task for a call. Follow with alchi_drv_task_queue().
  *  @return ALCH_OK; as alchi_drv_session_ready(); ALCH_ENOENT: there is no such library, function, parameter or
  *          matrix; ALCH_EGROUP: a matrix is lost; ALCH_EBUSY: a matrix is growing or changing; ALCH_ETYPE: the
- * arguments do not fit the parameters; ALCH_ELIMIT: the arguments are too large; ALCH_ENOMEM */
+ *          arguments do not fit the parameters; ALCH_ELIMIT: the arguments are too large; ALCH_ENOMEM */
 int alchi_drv_task_create_call(alchi_drv_session_t *session, const Alchw__SubmitTask *call, alchi_drv_task_t **task_p,
                                alch_error_t *err);
 /** Give a task with names and inputs its number and the ids of its results, lock its inputs, and hand it to the
@@ -62,9 +62,9 @@ int alchi_drv_task_create_call(alchi_drv_session_t *session, const Alchw__Submit
 void alchi_drv_task_register(alchi_drv_session_t *session, alchi_drv_task_t *task);
 /** Free a task that no session owns and no request waits for. NULL: does nothing. */
 void alchi_drv_task_free(alchi_drv_task_t *task);
-/** Queue a registered task; the request becomes task->submit. The request is answered when the task ends, but at most
- *  wait_ms after the task is accepted. If the task is not accepted, the request fails, and the task is freed; both may
- *  happen during this call. */
+/** Queue a registered task; the request becomes task->submit. The request is answered when the task ends, or
+ *  earlier: wait_ms (at most ALCHI_DRV_WAIT_MAX_MS) after the task is accepted. If the task is not accepted, the
+ *  request fails, and the task is freed; both may happen during this call. */
 void alchi_drv_task_queue(alchi_drv_task_t *task, alchi_drv_group_t *group, alchi_drv_request_t *submit,
                           uint32_t wait_ms);
 /** Cancel a task. One that has not started ends now; one that runs is asked to end, or, if `hard`, ended together with
