@@ -35,7 +35,8 @@ typedef struct {
  * Fork, and execute a program in the child.
  *
  * The child is the leader of a new process group. Its standard input is /dev/null, and no signal is blocked or ignored.
- * The kernel kills it when the calling thread ends. When memory runs out, the kernel kills it before the parent.
+ * The kernel kills it when the calling thread ends. When memory runs out, the kernel
+ * prefers to kill the child rather than the parent.
  *
  * @param[out] child_p  to be reaped with alchi_agent_child_reap()
  *

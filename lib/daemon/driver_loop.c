@@ -286,7 +286,7 @@ start_agent(server_t *server, alch_error_t *err)
 }
 
 static int
-make_token(const alchi_dmn_options_t *options, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
+create_token(const alchi_dmn_options_t *options, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 {
     if (options->token_file)
         return alchi_dmn_token_read_or_make(options->token_file, token, err);
@@ -315,7 +315,7 @@ start_server(server_t *server, alch_error_t *err)
     uint8_t token[ALCHI_KEY_SIZE];
     int code;
 
-    if ((code = make_token(server->options, token, err)))
+    if ((code = create_token(server->options, token, err)))
         return code;
     server->driver = alchi_drv_create(&server->options->driver, token);
     explicit_bzero(token, sizeof(token));

@@ -313,7 +313,7 @@ alchi_dmn_peer_add_own_agent(alchi_dmn_peers_t *peers, int fd, alch_error_t *err
 }
 
 static void
-on_closed(uv_handle_t *handle)
+free_peer(uv_handle_t *handle)
 {
     alchi_dmn_peer_t *peer = handle->data;
 
@@ -333,7 +333,7 @@ alchi_dmn_peers_free_closed(alchi_dmn_peers_t *peers)
         /* The call may close more peers and add them to the list. */
         if (peer->admitted)
             alchi_drv_on_closed(peers->driver, &peer->link);
-        uv_close((uv_handle_t *)&peer->poll, on_closed);
+        uv_close((uv_handle_t *)&peer->poll, free_peer);
     }
 }
 

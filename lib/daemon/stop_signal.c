@@ -60,7 +60,7 @@ alchi_dmn_stop_signal_start(alchi_dmn_stop_signal_t *stop, uv_loop_t *loop, int 
 }
 
 static void
-owner_closed(uv_handle_t *handle)
+close_owner_fd(uv_handle_t *handle)
 {
     alchi_dmn_stop_signal_t *stop = handle->data;
 
@@ -77,5 +77,5 @@ alchi_dmn_stop_signal_stop(alchi_dmn_stop_signal_t *stop)
     uv_close((uv_handle_t *)&stop->terminate, NULL);
     uv_close((uv_handle_t *)&stop->interrupt, NULL);
     if (stop->owner_fd >= 0)
-        uv_close((uv_handle_t *)&stop->owner, owner_closed);
+        uv_close((uv_handle_t *)&stop->owner, close_owner_fd);
 }

@@ -14,7 +14,7 @@
 
 /* Whether the command is work for the main threads, which has no time limit until one rank fails. */
 static bool
-is_long(const alchi_drv_command_t *command)
+is_main_thread_work(const alchi_drv_command_t *command)
 {
     return command->type == ALCHI_WORKER_TASK || command->type == ALCHI_WORKER_TRANSFORM ||
            command->type == ALCHI_WORKER_LOAD || command->type == ALCHI_WORKER_FETCH;
@@ -31,7 +31,7 @@ kill_overdue_group(alchi_drv_timer_t *timer)
 
     for (rank = 0; rank < group->size - 1 && !command->unanswered[rank]; rank++)
         ;
-    if (is_long(command))
+    if (is_main_thread_work(command))
         alchi_error_rank(&error, ALCH_EGROUP, command->error.rank,
                          "worker %d (rank %d) had not returned %.1f s after rank %d failed (--fail-grace): %s",
                          group->ranks[rank].slot_id, rank, (double)config->fail_grace_ms / 1000, command->error.rank,
@@ -73,7 +73,7 @@ alchi_drv_command_send(alchi_drv_group_t *group, unsigned type, const void *mess
         if (group->ranks[rank].link)
             group->ranks[rank].link->ops->send(group->ranks[rank].link, type, 0, command->id, message);
     }
-    if (!is_long(command))
+    if (!is_main_thread_work(command))
         alchi_drv_timer_start(&group->driver->timers, &command->timer, group->driver->config->client_timeout_ms,
                               kill_overdue_group);
     if (command_p)
@@ -110,7 +110,7 @@ record_failure(alchi_drv_command_t *command, int rank, const Alchw__Error *messa
         return;
     alchi_error_rank(&command->error, alchi_message_code(message), rank, "%s",
                      message && message->text ? message->text : "the worker gave no reason");
-    if (is_long(command))
+    if (is_main_thread_work(command))
         alchi_drv_timer_start(&command->group->driver->timers, &command->timer,
                               command->group->driver->config->fail_grace_ms, kill_overdue_group);
 }

@@ -6,8 +6,8 @@
  * ranks have replied, or when the group is lost or released. alchi_drv_command_discard() frees it earlier.
  *
  * Most commands must be answered within --client-timeout. Commands for the main threads (a load, a task, a transform, a
- * fetch) may take any time; when one rank has failed, the others must reply within --fail-grace. In both cases
- * the driver kills the group if a rank is late.
+ * fetch) may take any time; when one rank has failed, the others must reply within --fail-grace. In both cases the
+ * driver kills the group if a rank is late.
  *
  * Callbacks may send commands and answer requests, and on_done() may free `context`. They must not end the command's
  * group, because that frees the command. Only on_failure() may discard the command.

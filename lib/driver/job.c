@@ -12,7 +12,7 @@ alchi_drv_job_add(alchi_drv_group_t *group, alchi_drv_job_t *job)
 }
 
 static void
-start_first(alchi_drv_group_t *group)
+start_first_job(alchi_drv_group_t *group)
 {
     alchi_drv_job_t *job = group->jobs;
 
@@ -26,7 +26,7 @@ void
 alchi_drv_job_ready(alchi_drv_job_t *job)
 {
     job->ready = true;
-    start_first(job->group);
+    start_first_job(job->group);
 }
 
 void
@@ -38,7 +38,7 @@ alchi_drv_job_end(alchi_drv_job_t *job)
         return;
     DL_DELETE(group->jobs, job);
     job->group = NULL;
-    start_first(group);
+    start_first_job(group);
 }
 
 void

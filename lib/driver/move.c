@@ -265,7 +265,7 @@ finish_move(alchi_drv_move_t *move)
 static void take_next_step(alchi_drv_move_t *move);
 
 static void
-continue_move(alchi_drv_command_t *command)
+finish_step(alchi_drv_command_t *command)
 {
     alchi_drv_move_t *move = command->context;
 
@@ -306,7 +306,7 @@ finish_hold(alchi_drv_command_t *command)
     alchi_drv_move_t *move = command->context;
 
     move->holding = true;
-    continue_move(command);
+    finish_step(command);
 }
 
 static void
@@ -332,7 +332,7 @@ finish_reserve(alchi_drv_command_t *command)
     alchi_drv_move_t *move = command->context;
 
     move->reserved += !command->failed;
-    continue_move(command);
+    finish_step(command);
 }
 
 static void
@@ -361,7 +361,7 @@ finish_fetch(alchi_drv_command_t *command)
         move->bytes += move->matrices[move->moved++].bytes;
         memset(move->fractions, 0, (size_t)move->count * sizeof(*move->fractions));
     }
-    continue_move(command);
+    finish_step(command);
 }
 
 /* Each new rank gets the old ranks' keys wrapped with its own control key. */

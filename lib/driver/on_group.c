@@ -267,7 +267,7 @@ resize_group(alchi_drv_session_t *session, int count, const int *slots, alch_err
 /* During a move, a request for the number of workers of the second group waits for the end of the move, and a request
  * for the present number of workers cancels the move. */
 static int
-request_during_move(alchi_drv_session_t *session, uint32_t count, bool move, alch_error_t *err)
+handle_request_during_move(alchi_drv_session_t *session, uint32_t count, bool move, alch_error_t *err)
 {
     alch_error_t error;
 
@@ -298,7 +298,7 @@ request_workers(alchi_drv_session_t *session, uint32_t count, bool move, alch_er
         return alchi_error_set(err, ALCH_ENOSLOTS, "%u workers were requested, %d of %d slots are free (--workers)",
                                count, alchi_drv_slots_count(&session->driver->slots, ALCH_WORKER_IDLE), total);
     if (session->move)
-        return request_during_move(session, count, move, err);
+        return handle_request_during_move(session, count, move, err);
     if ((session->group && session->group->size == (int)count) ||
         (session->in_slot_queue && session->slots_needed == (int)count))
         return ALCH_OK;
