@@ -289,7 +289,7 @@ static int
 create_token(const alchi_dmn_options_t *options, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 {
     if (options->token_file)
-        return alchi_dmn_token_read_or_make(options->token_file, token, err);
+        return alchi_dmn_token_read_or_create(options->token_file, token, err);
     if (alchi_random(token, ALCHI_KEY_SIZE))
         return alchi_error_set(err, ALCH_ESYSTEM, "the system gave no random numbers for a token");
     return ALCH_OK;

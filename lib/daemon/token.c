@@ -71,7 +71,7 @@ create_file(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 }
 
 int
-alchi_dmn_token_read_or_make(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
+alchi_dmn_token_read_or_create(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err)
 {
     if (access(path, F_OK) && errno == ENOENT)
         return create_file(path, token, err);

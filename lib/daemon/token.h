@@ -20,6 +20,6 @@ int alchi_dmn_token_read(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_e
  * @return as alchi_dmn_token_read(), but not ALCH_ENOENT
  * @return ALCH_ESYSTEM  also when the file cannot be written, or the system has no random numbers
  */
-int alchi_dmn_token_read_or_make(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err);
+int alchi_dmn_token_read_or_create(const char *path, uint8_t token[ALCHI_KEY_SIZE], alch_error_t *err);
 
 #endif

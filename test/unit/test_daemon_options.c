@@ -111,16 +111,16 @@ START_TEST(token_file)
     refuse(ALCH_EINVAL, "64 hexadecimal", alchi_dmn_token_read(path, made, &error));
     unlink(path);
     unit_code(alchi_dmn_token_read(path, made, &error), ALCH_ENOENT);
-    unit_code(alchi_dmn_token_read_or_make(path, made, &error), ALCH_OK);
+    unit_code(alchi_dmn_token_read_or_create(path, made, &error), ALCH_OK);
     ck_assert_int_eq(stat(path, &status), 0);
     ck_assert_int_eq(status.st_mode & 0777, 0600);
     ck_assert_int_eq(status.st_size, 65);
-    unit_code(alchi_dmn_token_read_or_make(path, again, &error), ALCH_OK);
+    unit_code(alchi_dmn_token_read_or_create(path, again, &error), ALCH_OK);
     ck_assert_mem_eq(made, again, ALCHI_KEY_SIZE);
     chmod(path, 0640);
     refuse(ALCH_EPERM, "chmod 600", alchi_dmn_token_read(path, again, &error));
     unlink(path);
-    unit_code(alchi_dmn_token_read_or_make("/nowhere/token", again, &error), ALCH_ESYSTEM);
+    unit_code(alchi_dmn_token_read_or_create("/nowhere/token", again, &error), ALCH_ESYSTEM);
 }
 END_TEST
 
