@@ -19,17 +19,17 @@ alchi_buf_size(const alchi_buf_t *buf)
     return buf->end - buf->start;
 }
 
-/** The first byte that is held. NULL: the buffer has never held anything. */
+/** The first byte that is held. NULL: the buffer has no memory, and is empty. */
 static inline uint8_t *
 alchi_buf_bytes(const alchi_buf_t *buf)
 {
     return buf->data ? buf->data + buf->start : NULL;
 }
 
-/** Make room for `size` bytes at the end, and return it. Call alchi_buf_commit() after writing there. NULL: out of
- * memory. */
+/** Return room for `size` bytes at the end. Write there, then call alchi_buf_commit(). Pointers into the buffer become
+ * invalid. NULL: out of memory. */
 uint8_t *alchi_buf_reserve(alchi_buf_t *buf, size_t size);
-/** Hold `size` bytes of the room that alchi_buf_reserve() returned. */
+/** Append the first `size` bytes of the room that alchi_buf_reserve() returned. */
 void alchi_buf_commit(alchi_buf_t *buf, size_t size);
 /** @return ALCH_OK, ALCH_ENOMEM */
 int alchi_buf_append(alchi_buf_t *buf, const void *bytes, size_t size);

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define POLYNOMIAL 0x82f63b78u /* bit-reversed: bit i stands for x^(31-i) */
+#define POLYNOMIAL 0x82f63b78u /* bit-reversed: bit i is the coefficient of x^(31-i) */
 
 static uint32_t table[8][256];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -54,8 +54,8 @@ update_by_tables(uint32_t crc, const void *bytes, size_t size)
 #ifdef __x86_64__
 #include <immintrin.h>
 
-#define LANE ((size_t)1360) /* bytes of each of the three streams: a multiple of 8 */
-#define FOLD ((size_t)256)
+#define LANE ((size_t)1360) /* bytes of each of the three streams, a multiple of 8 */
+#define FOLD ((size_t)256)  /* bytes of one step of update_by_folding() */
 
 static uint32_t shift_one, shift_two;      /* shift a checksum by LANE + 8 and by 2 * LANE + 8 bytes */
 static uint64_t fold_far[2], fold_near[2]; /* shift 16 bytes by FOLD and by 64 bytes */
@@ -96,7 +96,7 @@ load_u64(const uint8_t *bytes)
 #define SSE __attribute__((target("sse4.2,pclmul")))
 #define AVX512 __attribute__((target("sse4.2,pclmul,avx512f,avx512vl,vpclmulqdq")))
 
-/* One stream, by the crc32 instruction. `crc` is the inner value, which is not inverted. */
+/* Process one stream with the crc32 instruction. `crc` and the result are not inverted. */
 SSE static uint32_t
 crc32_stream(uint32_t crc, const uint8_t *at, size_t size)
 {

@@ -1,7 +1,7 @@
 /**
  * @file base/crc32c.h
- * CRC-32C (Castagnoli), as in iSCSI and SCTP, for payload. It uses instructions of the processor where it has them, and
- * tables elsewhere; the result is the same. Memory operations alone. MT-Safe.
+ * CRC-32C (Castagnoli), as in iSCSI and SCTP, for payload. The functions use instructions of the processor if it has
+ * them, else tables; the result is the same. They do no I/O, and are MT-Safe.
  */
 #ifndef ALCHI_BASE_CRC32C_H
 #define ALCHI_BASE_CRC32C_H
@@ -10,13 +10,13 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/** Continue a checksum. @param crc  checksum of the bytes before; 0: there are none */
+/** Continue a checksum. @param crc  checksum of the bytes before these; 0: there are no such bytes */
 uint32_t alchi_crc32c(uint32_t crc, const void *bytes, size_t size);
 
-/** The same for the first `size` bytes of a list of memory areas. */
+/** Continue a checksum over the first `size` bytes of a list of memory areas. */
 uint32_t alchi_crc32c_pieces(uint32_t crc, const struct iovec *iov, int count, size_t size);
 
-/** One implementation. */
+/** An implementation of alchi_crc32c(). */
 typedef struct {
     const char *name;
     uint32_t (*update)(uint32_t crc, const void *bytes, size_t size);

@@ -33,15 +33,15 @@ alch_errname(int code)
 
 /* The arguments may contain err->text itself, so format into another buffer. Messages carry the text, so it must be
  * UTF-8. */
-static int
-set(alch_error_t *err, int code, int rank, const char *suffix, const char *format, va_list args)
+static void
+set_error(alch_error_t *err, int code, int rank, const char *suffix, const char *format, va_list args)
 {
     char text[ALCH_ERROR_TEXT_MAX];
     int saved = errno;
     size_t length;
 
     if (!err)
-        return code;
+        return;
     if (vsnprintf(text, sizeof(text), format, args) < 0)
         text[0] = '\0';
     length = strlen(text);
@@ -52,7 +52,6 @@ set(alch_error_t *err, int code, int rank, const char *suffix, const char *forma
     err->rank = rank;
     memcpy(err->text, text, sizeof(text));
     errno = saved;
-    return code;
 }
 
 int
@@ -61,7 +60,7 @@ alchi_error_set(alch_error_t *err, int code, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    set(err, code, -1, NULL, format, args);
+    set_error(err, code, -1, NULL, format, args);
     va_end(args);
     return code;
 }
@@ -72,7 +71,7 @@ alchi_error_rank(alch_error_t *err, int code, int rank, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    set(err, code, rank, NULL, format, args);
+    set_error(err, code, rank, NULL, format, args);
     va_end(args);
     return code;
 }
@@ -84,7 +83,7 @@ alchi_error_errno(alch_error_t *err, int number, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    set(err, ALCH_ESYSTEM, -1, strerror_r(number, buffer, sizeof(buffer)), format, args);
+    set_error(err, ALCH_ESYSTEM, -1, strerror_r(number, buffer, sizeof(buffer)), format, args);
     va_end(args);
     return ALCH_ESYSTEM;
 }

@@ -1,4 +1,4 @@
-/* Log lines. */
+/* Write log lines to standard error. */
 #include "base/log.h"
 #include "base/util.h"
 
@@ -159,8 +159,8 @@ alchi_log_plain(const char *format, ...)
     write_line(&line);
 }
 
-/* If `text` begins with a head that start_line() writes for `who`: its level, and the offsets of the tag and of the
- * text after it. -1: it does not */
+/* Parse a head that start_line() wrote for `who` at the beginning of `text`. Returns the level, and sets the offsets of
+ * the tag and of the text after the tag. -1: `text` does not begin with such a head */
 static int
 parse_head(const char *who, const char *text, size_t *tag_p, size_t *rest_p)
 {

@@ -11,7 +11,8 @@
 #define NAME_BYTES 96
 #define MEMBER(options, row, type) ((type *)((char *)(options) + (row)->offset))
 
-/* Where a value is stored, and where it came from: "--workers", "ALCHEMIST_WORKERS". */
+/* The option to set, the struct that stores its value, and the source of the value for error texts: "--workers",
+ * "ALCHEMIST_WORKERS". */
 typedef struct {
     const alchi_option_t *row;
     void *options;
@@ -203,21 +204,20 @@ set_default(const target_t *to)
     return text ? set_scalar(to, text) : ALCH_OK;
 }
 
-/* Kubernetes sets ALCHEMIST_PORT=tcp://ADDRESS:PORT in containers if there is a service named "alchemist": ignore it.
- */
+/* If a service is named "alchemist", Kubernetes sets ALCHEMIST_PORT=tcp://ADDRESS:PORT in containers. Ignore that. */
 static bool
-of_a_service(const alchi_option_t *row, const char *text)
+is_service_address(const alchi_option_t *row, const char *text)
 {
     return row->type == ALCHI_OPTION_INT && strncmp(text, "tcp://", 6) == 0;
 }
 
-/* An empty variable counts as not set. */
+/* An empty variable counts as unset. */
 static int
 set_from_environment(const target_t *to)
 {
     const char *text = in_environment(to->row) ? getenv(to->source) : NULL;
 
-    if (!text || !*text || of_a_service(to->row, text))
+    if (!text || !*text || is_service_address(to->row, text))
         return ALCH_OK;
     return to->row->type == ALCHI_OPTION_LIST ? list_split(to, text) : set_scalar(to, text);
 }
@@ -242,7 +242,7 @@ set_from_argument(const target_t *to, const char *text, bool seen)
 }
 
 static const alchi_option_t *
-find(const alchi_option_t *table, size_t count, const char *name, size_t length)
+find_option(const alchi_option_t *table, size_t count, const char *name, size_t length)
 {
     size_t k;
 
@@ -267,7 +267,7 @@ read_arguments(const alchi_option_t *table, size_t count, int argc, char **argv,
 
         if (strncmp(argument, "--", 2))
             return alchi_error_set(err, ALCH_EINVAL, "'%s' is not an option (see --help)", argument);
-        to.row = find(table, count, argument + 2, length - 2);
+        to.row = find_option(table, count, argument + 2, length - 2);
         if (!to.row)
             return alchi_error_set(err, ALCH_EINVAL, "%.*s is not an option (see --help)", (int)length, argument);
         snprintf(source, sizeof(source), "--%s", to.row->name);
@@ -284,7 +284,8 @@ read_arguments(const alchi_option_t *table, size_t count, int argc, char **argv,
 
 /* An option on the command line is not read from the environment, so that it overrides even an invalid variable. */
 static int
-parse(const alchi_option_t *table, size_t count, int argc, char **argv, void *options, bool *seen, alch_error_t *err)
+read_all_sources(const alchi_option_t *table, size_t count, int argc, char **argv, void *options, bool *seen,
+                 alch_error_t *err)
 {
     char source[NAME_BYTES];
     size_t k;
@@ -321,7 +322,7 @@ alchi_options_parse(const alchi_option_t *table, size_t count, int argc, char **
     for (k = 0; k < count; k++)
         if (table[k].type == ALCHI_OPTION_LIST)
             *MEMBER(options, &table[k], alchi_text_list_t) = (alchi_text_list_t){0};
-    code = parse(table, count, argc, argv, options, seen, err);
+    code = read_all_sources(table, count, argc, argv, options, seen, err);
     if (code)
         alchi_options_fini(table, count, options);
     free(seen);

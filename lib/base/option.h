@@ -1,7 +1,7 @@
 /**
  * @file base/option.h
- * Command-line options from a table: parsing, --help, the manual's table and
- * the names of environment variables all come from the same rows.
+ * Command-line options from a table: parsing, --help, the manual's table and the names of environment variables all
+ * come from the same rows.
  *
  * `--workers N`, `--workers=N` and ALCHEMIST_WORKERS=N have the same effect. The command line overrides the
  * environment.
@@ -18,7 +18,7 @@ typedef enum {
     ALCHI_OPTION_INT,   /* int64_t within min..max */
     ALCHI_OPTION_BYTES, /* int64_t; suffixes K, M, G, T (powers of 1024) */
     ALCHI_OPTION_TEXT,  /* const char *, borrowed from argv or the environment */
-    ALCHI_OPTION_LIST   /* alchi_text_list_t: may be repeated; in the environment, items are separated by ':' */
+    ALCHI_OPTION_LIST   /* alchi_text_list_t: the option may be repeated; in the environment, ':' separates the items */
 } alchi_option_type_t;
 
 typedef struct {
@@ -33,16 +33,18 @@ typedef struct {
     const char *default_text; /* "24960"; NULL: no default (0, NULL, an empty list) */
     const char *unit;         /* "ms", or NULL */
     const char *text;         /* one sentence for the help and the manual */
-    size_t offset;            /* of the member in the options struct */
-    int64_t min, max;         /* of numbers */
+    size_t offset;            /* of the member in the options struct, bytes */
+    int64_t min, max;         /* limits of a number, inclusive */
 } alchi_option_t;
 
 /**
- * Set the defaults, then read the environment (prefix "ALCHEMIST_"), then argv[1..].
+ * Set the defaults, read argv[1..], then read the environment (prefix "ALCHEMIST_") for the options that argv does not
+ * give. An invalid variable is therefore no error if argv gives the option.
  *
- * @param[out] options  the struct whose members the offsets name; free its lists with alchi_options_fini()
+ * @param[out] options  the struct that holds the members at the rows' offsets; free its lists with
+ *                      alchi_options_fini(). On failure its lists are freed
  *
- * @return ALCH_OK; ALCH_EINVAL: the text names the option, the value and what is allowed; ALCH_ENOMEM
+ * @return ALCH_OK; ALCH_EINVAL: the text names the option, the value and the allowed values; ALCH_ENOMEM
  */
 int alchi_options_parse(const alchi_option_t *table, size_t count, int argc, char **argv, void *options,
                         alch_error_t *err);
@@ -52,7 +54,7 @@ void alchi_options_fini(const alchi_option_t *table, size_t count, void *options
 /** Print the help text of the rows to standard output. */
 void alchi_options_help(const alchi_option_t *table, size_t count, const char *usage);
 
-/** Print the rows as a table for the manual (mdoc/man source) to standard output. */
+/** Print the rows for the manual, as source of the man macros, to standard output. */
 void alchi_options_man(const alchi_option_t *table, size_t count);
 
 #endif

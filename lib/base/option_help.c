@@ -8,9 +8,9 @@
 #define TEXT_COLUMN 28
 #define LAST_COLUMN 100
 
-/* The default and whether the option may be repeated: " (default 24960 ms)". */
+/* Write the default, and whether the option may be repeated: " (default 24960 ms)". */
 static void
-remark(const alchi_option_t *row, char *text, size_t size)
+format_remark(const alchi_option_t *row, char *text, size_t size)
 {
     const char *unit = row->unit ? row->unit : "", *space = row->unit ? " " : "";
     bool list = row->type == ALCHI_OPTION_LIST;
@@ -55,7 +55,7 @@ alchi_options_help(const alchi_option_t *table, size_t count, const char *usage)
         const alchi_option_t *row = &table[k];
 
         snprintf(head, sizeof(head), "  --%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
-        remark(row, tail, sizeof(tail));
+        format_remark(row, tail, sizeof(tail));
         snprintf(text, sizeof(text), "%s%s", row->text, tail);
         if (strlen(head) + 2 > TEXT_COLUMN)
             printf("%s\n%*s", head, TEXT_COLUMN, "");
@@ -67,7 +67,7 @@ alchi_options_help(const alchi_option_t *table, size_t count, const char *usage)
            "underscores for dashes. The command line overrides the environment.\n");
 }
 
-/* Roff source: a hyphen is a minus sign, a backslash is escaped, and no line starts with a control character. */
+/* Print text as roff source: escape hyphens and backslashes, and do not let the text start with a control character. */
 static void
 print_roff(const char *text)
 {
@@ -101,7 +101,7 @@ alchi_options_man(const alchi_option_t *table, size_t count)
         }
         putchar('\n');
         print_roff(row->text);
-        remark(row, tail, sizeof(tail));
+        format_remark(row, tail, sizeof(tail));
         print_roff(tail);
         putchar('\n');
     }

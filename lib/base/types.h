@@ -1,4 +1,4 @@
-/** @file base/types.h  Which types of entries may be converted to which. */
+/** @file base/types.h  Which types of entries may be converted to which other types. */
 #ifndef ALCHI_BASE_TYPES_H
 #define ALCHI_BASE_TYPES_H
 

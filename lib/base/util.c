@@ -131,7 +131,7 @@ alchi_parse_int64(const char *text, int64_t min, int64_t max, int64_t *x_p)
     for (; *digits; digits++) {
         if (*digits < '0' || *digits > '9')
             return false;
-        /* Count in negative numbers, since -INT64_MIN is not an int64. */
+        /* Compute the negative of the number, since -INT64_MIN is not an int64. */
         if (__builtin_mul_overflow(x, 10, &x) || __builtin_sub_overflow(x, *digits - '0', &x))
             return false;
     }
@@ -154,7 +154,7 @@ alchi_format_bytes(int64_t bytes, char *text, size_t size)
     size_t unit = 0;
 
     x *= sign;
-    /* Without this, 999.95 would print as 1000.0 of the smaller unit. */
+    /* 999.95 kB is 1.0 MB, because rounding would print it as 1000.0 kB. */
     while (unit + 1 < ALCHI_COUNT(units) && x >= (unit ? 999.95 : 1000)) {
         x /= 1000;
         unit++;

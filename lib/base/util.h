@@ -10,21 +10,22 @@
 #define ALCHI_COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define ALCHI_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
-/** `count` bytes as 2 * count lower-case digits and a NUL. */
+/** Write `count` bytes as 2 * count lower-case hexadecimal digits and a NUL. */
 void alchi_hex_encode(const uint8_t *bytes, size_t count, char *text);
-/** Decode 2 * count hexadecimal digits. false: the text is anything else. */
+/** Decode 2 * count hexadecimal digits. false: the text is not that, and `bytes` is unchanged. */
 bool alchi_hex_decode(const char *text, uint8_t *bytes, size_t count);
 
-/** Fill with random bytes of the kernel. @return ALCH_OK, ALCH_ESYSTEM */
+/** Get `count` random bytes from the kernel. @return ALCH_OK, ALCH_ESYSTEM */
 int alchi_random(void *bytes, size_t count);
 
 /** Whether the bytes are valid UTF-8 without NUL. */
 bool alchi_utf8_valid(const char *text, size_t size);
-/** Replace every byte that is not part of valid UTF-8 by '?'. Text from files, programs and systems needs this before
- * it is sent, because receivers refuse messages with invalid strings. */
+/** Replace every byte that is not part of valid UTF-8 by '?'. Call this before sending text from files, programs or the
+ * system, because receivers refuse messages with invalid strings. */
 void alchi_utf8_clean(char *text);
 
-/** Read the whole text as a decimal integer within min..max. false: it is not one, and *x_p is unchanged. */
+/** Read the whole text as a decimal integer within min..max. false: the text is not such an integer, and *x_p is
+ * unchanged. */
 bool alchi_parse_int64(const char *text, int64_t min, int64_t max, int64_t *x_p);
 
 /** Format a number of bytes in decimal units: "376.3 MB". `text` has at least 32 bytes. @return text */

@@ -13,8 +13,9 @@ text_of(const char *text)
     return text ? text : "";
 }
 
+/* The index of a parameter; function->n_parameters: there is no parameter of that name. */
 static size_t
-find(const Alchw__Function *function, const char *name)
+find_parameter(const Alchw__Function *function, const char *name)
 {
     size_t k;
 
@@ -25,7 +26,7 @@ find(const Alchw__Function *function, const char *name)
 }
 
 static int
-unknown(const char *library, const Alchw__Function *function, const char *name, alch_error_t *err)
+report_unknown_parameter(const char *library, const Alchw__Function *function, const char *name, alch_error_t *err)
 {
     char known[512] = "";
     size_t k, used = 0;
@@ -37,31 +38,33 @@ unknown(const char *library, const Alchw__Function *function, const char *name, 
                            text_of(function->name), name, *known ? "" : "none", known);
 }
 
-/* "TestLib.truncated_svd: parameter 'rank'" */
+/* @param why  completes the sentence "TestLib.truncated_svd: parameter 'rank' ..." */
 static int
-wrong(const char *library, const Alchw__Function *function, const char *name, const char *why, alch_error_t *err)
+report_wrong_argument(const char *library, const Alchw__Function *function, const char *name, const char *why,
+                      alch_error_t *err)
 {
     return alchi_error_set(err, ALCH_ETYPE, "%s.%s: parameter '%s' %s", library, text_of(function->name), name, why);
 }
 
+/* Convert one argument to its parameter's type and store it. */
 static int
-take_given(const char *library, const Alchw__Function *function, const Alchw__NamedValue *given,
-           Alchw__NamedValue **arguments, alch_error_t *err)
+store_argument(const char *library, const Alchw__Function *function, const Alchw__NamedValue *given,
+               Alchw__NamedValue **arguments, alch_error_t *err)
 {
     const char *name = text_of(given->name);
-    size_t k = find(function, name);
+    size_t k = find_parameter(function, name);
     const Alchw__Parameter *parameter;
     Alchw__Value *value;
     char what[256];
     int code;
 
     if (k == function->n_parameters)
-        return unknown(library, function, name, err);
+        return report_unknown_parameter(library, function, name, err);
     parameter = function->parameters[k];
     if (arguments[k])
-        return wrong(library, function, name, "is given twice", err);
+        return report_wrong_argument(library, function, name, "is given twice", err);
     if (!given->value)
-        return wrong(library, function, name, "has no value", err);
+        return report_wrong_argument(library, function, name, "has no value", err);
     if ((code = alchi_value_check(given->value, err)))
         return code;
     snprintf(what, sizeof(what), "%s.%s: parameter '%s'", library, text_of(function->name), name);
@@ -72,8 +75,9 @@ take_given(const char *library, const Alchw__Function *function, const Alchw__Na
     return arguments[k] ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "out of memory for %s", what);
 }
 
+/* Use the defaults of the parameters that were not given. */
 static int
-fill_in(const char *library, const Alchw__Function *function, Alchw__NamedValue **arguments, alch_error_t *err)
+fill_in_defaults(const char *library, const Alchw__Function *function, Alchw__NamedValue **arguments, alch_error_t *err)
 {
     size_t k;
 
@@ -85,7 +89,7 @@ fill_in(const char *library, const Alchw__Function *function, Alchw__NamedValue 
         if (arguments[k])
             continue;
         if (!parameter->optional_ || !parameter->default_value)
-            return wrong(library, function, name, "is missing", err);
+            return report_wrong_argument(library, function, name, "is missing", err);
         value = alchi_value_copy(parameter->default_value);
         arguments[k] = value ? alchi_named_create(name, value) : NULL;
         if (!arguments[k])
@@ -107,9 +111,9 @@ alchi_arguments_check(const char *library, const Alchw__Function *function, Alch
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the arguments of %s.%s", library,
                                text_of(function->name));
     for (k = 0; k < given_count && !code; k++)
-        code = take_given(library, function, given[k], arguments, err);
+        code = store_argument(library, function, given[k], arguments, err);
     if (!code)
-        code = fill_in(library, function, arguments, err);
+        code = fill_in_defaults(library, function, arguments, err);
     if (code) {
         for (k = 0; k < function->n_parameters; k++)
             alchi_message_free(arguments[k]);

@@ -1,4 +1,4 @@
-/* Text that says how a rank ended. */
+/* Describe how a rank ended. */
 #include "wire/exit_text.h"
 
 #include <stdio.h>

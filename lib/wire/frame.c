@@ -6,7 +6,7 @@
 #define KNOWN_FLAGS (ALCHI_FRAME_MORE | ALCHI_FRAME_REPLY | ALCHI_FRAME_CHECK)
 
 static void
-put(uint8_t *out, uint64_t x, int bytes)
+store_le(uint8_t *out, uint64_t x, int bytes)
 {
     int k;
 
@@ -15,7 +15,7 @@ put(uint8_t *out, uint64_t x, int bytes)
 }
 
 static uint64_t
-get(const uint8_t *in, int bytes)
+load_le(const uint8_t *in, int bytes)
 {
     uint64_t x = 0;
     int k;
@@ -28,15 +28,15 @@ get(const uint8_t *in, int bytes)
 void
 alchi_frame_encode(const alchi_frame_t *frame, uint8_t out[ALCHI_FRAME_HEADER])
 {
-    put(out, ALCHI_FRAME_MAGIC, 4);
-    put(out + 4, frame->version, 1);
-    put(out + 5, frame->flags, 1);
-    put(out + 6, frame->type, 2);
-    put(out + 8, frame->id, 8);
-    put(out + 16, frame->meta, 4);
-    put(out + 20, frame->payload, 4);
-    put(out + 24, frame->check, 4);
-    put(out + 28, 0, 4);
+    store_le(out, ALCHI_FRAME_MAGIC, 4);
+    store_le(out + 4, frame->version, 1);
+    store_le(out + 5, frame->flags, 1);
+    store_le(out + 6, frame->type, 2);
+    store_le(out + 8, frame->id, 8);
+    store_le(out + 16, frame->meta, 4);
+    store_le(out + 20, frame->payload, 4);
+    store_le(out + 24, frame->check, 4);
+    store_le(out + 28, 0, 4);
 }
 
 /* Check the bytes that have arrived, so that garbage is refused before a whole header has arrived. */
@@ -66,12 +66,12 @@ alchi_frame_peek(const void *bytes, size_t size, uint32_t meta_max, uint32_t pay
         return code;
     frame.version = in[4];
     frame.flags = in[5];
-    frame.type = (uint16_t)get(in + 6, 2);
-    frame.id = get(in + 8, 8);
-    frame.meta = (uint32_t)get(in + 16, 4);
-    frame.payload = (uint32_t)get(in + 20, 4);
-    frame.check = (uint32_t)get(in + 24, 4);
-    if (get(in + 28, 4) || (frame.flags & ALCHI_FRAME_CHECK ? frame.payload == 0 : frame.check != 0))
+    frame.type = (uint16_t)load_le(in + 6, 2);
+    frame.id = load_le(in + 8, 8);
+    frame.meta = (uint32_t)load_le(in + 16, 4);
+    frame.payload = (uint32_t)load_le(in + 20, 4);
+    frame.check = (uint32_t)load_le(in + 24, 4);
+    if (load_le(in + 28, 4) || (frame.flags & ALCHI_FRAME_CHECK ? frame.payload == 0 : frame.check != 0))
         return ALCH_EPROTO;
     if (frame.meta > meta_max || frame.payload > payload_max || frame.payload > ALCHI_PAYLOAD_MAX)
         return ALCH_ELIMIT;

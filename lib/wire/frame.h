@@ -14,15 +14,15 @@
  *    24  u32 check     CRC32C of this frame's payload; 0 without ALCHI_FRAME_CHECK
  *    28  u32 reserved  0
  *
- * If the payload of a message does not fit into one frame, it continues in frames of the same type and id with meta =
+ * If the payload of a message does not fit into one frame, it continues in frames of the same type and id whose meta is
  * 0. All frames but the last carry ALCHI_FRAME_MORE.
  *
- * A frame with ALCHI_FRAME_CHECK has payload, and either all frames of a message carry the flag or none. The sum
- * belongs to the frame, not to the message: it is in the header, so it must be known before the first byte is sent, and
- * a frame fits into the processor's cache. A message is intact if all its frames are.
+ * A frame with ALCHI_FRAME_CHECK has payload, and either all frames of a message carry the flag or none. Each
+ * frame has its own checksum, because the header contains it: the sender must know it before it sends the first byte,
+ * and a frame fits into the processor's cache. A message is intact if all its frames are.
  *
- * Parsing has three steps: peek at the header, wait for the bytes that it announces, decode. No function here does I/O,
- * and none allocates more than the given limits because of a value from a peer.
+ * Parsing has three steps: peek at the header, wait for the bytes that it announces, decode. The functions do
+ * no I/O and allocate no memory.
  */
 #ifndef ALCHI_WIRE_FRAME_H
 #define ALCHI_WIRE_FRAME_H
@@ -33,6 +33,7 @@
 #define ALCHI_WIRE_VERSION 1
 #define ALCHI_FRAME_MAGIC 0x48434c41u /* "ALCH" */
 #define ALCHI_FRAME_HEADER 32
+/** Limits of one frame, in bytes: payload, message, and message from a peer that has not authenticated. */
 #define ALCHI_PAYLOAD_MAX (1u << 20)
 #define ALCHI_META_MAX (1u << 20)
 #define ALCHI_META_MAX_UNAUTHENTICATED 4096u
@@ -51,7 +52,7 @@ typedef struct {
     uint32_t check;
 } alchi_frame_t;
 
-/** Write a header. The caller vouches for the values. */
+/** Write a header. The values are not checked. */
 void alchi_frame_encode(const alchi_frame_t *frame, uint8_t out[ALCHI_FRAME_HEADER]);
 
 /**
@@ -61,9 +62,9 @@ void alchi_frame_encode(const alchi_frame_t *frame, uint8_t out[ALCHI_FRAME_HEAD
  *
  * @return ALCH_OK
  * @return ALCH_EAGAIN    there are fewer than ALCHI_FRAME_HEADER bytes, and they are valid so far
- * @return ALCH_EPROTO    not a frame, an unknown flag, a reserved field that is not zero, a check without its flag, or
- *                        the flag without payload
- * @return ALCH_EVERSION  a frame of another version
+ * @return ALCH_EPROTO    the bytes are not a frame, a flag is unknown, the reserved field is not zero, `check` is not
+ * zero without ALCHI_FRAME_CHECK, or a frame with that flag has no payload
+ * @return ALCH_EVERSION  the frame has another version
  * @return ALCH_ELIMIT    meta or payload exceeds its limit
  */
 int alchi_frame_peek(const void *bytes, size_t size, uint32_t meta_max, uint32_t payload_max, alchi_frame_t *frame_p);

@@ -1,4 +1,4 @@
-/** @file wire/kind.h  The kind of each value type: in which list of the message its entries are, and their range. */
+/** @file wire/kind.h  The kind of each value type: the list of the message that holds its entries, and their range. */
 #ifndef ALCHI_WIRE_KIND_H
 #define ALCHI_WIRE_KIND_H
 
@@ -19,7 +19,7 @@ typedef struct {
     alchi_kind_t kind;
     int64_t min;  /* INT, BOOL */
     uint64_t max; /* INT, BOOL, UINT, MATRIX */
-    bool single;  /* REAL, COMPLEX: of single precision */
+    bool single;  /* REAL, COMPLEX: single precision */
 } alchi_kind_info_t;
 
 /** The kind of a type; ALCHI_KIND_NONE if the type is unknown. Never NULL. */

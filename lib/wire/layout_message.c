@@ -1,6 +1,7 @@
 /* Convert layouts, axes and rectangles to messages and back. */
 #include "wire/layout_message.h"
 
+/* A value that does not fit into an int becomes INT32_MAX, which alchi_layout_init() refuses. */
 static int
 clamp(uint32_t x)
 {

@@ -8,8 +8,7 @@
 #include "wire/message.h"
 #include <alchemist/layout.h>
 
-/** The layout in a message. NULL: the default layout. Invalid values stay invalid, so that alchi_layout_init() refuses
- * them. */
+/** The layout in a message. NULL: the default layout. Invalid values become values that alchi_layout_init() refuses. */
 alch_layout_t alchi_wire_layout_in(const Alchw__Layout *message);
 /** Initialize and fill the message. */
 void alchi_wire_layout_out(const alch_layout_t *layout, Alchw__Layout *message);

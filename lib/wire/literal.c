@@ -1,4 +1,4 @@
-/* Read defaults of signatures. */
+/* Read the default values in signatures. */
 #include "wire/kind.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A literal is read as the widest type of its kind, then converted to the parameter's type. */
+/* A literal that is being read. It is read as the widest type of its kind, then converted to the parameter's type. */
 typedef struct {
     const char *at;
     alchi_kind_t kind;
@@ -26,9 +26,9 @@ make_c_locale(void)
     c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 }
 
-/* The host program may have set a locale with a decimal comma. */
+/* Use the C locale: the host program may have set a locale with a decimal comma. */
 static double
-number(const char *text, char **end_p)
+parse_double(const char *text, char **end_p)
 {
     pthread_once(&c_locale_once, make_c_locale);
     return c_locale ? strtod_l(text, end_p, c_locale) : strtod(text, end_p);
@@ -111,7 +111,7 @@ read_number(literal_t *in, double *x_p)
         return false;
     if (digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'))
         return false;
-    *x_p = number(in->at, &end);
+    *x_p = parse_double(in->at, &end);
     if (end == in->at)
         return false;
     in->at = end;
@@ -179,7 +179,7 @@ free_text:
     return code;
 }
 
-/* The default of an optional matrix: id 0, no matrix. */
+/* `none`, the default of an optional matrix, is the id 0. */
 static int
 read_none(literal_t *in)
 {

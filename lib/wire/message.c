@@ -5,11 +5,12 @@
 
 #include <stdlib.h>
 
-/* A decoded message is larger than its bytes: an empty string in a list is 2 bytes on the wire and, with the
- * unpacker's own table of fields, about 100 in memory. Nothing that is sent in earnest comes near the bound. */
+/* A decoded message is larger than its bytes: an empty string in a list takes 2 bytes on the wire and, with the
+ * unpacker's table of fields, about 100 in memory. The messages that programs of this project send stay far below the
+ * limit of MEMORY_FACTOR bytes for each byte. */
 #define MEMORY_FACTOR 64
 #define MEMORY_BASE 16384
-#define CHUNK_OVERHEAD 16 /* roughly what malloc() adds */
+#define CHUNK_OVERHEAD 16 /* approximate overhead of malloc(), bytes */
 
 static const struct {
     const char *name;
@@ -20,8 +21,9 @@ static const struct {
 #undef MESSAGE_ROW
 };
 
+/* The memory that one decoding may still allocate. */
 typedef struct {
-    size_t left;
+    size_t left; /* bytes */
     bool exceeded;
 } budget_t;
 
@@ -73,8 +75,7 @@ alchi_message_decode(unsigned type, const void *bytes, size_t size, ProtobufCMes
     budget.left = MEMORY_BASE + size * MEMORY_FACTOR;
     message = protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
     if (!message)
-        /* After verification, unpacking fails only for lack of memory: the machine's, or the limit for such a message.
-         */
+        /* After verification, unpacking fails only if the machine has no memory or the budget is exceeded. */
         return budget.exceeded ? ALCH_EPROTO : ALCH_ENOMEM;
     *message_p = message;
     return ALCH_OK;

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** {name, value, protobuf-c message in lower case}. Values are only appended. A reply has its own type and the flag
- *  ALCHI_FRAME_REPLY. ERROR can answer any request. */
+/** All frame types: {name, value, protobuf-c message in lower case}. Values are only appended. A reply has its own type
+ *  and the flag ALCHI_FRAME_REPLY. ERROR can answer any request. */
 #define ALCHI_MESSAGE_LIST(X)                 \
     X(HELLO, 1, hello)                        \
     X(CHALLENGE, 2, challenge)                \
@@ -86,23 +86,23 @@ typedef enum {
 #undef ALCHI_MESSAGE_ENUM
 } alchi_frame_type_t;
 
-/** The name of a frame type, "SUBMIT_TASK"; "?" if unknown. */
+/** The name of a frame type: "SUBMIT_TASK"; "?" if the type is unknown. */
 const char *alchi_message_name(unsigned type);
 
 /**
  * Decode the message of a frame.
  *
- * The bytes are verified first (wire/verify.h), so strings are UTF-8 without NUL. The memory is at most a multiple of
- * `size`.
+ * The bytes are verified first (wire/verify.h), so strings are UTF-8 without NUL. The function allocates at most
+ * 64 * size + 16384 bytes.
  *
  * @param[out] message_p  the struct of the type (Alchw__SubmitTask for ALCHI_SUBMIT_TASK), owned by the
  *                        caller; free it with alchi_message_free()
  *
- * @return ALCH_OK, ALCH_EPROTO (unknown type or malformed), ALCH_ENOMEM
+ * @return ALCH_OK; ALCH_EPROTO: the type is unknown, or the bytes are malformed; ALCH_ENOMEM
  */
 int alchi_message_decode(unsigned type, const void *bytes, size_t size, ProtobufCMessage **message_p);
 
-/** Free a decoded or created message. NULL is allowed. */
+/** Free a message from malloc() or a decoder, and everything that it points to. NULL is allowed. */
 void alchi_message_free(void *message);
 
 /** The code of an ERROR message. ALCH_EPROTO: there is no message, or its code is not within 1..255. */

@@ -1,4 +1,4 @@
-/* Read signatures and documentation of functions. */
+/* Parse signatures and documentation of functions. */
 #include "wire/kind.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -10,7 +10,7 @@
 
 #define NAME_MAX_BYTES 63
 #define PARAMETERS_MAX 64
-#define NEAR_BYTES 24
+#define NEAR_BYTES 24 /* of the signature, which an error text quotes */
 
 typedef struct {
     const char *start, *at;
@@ -18,14 +18,14 @@ typedef struct {
     alch_error_t *err;
 } parser_t;
 
-/* A piece of the signature. */
+/* A part of the signature, not terminated by a NUL. */
 typedef struct {
     const char *text;
     size_t size;
 } token_t;
 
 static int
-refuse(const parser_t *in, const char *at, const char *why)
+refuse_at(const parser_t *in, const char *at, const char *why)
 {
     char near[NEAR_BYTES + 1];
 
@@ -47,7 +47,7 @@ skip_space(parser_t *in)
         in->at++;
 }
 
-/* Read a name, [A-Za-z_][A-Za-z0-9_]*. Empty: there is none. */
+/* Read a name, [A-Za-z_][A-Za-z0-9_]*. The token is empty if there is no name. */
 static token_t
 take_name(parser_t *in)
 {
@@ -63,7 +63,7 @@ take_name(parser_t *in)
 }
 
 static bool
-take(parser_t *in, const char *symbol)
+take_symbol(parser_t *in, const char *symbol)
 {
     size_t length = strlen(symbol);
 
@@ -75,7 +75,7 @@ take(parser_t *in, const char *symbol)
 }
 
 static bool
-same(token_t token, const char *text)
+token_is(token_t token, const char *text)
 {
     return strlen(text) == token.size && !memcmp(text, token.text, token.size);
 }
@@ -85,15 +85,15 @@ type_of(token_t token)
 {
     unsigned type;
 
-    if (same(token, "vector"))
+    if (token_is(token, "vector"))
         return ALCH_TYPE_MATRIX;
     for (type = 1; alch_type_name((alch_type_t)type); type++)
-        if (same(token, alch_type_name((alch_type_t)type)))
+        if (token_is(token, alch_type_name((alch_type_t)type)))
             return (alch_type_t)type;
     return 0;
 }
 
-/* A default ends at a comma or arrow that is not inside quotes or brackets. */
+/* Read a default value. It ends at a comma or arrow that is not inside quotes or brackets. */
 static token_t
 take_default(parser_t *in)
 {
@@ -129,7 +129,7 @@ read_default(parser_t *in, Alchw__Parameter *parameter)
     int code;
 
     if (!token.size)
-        return refuse(in, token.text, "a default is missing after '='");
+        return refuse_at(in, token.text, "a default is missing after '='");
     parameter->default_text = strndup(token.text, token.size);
     if (!parameter->default_text)
         return no_memory(in);
@@ -138,7 +138,7 @@ read_default(parser_t *in, Alchw__Parameter *parameter)
     if (code == ALCH_ENOMEM)
         return no_memory(in);
     if (code)
-        return refuse(in, token.text, err.text);
+        return refuse_at(in, token.text, err.text);
     parameter->has_optional_ = parameter->optional_ = 1;
     return ALCH_OK;
 }
@@ -151,14 +151,14 @@ read_type(parser_t *in, Alchw__Parameter *parameter, bool result)
     parameter->has_type = parameter->has_list = 1;
     parameter->type = (uint32_t)type_of(token);
     if (!parameter->type)
-        return refuse(in, token.text,
-                      "a type is expected: bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, "
-                      "float64, complex64, complex128, string, matrix or vector");
-    parameter->list = take(in, "[");
-    if (parameter->list && !take(in, "]"))
-        return refuse(in, in->at, "']' is expected");
+        return refuse_at(in, token.text,
+                         "a type is expected: bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, "
+                         "float64, complex64, complex128, string, matrix or vector");
+    parameter->list = take_symbol(in, "[");
+    if (parameter->list && !take_symbol(in, "]"))
+        return refuse_at(in, in->at, "']' is expected");
     if (parameter->list && result && parameter->type == ALCH_TYPE_MATRIX)
-        return refuse(in, token.text, "a list of matrices cannot be a result");
+        return refuse_at(in, token.text, "a list of matrices cannot be a result");
     return ALCH_OK;
 }
 
@@ -170,20 +170,20 @@ read_parameter(parser_t *in, Alchw__Parameter *parameter, bool result)
     int code;
 
     if (!name.size || name.size > NAME_MAX_BYTES)
-        return refuse(in, name.text, "a name is expected: letters, digits and '_', at most 63");
+        return refuse_at(in, name.text, "a name is expected: letters, digits and '_', at most 63");
     parameter->name = strndup(name.text, name.size);
     parameter->doc = strdup("");
     if (!parameter->name || !parameter->doc)
         return no_memory(in);
-    if (!take(in, ":"))
-        return refuse(in, in->at, "':' and a type are expected");
-    if ((code = read_type(in, parameter, result)) || !take(in, "="))
+    if (!take_symbol(in, ":"))
+        return refuse_at(in, in->at, "':' and a type are expected");
+    if ((code = read_type(in, parameter, result)) || !take_symbol(in, "="))
         return code;
-    return result ? refuse(in, in->at - 1, "a result has no default") : read_default(in, parameter);
+    return result ? refuse_at(in, in->at - 1, "a result has no default") : read_default(in, parameter);
 }
 
 static Alchw__Parameter *
-append(Alchw__Parameter ***array_p, size_t *count_p)
+append_parameter(Alchw__Parameter ***array_p, size_t *count_p)
 {
     Alchw__Parameter **array = realloc(*array_p, (*count_p + 1) * sizeof(*array)), *parameter;
 
@@ -209,8 +209,8 @@ named_before(Alchw__Parameter *const *array, size_t count)
     return false;
 }
 
-/* Read a list of parameters up to the arrow or the end; it may be empty. On failure the array keeps those that were
- * read. */
+/* Read a list of parameters, which may be empty, up to the arrow or the end. On failure the array keeps the parameters
+ * that were read. */
 static int
 read_parameters(parser_t *in, Alchw__Parameter ***array_p, size_t *count_p, bool result)
 {
@@ -225,15 +225,15 @@ read_parameters(parser_t *in, Alchw__Parameter ***array_p, size_t *count_p, bool
         skip_space(in);
         at = in->at;
         if (*count_p == PARAMETERS_MAX)
-            return refuse(in, at, "more than 64 parameters or results");
-        parameter = append(array_p, count_p);
+            return refuse_at(in, at, "there are more than 64 parameters or results");
+        parameter = append_parameter(array_p, count_p);
         if (!parameter)
             return no_memory(in);
         if ((code = read_parameter(in, parameter, result)))
             return code;
         if (named_before(*array_p, *count_p))
-            return refuse(in, at, "this name is given twice");
-    } while (take(in, ","));
+            return refuse_at(in, at, "this name is given twice");
+    } while (take_symbol(in, ","));
     return ALCH_OK;
 }
 
@@ -242,12 +242,12 @@ read_signature(parser_t *in, Alchw__Function *function)
 {
     int code = read_parameters(in, &function->parameters, &function->n_parameters, false);
 
-    if (!code && take(in, "->"))
+    if (!code && take_symbol(in, "->"))
         code = read_parameters(in, &function->results, &function->n_results, true);
     if (code)
         return code;
     skip_space(in);
-    return *in->at ? refuse(in, in->at, "',', '->' or the end is expected") : ALCH_OK;
+    return *in->at ? refuse_at(in, in->at, "',', '->' or the end is expected") : ALCH_OK;
 }
 
 static int
@@ -258,7 +258,7 @@ set_doc(Alchw__Parameter **array, size_t count, token_t name, token_t text)
     for (k = 0; k < count; k++) {
         char *doc;
 
-        if (!same(name, array[k]->name))
+        if (!token_is(name, array[k]->name))
             continue;
         doc = strndup(text.text, text.size);
         if (!doc)
@@ -269,7 +269,7 @@ set_doc(Alchw__Parameter **array, size_t count, token_t name, token_t text)
     return ALCH_OK;
 }
 
-/* Read lines "name: text". A name of both a parameter and a result documents both. */
+/* Read lines "name: text". If a parameter and a result have the same name, the line documents both. */
 static int
 read_doc(Alchw__Function *function)
 {
@@ -281,7 +281,7 @@ read_doc(Alchw__Function *function)
         int code;
 
         end = line + strcspn(line, "\n");
-        if (!name.size || in.at >= end || !take(&in, ":") || in.at > end)
+        if (!name.size || in.at >= end || !take_symbol(&in, ":") || in.at > end)
             continue;
         skip_space(&in);
         text.text = in.at < end ? in.at : end;
@@ -338,8 +338,10 @@ alchi_function_parse(const char *name, const char *signature, const char *summar
     int code;
 
     if (!name || !name_valid(name))
-        return alchi_error_set(err, ALCH_EPLUGIN,
-                               "the name of function '%s' must be letters, digits and '_', at most 63", in.function);
+        return alchi_error_set(
+            err, ALCH_EPLUGIN,
+            "the name of function '%s' must have 1 to 63 letters, digits and '_', and not begin with a digit",
+            in.function);
     if (!signature)
         return alchi_error_set(err, ALCH_EPLUGIN, "function '%s' has no signature", name);
     summary = summary ? summary : "";

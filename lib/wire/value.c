@@ -67,9 +67,10 @@ alchi_value_count(const Alchw__Value *value)
     }
 }
 
-/* Whether lists that the type does not use have elements, or there is half a complex entry. */
+/* How many elements do not belong to an entry: they are in lists that the type does not use, or are half a complex
+ * entry. */
 static size_t
-surplus(const Alchw__Value *value)
+count_surplus(const Alchw__Value *value)
 {
     size_t count = alchi_value_count(value), total = value->n_i + value->n_u + value->n_d + value->n_s;
 
@@ -100,7 +101,7 @@ alchi_value_check(const Alchw__Value *value, alch_error_t *err)
     if (alchi_kind(value->type)->kind == ALCHI_KIND_NONE)
         return alchi_error_set(err, ALCH_EPROTO, "a value has the unknown type %u", value->type);
     alchi_type_text(value->type, value->list, text);
-    if (surplus(value))
+    if (count_surplus(value))
         return alchi_error_set(err, ALCH_EPROTO, "a value of type %s has entries of another type", text);
     count = alchi_value_count(value);
     if (!value->list && count != 1)
@@ -133,10 +134,10 @@ alchi_value_copy(const Alchw__Value *value)
     return alchi_message_copy(value);
 }
 
-/* Room for one more element. The message has no place for a capacity, and an unpacked array has just its size:
- * the allocator knows how much there is. */
+/* Make room for one more element. A message has no member for the capacity of an array, and an unpacked array has no
+ * spare room, so ask the allocator for the capacity. NULL: out of memory. */
 static void *
-grow(void *array, size_t count, size_t size)
+grow_array(void *array, size_t count, size_t size)
 {
     size_t wanted = count < 4 ? 4 : 2 * count;
 
@@ -148,7 +149,7 @@ grow(void *array, size_t count, size_t size)
 int
 alchi_value_add_i(Alchw__Value *value, int64_t x)
 {
-    int64_t *i = grow(value->i, value->n_i, sizeof(*i));
+    int64_t *i = grow_array(value->i, value->n_i, sizeof(*i));
 
     if (!i)
         return ALCH_ENOMEM;
@@ -160,7 +161,7 @@ alchi_value_add_i(Alchw__Value *value, int64_t x)
 int
 alchi_value_add_u(Alchw__Value *value, uint64_t x)
 {
-    uint64_t *u = grow(value->u, value->n_u, sizeof(*u));
+    uint64_t *u = grow_array(value->u, value->n_u, sizeof(*u));
 
     if (!u)
         return ALCH_ENOMEM;
@@ -172,7 +173,7 @@ alchi_value_add_u(Alchw__Value *value, uint64_t x)
 int
 alchi_value_add_d(Alchw__Value *value, double x)
 {
-    double *d = grow(value->d, value->n_d, sizeof(*d));
+    double *d = grow_array(value->d, value->n_d, sizeof(*d));
 
     if (!d)
         return ALCH_ENOMEM;
@@ -188,7 +189,7 @@ alchi_value_add_s(Alchw__Value *value, const char *x)
 
     if (!copy)
         return ALCH_ENOMEM;
-    s = grow(value->s, value->n_s, sizeof(*s));
+    s = grow_array(value->s, value->n_s, sizeof(*s));
     if (!s) {
         free(copy);
         return ALCH_ENOMEM;

@@ -20,19 +20,19 @@ typedef struct {
 } integer_t;
 
 static int
-no_fit(const conversion_t *c, const char *number)
+report_no_fit(const conversion_t *c, const char *number)
 {
     return alchi_error_set(c->err, ALCH_ETYPE, "%s: %s does not fit %s", c->what, number,
                            alch_type_name((alch_type_t)c->to->type));
 }
 
 static int
-integer_no_fit(const conversion_t *c, integer_t x)
+report_integer_no_fit(const conversion_t *c, integer_t x)
 {
     char text[32];
 
     snprintf(text, sizeof(text), "%s%llu", x.negative ? "-" : "", (unsigned long long)x.magnitude);
-    return no_fit(c, text);
+    return report_no_fit(c, text);
 }
 
 /* Whether a floating-point number with this many bits of mantissa represents the integer exactly. */
@@ -55,16 +55,16 @@ add_integer(const conversion_t *c, integer_t x)
     case ALCHI_KIND_BOOL:
     case ALCHI_KIND_INT:
         if (x.magnitude > (x.negative ? lowest : c->info->max))
-            return integer_no_fit(c, x);
+            return report_integer_no_fit(c, x);
         return alchi_value_add_i(c->to, (int64_t)(x.negative ? 0 - x.magnitude : x.magnitude));
     case ALCHI_KIND_UINT:
     case ALCHI_KIND_MATRIX:
         if (x.negative || x.magnitude > c->info->max)
-            return integer_no_fit(c, x);
+            return report_integer_no_fit(c, x);
         return alchi_value_add_u(c->to, x.magnitude);
     default:
         if (!exact_in(x.magnitude, c->info->single ? 24 : 53))
-            return integer_no_fit(c, x);
+            return report_integer_no_fit(c, x);
         d = x.negative ? -(double)x.magnitude : (double)x.magnitude;
         code = alchi_value_add_d(c->to, d);
         return code || c->info->kind == ALCHI_KIND_REAL ? code : alchi_value_add_d(c->to, 0);
@@ -80,7 +80,7 @@ add_real(const conversion_t *c, double x)
         return alchi_value_add_d(c->to, x);
     if (isfinite(x) && isinf((float)x)) {
         snprintf(text, sizeof(text), "%g", x);
-        return no_fit(c, text);
+        return report_no_fit(c, text);
     }
     return alchi_value_add_d(c->to, (double)(float)x);
 }
@@ -111,10 +111,10 @@ add_entry(const conversion_t *c, size_t k)
     }
 }
 
-/* Which kinds can be converted: a number never becomes a bool, a string or a matrix, and a real never becomes an
- * integer. */
+/* Whether one kind can be converted to another. A number never becomes a bool, a string or a matrix, and a real never
+ * becomes an integer. */
 static bool
-goes_into(alchi_kind_t from, alchi_kind_t to)
+is_convertible(alchi_kind_t from, alchi_kind_t to)
 {
     switch (to) {
     case ALCHI_KIND_NONE:
@@ -141,9 +141,9 @@ alchi_value_convert(const Alchw__Value *value, alch_type_t type, bool list, cons
     char expected[32], got[32];
     int code = ALCH_OK;
 
-    /* An empty list has no type of its own, so it can become a list of any type. */
+    /* An empty list can become a list of any type, because no entry can have the wrong type. */
     if (info->kind == ALCHI_KIND_NONE || list != (bool)value->list ||
-        !(goes_into(alchi_kind(value->type)->kind, info->kind) || (list && !count)))
+        !(is_convertible(alchi_kind(value->type)->kind, info->kind) || (list && !count)))
         return alchi_error_set(err, ALCH_ETYPE, "%s must be %s, not %s", what,
                                alchi_type_text((unsigned)type, list, expected),
                                alchi_type_text(value->type, value->list, got));

@@ -1,10 +1,10 @@
-/* Verify the bytes of a message. */
+/* Verify the bytes of a message before they are unpacked. */
 #include "wire/verify.h"
 #include "base/util.h"
 
 #include <string.h>
 
-/* Messages are not recursive today; this limits the depth if one becomes so. */
+/* No message is recursive. The limit holds if a later version adds one. */
 #define DEPTH_MAX 8
 #define FIELDS_MAX 64
 
@@ -44,7 +44,7 @@ get_span(cursor_t *in, uint64_t size, cursor_t *span_p)
     return true;
 }
 
-/* Field number and wire type. */
+/* Read a field's number and wire type. */
 static bool
 get_tag(cursor_t *in, uint32_t *number_p, unsigned *wire_p)
 {
@@ -95,7 +95,7 @@ varint_fits(ProtobufCType type, uint64_t x)
     }
 }
 
-/* One value of a number type. */
+/* Verify one number. */
 static bool
 verify_number(ProtobufCType type, cursor_t *in)
 {

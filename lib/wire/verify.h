@@ -8,9 +8,10 @@
 #include "wire/message.h"
 
 /**
- * Whether the bytes are what an encoder of this protocol writes: each known field has its own wire type, a list is
- * packed if and only if it is declared so and is never packed when empty, other fields occur at most once, numbers are
- * within their type, and strings are UTF-8 without NUL. Unknown fields are skipped. Groups are refused.
+ * Whether an encoder of this protocol could have written the bytes. Each known field has the wire type of its
+ * declaration. A list is packed if and only if it is declared packed, and a packed list is not empty. Other fields
+ * occur at most once. Numbers are within the range of their type, and strings are UTF-8 without NUL. Unknown fields are
+ * skipped. Groups are refused.
  */
 bool alchi_message_verify(const ProtobufCMessageDescriptor *descriptor, const void *bytes, size_t size);
 
