@@ -2,11 +2,11 @@
 #include "client/chunk.h"
 #include "base/util.h"
 
-/* Where the rows of the user's memory are denser than its columns, a message is a few rows of many columns: its chunks
- * then use whole cache lines and few pages at a time. Two limits bound how few rows there are. Columns have at least
- * COLUMN_BYTES bytes, so that the rank can receive them one by one. Packed columns 4096 bytes apart would share one set
- * of the first-level cache, so they are one cache line longer (test/bench/MEASUREMENTS.md). A message has at least
- * about MESSAGE_BYTES bytes, so that it is worth an acknowledgement. */
+/* If the user's memory is stored by rows, a message is a few rows of many columns: its chunks then use whole cache
+ * lines and few pages at a time. Two limits keep the number of rows from being too small. Columns have at least
+ * COLUMN_BYTES bytes, so that the rank can receive them one by one. That is 4 KiB and one cache line, because packed
+ * columns 4096 bytes apart would share one set of the first-level cache (test/bench/MEASUREMENTS.md). A message has at
+ * least about MESSAGE_BYTES bytes, so that it is worth an acknowledgement. */
 #define COLUMN_BYTES (((int64_t)4 << 10) + LINE_BYTES)
 #define MESSAGE_BYTES ((int64_t)1 << 20)
 /* Bytes of a cache line. */

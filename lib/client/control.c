@@ -23,8 +23,8 @@ struct alchi_cli_control {
     char peer[300];
     pthread_mutex_t mutex; /* guards all below, and the receiving side of the channel while there is no leader */
     bool sending;          /* a thread uses the sending side of the channel */
-    pthread_cond_t sent;
-    request_t *requests;
+    pthread_cond_t sent;   /* signaled when `sending` becomes false */
+    request_t *requests;   /* that wait for a reply */
     uint64_t last_id;
     bool leading;                                /* a thread reads the connection without the mutex */
     int broken;                                  /* the code that requests fail with; ALCH_OK: the connection works */
@@ -73,8 +73,9 @@ alchi_cli_control_read_error(const Alchw__Error *message, alch_error_t *err)
     return alchi_error_rank(err, alchi_message_code(message), message ? message->rank : -1, "%s", text);
 }
 
-/* Keep why the connection is unusable (the first reason counts) and wake all waiting threads. Call with the mutex held.
- * @param reason  NULL: the driver's final message, or a text for `code` */
+/* Mark the connection as unusable and wake all waiting threads. Only the first reason is kept. Call with the mutex
+ * held.
+ * @param reason  NULL: use the driver's final message, or a text for `code` */
 static void
 mark_broken(alchi_cli_control_t *control, int code, const char *reason)
 {
@@ -108,8 +109,7 @@ alchi_cli_control_shutdown(alchi_cli_control_t *control, const char *reason)
     shutdown(alchi_channel_fd(control->channel), SHUT_RDWR);
 }
 
-/* Hand a frame to the request that it answers, and drop it if no request waits for it any more. Call with the mutex
- * held. */
+/* Give a frame to the request that it answers, or drop it if no request waits for it. Call with the mutex held. */
 static void
 deliver_reply(alchi_cli_control_t *control, const alchi_frame_t *frame, ProtobufCMessage *message)
 {
@@ -148,7 +148,7 @@ receive_available(alchi_cli_control_t *control)
     }
 }
 
-/* Read for all threads until this thread's reply is there or its deadline has passed. Then wake another thread to
+/* Read for all threads until this thread's reply has arrived or its deadline has passed. Then wake another thread to
  * become the leader. Call with the mutex held; it is released while the thread reads. */
 static void
 receive_as_leader(alchi_cli_control_t *control, request_t *mine, alchi_deadline_t deadline)
@@ -179,7 +179,7 @@ receive_as_leader(alchi_cli_control_t *control, request_t *mine, alchi_deadline_
     }
 }
 
-/* Call with the mutex held. */
+/* Wait for a reply, as the leader if there is no leader. Call with the mutex held. */
 static int
 await_reply(alchi_cli_control_t *control, request_t *request, alchi_deadline_t deadline)
 {
@@ -216,7 +216,7 @@ send_request(alchi_cli_control_t *control, unsigned type, uint64_t id, const voi
     return code;
 }
 
-/* Add the request to those that wait, with a new id. Call with the mutex held. */
+/* Give the request an id and add it to the waiting requests. Call with the mutex held. */
 static int
 add_request(alchi_cli_control_t *control, request_t *request)
 {
@@ -230,7 +230,8 @@ add_request(alchi_cli_control_t *control, request_t *request)
     return ALCH_OK;
 }
 
-/* The leaving thread may be the one that was woken to become the leader: wake another one. Call with the mutex held. */
+/* Remove a request from the waiting requests. Its thread may be the one that was woken to become the leader, so wake
+ * another one. Call with the mutex held. */
 static void
 remove_request(alchi_cli_control_t *control, request_t *request)
 {
@@ -247,7 +248,7 @@ remove_request(alchi_cli_control_t *control, request_t *request)
     }
 }
 
-/* Write the text for a request without a reply. Call with the mutex held. */
+/* Write the error text for a request without a reply. Call with the mutex held. */
 static int
 explain_missing_reply(const alchi_cli_control_t *control, int code, unsigned type, int64_t started, alch_error_t *err)
 {
@@ -257,27 +258,23 @@ explain_missing_reply(const alchi_cli_control_t *control, int code, unsigned typ
         return alchi_error_set(err, code, "the driver at %s did not answer %s within %.1f s", control->peer,
                                alchi_message_name(type), (double)(alchi_now_ns() - started) * 1e-9);
     if (code == ALCH_ERANGE)
-        return alchi_error_set(err, ALCH_ELIMIT, "the request %s is larger than a message may be (%u bytes)",
+        return alchi_error_set(err, ALCH_ELIMIT, "the request %s is larger than the limit of %u bytes for a message",
                                alchi_message_name(type), ALCHI_META_MAX);
     return alchi_error_set(err, code, "the request %s failed: %s", alchi_message_name(type), alch_strerror(code));
 }
 
+/* Return the message of the reply, or the error that it contains. */
 static int
 take_reply(alchi_cli_control_t *control, request_t *request, unsigned type, unsigned expect, void *reply_p,
            alch_error_t *err)
 {
     int code;
 
-    if (request->type == expect && reply_p) {
-        /* an empty message has no bytes: decode those into a struct of defaults */
-        if (!request->reply && (code = alchi_message_decode(expect, "", 0, &request->reply)) != ALCH_OK)
-            return alchi_error_set(err, code, "the request %s failed: %s", alchi_message_name(type),
-                                   alch_strerror(code));
-        *(ProtobufCMessage **)reply_p = request->reply;
-        return ALCH_OK;
-    }
     if (request->type == expect) {
-        alchi_message_free(request->reply);
+        if (reply_p)
+            *(ProtobufCMessage **)reply_p = request->reply;
+        else
+            alchi_message_free(request->reply);
         return ALCH_OK;
     }
     if (request->type == ALCHI_ERROR)
@@ -304,7 +301,7 @@ alchi_cli_control_request(alchi_cli_control_t *control, unsigned type, const voi
         if (code == ALCH_OK)
             code = await_reply(control, &request, deadline);
         else if (code == ALCH_ECONNECT) {
-            /* The driver receives no more, but its final message may still be there to be read. */
+            /* The driver has ended the connection, but its final message may have arrived before. */
             if (!control->leading)
                 receive_available(control);
             mark_broken(control, ALCH_ECONNECT, NULL);

@@ -12,12 +12,13 @@
 
 typedef struct alchi_cli_control alchi_cli_control_t;
 
-/** @param[in] channel  authenticated; owned by the control from now on, also on failure
+/** @param[in] channel  authenticated, accepts no payload; owned by the control from now on, also on failure
  *  @param[in] peer     "host:port" of the driver, for error texts; copied
  *  @return NULL: out of memory */
 alchi_cli_control_t *alchi_cli_control_create(alchi_channel_t *channel, const char *peer);
-/** No request may be in progress. NULL is allowed. */
+/** Close the connection and free the control. No request may be in progress. NULL is allowed. */
 void alchi_cli_control_destroy(alchi_cli_control_t *control);
+/** The descriptor of the connection, borrowed. */
 int alchi_cli_control_fd(const alchi_cli_control_t *control);
 
 /** End the connection. All present and future requests fail with ALCH_ECONNECT and the text `reason`.
@@ -32,8 +33,8 @@ void alchi_cli_control_shutdown(alchi_cli_control_t *control, const char *reason
  * @param[in]  expect         type of the reply
  * @param[out] reply_p        the reply's message, to be freed with alchi_message_free(); NULL: not wanted
  * @return ALCH_OK
- * @return ALCH_ETIMEDOUT  no reply by the deadline
- * @return ALCH_ECONNECT   the connection ended; if the driver sent a reason before, the text has it
+ * @return ALCH_ETIMEDOUT  the driver did not reply by the deadline
+ * @return ALCH_ECONNECT   the connection ended; if the driver sent the reason first, the text contains it
  * @return ALCH_EPROTO     the driver broke the protocol, or answered with another type
  * @return ALCH_ELIMIT     the request is too large
  * @return ALCH_ENOMEM
@@ -42,7 +43,8 @@ void alchi_cli_control_shutdown(alchi_cli_control_t *control, const char *reason
 int alchi_cli_control_request(alchi_cli_control_t *control, unsigned type, const void *message, unsigned expect,
                               alchi_deadline_t deadline, void *reply_p, alch_error_t *err);
 
-/** Copy the error of an ERROR message (NULL allowed) into err. Returns its code, or ALCH_EPROTO if that is none. */
+/** Copy the error of an ERROR message (NULL allowed) into err.
+ *  @return the message's code, or ALCH_EPROTO if that is not an error code */
 int alchi_cli_control_read_error(const Alchw__Error *message, alch_error_t *err);
 
 #endif

@@ -1,8 +1,8 @@
-/* Connect to a rank on the same host through shared memory. Whatever fails here, the caller uses TCP instead. */
+/* Connect to a rank on the same host through shared memory. If any step fails, the caller uses TCP instead. */
 #include "client/client.h"
 #include "net/shm.h"
 
-/* The frame id of the request for shared memory, the only one before transfers use the connection. */
+/* The frame id of the request for shared memory. It is the only request before transfers use the connection. */
 #define SHM_REQUEST_ID 1
 
 alchi_channel_t *

@@ -1,4 +1,4 @@
-/* The gaps of a matrix: the client asks rank by rank which entries are missing, and combines the answers to global
+/* The gaps of a matrix: the client asks each rank which entries are missing, and combines the answers into global
  * rectangles. */
 #include "client/gaps.h"
 #include "client/transfer.h"
@@ -9,14 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Limits for one rank: how many gaps the client collects, and how many requests it sends. Beyond them, the parts that
- * it has not asked about count as missing: sending them again is cheaper than asking. */
+/* Limits for one rank: how many gaps the client collects, and how many requests it sends. When a limit is reached, all
+ * entries about which the client has not asked count as missing: sending them again is cheaper than asking. */
 #define RECTS_MAX 8192
 #define ROUNDS_MAX 2048
-/* Gaps in one answer: a rank sends no more (dataserver/conn_missing.c). */
+/* Maximum number of gaps in one answer. A rank never sends more than this (dataserver/conn_missing.c). */
 #define ANSWER_RECTS 128
-/* How many comparisons with a gap combining may take, which is less than a second. Beyond that, one rectangle encloses
- * all missing entries. */
+/* Combining the answers may examine this many gaps, which takes less than a second. If that is not enough, the result
+ * is one rectangle that encloses all missing entries. */
 #define STEPS_MAX 100000000
 
 /* ---- asking ---- */
@@ -24,10 +24,10 @@
 typedef struct {
     alch_matrix_t *matrix;
     alchi_cli_link_t *link;
-    alch_rect_t local; /* the part of the global rectangle that the rank holds */
-    char where[320];   /* "worker 2 at host:port", for error texts */
-    alchi_cli_gaps_t *gaps;
-    alchi_cli_gaps_t pending; /* rectangles still to be asked about */
+    alch_rect_t local;        /* the part of the global rectangle that the rank holds */
+    char where[320];          /* "worker 2 at host:port", for error texts */
+    alchi_cli_gaps_t *gaps;   /* the result: grows with each answer */
+    alchi_cli_gaps_t pending; /* rectangles about which the client still has to ask */
 } query_t;
 
 static int
@@ -47,7 +47,7 @@ append_rect(alchi_cli_gaps_t *list, const alch_rect_t *rect)
     return ALCH_OK;
 }
 
-/* Append the rectangles of an answer to a list. They must lie in the rectangle that was asked about. */
+/* Append the rectangles of an answer to a list. They must be within the rectangle of the question. */
 static int
 append_answer_rects(const query_t *query, const alch_rect_t *asked, Alchw__Rect **rects, size_t count,
                     alchi_cli_gaps_t *list, alch_error_t *err)
@@ -89,13 +89,10 @@ handle_answer(query_t *query, const alch_rect_t *asked, const alchi_frame_t *fra
               alch_error_t *err)
 {
     const Alchw__DataRegions *regions = (const Alchw__DataRegions *)message;
-    alch_error_t error = {0};
     int code;
 
-    if (frame->type == ALCHI_ERROR && !frame->payload) {
-        alchi_cli_control_read_error((const Alchw__Error *)message, &error);
-        return alchi_error_rank(err, error.code, error.rank, "%s", error.text);
-    }
+    if (frame->type == ALCHI_ERROR && !frame->payload)
+        return alchi_cli_control_read_error((const Alchw__Error *)message, err);
     if (frame->type != ALCHI_DATA_REGIONS || frame->id != query->link->last_id || frame->payload || !message)
         return alchi_error_set(err, ALCH_EPROTO, "%s sent %s instead of DATA_REGIONS", query->where,
                                alchi_message_name(frame->type));
@@ -124,7 +121,7 @@ query_rect(query_t *query, const alch_rect_t *rect, alch_error_t *err)
     return code;
 }
 
-/* Find all gaps in the rank's part: ask about it, then about the rectangles that each answer left open. */
+/* Find all gaps in the rank's part: ask about the part, then about the rectangles that each answer did not examine. */
 static int
 query_rank_part(query_t *query, alch_error_t *err)
 {
@@ -224,17 +221,18 @@ typedef struct {
     const alchi_cli_gaps_t *gaps; /* by rank */
     alch_rect_t *rects;           /* disjoint global rectangles that cover the gaps */
     size_t max, count;
-    int64_t *steps_p; /* how many gaps were compared so far */
+    int64_t *steps_p; /* how many gaps were examined so far */
 } cover_t;
 
-/* The missing entries in a global rectangle: whether there are any, whether all are missing in some replica, and the
- * rectangle that encloses them. */
+/* The missing entries in a global rectangle: whether any is missing, whether all are missing in some replica, and the
+ * rectangle that encloses the missing ones. */
 typedef struct {
     bool any, all;
     int64_t i, j, i_end, j_end;
 } extent_t;
 
-/* Extend the bounding rectangle by the gaps within a local rectangle of a rank. @return how many entries these are */
+/* Extend the enclosing rectangle by the gaps within a local rectangle of a rank. @return how many entries the gaps have
+ * there */
 static int64_t
 add_gaps_to_extent(const alchi_cli_gaps_t *gaps, const alch_rect_t *local, const alchi_axis_t *rows,
                    const alchi_axis_t *cols, extent_t *extent)
@@ -303,7 +301,7 @@ find_longest_side(const cover_t *cover, alch_rect_t *rect, int64_t *side, int64_
     return good;
 }
 
-/* Find the first missing entry in column order, and a missing rectangle that starts there: as high as possible, then
+/* Find the first missing entry in column order, and a missing rectangle that starts there: as tall as possible, then
  * as wide as possible. @return false: no entry is missing */
 static bool
 find_first_missing(const cover_t *cover, const alch_rect_t *in, alch_rect_t *found_p)
@@ -358,7 +356,7 @@ list_missing_rects(cover_t *cover, const alch_rect_t *whole, alch_rect_t *stack)
     return true;
 }
 
-/* Fill in the rectangles. If they do not suffice, use one that encloses all missing entries. */
+/* Fill in the rectangles. If there are too many, use one rectangle that encloses all missing entries. */
 static int
 cover_all(cover_t *cover, const alch_rect_t *whole, alch_error_t *err)
 {
@@ -376,7 +374,7 @@ cover_all(cover_t *cover, const alch_rect_t *whole, alch_error_t *err)
     return ALCH_OK;
 }
 
-/* Ask the ranks, and once more if another client has moved the session to other workers meanwhile. */
+/* Ask the ranks. If that fails because another client has moved the session to other workers, ask once more. */
 static int
 query_following_move(alch_matrix_t *matrix, const alch_rect_t *rect, alchi_cli_gaps_t **gaps_p, alch_error_t *err)
 {

@@ -12,8 +12,8 @@ typedef struct {
 } alchi_cli_gaps_t;
 
 /**
- * Ask every rank that holds a part of a global rectangle which of its entries it does not have. If a rank's gaps are
- * thousands of rectangles, some entries that it has count as gaps too.
+ * Ask every rank that holds a part of a global rectangle which of its entries it does not have. If the gaps of a rank
+ * are thousands of rectangles, some entries that the rank has count as gaps too.
  *
  * @threads  call with the matrix's mutex held
  * @param[out] gaps_p  an array indexed by rank; free it with alchi_cli_gaps_free()

@@ -1,4 +1,4 @@
-/* The session's worker group, cached as the driver last described it. */
+/* The session's worker group, as the driver described it last. */
 #include "client/client.h"
 #include "base/error.h"
 
@@ -49,7 +49,8 @@ alchi_cli_pool_set_group(alch_session_t *session, const Alchw__Group *message, a
     uint64_t id;
 
     if (message && message->n_workers > GROUP_MAX)
-        return alchi_error_set(err, ALCH_EPROTO, "the driver described a group of %zu workers, at most %d are possible",
+        return alchi_error_set(err, ALCH_EPROTO,
+                               "the driver described a group of %zu workers, which is more than the limit of %d",
                                message->n_workers, GROUP_MAX);
     if (message && message->id && message->ready && !(group = make_group(session, message)))
         return alchi_error_set(err, ALCH_ENOMEM, "out of memory for a group of %zu workers", message->n_workers);
@@ -64,7 +65,7 @@ alchi_cli_pool_set_group(alch_session_t *session, const Alchw__Group *message, a
     return ALCH_OK;
 }
 
-/* The cached group with a reference for the caller. NULL: none is cached */
+/* The cached group, with a reference for the caller. NULL: no group is cached */
 static alchi_cli_group_t *
 get_cached_group(alchi_cli_pool_t *pool)
 {

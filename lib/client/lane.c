@@ -1,4 +1,4 @@
-/* Lanes: the code that both directions of a transfer share. A lane has a connection to one rank and the messages in
+/* The code of lanes that both directions of a transfer share. A lane has a connection to one rank and the messages in
  * flight on it. */
 #include "client/transfer.h"
 #include "base/error.h"
@@ -72,7 +72,7 @@ alchi_cli_lane_find_inflight(alchi_cli_lane_t *lane, uint64_t id)
     return NULL;
 }
 
-/* Take the splitter's next message into a free place. NULL: no place is free, or there are no more messages */
+/* Store the splitter's next message in a free place. NULL: no place is free, or there is no further message */
 static alchi_cli_inflight_t *
 next_split_message(alchi_cli_lane_t *lane)
 {
@@ -164,7 +164,7 @@ alchi_cli_lane_connection_error(const alchi_cli_lane_t *lane, int code, alch_err
     if (code == ALCH_ECONNECT)
         return alchi_error_rank(err, code, lane->rank, "the connection to %s was lost", lane->where);
     if (code == ALCH_ENOMEM)
-        return alchi_error_rank(err, code, lane->rank, "out of memory while talking to %s", lane->where);
+        return alchi_error_rank(err, code, lane->rank, "out of memory during the transfer with %s", lane->where);
     return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s broke the protocol: %s", lane->where,
                             fault[0] ? fault : alch_strerror(code));
 }

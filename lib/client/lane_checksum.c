@@ -1,4 +1,4 @@
-/* Checksums of payload. A message that arrives damaged is moved again, a few times at most. */
+/* Checksums of payload. A message that arrives damaged is moved again, up to RETRIES_MAX times. */
 #include "client/transfer.h"
 #include "base/crc32c.h"
 #include "base/error.h"
@@ -27,7 +27,8 @@ alchi_cli_lane_verify_frame(alchi_cli_lane_t *lane)
     inflight->sum_received = sum;
 }
 
-/* Describe a damaged message that was read, in the words that a rank uses for one that was written. */
+/* Describe a damaged message that was read. A rank uses the same words for a message that was written
+ * (dataserver/conn_checksum.c). */
 static void
 describe_damage(const alchi_cli_lane_t *lane, const alchi_cli_inflight_t *inflight, alch_error_t *error)
 {
@@ -40,7 +41,7 @@ describe_damage(const alchi_cli_lane_t *lane, const alchi_cli_inflight_t *inflig
     alchi_error_rank(
         error, ALCH_EDAMAGED, lane->rank,
         "matrix %s: %lld x %lld entries from (%lld, %lld) were damaged on the way from worker rank %d: "
-        "CRC32C %08x was sent, %08x came",
+        "CRC32C %08x was sent, %08x arrived",
         name, (long long)local->m, (long long)local->n,
         (long long)(overlap ? inflight->overlap.rows.begin : alchi_axis_global(&inflight->piece.rows, local->i)),
         (long long)(overlap ? inflight->overlap.cols.begin : alchi_axis_global(&inflight->piece.cols, local->j)),

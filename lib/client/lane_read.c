@@ -1,5 +1,5 @@
-/* Reading: a lane asks for several messages ahead. It receives their payload directly into the user's memory where that
- * lies in storage order; elsewhere it receives chunks into a buffer and unpacks them. */
+/* Reading. A lane asks for several messages ahead. If the user's memory has the order in which the rank stores the
+ * entries, the lane receives the payload there. Else it receives chunks into a buffer and unpacks them. */
 #include "client/transfer.h"
 #include "base/error.h"
 #include "wire/layout_message.h"
@@ -36,7 +36,8 @@ add_worker_times(alchi_cli_lane_t *lane, const Alchw__DataBlock *block)
     }
 }
 
-/* The rank has answered the empty read, or refused it. A refusal is no failure: only some times stay unknown. */
+/* The rank has answered the empty read, or refused it. A refusal does not fail the transfer: only some times stay
+ * unknown. */
 static void
 end_times_request(alchi_cli_lane_t *lane)
 {
@@ -137,7 +138,8 @@ finish_chunk(alchi_cli_lane_t *lane)
         alchi_cli_lane_message_received(lane, inflight);
 }
 
-/* Check a DATA_BLOCK frame: it must continue the arriving message, or begin one that was asked for. */
+/* Handle the header and the message of a DATA_BLOCK frame. It must continue the arriving message, or begin one for
+ * which the lane asked. */
 static int
 begin_block_frame(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const ProtobufCMessage *message,
                   alch_error_t *err)
@@ -153,7 +155,8 @@ begin_block_frame(alchi_cli_lane_t *lane, const alchi_frame_t *frame, const Prot
         return ALCH_OK;
     }
     if (!inflight || (reader->arriving && reader->arriving != inflight))
-        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a block that was not asked for", lane->where);
+        return alchi_error_rank(err, ALCH_EPROTO, lane->rank, "%s sent a DATA_BLOCK for which this side did not ask",
+                                lane->where);
     if (!reader->arriving)
         reader->direct = lane->transfer->local_piece
                              ? ALCHI_CLI_DIRECT_NO

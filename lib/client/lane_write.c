@@ -1,13 +1,13 @@
-/* Writing: a lane cuts messages into chunks, packs those that do not lie in storage order, sends them and receives the
- * rank's acknowledgements. */
+/* Writing. A lane cuts messages into chunks, packs the chunks whose entries do not have the order in which the rank
+ * stores them, sends the chunks and receives the rank's acknowledgements. */
 #include "client/transfer.h"
 #include "base/error.h"
 #include "wire/layout_message.h"
 
-/* Columns of fewer bytes are packed: for the kernel, a list of many short pieces costs more time than the copy. */
+/* Columns of fewer bytes are packed, because sending many short pieces takes the kernel longer than the copy. */
 #define COLUMN_MIN ((size_t)8 << 10)
-/* Bytes of a chunk where cache lines of the user's memory hold entries of several ranks: the lines that one lane reads
- * are then still in the cache for the next lane. 8 % faster than 512 KiB (test/bench/MEASUREMENTS.md). */
+/* Bytes of a chunk if cache lines of the user's memory hold entries of several ranks: the lines that one lane reads are
+ * then still in the cache for the next lane. This is 8 % faster than 512 KiB (test/bench/MEASUREMENTS.md). */
 #define INTERLEAVED_CHUNK ((size_t)128 << 10)
 /* Chunks that a lane sends before the thread steps its other lanes. */
 #define BURST 4
@@ -82,9 +82,9 @@ chunk_limit(const alchi_cli_lane_t *lane)
                                                                                              : lane->link->buffer_size;
 }
 
-/* Make the next chunk of the current message; `buffer` is used if it must be packed. @return its bytes */
+/* Prepare the next chunk of the current message. If it must be packed, pack it into `buffer`. @return its bytes */
 static size_t
-make_next_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
+fill_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buffer)
 {
     const alchi_cli_memory_t *memory = &lane->transfer->memory;
     const alchi_cli_inflight_t *current = &lane->writer.current;
@@ -103,7 +103,7 @@ make_next_chunk(alchi_cli_lane_t *lane, alchi_cli_outgoing_t *out, uint8_t *buff
     return bytes;
 }
 
-/* Make sure that there is a current message to cut into chunks. @return false: there is none now */
+/* Make sure that there is a current message to cut into chunks. @return false: no message can begin now */
 static bool
 ensure_current_message(alchi_cli_lane_t *lane)
 {
@@ -142,7 +142,7 @@ advance_current(alchi_cli_inflight_t *current, size_t bytes)
 
 /* Add the next chunk to the queue. @return false: the queue is full, or there is nothing to send */
 static bool
-prepare_chunk(alchi_cli_lane_t *lane)
+queue_chunk(alchi_cli_lane_t *lane)
 {
     int place = (lane->writer.head + lane->writer.ready) % ALCHI_CLI_LINK_BUFFERS;
     alchi_cli_outgoing_t *out = &lane->writer.outgoing[place];
@@ -150,7 +150,7 @@ prepare_chunk(alchi_cli_lane_t *lane)
 
     if (lane->writer.ready == ALCHI_CLI_LINK_BUFFERS || !ensure_current_message(lane))
         return false;
-    bytes = make_next_chunk(lane, out, lane->link->buffers[place]);
+    bytes = fill_chunk(lane, out, lane->link->buffers[place]);
     fill_frame(lane, out, bytes);
     if (lane->transfer->checked)
         alchi_cli_outgoing_add_checksum(out);
@@ -167,17 +167,17 @@ pack_into_ring(alchi_cli_lane_t *lane, bool *moved_p)
 {
     alchi_cli_outgoing_t *out = &lane->writer.outgoing[lane->writer.head];
     alchi_channel_t *channel = lane->link->channel;
-    size_t most = alchi_channel_reserve_max(channel), bytes;
+    size_t max_bytes = alchi_channel_reserve_max(channel), bytes;
     alch_rect_t chunk;
     uint8_t *place;
     int code;
 
     lane->writer.ring_full = false;
-    if (most == 0 || lane->transfer->local_piece || lane->writer.ready || !ensure_current_message(lane) ||
+    if (max_bytes == 0 || lane->transfer->local_piece || lane->writer.ready || !ensure_current_message(lane) ||
         lane->writer.direct)
         return ALCH_EUNSUPPORTED;
     bytes = alchi_cli_chunk_at(&lane->writer.current.piece, lane->transfer->memory.entry, lane->writer.current.done,
-                               most, INT64_MAX, &chunk);
+                               max_bytes, INT64_MAX, &chunk);
     fill_frame(lane, out, bytes);
     code = alchi_channel_reserve_payload(channel, &out->frame, out->first ? &out->message : NULL, &place);
     lane->writer.ring_full = code == ALCH_EAGAIN;
@@ -258,7 +258,7 @@ receive_acks(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
     }
 }
 
-/* Sending failed. A rank that ends a connection sends the reason first, which is the better text: look for it. */
+/* Sending failed. If the rank ended the connection, it sent the reason first: use that as the text. */
 static int
 explain_send_failure(alchi_cli_lane_t *lane, int code, alch_error_t *err)
 {
@@ -275,17 +275,17 @@ alchi_cli_lane_write(alchi_cli_lane_t *lane, bool *moved_p, alch_error_t *err)
 
     /* While the kernel has no room for the chunk that is ready, pack the next one. */
     for (int k = 0; k < BURST; k++) {
-        bool made = false;
+        bool queued = false;
         code = pack_into_ring(lane, moved_p);
         if (code == ALCH_EUNSUPPORTED) {
-            made = prepare_chunk(lane);
+            queued = queue_chunk(lane);
             if (!lane->writer.ready)
                 break;
             code = send_first_chunk(lane, moved_p);
         }
         if (code != ALCH_OK && code != ALCH_EAGAIN)
             return explain_send_failure(lane, code, err);
-        if (code == ALCH_EAGAIN && !made)
+        if (code == ALCH_EAGAIN && !queued)
             break;
     }
     return lane->inflight_count ? receive_acks(lane, moved_p, err) : ALCH_OK;

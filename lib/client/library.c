@@ -55,7 +55,7 @@ fill_functions(alch_library_t *library)
     }
 }
 
-/* The library owns the message from now on; it is freed on failure. */
+/* Create a handle, which owns the message from now on; the message is freed on failure. */
 static int
 make_library(Alchw__Library *message, alch_library_t **library_p, alch_error_t *err)
 {

@@ -1,4 +1,4 @@
-/* Local pieces of parallel programs: checks, axes, overlap with the ranks, and the calls that start transfers. */
+/* Local pieces of parallel programs: checks, axes, overlap with the ranks, and the functions that start transfers. */
 #include "client/local_piece.h"
 #include "client/transfer.h"
 #include "base/error.h"
@@ -16,7 +16,7 @@ saturating_product(int64_t x, int64_t y)
 }
 
 /* The axis of one dimension. If the place's first block begins beyond the extent, the place holds no entries. A block
- * larger than the extent holds the same entries as one of extent + 1. */
+ * that is larger than the extent is replaced by one of extent + 1, which holds the same entries. */
 static alchi_axis_t
 to_axis(int64_t extent, int64_t block, int source, int procs, int proc, int64_t start)
 {

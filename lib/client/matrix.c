@@ -8,24 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Turn the driver's description of a matrix into an info and a layout, which the caller owns. */
+/* Convert the driver's description of a matrix to an info and a layout. The caller owns the layout. */
 static int
 parse_matrix(const Alchw__Matrix *message, alch_matrix_info_t *info, alchi_layout_t *layout, alch_error_t *err)
 {
-    const Alchw__Layout *given = message->layout;
-    alch_layout_t spec = ALCH_LAYOUT_DEFAULT;
+    const alch_layout_t spec = alchi_wire_layout_in(message->layout);
     size_t entry = alch_dtype_size((alch_dtype_t)message->dtype);
     alch_error_t detail = {0};
 
     if (!message->id || !entry || !message->workers || message->workers > INT_MAX)
         return alchi_error_set(err, ALCH_EPROTO, "the driver described a matrix without id, entry type or workers");
-    if (given) {
-        spec.dist = (alch_dist_t)given->dist;
-        spec.mb = given->mb;
-        spec.nb = given->nb;
-        spec.nprow = (int)given->nprow;
-        spec.npcol = (int)given->npcol;
-    }
     if (alchi_layout_init(layout, message->rows, message->cols, (int)message->workers, &spec, &detail) != ALCH_OK)
         return alchi_error_set(err, ALCH_EPROTO, "the driver described matrix %llu with an impossible layout: %s",
                                (unsigned long long)message->id, detail.text);
@@ -65,7 +57,7 @@ alchi_cli_matrix_create(alch_session_t *session, const Alchw__Matrix *message, a
     return ALCH_OK;
 }
 
-/* Make a handle from a MATRIX reply, and free the reply. */
+/* Create a handle from a MATRIX reply, and free the reply. */
 static int
 make_handle(alch_session_t *session, Alchw__Matrix *message, alch_matrix_t **matrix_p, alch_error_t *err)
 {
@@ -86,7 +78,7 @@ check_shape(int64_t rows, int64_t cols, alch_dtype_t dtype, const char *name, al
     if (!entry)
         return alchi_error_set(err, ALCH_EINVAL, "entry type %d is unknown", (int)dtype);
     if (cols && rows > INT64_MAX / cols / (int64_t)entry)
-        return alchi_error_set(err, ALCH_EINVAL, "matrix size %lld x %lld is more than 2^63 bytes", (long long)rows,
+        return alchi_error_set(err, ALCH_EINVAL, "matrix size %lld x %lld is 2^63 bytes or more", (long long)rows,
                                (long long)cols);
     if (name && strlen(name) >= sizeof(((alch_matrix_info_t *)0)->name))
         return alchi_error_set(err, ALCH_EINVAL, "the matrix name \"%.20s...\" has more than 63 bytes", name);
@@ -220,7 +212,7 @@ alch_matrix_refresh(alch_matrix_t *matrix, alch_error_t *err)
     return code;
 }
 
-/* Whether the matrix is as the handle knows it, except for its group, layout and rows. */
+/* Whether the description agrees with the handle, except for its group, layout and rows. */
 static bool
 is_same_but_for_group(const alch_matrix_t *matrix, const Alchw__Matrix *message)
 {
@@ -228,7 +220,7 @@ is_same_but_for_group(const alch_matrix_t *matrix, const Alchw__Matrix *message)
            message->dtype == (uint32_t)matrix->facts.dtype;
 }
 
-/* Lay the handle out for the group of the driver's description. Call with the matrix's mutex held. */
+/* Set the handle's layout for the group of the driver's description. Call with the matrix's mutex held. */
 static int
 adopt_new_group(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
 {
@@ -310,7 +302,7 @@ free_handles(alch_matrix_t **matrices, size_t count)
     free(matrices);
 }
 
-/* Make handles of the matrices on a page. Each entry is freed and removed from the message. */
+/* Create handles of the matrices on a page. Each entry is freed and removed from the message. */
 static int
 add_page(alch_session_t *session, Alchw__MatrixList *page, alch_matrix_t ***matrices_p, size_t *count_p,
          alch_error_t *err)

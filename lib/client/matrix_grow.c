@@ -2,7 +2,7 @@
 #include "client/client.h"
 #include "base/error.h"
 
-/* Whether the matrix is as the handle knows it, except for its rows. */
+/* Whether the description agrees with the handle, except for its rows. */
 static bool
 is_same_but_for_rows(const alch_matrix_info_t *facts, const Alchw__Matrix *message)
 {
@@ -14,7 +14,8 @@ is_same_but_for_rows(const alch_matrix_info_t *facts, const Alchw__Matrix *messa
            layout->nprow == (uint32_t)facts->layout.nprow && layout->npcol == (uint32_t)facts->layout.npcol;
 }
 
-/* Store the number of rows in the handle. Call with the matrix's mutex held. Transfers in progress do not use it. */
+/* Store the number of rows in the handle. Call with the matrix's mutex held. Transfers in progress use the number in
+ * error texts only. */
 static int
 update_rows(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *err)
 {
@@ -25,7 +26,8 @@ update_rows(alch_matrix_t *matrix, const Alchw__Matrix *message, alch_error_t *e
         return alchi_error_set(err, ALCH_ESTATE, "the layout of matrix %llu has changed: open the matrix again",
                                (unsigned long long)facts->id);
     if (message->rows < 0 || (row_bytes > 0 && message->rows > INT64_MAX / row_bytes))
-        return alchi_error_set(err, ALCH_EPROTO, "the driver said that matrix %llu has %lld rows",
+        return alchi_error_set(err, ALCH_EPROTO,
+                               "the driver described matrix %llu with the impossible number of %lld rows",
                                (unsigned long long)facts->id, (long long)message->rows);
     facts->rows = message->rows;
     facts->bytes = message->rows * row_bytes;

@@ -1,4 +1,4 @@
-/* Make a matrix from another one on the workers: another layout or type, transposed or conjugated. */
+/* Transform a matrix on the workers: change its layout or type, transpose or conjugate it. */
 #include "client/client.h"
 #include "base/error.h"
 #include "wire/layout_message.h"

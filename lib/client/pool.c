@@ -9,11 +9,11 @@
 #include <unistd.h>
 #include <utlist.h>
 
-/* When this many connections of the process to one rank are busy, the next user waits up to SHARED_WAIT_MS for one of
- * them before it opens one more. */
+/* If this many connections of the process to one rank are busy, the next transfer waits up to SHARED_WAIT_MS for one of
+ * them before it opens another one. */
 #define SHARED_PER_RANK 16
 #define SHARED_WAIT_MS 250
-/* Idle connections to one rank that are kept. */
+/* Maximum number of idle connections to one rank that the pool keeps. */
 #define IDLE_PER_RANK 4
 /* Before a connection is used that was idle for longer than PROBE_AFTER_MS, the rank must answer a PING within
  * PROBE_MS. */
@@ -24,19 +24,19 @@
 typedef struct alchi_cli_shared_links {
     uint64_t session;
     uint8_t key[ALCHI_KEY_SIZE]; /* differs between sessions of different drivers with the same id */
-    int handles;                 /* that use it */
+    int handles;                 /* number of session handles that use them */
     alchi_cli_link_t *links;     /* atomic head */
     struct alchi_cli_shared_links *prev, *next;
 } shared_links_t;
 
-/* The shared links of all sessions of this process. A forked child makes a new registry, because a thread of the
- * parent may have held the mutex. */
+/* The shared links of all sessions of this process. A forked child creates a new registry, because a thread of
+ * the parent may have held the mutex. */
 typedef struct registry {
     pid_t pid;
     pthread_mutex_t mutex; /* guards all sets and links; not held while a thread waits for a peer */
     pthread_cond_t released;
     shared_links_t *sets;
-    struct registry *parent;
+    struct registry *parent; /* of the process that forked this one; never used, never freed */
 } registry_t;
 
 static registry_t *registry; /* atomic */
@@ -67,7 +67,7 @@ get_registry(void)
         return NULL;
     if (__atomic_compare_exchange_n(&registry, &current, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return mine;
-    free(mine); /* another thread has made one meanwhile */
+    free(mine); /* another thread was faster */
     return current;
 }
 
@@ -96,7 +96,7 @@ close_link(alchi_cli_link_t *link)
     link->buffer_size = 0;
 }
 
-/* Close the idle connections to all groups but `keep`. */
+/* Close the idle connections to all groups but `keep`. 0: to all groups */
 static void
 close_idle(shared_links_t *set, uint64_t keep)
 {
@@ -226,7 +226,8 @@ alchi_cli_pool_abandon(const alchi_cli_pool_t *pool)
 
 /* ---- one connection ---- */
 
-/* Find an idle connection to the rank, and close those that have ended. Call with the mutex held. NULL: none is idle */
+/* Find an idle connection to the rank, and close those that have ended. Call with the mutex held. NULL: no connection
+ * is idle */
 static alchi_cli_link_t *
 find_idle(const shared_links_t *set, const alch_session_t *session, uint64_t group, int rank)
 {
@@ -236,7 +237,7 @@ find_idle(const shared_links_t *set, const alch_session_t *session, uint64_t gro
         if (link->busy || !link->channel || link->group != group || link->rank != rank ||
             link->shared_memory != shared_memory)
             continue;
-        /* On an idle connection nothing arrives but its end. */
+        /* Nothing can arrive on an idle connection except its end. */
         if (alchi_stream_idle(alchi_channel_stream(link->channel)))
             return link;
         close_link(link);
@@ -255,7 +256,7 @@ count_links(const shared_links_t *set, uint64_t group, int rank, bool busy)
     return links;
 }
 
-/* Find or make a node for a new connection. Call with the mutex held. NULL: out of memory */
+/* Find or create a node for a new connection. Call with the mutex held. NULL: out of memory */
 static alchi_cli_link_t *
 find_free_link(shared_links_t *set)
 {
@@ -271,8 +272,8 @@ find_free_link(shared_links_t *set)
     return link;
 }
 
-/* Find an idle connection. If too many are busy, wait a little for one of them. Call with the mutex held; it is
- * released during the wait. NULL: open a new one */
+/* Find an idle connection. If too many are busy, wait up to SHARED_WAIT_MS for one of them. Call with the mutex held;
+ * it is released during the wait. NULL: open a new one */
 static alchi_cli_link_t *
 wait_for_idle_link(registry_t *shared, const alch_session_t *session, uint64_t group, int rank,
                    alchi_deadline_t deadline)
@@ -313,7 +314,7 @@ reserve_link(const alch_session_t *session, uint64_t group, int rank, alchi_dead
 }
 
 /* Whether the rank answers a PING. The rank, or a device in the network, may have closed the connection unnoticed. If
- * not, the PING keeps the rank from closing it as idle now. */
+ * the connection is open, the PING keeps the rank from closing it as idle now. */
 static bool
 answers_ping(alchi_cli_link_t *link, alchi_deadline_t deadline)
 {
@@ -332,7 +333,7 @@ answers_ping(alchi_cli_link_t *link, alchi_deadline_t deadline)
     return good;
 }
 
-/* Close a connection that was idle for long and does not answer. */
+/* Close a connection that was idle for longer than PROBE_AFTER_MS and does not answer. */
 static void
 probe_link(alchi_cli_link_t *link, alchi_deadline_t deadline)
 {
@@ -401,7 +402,7 @@ alchi_cli_link_acquire(alch_session_t *session, const alchi_cli_group_t *group, 
     if (!link->channel)
         code = open_link(session, link, group, rank, deadline, err);
     if (code == ALCH_OK && resize_buffers(link, buffer_size) != ALCH_OK)
-        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for buffers of %zu bytes", buffer_size);
+        code = alchi_error_set(err, ALCH_ENOMEM, "out of memory for the %zu-byte buffers of a connection", buffer_size);
     if (code != ALCH_OK) {
         alchi_cli_link_release(session, link, false);
         return code;

@@ -42,7 +42,7 @@ typedef struct alchi_cli_group {
     alchi_cli_worker_t peers[]; /* by rank */
 } alchi_cli_group_t;
 
-/** Buffers of a connection: the client fills one while the kernel sends the other. */
+/** Number of buffers of a connection: the client fills one while the kernel sends the other. */
 #define ALCHI_CLI_LINK_BUFFERS 2
 
 /** An authenticated data connection to one rank. While the connection is busy, its user owns the members from `channel`
@@ -65,7 +65,7 @@ typedef struct alchi_cli_link {
 alchi_cli_pool_t *alchi_cli_pool_create(void);
 /** Call when the handle uses no connection. The last handle of a session closes the connections. NULL is allowed. */
 void alchi_cli_pool_destroy(alchi_cli_pool_t *pool);
-/** In a forked child: close the descriptors and change nothing else. */
+/** In a forked child: close the descriptors without a lock, and free nothing. */
 void alchi_cli_pool_abandon(const alchi_cli_pool_t *pool);
 /** Close the idle connections, unless other handles share them. */
 void alchi_cli_pool_close_idle(alchi_cli_pool_t *pool);
@@ -73,7 +73,7 @@ void alchi_cli_pool_close_idle(alchi_cli_pool_t *pool);
 void alchi_cli_pool_keep_only(alchi_cli_pool_t *pool, uint64_t group);
 
 /** The cached group, or the driver's answer if no group is cached.
- *  @param[in]  refresh  ask the driver in any case
+ *  @param[in]  refresh  ask the driver even if a group is cached
  *  @param[out] group_p  to be released with alchi_cli_group_release()
  *  @return ALCH_OK; ALCH_ESTATE: the session has no workers; ALCH_EPROTO; ALCH_ENOMEM; as
  *          alchi_cli_session_request() */
@@ -81,11 +81,11 @@ int alchi_cli_pool_get_group(alch_session_t *session, bool refresh, alchi_cli_gr
 /** Give back a group from alchi_cli_pool_get_group(). NULL is allowed. */
 void alchi_cli_group_release(alchi_cli_group_t *group);
 /** Cache the group that the driver described, and close the idle connections to other groups.
- *  @param[in] message  borrowed; NULL: forget the cached group and close all idle connections
+ *  @param[in] message  borrowed; NULL: drop the cached group and close all idle connections
  *  @return ALCH_OK, ALCH_EPROTO, ALCH_ENOMEM */
 int alchi_cli_pool_set_group(alch_session_t *session, const Alchw__Group *message, alch_error_t *err);
 
-/** The host at which this client reaches a worker: the driver's host if the driver named none. Borrowed. */
+/** The host at which this client reaches a worker: the driver's host if the message has no address. Borrowed. */
 const char *alchi_cli_pool_worker_host(const alch_session_t *session, const Alchw__Worker *worker);
 
 /** Take an idle connection to a rank, or open a new one.
@@ -95,7 +95,8 @@ const char *alchi_cli_pool_worker_host(const alch_session_t *session, const Alch
  *          ALCH_ETIMEDOUT; ALCH_ENOMEM; ALCH_EPROTO */
 int alchi_cli_link_acquire(alch_session_t *session, const alchi_cli_group_t *group, int rank, size_t buffer_size,
                            alchi_deadline_t deadline, alchi_cli_link_t **link_p, alch_error_t *err);
-/** Give a connection back. It is closed if it is not reusable, or not wanted any more. */
+/** Give a connection back. It is closed if it is not reusable, if its group is not the cached one, if the options allow
+ *  no idle connections, or if enough connections to the rank are idle. */
 void alchi_cli_link_release(alch_session_t *session, alchi_cli_link_t *link, bool reusable);
 
 #endif

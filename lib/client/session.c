@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A request lets the driver wait at most this long; then the client asks again. */
+/* One request asks the driver to wait at most this long. Then the client asks again. */
 #define WAIT_SLICE_MS 20000
 
 /* ---- options ---- */
@@ -76,7 +76,8 @@ check_options(const alch_session_options_t *options, alch_error_t *err)
 
 /* ---- address and secret ---- */
 
-/* If there is no usable connection file, or its daemon has ended, the failure is reported as one to connect. */
+/* Find a connection file. If there is no file, this user may not use it, or its daemon has ended, the code is
+ * ALCH_ECONNECT, as for any other failure to connect. */
 static int
 find_connection_file(const alch_session_options_t *options, const alchi_address_t *address, alchi_connfile_t *file,
                      alch_error_t *err)
@@ -91,7 +92,7 @@ find_connection_file(const alch_session_options_t *options, const alchi_address_
     return ALCH_ECONNECT;
 }
 
-/* Get the address and the token from the options, and what they lack from a connection file.
+/* Get the address and the token from the options. If one is missing there, get it from a connection file.
  * @param[out] token  filled in only if need_token */
 static int
 resolve_address_and_token(const alch_session_options_t *options, bool need_token, alchi_address_t *address,
@@ -250,7 +251,7 @@ alch_session_attach(const alch_session_options_t *options, uint64_t id, const ch
     int code;
 
     if (!session_p || !id)
-        return alchi_error_set(err, ALCH_EINVAL, session_p ? "a session's id is never 0" : "session_p is NULL");
+        return alchi_error_set(err, ALCH_EINVAL, session_p ? "session id 0 is not valid" : "session_p is NULL");
     if (!key || !alchi_hex_decode(key, bytes, sizeof(bytes)))
         return alchi_error_set(err, ALCH_EINVAL, "the session's key is not %d hexadecimal digits", 2 * ALCHI_KEY_SIZE);
     code = open_as(options, &claim, bytes, session_p, err);

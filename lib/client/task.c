@@ -13,7 +13,7 @@
 struct alch_task {
     alch_session_t *session;
     uint64_t id;
-    pthread_mutex_t mutex; /* guards all below. Nothing changes any more once the task has ended */
+    pthread_mutex_t mutex; /* guards all below. Once the task has ended, nothing changes any more */
     alch_task_progress_t progress;
     alch_values_t *results; /* DONE */
     Alchw__Note **notes;    /* DONE */
@@ -59,7 +59,9 @@ check_results(const Alchw__Task *message, alch_error_t *err)
 static int
 check_task(const Alchw__Task *message, uint64_t id, alch_error_t *err)
 {
-    if (message->id == 0 || (id && message->id != id))
+    if (message->id == 0)
+        return alchi_error_set(err, ALCH_EPROTO, "the driver described a task without an id");
+    if (id && message->id != id)
         return alchi_error_set(err, ALCH_EPROTO, "the driver described task %llu instead of task %llu",
                                (unsigned long long)message->id, (unsigned long long)id);
     if (message->state < ALCH_TASK_QUEUED || message->state > ALCH_TASK_CANCELED)
@@ -83,7 +85,10 @@ take_results(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
     task->matrix_count = message->n_matrices;
     message->matrices = NULL;
     message->n_matrices = 0;
-    return task->results ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "out of memory for the results of a task");
+    if (task->results)
+        return ALCH_OK;
+    return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the results of task %llu",
+                           (unsigned long long)task->id);
 }
 
 static void
@@ -99,8 +104,8 @@ take_error(alch_task_t *task, const Alchw__Task *message)
     }
 }
 
-/* Store the state from a TASK reply, and free the reply. Replies to two threads may arrive in any order, so a handle of
- * an ended task ignores them. */
+/* Store the state from a TASK reply, and free the reply. Replies to two threads may arrive in any order, so the handle
+ * ignores a reply that arrives after the task has ended. */
 static int
 update_from_reply(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
 {
@@ -124,7 +129,7 @@ update_from_reply(alch_task_t *task, Alchw__Task *message, alch_error_t *err)
     return code;
 }
 
-/* How the task ended. @return its code; ALCH_EAGAIN: it has not ended */
+/* Get the task's final code and error. @return ALCH_EAGAIN: the task has not ended */
 static int
 get_outcome(alch_task_t *task, alch_error_t *err)
 {

@@ -9,16 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A connection that fails usually fails at once. The call that starts a transfer waits this long for the connections,
- * so that it can report the failure itself. */
+/* A connection that fails usually fails at once. The function that starts a transfer waits this long for the
+ * connections, so that it can report such a failure itself. */
 #define START_PATIENCE_MS 200
 /* A transfer with fewer bytes for each thread is not worth another thread. */
 #define BYTES_PER_THREAD ((int64_t)1 << 20)
-/* Up to this many threads are used even on fewer cores: a thread that sleeps in the kernel leaves its core to one that
- * can move bytes. With 3 workers on 2 cores this was 10 to 25 % faster (test/bench/MEASUREMENTS.md). */
+/* A transfer may use this many threads even on fewer cores: a thread that sleeps in the kernel leaves its core to one
+ * that can move bytes. With 3 workers on 2 cores this was 10 to 25 % faster (test/bench/MEASUREMENTS.md). */
 #define THREADS_MIN 8
 
-/* What the option `checksum` = -1 means: off, because checksums cost more than 5 % on one host
+/* The meaning of the option `checksum` = -1: off, because checksums cost more than 5 % on one host
  * (test/bench/MEASUREMENTS.md, man/alchemist-transfer.7). */
 #define CHECKSUM_DEFAULT false
 
@@ -107,7 +107,7 @@ count_entries(const alch_transfer_t *transfer, int rank)
     return transfer->gaps ? transfer->gaps[rank].entries : alchi_plan_entries(&transfer->plan, rank);
 }
 
-/* Add a lane for each rank that gets or gives entries. */
+/* Add a lane for each rank that receives or sends entries. */
 static int
 add_lanes(alch_transfer_t *transfer)
 {
@@ -221,7 +221,8 @@ start_threads(alch_transfer_t *transfer, alch_error_t *err)
     return code ? alchi_error_errno(err, code, "cannot start a thread for a transfer") : ALCH_OK;
 }
 
-/* Wait a little until all lanes are connected. @return ALCH_OK, or the failure of a connection */
+/* Wait up to START_PATIENCE_MS until all lanes are connected. @return ALCH_OK, or the code of the first failure if
+ * lanes are not connected */
 static int
 wait_until_lanes_open(alch_transfer_t *transfer, alch_error_t *err)
 {
@@ -328,8 +329,8 @@ alch_matrix_read_start(alch_matrix_t *matrix, const alch_rect_t *rect, void *dat
 
 /* ---- waiting, progress, end ---- */
 
-/* How the transfer ended, once all threads have. A cancel that came after the last byte has no effect. Call with the
- * mutex held. */
+/* Get the code of a transfer whose threads have ended. A cancel after the last byte has no effect. Call with the mutex
+ * held. */
 static int
 get_outcome(const alch_transfer_t *transfer, alch_error_t *err)
 {
@@ -399,7 +400,7 @@ alch_transfer_timings(const alch_transfer_t *transfer, alch_timing_t *timings, s
 void
 alch_transfer_destroy(alch_transfer_t *transfer)
 {
-    /* In a forked child the threads do not exist, and a lock may be held or the memory half changed: leak it. */
+    /* In a forked child the threads do not exist, and a lock may be held or the memory half changed: free nothing. */
     if (!transfer || transfer->session->pid != getpid())
         return;
     alch_transfer_cancel(transfer);

@@ -1,4 +1,4 @@
-/* A thread of a transfer. It opens its lanes, steps them while bytes move, and sleeps in poll() when none can move. */
+/* A thread of a transfer. It opens its lanes, steps them while bytes move, and else sleeps in poll(). */
 #include "client/transfer_thread.h"
 #include "base/error.h"
 
@@ -6,23 +6,25 @@
 #include <poll.h>
 #include <stdlib.h>
 
-/* A sleeping thread wakes this often to look for a cancel or the failure of another lane. */
+/* A sleeping thread wakes at this interval, to see whether the transfer was canceled or another lane has failed. */
 #define POLL_SLICE_MS 50
 /* When a transfer stops, a lane with messages in flight is closed after this long without progress. */
 #define STOP_PATIENCE_MS 1000
-/* The client notices the end of a rank before the driver does. Keep asking the driver for the reason this long. */
+/* The client may notice the end of a rank before the driver does. It asks the driver for the reason at intervals, for
+ * this long in total. Each request has a time limit. */
 #define REASON_PATIENCE_MS 3000
-#define REASON_TIMEOUT_MS 5000
 #define REASON_INTERVAL_MS 50
+#define REASON_TIMEOUT_MS 5000
 
+/* The arguments of a new thread. */
 typedef struct {
     alch_transfer_t *transfer;
     int index;
-} job_t;
+} arguments_t;
 
 /* ---- failures ---- */
 
-/* Ask the driver for the matrix. @return ALCH_OK: the driver knows of no failure */
+/* Ask the driver for the matrix. @return ALCH_OK: the driver has not noticed a failure */
 static int
 ask_driver(alch_transfer_t *transfer, alch_error_t *reason)
 {
@@ -34,7 +36,7 @@ ask_driver(alch_transfer_t *transfer, alch_error_t *reason)
                                      alchi_deadline_in_ms(REASON_TIMEOUT_MS), NULL, reason);
 }
 
-/* If the driver gives a reason within `patience_ms`, replace the error of a broken connection by that. */
+/* If the driver reports a failure within `patience_ms`, replace the lane's error by that. */
 static void
 replace_by_driver_reason(alch_transfer_t *transfer, int patience_ms, alch_error_t *error)
 {
@@ -52,7 +54,8 @@ replace_by_driver_reason(alch_transfer_t *transfer, int patience_ms, alch_error_
     }
 }
 
-/* Close a lane that failed. Only the first failure of a transfer is explained with the driver's reason. */
+/* Close a lane that failed and, unless the transfer was canceled, fail the transfer. For the first failure, ask the
+ * driver for the reason. */
 static void
 fail_lane(alchi_cli_lane_t *lane, alch_error_t *error)
 {
@@ -135,7 +138,8 @@ open_lanes(alch_transfer_t *transfer, int index)
 
 /* ---- moving ---- */
 
-/* Step every lane of the thread once. Returns how many are still open. *moved_p: bytes moved, so step again at once */
+/* Step every lane of the thread once. Returns how many lanes are still open. *moved_p: bytes moved, so step again at
+ * once */
 static int
 step_lanes(alch_transfer_t *transfer, int index, bool *moved_p)
 {
@@ -204,13 +208,13 @@ move_lanes(alch_transfer_t *transfer, int index)
 static void *
 run_transfer_thread(void *context)
 {
-    job_t job = *(job_t *)context;
-    alch_transfer_t *transfer = job.transfer;
+    arguments_t arguments = *(arguments_t *)context;
+    alch_transfer_t *transfer = arguments.transfer;
 
     free(context);
-    open_lanes(transfer, job.index);
-    move_lanes(transfer, job.index);
-    for (int k = job.index; k < transfer->lane_count; k += transfer->stride)
+    open_lanes(transfer, arguments.index);
+    move_lanes(transfer, arguments.index);
+    for (int k = arguments.index; k < transfer->lane_count; k += transfer->stride)
         alchi_cli_lane_close(&transfer->lanes[k], false);
     pthread_mutex_lock(&transfer->mutex);
     transfer->running--;
@@ -222,14 +226,14 @@ run_transfer_thread(void *context)
 int
 alchi_cli_transfer_thread_start(alch_transfer_t *transfer, int index, pthread_t *thread_p)
 {
-    job_t *job = malloc(sizeof(*job));
+    arguments_t *arguments = malloc(sizeof(*arguments));
     int code;
 
-    if (!job)
+    if (!arguments)
         return ENOMEM;
-    *job = (job_t){transfer, index};
-    code = pthread_create(thread_p, NULL, run_transfer_thread, job);
+    *arguments = (arguments_t){transfer, index};
+    code = pthread_create(thread_p, NULL, run_transfer_thread, arguments);
     if (code != 0)
-        free(job);
+        free(arguments);
     return code;
 }

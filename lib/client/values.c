@@ -83,7 +83,7 @@ is_valid_name(const char *name)
     return name && name[0] && alchi_utf8_valid(name, strlen(name));
 }
 
-/* Fill the list of a value that belongs to its type with the entries x. @return ALCH_OK, ALCH_ENOMEM, ALCH_EINVAL */
+/* Store `count` entries x in the list that the value's type uses. @return ALCH_OK, ALCH_ENOMEM, ALCH_EINVAL */
 typedef int fill_f(Alchw__Value *value, const void *x, size_t count);
 
 static int
@@ -297,7 +297,8 @@ alch_values_describe(const alch_values_t *values, const char *name, alch_type_t 
     return ALCH_OK;
 }
 
-/* Check that a value has a type within first..last and an entry `index`. x_p NULL: ALCH_EINVAL. */
+/* Find a value with a type within first..last and an entry `index`.
+ * @return ALCH_OK; ALCH_EINVAL: x_p is NULL; ALCH_ENOENT: no such value or entry; ALCH_ETYPE */
 static int
 find_entry(const alch_values_t *values, const char *name, size_t index, alch_type_t first, alch_type_t last,
            const void *x_p, const Alchw__Value **value_p)

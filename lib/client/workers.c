@@ -57,7 +57,8 @@ alch_workers_free(alch_worker_t *workers)
     free(workers);
 }
 
-/* Ask for workers once. The driver answers when the group is ready, or after wait_ms. *ready_p: the group is ready */
+/* Ask for workers once. The driver answers when the group is ready, or after wait_ms. *ready_p: whether the group is
+ * ready */
 static int
 request_workers_once(alch_session_t *session, int count, bool move, int wait_ms, bool *ready_p, alch_error_t *err)
 {

@@ -14,11 +14,11 @@
  *
  *     CLIENT, AGENT   the driver's token
  *     EXECUTOR        the session's key (alchi_derive_session_key)
- *     RANK            the rank's control key, made by the driver
+ *     RANK            the rank's control key, which the driver generates
  *     DATA            the rank's data key (alchi_derive_data_key)
  *
- * Keys are 32 bytes. A client never sends a key. alchi_key_wrap() hides the data keys that the ranks of a session's new
- * group need to read matrices from the ranks of its old group.
+ * Keys are 32 bytes. A client never sends a key. alchi_key_wrap() encrypts the data keys that the ranks of a session's
+ * new group need to read matrices from the ranks of its old group.
  *
  * The responder never waits: the caller feeds it frames, and it queues its replies on the channel. The initiator waits
  * for the replies.
@@ -42,11 +42,11 @@ typedef enum {
     ALCHI_ROLE_DATA = 5
 } alchi_role_t;
 
-/** The role and the place that an initiator claims; the proofs cover it. */
+/** The role and the place that an initiator claims. The proofs cover the claim. */
 typedef struct {
     alchi_role_t role;
-    uint64_t session, group; /* 0 where the role has none */
-    int rank;                /* -1 where the role has none */
+    uint64_t session, group; /* 0 if the role does not use it */
+    int rank;                /* -1 if the role does not use it */
 } alchi_claim_t;
 
 /** Compute the session's key from the driver's token and both nonces of the CLIENT handshake. The client and the driver
@@ -58,11 +58,11 @@ void alchi_derive_session_key(const uint8_t token[ALCHI_KEY_SIZE], const uint8_t
 void alchi_derive_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t session, uint64_t group, int rank,
                            uint8_t key[ALCHI_KEY_SIZE]);
 
-/** Hide the data key of one rank for the way to a rank of another group of the same session. The same function uncovers
- *  it there.
+/** Encrypt the data key of one rank, so that the driver can send it to a rank of another group of the same session.
+ * That rank calls the same function to decrypt it.
  *  @param control_key  of the rank that receives the data key
  *  @param group, rank  the rank that the data key belongs to
- *  @param key, wrapped the data key and its hidden form, or the hidden form and the data key */
+ *  @param key, wrapped the data key and its encrypted form, or the encrypted form and the data key */
 void alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, int rank,
                     const uint8_t key[ALCHI_KEY_SIZE], uint8_t wrapped[ALCHI_KEY_SIZE]);
 
@@ -75,8 +75,8 @@ typedef struct {
     uint8_t nonce_initiator[32], nonce_responder[32];
     uint32_t version, version_min, version_max;
     char name[64], host[64]; /* of the initiator, printable, for the log */
-    int pid;                 /* of the initiator, as it says */
-    alch_error_t refusal;    /* why find_key found no key for the claim; code ALCH_OK: it found one */
+    int pid;                 /* of the initiator, as HELLO states it */
+    alch_error_t refusal;    /* why find_key found no key for the claim; code ALCH_OK: it found a key */
 } alchi_responder_t;
 
 void alchi_responder_init(alchi_responder_t *responder);
@@ -97,7 +97,7 @@ typedef int (*alchi_key_f)(void *context, const alchi_claim_t *claim, uint8_t ke
  * @return ALCH_OK
  * @return ALCH_EAUTH     the proof is wrong, or no key was found for the claim
  * @return ALCH_EVERSION  the peer speaks no version that this side speaks
- * @return ALCH_EPROTO    the frame does not belong here, or this side cannot answer it
+ * @return ALCH_EPROTO    the frame is not the expected one, or this side cannot answer it
  *
  * After an error the caller flushes the channel, because an ERROR for the peer may be queued, and closes it.
  */
@@ -124,9 +124,9 @@ typedef struct {
  * @return ALCH_OK
  * @return ALCH_EAUTH     one side's proof is wrong
  * @return ALCH_EVERSION  the sides have no version in common
- * @return ALCH_ECONNECT  the peer closed the connection, or it failed
+ * @return ALCH_ECONNECT  the peer closed the connection, or the connection failed
  * @return ALCH_ETIMEDOUT the peer did not answer by the deadline
- * @return ALCH_EPROTO    the peer does not speak this protocol, or answered with a wrong frame
+ * @return ALCH_EPROTO    the peer does not speak this protocol, or it answered with a wrong frame
  * @return ALCH_ENOMEM, ALCH_ESYSTEM  out of memory or random bytes
  * @return the code with which the peer refused the connection
  */

@@ -1,4 +1,5 @@
-/* Frames over a stream: a queue of bytes to send, a buffer of bytes that arrived, and payload that passes by both. */
+/* Frames over a stream: a queue of bytes to send, a buffer of bytes that have arrived, and payload that bypasses both.
+ */
 #include "net/channel.h"
 
 #include "base/buf.h"
@@ -10,18 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How far the channel reads ahead. A channel that carries only messages reads 16 KiB. One that carries bulk data reads
- * just enough for a small message, because payload that lands in the buffer must be copied once more. A stream whose
- * reads need no system call (shared memory) gains nothing from reading ahead. */
+/* How many bytes the channel reads ahead. A channel that carries only messages reads 16 KiB. A channel that carries
+ * bulk data reads just enough for a small message, because payload in the buffer must be copied once more. A stream
+ * whose reads need no system call (shared memory) gains nothing from reading ahead. */
 #define READ_AHEAD ((size_t)16 << 10)
 #define READ_AHEAD_BULK ((size_t)256)
-/* The buffer grows by at most this much for each read: with the bytes that arrive, not with the size that the peer
- * announces. */
+/* The buffer grows by at most this many bytes for each read. So it grows with the bytes that arrive, not with the size
+ * that the peer announces. */
 #define READ_STEP ((size_t)64 << 10)
-/* Pieces of memory that one write takes; the array is on the stack. */
+/* Maximum number of pieces of memory for one write; the array is on the stack. */
 #define IOV_STEP 256
 /* A header and a message of 1 KiB, the largest for which alchi_channel_reserve_max() leaves room. */
-#define MADE_HEAD_MAX (((size_t)1 << 10) + ALCHI_FRAME_HEADER)
+#define RESERVED_HEAD_MAX (((size_t)1 << 10) + ALCHI_FRAME_HEADER)
 
 struct alchi_channel {
     alchi_stream_t *stream;
@@ -37,11 +38,11 @@ struct alchi_channel {
     /* receiving */
     alchi_buf_t in;
     uint32_t meta_max, payload_max;
-    uint32_t payload_left;
-    bool has_check;       /* the frame has a check */
-    uint32_t payload_sum; /* of the payload taken so far */
+    uint32_t payload_left; /* bytes of the current frame that the caller has not taken */
+    bool has_check;        /* the frame has a check */
+    uint32_t payload_sum;  /* of the payload taken so far */
     int receive_code, receive_errno;
-    char fault[192];
+    char fault[192]; /* how the peer broke the protocol; "": it did not */
 };
 
 alchi_channel_t *
@@ -319,7 +320,7 @@ alchi_channel_reserve_max(const alchi_channel_t *channel)
 {
     size_t max = alchi_stream_reserve_max(channel->stream);
 
-    return max > MADE_HEAD_MAX ? max - MADE_HEAD_MAX : 0;
+    return max > RESERVED_HEAD_MAX ? max - RESERVED_HEAD_MAX : 0;
 }
 
 int
@@ -385,11 +386,11 @@ refuse_header(alchi_channel_t *channel, int code)
     char digits[3 * 8 + 1] = "";
 
     if (code == ALCH_EVERSION) {
-        snprintf(text, sizeof(channel->fault), "the frame has wire version %u, this side speaks version %d", bytes[4],
-                 ALCHI_WIRE_VERSION);
+        snprintf(text, sizeof(channel->fault), "the frame has wire version %u, but this side speaks version %d",
+                 bytes[4], ALCHI_WIRE_VERSION);
     } else if (code == ALCH_ELIMIT) {
         snprintf(text, sizeof(channel->fault),
-                 "the %s frame has %u bytes of message and %u of payload, at most %u and %u are accepted here",
+                 "the %s frame has %u bytes of message and %u of payload, but this side accepts at most %u and %u",
                  alchi_message_name(bytes[6] | (unsigned)bytes[7] << 8), load_u32(bytes + 16), load_u32(bytes + 20),
                  channel->meta_max, channel->payload_max);
     } else {
@@ -418,7 +419,7 @@ decode_frame(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage 
         return code;
     if (code != ALCH_OK)
         return refuse_header(channel, code);
-    /* Otherwise a peer could send such frames for ever, and the payload would never be complete. */
+    /* If this were allowed, a peer could send such frames forever, and the payload would never be complete. */
     if ((frame.flags & ALCHI_FRAME_MORE) && frame.payload == 0) {
         snprintf(channel->fault, sizeof(channel->fault), "the %s frame announces more payload but has none",
                  alchi_message_name(frame.type));
@@ -446,7 +447,7 @@ decode_frame(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage 
     return ALCH_OK;
 }
 
-/* Read once, so that the buffer gets closer to `need` bytes. ALCH_OK: it has more than before. */
+/* Read once, to bring the buffer closer to `need` bytes. ALCH_OK: bytes have arrived. */
 static int
 fill_buffer(alchi_channel_t *channel, size_t need)
 {

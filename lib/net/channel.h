@@ -6,7 +6,8 @@
  *           no state. Over shared memory (net/shm.h) one thread at a time must use both directions.
  *
  * After the first error a direction of the channel stays broken: every later call returns the same code and sets the
- * same errno. ALCH_EAGAIN, ALCH_ESTATE, ALCH_EINVAL, ALCH_ERANGE and ALCH_EUNSUPPORTED leave the channel as it was.
+ * same errno. ALCH_EAGAIN, ALCH_ETIMEDOUT, ALCH_ESTATE, ALCH_EINVAL, ALCH_ERANGE and ALCH_EUNSUPPORTED leave the
+ * channel usable.
  */
 #ifndef ALCHI_NET_CHANNEL_H
 #define ALCHI_NET_CHANNEL_H
@@ -33,7 +34,8 @@ int alchi_channel_fd(const alchi_channel_t *channel);
  *  on connections that carry bulk data, because it also reduces how far the channel reads ahead. */
 void alchi_channel_set_limits(alchi_channel_t *channel, uint32_t meta_max, uint32_t payload_max);
 
-/** Bytes that may wait to be sent. A send that would queue more fails with ALCH_ELIMIT: the peer does not read. */
+/** Maximum number of bytes that wait to be sent. A send that would exceed it fails with ALCH_ELIMIT, because the peer
+ *  does not read. */
 #define ALCHI_CHANNEL_BACKLOG ((size_t)64 << 20)
 
 /* ---- sending ---- */
@@ -50,7 +52,7 @@ int alchi_channel_send(alchi_channel_t *channel, unsigned type, unsigned flags, 
  *  alchi_channel_send() */
 int alchi_channel_send_error(alchi_channel_t *channel, uint64_t id, const alch_error_t *error);
 
-/** Send what is queued. @return ALCH_OK: nothing is queued any more; ALCH_EAGAIN: bytes are left, because the stream is
+/** Send the queued bytes. @return ALCH_OK: the queue is empty; ALCH_EAGAIN: bytes are left, because the stream is
  *  full or a payload frame must be sent first; ALCH_ECONNECT; or the code of an earlier failed send */
 int alchi_channel_flush(alchi_channel_t *channel);
 /** Whether bytes are queued that alchi_channel_flush() may be able to send. */
@@ -70,15 +72,15 @@ bool alchi_channel_wants_write(const alchi_channel_t *channel);
  * @return ALCH_OK        the whole frame is sent
  * @return ALCH_EAGAIN    the stream is full: wait for POLLOUT and call again
  * @return ALCH_ECONNECT, ALCH_ELIMIT, ALCH_ENOMEM, ALCH_ERANGE as alchi_channel_send()
- * @return ALCH_EINVAL    the pieces are not frame->payload bytes together, or that is more than ALCHI_PAYLOAD_MAX
+ * @return ALCH_EINVAL    the pieces do not have frame->payload bytes together, or that is more than ALCHI_PAYLOAD_MAX
  * @return ALCH_ESTATE    another payload frame is not completely sent
  */
 int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
                                const struct iovec *payload, int count, size_t *sent_p);
 
 /**
- * Reserve memory of the stream for the next frame, so that the caller writes the payload where the peer reads it
- * (shared memory only).
+ * Reserve memory of the stream for the next frame (shared memory only). The caller writes the payload there, and the
+ * peer reads it there, without a copy.
  *
  * On success the caller writes frame->payload bytes to *place_p and calls alchi_channel_send_reserved(). It must not
  * send anything else in between.
@@ -91,7 +93,7 @@ int alchi_channel_send_payload(alchi_channel_t *channel, const alchi_frame_t *fr
  * @return ALCH_EAGAIN       no room now: wait for POLLOUT
  * @return ALCH_EUNSUPPORTED the stream has no such memory, or the frame is larger than can be reserved at once
  * @return ALCH_ECONNECT     the connection failed (errno); or the code of an earlier failed send
- * @return ALCH_ERANGE       the message is larger than ALCHI_META_MAX and than can be reserved
+ * @return ALCH_ERANGE       the message is larger than ALCHI_META_MAX, and the frame than can be reserved at once
  * @return ALCH_ESTATE       another payload frame is not completely sent
  */
 int alchi_channel_reserve_payload(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message,
@@ -106,7 +108,7 @@ size_t alchi_channel_reserve_max(const alchi_channel_t *channel);
 /* ---- receiving ---- */
 
 /**
- * Receive the next frame, if all of it but the payload has arrived.
+ * Receive the header and the message of the next frame, if both have arrived completely.
  *
  * After ALCH_OK the caller must take exactly frame_p->payload bytes, with alchi_channel_read_payload() or one of its
  * variants, before it receives again.
@@ -116,16 +118,18 @@ size_t alchi_channel_reserve_max(const alchi_channel_t *channel);
  * a struct of defaults. NULL only if the frame continues the payload of the frame before it (meta 0, payload > 0)
  *
  * @return ALCH_OK
- * @return ALCH_EAGAIN    it has not arrived yet
- * @return ALCH_ESTATE    payload of the frame before is not taken
+ * @return ALCH_EAGAIN    they have not arrived yet
+ * @return ALCH_ESTATE    the caller has not taken all payload of the frame before
  * @return ALCH_ECONNECT  the peer closed the connection (errno 0), or the connection failed (errno)
  * @return ALCH_ENOMEM    out of memory
- * @return ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT  the peer broke the protocol: close; alchi_channel_fault() says how
+ * @return ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT  the peer broke the protocol, and alchi_channel_fault() says how:
+ * close the channel
  */
 int alchi_channel_receive(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **message_p);
 
 /** Whether the channel has read bytes ahead. If so, the caller must receive until ALCH_EAGAIN before it polls: the
- *  descriptor does not become readable for these bytes. If not, polling first saves a read that would find nothing. */
+ *  descriptor does not become readable for these bytes. If not, the caller should poll first, which saves a read that
+ *  finds nothing. */
 bool alchi_channel_buffered(const alchi_channel_t *channel);
 
 /** Take up to `size` bytes of the current frame's payload into `bytes`.
@@ -138,14 +142,14 @@ ssize_t alchi_channel_read_payload(alchi_channel_t *channel, void *bytes, size_t
 ssize_t alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec *iov, int count);
 
 /** The part of the current frame's payload that has arrived, in memory of the stream (shared memory only).
- *  @return *size_p > 0 bytes; NULL: nothing has arrived, or it is not in such memory; alchi_channel_read_payload()
- *          tells the cases apart */
+ *  @return *size_p > 0 bytes; NULL: nothing has arrived, or the bytes are not in such memory;
+ * alchi_channel_read_payload() tells the cases apart */
 const uint8_t *alchi_channel_peek_payload(alchi_channel_t *channel, size_t *size_p);
 /** Give back the first `size` bytes that alchi_channel_peek_payload() returned; the peer may overwrite them. */
 void alchi_channel_consume_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size);
 
 /** The CRC32C of the part of the current frame's payload that was taken; compare it with the frame's `check` when all
- * is taken. It is 0 for a frame without ALCHI_FRAME_CHECK, whose sum is not computed. */
+ * payload is taken. It is 0 for a frame without ALCHI_FRAME_CHECK, whose sum is not computed. */
 uint32_t alchi_channel_payload_sum(const alchi_channel_t *channel);
 
 /** How the peer broke the protocol (ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT); "": it did not. Owned by the channel. */
@@ -153,7 +157,7 @@ const char *alchi_channel_fault(const alchi_channel_t *channel);
 
 /* ---- waiting variants ---- */
 
-/** Send what is queued, waiting until the deadline. @return ALCH_OK, ALCH_ETIMEDOUT, ALCH_ECONNECT; ALCH_ESTATE: a
+/** Send the queued bytes, waiting until the deadline. @return ALCH_OK, ALCH_ETIMEDOUT, ALCH_ECONNECT; ALCH_ESTATE: a
  *  payload frame must be sent first; or the code of an earlier failed send */
 int alchi_channel_flush_by(alchi_channel_t *channel, alchi_deadline_t deadline);
 /** Receive a frame, waiting until the deadline. @return as alchi_channel_receive(), with ALCH_ETIMEDOUT instead of

@@ -1,4 +1,4 @@
-/* The connection file: its lock, writing it, reading it. */
+/* The connection file: lock, write and read it. */
 #include "net/connfile.h"
 
 #include "base/error.h"
@@ -18,7 +18,7 @@
 
 #define FILE_MAX 16384                     /* bytes; a larger file is not a connection file */
 #define PATH_SIZE (ALCHI_CONNPATH_MAX + 8) /* of a path with ".lock" or ".tmp" */
-/* A daemon tries for 1 s to lock its file: readers take the lock shared for a moment. */
+/* A daemon tries for 1 s to lock its file, because each reader holds a shared lock for a moment. */
 #define LOCK_TRIES 200
 #define LOCK_PAUSE_US 5000
 
@@ -30,7 +30,8 @@ make_lock_path(const char *path, char out[PATH_SIZE])
     snprintf(out, PATH_SIZE, "%s.lock", path);
 }
 
-/* Whether the path still names the open lock file: its last owner may have removed the file in between. */
+/* Whether the path still names the open lock file. Its last owner may have removed the file after this process opened
+ * it. */
 static bool
 is_same_file(int fd, const char *path)
 {
@@ -40,7 +41,7 @@ is_same_file(int fd, const char *path)
            open_info.st_ino == path_info.st_ino;
 }
 
-/* Try once. ALCH_EAGAIN: a reader had the lock, or the file was removed; ALCH_EBUSY: a daemon has it. */
+/* Try once. ALCH_EAGAIN: a reader had the lock, or the file was removed; ALCH_EBUSY: a daemon has the lock. */
 static int
 try_lock(const char *path, int *fd_p, alch_error_t *err)
 {
@@ -254,7 +255,7 @@ parse_json(const char *path, const char *text, size_t size, alchi_connfile_t *fi
         code = refuse_file(path, error.text, err);
     else if (port < 1 || port > 65535 || host[0] == '\0' || alchi_address_parse(host, -1, &address, NULL) != ALCH_OK ||
              address.port != -1)
-        code = refuse_file(path, "its address and port are not usable", err);
+        code = refuse_file(path, "its address is not a host name, or its port is not from 1 to 65535", err);
     else if (!alchi_hex_decode(token, file->token, ALCHI_KEY_SIZE))
         code = refuse_file(path, "its token is not 64 hexadecimal digits", err);
     else
@@ -264,7 +265,7 @@ parse_json(const char *path, const char *text, size_t size, alchi_connfile_t *fi
     return code;
 }
 
-/* Refuse a file that other users could have read or written: they would know the token, or it would be theirs. */
+/* Refuse a file that other users could have read or written: they would know the token, or could have chosen it. */
 static int
 check_file(const char *path, const struct stat *info, alch_error_t *err)
 {
@@ -274,10 +275,10 @@ check_file(const char *path, const struct stat *info, alch_error_t *err)
         return alchi_error_set(err, ALCH_EPERM, "%s belongs to user %u, this process to user %u", path,
                                (unsigned)info->st_uid, (unsigned)geteuid());
     if (info->st_mode & 077)
-        return alchi_error_set(err, ALCH_EPERM, "%s is open to other users (mode %03o)", path,
-                               (unsigned)info->st_mode & 0777);
+        return alchi_error_set(err, ALCH_EPERM, "%s is open to other users (mode %03o): chmod 600 %s", path,
+                               (unsigned)info->st_mode & 0777, path);
     if (info->st_size >= FILE_MAX)
-        return refuse_file(path, "it is too large", err);
+        return refuse_file(path, "it has 16 KiB or more", err);
     return ALCH_OK;
 }
 

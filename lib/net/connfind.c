@@ -56,7 +56,8 @@ list_connfiles(const char *dir_path, found_list_t *list)
         closedir(dir);
 }
 
-/* How important a failure is for the user: no file at all, a file of a daemon that has ended, anything else. */
+/* How important a failure is for the user. In rising order: there is no file; the file's daemon has ended; any other
+ * failure. */
 static int
 failure_rank(int code)
 {
@@ -117,8 +118,8 @@ find_named(char dirs[2][ALCHI_CONNPATH_MAX], int dir_count, const alchi_address_
     return kept->code;
 }
 
-/* Whether this is the name of this host. The file of a driver that listens on every interface is named for localhost,
- * so it must be found under the name of the host too. */
+/* Whether `host` is the name of this host, with or without its domain. The file of a driver that listens on every
+ * interface is named for localhost, so it must be found under the name of the host too. */
 static bool
 is_this_host(const char *host)
 {
@@ -144,7 +145,8 @@ alchi_connfile_find(const alchi_address_t *address, alchi_connfile_t *file_p, al
         return alchi_connfile_read(override, file_p, err);
     count = alchi_connpath_dirs(dirs);
     if (count == 0)
-        return alchi_error_set(err, ALCH_ENOENT, "connection files have no directory: HOME is not set");
+        return alchi_error_set(err, ALCH_ENOENT,
+                               "connection files have no directory: HOME is not set to an absolute path");
     if (address)
         code = find_named(dirs, count, address, file_p, &kept);
     else

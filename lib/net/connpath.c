@@ -1,4 +1,4 @@
-/* Where connection files are: directories, their check, and names. */
+/* The directories and names of connection files. */
 #include "net/connpath.h"
 
 #include "base/error.h"
@@ -24,7 +24,8 @@ path_from_environment(const char *variable, const char *rest, char path[ALCHI_CO
     return snprintf(path, ALCHI_CONNPATH_MAX, "%s%s", value, rest) < ALCHI_CONNPATH_MAX;
 }
 
-/* Programs like su leave the variable set to the directory of another user. */
+/* Whether XDG_RUNTIME_DIR is a directory of this user. Programs like su leave it set to the directory of another user.
+ */
 static bool
 runtime_dir_is_ours(void)
 {
@@ -73,7 +74,8 @@ alchi_connfile_dir(bool create, char *path, size_t size, alch_error_t *err)
     int code;
 
     if (alchi_connpath_dirs(dirs) == 0)
-        return alchi_error_set(err, ALCH_ENOENT, "connection files have no directory: HOME is not set");
+        return alchi_error_set(err, ALCH_ENOENT,
+                               "connection files have no directory: HOME is not set to an absolute path");
     if (strlen(dirs[0]) >= size)
         return alchi_error_set(err, ALCH_ESYSTEM, "the path of the connection files is too long: %.200s...", dirs[0]);
     if (create && mkdir(dirs[0], 0700) != 0 && errno != EEXIST)

@@ -12,7 +12,7 @@
 /** List the directories that may hold a connection file; a daemon writes to the first. Returns how many (at most 2). */
 int alchi_connpath_dirs(char dirs[2][ALCHI_CONNPATH_MAX]);
 
-/** Check that a directory belongs to this user and is closed to others.
+/** Check that a directory belongs to this user and that no other user has access to it.
  *  @return ALCH_OK; ALCH_ENOENT; ALCH_EPERM: another user owns it or has access to it; ALCH_ESYSTEM: it is not a
  *          directory, or stat() failed */
 int alchi_connpath_check(const char *dir, alch_error_t *err);

@@ -55,8 +55,8 @@ report_lost(handshake_t *handshake, int code)
     }
 }
 
-/* Send one message and wait for its reply. If the send finds the connection closed, receive all the same: the peer may
- * have sent an ERROR before it closed. */
+/* Send one message and wait for its reply. If the connection is closed, receive nevertheless: the peer may have sent an
+ * ERROR before it closed the connection. */
 static int
 exchange_messages(handshake_t *handshake, unsigned type, uint64_t id, const void *message, unsigned reply_type,
                   ProtobufCMessage **reply_p)
@@ -88,7 +88,7 @@ exchange_messages(handshake_t *handshake, unsigned type, uint64_t id, const void
 }
 
 static int
-say_hello(handshake_t *handshake, const char *name, ProtobufCMessage **challenge_p)
+send_hello(handshake_t *handshake, const char *name, ProtobufCMessage **challenge_p)
 {
     const alchi_claim_t *claim = &handshake->transcript.claim;
     Alchw__Hello hello = ALCHW__HELLO__INIT;
@@ -112,7 +112,7 @@ say_hello(handshake_t *handshake, const char *name, ProtobufCMessage **challenge
     return exchange_messages(handshake, ALCHI_HELLO, HELLO_ID, &hello, ALCHI_CHALLENGE, challenge_p);
 }
 
-/* The responder proves first, so a process that listens there without the key gets no proof from this side. */
+/* The responder proves first, so a process that listens at its address without the key gets no proof from this side. */
 static int
 check_challenge(handshake_t *handshake, const Alchw__Challenge *challenge, const uint8_t key[ALCHI_KEY_SIZE])
 {
@@ -120,8 +120,8 @@ check_challenge(handshake_t *handshake, const Alchw__Challenge *challenge, const
 
     if (challenge->version < transcript->version_min || challenge->version > transcript->version_max)
         return alchi_error_set(handshake->err, ALCH_EVERSION,
-                               "the server at %s chose protocol version %u, this side speaks %u to %u", handshake->peer,
-                               challenge->version, transcript->version_min, transcript->version_max);
+                               "the server at %s chose protocol version %u, but this side speaks %u to %u",
+                               handshake->peer, challenge->version, transcript->version_min, transcript->version_max);
     if (challenge->nonce.len == ALCHI_NONCE_SIZE) {
         memcpy(handshake->nonce_responder, challenge->nonce.data, ALCHI_NONCE_SIZE);
         transcript->version = challenge->version;
@@ -139,7 +139,7 @@ send_proof(handshake_t *handshake, const uint8_t key[ALCHI_KEY_SIZE], ProtobufCM
     uint8_t proof[ALCHI_PROOF_SIZE];
 
     if (alchi_proof_make(ALCHI_SIDE_INITIATOR, key, &handshake->transcript, proof) != ALCH_OK)
-        return alchi_error_set(handshake->err, ALCH_ENOMEM, "there is no memory for the proof");
+        return alchi_error_set(handshake->err, ALCH_ENOMEM, "out of memory for the proof of the handshake");
     message.has_proof = 1;
     message.proof = (ProtobufCBinaryData){ALCHI_PROOF_SIZE, proof};
     return exchange_messages(handshake, ALCHI_PROOF, PROOF_ID, &message, ALCHI_WELCOME, welcome_p);
@@ -175,7 +175,7 @@ alchi_authenticate(alchi_channel_t *channel, const alchi_claim_t *claim, const u
     alchi_peer_text(alchi_channel_fd(channel), handshake.peer, sizeof(handshake.peer));
     if (alchi_random(handshake.nonce_initiator, ALCHI_NONCE_SIZE) != ALCH_OK)
         return alchi_error_set(err, ALCH_ESYSTEM, "the system gave no random bytes for the handshake");
-    code = say_hello(&handshake, name, &challenge);
+    code = send_hello(&handshake, name, &challenge);
     if (code != ALCH_OK)
         return code;
     code = check_challenge(&handshake, (const Alchw__Challenge *)challenge, key);

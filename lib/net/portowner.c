@@ -58,7 +58,7 @@ is_any(const struct in6_addr *host)
            (IN6_IS_ADDR_V4MAPPED(host) && memcmp(host->s6_addr + 12, "\0\0\0", 4) == 0);
 }
 
-/* Whether two sockets with these addresses cannot both have one port. "::" stands for every IPv4 address too. */
+/* Whether two sockets with these addresses cannot have the same port. "::" includes every IPv4 address. */
 static bool
 hosts_collide(const struct in6_addr *a, const struct in6_addr *b)
 {
@@ -84,7 +84,7 @@ split_address(const struct sockaddr *address, struct in6_addr *host)
 typedef struct {
     bool readable;       /* a table could be read */
     bool connections;    /* the port has connections */
-    unsigned long inode; /* of a socket with the port, preferably a listening one; 0: none was found */
+    unsigned long inode; /* of a socket with the port, preferably a listening one; 0: no socket was found */
 } usage_t;
 
 static void
@@ -210,7 +210,7 @@ alchi_port_owner(const struct sockaddr *address, char *text, size_t size)
         if (!alchi_parse_int64(entry->d_name, 1, INT32_MAX, &pid))
             continue;
         read_name((int)pid, name);
-        /* Only the sockets of other daemons are duplicated: those of other programs are left alone. */
+        /* Without an inode, is_bound_to() duplicates descriptors. Do that only to daemons, not to other programs. */
         if (usage.inode == 0 && strcmp(name, "alchemistd") != 0)
             continue;
         if (!has_socket((int)pid, usage.inode, address))

@@ -1,6 +1,6 @@
 /**
  * @file net/portowner.h
- * Which process uses a port, for the error text when the port cannot be bound.
+ * Find out which process uses a port, for the error text when the port cannot be bound. Reads /proc.
  */
 #ifndef ALCHI_NET_PORTOWNER_H
 #define ALCHI_NET_PORTOWNER_H
@@ -12,7 +12,8 @@
 /** Write "process 1234 (name)", or "a process that cannot be seen". Returns text. */
 char *alchi_port_owner(const struct sockaddr *address, char *text, size_t size);
 
-/** Whether connections, old ones included, use the port; true also if the kernel's tables cannot be read. */
+/** Whether the port has connections, open ones or ones in TIME_WAIT. Also true if the kernel's tables cannot be read.
+ */
 bool alchi_port_has_connections(const struct sockaddr *address);
 
 #endif

@@ -11,7 +11,7 @@
 #define LABEL_SIZE 32
 #define INPUT_MAX 192
 
-/* Each use of a key has its own label, so the result of one use is of no value for another use. */
+/* Each use of a key has a different label, so the result of one use is useless for any other. */
 static const char *const side_labels[] = {
     [ALCHI_SIDE_INITIATOR] = "alchemist 1 proof of initiator",
     [ALCHI_SIDE_RESPONDER] = "alchemist 1 proof of responder",
@@ -92,7 +92,7 @@ alchi_proof_check(alchi_side_t side, const uint8_t key[ALCHI_KEY_SIZE], const al
     return CRYPTO_memcmp(proof, expected, sizeof(expected)) == 0;
 }
 
-/* If the key cannot be derived, use a random one: every proof made with it fails. */
+/* If the key cannot be derived, use a random key: every proof that is computed from it fails. */
 static void
 derive_key(const uint8_t from[ALCHI_KEY_SIZE], const input_t *input, uint8_t key[ALCHI_KEY_SIZE])
 {
@@ -123,7 +123,8 @@ alchi_derive_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t sessio
     derive_key(session_key, &input, key);
 }
 
-/* The pad depends on the hidden key's rank and on the receiving rank, so no pad is used for two keys. */
+/* The pad depends on the rank of `key` and, through the control key, on the receiving rank. So no two keys share a pad.
+ */
 void
 alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, int rank, const uint8_t key[ALCHI_KEY_SIZE],
                uint8_t wrapped[ALCHI_KEY_SIZE])

@@ -1,4 +1,4 @@
-/* Host names to socket addresses: a thread per look-up, so that the caller can stop waiting. */
+/* Resolve host names to socket addresses: each look-up has a thread, so the caller can stop waiting. */
 #include "net/resolve.h"
 
 #include "base/error.h"
@@ -23,7 +23,7 @@ typedef struct {
     char host[256];
 } lookup_t;
 
-/* Drop one use and the lock; the caller holds the lock. */
+/* End one use and unlock; the caller holds the lock. */
 static void
 lookup_release(lookup_t *lookup)
 {
@@ -55,7 +55,7 @@ lookup_run(void *argument)
     return NULL;
 }
 
-/* Returns the look-up with its lock held. */
+/* Start a look-up and return it with its lock held. NULL: there is no memory or no thread */
 static lookup_t *
 lookup_start(const char *host)
 {
@@ -87,13 +87,13 @@ lookup_start(const char *host)
     return NULL;
 }
 
-static void
-set_port(alchi_sockaddr_t *entry, int port)
+void
+alchi_sockaddr_set_port(alchi_sockaddr_t *address, int port)
 {
-    if (entry->address.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&entry->address)->sin6_port = htons((uint16_t)port);
+    if (address->address.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&address->address)->sin6_port = htons((uint16_t)port);
     else
-        ((struct sockaddr_in *)&entry->address)->sin_port = htons((uint16_t)port);
+        ((struct sockaddr_in *)&address->address)->sin_port = htons((uint16_t)port);
 }
 
 static int
@@ -107,7 +107,7 @@ copy_list(const struct addrinfo *found, int port, alchi_sockaddr_t *list)
         memset(&list[count], 0, sizeof(list[count]));
         memcpy(&list[count].address, found->ai_addr, found->ai_addrlen);
         list[count].size = found->ai_addrlen;
-        set_port(&list[count++], port);
+        alchi_sockaddr_set_port(&list[count++], port);
     }
     return count;
 }
@@ -147,7 +147,7 @@ alchi_resolve(const char *host, int port, alchi_deadline_t deadline, alchi_socka
     }
     lookup = lookup_start(host);
     if (!lookup)
-        return alchi_error_set(err, ALCH_ENOMEM, "host %s cannot be looked up: out of memory", host);
+        return alchi_error_set(err, ALCH_ENOMEM, "host %s cannot be looked up: there is no memory or no thread", host);
     while (!lookup->done && alchi_cond_wait(&lookup->done_cond, &lookup->lock, deadline))
         ;
     done = lookup->done;

@@ -112,7 +112,7 @@ feed_hello(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_f
     }
     copy_hello(responder, hello);
     if (hello->version_max < ALCHI_PROTOCOL_MIN || hello->version_min > ALCHI_PROTOCOL_MAX) {
-        snprintf(text, sizeof(text), "the peer speaks protocol versions %u to %u, this side speaks %d to %d",
+        snprintf(text, sizeof(text), "the peer speaks protocol versions %u to %u, but this side speaks %d to %d",
                  hello->version_min, hello->version_max, ALCHI_PROTOCOL_MIN, ALCHI_PROTOCOL_MAX);
         alchi_error_set(err, ALCH_EVERSION, "%s", text);
         return refuse_peer(responder, channel, frame, ALCH_EVERSION, text);
@@ -148,7 +148,7 @@ feed_proof(alchi_responder_t *responder, alchi_channel_t *channel, const alchi_f
     if (responder->refusal.code != ALCH_OK)
         alchi_error_set(err, ALCH_EAUTH, "authentication failed: %s", responder->refusal.text);
     else
-        alchi_error_set(err, ALCH_EAUTH, "authentication failed: the peer has the wrong key");
+        alchi_error_set(err, ALCH_EAUTH, "authentication failed: the peer has a wrong key");
     return refuse_peer(responder, channel, frame, ALCH_EAUTH, "authentication failed");
 }
 

@@ -1,5 +1,5 @@
-/* A stream through two rings. Each side sees without a system call what the other side publishes. A side sends a
- * wake-up byte over the socket only if the other side announced that it is about to sleep.
+/* A stream through two rings. Each side sees the counts that the other side publishes without a system call. A side
+ * sends a wake-up byte over the socket only if the other side announced that it is about to sleep.
  *
  * In each ring the writer owns the count `written` and the reader owns the count `read`. The owner stores its count
  * with release after it copied the bytes in or out; the other side loads it with acquire before it touches the bytes. A
@@ -24,13 +24,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Bytes that are copied between two publications, so that the peer copies one part out while this side copies the
+/* A side publishes its count after this many bytes, so that the peer copies one part out while this side copies the
  * next part in. */
 #define STEP ((size_t)64 << 10)
 /* Free bytes of a ring of `size` bytes for which a writer sleeps. */
 #define ROOM(size) ((size) / 4)
-/* Reads of 64 wake-up bytes in one call of take_wake_ups(). The limit keeps a peer that floods the socket from holding
- * up this side. */
+/* Maximum number of reads in one call of take_wake_ups(), each of up to 64 wake-up bytes. The limit keeps a peer that
+ * floods the socket from holding up this side. */
 #define WAKE_READS_MAX 16
 
 typedef struct {
@@ -98,7 +98,7 @@ shm_consume(alchi_stream_t *stream, size_t size)
         wake_peer(stream, &in->shared->writer_waits);
 }
 
-/* Bytes that can be read now. SIZE_MAX: the peer stored an impossible count. */
+/* Bytes that can be read now. SIZE_MAX: the peer has stored an impossible count. */
 static size_t
 readable_bytes(alchi_stream_t *stream)
 {
@@ -164,7 +164,7 @@ publish_written(alchi_stream_t *stream)
 }
 
 /* Copy one piece of memory into the ring, as far as there is room. Returns the bytes copied; *step_p counts the bytes
- * that were copied and not yet published. */
+ * that are copied but not yet published. */
 static size_t
 copy_piece(alchi_stream_t *stream, const struct iovec *piece, size_t *room_p, size_t *step_p)
 {
@@ -255,7 +255,7 @@ shm_commit(alchi_stream_t *stream, size_t size)
 /* ---- waiting ---- */
 
 /* Take old wake-up bytes, then set the flags, then check the counts once more: either this side sees the peer's new
- * count, or the peer sees the flag. The old bytes must be taken first. A byte that is taken after a flag was set may be
+ * count, or the peer sees the flag. The old bytes must be taken first: a byte that is taken after a flag was set may be
  * the answer to that flag. The peer may have sent it for less than ROOM, because it compared with an older `written`,
  * and it sends no other byte, because it cleared the flag. If an event is possible already, poll for POLLOUT too, which
  * the socket always has, so that the poll returns at once. */

@@ -66,7 +66,7 @@ alchi_shm_grant(alchi_channel_t *channel, uint64_t id, alch_error_t *err)
 typedef struct {
     uint8_t bytes[ANSWER_MAX];
     size_t size;
-    int memory_fd; /* -1: none has arrived */
+    int memory_fd; /* -1: no descriptor has arrived */
 } answer_t;
 
 /* The peer may pass any number of descriptors: keep the first and close the others. */

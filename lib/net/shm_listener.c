@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define NAME_BYTES 16 /* of the derived key; the name has two digits for each */
+#define NAME_BYTES 16 /* bytes of the derived key in a name, which has two digits for each */
 #define PREFIX "rank-"
 #define SUFFIX ".sock"
 #define BACKLOG 128
@@ -85,8 +85,8 @@ connect_to(const char *text, bool abstract)
     return -1;
 }
 
-/* The file gets its final name only when the socket listens already. So a file whose socket refuses connections belongs
- * to a process that has ended. */
+/* The file gets its final name only after the socket listens. So if the socket of such a file refuses connections, its
+ * process has ended. */
 static int
 listen_in_folder(const char *name, char path[ALCHI_SHM_PATH_MAX])
 {

@@ -1,4 +1,4 @@
-/* The memory of two rings: made and sealed by one side, checked and mapped by the other. */
+/* The memory of two rings. One side creates and seals it, the other side checks and maps it. */
 #include "net/shm_rings.h"
 
 #include "base/error.h"
@@ -43,9 +43,9 @@ map_twice(int fd, size_t size, size_t mapped)
     return bytes;
 }
 
-/* The side that made the memory sends through the first ring, its peer through the second. */
+/* The side that created the memory sends through the first ring, its peer through the second. */
 static int
-map_rings(int fd, size_t size, bool maker, alchi_rings_t **rings_p, alch_error_t *err)
+map_rings(int fd, size_t size, bool creator, alchi_rings_t **rings_p, alch_error_t *err)
 {
     size_t mapped = HEAD + 4 * size;
     alchi_rings_t *rings = calloc(1, sizeof(*rings));
@@ -53,7 +53,7 @@ map_rings(int fd, size_t size, bool maker, alchi_rings_t **rings_p, alch_error_t
     uint8_t *bytes;
 
     if (!rings)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "out of memory for the state of two rings");
     bytes = map_twice(fd, size, mapped);
     if (bytes == MAP_FAILED) {
         free(rings);
@@ -64,15 +64,15 @@ map_rings(int fd, size_t size, bool maker, alchi_rings_t **rings_p, alch_error_t
     rings->memory = bytes;
     rings->mapped = mapped;
     rings->size = size;
-    rings->out = (alchi_ring_t){.shared = &shared[maker ? 0 : 1], .bytes = bytes + HEAD + (maker ? 0 : 2 * size)};
-    rings->in = (alchi_ring_t){.shared = &shared[maker ? 1 : 0], .bytes = bytes + HEAD + (maker ? 2 * size : 0)};
+    rings->out = (alchi_ring_t){.shared = &shared[creator ? 0 : 1], .bytes = bytes + HEAD + (creator ? 0 : 2 * size)};
+    rings->in = (alchi_ring_t){.shared = &shared[creator ? 1 : 0], .bytes = bytes + HEAD + (creator ? 2 * size : 0)};
     *rings_p = rings;
     return ALCH_OK;
 }
 
 /* Allocate all pages now. If the system ran out of space later, the process would get a signal instead of an error. */
 static int
-make_memory(size_t bytes, int *fd_p, alch_error_t *err)
+create_memory(size_t bytes, int *fd_p, alch_error_t *err)
 {
     int fd = memfd_create("alchemist", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     int number;
@@ -96,7 +96,7 @@ alchi_rings_create(size_t size, alchi_rings_t **rings_p, int *fd_p, alch_error_t
     if (!size_valid(size))
         return alchi_error_set(err, ALCH_EINVAL, "ring size %zu is not a power of two from %zu to %zu", size,
                                ALCHI_RING_MIN, ALCHI_RING_MAX);
-    code = make_memory(HEAD + 2 * size, &fd, err);
+    code = create_memory(HEAD + 2 * size, &fd, err);
     if (code != ALCH_OK)
         return code;
     code = map_rings(fd, size, true, rings_p, err);

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Sizes of a ring that are accepted, in bytes; both are powers of two. */
+/** Limits of a ring's size in bytes. The size must be a power of two. */
 #define ALCHI_RING_MIN ((size_t)4 << 10)
 #define ALCHI_RING_MAX ((size_t)16 << 20)
 
@@ -46,13 +46,13 @@ typedef struct {
 } alchi_rings_t;
 
 /** Create rings of `size` bytes each. *fd_p, which the caller owns, is the descriptor to pass to the peer.
- *  @return ALCH_OK; ALCH_EINVAL: the size is not accepted; ALCH_ENOMEM; ALCH_ESYSTEM: the system has no such memory, or
- *          not enough of it */
+ *  @return ALCH_OK; ALCH_EINVAL: the size is not accepted; ALCH_ENOMEM; ALCH_ESYSTEM: the system has no memfd, or
+ *          not enough memory */
 int alchi_rings_create(size_t size, alchi_rings_t **rings_p, int *fd_p, alch_error_t *err);
 
 /** Map rings that the peer created. The caller keeps the descriptor.
- *  @return ALCH_OK; ALCH_EPROTO: the peer could shrink the memory, or it is not of the announced size or kind;
- *          ALCH_ENOMEM; ALCH_ESYSTEM: it cannot be mapped */
+ *  @return ALCH_OK; ALCH_EPROTO: the size is not accepted, the peer could shrink the memory, or the memory does not
+ * have that size or is not ordinary memory; ALCH_ENOMEM; ALCH_ESYSTEM: the memory cannot be mapped */
 int alchi_rings_map(int fd, size_t size, alchi_rings_t **rings_p, alch_error_t *err);
 
 /** Unmap and free. NULL is allowed; errno is kept. */

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #define SILENCE_MS 60000 /* a connection fails when the peer's host has been silent for this time (net/address.h) */
-#define BIND_TRIES 16    /* free ports tried: another process may take one between its choice and its second bind */
+#define BIND_TRIES \
+    16 /* attempts to bind a free port: another process may take the port between its choice and the second bind */
 
 static void
 set_option(int fd, int level, int name, int value)
@@ -61,9 +62,9 @@ create_socket(const alchi_sockaddr_t *address)
     return fd;
 }
 
-/* Close and keep errno. */
+/* Close a descriptor and keep errno. */
 static void
-close_quietly(int fd)
+close_keeping_errno(int fd)
 {
     int saved = errno;
 
@@ -71,8 +72,8 @@ close_quietly(int fd)
     errno = saved;
 }
 
-/* Get the addresses of both ends of a connection; bytes behind an address are zero, so the two can be compared. false:
- * the ends are unknown or of different families. */
+/* Get the addresses of both ends of a connection. The bytes after each address are zero, so the two can be compared.
+ * false: the ends are unknown or of different families. */
 static bool
 get_both_ends(int fd, struct sockaddr_storage *here, struct sockaddr_storage *there)
 {
@@ -86,8 +87,8 @@ get_both_ends(int fd, struct sockaddr_storage *here, struct sockaddr_storage *th
 
 /* ---- bulk ---- */
 
-/* Send buffer between two processes of one host. With a larger one, the bytes have left the processor's caches before
- * the peer reads them. */
+/* Bytes of the send buffer between two processes of one host. With a larger buffer, the bytes have left the processor's
+ * caches before the peer reads them. */
 #define BULK_SEND_BYTES (1 << 20)
 
 static size_t
@@ -134,7 +135,7 @@ is_self_connected(int fd)
     return get_both_ends(fd, &here, &there) && memcmp(&here, &there, sizeof(here)) == 0;
 }
 
-/* Wait until the connection is made. Returns 0 or an errno value; ETIMEDOUT: the deadline has passed. */
+/* Wait until the socket is connected. Returns 0 or an errno value; ETIMEDOUT: the deadline has passed. */
 static int
 wait_until_connected(int fd, alchi_deadline_t deadline)
 {
@@ -179,8 +180,8 @@ connect_one(const alchi_sockaddr_t *address, alchi_deadline_t deadline, int *fd_
     return 0;
 }
 
-/* The deadline of one address when several are left: its part of the time, so that an address that does not answer
- * leaves time for the others. Without a deadline it gets 10 s. */
+/* The deadline for one of `addresses` addresses that are left: an equal part of the time, so that an address that does
+ * not answer leaves time for the others. Without a deadline each address but the last one gets 10 s. */
 static alchi_deadline_t
 deadline_of_one(alchi_deadline_t deadline, int addresses)
 {
@@ -224,7 +225,7 @@ alchi_connect(const alchi_address_t *address, alchi_deadline_t deadline, int *fd
 
 /* ---- listening ---- */
 
-/* The port in a socket address; 0: it has none. */
+/* The port in a socket address; 0: the address has no port. */
 static int
 get_port(const struct sockaddr_storage *address)
 {
@@ -242,15 +243,6 @@ alchi_socket_port(int fd)
     return getsockname(fd, (struct sockaddr *)&address, &size) == 0 ? get_port(&address) : 0;
 }
 
-static void
-set_port(alchi_sockaddr_t *address, int port)
-{
-    if (address->address.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&address->address)->sin6_port = htons((uint16_t)port);
-    else
-        ((struct sockaddr_in *)&address->address)->sin_port = htons((uint16_t)port);
-}
-
 /* Returns a bound socket, or -1 with errno. */
 static int
 bind_socket(const alchi_sockaddr_t *address, bool reuse)
@@ -261,7 +253,7 @@ bind_socket(const alchi_sockaddr_t *address, bool reuse)
         return -1;
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
     if (bind(fd, (const struct sockaddr *)&address->address, address->size) != 0) {
-        close_quietly(fd);
+        close_keeping_errno(fd);
         return -1;
     }
     return fd;
@@ -272,8 +264,8 @@ bind_socket(const alchi_sockaddr_t *address, bool reuse)
  *
  * SO_REUSEADDR allows binding a port that only old connections still use. But it also allows two sockets to have the
  * same port while neither listens, for example the port of an idle worker slot. Therefore a socket has the option only
- * while it listens. Its connections inherit the option, which allows the next daemon to bind the port. A port that
- * cannot be bound without the option is refused, unless connections can be the reason.
+ * while it listens. Its connections inherit the option, which allows the next daemon to bind the port. If a port
+ * cannot be bound without the option, it is refused, unless old connections can be the reason.
  */
 static int
 bind_given_port(const alchi_sockaddr_t *address)
@@ -296,13 +288,13 @@ bind_free_port(alchi_sockaddr_t *address)
     for (int i = 0; i < BIND_TRIES; i++) {
         int fd, port;
 
-        set_port(address, 0);
+        alchi_sockaddr_set_port(address, 0);
         fd = bind_socket(address, false);
         if (fd < 0)
             return -1;
         port = alchi_socket_port(fd);
         close(fd);
-        set_port(address, port);
+        alchi_sockaddr_set_port(address, port);
         fd = bind_given_port(address);
         if (fd >= 0 || errno != EADDRINUSE)
             return fd;
@@ -337,7 +329,7 @@ alchi_bind(alchi_address_t *address, int *fd_p, alch_error_t *err)
     if (code == ALCH_ENOMEM)
         return code;
     if (code != ALCH_OK)
-        return alchi_error_set(err, ALCH_EINVAL, "cannot bind %s: the host is unknown", address->host);
+        return alchi_error_set(err, ALCH_EINVAL, "cannot bind %s: the host cannot be resolved", address->host);
     fd = address->port ? bind_given_port(&list[0]) : bind_free_port(&list[0]);
     if (fd < 0)
         return report_bind_error(address, &list[0], errno, err);

@@ -2,8 +2,8 @@
  * @file net/stream.h
  * A byte stream over a descriptor: a TCP or unix socket, or shared memory between processes of one host (net/shm.h).
  *
- * A table of operations (net/stream_ops.h) implements each kind of stream; TLS would be one more kind. All functions
- * but alchi_stream_wait() move what is possible now and never block.
+ * A table of operations (net/stream_ops.h) implements each kind of stream; TLS would be one more kind. No function
+ * but alchi_stream_wait() blocks: reads and writes move as many bytes as is possible now.
  */
 #ifndef ALCHI_NET_STREAM_H
 #define ALCHI_NET_STREAM_H
@@ -37,25 +37,26 @@ ssize_t alchi_stream_readv(alchi_stream_t *stream, const struct iovec *iov, int 
  */
 ssize_t alchi_stream_writev(alchi_stream_t *stream, const struct iovec *iov, int count);
 
-/* ---- memory of the stream: the caller writes or reads the bytes in place, so that they are not copied ---- */
+/* ---- memory of the stream: the caller writes or reads the bytes in place, without a copy ---- */
 
 /** Bytes that can be reserved at once after a wait for POLLOUT; 0: the stream has no such memory (a socket). */
 size_t alchi_stream_reserve_max(const alchi_stream_t *stream);
 /** Reserve memory where the caller writes the next `size` bytes to send.
  *  @return NULL with errno: EAGAIN: no room now; EOPNOTSUPP: the stream has no such memory; else the stream failed */
 void *alchi_stream_reserve(alchi_stream_t *stream, size_t size);
-/** Send the first `size` bytes of the reserved memory. Nothing else may be sent after the memory was reserved. */
+/** Send the first `size` bytes of the reserved memory. The caller must have sent nothing since it reserved the memory.
+ */
 void alchi_stream_commit(alchi_stream_t *stream, size_t size);
 /** The bytes that have arrived, in memory of the stream.
  *  @return *size_p > 0 bytes; NULL: nothing has arrived, the stream ended or it has no such memory;
  *          alchi_stream_read() tells the cases apart */
 const void *alchi_stream_peek(alchi_stream_t *stream, size_t *size_p);
-/** Give back the first `size` bytes that alchi_stream_peek() returned; the peer may overwrite them. */
+/** Free the first `size` bytes that alchi_stream_peek() returned: the peer may overwrite them. */
 void alchi_stream_consume(alchi_stream_t *stream, size_t size);
 
 /**
- * The events to poll the descriptor for, so that the poll wakes when one of `wanted` (POLLIN, POLLOUT; 0: only the end
- * of the stream) is possible.
+ * The events for which to poll the descriptor, if the caller waits for one of `wanted` (POLLIN, POLLOUT; 0: only the
+ * end of the stream).
  *
  * Call this before every poll: over shared memory the call announces to the peer that this side waits, and the result
  * differs from `wanted`.

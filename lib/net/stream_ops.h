@@ -1,7 +1,7 @@
 /**
  * @file net/stream_ops.h
- * The operations of a kind of stream, for code that adds a kind. Every operation moves what is possible now and never
- * waits. net/stream.h states what each one returns.
+ * The operations of a kind of stream, for code that adds a kind. No operation waits: each moves as many bytes as is
+ * possible now. net/stream.h states what each one returns.
  */
 #ifndef ALCHI_NET_STREAM_OPS_H
 #define ALCHI_NET_STREAM_OPS_H

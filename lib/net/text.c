@@ -1,11 +1,11 @@
-/* Texts of unknown origin: replace what cannot be sent or printed. */
+/* Texts of unknown origin: replace the bytes that cannot be sent or printed. */
 #include "net/text.h"
 
 #include "base/util.h"
 
 #include <string.h>
 
-/* Bytes of the UTF-8 character at `text`; 0: there is no valid one. */
+/* Bytes of the UTF-8 character at `text`; 0: the bytes are not a valid character. */
 static size_t
 character_size(const char *text)
 {

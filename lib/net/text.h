@@ -14,9 +14,9 @@
  * A peer refuses a message with a string that is not UTF-8 and closes the connection.
  *
  * @param[in]  from   NULL: an empty text
- * @param[out] to     the copy; a text that is too long is cut between two characters
+ * @param[out] to     the copy; a text that does not fit is cut between two characters
  * @param[in]  size   of `to`, in bytes
- * @param[in]  lines  keep line ends and tabs
+ * @param[in]  lines  whether to keep line ends and tabs
  *
  * @return to
  */

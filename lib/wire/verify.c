@@ -12,7 +12,7 @@ typedef struct {
     const uint8_t *at, *end;
 } cursor_t;
 
-static bool verify(const ProtobufCMessageDescriptor *descriptor, cursor_t in, int depth);
+static bool verify_fields(const ProtobufCMessageDescriptor *descriptor, cursor_t in, int depth);
 
 static bool
 get_varint(cursor_t *in, uint64_t *x_p)
@@ -141,7 +141,7 @@ verify_field(const ProtobufCFieldDescriptor *field, unsigned wire, cursor_t *in,
     if (field->type == PROTOBUF_C_TYPE_STRING)
         return alchi_utf8_valid((const char *)span.at, (size_t)size);
     if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return verify(field->descriptor, span, depth + 1);
+        return verify_fields(field->descriptor, span, depth + 1);
     return true;
 }
 
@@ -166,7 +166,7 @@ skip_unknown(unsigned wire, cursor_t *in)
 }
 
 static bool
-verify(const ProtobufCMessageDescriptor *descriptor, cursor_t in, int depth)
+verify_fields(const ProtobufCMessageDescriptor *descriptor, cursor_t in, int depth)
 {
     uint64_t seen = 0; /* bit k: field k of the descriptor */
     uint32_t number;
@@ -204,5 +204,5 @@ alchi_message_verify(const ProtobufCMessageDescriptor *descriptor, const void *b
 
     if (size)
         in.end += size;
-    return verify(descriptor, in, 0);
+    return verify_fields(descriptor, in, 0);
 }

@@ -322,7 +322,7 @@ START_TEST(versions_without_overlap_are_refused)
     unit_code(manual_hello(&manual, &claims[0], 7, 9, &answer, &type), ALCH_EVERSION);
     ck_assert_uint_eq(((Alchw__Error *)answer)->code, ALCH_EVERSION);
     ck_assert_str_eq(((Alchw__Error *)answer)->text,
-                     "the peer speaks protocol versions 7 to 9, this side speaks 1 to 1");
+                     "the peer speaks protocol versions 7 to 9, but this side speaks 1 to 1");
     manual_open(&manual, NULL);
     unit_code(manual_hello(&manual, &claims[0], 0, 0, &answer, &type), ALCH_EVERSION);
 }

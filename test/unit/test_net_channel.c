@@ -132,7 +132,9 @@ START_TEST(oversized_message_is_refused)
     open_raw(_i);
     make_frame(bytes, 1, 5000, 0);
     feed(bytes, ALCHI_FRAME_HEADER);
-    check_broken(ALCH_ELIMIT, "the TEST_STRING frame has 5003 bytes of message and 0 of payload, at most 4096 and 0");
+    check_broken(ALCH_ELIMIT,
+                 "the TEST_STRING frame has 5003 bytes of message and 0 of payload, but this side accepts at "
+                 "most 4096 and 0");
 }
 END_TEST
 
