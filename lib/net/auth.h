@@ -59,7 +59,7 @@ void alchi_derive_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t s
                            uint8_t key[ALCHI_KEY_SIZE]);
 
 /** Encrypt the data key of one rank, so that the driver can send it to a rank of another group of the same session.
- * That rank calls the same function to decrypt it.
+ *  That rank calls the same function to decrypt it.
  *  @param control_key  of the rank that receives the data key
  *  @param group, rank  the rank that the data key belongs to
  *  @param key, wrapped the data key and its encrypted form, or the encrypted form and the data key */

@@ -1,5 +1,4 @@
-/* Frames over a stream: a queue of bytes to send, a buffer of bytes that have arrived, and payload that bypasses both.
- */
+/* Frames over a stream: a queue of bytes to send, a buffer of received bytes, and payload that bypasses both. */
 #include "net/channel.h"
 
 #include "base/buf.h"

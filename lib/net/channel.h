@@ -122,8 +122,8 @@ size_t alchi_channel_reserve_max(const alchi_channel_t *channel);
  * @return ALCH_ESTATE    the caller has not taken all payload of the frame before
  * @return ALCH_ECONNECT  the peer closed the connection (errno 0), or the connection failed (errno)
  * @return ALCH_ENOMEM    out of memory
- * @return ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT  the peer broke the protocol, and alchi_channel_fault() says how:
- * close the channel
+ * @return ALCH_EPROTO, ALCH_EVERSION, ALCH_ELIMIT  the peer broke the protocol: close the channel.
+ *                        alchi_channel_fault() describes the fault
  */
 int alchi_channel_receive(alchi_channel_t *channel, alchi_frame_t *frame_p, ProtobufCMessage **message_p);
 
@@ -143,7 +143,7 @@ ssize_t alchi_channel_readv_payload(alchi_channel_t *channel, const struct iovec
 
 /** The part of the current frame's payload that has arrived, in memory of the stream (shared memory only).
  *  @return *size_p > 0 bytes; NULL: nothing has arrived, or the bytes are not in such memory;
- * alchi_channel_read_payload() tells the cases apart */
+ *          alchi_channel_read_payload() tells the cases apart */
 const uint8_t *alchi_channel_peek_payload(alchi_channel_t *channel, size_t *size_p);
 /** Give back the first `size` bytes that alchi_channel_peek_payload() returned; the peer may overwrite them. */
 void alchi_channel_consume_payload(alchi_channel_t *channel, const uint8_t *bytes, size_t size);

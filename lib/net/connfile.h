@@ -23,7 +23,7 @@ typedef struct {
 /** Write the path of the standard directory. If `create` is set and the directory does not exist, create it with mode
  *  0700.
  *  @return ALCH_OK; ALCH_ENOENT: neither XDG_RUNTIME_DIR nor HOME names a directory; ALCH_ESYSTEM; ALCH_EPERM: the
- * directory belongs to another user, or others have access to it */
+ *          directory belongs to another user, or others have access to it */
 int alchi_connfile_dir(bool create, char *path, size_t size, alch_error_t *err);
 
 /**

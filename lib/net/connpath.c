@@ -24,8 +24,7 @@ path_from_environment(const char *variable, const char *rest, char path[ALCHI_CO
     return snprintf(path, ALCHI_CONNPATH_MAX, "%s%s", value, rest) < ALCHI_CONNPATH_MAX;
 }
 
-/* Whether XDG_RUNTIME_DIR is a directory of this user. Programs like su leave it set to the directory of another user.
- */
+/* Whether XDG_RUNTIME_DIR is a directory of this user. Programs like su may leave another user's directory there. */
 static bool
 runtime_dir_is_ours(void)
 {

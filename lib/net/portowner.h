@@ -12,8 +12,7 @@
 /** Write "process 1234 (name)", or "a process that cannot be seen". Returns text. */
 char *alchi_port_owner(const struct sockaddr *address, char *text, size_t size);
 
-/** Whether the port has connections, open ones or ones in TIME_WAIT. Also true if the kernel's tables cannot be read.
- */
+/** Whether the port has connections, including those in TIME_WAIT. Also true if the kernel's tables cannot be read. */
 bool alchi_port_has_connections(const struct sockaddr *address);
 
 #endif

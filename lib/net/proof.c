@@ -123,8 +123,7 @@ alchi_derive_data_key(const uint8_t session_key[ALCHI_KEY_SIZE], uint64_t sessio
     derive_key(session_key, &input, key);
 }
 
-/* The pad depends on the rank of `key` and, through the control key, on the receiving rank. So no two keys share a pad.
- */
+/* The pad depends on the rank of `key` and, by the control key, on the receiving rank. So no two keys share a pad. */
 void
 alchi_key_wrap(const uint8_t control_key[ALCHI_KEY_SIZE], uint64_t group, int rank, const uint8_t key[ALCHI_KEY_SIZE],
                uint8_t wrapped[ALCHI_KEY_SIZE])

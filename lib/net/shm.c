@@ -1,5 +1,5 @@
-/* A stream through two rings. Each side sees the counts that the other side publishes without a system call. A side
- * sends a wake-up byte over the socket only if the other side announced that it is about to sleep.
+/* A stream through two rings. A side needs no system call to see the counts that the other side publishes. It sends a
+ * wake-up byte over the socket only if the other side has announced that it is about to sleep.
  *
  * In each ring the writer owns the count `written` and the reader owns the count `read`. The owner stores its count
  * with release after it copied the bytes in or out; the other side loads it with acquire before it touches the bytes. A

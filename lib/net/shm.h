@@ -49,8 +49,8 @@ typedef struct {
     char path[ALCHI_SHM_PATH_MAX]; /* of the file; "": there is none */
 } alchi_shm_listener_t;
 
-/** Listen for clients that know the data key. A socket that cannot be opened is left out (fd -1). Without
- *  either socket clients use TCP. */
+/** Listen for clients that know the data key. A socket that cannot be opened is left out (fd -1). If neither can be
+ *  opened, clients use TCP. */
 void alchi_shm_listener_open(alchi_shm_listener_t *listener, const uint8_t key[ALCHI_KEY_SIZE],
                              const alchi_claim_t *claim);
 /** Close the sockets and remove the file. A second call does nothing. */

@@ -52,7 +52,7 @@ int alchi_rings_create(size_t size, alchi_rings_t **rings_p, int *fd_p, alch_err
 
 /** Map rings that the peer created. The caller keeps the descriptor.
  *  @return ALCH_OK; ALCH_EPROTO: the size is not accepted, the peer could shrink the memory, or the memory does not
- * have that size or is not ordinary memory; ALCH_ENOMEM; ALCH_ESYSTEM: the memory cannot be mapped */
+ *          have that size or is not ordinary memory; ALCH_ENOMEM; ALCH_ESYSTEM: the memory cannot be mapped */
 int alchi_rings_map(int fd, size_t size, alchi_rings_t **rings_p, alch_error_t *err);
 
 /** Unmap and free. NULL is allowed; errno is kept. */

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #define SILENCE_MS 60000 /* a connection fails when the peer's host has been silent for this time (net/address.h) */
-#define BIND_TRIES \
-    16 /* attempts to bind a free port: another process may take the port between its choice and the second bind */
+/* Attempts to bind a free port: another process may take the port between its choice and the second bind. */
+#define BIND_TRIES 16
 
 static void
 set_option(int fd, int level, int name, int value)

@@ -68,8 +68,7 @@ socket_poll_events(alchi_stream_t *stream, short wanted)
     return wanted;
 }
 
-/* A stream is idle if a read would block. If the read finds bytes or the end of the stream, or fails, it is not idle.
- */
+/* A stream is idle if a read would block. It is not idle if the read finds bytes or the end of the stream, or fails. */
 static bool
 socket_idle(alchi_stream_t *stream)
 {

@@ -44,8 +44,7 @@ size_t alchi_stream_reserve_max(const alchi_stream_t *stream);
 /** Reserve memory where the caller writes the next `size` bytes to send.
  *  @return NULL with errno: EAGAIN: no room now; EOPNOTSUPP: the stream has no such memory; else the stream failed */
 void *alchi_stream_reserve(alchi_stream_t *stream, size_t size);
-/** Send the first `size` bytes of the reserved memory. The caller must have sent nothing since it reserved the memory.
- */
+/** Send the first `size` bytes of the reserved memory. The caller must not have sent anything since the reservation. */
 void alchi_stream_commit(alchi_stream_t *stream, size_t size);
 /** The bytes that have arrived, in memory of the stream.
  *  @return *size_p > 0 bytes; NULL: nothing has arrived, the stream ended or it has no such memory;
