@@ -39,7 +39,7 @@ typedef struct {
 
 /**
  * Set the defaults, read argv[1..], then read the environment (prefix "ALCHEMIST_") for the options that argv does not
- * give. An invalid variable is therefore no error if argv gives the option.
+ * give. An invalid variable is therefore not an error if argv gives the option.
  *
  * @param[out] options  the struct that holds the members at the rows' offsets; free its lists with
  *                      alchi_options_fini(). On failure its lists are freed

@@ -34,7 +34,7 @@ struct alch_matrix {
     pthread_mutex_t mutex; /* held while the members below change, and while a transfer is planned from them. A transfer
                             * in progress reads id, rows, columns, dtype and version without the mutex: only
                             * alch_matrix_grow() and alch_matrix_refresh() change those */
-    alch_matrix_info_t facts; /* what alch_matrix_facts() returns */
+    alch_matrix_info_t facts; /* returned by alch_matrix_facts() */
     alchi_layout_t layout;
     size_t entry;     /* bytes of an entry */
     uint32_t version; /* how often the matrix was replaced in place */

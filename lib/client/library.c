@@ -13,10 +13,11 @@ struct alch_library {
     alch_parameter_t *parameters; /* parameters and results of all functions */
 };
 
+/* A string field that the driver may have left out. */
 static const char *
-text_or(const char *text, const char *other)
+text_of(const char *text)
 {
-    return text ? text : other;
+    return text ? text : "";
 }
 
 static alch_parameter_t *
@@ -24,12 +25,12 @@ fill_parameters(Alchw__Parameter *const *messages, size_t count, alch_parameter_
 {
     for (size_t k = 0; k < count; k++) {
         const Alchw__Parameter *message = messages[k];
-        parameters[k] = (alch_parameter_t){.name = text_or(message->name, ""),
+        parameters[k] = (alch_parameter_t){.name = text_of(message->name),
                                            .type = (alch_type_t)message->type,
                                            .list = message->list,
                                            .optional = message->optional_,
                                            .default_text = message->optional_ ? message->default_text : NULL,
-                                           .doc = text_or(message->doc, "")};
+                                           .doc = text_of(message->doc)};
     }
     return parameters + count;
 }
@@ -42,10 +43,10 @@ fill_functions(alch_library_t *library)
     for (size_t k = 0; k < library->count; k++) {
         const Alchw__Function *message = library->message->functions[k];
         alch_function_t *function = &library->functions[k];
-        function->name = text_or(message->name, "");
-        function->signature = text_or(message->signature, "");
-        function->summary = text_or(message->summary, "");
-        function->doc = text_or(message->doc, "");
+        function->name = text_of(message->name);
+        function->signature = text_of(message->signature);
+        function->summary = text_of(message->summary);
+        function->doc = text_of(message->doc);
         function->parameters = next;
         function->parameter_count = message->n_parameters;
         next = fill_parameters(message->parameters, message->n_parameters, next);
@@ -126,19 +127,19 @@ alch_library_destroy(alch_library_t *library)
 const char *
 alch_library_name(const alch_library_t *library)
 {
-    return text_or(library->message->name, "");
+    return text_of(library->message->name);
 }
 
 const char *
 alch_library_version(const alch_library_t *library)
 {
-    return text_or(library->message->version, "");
+    return text_of(library->message->version);
 }
 
 const char *
 alch_library_summary(const alch_library_t *library)
 {
-    return text_or(library->message->summary, "");
+    return text_of(library->message->summary);
 }
 
 size_t

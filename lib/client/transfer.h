@@ -101,7 +101,7 @@ struct alch_transfer {
     alchi_cli_memory_t memory;
     alchi_plan_t plan;
     const alchi_cli_local_piece_t *local_piece; /* transfer of a local piece: used instead of the plan; else NULL */
-    alchi_cli_local_piece_t local_piece_copy;   /* what it points to */
+    alchi_cli_local_piece_t local_piece_copy;   /* the struct to which local_piece points */
     alchi_cli_gaps_t *gaps; /* by rank: write only these rectangles of the plan; NULL: all of the plan */
     int64_t total;          /* bytes of payload */
     alchi_cli_lane_t *lanes;

@@ -77,8 +77,8 @@ exchange_messages(handshake_t *handshake, unsigned type, uint64_t id, const void
         code = report_refusal(handshake, (const Alchw__Error *)reply);
     } else if (frame.type != reply_type || frame.id != id || !(frame.flags & ALCHI_FRAME_REPLY)) {
         code = alchi_error_set(handshake->err, ALCH_EPROTO,
-                               "the server at %s answered with a %s frame where a %s frame was expected",
-                               handshake->peer, alchi_message_name(frame.type), alchi_message_name(reply_type));
+                               "the server at %s answered with a %s frame instead of a %s frame", handshake->peer,
+                               alchi_message_name(frame.type), alchi_message_name(reply_type));
     } else {
         *reply_p = reply;
         return ALCH_OK;

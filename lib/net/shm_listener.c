@@ -1,5 +1,5 @@
-/* The unix sockets where a rank listens for clients of the same host. Only a process that knows the rank's data key can
- * compute their name. */
+/* The unix sockets at which a rank listens for clients of the same host. Only a process that knows the rank's data key
+ * can compute their name. */
 #include "net/shm.h"
 
 #include "base/util.h"

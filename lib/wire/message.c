@@ -33,13 +33,6 @@ alchi_message_name(unsigned type)
     return type < ALCHI_COUNT(messages) && messages[type].name ? messages[type].name : "?";
 }
 
-/* NULL: the type is unknown. */
-static const ProtobufCMessageDescriptor *
-descriptor_of(unsigned type)
-{
-    return type < ALCHI_COUNT(messages) ? messages[type].descriptor : NULL;
-}
-
 static void *
 budget_alloc(void *data, size_t size)
 {
@@ -63,7 +56,7 @@ budget_free(void *data, void *pointer)
 int
 alchi_message_decode(unsigned type, const void *bytes, size_t size, ProtobufCMessage **message_p)
 {
-    const ProtobufCMessageDescriptor *descriptor = descriptor_of(type);
+    const ProtobufCMessageDescriptor *descriptor = type < ALCHI_COUNT(messages) ? messages[type].descriptor : NULL;
     budget_t budget = {0};
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
     ProtobufCMessage *message;
