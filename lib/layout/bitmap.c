@@ -1,7 +1,7 @@
 /* Bitmaps: 64 bits at a time. See bitmap.h. */
 #include "layout/bitmap.h"
 
-/* @return a mask of those bits of word `word` that are within bits first..end-1 of the array */
+/* @return a mask of the bits of word `word` that are within bits first..end-1 of the array */
 static uint64_t
 word_mask(int64_t word, int64_t first, int64_t end)
 {
@@ -44,8 +44,9 @@ alchi_bits_find(const uint64_t *words, int64_t first, int64_t end, bool value)
     return end;
 }
 
-/* Set the bits of `mask`, whose bit 0 stands for bit `first` of the array. The second word, which may lie behind the
- * end of the array, is accessed only if it gets a bit. @return how many of the bits were clear before */
+/* Set bit first + k of the array for every bit k of `mask` that is set. The mask may reach into a second word. That
+ * word may be beyond the end of the array, so it is accessed only if the mask has a bit for it.
+ * @return how many of the bits were clear before */
 static int64_t
 or_word(uint64_t *words, int64_t first, uint64_t mask)
 {

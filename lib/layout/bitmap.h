@@ -2,7 +2,7 @@
  * @file layout/bitmap.h
  * Consecutive bits in an array of 64-bit words. region.c keeps a region in such an array when its rectangles fragment.
  *
- * Bit k is bit k % 64 of word k / 64. The caller makes sure that all bits it names exist in the array.
+ * Bit k is bit k % 64 of word k / 64. The caller makes sure that the array has all bits that it passes.
  *
  * @threads  MT-Safe on different arrays; the caller locks an array that it shares
  */

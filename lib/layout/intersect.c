@@ -2,20 +2,8 @@
 #include "layout/intersect.h"
 #include "base/util.h"
 
-static int64_t
-gcd(int64_t x, int64_t y)
-{
-    while (y > 0) {
-        int64_t rest = x % y;
-
-        x = y;
-        y = rest;
-    }
-    return x;
-}
-
-/* Limit the numbers of an axis to what matters before `end`, so that their sums cannot overflow. An axis without gaps
- * becomes one large block. */
+/* Limit the members of an axis to `end` or end + 1, so that their sums cannot overflow. The axis then still has the
+ * same indices before `end`. An axis without gaps becomes one large block. */
 static alchi_axis_t
 clamp_axis(const alchi_axis_t *axis, int64_t end)
 {
@@ -50,7 +38,7 @@ alchi_axis_local(const alchi_axis_t *axis, int64_t index)
 }
 
 /* Find the first segment of the intersection at or after `index`: indices from..to-1. *a_p and *b_p are the starts of
- * the blocks of both sides that contain it. */
+ * the blocks of both sides that contain it. @return false if there is no such segment */
 static bool
 find_segment(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64_t *to_p, int64_t *a_p, int64_t *b_p)
 {
@@ -77,16 +65,17 @@ find_segment(const alchi_intersect_t *set, int64_t index, int64_t *from_p, int64
     }
 }
 
-/* From the index at which both sets have begun, the segments repeat with the least common multiple of both periods. If
- * each multiple holds a single segment, all of them are one run. (A gap precedes each block, so no segment continues
- * into the next multiple.) @return that multiple; 0: a multiple holds no segment or several, or it exceeds
- * set->end */
+/* From the index at which both sets have begun, the segments repeat after as many indices as the least common multiple
+ * of both periods. If each such repetition has a single segment, all of them are one run. (A gap precedes each block,
+ * so no segment continues into the next repetition.)
+ * @return the least common multiple; 0 if a repetition has no segment or several, or if a period or the multiple is
+ * larger than set->end */
 static int64_t
 single_segment_period(const alchi_intersect_t *set)
 {
     int64_t start = alchi_max_int64(set->a.first, set->b.first), from, to, a, b;
     alchi_intersect_t probe = *set;
-    int64_t factor = set->b.period / gcd(set->a.period, set->b.period);
+    int64_t factor = set->b.period / alchi_gcd(set->a.period, set->b.period);
 
     if (set->a.period > set->end || set->b.period > set->end || factor > set->end / set->a.period)
         return 0;
@@ -104,8 +93,8 @@ alchi_intersect_init(alchi_intersect_t *set, const alchi_axis_t *a, const alchi_
     set->lcm = single_segment_period(set);
 }
 
-/* Extend a run that has one segment: segments of the same length follow at distance `step` and end at `limit` or
- * before. A run that already has as many segments is left as it is. */
+/* Extend a run by segments of the same length at distance `step` that end at `limit` or before. Do nothing if the run
+ * already has that many segments. */
 static void
 extend_run(alchi_strided_run_t *run, int64_t step, int64_t limit, int64_t a_step, int64_t b_step)
 {

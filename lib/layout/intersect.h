@@ -2,7 +2,7 @@
  * @file layout/intersect.h
  * The intersection of two block-cyclic index sets, as strided runs.
  *
- * Two places, of different grids with different blocks, each hold an index set of one dimension. Their intersection is
+ * Two places, whose grids and block sizes may differ, each hold an index set of one dimension. Their intersection is
  * listed as strided runs. A run consists of `count` segments of `length` consecutive indices each. The distance from
  * one segment to the next is constant in the dimension and in the storage of both places:
  *
@@ -12,8 +12,9 @@
  *
  * There are few runs where the sets are regular:
  * - one run, if the blocks are equal or if each least common multiple of the periods holds one segment;
- * - one run for each block of the coarser set, if a period of the finer set fits into that block.
- * Otherwise a run has a single segment, which is at least as long as the alignment of the blocks makes it.
+ * - one run for each block of the coarser set, if a period of the finer set fits into that block, and another run for
+ *   each segment that an end of that block cuts.
+ * Otherwise each run has a single segment. A segment that the bounds cut is also a run by itself.
  *
  * These functions compute with integers only and store no lists.
  *
@@ -28,7 +29,7 @@
 typedef struct {
     alchi_axis_t a, b;  /* the two sides */
     int64_t begin, end; /* indices in the dimension */
-    int64_t lcm;        /* least common multiple of the periods if each multiple holds one segment, else 0 */
+    int64_t lcm; /* least common multiple of the periods if all whole segments are one run with this step, else 0 */
 } alchi_intersect_t;
 
 typedef struct {
@@ -72,7 +73,7 @@ int64_t alchi_intersect_count(const alchi_intersect_t *set);
  * Narrow `set` to its first `max` (>= 1) indices, or to all if it has fewer. Its bounds then begin at the first of
  * these indices and end after the last.
  *
- * @return how many indices are left; 0 if the set has none, and its bounds are then empty
+ * @return how many indices the set has now; 0: it had none, and its bounds are now empty
  */
 int64_t alchi_intersect_take(alchi_intersect_t *set, int64_t max);
 

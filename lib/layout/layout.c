@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The maximum of a block size. It keeps the text of every layout within 64 bytes. */
+/* The maximum block size. It keeps the text of every layout within 64 bytes. */
 #define BLOCK_MAX INT64_C(1000000000000)
-/* The maximum of entries of a matrix. With it the size in bytes fits in int64 for the widest type, 16 bytes. */
+/* The maximum number of entries of a matrix. With it the size in bytes fits in int64 for the widest type, 16 bytes. */
 #define ENTRIES_MAX (INT64_MAX / 16)
 
 void

@@ -3,8 +3,9 @@
  * One description for all layouts: an explicit grid of places, with block sizes and a table of ranks.
  *
  * Entry (i, j) is at place ((i / mb) mod nprow, (j / nb) mod npcol) of the grid of every replica. The rank at place
- * (row, col) of a replica is ranks[replica * nprow * npcol + row + col * nprow]. A rank is in this table once, or not
- * at all: then it holds nothing. A rank stores its local part column-major with leading dimension max(1, local rows).
+ * (row, col) of a replica is ranks[replica * nprow * npcol + row + col * nprow]. A rank is in this table at most once.
+ * A rank that is not in the table holds nothing. A rank stores its local part column-major. The leading dimension is
+ * max(1, local rows), or more after the matrix has grown.
  *
  * These functions compute with integers only; they use no I/O and no globals.
  *
@@ -15,6 +16,19 @@
 
 #include <alchemist/layout.h>
 #include <stdbool.h>
+
+/** @return the greatest common divisor of x and y, both >= 1 */
+static inline int64_t
+alchi_gcd(int64_t x, int64_t y)
+{
+    while (y > 0) {
+        int64_t rest = x % y;
+
+        x = y;
+        y = rest;
+    }
+    return x;
+}
 
 typedef struct {
     int64_t m, n;     /* rows and columns of the matrix */
@@ -63,7 +77,8 @@ int64_t alchi_count(int64_t end, int64_t block, int proc, int procs);
 
 /** One dimension of a rank's part: the global index of local index l is (l / block) * period + first + l % block. */
 typedef struct {
-    int64_t block, period, first; /* indices in a block; from a block to the next; before the first block */
+    int64_t block, period,
+        first; /* indices in a block; from the start of a block to the next; before the first block */
 } alchi_axis_t;
 
 static inline int64_t
@@ -80,8 +95,8 @@ void alchi_layout_axes(const alchi_layout_t *layout, int row, int col, alchi_axi
 void alchi_layout_local_rect(const alchi_layout_t *layout, int row, int col, const alch_rect_t *global,
                              alch_rect_t *local_p);
 
-/** @return whether a rectangle lies within m x n. Its members may have any values: nothing overflows. An empty
- *  rectangle at the edge lies within. */
+/** @return whether a rectangle is within m x n. Its members may have any values: nothing overflows. An empty rectangle
+ *  at the edge is within. */
 bool alchi_rect_within(const alch_rect_t *rect, int64_t m, int64_t n);
 
 #endif

@@ -60,7 +60,7 @@ read_number(const char **text, int64_t limit, int64_t *x_p)
     return true;
 }
 
-/* Read "(mb,nb)" or "(mb,nb,nprow,npcol)", or nothing: then all four stay 0. */
+/* Read "(mb,nb)" or "(mb,nb,nprow,npcol)". If the text has no "(", all four stay 0. */
 static bool
 read_block_cyclic(const char **text, alch_layout_t *layout)
 {

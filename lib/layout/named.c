@@ -1,29 +1,19 @@
 /* Elemental's named distributions, as a table of pairs of schemes: see named.h. */
 #include "layout/named.h"
 #include "base/util.h"
+#include "layout/layout.h"
 
 /* How a scheme distributes one dimension over the r x c grid of workers. */
 typedef struct {
-    int (*places)(int r, int c);                  /* how many places the dimension has */
-    int (*place)(int r, int c, int row, int col); /* the place of the worker in this row and column; -1: none */
+    int (*places)(int r, int c); /* how many places the dimension has */
+    int (*place)(int r, int c, int row,
+                 int col); /* the place of the worker in this row and column; -1: it has no place */
 } scheme_t;
 
 typedef struct {
     const char *name;
     const scheme_t *rows, *cols;
 } named_t;
-
-static int
-gcd(int a, int b)
-{
-    while (b > 0) {
-        int rest = a % b;
-
-        a = b;
-        b = rest;
-    }
-    return a;
-}
 
 static int
 one_places(int r, int c)
@@ -106,7 +96,7 @@ vr_place(int r, int c, int row, int col)
 static int
 md_places(int r, int c)
 {
-    return r / gcd(r, c) * c;
+    return r / (int)alchi_gcd(r, c) * c;
 }
 
 /* MD distributes along the diagonal of the grid that is repeated in both directions: place d belongs to the worker at

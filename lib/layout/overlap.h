@@ -24,10 +24,10 @@ typedef struct {
     alchi_intersect_t band;       /* the rows of the messages of the current band */
     int64_t band_rows;            /* how many rows the band has; 0: the next message begins a new band */
     int64_t next_row, next_col;   /* where the next band and the next message begin (indices of the matrix) */
-    int64_t limit;                /* maximum of entries in a message */
+    int64_t limit;                /* maximum number of entries in a message */
 } alchi_overlap_splitter_t;
 
-/** @param limit  maximum of entries in a message, >= 1 */
+/** @param limit  maximum number of entries in a message, >= 1 */
 void alchi_overlap_splitter_init(alchi_overlap_splitter_t *splitter, const alchi_intersect_t *rows,
                                  const alchi_intersect_t *cols, int64_t limit);
 /**

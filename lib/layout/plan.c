@@ -12,9 +12,9 @@ narrow_to_part(int64_t *first, int64_t *count, int index, int parts)
     *count = size + (index < extra);
 }
 
-/* All replicas of a place hold the same local rectangle. For a read they divide it among them by columns, or by rows if
- * it has too few columns; narrow it to the part of this replica. Which replica reads the first part depends on the
- * position of the rectangle: otherwise many reads of single entries would all go to replica 0. */
+/* All replicas of a place hold the same local rectangle. For a read they divide it by columns, or by rows if it has too
+ * few columns. This function narrows the rectangle to the part of one replica. Which replica gets the first part
+ * depends on the position of the rectangle: otherwise many reads of single entries would all go to replica 0. */
 static void
 narrow_to_replica(const alchi_layout_t *layout, int replica, alch_rect_t *local)
 {

@@ -28,7 +28,7 @@ typedef struct {
     const alchi_layout_t *layout;
     alch_rect_t rect;
     alchi_plan_mode_t mode;
-    int64_t entries; /* maximum of entries in a piece */
+    int64_t entries; /* maximum number of entries in a piece */
 } alchi_plan_t;
 
 /**
@@ -36,9 +36,9 @@ typedef struct {
  *
  * @param[out] plan   needs no cleanup
  * @param[in] layout  borrowed for as long as the plan and its cursors are used
- * @param[in] rect    copied; lies within the matrix
- * @param entries     maximum of entries in a piece, >= 1. A piece consists of whole columns of the rank's local
- *                    rectangle, unless one such column has more entries: then a piece is a part of one column.
+ * @param[in] rect    copied; is within the matrix
+ * @param entries     maximum number of entries in a piece, >= 1. A piece consists of whole columns of the rank's local
+ *                    rectangle. If one such column has more entries, a piece is a part of one column.
  */
 void alchi_plan_init(alchi_plan_t *plan, const alchi_layout_t *layout, const alch_rect_t *rect, alchi_plan_mode_t mode,
                      int64_t entries);

@@ -93,7 +93,7 @@ push_merged(list_t *list, alch_rect_t rect)
     return push_rect(list, rect.i, rect.j, rect.m, rect.n);
 }
 
-/* List the region's rectangles with `rect` added. @return false if they are too many */
+/* List the region's rectangles with `rect` added. @return false if there are too many */
 static bool
 add_to_list(const alchi_region_t *region, const alch_rect_t *rect, list_t *list)
 {
@@ -216,8 +216,8 @@ alchi_region_count(const alchi_region_t *region)
     return region->count;
 }
 
-/* Find the first missing entry within rows i..end-1 of column j. @return its row, or `end` if none is missing: then
- * nothing is missing in these rows of columns j..*same_p-1 either */
+/* Find the first missing entry within rows i..end-1 of column j. @return its row, or `end` if no entry is missing. In
+ * the latter case no entry is missing in these rows of columns j..*same_p-1 */
 static int64_t
 find_missing_row(const alchi_region_t *region, int64_t i, int64_t end, int64_t j, int64_t *same_p)
 {
@@ -255,8 +255,9 @@ find_held_row(const alchi_region_t *region, int64_t i, int64_t end, int64_t j)
     return end;
 }
 
-/* All entries in rows i..i_end-1 of column j are missing. @return the first column after j that holds an entry in these
- * rows; `j_end` if no column before it does. A rectangle that begins at column j or before cannot be that one. */
+/* All entries in rows i..i_end-1 of column j are missing. @return the first column after j in which the region holds an
+ * entry in these rows; `j_end` if there is no such column before j_end. A rectangle that begins at column j or before
+ * holds no such entry, because it would then also hold an entry of column j. */
 static int64_t
 missing_width(const alchi_region_t *region, int64_t i, int64_t i_end, int64_t j, int64_t j_end)
 {
@@ -298,7 +299,8 @@ alchi_region_missing(const alchi_region_t *region, const alch_rect_t *within, al
     return false;
 }
 
-/* Copy the bits of `from` to a region whose columns have another length. Rows that it does not have are left out. */
+/* Copy the bits of `from` to a region whose columns have another length. Rows that `region` does not have are skipped.
+ */
 static void
 copy_bits(alchi_region_t *region, const alchi_region_t *from)
 {
@@ -406,7 +408,7 @@ mask_of_rows(const alchi_intersect_t *rows, const extent_t *extent)
 typedef struct {
     const alchi_intersect_t *set;
     alchi_strided_run_t run;
-    int64_t at;             /* where the next run is looked for */
+    int64_t at;             /* where the search for the next run starts */
     int64_t segment, place; /* the next index: its segment in the run, its place in the segment */
 } walk_t;
 

@@ -78,9 +78,9 @@ real_of(alch_dtype_t dtype)
     }
 }
 
-/* Make `count` real numbers of `size` bytes complex, in place: each gets an imaginary part of 0. */
+/* Turn `count` real numbers of `size` bytes into complex numbers with imaginary part 0, in place. */
 static void
-spread(char *numbers, int count, size_t size)
+add_imaginary_parts(char *numbers, int count, size_t size)
 {
     for (int k = count - 1; k >= 0; k--) {
         memmove(numbers + 2 * (size_t)k * size, numbers + (size_t)k * size, size);
@@ -115,13 +115,13 @@ convert_block(alch_dtype_t from, alch_dtype_t to, bool conjugate, const void *in
     bool good = convert(in, out, is_complex(from) ? 2 * count : count);
 
     if (is_complex(to) && !is_complex(from))
-        spread(out, count, alch_dtype_size(to) / 2);
+        add_imaginary_parts(out, count, alch_dtype_size(to) / 2);
     else if (is_complex(to) && conjugate)
         conjugate_all(out, count, to == ALCH_COMPLEX128);
     return good;
 }
 
-/* @return the first entry of a block that does not fit; the caller knows that there is one */
+/* @return the index of the first entry of a block that does not fit; the caller has found that there is one */
 static int
 find_misfit(alch_dtype_t from, alch_dtype_t to, const void *copy, int count)
 {

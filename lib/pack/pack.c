@@ -2,13 +2,14 @@
  * Packing and unpacking: see pack.h.
  *
  * The code resolves a local rectangle into panels of offsets (kernel.h). All divisions and decisions are made here, so
- * that the kernels need none for each entry.
+ * that the kernels do not need any for each entry.
  */
 #include "pack/pack.h"
 #include "pack/kernel.h"
 #include <string.h>
 
-/* A strided side whose columns have at least this many consecutive bytes is copied by memcpy instead of by kernels. */
+/* If the columns of the strided side have at least this many consecutive bytes, memcpy copies them instead of a kernel.
+ */
 #define RUN_BYTES 256
 
 /* A position on a walk over one dimension of a local rectangle, on the strided side. */
@@ -67,7 +68,7 @@ walk_list(walk_t *walk, int64_t limit, int64_t *offsets)
     return count;
 }
 
-/* What to move. */
+/* The entries to move, and the direction. */
 typedef struct {
     walk_t rows, cols; /* at the first row and column */
     char *strided, *packed;
@@ -111,8 +112,8 @@ move_panels(const job_t *job, alchi_kernel_f *kernel)
     }
 }
 
-/* Panel by panel, but each panel has one column: every column is moved from its first entry to its last, because memory
- * is read fastest that way. */
+/* As move_panels(), but with panels of one column. Every column is moved from its first entry to its last, because
+ * memory is read fastest that way. */
 static void
 move_columns(const job_t *job, alchi_kernel_f *kernel)
 {

@@ -2,7 +2,8 @@
  * @file pack/pack.h
  * Copy entries between a strided buffer (the strided side) and a local rectangle in storage order (the packed side).
  *
- * Both functions copy a rectangle `local` of a rank's part, whose axes map local to global indices (layout/layout.h).
+ * alchi_pack() and alchi_unpack() copy a rectangle `local` of a rank's part, whose axes map local to global indices
+ * (layout/layout.h).
  * The packed side is column-major with leading dimension `ld` (entries). The strided side holds the global rectangle
  * that starts at (i0, j0): global entry (i, j) is at base + (i - i0) * row_stride + (j - j0) * col_stride. Strides are
  * in entries of `size` bytes (4, 8 or 16) and may be negative or 0. The caller makes sure that all entries are within

@@ -23,22 +23,22 @@
  * - A strip is SIDE rows of the panel. In each column of the packed side it is one cache line.
  * - A group of columns is moved together. A dense group has SIDE columns whose entries are consecutive on the strided
  *   side: each of its rows is as long as a cache line, but may begin anywhere in one. Its part of a strip is a block:
- *   SIDE x SIDE entries, which are transposed in registers. A scattered group has at most SIDE columns, which lie
- *   anywhere.
+ *   SIDE x SIDE entries, which are transposed in registers. The columns of a scattered group, at most
+ *   SIDE, may be anywhere.
  * - Rows that do not fill a strip are moved entry by entry.
  *
  * The kernels that move "down" are for a strided side on which the entries of a column are close to each other, for
  * example Fortran order. They move a panel column by column, in pieces of SIDE entries.
  *
- * Before it includes this file, a file defines
+ * A file that includes this one first defines
  * - INLINE and TARGET, which mark inlined functions and kernels;
  * - prefetch(), which fetches the cache line of an address;
  * - move_block_4(), _8() and _16(), which move a block of a dense group of entries of this many bytes;
- * - move_four_4(), _8() and _16(), which move four entries that lie anywhere on the strided side and are consecutive on
- *   the packed side.
+ * - move_four_4(), _8() and _16(), which move four entries that may be anywhere on the strided side and are consecutive
+ *   on the packed side.
  *
- * All inlined functions get `size` (bytes of an entry) and `pack` (the direction) as constants, so the compiler makes a
- * separate loop for each kernel.
+ * All inlined functions get `size` (bytes of an entry) and `pack` (the direction) as constants, so the compiler
+ * generates a separate loop for each kernel.
  */
 #ifndef ALCHI_PACK_PANEL_TEMPLATE_H
 #define ALCHI_PACK_PANEL_TEMPLATE_H
@@ -169,7 +169,8 @@ find_groups(const alchi_panel_t *panel, column_groups_t *groups, int size)
     groups->sparse = panel->cols[panel->n - 1] - panel->cols[0] >= STREAM && 2 * LINE * line > 5 * panel->n * size;
 }
 
-/* Move a scattered group of a strip: eight rows (or four) at a time, so that their addresses stay in registers. */
+/* Move a scattered group of a strip: eight rows at a time, so that their addresses stay in registers. Entries of 16
+ * bytes have strips of only four rows. */
 INLINE void
 move_scattered(char *const *rows, const int64_t *cols, int64_t count, char *packed, int64_t ld, int size, bool pack)
 {

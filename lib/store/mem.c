@@ -11,8 +11,8 @@
 #include <sys/mman.h>
 
 #define ALIGNMENT 64
-#define MAP_MIN \
-    ((size_t)256 << 10) /* a smaller block comes from the heap: a separate mapping costs more than it gives */
+/* A smaller block comes from the heap: a separate mapping for it costs more than it saves. */
+#define MAP_MIN ((size_t)256 << 10)
 #define HUGE_MIN ((size_t)4 << 20) /* from this size on, ask for huge pages and prefault */
 #define BLOCKS 64                  /* kept at most */
 #define SLACK 8                    /* a kept block serves a request that leaves at most 1 / SLACK of its bytes unused */
@@ -60,8 +60,8 @@ unmap_oldest(size_t bytes, int count)
     }
 }
 
-/* Take the smallest kept block that is large enough but not much larger, and unmap its unused end. NULL: there is none
- */
+/* Take the smallest kept block that is large enough but not much larger, and unmap its unused end.
+ * @return NULL: no kept block fits */
 static void *
 reuse_block(size_t bytes)
 {
@@ -84,7 +84,7 @@ reuse_block(size_t bytes)
     return block.memory;
 }
 
-/* Map new pages; if that fails, once more without kept blocks. NULL: out of memory */
+/* Map new pages. If that fails, unmap all kept blocks and try again. @return NULL: out of memory */
 static void *
 map_block(size_t bytes)
 {
@@ -119,7 +119,7 @@ allocate(size_t bytes, bool zeroed)
         return zeroed ? memset(memory, 0, bytes) : memory;
     memory = map_block(bytes);
     if (memory && !zeroed && bytes >= HUGE_MIN)
-        alchi_store_prefault(memory, bytes); /* the data for it is on the way */
+        alchi_store_prefault(memory, bytes); /* the data that fills it will arrive soon */
     return memory;
 }
 

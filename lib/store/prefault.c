@@ -1,4 +1,4 @@
-/* A thread of low priority that makes the pages of new mappings, one step at a time. */
+/* A thread of low priority that prefaults new mappings, one step at a time. */
 #include "store/prefault.h"
 
 #include <pthread.h>
@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* since Linux 5.14; an older kernel refuses it and makes pages when they are used */
+#define MADV_POPULATE_WRITE 23 /* since Linux 5.14; an older kernel refuses it and creates pages when they are used */
 #endif
 
 #define STEP ((size_t)4 << 20) /* bytes; alchi_store_prefault_cancel() waits for one step at most */
-#define JOBS 64                /* further mappings are not prefaulted */
+#define JOBS 64                /* maximum length of the queue; further mappings are not prefaulted */
 #define NICE 10                /* the threads that move data have priority */
 
 typedef struct {
@@ -29,7 +29,7 @@ static struct {
     job_t jobs[JOBS]; /* in the order of their arrival; the thread works on the first */
     int count;
     bool running;        /* the thread exists */
-    const uint8_t *busy; /* the mapping in which the thread makes a step now, without the mutex */
+    const uint8_t *busy; /* the mapping that the thread prefaults now, without the mutex */
 } queue = {.mutex = PTHREAD_MUTEX_INITIALIZER, .stepped = PTHREAD_COND_INITIALIZER};
 
 /* The caller holds the mutex. */
@@ -55,7 +55,7 @@ do_step(void)
     queue.busy = NULL;
     pthread_cond_broadcast(&queue.stepped);
     if (queue.count == 0 || queue.jobs[0].memory != job.memory)
-        return; /* canceled meanwhile */
+        return; /* canceled during the step */
     queue.jobs[0].done += bytes;
     if (failed || queue.jobs[0].done == job.bytes)
         remove_job(0);

@@ -68,9 +68,13 @@ alchi_store_destroy(alchi_store_t *store)
         return;
     HASH_CLEAR(hh, store->named);
     DL_FOREACH_SAFE(store->holds, hold, next_hold)
-    free(hold);
+    {
+        free(hold);
+    }
     DL_FOREACH_SAFE(store->all, entry, next)
-    entry_destroy(entry);
+    {
+        entry_destroy(entry);
+    }
     pthread_cond_destroy(&store->changed);
     pthread_mutex_destroy(&store->mutex);
     free(store);
@@ -91,7 +95,7 @@ charge_memory(alchi_store_t *store, int64_t bytes, const char *what, alch_error_
                                 alchi_format_bytes(store->limit, limit, sizeof(limit)));
     }
     if (bytes > INT64_MAX - store->used)
-        return alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: %lld bytes are more than %s can count", what,
+        return alchi_error_rank(err, ALCH_ELIMIT, store->rank, "%s: %lld bytes exceed what %s can count", what,
                                 (long long)bytes, store->label);
     store->used += bytes;
     /* Blocks that are kept for reuse count against the limit too, but they never prevent an allocation: unmap those
@@ -123,7 +127,7 @@ alchi_store_used(alchi_store_t *store)
     return used;
 }
 
-/* Make an entry with the part's shape, but without its memory and not in any list. */
+/* Create an entry with the shape of the part. The part has no memory yet, and the entry is not in any list. */
 static int
 entry_create(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype, const alch_layout_t *layout,
              const char *name, alchi_store_entry_t **entry_p, alch_error_t *err)
@@ -150,8 +154,6 @@ entry_create(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype
     part->rows = part->cols = (alchi_axis_t){1, 1, 0};
     if (alchi_layout_place(&part->layout, store->rank, &part->replica, &part->row, &part->col))
         alchi_layout_axes(&part->layout, part->row, part->col, &part->rows, &part->cols);
-    else
-        part->replica = part->row = part->col = -1;
     alchi_layout_local(&part->layout, store->rank, &part->local_m, &part->local_n);
     part->lld = part->local_m > 1 ? part->local_m : 1;
     if (!alchi_mul_int64(part->local_m, part->local_n, &entry->bytes) ||
@@ -174,7 +176,7 @@ uncharge_memory(alchi_store_t *store, int64_t bytes)
     pthread_mutex_unlock(&store->mutex);
 }
 
-/* Account for the memory of an entry, then allocate it. On failure nothing stays accounted for. */
+/* Account for the memory of an entry, then allocate it. After a failure no memory is accounted for. */
 static int
 entry_allocate(alchi_store_t *store, alchi_store_entry_t *entry, bool zeroed, alch_error_t *err)
 {
@@ -215,7 +217,8 @@ reserve_part(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype
     int code;
 
     if (id == 0 && !part_p)
-        return alchi_error_rank(err, ALCH_EINVAL, store->rank, "a matrix without an id needs an owner");
+        return alchi_error_rank(err, ALCH_EINVAL, store->rank,
+                                "a work matrix (id 0) needs a caller that takes its reference");
     if (m < 0 || n < 0 || alch_dtype_size(dtype) == 0)
         return alchi_error_rank(err, ALCH_EINVAL, store->rank, "matrix %llu cannot have %lld x %lld entries of type %d",
                                 (unsigned long long)id, (long long)m, (long long)n, (int)dtype);
@@ -251,7 +254,8 @@ int
 alchi_store_reserve(alchi_store_t *store, uint64_t id, int64_t m, int64_t n, alch_dtype_t dtype,
                     const alch_layout_t *layout, const char *name, alchi_store_part_t **part_p, alch_error_t *err)
 {
-    /* Without part_p the matrix is a client's, and the data server sends only entries that were written: no zeroing. */
+    /* Without part_p the matrix is for a client. The data server sends only entries that were written, so the memory is
+     * not zeroed. */
     return reserve_part(store, id, m, n, dtype, layout, name, part_p || !id, part_p, err);
 }
 
@@ -270,8 +274,10 @@ alchi_store_set_id(alchi_store_t *store, alchi_store_part_t *part, uint64_t id, 
 
     pthread_mutex_lock(&store->mutex);
     if (id == 0 || part->id != 0) {
-        code = alchi_error_rank(err, ALCH_EINVAL, store->rank, "matrix %llu cannot be given the id %llu",
-                                (unsigned long long)part->id, (unsigned long long)id);
+        code = alchi_error_rank(
+            err, ALCH_EINVAL, store->rank,
+            "matrix %llu cannot get the id %llu: only a matrix without an id gets one, and it is not 0",
+            (unsigned long long)part->id, (unsigned long long)id);
     } else if (alchi_store_find(store, id)) {
         code = error_id_exists(store, id, err);
     } else {
@@ -283,8 +289,8 @@ alchi_store_set_id(alchi_store_t *store, alchi_store_part_t *part, uint64_t id, 
     return code;
 }
 
-/* Drop one reference. The caller holds the mutex. @return NULL, or the entry if that was its last reference: after
- * unlocking the mutex the caller passes it to destroy_unused_entry() */
+/* Drop one reference. The caller holds the mutex. @return the entry if that was its last reference: the caller unlocks
+ * the mutex and passes it to destroy_unused_entry(). NULL if the entry has other references */
 static alchi_store_entry_t *
 drop_reference(alchi_store_t *store, alchi_store_entry_t *entry)
 {
@@ -296,7 +302,7 @@ drop_reference(alchi_store_t *store, alchi_store_entry_t *entry)
     return entry;
 }
 
-/* NULL is allowed. The memory counts as used until it has been freed. */
+/* The memory counts as used until it has been freed. NULL is allowed. */
 static void
 destroy_unused_entry(alchi_store_t *store, alchi_store_entry_t *entry)
 {

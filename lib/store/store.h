@@ -3,11 +3,13 @@
  * The matrix store of a rank: the local parts of all matrices, which of their entries are written, who uses them, and
  * the memory that they take.
  *
- * A matrix lives as long as somebody has a reference to its part: its id, a caller of alchi_store_acquire() or
- * alchi_store_reserve(), or a task that locked it. The main thread, the control thread and the data threads of a rank
- * use one store together; every function is MT-Safe unless its comment says otherwise. Nothing here calls MPI.
+ * A part lives as long as it has a reference. Its id has one, each caller of alchi_store_acquire() or
+ * alchi_store_reserve() gets one, and each task that locks the matrix has one. The main thread, the control thread and
+ * the data threads of a rank use one store together. Nothing here calls MPI.
  *
- * Texts of errors name the rank as "worker 3 (rank 1)"; see alchi_store_set_slot().
+ * @threads  MT-Safe unless the comment of a function says otherwise
+ *
+ * Error texts name the rank as "worker 3 (rank 1)"; see alchi_store_set_slot().
  */
 #ifndef ALCHI_STORE_STORE_H
 #define ALCHI_STORE_STORE_H
@@ -18,9 +20,10 @@
 typedef struct alchi_store alchi_store_t;
 
 /**
- * A matrix's local part. A caller with a reference reads it without a lock. The fields do not change during that time,
- * with three exceptions: alchi_store_set_id() and alchi_store_replace() set the id of a work matrix, alchi_store_grow()
- * to fewer rows changes layout.m and local_m, and `references` changes.
+ * A matrix's local part. A caller with a reference reads it without a lock. The members do not change during that time,
+ * with these exceptions: alchi_store_set_id() and alchi_store_replace() set the id of a work matrix, alchi_store_grow()
+ * to fewer rows changes layout.m and local_m, alchi_store_part_set_version() sets the version before a client can use
+ * the matrix, and `references` changes.
  */
 typedef struct {
     uint64_t id; /* 0: a work matrix of a task */
@@ -47,13 +50,12 @@ void alchi_store_destroy(alchi_store_t *store);
  *
  * @param[in]  id      0: a work matrix of a task, which cannot be found by id until alchi_store_set_id()
  * @param[in]  layout  copied; NULL: the default layout
- * @param[in]  name    copied, cut after 63 bytes; NULL: none
+ * @param[in]  name    copied, cut after 63 bytes; NULL: no name
  * @param[out] part_p  the part, zeroed, with a reference for the caller. May be NULL if id is not 0: then the content
  *                     of unwritten entries is undefined
  *
  * @return ALCH_OK
- * @return ALCH_EINVAL  the shape, the type or the layout is invalid, the id exists, or neither an id nor part_p is
- * given
+ * @return ALCH_EINVAL  the shape, the type or the layout is invalid, the id exists, or id is 0 and part_p is NULL
  * @return ALCH_ELIMIT  decided before anything is allocated: "matrix 7 (60000 x 784, float64): needs 376.3 MB on
  *                      worker 2 (rank 1), 1.2 MB of 256.0 MB are free (--memory-limit)"
  * @return ALCH_ENOMEM
@@ -77,12 +79,12 @@ int alchi_store_free(alchi_store_t *store, uint64_t id, alch_error_t *err);
  * Change the number of rows of a matrix to `rows`. Entries keep their local places, and written entries stay written.
  * New entries are unwritten.
  *
- * If the columns have no room for the new rows, the part moves to larger memory. That memory has room for half as many
- * rows again, if the limit allows it. Fewer rows than before undo a growth that failed on another rank; the memory is
- * kept as room.
+ * If the columns have no room for the new rows, the part moves to larger memory. If the limit allows it, that memory
+ * has room for at least 1.5 times as many rows as the old memory. Fewer rows than before undo a growth that failed on
+ * another rank; the memory is kept as room.
  *
- * Growth waits up to a second for the references of transfers to be released; other threads that acquire the matrix
- * meanwhile wait for the growth.
+ * Growth waits up to a second until transfers have released their references. Other threads that acquire the matrix
+ * during the growth wait for its end.
  *
  * @return ALCH_OK
  * @return ALCH_ENOENT
@@ -101,14 +103,16 @@ void alchi_store_release(alchi_store_t *store, alchi_store_part_t *part);
  * Lock matrices for a task, running or queued, that reads them: writes, growth and alchi_store_free() are refused until
  * alchi_store_unlock(). The lock has a reference to each of them. Several tasks may lock the same matrix.
  *
- * @return ALCH_OK; ALCH_ENOENT: one is unknown, none is locked; ALCH_ENOMEM
+ * @return ALCH_OK; ALCH_ENOENT: an id is unknown; ALCH_ENOMEM. After a failure no matrix is locked
  */
 int alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, const uint64_t *ids, size_t count,
                      alch_error_t *err);
-/** Unlock all that the task locked, also matrices whose id has another part now. An unknown task is allowed. */
+/** Unlock all parts that the task locked, also those that alchi_store_replace() has replaced. An unknown task is
+ *  allowed. */
 void alchi_store_unlock(alchi_store_t *store, uint64_t task);
 
-/** Whether a client may write now. @return ALCH_OK; ALCH_EBUSY naming the task; ALCH_ENOENT: freed meanwhile */
+/** Check whether a client may write now. @return ALCH_OK; ALCH_EBUSY: a task reads the matrix, and the text names it;
+ *  ALCH_ENOENT: the id of the part was freed or replaced */
 int alchi_store_may_write(alchi_store_t *store, const alchi_store_part_t *part, alch_error_t *err);
 
 /**
@@ -131,7 +135,7 @@ int alchi_store_mark_written(alchi_store_t *store, alchi_store_part_t *part, con
                              alch_error_t *err);
 /**
  * The same for the product of two index sets: the rows of one in the columns of the other. The storage indices of side
- * b are the local indices; they lie within the part.
+ * b are the local indices, which are within the part.
  */
 int alchi_store_check_set_written(alchi_store_t *store, alchi_store_part_t *part, const alchi_intersect_t *rows,
                                   const alchi_intersect_t *cols, alch_error_t *err);
@@ -139,12 +143,12 @@ int alchi_store_mark_set_written(alchi_store_t *store, alchi_store_part_t *part,
                                  const alchi_intersect_t *cols, alch_error_t *err);
 
 /**
- * Mark entries as written without asking whether a task reads the matrix: for a part that no client writes.
+ * Mark entries as written without a check whether a task reads the matrix: for a part that no client writes.
  * alchi_store_part_mark_written() marks all entries, alchi_store_part_mark_set() a product of index sets as above.
  * alchi_store_part_mark_mask() marks those entries of the product whose bit is set. Bit k % 8 of byte k / 8 belongs to
  * the k-th entry, with the columns in rising order and in each column the rows in rising order.
  *
- * @return ALCH_OK, ALCH_ENOMEM
+ * @return ALCH_OK, ALCH_ENOMEM (the last two)
  */
 void alchi_store_part_mark_written(alchi_store_part_t *part);
 int alchi_store_part_mark_set(alchi_store_part_t *part, const alchi_intersect_t *rows, const alchi_intersect_t *cols);
@@ -163,10 +167,10 @@ size_t alchi_store_part_list_missing(alchi_store_part_t *part, const alch_rect_t
  *  client can know the matrix. */
 void alchi_store_part_set_version(alchi_store_part_t *part, uint32_t version);
 
-/** Tell the store its worker's slot. From then on errors name this rank "worker 3 (rank 1)", before that "worker rank
- *  1". Not MT-Safe: call it before other threads exist. */
+/** Set the slot of this worker. From then on errors name the rank "worker 3 (rank 1)", before that "worker rank 1". Not
+ *  MT-Safe: call it before other threads exist. */
 void alchi_store_set_slot(alchi_store_t *store, int slot);
-/** Bytes that parts and accounted memory take now. */
+/** @return the bytes that parts and accounted memory take now */
 int64_t alchi_store_used(alchi_store_t *store);
 
 /** Account for memory outside of parts (workspace, buffers). A negative number gives bytes back and always succeeds.

@@ -16,10 +16,11 @@ typedef struct {
     alchi_layout_t layout; /* its tables are those of the part */
     int64_t m, n;          /* local */
     alchi_region_t *region;
-    char what[128]; /* how errors name the matrix: with the new shape */
+    char what[128]; /* describes the matrix with its new shape, for errors */
 } shape_t;
 
-/* Wait until nobody uses the matrix, and mark it as growing so that others wait. The caller holds the store's mutex. */
+/* Wait until only its id refers to the matrix, and mark it as growing so that alchi_store_acquire() waits. The caller
+ * holds the store's mutex. */
 static int
 claim_for_growth(alchi_store_t *store, uint64_t id, alchi_store_entry_t **entry_p, alch_error_t *err)
 {
@@ -79,8 +80,8 @@ move_columns(alchi_store_t *store, alchi_store_entry_t *entry, const shape_t *sh
     return ALCH_OK;
 }
 
-/* Make room for the new rows, and for half as many rows again if the limit and the memory allow it: then a matrix that
- * grows in small steps moves only a few times. */
+/* Make room for the new rows. If the limit and the memory allow it, increase the room by half, so a matrix that grows
+ * in small steps moves only a few times. */
 static int
 make_room(alchi_store_t *store, alchi_store_entry_t *entry, const shape_t *shape, alch_error_t *err)
 {
@@ -130,7 +131,7 @@ set_rows(alchi_store_t *store, alchi_store_entry_t *entry, int64_t rows, alch_er
     return ALCH_OK;
 }
 
-/* Take back rows of a growth that failed elsewhere. Nothing moves, so transfers of the other rows can go on. */
+/* Undo a growth that failed on another rank. No entry moves, so transfers of the other rows can continue. */
 static int
 remove_rows(alchi_store_t *store, uint64_t id, int64_t rows, alch_error_t *err)
 {

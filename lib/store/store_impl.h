@@ -2,9 +2,9 @@
  * @file store/store_impl.h
  * The structs and helpers that only the files of the store use.
  *
- * Two kinds of mutex guard a store. The store's mutex guards the lists, the references and everything about users. The
- * mutex of an entry guards its set of written entries; growth replaces the set without it, because no other thread has
- * a reference then. No thread holds the store's mutex while it takes an entry's.
+ * Two kinds of mutex guard a store. The store's mutex guards the lists, the references and the locks of tasks. The
+ * mutex of an entry guards its set of written entries. Growth replaces the set without it, because no other thread has
+ * a reference then. No thread locks the mutex of an entry while it holds the store's mutex.
  */
 #ifndef ALCHI_STORE_STORE_IMPL_H
 #define ALCHI_STORE_STORE_IMPL_H
@@ -28,7 +28,7 @@ typedef struct alchi_store_entry {
     bool freed;    /* its id is forgotten; it lives until the last reference is released */
     bool growing;  /* only its id has a reference, and alchi_store_acquire() waits */
     int readers;   /* locks of tasks, running or queued */
-    uint64_t task; /* one of these tasks, named in errors; 0: there is none */
+    uint64_t task; /* one of these tasks, named in errors; 0: no task has a lock */
     char task_name[64];
     UT_hash_handle hh; /* in `named` while it can be found by its id */
     struct alchi_store_entry *prev, *next;
@@ -47,7 +47,7 @@ struct alchi_store {
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* a reference was dropped, or a matrix has grown */
     int rank, size;
-    int64_t limit, used; /* bytes; no limit: 0 */
+    int64_t limit, used; /* bytes; limit 0: no limit */
     char label[48];      /* how errors name this rank */
     alchi_store_entry_t *named;
     alchi_store_entry_t *all;
@@ -60,7 +60,7 @@ alchi_store_entry_of(const alchi_store_part_t *part)
     return ALCHI_CONTAINER(part, alchi_store_entry_t, part);
 }
 
-/** The entry of an id, or NULL. The caller holds the store's mutex. */
+/** @return the entry of an id, or NULL. The caller holds the store's mutex. */
 static inline alchi_store_entry_t *
 alchi_store_find(alchi_store_t *store, uint64_t id)
 {

@@ -61,7 +61,7 @@ alchi_store_lock(alchi_store_t *store, uint64_t task, const char *task_name, con
     return code;
 }
 
-/* The first lock that holds an entry, or NULL. The caller holds the mutex. */
+/* @return the first lock that has an entry, or NULL. The caller holds the mutex. */
 static const alchi_store_hold_t *
 find_hold(alchi_store_t *store, const alchi_store_entry_t *entry)
 {

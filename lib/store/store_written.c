@@ -68,7 +68,7 @@ alchi_store_part_mark_set(alchi_store_part_t *part, const alchi_intersect_t *row
     return code;
 }
 
-/* The local indices of a set of rows, in rising order, to be freed by the caller. NULL: out of memory */
+/* @return the local indices of a set of rows, in rising order, which the caller frees. NULL: out of memory */
 static int64_t *
 list_rows(const alchi_intersect_t *rows, int64_t *count_p)
 {
@@ -159,8 +159,8 @@ alchi_store_part_set_version(alchi_store_part_t *part, uint32_t version)
     part->version = version;
 }
 
-/* Write "rows 50..99 of column 0" in global indices: from the rectangle's first entry down, as far as its rows are
- * consecutive in the matrix. That is the end of the block, unless this rank has all rows. */
+/* Write "rows 50..99 of column 0" in global indices: from the first entry of the rectangle down, as far as its rows are
+ * consecutive in the matrix. They are consecutive to the end of the block, or throughout if this rank has all rows. */
 static char *
 describe_missing(const alchi_store_part_t *part, const alch_rect_t *missing, char *text, size_t size)
 {
@@ -187,8 +187,7 @@ alchi_store_check_written(alchi_store_t *store, alchi_store_part_t *part, const 
     bool incomplete;
 
     pthread_mutex_lock(&entry->mutex);
-    incomplete = !alchi_region_complete(entry->region) && !alchi_region_covers(entry->region, rect) &&
-                 alchi_region_missing(entry->region, rect, &missing);
+    incomplete = alchi_region_missing(entry->region, rect, &missing);
     pthread_mutex_unlock(&entry->mutex);
     if (!incomplete)
         return ALCH_OK;
@@ -230,7 +229,7 @@ alchi_store_check(alchi_store_t *store, uint64_t id, alch_error_t *err)
     total = part->local_m * part->local_n;
     pthread_mutex_lock(&entry->mutex);
     written = alchi_region_count(entry->region);
-    incomplete = !alchi_region_complete(entry->region) && alchi_region_missing(entry->region, &whole, &missing);
+    incomplete = alchi_region_missing(entry->region, &whole, &missing);
     pthread_mutex_unlock(&entry->mutex);
     if (incomplete)
         code = alchi_error_rank(err, ALCH_EINCOMPLETE, store->rank,
