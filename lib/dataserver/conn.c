@@ -13,16 +13,16 @@
 #include <sys/socket.h>
 #include <utlist.h>
 
-#define TURN_BYTES ((size_t)1 << 20) /* in each direction; then other connections have their turn */
+#define TURN_BYTES ((size_t)1 << 20) /* maximum in each direction before the next connection has its turn */
 /* A peer counts as stalled if within io_timeout_ms it moves less than this and completes no message. Otherwise a peer
  * that sends a byte now and then could keep its connection forever. */
 #define PROGRESS_BYTES ((size_t)256 << 10)
-#define CLOSING_MS 1000 /* for the peer to read the last message and close */
+#define CLOSING_MS 1000 /* how long the peer may take to read the last message and close */
 
-/* However the peer behaves, a connection takes at most this, its channel's buffers (two small messages), and the lists
- * of rectangles in its DATA_REGIONS replies. */
+/* A peer cannot make a connection use more memory than these structs, the buffers of its channel (two small messages),
+ * and the lists of rectangles in its DATA_REGIONS replies. */
 _Static_assert(sizeof(alchi_data_conn_t) + ALCHI_DATA_CONN_REPLIES * sizeof(alchi_data_reply_t) <= ((size_t)48 << 10),
-               "a connection's state is bounded");
+               "the structs of a connection exceed their limit");
 
 alchi_data_conn_t *
 alchi_data_conn_create(const alchi_data_config_t *config, int fd)
@@ -91,12 +91,18 @@ alchi_data_conn_destroy(alchi_data_conn_t *conn)
     if (!conn)
         return;
     DL_FOREACH_SAFE(conn->small, reply, next)
-    alchi_data_reply_release(conn, reply);
+    {
+        alchi_data_reply_release(conn, reply);
+    }
     DL_FOREACH_SAFE(conn->blocks, reply, next)
-    alchi_data_reply_release(conn, reply);
+    {
+        alchi_data_reply_release(conn, reply);
+    }
     alchi_data_reply_release(conn, conn->in.reply);
     LL_FOREACH_SAFE(conn->spare, reply, next)
-    free(reply);
+    {
+        free(reply);
+    }
     alchi_store_release(conn->config->store, conn->in.part);
     destroy_responder(conn);
     alchi_data_conn_stop_shm(conn);
@@ -167,14 +173,14 @@ become_idle(alchi_data_conn_t *conn)
     conn->deadline = alchi_deadline_in_ms(conn->config->idle_timeout_ms);
 }
 
-/* Refuse a connection above the limit. The peer is authenticated, so it may know the reason. */
+/* Refuse a connection above the limit. The peer is authenticated, so it gets the reason. */
 static void
 refuse_over_limit(alchi_data_conn_t *conn, uint64_t id)
 {
     alch_error_t err = {ALCH_OK, -1, ""};
 
     alchi_error_rank(&err, ALCH_ELIMIT, conn->config->rank,
-                     "%d data connections are open already, the limit of a worker (--connections)",
+                     "%d data connections are open already, which is the limit of a worker (--connections)",
                      conn->config->connection_limit);
     alchi_log(ALCHI_LOG_WARNING, "data connection from %s refused: %s", conn->peer, err.text);
     alchi_channel_send_error(conn->channel, id, &err);
@@ -228,8 +234,8 @@ run_handshake(alchi_data_conn_t *conn)
     return ALCH_OK;
 }
 
-/* Set the deadline after a turn. While a request is in flight, the peer has io_timeout_ms for it, and again whenever a
- * message was completed or PROGRESS_BYTES were moved. */
+/* Set the deadline after a turn. While a request is in flight, the deadline is io_timeout_ms. It starts again whenever
+ * a message is completed or PROGRESS_BYTES have been moved. */
 static void
 set_deadline(alchi_data_conn_t *conn, size_t moved)
 {

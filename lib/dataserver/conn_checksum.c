@@ -43,6 +43,6 @@ alchi_data_conn_log_resend(const alchi_data_conn_t *conn, const alchi_store_part
 {
     char what[192];
 
-    alchi_log(ALCHI_LOG_WARNING, "data connection from %s: %s were damaged on the way there (%u so far)", conn->peer,
-              describe_rect(part, rect, what, sizeof(what)), again);
+    alchi_log(ALCHI_LOG_WARNING, "data connection from %s: %s were damaged on the way to the client (%u times so far)",
+              conn->peer, describe_rect(part, rect, what, sizeof(what)), again);
 }

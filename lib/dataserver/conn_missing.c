@@ -7,14 +7,14 @@
 
 #include <stdlib.h>
 
-#define RECTS_MAX 128 /* in the first list of one reply: bounds the memory of a connection */
+#define RECTS_MAX 128 /* maximum in the first list of a reply; bounds the memory of a connection */
 
 typedef struct {
     alch_rect_t missing[RECTS_MAX], rest[2 * RECTS_MAX + 1];
     size_t missing_count, rest_count;
 } list_t;
 
-/* Make a message's list of rectangles, from malloc() because alchi_message_free() frees it.
+/* Create the list of rectangles of a message. The memory is from malloc(), because alchi_message_free() frees it.
  * @return NULL, or *made_p < count: out of memory */
 static Alchw__Rect **
 make_rects(const alch_rect_t *rects, size_t count, size_t *made_p)
@@ -60,14 +60,15 @@ list_missing(const alchi_data_conn_t *conn, const Alchw__DataMissing *ask, list_
     int code;
 
     if (!ask->rect)
-        return alchi_error_set(err, ALCH_EPROTO, "the request names no rectangle");
+        return alchi_error_set(err, ALCH_EPROTO, "the request has no rectangle");
     rect = alchi_wire_rect_in(ask->rect);
     code = alchi_data_conn_find_part(conn, ask->matrix, ask->version, &part, err);
     if (code)
         return code;
     if (!alchi_rect_within(&rect, part->local_m, part->local_n)) {
         code = alchi_error_set(
-            err, ALCH_ERANGE, "matrix %s: %lld x %lld entries from (%lld, %lld) leave the worker's part of %lld x %lld",
+            err, ALCH_ERANGE,
+            "matrix %s: %lld x %lld entries from (%lld, %lld) exceed the worker's part of %lld x %lld",
             alchi_format_matrix(part->id, part->layout.m, part->layout.n, part->dtype, name, sizeof(name)),
             (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j, (long long)part->local_m,
             (long long)part->local_n);

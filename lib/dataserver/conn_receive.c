@@ -1,4 +1,5 @@
-/* Receiving side of a data connection: put the payload of writes into place, and queue a reply to each request. */
+/* Receiving side of a data connection: store the payload of writes in the matrices, and queue a reply to each request.
+ */
 #include "dataserver/conn.h"
 
 #include "base/error.h"
@@ -7,10 +8,11 @@
 
 #include <string.h>
 
-#define FRAME_COST ((size_t)256)     /* bytes of a turn's budget for each frame: empty frames end the turn as well */
-#define DIRECT_MIN ((size_t)2 << 10) /* it is cheaper to receive shorter columns together and copy them */
-#define SHM_STEP ((size_t)64 << 10)  /* taken from the ring at once; then the client may write there again */
-#define RUNS 128                     /* columns that are received by one call */
+#define FRAME_COST \
+    ((size_t)256) /* bytes of a turn's budget for each frame, so that many empty frames end the turn too */
+#define DIRECT_MIN ((size_t)2 << 10) /* shorter columns are received together and then copied, which is cheaper */
+#define SHM_STEP ((size_t)64 << 10)  /* maximum taken from the ring before the client may write there again */
+#define RUNS 128                     /* maximum number of columns that one call receives */
 
 int
 alchi_data_conn_find_part(const alchi_data_conn_t *conn, uint64_t matrix, uint32_t version, alchi_store_part_t **part_p,
@@ -46,17 +48,18 @@ find_rect(const alchi_data_conn_t *conn, uint64_t matrix, uint32_t version, cons
     int code;
 
     if (!from)
-        return alchi_error_set(err, ALCH_EPROTO, "the request names no rectangle");
+        return alchi_error_set(err, ALCH_EPROTO, "the request has no rectangle");
     rect = alchi_wire_rect_in(from);
     code = alchi_data_conn_find_part(conn, matrix, version, &part, err);
     if (code)
         return code;
     alchi_format_matrix(matrix, part->layout.m, part->layout.n, part->dtype, name, sizeof(name));
     if (!alchi_rect_within(&rect, part->local_m, part->local_n))
-        code = alchi_error_set(
-            err, ALCH_ERANGE, "matrix %s: %lld x %lld entries from (%lld, %lld) leave the worker's part of %lld x %lld",
-            name, (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j, (long long)part->local_m,
-            (long long)part->local_n);
+        code =
+            alchi_error_set(err, ALCH_ERANGE,
+                            "matrix %s: %lld x %lld entries from (%lld, %lld) exceed the worker's part of %lld x %lld",
+                            name, (long long)rect.m, (long long)rect.n, (long long)rect.i, (long long)rect.j,
+                            (long long)part->local_m, (long long)part->local_n);
     if (!code)
         code = alchi_data_index_set_init(set_p, part, axes, &rect, err);
     bytes = code ? 0 : set_p->row_count * set_p->col_count * (int64_t)part->entry;
@@ -90,8 +93,8 @@ finish_write(alchi_data_conn_t *conn)
     alch_error_t *err = &in->reply->error;
 
     if (!in->refused && alchi_data_span_left(&in->span) > 0) {
-        alchi_error_set(err, ALCH_EPROTO, "%zu bytes arrived for a rectangle of %zu bytes", in->span.at,
-                        in->span.bytes);
+        alchi_error_set(err, ALCH_EPROTO, "the payload of the DATA_WRITE has %zu bytes, but its rectangle has %zu",
+                        in->span.at, in->span.bytes);
         refuse_write(conn);
     }
     if (!in->refused && (in->set.periodic ? alchi_store_mark_set_written(conn->config->store, in->part, &in->set.rows,
@@ -131,7 +134,8 @@ begin_write(alchi_data_conn_t *conn, const alchi_frame_t *frame, const Alchw__Da
     return ALCH_OK;
 }
 
-/* The next frame of the message. Since the last one, a task may have locked the matrix, or it may have been freed. */
+/* Begin the next frame of the message. Since the last frame, a task may have locked the matrix, or the matrix may have
+ * been freed. */
 static int
 continue_write(alchi_data_conn_t *conn, const alchi_frame_t *frame)
 {
@@ -150,7 +154,7 @@ continue_write(alchi_data_conn_t *conn, const alchi_frame_t *frame)
     return ALCH_OK;
 }
 
-/* Whether the reply may contain unwritten entries, with a mask that says which are written. */
+/* @return whether the reply may contain unwritten entries, with a mask of the written ones */
 static bool
 may_send_mask(const Alchw__DataRead *read, const alchi_data_index_set_t *set)
 {
@@ -255,7 +259,8 @@ receive_columns(alchi_data_conn_t *conn, size_t size)
     return alchi_channel_readv_payload(conn->channel, iov, count);
 }
 
-/* Copy payload from shared memory straight into place. @return bytes; 0: there are none, or no shared memory */
+/* Copy payload from shared memory straight into place. @return bytes; 0: no bytes have arrived, the write was refused,
+ * or the connection does not use shared memory */
 static size_t
 copy_from_shm(alchi_data_conn_t *conn, size_t size, int64_t start)
 {
@@ -314,7 +319,8 @@ receive_payload(alchi_data_conn_t *conn)
     ssize_t n;
 
     if (!in->refused && alchi_data_span_left(&in->span) == 0) {
-        alchi_error_set(&in->reply->error, ALCH_EPROTO, "more bytes arrived than the rectangle's %zu", in->span.bytes);
+        alchi_error_set(&in->reply->error, ALCH_EPROTO,
+                        "the payload of the DATA_WRITE exceeds the %zu bytes of its rectangle", in->span.bytes);
         refuse_write(conn);
     }
     n = receive_bytes(conn, in->frame_left);

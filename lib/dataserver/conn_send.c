@@ -1,4 +1,4 @@
-/* Sending side of a data connection: replies without payload, and blocks straight from the matrices. */
+/* Sending side of a data connection: send replies without payload, and send blocks straight from the matrices. */
 #include "dataserver/conn.h"
 
 #include "base/clock.h"
@@ -59,8 +59,8 @@ send_small_reply(alchi_data_conn_t *conn)
     return code;
 }
 
-/* Choose the next bytes of the first block: packed into a stage if the columns are short and a stage is
- * free, else in place. */
+/* Choose the next bytes of the first block. If the columns are short and a stage is free, pack them into the stage.
+ * Else they are sent in place. */
 static void
 choose_bytes(alchi_data_conn_t *conn, alchi_data_span_t *span, size_t *bytes_p)
 {
@@ -117,8 +117,8 @@ begin_frame(alchi_data_conn_t *conn, alchi_data_reply_t *reply)
 _Static_assert(ALCHI_MASK_ENTRIES / 8 + 8 <= ALCHI_DATA_CONN_SCRATCH && ALCHI_MASK_ENTRIES / 8 < ALCHI_META_MAX / 2,
                "a mask fits into a message");
 
-/* Add a mask of the written entries to the block's message. The mask lies in the scratch buffer: it is needed only
- * until the channel has encoded the message. */
+/* Add a mask of the written entries to the block's message. The mask is in the scratch buffer, because it is needed
+ * only until the channel has encoded the message. */
 static void
 add_mask(alchi_data_conn_t *conn, const alchi_data_reply_t *reply)
 {

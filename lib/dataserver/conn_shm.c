@@ -1,4 +1,4 @@
-/* DATA_SHARE: switch a connection to shared memory. If that is refused, the client connects again by TCP. */
+/* DATA_SHARE: switch a connection to shared memory. If the rank refuses, the client connects again by TCP. */
 #include "dataserver/conn.h"
 
 #include "base/error.h"
@@ -50,7 +50,7 @@ alchi_data_conn_start_shm(alchi_data_conn_t *conn, const alchi_frame_t *frame)
         return alchi_data_conn_refuse(conn, ALCH_EPROTO, "DATA_SHARE arrived while other requests are in flight");
     code = grant_shm(conn, frame->id, &err);
     if (code == ALCH_OK)
-        alchi_log(ALCHI_LOG_DEBUG, "a data connection goes through shared memory");
+        alchi_log(ALCHI_LOG_DEBUG, "data connection from %s goes through shared memory", conn->peer);
     if (code == ALCH_OK || code == ALCH_ECONNECT)
         return code;
     alchi_log(code == ALCH_ELIMIT || atomic_flag_test_and_set(&warned) ? ALCHI_LOG_DEBUG : ALCHI_LOG_WARNING,

@@ -1,4 +1,4 @@
-/* The threads of the data server: accept connections, distribute them, and give each its turn. */
+/* The threads of the data server: they accept connections, distribute them, and serve them in turns. */
 #include "dataserver/dataserver.h"
 
 #include "base/error.h"
@@ -28,8 +28,8 @@
 #define IO_TIMEOUT_MS 60000
 #define IDLE_TIMEOUT_MS 600000
 #define HANDSHAKE_TIMEOUT_MS 10000
-#define ACCEPT_PAUSE_MS 100 /* when descriptors run out */
-#define FULL_PAUSE_MS 10    /* when UNAUTHENTICATED_MAX is reached and the oldest is too young to be closed */
+#define ACCEPT_PAUSE_MS 100 /* pause when no descriptor is free */
+#define FULL_PAUSE_MS 10    /* pause when UNAUTHENTICATED_MAX is reached and the oldest is too young to be closed */
 #define BACKLOG 4096
 #define EVENTS 64
 
@@ -43,12 +43,12 @@ typedef struct {
     alchi_data_conn_t *conns;
     alchi_data_conn_t *queue; /* connections with work to do, in the order of their turns */
     int queued;
-    alchi_deadline_t first_deadline; /* no connection has an earlier one */
-    int unauthenticated;             /* connections; only the first thread has any */
+    alchi_deadline_t first_deadline; /* no connection has an earlier deadline */
+    int unauthenticated;             /* connections that are not authenticated; only the first thread has such ones */
     alchi_deadline_t accept_again;   /* ALCHI_NEVER unless the first thread has paused accepting */
     atomic_int load;                 /* authenticated connections, including those in the inbox */
     pthread_mutex_t mutex;           /* guards inbox */
-    alchi_data_conn_t *inbox;        /* connections from the first thread */
+    alchi_data_conn_t *inbox;        /* connections that the first thread has assigned to this one */
 } data_thread_t;
 
 #define LISTENERS 3 /* one for TCP, two for shared memory */
@@ -56,7 +56,7 @@ typedef struct {
 struct alchi_data_server {
     alchi_data_config_t config;
     alchi_shm_listener_t local;
-    data_thread_t *threads; /* the first one accepts */
+    data_thread_t *threads; /* the first thread accepts connections */
     atomic_int connections; /* authenticated */
     atomic_bool stop;
 };
@@ -150,7 +150,9 @@ add_conns_from_inbox(data_thread_t *thread)
     thread->inbox = NULL;
     pthread_mutex_unlock(&thread->mutex);
     DL_FOREACH_SAFE(inbox, conn, next)
-    add_conn(thread, conn);
+    {
+        add_conn(thread, conn);
+    }
 }
 
 static void
@@ -165,8 +167,8 @@ move_conn_to(data_thread_t *thread, alchi_data_conn_t *conn, data_thread_t *to)
     wake_thread(to);
 }
 
-/* Give a connection that was just authenticated to the thread that has the fewest.
- * @return true: that is another thread, and this one must not use the connection any more */
+/* Assign a connection that was just authenticated to the thread with the fewest connections.
+ * @return true if that is another thread: this thread must then no longer use the connection */
 static bool
 assign_conn(data_thread_t *thread, alchi_data_conn_t *conn)
 {
@@ -192,7 +194,7 @@ serve_conn(data_thread_t *thread, alchi_data_conn_t *conn)
     const alchi_data_server_t *server = thread->server;
     unsigned events;
 
-    /* No other thread changes the number upwards: only the first thread runs handshakes. */
+    /* No other thread increments the number: only the first thread runs handshakes. */
     conn->over_limit = !conn->counted && atomic_load(&server->connections) >= server->config.connection_limit;
     if (alchi_data_conn_step(conn)) {
         close_conn(thread, conn);
@@ -246,7 +248,7 @@ close_expired_conns(data_thread_t *thread)
 
 /* ---- new connections: the first thread ---- */
 
-/* The descriptor of the k-th listener; -1: there is none. */
+/* @return the descriptor of the k-th listener; -1: the server does not have this listener */
 static int
 listener_fd(const alchi_data_server_t *server, int k)
 {
@@ -261,7 +263,7 @@ pause_accepting(data_thread_t *thread, int ms)
         epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, listener_fd(thread->server, k), NULL);
 }
 
-/* Make room for one more unauthenticated connection. @return false: there is none now, accepting has paused */
+/* Make room for one more unauthenticated connection. @return false: there is no room now, and accepting is paused */
 static bool
 make_room_for_conn(data_thread_t *thread)
 {
@@ -373,9 +375,13 @@ thread_fini(data_thread_t *thread)
     alchi_data_conn_t *conn, *next;
 
     DL_FOREACH_SAFE(thread->conns, conn, next)
-    alchi_data_conn_destroy(conn);
+    {
+        alchi_data_conn_destroy(conn);
+    }
     DL_FOREACH_SAFE(thread->inbox, conn, next)
-    alchi_data_conn_destroy(conn);
+    {
+        alchi_data_conn_destroy(conn);
+    }
     if (thread->epoll_fd >= 0)
         close(thread->epoll_fd);
     if (thread->wake_fd >= 0)
@@ -421,7 +427,7 @@ thread_start(alchi_data_server_t *server, data_thread_t *thread)
         return errno;
     if (thread == server->threads && watch_listeners(thread))
         return errno;
-    sigfillset(&all); /* the data threads block all signals: they are for the main thread */
+    sigfillset(&all); /* the data threads block all signals, which are for the main thread */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     code = pthread_create(&thread->pthread, NULL, run_thread, thread);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -483,7 +489,7 @@ alchi_data_server_start(const alchi_data_config_t *config, alchi_data_server_t *
     int port = 0, code;
 
     if (!server)
-        return alchi_error_set(err, ALCH_ENOMEM, "out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for its data server");
     code = listen_on(config->listen_fd, &port, err);
     if (!code && config->shared_memory)
         alchi_shm_listener_open(&server->local, server->config.key, &claim);

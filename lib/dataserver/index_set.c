@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 
-/* @return false: the values do not describe an axis */
+/* @return false if the values do not describe an axis */
 static bool
 make_axis(int64_t block, int64_t period, int64_t first, alchi_axis_t *axis_p)
 {
@@ -11,7 +11,7 @@ make_axis(int64_t block, int64_t period, int64_t first, alchi_axis_t *axis_p)
     return block >= 1 && period >= block && first >= 0;
 }
 
-/* The indices that both axes hold, within a range of local indices of ours. */
+/* Find the indices that both axes hold, within a range of local indices of ours. */
 static void
 find_overlap(alchi_intersect_t *set, const alchi_axis_t *theirs, const alchi_axis_t *ours, int64_t first, int64_t count)
 {
@@ -21,8 +21,8 @@ find_overlap(alchi_intersect_t *set, const alchi_axis_t *theirs, const alchi_axi
     alchi_intersect_init(set, theirs, ours, begin, end);
 }
 
-/* Whether the `held` indices of a set have no gaps in our storage. *first_p and *count_p become the local range from
- * the first to the last of them; of an empty set only *count_p is set. */
+/* @return whether the `held` indices of a set have no gaps in our storage. *first_p and *count_p become the local range
+ * from the first to the last of them. If the set is empty, only *count_p is set. */
 static bool
 is_contiguous(const alchi_intersect_t *set, const alchi_axis_t *ours, int64_t held, int64_t *first_p, int64_t *count_p)
 {

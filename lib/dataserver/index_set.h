@@ -2,6 +2,8 @@
  * @file dataserver/index_set.h
  * Messages of periodic sets: those entries of a local rectangle that a place of another block-cyclic grid holds as
  * well.
+ *
+ * @threads  MT-Safe
  */
 #ifndef ALCHI_DATASERVER_INDEX_SET_H
 #define ALCHI_DATASERVER_INDEX_SET_H

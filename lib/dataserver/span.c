@@ -30,7 +30,7 @@ alchi_data_span_init_set(alchi_data_span_t *span, const alchi_store_part_t *part
     alchi_product_init(product, &set->rows, &set->cols, ALCHI_PRODUCT_SIDE_B, part->data, part->lld, part->entry);
 }
 
-/* The contiguous bytes from the position on. Not for periodic sets. */
+/* @return the contiguous bytes from the position on. Not for periodic sets. */
 static uint8_t *
 find_contiguous(const alchi_data_span_t *span, size_t *bytes_p)
 {

@@ -1,25 +1,27 @@
 /*
- * A BLAS correction: cgemv and zgemv in front of OpenBLAS's own. It is linked into programs, never into the library.
+ * A correction of OpenBLAS: programs call these cgemv and zgemv, which then call those of OpenBLAS. This file is linked
+ * into programs, never into the library.
  *
  * These functions of OpenBLAS 0.3.21 read one entry of x after its last one (OpenBLAS issue 4013; AVX-512 kernels
  * without transposition). If x is the last row of a matrix, as in PxLABRD, this entry is one column further, where
- * there may be no memory. So here OpenBLAS gets a copy of x with readable memory after it. The copy has n entries,
- * which is little next to the product's m n.
+ * no memory may be mapped. So these functions pass a copy of x with readable memory after it to OpenBLAS. The copy has
+ * n entries, which is little next to the product's m n.
  */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STACK_ENTRIES 512 /* a longer copy is allocated */
-#define ROOM 4            /* entries after the last one */
+#define STACK_ENTRIES 512 /* a longer copy is in allocated memory */
+#define ROOM 4            /* readable entries after the last one */
 
 typedef void gemv_f(const char *trans, const int *m, const int *n, const void *alpha, const void *a, const int *lda,
                     const void *x, const int *incx, const void *beta, void *y, const int *incy);
 
 gemv_f cgemv_, zgemv_;
 
-/* Copy a vector, and add zeros after it. BLAS counts a vector with a negative increment from its far end. */
+/* Copy a vector, and add zeros after it. If the increment is negative, the first entry of a BLAS vector is the last
+ * one in memory. */
 static void
 copy_vector(char *to, const char *x, int n, int incx, size_t entry)
 {
@@ -39,7 +41,7 @@ call_with_copy(gemv_f *real, size_t entry, const char *trans, const int *m, cons
     const int one = 1;
     char *copy = NULL;
 
-    if ((*trans == 'N' || *trans == 'n') && *n > 0 && *incx != 0) /* OpenBLAS refuses wrong arguments */
+    if ((*trans == 'N' || *trans == 'n') && *n > 0 && *incx != 0) /* OpenBLAS checks the arguments */
         copy = *n <= STACK_ENTRIES ? (char *)stack : malloc(((size_t)*n + ROOM) * entry);
     if (!copy) {
         real(trans, m, n, alpha, a, lda, x, incx, beta, y, incy);
@@ -51,7 +53,7 @@ call_with_copy(gemv_f *real, size_t entry, const char *trans, const int *m, cons
         free(copy);
 }
 
-/* The function of this name in the library that comes after the program. */
+/* @return the function of this name in the first library after the program */
 static gemv_f *
 find_next(const char *name)
 {

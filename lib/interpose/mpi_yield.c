@@ -1,5 +1,5 @@
 /*
- * Blocking MPI calls that yield the core: they make more ranks than cores usable, 3 ranks on 2 cores for example.
+ * Blocking MPI calls that yield the core, so that more ranks than cores can work, for example 3 ranks on 2 cores.
  *
  * MPICH waits by polling and never gives its core away. With more ranks than cores, each step of a collective then
  * costs time slices of the scheduler. Here a blocking call makes the nonblocking call, then repeats MPI_Test and
@@ -11,7 +11,7 @@
  *
  * Some calls are not replaced, because MPI has no nonblocking call for them: MPI_Init, one-sided communication, MPI-IO,
  * and the creation of communicators other than duplicates. The functions that create communicators first wait in a
- * yielding barrier: then no rank polls inside of MPICH for the last rank to come.
+ * yielding barrier. Otherwise ranks would poll inside MPICH until the last rank arrives.
  */
 
 /* Libraries must see the calls, even with -fvisibility=hidden. A definition has the visibility of its declaration. */
@@ -23,9 +23,9 @@
 #include <stdlib.h>
 
 /*
- * Tests before the first yield and between later ones. A test costs about 0.1 us if nothing has arrived, and a yield
- * about 0.3 us if no other process waits for the core. So these few tests cost little if others do wait, and more tests
- * would gain little if none does. ALCHEMIST_YIELD_TRIES sets another number.
+ * Tests before the first yield and between later ones. A test costs about 0.1 us if no message has arrived, and a yield
+ * about 0.3 us if no other process waits for the core. So if other processes wait, these few tests cost little. If no
+ * process waits, more tests would gain little. ALCHEMIST_YIELD_TRIES sets another number.
  */
 #define TRIES 20
 
@@ -41,7 +41,7 @@ read_environment(void)
         tries_between = (int)tries;
 }
 
-/* Count a test that found nothing, and yield after every tries_between of them. */
+/* Count a test without a result, and yield after every tries_between of them. */
 static inline void
 count_test(int *tries)
 {
@@ -51,7 +51,7 @@ count_test(int *tries)
     sched_yield();
 }
 
-/* Wait for a request. `code` is what the call that made it returned: after an error there is no request. */
+/* Wait for a request. `code` is the return value of the call that started it: after an error there is no request. */
 static int
 wait_for(int code, MPI_Request *request, MPI_Status *status)
 {
@@ -66,8 +66,8 @@ wait_for(int code, MPI_Request *request, MPI_Status *status)
     return code;
 }
 
-/* Wait for a receive and a send. `code` is what the call that made the send returned: after an error the receive is
- * canceled. */
+/* Wait for a receive and a send. `code` is the return value of the call that started the send: after an error the
+ * receive is canceled. */
 static int
 wait_for_pair(int code, MPI_Request *receive, MPI_Request *send, MPI_Status *status)
 {

@@ -1,4 +1,9 @@
-/** @file pluginhost/agree.h  Ranks agree on the outcome of a step. Main thread only. */
+/**
+ * @file pluginhost/agree.h
+ * Ranks agree on the outcome of a step.
+ *
+ * @threads  main thread only
+ */
 #ifndef ALCHI_PLUGINHOST_AGREE_H
 #define ALCHI_PLUGINHOST_AGREE_H
 
@@ -11,8 +16,8 @@
  * @collective  yes
  *
  * @param[in]     code  the outcome of this rank
- * @param[in,out] err   the error of this rank if code is not ALCH_OK; afterwards, if a rank failed, the error of the
- *                      lowest one, with its rank. Not NULL
+ * @param[in,out] err   not NULL. In: the error of this rank if code is not ALCH_OK. Out: if a rank failed, the error of
+ *                      the lowest such rank, with its rank
  *
  * @return ALCH_OK         all ranks gave ALCH_OK
  * @return ALCH_EINTERNAL  MPI failed

@@ -227,7 +227,7 @@ host_workspace(alch_call_t *base, int64_t bytes)
     return ALCH_OK;
 }
 
-/* The client gets the notes of rank 0 alone. A note is cut to the length of an error text. */
+/* The client gets only the notes of rank 0. A note is cut to the length of an error text. */
 static void
 host_note(alch_call_t *base, alch_note_kind_t kind, const char *format, ...)
 {

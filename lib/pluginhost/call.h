@@ -8,9 +8,10 @@
  * alch_call_t.
  *
  * First come the structs, then the functions that set up and end a call, then the services in one group for each source
- * file. The contract of a service is in plugin.h; here is only its prototype.
+ * file. The contract of a service is in plugin.h; this file has only its prototype. The file is private to the plugin
+ * host.
  *
- * Private to the plugin host. Main thread only, except for the services that plugin.h calls MT-Safe.
+ * @threads  main thread only, except for the services that plugin.h calls MT-Safe
  */
 #ifndef ALCHI_PLUGINHOST_CALL_H
 #define ALCHI_PLUGINHOST_CALL_H
@@ -81,7 +82,7 @@ int alchi_host_call_init(alchi_host_call_t *call, alchi_host_plugins_t *plugins,
 /** Release the arguments, the work matrices, the results that were not moved into a reply, and the workspace. */
 void alchi_host_call_fini(alchi_host_call_t *call);
 
-/** The call that an operation's alch_call_t belongs to. */
+/** @return the call that an operation's alch_call_t belongs to */
 static inline alchi_host_call_t *
 alchi_host_call_of(alch_call_t *call)
 {
@@ -94,28 +95,30 @@ alchi_host_call_of(alch_call_t *call)
  * @param[out] err  not NULL; unchanged on success
  *
  * @return ALCH_OK
- * @return ALCH_EFUNCTION  the operation returned ALCH_OK after a misuse, or a value that is no error code
+ * @return ALCH_EFUNCTION  the operation returned ALCH_OK after a misuse, or a value that is not an error code
  * @return the code that the operation returned
  */
 int alchi_host_call_verdict(alchi_host_call_t *call, int returned, alch_error_t *err);
 
 /**
- * Move the results and notes of a successful call into the reply, and make each result matrix known to the store under
- * its id. After a failure the store has none of these ids.
+ * Move the results and notes of a successful call into the reply, and give each result matrix its id in the store.
+ * After a failure the store has none of these ids.
  *
- * @return ALCH_OK, ALCH_ENOMEM, or as alchi_store_name()
+ * @return ALCH_OK, ALCH_ENOMEM, or as alchi_store_set_id()
  */
 int alchi_host_call_fill_reply(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err);
 
-/** Describe a matrix for the driver. The caller frees it with alchi_message_free(). NULL: out of memory */
+/** Describe a matrix for the driver. @return a message that the caller frees with alchi_message_free(); NULL: out of
+ *  memory */
 Alchw__Matrix *alchi_host_part_message(const alchi_store_part_t *part, uint64_t id);
 
-/** Note that the library broke its own signature. Only the first note is kept. */
+/** Note that the library used a service in a way that its signature or plugin.h does not allow. Only the
+ *  first note is kept. */
 void alchi_host_call_note_misuse(alchi_host_call_t *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/** Add a matrix to a call. The caller's reference to the part then belongs to the call. NULL: out of memory, the
- *  reference is still the caller's */
+/** Add a matrix to a call, which then owns the caller's reference to the part.
+ *  @return NULL: out of memory; the caller still owns the reference */
 alch_dmatrix_t *alchi_host_matrix_attach(alchi_host_call_t *call, alchi_store_part_t *part, bool is_argument);
 
 /* ---- services: call_args.c ---- */
@@ -167,8 +170,10 @@ int64_t alchi_host_matrix_exchange_bytes(alch_call_t *call, int64_t m, int64_t n
 void alchi_host_matrix_name(alch_call_t *call, alch_dmatrix_t *matrix, const char *name);
 int alchi_host_layout_parse(alch_call_t *call, const char *text, alch_layout_t *layout_p);
 
-/* ---- services: data_file.c ---- */
+/* ---- services: data_file.c, with a helper for plugin_find.c ---- */
 
+/** @return whether a path is `dir` or below it. Both are absolute and as realpath() gives them. */
+bool alchi_host_path_is_below(const char *path, const char *dir);
 int alchi_host_data_file(alch_call_t *call, const char *asked, bool for_writing, int *dir_p, char *name);
 
 /* ---- services: block.c ---- */

@@ -22,7 +22,8 @@ find_value(const alchi_host_call_t *call, const Alchw__Parameter *parameter)
     return parameter->default_value;
 }
 
-/* Find the value of a parameter whose type lies within lo..hi. NULL: there is none, which is noted as misuse. */
+/* Find the value of a parameter whose type must be within lo..hi. @return NULL: the parameter does not exist or has
+ * another type. This is noted as a misuse. */
 static const Alchw__Value *
 find_typed_value(alch_call_t *base, const char *name, alch_type_t lo, alch_type_t hi, bool list)
 {
@@ -35,7 +36,7 @@ find_typed_value(alch_call_t *base, const char *name, alch_type_t lo, alch_type_
         return NULL;
     }
     if (!value || value->type < lo || value->type > hi || value->list != list) {
-        alchi_host_call_note_misuse(call, "parameter '%s' is of type %s%s, but it was read as another one", name,
+        alchi_host_call_note_misuse(call, "parameter '%s' is of type %s%s, but it was read as another type", name,
                                     alch_type_name((alch_type_t)parameter->type), parameter->list ? "[]" : "");
         return NULL;
     }

@@ -27,7 +27,7 @@ refuse_result(alchi_host_call_t *call, const char *format, ...)
                             call->call.function, text);
 }
 
-/* The position of a result in the signature. -1: there is no such result, which is refused. */
+/* @return the position of a result in the signature; -1: the signature does not have it. This is noted as a misuse. */
 static int
 find_result(alchi_host_call_t *call, const char *name)
 {
@@ -38,8 +38,8 @@ find_result(alchi_host_call_t *call, const char *name)
     return -1;
 }
 
-/* The type in which a result is sent. A real number set for a complex result stays real: so does the trace of a real
- * matrix, for example. */
+/* @return the type in which a result is sent. A real number that was set for a complex result stays real, for example
+ * the trace of a real matrix. */
 static alch_type_t
 result_type(const Alchw__Parameter *declared, const Alchw__Value *value)
 {
@@ -50,7 +50,7 @@ result_type(const Alchw__Parameter *declared, const Alchw__Value *value)
                                                    : (alch_type_t)declared->type;
 }
 
-/* Store a value that a service has built. `value` then belongs to this function; `code` is the error of building it. */
+/* Store a value that a service has built. This function owns `value`. `code` is the outcome of building it. */
 static int
 set_result(alch_call_t *base, const char *name, Alchw__Value *value, int code)
 {
@@ -195,7 +195,7 @@ alchi_host_ret_matrix(alch_call_t *base, const char *name, alch_dmatrix_t *matri
     if (matrix->is_argument)
         return refuse_result(call, "the matrix for result '%s' is an argument and must be copied first", name);
     if (matrix->is_result || call->results[index])
-        return refuse_result(call, "result '%s' or its matrix was handed over before", name);
+        return refuse_result(call, "result '%s' or its matrix has already been returned", name);
     value = alchi_value_create(ALCH_TYPE_MATRIX, false);
     code = set_result(base, name, value, value ? alchi_value_add_u(value, result_id(call, index)) : ALCH_ENOMEM);
     if (code)
@@ -244,8 +244,8 @@ publish_matrix(alchi_host_call_t *call, alch_dmatrix_t *matrix, Alchw__WorkerTas
     return code;
 }
 
-/* Publish in the order of the signature, whatever the order of the calls of ret_matrix(). After a failure the store has
- * none of the ids. */
+/* Publish the matrices in the order of the signature, which may differ from the order of the calls of ret_matrix().
+ * After a failure the store has none of the ids. */
 static int
 publish_matrices(alchi_host_call_t *call, Alchw__WorkerTaskDone *done, alch_error_t *err)
 {

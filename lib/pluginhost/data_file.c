@@ -1,4 +1,4 @@
-/* The service data_file(): it finds a file for a library, if it lies below a directory that the operator allows. */
+/* The service data_file(): it finds a file for a library, if the file is below a directory that the operator allows. */
 #include "base/error.h"
 #include "pluginhost/call.h"
 #include <errno.h>
@@ -10,21 +10,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool
-lies_below(const char *real, const char *dir)
+bool
+alchi_host_path_is_below(const char *path, const char *dir)
 {
     size_t length = strlen(dir);
 
     /* length == 1: the root directory, whose name already ends in a slash. */
-    return strncmp(real, dir, length) == 0 && (real[length] == '/' || real[length] == '\0' || length == 1);
+    return strncmp(path, dir, length) == 0 && (path[length] == '/' || path[length] == '\0' || length == 1);
 }
 
-/* The data directory in which a path lies. NULL: none */
+/* @return the data directory that contains a path; NULL: no data directory contains it */
 static const char *
 data_dir_of(const alchi_host_plugins_env_t *env, const char *real)
 {
     for (size_t k = 0; k < env->data_dir_count; k++)
-        if (lies_below(real, env->data_dirs[k]))
+        if (alchi_host_path_is_below(real, env->data_dirs[k]))
             return env->data_dirs[k];
     return NULL;
 }
@@ -41,8 +41,8 @@ list_dirs(const alchi_host_plugins_env_t *env, char *text, size_t size)
     return text;
 }
 
-/* Whether the deepest existing directory of `path` lies in a data directory. If it does not, the client gets the same
- * error whether or not the file exists, and so learns nothing about other directories. */
+/* @return whether the deepest existing directory of `path` is in a data directory. If it is not, the client gets the
+ * same error whether or not the file exists, and so learns nothing about other directories. */
 static bool
 parent_is_allowed(const alchi_host_plugins_env_t *env, const char *path)
 {
@@ -91,7 +91,7 @@ resolve_path(const char *path, bool for_writing, char *resolved)
         return errno == ENOENT && for_writing ? resolve_new_file(path, resolved) : errno;
     if (stat(resolved, &status))
         return errno;
-    /* A rank could wait for ever for a pipe or a device. */
+    /* A rank could wait forever for a pipe or a device. */
     return S_ISREG(status.st_mode) ? 0 : S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
 }
 
@@ -109,7 +109,7 @@ code_of_errno(int error)
     }
 }
 
-/* The predicate of an error text, before the text of the errno value. */
+/* @return the predicate of an error text. If it ends in a colon, the text of the errno value follows. */
 static const char *
 describe_fault(int error)
 {
@@ -181,7 +181,7 @@ make_absolute(alch_call_t *base, const char *asked, char path[PATH_MAX])
     length = asked[0] == '/' ? snprintf(path, PATH_MAX, "%s", asked)
                              : snprintf(path, PATH_MAX, "%s/%s", env->data_dirs[0], asked);
     if (!asked[0])
-        return base->host->fail(base, ALCH_EINVAL, "'' is not the name of a file");
+        return base->host->fail(base, ALCH_EINVAL, "the name of the file is empty");
     if (length >= PATH_MAX)
         return base->host->fail(base, ALCH_EINVAL,
                                 "file '%.100s...' has a path of %d bytes, but at most %d are allowed", asked, length,

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A file that exceeds one of these limits is refused: what a linker writes stays far below them. */
+/* A file that exceeds one of these limits is refused. Files that linkers write stay far below them. */
 #define HEADERS_MAX 512
 #define DYNAMIC_MAX 4096
 #define STRINGS_MAX (16u << 20)
@@ -24,7 +24,7 @@
 #elif defined(__riscv)
 #define MACHINE EM_RISCV
 #else
-#error "the number of this machine in an ELF header is not known here"
+#error "unknown machine: add its number in an ELF header"
 #endif
 
 typedef struct {
@@ -111,7 +111,7 @@ read_dynamic(reader_t *reader, const char **why_p)
     return read_array(reader, (void **)&reader->dynamic, sizeof(Elf64_Dyn) * reader->dynamic_count, found->p_offset);
 }
 
-/* The offset in the file of an address in the loaded image. */
+/* Find the offset in the file of an address in the loaded image. */
 static int
 file_offset(const reader_t *reader, uint64_t address, uint64_t *offset_p)
 {
@@ -252,8 +252,8 @@ alchi_host_file_read(const char *path, size_t limit, size_t *size_p)
     return bytes;
 }
 
-/* The cache as glibc writes it: a header, entries, then strings. CACHE_KEY and CACHE_VALUE are the places in an entry
- * of two offsets, which count from the header: of the library's name and of its path. */
+/* The format of the cache that glibc writes: a header, entries, then strings. At CACHE_KEY and CACHE_VALUE an entry has
+ * the offsets of the library's name and of its path, counted from the header. */
 static const char cache_magic[] = "glibc-ld.so.cache1.1";
 enum { CACHE_HEADER = 48, CACHE_ENTRY = 24, CACHE_KEY = 4, CACHE_VALUE = 8 };
 

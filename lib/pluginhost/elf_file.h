@@ -1,7 +1,9 @@
 /**
  * @file pluginhost/elf_file.h
  * The dynamic section of one ELF file, and the cache of the dynamic linker. Every offset is checked. Part of the check
- * for Open MPI: private to needs.c. MT-Safe.
+ * for Open MPI: private to needs.c.
+ *
+ * @threads  MT-Safe
  */
 #ifndef ALCHI_PLUGINHOST_ELF_FILE_H
 #define ALCHI_PLUGINHOST_ELF_FILE_H
@@ -11,8 +13,8 @@
 
 typedef struct {
     char **needed; /* names of DT_NEEDED, NULL-terminated */
-    char *rpath;   /* DT_RPATH, which the linker ignores if the file has a DT_RUNPATH; NULL: none */
-    char *runpath; /* DT_RUNPATH; NULL: none */
+    char *rpath;   /* DT_RPATH, which the linker ignores if the file has a DT_RUNPATH; NULL: the file has no DT_RPATH */
+    char *runpath; /* DT_RUNPATH; NULL: the file has no DT_RUNPATH */
 } alchi_host_elf_t;
 
 /**
@@ -24,6 +26,7 @@ typedef struct {
  * @return 0, or an errno value; EINVAL: the file is not such an object
  */
 int alchi_host_elf_read(const char *path, alchi_host_elf_t *elf, const char **why_p);
+/** Free the strings. A second call does nothing. */
 void alchi_host_elf_fini(alchi_host_elf_t *elf);
 
 /**
@@ -32,12 +35,12 @@ void alchi_host_elf_fini(alchi_host_elf_t *elf);
  * @param cache   the bytes of the file, borrowed; NULL: an empty cache
  * @param cursor  0 before the first call for a name; each call continues where the last one ended
  *
- * @return a path inside of `cache`; NULL: there are no more
+ * @return a path inside `cache`; NULL: the cache has no further path
  */
 const char *alchi_host_ldcache_find(const uint8_t *cache, size_t size, const char *name, size_t *cursor);
 
-/** Read a whole file. NULL: it cannot be read, is empty, or has more than `limit` bytes. The caller frees the result.
- */
+/** Read a whole file. @return its bytes, which the caller frees; NULL: it cannot be read, is empty, or has more than
+ *  `limit` bytes */
 uint8_t *alchi_host_file_read(const char *path, size_t limit, size_t *size_p);
 
 #endif

@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK_STOP_EVERY 4 /* tiles between two checks whether to stop */
-#define RUN_BYTES 128      /* if the runs have at least this length on average, they are copied run by run */
+#define CHECK_STOP_EVERY 4 /* tiles from one check whether to stop to the next */
+#define RUN_BYTES 128      /* if the runs have at least this many bytes on average, they are copied run by run */
 
 enum { CONTINUE, STOP_CANCELED, STOP_MISFIT };
 
 /*
- * "Source orientation": the rows of a transposed target count as columns and the other way round. So rows and columns
- * have one meaning for both matrices, whether the exchange transposes or not.
+ * In "source orientation" the rows of a transposed target count as columns, and its columns as rows. So rows and
+ * columns have one meaning for both matrices, whether the exchange transposes or not.
  *
  * A "place" is a row or a column of the process grid of the other matrix.
  */
@@ -44,7 +44,7 @@ typedef struct {
     int *send_counts, *send_at, *receive_counts, *receive_at;
     lists_t rows, cols;
     void *lists;
-    int64_t bad_row, bad_col; /* the first entry of this rank that the new type cannot hold; -1: none */
+    int64_t bad_row, bad_col; /* the first entry of this rank that the new type cannot hold; -1: no such entry */
 } exchange_t;
 
 /* ---- which rank holds which entries ---- */
@@ -68,7 +68,7 @@ orient(const exchange_t *x, const alchi_store_part_t *part)
     return (oriented_t){part->rows, part->cols, layout->mb, layout->nb, entry, column, layout->nprow, layout->npcol};
 }
 
-/* The local rectangle of a tile in a part: local indices in source orientation. */
+/* @return the local rectangle of a tile in a part: local indices in source orientation */
 static alch_rect_t
 local_rect_of(const exchange_t *x, const alchi_store_part_t *part, const alch_rect_t *tile)
 {
@@ -81,7 +81,8 @@ local_rect_of(const exchange_t *x, const alchi_store_part_t *part, const alch_re
     return transpose ? (alch_rect_t){local.j, local.i, local.n, local.m} : local;
 }
 
-/* Whether `source_rank` belongs to the copy of the source that sends to `target_rank`, and its place there. */
+/* @return whether `source_rank` belongs to the copy of the source that sends to `target_rank`; also get its place there
+ */
 static bool
 sends_to(const exchange_t *x, int source_rank, int target_rank, int *row_p, int *col_p)
 {
@@ -95,7 +96,7 @@ sends_to(const exchange_t *x, int source_rank, int target_rank, int *row_p, int 
     return replica == copy;
 }
 
-/* The place of a rank in the target, in source orientation. false: it holds nothing of the target */
+/* Get the place of a rank in the target, in source orientation. @return false: it holds nothing of the target */
 static bool
 target_place(const exchange_t *x, int rank, int *row_p, int *col_p)
 {
@@ -106,7 +107,7 @@ target_place(const exchange_t *x, int rank, int *row_p, int *col_p)
     return alchi_layout_place(&x->to->layout, rank, &replica, row_p, col_p);
 }
 
-/* Whether every rank holds the same entries in both layouts. */
+/* @return whether every rank holds the same entries in both layouts */
 static bool
 same_placement(const alchi_layout_t *a, const alchi_layout_t *b)
 {
@@ -117,7 +118,7 @@ same_placement(const alchi_layout_t *a, const alchi_layout_t *b)
 
 /* ---- lists ---- */
 
-/* A walk over the local indices of one axis, which finds the place of each one in the other layout. A step needs no
+/* A walk over the local indices of one axis, which finds the place of each index in the other layout. A step needs no
  * division. */
 typedef struct {
     int64_t global;
@@ -289,7 +290,7 @@ converts(const exchange_t *x)
            (x->options->conjugate && (x->to->dtype == ALCH_COMPLEX128 || x->to->dtype == ALCH_COMPLEX64));
 }
 
-/* Keep the place of the first value that the new type cannot hold. */
+/* Keep the row and column of the first value that the new type cannot hold. */
 static void
 note_misfit(exchange_t *x, int64_t row, int64_t col)
 {
@@ -400,7 +401,7 @@ exchange_tile(exchange_t *x, const alch_rect_t *tile)
     return ALCH_OK;
 }
 
-/* Copy a tile that stays on this rank: whole if both parts store it without gaps, else column by column. */
+/* Copy a tile that stays on this rank: as one piece if both parts store it without gaps, else column by column. */
 static void
 copy_tile(exchange_t *x, const alch_rect_t *tile)
 {
@@ -494,7 +495,7 @@ move_all(exchange_t *x, alch_error_t *err)
     return code;
 }
 
-/* Choose tiles of an m x n source: as square as the source and the limits allow. A rank may have to send all its
+/* Choose the tiles of an m x n source, as square as the source and the limits allow. A rank may have to send all its
  * entries of a tile to each copy of the target, so the buffer has room for that. @return the bytes of one buffer */
 static int64_t
 choose_tiles(exchange_t *x, int64_t m, int64_t n, int64_t copies)
@@ -504,7 +505,7 @@ choose_tiles(exchange_t *x, int64_t m, int64_t n, int64_t copies)
 
     m = alchi_max_int64(1, m);
     n = alchi_max_int64(1, n);
-    if (x->local) { /* tiles of whole columns; no buffers and lists */
+    if (x->local) { /* tiles of whole columns, without buffers and lists */
         x->height = m;
         x->width = alchi_min_int64(n, alchi_max_int64(1, entries / m));
         x->tiles = (n - 1) / x->width + 1;
@@ -531,7 +532,7 @@ lists_place(lists_t *lists, int64_t **at, int64_t length, int64_t places)
     *at = lists->counts + places + (length + 1) / 2;
 }
 
-/* The bytes that lists_place() uses for rows and columns. */
+/* @return the bytes that lists_place() uses for rows and columns */
 static int64_t
 lists_bytes(const exchange_t *x, int64_t places)
 {

@@ -47,11 +47,12 @@ alchi_host_needs_is_openmpi(const char *name)
         if (starts_with(name, prefixes[k]))
             return true;
     /* MPICH and the MPIs that derive from it are also called libmpi.so.12. A libmpi.so.12 of Open MPI is recognized by
-     * what it needs itself. */
+     * the libraries that it needs itself. */
     return starts_with(name, "libmpi.so") && strcmp(name, "libmpi.so.12") != 0;
 }
 
-/* Write the chain from the library down to `parent`: " through /a/libX.so and /a/libY.so"; "": it is the library. */
+/* Write the chain from the library down to `parent`: " through /a/libX.so and /a/libY.so", or "" if `parent` is the
+ * library itself. */
 static void
 describe_chain(const walk_t *walk, int parent, char *text, size_t size)
 {
@@ -85,7 +86,8 @@ is_in_walk(const walk_t *walk, const char *path)
     return false;
 }
 
-/* Try to add a file. @return 0: it is in the walk; ENOENT: missing, or no shared object for this machine; ENOMEM */
+/* Try to add a file. @return 0: it is in the walk; ENOENT: it is missing, or it is not a shared
+ * object for this machine; ENOMEM */
 static int
 try_file(walk_t *walk, const char *path, int parent)
 {
@@ -173,7 +175,7 @@ try_path(walk_t *walk, const char *search, const char *origin_file, const char *
     return error;
 }
 
-/* A DT_RPATH holds for everything that its file needs, at any depth. The DT_RPATH of a file that also has a
+/* A DT_RPATH applies to all files that its file needs, at any depth. The DT_RPATH of a file that also has a
  * DT_RUNPATH is ignored. */
 static int
 try_rpaths(walk_t *walk, const char *name, int parent)
@@ -238,7 +240,7 @@ check_walk(walk_t *walk, alch_error_t *err)
     return ALCH_OK;
 }
 
-/* Add the library itself. Its faults are errors, while try_file() skips a file with a fault. */
+/* Add the library itself. A fault of this file is an error, while try_file() skips a file with a fault. */
 static int
 add_library(walk_t *walk, const char *path, alch_error_t *err)
 {

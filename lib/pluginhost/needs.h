@@ -2,11 +2,11 @@
  * @file pluginhost/needs.h
  * The check for Open MPI: whether a library for the workers needs it, directly or through other libraries.
  *
- * dlopen() of a library that brings Open MPI into a rank of MPICH succeeds, and ends the rank later. So the plugin host
- * checks the files before it calls dlopen(). It finds what a file needs as the dynamic linker does: through DT_RPATH,
- * LD_LIBRARY_PATH, DT_RUNPATH ($ORIGIN included), the linker's cache and the standard directories.
+ * If a rank, which runs MPICH, loads a library that needs Open MPI, dlopen() succeeds, but the rank fails later. So the
+ * plugin host checks the files before it calls dlopen(). It finds what a file needs as the dynamic linker does: through
+ * DT_RPATH, LD_LIBRARY_PATH, DT_RUNPATH ($ORIGIN included), the linker's cache and the standard directories.
  *
- * The functions read the environment: not MT-Safe with setenv().
+ * @threads  MT-Safe, but not while another thread calls setenv(), because the check reads the environment
  */
 #ifndef ALCHI_PLUGINHOST_NEEDS_H
 #define ALCHI_PLUGINHOST_NEEDS_H
@@ -14,7 +14,7 @@
 #include <alchemist/error.h>
 #include <stdbool.h>
 
-/** Whether a file name is one that only Open MPI uses: "libmpi.so.40", "libopen-pal.so.40". */
+/** @return whether a file name is one that only Open MPI uses: "libmpi.so.40", "libopen-pal.so.40". */
 bool alchi_host_needs_is_openmpi(const char *name);
 
 /**

@@ -69,19 +69,16 @@ describe_dirs(char *text, size_t size, char *const *dirs, size_t dir_count, bool
 }
 
 static bool
-lies_below(const char *real, const char *dir)
+is_below_directory(const char *real, const char *dir)
 {
     char *real_dir = realpath(dir, NULL);
-    size_t length = real_dir ? strlen(real_dir) : 0;
-    bool inside;
+    bool below = real_dir && alchi_host_path_is_below(real, real_dir);
 
-    /* length == 1: the root directory, whose name already ends in a slash. */
-    inside = length && strncmp(real, real_dir, length) == 0 && (real[length] == '/' || !real[length] || length == 1);
     free(real_dir);
-    return inside;
+    return below;
 }
 
-/* If everybody may write the file, any user of the host can run code in the workers. */
+/* Refuse a file that everybody may write: any user of the host could then run code in the workers. */
 static int
 check_mode(const char *real, alch_error_t *err)
 {
@@ -89,7 +86,7 @@ check_mode(const char *real, alch_error_t *err)
 
     if (stat(real, &facts) == 0 && S_ISREG(facts.st_mode) && (facts.st_mode & S_IWOTH))
         return alchi_error_set(err, ALCH_EPERM,
-                               "library %s may be written by everybody (mode %04o): chmod o-w it first", real,
+                               "library %s may be written by everybody (mode %04o): run chmod o-w on it first", real,
                                (unsigned)facts.st_mode & 07777);
     return ALCH_OK;
 }
@@ -100,11 +97,11 @@ check_allowed(char *const *dirs, size_t dir_count, const char *asked, const char
     char listed[ALCH_ERROR_TEXT_MAX / 2];
 
     for (size_t k = 0; k < dir_count; k++)
-        if (lies_below(real, dirs[k]))
+        if (is_below_directory(real, dirs[k]))
             return check_mode(real, err);
     describe_dirs(listed, sizeof(listed), dirs, dir_count, false);
     return alchi_error_set(err, ALCH_EPERM,
-                           "library %s lies at %s, which is in none of the listed directories: %s (--plugin-dir)",
+                           "library %s is the file %s, which is in none of the listed directories: %s (--plugin-dir)",
                            asked, real, listed);
 }
 
@@ -115,7 +112,8 @@ make_lower_case(char *text)
         *text = (char)tolower((unsigned char)*text);
 }
 
-/* The first of NAME.so, libNAME.so, name.so and libname.so that a directory has. NULL: none; the caller frees it. */
+/* @return the first of NAME.so, libNAME.so, name.so and libname.so that a directory has, which the caller frees; NULL:
+ * the directory has none of them */
 static char *
 find_in_dir(const char *dir, const char *name)
 {

@@ -1,4 +1,4 @@
-/* Load one library on one rank: check its file, load it, check what it says of itself, and describe it for clients. */
+/* Load one library on one rank: check its file, load it, check its description, and describe it for clients. */
 #include "pluginhost/plugin_load.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -128,7 +128,7 @@ refuse_object(const char *real, const char *why, alch_error_t *err)
     if (strstr(why, "undefined symbol"))
         hint = "; link the library that defines it";
     else if (strstr(why, "cannot open shared object file"))
-        hint = "; link with -Wl,-rpath,DIR to say where it lies";
+        hint = "; link with -Wl,-rpath,DIR, where DIR is the directory of that file";
     return alchi_error_set(err, ALCH_EPLUGIN, "%s cannot be loaded: %s%s", real, why, hint);
 }
 

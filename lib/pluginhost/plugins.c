@@ -56,7 +56,7 @@ unload_module(alchi_host_module_t *module)
     alchi_host_plugin_close(module);
 }
 
-/* Compare the library on all ranks, because hosts may have different files of one name: every rank makes a hash
+/* Compare the library on all ranks, because hosts may have different files of one name: every rank computes a hash
  * (FNV-1a) of the library's description. */
 static int
 compare_on_all_ranks(const alchi_host_plugins_t *plugins, const alchi_host_module_t *module, alch_error_t *err)
@@ -75,8 +75,8 @@ compare_on_all_ranks(const alchi_host_plugins_t *plugins, const alchi_host_modul
     if (lowest == highest)
         return ALCH_OK;
     return alchi_error_rank(err, ALCH_EPLUGIN, plugins->rank,
-                            "%s differs between the workers: worker %d has version %s", module->path, plugins->rank + 1,
-                            module->plugin->version);
+                            "%s differs between the workers: worker rank %d has version %s", module->path,
+                            plugins->rank, module->plugin->version);
 }
 
 static int
@@ -106,7 +106,7 @@ set_up_module(alchi_host_plugins_t *plugins, alchi_host_module_t *module, alch_e
         return code;
     /* Few libraries check the return codes of MPI. So an error on a library's communicator ends the group. */
     if (MPI_Comm_dup(plugins->comm, &module->comm) != MPI_SUCCESS)
-        return alchi_error_set(err, ALCH_EINTERNAL, "MPI cannot make a communicator for library %s",
+        return alchi_error_set(err, ALCH_EINTERNAL, "MPI cannot create a communicator for library %s",
                                module->plugin->name);
     MPI_Comm_set_errhandler(module->comm, MPI_ERRORS_ARE_FATAL);
     return alchi_host_agree(plugins->comm, run_init(plugins, module, err), err);
@@ -133,7 +133,7 @@ open_module(alchi_host_plugins_t *plugins, const char *name, const char *path, a
     return code;
 }
 
-/* The loaded library that a client asks for. NULL: it is not loaded, or another one has its name or its path. */
+/* Find the loaded library that a client asks for. @return NULL: no loaded library has this name and path */
 static alchi_host_module_t *
 find_loaded(const alchi_host_plugins_t *plugins, const char *name, const char *path)
 {

@@ -1,6 +1,8 @@
 /**
  * @file pluginhost/plugins.h
- * The plugin host of a rank: load libraries, run their operations, and transform matrices. Main thread only.
+ * The plugin host of a rank: load libraries, run their operations, and transform matrices.
+ *
+ * @threads  main thread only
  */
 #ifndef ALCHI_PLUGINHOST_PLUGINS_H
 #define ALCHI_PLUGINHOST_PLUGINS_H
@@ -12,7 +14,7 @@
 
 typedef struct alchi_host_plugins alchi_host_plugins_t;
 
-/** What the plugin host works on. All pointers are borrowed until alchi_host_plugins_destroy(). */
+/** The environment of the plugin host. All pointers are borrowed until alchi_host_plugins_destroy(). */
 typedef struct {
     alchi_store_t *store;
     MPI_Comm comm; /* of the group; the plugin host works on duplicates */
@@ -25,7 +27,7 @@ typedef struct {
     void *context;
 } alchi_host_plugins_env_t;
 
-/** Create the plugin host; `env` is copied. NULL: out of memory, or MPI failed. @collective yes */
+/** Create the plugin host; `env` is copied. @collective yes @return NULL: out of memory, or MPI failed */
 alchi_host_plugins_t *alchi_host_plugins_create(const alchi_host_plugins_env_t *env);
 
 /**
@@ -49,8 +51,8 @@ int alchi_host_plugins_load(alchi_host_plugins_t *plugins, const char *name, con
                             Alchw__Library **library_p, alch_error_t *err);
 
 /**
- * Run an operation. The driver has checked the arguments. Work matrices that the operation does not hand over are
- * freed. After a failure no result matrix remains.
+ * Run an operation. The driver has checked the arguments. Work matrices that the operation does not return are freed.
+ * After a failure no result matrix remains.
  *
  * @collective  as the operation is; ranks may return different codes
  *
@@ -65,8 +67,8 @@ int alchi_host_plugins_call(alchi_host_plugins_t *plugins, const Alchw__WorkerTa
                             Alchw__WorkerTaskDone **done_p, alch_error_t *err);
 
 /**
- * Make a matrix from another one: with another layout, transposed, or of another type. It replaces the other one or
- * gets a new id. After a failure the other matrix is unchanged and no new one remains.
+ * Create a matrix from a source matrix: with another layout, transposed, or of another type. The new matrix replaces
+ * the source or gets a new id. After a failure the source is unchanged and no new matrix remains.
  *
  * @collective  yes
  *
@@ -74,9 +76,9 @@ int alchi_host_plugins_call(alchi_host_plugins_t *plugins, const Alchw__WorkerTa
  * @param[out] done_p  the reply; the caller frees it with alchi_message_free()
  *
  * @return as alchi_host_exchange()
- * @return ALCH_ENOENT  the matrix does not exist
+ * @return ALCH_ENOENT  the source does not exist
  * @return ALCH_EINVAL  the layout of the result is not possible
- * @return ALCH_ETYPE   its type is not possible
+ * @return ALCH_ETYPE   the source cannot be converted to the type of the result
  * @return ALCH_EPROTO  the driver expects another shape
  */
 int alchi_host_transform(alchi_host_plugins_t *plugins, const Alchw__WorkerTransform *request,

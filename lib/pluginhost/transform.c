@@ -1,4 +1,4 @@
-/* Transforms: tasks that need no library. They make a matrix from another one. */
+/* Transforms: tasks that need no library. They create a matrix from another one. */
 #include "base/error.h"
 #include "base/types.h"
 #include "pluginhost/call.h"

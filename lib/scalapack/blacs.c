@@ -121,8 +121,8 @@ alchi_blacs_context(alchi_blacs_t *blacs, const alchi_layout_t *layout, int *con
         DL_DELETE(blacs->entries, entry);
     } else {
         if (blacs->count >= ALCHI_BLACS_MAX)
-            return alchi_error_set(
-                err, ALCH_ELIMIT, "%d process grids are in use, which is the limit for one operation", ALCHI_BLACS_MAX);
+            return alchi_error_set(err, ALCH_ELIMIT, "%d BLACS process grids exist, which is the limit",
+                                   ALCHI_BLACS_MAX);
         entry = entry_create(blacs, layout);
         if (!entry)
             return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a process grid of %d x %d",

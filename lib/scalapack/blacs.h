@@ -2,10 +2,10 @@
  * @file scalapack/blacs.h
  * BLACS contexts and ScaLAPACK descriptors for layouts.
  *
- * BLACS has room for few contexts (about 440 with 2 ranks), and a job that uses up all of them ends. So a context
+ * BLACS has room for few contexts (about 440 with 2 ranks), and a job that needs more of them ends. So a context
  * belongs to a map of ranks, not to a matrix: matrices on the same grid share it, and a cache keeps it for later tasks.
  *
- * Main thread only, while the ranks run the same task: making a context is collective.
+ * @threads  main thread only, while all ranks run the same task, because creating a context is collective
  */
 #ifndef ALCHI_SCALAPACK_BLACS_H
 #define ALCHI_SCALAPACK_BLACS_H
@@ -33,13 +33,14 @@ enum {
 
 typedef struct alchi_blacs alchi_blacs_t;
 
-/** Create an empty cache. Not collective. @param comm  of the group, borrowed until destroy. NULL: out of memory */
+/** Create an empty cache. Not collective. @param comm  of the group, borrowed until alchi_blacs_destroy()
+ *  @return NULL: out of memory */
 alchi_blacs_t *alchi_blacs_create(MPI_Comm comm);
 /** Free all contexts and the cache. NULL is allowed. @collective yes */
 void alchi_blacs_destroy(alchi_blacs_t *blacs);
 
 /**
- * The context for a layout's map of ranks (of its first copy). It is valid until alchi_blacs_trim() frees it.
+ * Get the context for a layout's map of ranks (of its first replica). It is valid until alchi_blacs_trim() frees it.
  *
  * @collective  yes, over the communicator
  *
@@ -51,10 +52,10 @@ void alchi_blacs_destroy(alchi_blacs_t *blacs);
  */
 int alchi_blacs_context(alchi_blacs_t *blacs, const alchi_layout_t *layout, int *context_p, alch_error_t *err);
 
-/** Free the contexts that were not used for the longest time, until `keep` are left. @collective yes */
+/** Free the least recently used contexts until at most `keep` are left. @collective yes */
 void alchi_blacs_trim(alchi_blacs_t *blacs, size_t keep);
 
-/** The number of contexts. */
+/** @return the number of contexts in the cache */
 size_t alchi_blacs_count(const alchi_blacs_t *blacs);
 
 /**
@@ -62,7 +63,7 @@ size_t alchi_blacs_count(const alchi_blacs_t *blacs);
  *
  * @return ALCH_OK
  * @return ALCH_EUNSUPPORTED  the layout is replicated
- * @return ALCH_ELIMIT        a size exceeds 32-bit indices; the text has its value and the limit
+ * @return ALCH_ELIMIT        a size exceeds 32-bit indices; the text has the value and the limit
  */
 int alchi_blacs_descriptor_check(const alchi_layout_t *layout, alch_error_t *err);
 

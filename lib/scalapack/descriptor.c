@@ -1,4 +1,4 @@
-/* ScaLAPACK descriptors, and whether a layout can have one. */
+/* Fill in ScaLAPACK descriptors, and check whether a layout can have one. */
 #include "base/error.h"
 #include "base/util.h"
 #include "scalapack/blacs.h"
@@ -9,14 +9,14 @@ check_index(const char *what, int64_t value, alch_error_t *err)
 {
     if (value <= INT32_MAX)
         return ALCH_OK;
-    return alchi_error_set(err, ALCH_ELIMIT, "%s is %" PRId64 ": ScaLAPACK's 32-bit indices end at %d", what, value,
-                           INT32_MAX);
+    return alchi_error_set(err, ALCH_ELIMIT, "%s is %" PRId64 ", but the 32-bit indices of ScaLAPACK end at %d", what,
+                           value, INT32_MAX);
 }
 
 int
 alchi_blacs_descriptor_check(const alchi_layout_t *layout, alch_error_t *err)
 {
-    /* Place (0, 0) holds the most rows and columns. All ranks check it, so they get the same answer. */
+    /* Place (0, 0) holds the most rows and columns. Every rank checks this place, so all ranks get the same result. */
     int64_t rows = alchi_count(layout->m, layout->mb, 0, layout->nprow);
     int64_t cols = alchi_count(layout->n, layout->nb, 0, layout->npcol);
     int64_t entries;

@@ -1,4 +1,4 @@
-/* The control thread of a rank. */
+/* The control thread of a rank: it receives the driver's commands, and sends answers and reports of progress. */
 #include "worker/control_thread.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -15,7 +15,7 @@
 
 #define PROGRESS_INTERVAL_NS (50 * 1000000LL)
 #define TERM_MS 200  /* how long after SIGTERM a WORKER_QUIT may arrive */
-#define QUIT_MS 1000 /* how long the main thread may take to end in order */
+#define QUIT_MS 1000 /* how long the main thread may take for an orderly end */
 
 /* The last report of a task. */
 typedef struct {
@@ -26,15 +26,15 @@ typedef struct {
 
 struct alchi_rank_control {
     alchi_rank_control_env_t env;
-    pthread_mutex_t sending; /* guards the sending side of the channel and the three members below */
+    pthread_mutex_t sending; /* guards the sending side of the channel and the next three members */
     progress_t progress;
-    bool progress_waits; /* the last report is still to be sent: it came too soon after the one before */
+    bool progress_waits; /* the last report is still to be sent, because it came too soon or the channel was full */
     int64_t progress_ns; /* when a report was last sent */
     int wake_fd;         /* eventfd: wakes the thread when there is something to send */
     int term_fd;         /* signalfd for SIGTERM */
 };
 
-/* Without its driver a rank is of no use. The main thread may be inside a call, so the process ends without it. */
+/* Without its driver a rank has no work. The main thread may be inside a call, so the process ends without it. */
 static _Noreturn void
 exit_without_driver(const alchi_rank_control_t *control, int code)
 {
@@ -82,7 +82,7 @@ alchi_rank_control_send_error(alchi_rank_control_t *control, uint64_t id, const 
     finish_send(control, alchi_channel_send_error(control->env.channel, id, &mine));
 }
 
-/* Call it with the mutex locked; it unlocks it. */
+/* The caller has locked the mutex; this function unlocks it. */
 static void
 send_progress(alchi_rank_control_t *control)
 {
@@ -120,8 +120,9 @@ alchi_rank_control_progress(alchi_rank_control_t *control, uint64_t task, double
         exit_without_driver(control, ALCH_ESYSTEM);
 }
 
-/* Send the last report of a task when its time has come; the task may not report again for minutes.
- * @return milliseconds until then; -1: no report waits */
+/* Send the last report of a task if PROGRESS_INTERVAL_NS have passed. The next report of the task may come minutes
+ * later.
+ * @return milliseconds until the report can be sent; -1: no report waits for time to pass */
 static int
 send_waiting_progress(alchi_rank_control_t *control)
 {
@@ -134,7 +135,7 @@ send_waiting_progress(alchi_rank_control_t *control)
         return -1;
     }
     if (!control->progress_waits || left <= 0)
-        left = -1; /* when the channel is full, poll() wakes the thread as soon as it is not */
+        left = -1; /* if the channel is full, poll() wakes the thread when it has room */
     pthread_mutex_unlock(&control->sending);
     return left < 0 ? -1 : (int)(left / 1000000) + 1;
 }
@@ -150,7 +151,7 @@ reserve_matrix(alchi_rank_control_t *control, const Alchw__WorkerReserve *reserv
     if (!matrix || !matrix->layout || matrix->id == 0)
         return alchi_error_set(err, ALCH_EPROTO, "the driver reserved a matrix without an id or a layout");
     if (matrix->workers != (uint32_t)control->env.size)
-        return alchi_error_set(err, ALCH_EPROTO, "matrix %llu is laid out for %u workers, and the group has %d",
+        return alchi_error_set(err, ALCH_EPROTO, "matrix %llu has a layout for %u workers, but the group has %d",
                                (unsigned long long)matrix->id, matrix->workers, control->env.size);
     layout = alchi_wire_layout_in(matrix->layout);
     code = alchi_store_reserve(control->env.store, matrix->id, matrix->rows, matrix->cols, (alch_dtype_t)matrix->dtype,
@@ -166,12 +167,12 @@ reserve_matrix(alchi_rank_control_t *control, const Alchw__WorkerReserve *reserv
     return ALCH_OK;
 }
 
-/* Lock matrices as a task does, but without a task: until WORKER_UNHOLD, or the end of the group. */
+/* Lock matrices as for a task, until WORKER_UNHOLD or the end of the group. No task runs. */
 static int
 hold_matrices(alchi_rank_control_t *control, const Alchw__WorkerHold *hold, alch_error_t *err)
 {
     if (!hold->task)
-        return alchi_error_set(err, ALCH_EPROTO, "the driver sent a hold without a number");
+        return alchi_error_set(err, ALCH_EPROTO, "the driver sent a hold without a task id");
     return alchi_store_lock(control->env.store, hold->task, hold->name, hold->ids, hold->n_ids, err);
 }
 
@@ -196,7 +197,7 @@ send_result(alchi_rank_control_t *control, uint64_t id, int code, const alch_err
         alchi_rank_control_send(control, ALCHI_EMPTY, id, &empty);
 }
 
-/* Give the main thread QUIT_MS to end in order. */
+/* Give the main thread QUIT_MS for an orderly end of the process, then end it. */
 static _Noreturn void
 quit_rank(alchi_rank_control_t *control)
 {
@@ -209,7 +210,7 @@ quit_rank(alchi_rank_control_t *control)
     _exit(EXIT_SUCCESS);
 }
 
-/* Commands that this thread answers. false: the message is not one of them. */
+/* Handle a command that this thread answers. @return false: the message is not such a command */
 static bool
 handle_request(alchi_rank_control_t *control, const alchi_frame_t *frame, const void *message)
 {
@@ -245,8 +246,8 @@ handle_request(alchi_rank_control_t *control, const alchi_frame_t *frame, const 
     return true;
 }
 
-/* Messages without an answer. false: the message is not one of them. A task that is not found has ended in the
- * meantime. */
+/* Handle a message that gets no answer. If a task to drop or cancel is not found, it has already ended.
+ * @return false: the message is not such a message */
 static bool
 handle_notice(alchi_rank_control_t *control, const alchi_frame_t *frame, const void *message)
 {
@@ -269,7 +270,7 @@ handle_notice(alchi_rank_control_t *control, const alchi_frame_t *frame, const v
     }
 }
 
-/* Jobs of the main thread; the queue keeps the message. false: the message is not one of them. */
+/* Queue a job for the main thread; the queue then owns the message. @return false: the message is not a job */
 static bool
 handle_job(alchi_rank_control_t *control, const alchi_frame_t *frame, void *message)
 {
@@ -328,8 +329,8 @@ receive_all(alchi_rank_control_t *control)
     }
 }
 
-/* The end of a group in order is a WORKER_QUIT of the driver and a SIGTERM of the agent at the same time: look for the
- * first before the signal ends the process. */
+/* When a group ends in an orderly way, the driver sends WORKER_QUIT and the agent sends SIGTERM at the same time. So
+ * wait for a WORKER_QUIT before the signal ends the process. */
 static _Noreturn void
 handle_sigterm(alchi_rank_control_t *control)
 {
@@ -352,7 +353,7 @@ handle_sigterm(alchi_rank_control_t *control)
     _exit(128 + SIGTERM);
 }
 
-/* Whether something is left to send. */
+/* @return whether the channel still has bytes to send */
 static bool
 flush_channel(alchi_rank_control_t *control)
 {

@@ -1,4 +1,4 @@
-/* How a rank joins its group. */
+/* How a rank joins its group: see join.h. */
 #include "worker/join.h"
 #include "base/error.h"
 #include "base/util.h"
@@ -14,7 +14,7 @@
 #define CONFIG_MAX ((size_t)1 << 20)
 #define CONNECT_MS 15000 /* to connect to the driver and authenticate */
 
-/* The descriptor is a memfd, whose position is where the writer left it, or a pipe. */
+/* The descriptor is a memfd or a pipe. The position of a memfd is where the writer left it, so read it with pread(). */
 static ssize_t
 read_config(int fd, uint8_t *bytes, size_t size)
 {
@@ -58,7 +58,7 @@ load_config(int fd, Alchw__WorkerConfig **config_p, alch_error_t *err)
     int code;
 
     if (!bytes)
-        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for its configuration");
     size = read_config(fd, bytes, CONFIG_MAX);
     if (size < 0) {
         code = alchi_error_errno(err, errno, "cannot read the rank's configuration from descriptor %d", fd);
@@ -112,7 +112,7 @@ alchi_rank_join_driver(const Alchw__WorkerConfig *config, alchi_channel_t **chan
         return code;
     channel = alchi_channel_create(alchi_stream_create(fd));
     if (!channel)
-        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for its connection to the driver");
     snprintf(name, sizeof(name), "worker-%03u", config->slot);
     code = alchi_authenticate(channel, &claim, config->control_key.data, name, 0, deadline, &granted, err);
     if (code)
@@ -142,13 +142,13 @@ alchi_rank_join_mpi(const Alchw__WorkerConfig *config, MPI_Comm *comm_p, alch_er
         return mpi_error(code, "MPI_Init_thread", err);
     if (provided < MPI_THREAD_FUNNELED)
         return alchi_error_set(err, ALCH_EUNSUPPORTED,
-                               "this MPI offers thread level %d, and MPI_THREAD_FUNNELED is needed", provided);
+                               "this MPI offers thread level %d, but MPI_THREAD_FUNNELED is needed", provided);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (size != (int)config->size || rank != (int)config->rank)
         return alchi_error_set(err, ALCH_EGROUP,
                                "MPI made this process rank %d of %d instead of rank %u of %u: is the library or the "
-                               "starter of another MPI in use?",
+                               "launcher of another MPI in use?",
                                rank, size, config->rank, config->size);
     code = MPI_Comm_dup(MPI_COMM_WORLD, comm_p);
     if (code)

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IN_FLIGHT_MAX 4               /* messages that are requested ahead */
-#define DIRECT_MIN ((size_t)32 << 10) /* shorter runs are cheaper to receive into a buffer and copy */
+#define IN_FLIGHT_MAX 4               /* maximum number of messages in flight */
+#define DIRECT_MIN ((size_t)32 << 10) /* shorter runs are received into a buffer and then copied, which is cheaper */
 #define CONNECT_MS 10000
-#define CANCEL_POLL_MS 200 /* how soon a cancel is seen */
+#define CANCEL_POLL_MS 200 /* a cancel is noticed within this time */
 
 typedef struct {
     const alchi_rank_migrate_env_t *env;
@@ -25,7 +25,7 @@ typedef struct {
     uint8_t *scratch;
     int64_t entries, done; /* of the part */
 
-    /* of the worker that is read now */
+    /* of the worker from which this rank reads now */
     int source;
     char where[320];
     alchi_channel_t *channel;
@@ -39,7 +39,7 @@ typedef struct {
     /* of the message that is being received */
     alchi_product_t product;
     size_t left;  /* bytes that are still to be received */
-    bool direct;  /* its runs are long: receive into place */
+    bool direct;  /* its runs are long, so they are received in place */
     uint8_t *run; /* if direct: where the next bytes go */
     size_t run_left;
 } migration_t;
@@ -104,7 +104,7 @@ check_source(const migration_t *m, const Alchw__Source *source, alchi_address_t 
 }
 
 static int
-dial(migration_t *m, const alchi_address_t *address, const uint8_t *key, alch_error_t *err)
+open_channel(migration_t *m, const alchi_address_t *address, const uint8_t *key, alch_error_t *err)
 {
     const alchi_claim_t claim = {ALCHI_ROLE_DATA, m->env->session, m->request->matrix->group, m->source};
     alchi_deadline_t deadline = alchi_deadline_in_ms(CONNECT_MS);
@@ -127,7 +127,7 @@ close_channel(migration_t *m)
 }
 
 static int
-connect_to(migration_t *m, alch_error_t *err)
+connect_to_source(migration_t *m, alch_error_t *err)
 {
     const Alchw__Source *source = m->request->sources[m->source];
     uint8_t key[ALCHI_KEY_SIZE];
@@ -141,7 +141,7 @@ connect_to(migration_t *m, alch_error_t *err)
     snprintf(m->where, sizeof(m->where), "worker %u at %s", source->slot,
              alchi_address_format(&address, text, sizeof(text)));
     alchi_key_wrap(m->env->control_key, m->request->matrix->group, m->source, source->key.data, key);
-    code = dial(m, &address, key, &detail);
+    code = open_channel(m, &address, key, &detail);
     explicit_bzero(key, sizeof(key));
     m->first = m->count = 0;
     m->last_id = 0;
@@ -274,7 +274,7 @@ check_frame(const migration_t *m, const alchi_frame_t *frame, const void *messag
     if (frame->type != ALCHI_DATA_BLOCK || frame->id != m->last_id - (uint64_t)m->count + 1 ||
         (message == NULL) != begun || frame->payload == 0 || frame->payload > m->left ||
         !(frame->flags & ALCHI_FRAME_MORE) != (frame->payload == m->left))
-        return alchi_error_set(err, ALCH_EPROTO, "%s sent a %s that was not requested", m->where,
+        return alchi_error_set(err, ALCH_EPROTO, "%s sent a %s that does not match the request", m->where,
                                alchi_message_name(frame->type));
     return ALCH_OK;
 }
@@ -291,7 +291,8 @@ mark_written(const migration_t *m, const alchi_overlap_t *overlap, const Alchw__
     if (m->request->complete)
         return ALCH_OK;
     if (block->has_mask && block->mask.len < (size_t)(overlap->entries + 7) / 8)
-        return alchi_error_set(err, ALCH_EPROTO, "%s did not say which entries are written", m->where);
+        return alchi_error_set(err, ALCH_EPROTO, "%s sent a mask of %zu bytes for the %lld entries of a message",
+                               m->where, block->mask.len, (long long)overlap->entries);
     code = block->has_mask ? alchi_store_part_mark_mask(m->part, &rows, &cols, block->mask.data)
                            : alchi_store_part_mark_set(m->part, &rows, &cols);
     return code ? alchi_error_set(err, code, "the rank is out of memory for the set of written entries") : ALCH_OK;
@@ -346,8 +347,8 @@ receive_message(migration_t *m, alch_error_t *err)
     return code;
 }
 
-/* Split the overlap of this part and the source's part into messages. false: there is none. If the matrix has replicas,
- * this rank reads all entries from one of them. */
+/* Split the overlap of this part and the source's part into messages. If the matrix has replicas, this rank reads all
+ * entries from one replica. @return false: this rank reads nothing from the source */
 static bool
 split_overlap(migration_t *m)
 {
@@ -373,7 +374,7 @@ split_overlap(migration_t *m)
 static int
 read_source(migration_t *m, alch_error_t *err)
 {
-    int code = connect_to(m, err);
+    int code = connect_to_source(m, err);
 
     while (!code && !(code = send_requests(m, err)) && m->count > 0) {
         code = receive_message(m, err);

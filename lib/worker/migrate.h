@@ -3,11 +3,13 @@
  * Read this rank's part of a matrix from the ranks of another group, when a session's matrices move to this group.
  *
  * This rank is a client of the other ranks: it connects to the data port of each rank that has some of its part, one
- * after the other. It asks for the overlap of the two parts in messages, which are received straight into place. Main
- * thread only; no MPI.
+ * after the other. It asks for the overlap of the two parts in messages, whose entries it stores in its part as they
+ * arrive. No function calls MPI.
  *
- * Extra memory, whatever the matrix: ALCHI_RANK_MIGRATE_BYTES. For a matrix that is not complete, also one bit for each
- * entry of a message.
+ * The extra memory does not depend on the matrix: ALCHI_RANK_MIGRATE_BYTES. For a matrix that is not complete, also one
+ * bit for each entry and 8 bytes for each row of a message.
+ *
+ * @threads  main thread only
  */
 #ifndef ALCHI_WORKER_MIGRATE_H
 #define ALCHI_WORKER_MIGRATE_H
@@ -25,13 +27,13 @@ typedef struct {
     uint64_t session;
     const char *name; /* of this worker, for the logs of the other ranks */
     int rank;
-    int64_t message_limit; /* bytes of one rectangle; 0: none */
+    int64_t message_limit; /* bytes of one message; 0: no limit */
     int io_timeout_ms;     /* how long one worker may make no progress */
 } alchi_rank_migrate_env_t;
 
 typedef struct {
-    const atomic_bool *cancel;
-    void (*progress)(void *context, double fraction); /* after every message */
+    const atomic_bool *cancel;                        /* NULL: cannot be canceled */
+    void (*progress)(void *context, double fraction); /* called after every message; NULL: no reports */
     void *context;
 } alchi_rank_migrate_watch_t;
 
@@ -41,8 +43,8 @@ typedef struct {
  * @param watch  for a cancel and for reports of progress, borrowed
  *
  * @return ALCH_OK         every written entry of the old group is here, and counts as written
- * @return ALCH_ETIMEDOUT, ALCH_ECONNECT, ALCH_EAUTH, ALCH_EPROTO, or an error of the other rank: the text names its
- * worker
+ * @return ALCH_ETIMEDOUT, ALCH_ECONNECT, ALCH_EAUTH, ALCH_EPROTO, or an error of the other rank: the text names
+ *                         its worker
  * @return ALCH_ECANCELED
  * @return ALCH_ENOENT     the matrix is not reserved here
  * @return ALCH_EINVAL, ALCH_ENOMEM

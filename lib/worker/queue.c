@@ -1,4 +1,4 @@
-/* The jobs of a rank's main thread. */
+/* The jobs of a rank's main thread: see queue.h. */
 #include "worker/queue.h"
 #include "base/error.h"
 #include <alchemist/library.h>
@@ -26,6 +26,21 @@ alchi_rank_queue_create(alchi_store_t *store)
     pthread_cond_init(&queue->changed, NULL);
     queue->store = store;
     return queue;
+}
+
+/* Create a job for a message of the driver, which is freed after a failure. @return NULL: out of memory */
+static alchi_rank_job_t *
+job_create(uint64_t request, void *message, alch_error_t *err)
+{
+    alchi_rank_job_t *job = calloc(1, sizeof(*job));
+
+    if (job) {
+        job->request = request;
+    } else {
+        alchi_message_free(message);
+        alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
+    }
+    return job;
 }
 
 static void
@@ -60,13 +75,10 @@ append_job(alchi_rank_queue_t *queue, alchi_rank_job_t *job, bool start)
 int
 alchi_rank_queue_load(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerLoad *load, alch_error_t *err)
 {
-    alchi_rank_job_t *job = calloc(1, sizeof(*job));
+    alchi_rank_job_t *job = job_create(request, load, err);
 
-    if (!job) {
-        alchi_message_free(load);
-        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
-    }
-    job->request = request;
+    if (!job)
+        return ALCH_ENOMEM;
     job->load = load;
     append_job(queue, job, true);
     return ALCH_OK;
@@ -75,19 +87,17 @@ alchi_rank_queue_load(alchi_rank_queue_t *queue, uint64_t request, Alchw__Worker
 int
 alchi_rank_queue_migrate(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerFetch *migrate, alch_error_t *err)
 {
-    alchi_rank_job_t *job = calloc(1, sizeof(*job));
+    alchi_rank_job_t *job = job_create(request, migrate, err);
 
-    if (!job) {
-        alchi_message_free(migrate);
-        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
-    }
-    job->request = request;
+    if (!job)
+        return ALCH_ENOMEM;
     job->migrate = migrate;
     append_job(queue, job, true);
     return ALCH_OK;
 }
 
-/* The ids of the matrices among the arguments. @param ids  NULL: only count them. @return how many there are */
+/* List the ids of the matrices among the arguments. @param[out] ids  NULL: only count them @return how many there are
+ */
 static size_t
 list_matrix_ids(const Alchw__WorkerTask *task, uint64_t *ids)
 {
@@ -130,14 +140,11 @@ lock_task(alchi_rank_queue_t *queue, alchi_rank_job_t *job, alch_error_t *err)
 int
 alchi_rank_queue_task(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerTask *task, alch_error_t *err)
 {
-    alchi_rank_job_t *job = calloc(1, sizeof(*job));
+    alchi_rank_job_t *job = job_create(request, task, err);
     int code;
 
-    if (!job) {
-        alchi_message_free(task);
-        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
-    }
-    job->request = request;
+    if (!job)
+        return ALCH_ENOMEM;
     job->id = task->task;
     job->task = task;
     code = lock_task(queue, job, err);
@@ -164,14 +171,11 @@ int
 alchi_rank_queue_transform(alchi_rank_queue_t *queue, uint64_t request, Alchw__WorkerTransform *transform,
                            alch_error_t *err)
 {
-    alchi_rank_job_t *job = calloc(1, sizeof(*job));
+    alchi_rank_job_t *job = job_create(request, transform, err);
     int code;
 
-    if (!job) {
-        alchi_message_free(transform);
-        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for a job");
-    }
-    job->request = request;
+    if (!job)
+        return ALCH_ENOMEM;
     job->id = transform->task;
     job->transform = transform;
     code = lock_transform(queue, job, err);

@@ -6,9 +6,9 @@
 #include <sched.h>
 #include <time.h>
 
-/* Waiting for the other ranks after a job: they mostly end it together, so poll without sleeping for SPIN_NS, then
- * sleep NAP_NS between polls. A rank that never ran the job must not stop the next job: give up OUT_OF_STEP_NS after
- * that came. */
+/* After a job a rank waits for the others. Ranks mostly end a job together, so the rank polls without sleeping for
+ * SPIN_NS, then it sleeps NAP_NS between polls. A rank that never ran the job must not stop the next job: the wait ends
+ * OUT_OF_STEP_NS after the next job has become runnable. */
 #define SPIN_NS 1000000
 #define NAP_NS 1000000
 #define OUT_OF_STEP_NS INT64_C(2000000000)
@@ -81,7 +81,7 @@ typedef struct {
 } migration_t;
 
 static void
-report(void *context, double fraction)
+report_progress(void *context, double fraction)
 {
     const migration_t *migration = context;
 
@@ -92,7 +92,7 @@ static void
 run_migration(const alchi_rank_runner_t *runner, const alchi_rank_job_t *job)
 {
     migration_t migration = {runner, job->migrate->task};
-    const alchi_rank_migrate_watch_t watch = {&job->cancel, report, &migration};
+    const alchi_rank_migrate_watch_t watch = {&job->cancel, report_progress, &migration};
     alch_error_t err = {ALCH_OK, -1, ""};
     int code = alchi_rank_migrate(&runner->migrate, job->migrate, &watch, &err);
 
@@ -102,8 +102,9 @@ run_migration(const alchi_rank_runner_t *runner, const alchi_rank_job_t *job)
         alchi_rank_control_send(runner->control, ALCHI_EMPTY, job->request, NULL);
 }
 
-/* A message that a library sent without waiting for its end, as BLACS does, moves only while its sender is in MPI. So
- * stay in MPI until all ranks have ended the job. The driver already has this rank's result. */
+/* A library may send a message without waiting for its completion, as BLACS does. Such a message makes progress only
+ * while its sender is in MPI. So stay in MPI until all ranks have ended the job. The driver already has this rank's
+ * result. */
 static void
 wait_until_all_ranks_end(const alchi_rank_runner_t *runner)
 {
@@ -123,7 +124,7 @@ wait_until_all_ranks_end(const alchi_rank_runner_t *runner)
         if (!next && alchi_rank_queue_pending(runner->queue))
             next = now;
         if (next && now - next > OUT_OF_STEP_NS) {
-            alchi_log(ALCHI_LOG_WARNING, "another rank has not ended the last job, and this rank starts the next one");
+            alchi_log(ALCHI_LOG_WARNING, "another rank has not ended the last job, but this rank starts the next one");
             break;
         }
     }
@@ -135,7 +136,7 @@ alchi_rank_runner_run(const alchi_rank_runner_t *runner)
     alchi_rank_job_t *job;
 
     while ((job = alchi_rank_queue_next(runner->queue)) != NULL) {
-        bool migrates = job->migrate != NULL; /* only a migration makes no use of MPI */
+        bool migrates = job->migrate != NULL; /* a migration is the only job that does not use MPI */
 
         if (job->task || job->transform) {
             run_task(runner, job);

@@ -1,4 +1,4 @@
-/* The main of a rank: it joins its group, starts the threads, runs jobs until it must quit. */
+/* The main function of a rank: it joins its group, starts the threads, and runs jobs until it must quit. */
 #include "worker/worker.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -33,7 +33,7 @@ start_log(const Alchw__WorkerConfig *config)
 
     snprintf(who, sizeof(who), "worker-%03u", config->slot);
     alchi_log_init(who, level < 0 ? ALCHI_LOG_INFO : (alchi_log_level_t)level);
-    /* Line buffers: if a library crashes the process, the lines that it printed are in the log. */
+    /* Buffer by line: if a library crashes the process, the lines that it printed are in the log. */
     setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
@@ -49,7 +49,8 @@ report_stage(rank_t *rank, unsigned stage, int port)
     alchi_rank_control_send(rank->control, ALCHI_WORKER_JOIN, 0, &join);
 }
 
-/* Everything up to the control thread comes before MPI_Init, which may take long or never return. */
+/* Connect to the driver and start the control thread. This comes before MPI_Init_thread(), which may take long or never
+ * return. */
 static int
 join_driver(rank_t *rank, alch_error_t *err)
 {
@@ -62,7 +63,7 @@ join_driver(rank_t *rank, alch_error_t *err)
     rank->store = alchi_store_create((int)config->rank, (int)config->size, config->memory_limit);
     rank->queue = rank->store ? alchi_rank_queue_create(rank->store) : NULL;
     if (!rank->queue)
-        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory");
+        return alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory for its store");
     alchi_store_set_slot(rank->store, (int)config->slot);
     alchi_store_mem_set_keep((size_t)config->keep_memory);
     env = (alchi_rank_control_env_t){rank->channel, rank->store, rank->queue, (int)config->rank, (int)config->size};
@@ -93,7 +94,9 @@ start_plugins(rank_t *rank, alch_error_t *err)
     };
 
     rank->plugins = alchi_host_plugins_create(&env);
-    return rank->plugins ? ALCH_OK : alchi_error_set(err, ALCH_ENOMEM, "the rank is out of memory");
+    return rank->plugins ? ALCH_OK
+                         : alchi_error_set(err, ALCH_ENOMEM,
+                                           "the rank cannot create its plugin host: out of memory, or MPI failed");
 }
 
 static int
@@ -138,8 +141,7 @@ join_group(rank_t *rank, alch_error_t *err)
     return code;
 }
 
-/* Another rank may have exited already, so that MPI_Finalize() does not return: the control thread then ends the
- * process. */
+/* If another rank has already exited, MPI_Finalize() may not return. The control thread then ends the process. */
 static _Noreturn void
 leave_group(rank_t *rank)
 {
@@ -147,7 +149,7 @@ leave_group(rank_t *rank)
     alchi_host_plugins_destroy(rank->plugins);
     MPI_Comm_free(&rank->comm);
     MPI_Finalize();
-    alchi_log(ALCHI_LOG_DEBUG, "the rank has left its group in order");
+    alchi_log(ALCHI_LOG_DEBUG, "the rank has left its group");
     fflush(NULL);
     _exit(EXIT_SUCCESS);
 }

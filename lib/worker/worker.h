@@ -1,6 +1,6 @@
 /**
  * @file worker/worker.h
- * The main of a rank: `alchemistd --rank`, started by an agent.
+ * The main function of a rank: `alchemistd --rank`, started by an agent.
  */
 #ifndef ALCHI_WORKER_WORKER_H
 #define ALCHI_WORKER_WORKER_H

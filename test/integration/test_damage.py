@@ -168,7 +168,7 @@ def test_a_damaged_block_is_logged_and_requested_again(daemon, relay, als, order
     assert np.array_equal(got, a)
     for line in wait_for_log_lines(daemon, start, 2):
         assert re.search(rf"matrix {handle.id} \(601 x 137, float64\): .* "
-                         r"were damaged on the way there \([12] so far\)", line)
+                         r"were damaged on the way to the client \([12] times so far\)", line)
 
 
 @pytest.mark.parametrize("kind", [DATA_WRITE, DATA_BLOCK], ids=["write", "block"])
