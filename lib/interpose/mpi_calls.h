@@ -2,9 +2,9 @@
  * @file interpose/mpi_calls.h
  * The blocking calls of MPI that take counts. Each one makes the nonblocking call and waits for it with yields.
  *
- * mpi_yield.c includes this file twice. CALL(name) is the name of a call, COUNT the type of its counts and DISPL the type
- * of its displacements: first name and int, then name_c, MPI_Count and MPI_Aint for the large-count calls of MPI 4.
- * No include guard may be added.
+ * mpi_yield.c includes this file twice. CALL(name) is the name of a call, COUNT the type of its counts and DISPL the
+ * type of its displacements: first name and int, then name_c, MPI_Count and MPI_Aint for the large-count calls of
+ * MPI 4. No include guard may be added.
  */
 
 /* ---- point to point ---- */
