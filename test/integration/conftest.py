@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import Daemon, alive
+from harness import Daemon, DaemonWithPrivateShm, alive
 
 
 @pytest.fixture(scope="module")
@@ -14,18 +14,29 @@ def daemon():
     assert not alive(d.process.pid), "the daemon still runs after stop()"
 
 
-@pytest.fixture
-def own_daemon():
-    """A function that starts daemons which the test may damage; all are stopped at the end of the test."""
+def starter(daemon_type):
+    """A function that starts daemons; all are stopped when this generator goes on."""
     started = []
 
     def start(workers=3, *options):
-        started.append(Daemon(workers, *options))
+        started.append(daemon_type(workers, *options))
         return started[-1]
 
     yield start
     for d in started:
         d.stop()
+
+
+@pytest.fixture
+def own_daemon():
+    """A function that starts daemons which the test may damage; all are stopped at the end of the test."""
+    yield from starter(Daemon)
+
+
+@pytest.fixture
+def own_daemon_with_private_shm():
+    """Like `own_daemon`, for tests that look for files left in the daemon's /dev/shm."""
+    yield from starter(DaemonWithPrivateShm)
 
 
 @pytest.fixture

@@ -4,8 +4,11 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 import time
+import unittest.mock
 
 TOP = pathlib.Path(__file__).parents[2]
 BUILD = pathlib.Path(os.environ.get("ALCHEMIST_BUILD", TOP / "build")).absolute()
@@ -64,9 +67,9 @@ def wait_for_exit(pids, seconds, what="the end of the workers"):
     wait_for(lambda: not any(alive(pid) for pid in pids), seconds, what)
 
 
-def shared_memory():
-    """The names of the files in /dev/shm now."""
-    return set(os.listdir("/dev/shm"))
+def can_run(*command):
+    """Whether a command exists and succeeds."""
+    return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True).returncode == 0
 
 
 class Daemon(alchemist.Daemon):
@@ -96,3 +99,34 @@ class Daemon(alchemist.Daemon):
     def wait_until_idle(self, seconds=10 * PATIENCE):
         """Wait until all worker slots are idle."""
         wait_for(self.idle, seconds, "idle worker slots")
+
+
+class DaemonWithPrivateShm(Daemon):
+    """A daemon whose processes have a /dev/shm that other processes on the machine do not use.
+
+    So a file that is left in it was left by this daemon, even if other MPI jobs run at the same time. A process that
+    may not create mount namespaces gets a daemon that uses the machine's /dev/shm. Then other MPI jobs can make a test
+    fail.
+    """
+
+    _folder = None  # a descriptor, which keeps the files of the namespace readable when all of its processes have ended
+
+    def __init__(self, workers=3, *options):
+        private = can_run("unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm")
+        before = set() if private else set(os.listdir("/dev/shm"))
+        variables = {"ALCHEMIST_DAEMON": str(TOP / "test" / "integration" / "private-shm"), "DAEMON": DAEMON}
+        with unittest.mock.patch.dict(os.environ, variables if private else {}):
+            super().__init__(workers, *options)
+        self.enter = ["nsenter", "-t", str(self.process.pid), "-m"] if private else []  # runs a command in the namespace
+        self._before = before
+        self._folder = os.open(f"/proc/{self.process.pid}/root/dev/shm", os.O_RDONLY | os.O_DIRECTORY)
+
+    def shared_memory(self):
+        """The names of the files that have been created in the daemon's /dev/shm and not been removed."""
+        return set(os.listdir(self._folder)) - self._before
+
+    def stop(self, timeout=10):
+        super().stop(timeout)
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None

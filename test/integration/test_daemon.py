@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import alchemist
-from harness import DAEMON, Daemon, PATIENCE, TOP, alive, shared_memory, wait_for, wait_for_error, wait_for_exit
+from harness import (DAEMON, Daemon, DaemonWithPrivateShm, PATIENCE, TOP, alive, wait_for, wait_for_error,
+                     wait_for_exit)
 
 
 def run(*arguments, timeout=30, **environment):
@@ -206,8 +207,7 @@ def test_the_error_for_a_taken_port_of_a_worker_names_port_and_owner(tmp_path):
 @pytest.fixture(scope="module", params=[signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def ended_daemon(request):
     """A daemon that a signal has ended while a session had all of its workers."""
-    before = shared_memory()
-    daemon = Daemon(3)
+    daemon = DaemonWithPrivateShm(3)
     try:
         als = daemon.connect(workers=3)
         pids = [w.pid for w in als.workers]
@@ -216,7 +216,7 @@ def ended_daemon(request):
         code = daemon.process.wait(10 * PATIENCE)
         # Collected at once: the daemon must have cleaned up before it exits.
         yield types.SimpleNamespace(code=code, session=als, workers_alive=[p for p in pids if alive(p)],
-                                    has_file=os.path.exists(daemon.connection_file), left=shared_memory() - before)
+                                    has_file=os.path.exists(daemon.connection_file), left=daemon.shared_memory())
         als.close()
     finally:
         daemon.stop()
@@ -243,14 +243,13 @@ def test_a_session_of_an_ended_daemon_raises(ended_daemon):
 @pytest.fixture(scope="module")
 def killed_driver():
     """A session whose driver was killed while its workers computed, and the pids of the workers."""
-    before = shared_memory()
-    daemon = Daemon(3)
+    daemon = DaemonWithPrivateShm(3)
     try:
         als = daemon.connect(workers=3)
         als.load_library("faults").busy.submit(60.0)
         pids = [w.pid for w in als.workers]
         daemon.process.kill()
-        yield types.SimpleNamespace(session=als, pids=pids, shared_memory_before=before)
+        yield types.SimpleNamespace(session=als, pids=pids, daemon=daemon)
         als.close()
     finally:
         daemon.stop()
@@ -261,7 +260,7 @@ def test_workers_end_when_the_driver_is_killed(killed_driver):
 
 
 def test_shared_memory_is_removed_when_the_driver_is_killed(killed_driver):
-    wait_for(lambda: shared_memory() <= killed_driver.shared_memory_before, 5, "an empty /dev/shm")
+    wait_for(lambda: killed_driver.daemon.shared_memory() == set(), 5, "an empty /dev/shm")
 
 
 def test_a_session_raises_when_the_driver_is_killed(killed_driver):

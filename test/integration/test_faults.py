@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import alchemist
-from harness import PATIENCE, shared_memory, wait_for, wait_for_error, wait_for_exit
+from harness import PATIENCE, wait_for, wait_for_error, wait_for_exit
 
 
 @pytest.fixture
@@ -211,14 +211,13 @@ def test_a_client_killed_in_mid_transfer_frees_its_workers(daemon):
     daemon.wait_until_idle(10)
 
 
-def test_killed_workers_leave_nothing_in_shared_memory(own_daemon):
-    before = shared_memory()
-    daemon = own_daemon(3)
+def test_killed_workers_leave_nothing_in_shared_memory(own_daemon_with_private_shm):
+    daemon = own_daemon_with_private_shm(3)
     for k in range(3):
         with daemon.connect(workers=3) as als:
             os.kill(als.workers[k].pid, signal.SIGKILL)
             daemon.wait_until_idle(10)
-    assert shared_memory() <= before
+    assert daemon.shared_memory() == set()
 
 
 def test_workers_that_start_too_slowly_are_an_error(own_daemon):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import alchemist
-from harness import PATIENCE, TOP, shared_memory, wait_for, wait_for_error, wait_for_exit
+from harness import PATIENCE, TOP, can_run, wait_for, wait_for_error, wait_for_exit
 
 USED = "goes through shared memory"  # a worker logs this once for each connection that shares memory
 REFUSED = "clients on this host use TCP because"  # a worker logs this when it cannot share memory
@@ -62,16 +62,15 @@ def test_each_worker_of_this_host_shares_memory_with_the_client(own_daemon, fold
         assert all(maps(w.pid) == 1 for w in als.workers)
 
 
-def test_a_session_that_ends_leaves_no_memory_or_files(own_daemon, folder):
-    daemon = own_daemon(2)
-    before = shared_memory()
+def test_a_session_that_ends_leaves_no_memory_or_files(own_daemon_with_private_shm, folder):
+    daemon = own_daemon_with_private_shm(2)
     with daemon.connect(workers=2) as als:
         check(als, matrix(30))
         assert maps() == 2 and len(sockets(folder)) == 2
     daemon.wait_until_idle()
     assert maps() == 0
     assert sockets(folder) == []
-    assert shared_memory() <= before
+    assert daemon.shared_memory() == set()
 
 
 def test_an_option_of_the_client_turns_shared_memory_off(own_daemon, folder):
@@ -118,22 +117,20 @@ def start(program, daemon, *arguments, prefix=()):
                              daemon.connection_file, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
 
 
-def test_a_client_killed_in_mid_transfer_leaves_no_files(own_daemon, folder):
-    daemon = own_daemon(2, "--log-level", "debug")
-    before = shared_memory()
-    client = start(DYING_SENDER, daemon, 2)
+def test_a_client_killed_in_mid_transfer_leaves_no_files(own_daemon_with_private_shm, folder):
+    daemon = own_daemon_with_private_shm(2, "--log-level", "debug")
+    client = start(DYING_SENDER, daemon, 2, prefix=daemon.enter)
     assert client.wait(30 * PATIENCE) == -signal.SIGKILL
     assert daemon.log().count(USED) == 2
     daemon.wait_until_idle()
     assert sockets(folder) == []
-    assert shared_memory() <= before
+    assert daemon.shared_memory() == set()
     with daemon.connect(workers=2) as als:
         check(als, matrix(300))
 
 
-def test_a_worker_killed_in_mid_transfer_leaves_no_memory_or_files(own_daemon, folder):
-    daemon = own_daemon(2)
-    before = shared_memory()
+def test_a_worker_killed_in_mid_transfer_leaves_no_memory_or_files(own_daemon_with_private_shm, folder):
+    daemon = own_daemon_with_private_shm(2)
     with daemon.connect(workers=2) as als:
         a = np.ones((20000, 500))
         h = als.send_matrix(a)
@@ -145,7 +142,7 @@ def test_a_worker_killed_in_mid_transfer_leaves_no_memory_or_files(own_daemon, f
         check(als, matrix(300))
     assert maps() == 0
     daemon.wait_until_idle()
-    assert shared_memory() <= before
+    assert daemon.shared_memory() == set()
 
 
 def test_the_next_daemon_removes_the_files_of_a_killed_one(own_daemon, folder):
@@ -261,11 +258,7 @@ print("done")
 """
 
 
-def can(*command):
-    return shutil.which(command[0]) and subprocess.run(command, capture_output=True).returncode == 0
-
-
-needs_namespaces = pytest.mark.skipif(not can("unshare", "-n", "-m", "-i", "true"),
+needs_namespaces = pytest.mark.skipif(not can_run("unshare", "-n", "-m", "-i", "true"),
                                       reason="this process may not create namespaces")
 
 
@@ -283,7 +276,7 @@ def network():
 
     Returns the prefix of commands that run in it, and the address at which it reaches this namespace.
     """
-    if not can("unshare", "-n", "-m", "true") or not shutil.which("ip"):
+    if not can_run("unshare", "-n", "-m", "true") or not shutil.which("ip"):
         pytest.skip("this process may not create namespaces")
     holder = subprocess.Popen(["unshare", "-n", "sleep", "300"])  # keeps the namespace until it is killed
     here, there = f"av{os.getpid() % 100000}", f"aw{os.getpid() % 100000}"

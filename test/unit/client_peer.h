@@ -71,7 +71,7 @@ peer_start(peer_t *peer, answer_f *answer, void *context)
     ck_assert_int_eq(pthread_create(&peer->thread, NULL, peer_serve, peer), 0);
 }
 
-/** Wait for the thread's end. Close the client's end before. */
+/** Wait for the fake driver's thread. It ends when the client's end of the connection is closed. */
 static inline void
 peer_join(peer_t *peer)
 {

@@ -145,7 +145,7 @@ client_open(const server_t *server)
     return channel;
 }
 
-/* Send one frame. @return the last code of alchi_channel_send_payload() */
+/* Send one frame. @return the code of alchi_channel_send_payload(), or ALCH_ETIMEDOUT after WAIT_MS */
 static inline int
 send_frame(alchi_channel_t *channel, const alchi_frame_t *frame, const void *message, const void *bytes)
 {

@@ -9,6 +9,9 @@ main(void)
     SRunner *runner;
     int failed;
 
+    /* The limit for one test, in seconds. Check's 4 seconds are too few for tests that do heavy work on a loaded
+     * machine. A test that blocks forever should fail before run-tests ends the program after 120 seconds. */
+    setenv("CK_DEFAULT_TIMEOUT", "60", 0);
     unit_suite(suite);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

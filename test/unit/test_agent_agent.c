@@ -292,7 +292,6 @@ unit_suite(Suite *suite)
     tcase_add_test(create, a_port_in_use_is_refused_and_named);
     suite_add_tcase(suite, create);
 
-    tcase_set_timeout(end, 30);
     tcase_add_unchecked_fixture(end, compile_rank, remove_rank);
     tcase_add_checked_fixture(end, setup_one_agent, end_loop);
     tcase_add_test(end, hello_reports_slots_and_machine);

@@ -128,7 +128,6 @@ unit_suite(Suite *suite)
 {
     TCase *test = tcase_create("group_ranks");
 
-    tcase_set_timeout(test, 30);
     tcase_add_unchecked_fixture(test, compile_rank, remove_rank);
     tcase_add_checked_fixture(test, setup_one_agent, end_loop);
     tcase_add_test(test, the_report_of_the_groups_end_follows_those_of_its_ranks);

@@ -1,4 +1,5 @@
-/* Real MPICH ranks on agents: the PMI-1 server, barriers across agents, MPI_Abort, and left shared memory. */
+/* Real MPICH ranks on agents: the PMI-1 server, barriers across agents, MPI_Abort, and shared memory that a dead
+ * rank leaves. */
 #include "agent_driver.h"
 
 static void
@@ -178,7 +179,6 @@ unit_suite(Suite *suite)
 {
     TCase *test = tcase_create("mpi");
 
-    tcase_set_timeout(test, 60);
     tcase_add_unchecked_fixture(test, compile_rank, remove_rank);
     tcase_add_checked_fixture(test, setup, end_loop);
     tcase_add_test(test, three_ranks_compute_a_sum);

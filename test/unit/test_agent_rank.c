@@ -226,7 +226,6 @@ unit_suite(Suite *suite)
 {
     TCase *test = tcase_create("rank");
 
-    tcase_set_timeout(test, 30);
     tcase_add_unchecked_fixture(test, compile_rank, remove_rank);
     tcase_add_checked_fixture(test, setup_one_agent, end_loop);
     tcase_add_test(test, the_start_of_each_rank_is_reported);

@@ -54,7 +54,7 @@ START_TEST(committed_bytes_are_held)
 }
 END_TEST
 
-/* Against a plain array: what goes in comes out in order, whatever the sizes. */
+/* Bytes are appended and consumed in portions of random sizes, and compared with a plain array. */
 START_TEST(bytes_leave_in_the_order_they_came)
 {
     enum { TOTAL = 300000 };

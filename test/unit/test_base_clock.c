@@ -1,4 +1,4 @@
-/* Deadlines, and waiting by them. */
+/* Deadlines, and waits that end at a deadline. */
 #include "base/clock.h"
 #include "unit.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* RFC 3720, B.4, and the check value of the catalogues. */
+/* The examples of RFC 3720, appendix B.4, and the checksum of "123456789", by which CRC variants are identified. */
 START_TEST(reference_vectors_match)
 {
     uint8_t zeros[32] = {0}, ones[32], up[32], down[32];
@@ -33,9 +33,9 @@ START_TEST(reference_vectors_match)
 }
 END_TEST
 
-/* Bit by bit: the definition. */
+/* The definition of CRC-32C, which processes one bit at a time. */
 static uint32_t
-plainly(uint32_t crc, const uint8_t *bytes, size_t size)
+crc_bit_by_bit(uint32_t crc, const uint8_t *bytes, size_t size)
 {
     crc = ~crc;
     for (; size; bytes++, size--) {
@@ -47,7 +47,7 @@ plainly(uint32_t crc, const uint8_t *bytes, size_t size)
 }
 
 static uint8_t *
-noise(size_t size)
+random_bytes(size_t size)
 {
     uint8_t *bytes = malloc(size);
     uint32_t state = 12345;
@@ -61,11 +61,11 @@ START_TEST(all_implementations_agree)
 {
     static const size_t sizes[] = {1,   7,   8,   63,   64,   65,   255,  256,  511,  512,
                                    513, 767, 768, 4087, 4088, 4089, 8176, 9001, 40000};
-    uint8_t *bytes = noise(50000);
+    uint8_t *bytes = random_bytes(50000);
 
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (size_t offset = 0; offset < 20; offset += 3) {
-            uint32_t expected = plainly(0x1234567u, bytes + offset, sizes[s]);
+            uint32_t expected = crc_bit_by_bit(0x1234567u, bytes + offset, sizes[s]);
 
             for (size_t k = 0; alchi_crc32c_impl(k); k++)
                 ck_assert_msg(alchi_crc32c_impl(k)->update(0x1234567u, bytes + offset, sizes[s]) == expected,
@@ -77,7 +77,7 @@ END_TEST
 
 START_TEST(a_checksum_can_be_continued)
 {
-    uint8_t *bytes = noise(30000);
+    uint8_t *bytes = random_bytes(30000);
     uint32_t whole = alchi_crc32c(0, bytes, 30000);
 
     for (size_t cut = 0; cut <= 30000; cut += 777)
@@ -90,7 +90,7 @@ END_TEST
 
 START_TEST(scattered_memory_gives_the_same_checksum)
 {
-    uint8_t *bytes = noise(3000);
+    uint8_t *bytes = random_bytes(3000);
     struct iovec iov[] = {{bytes, 1}, {bytes + 1, 0}, {bytes + 1, 1999}, {bytes + 2000, 1000}};
     static const size_t sizes[] = {0, 1, 2, 1999, 2000, 2001, 2999, 3000, 4000};
 

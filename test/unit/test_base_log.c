@@ -11,17 +11,18 @@
 static char shown[65536];
 static int original, ends[2];
 
-/* Standard error into a pipe: what one test writes fits into it. */
+/* Send standard error into a pipe, which has room for all that one test writes. */
 static void
-capture(void)
+capture_stderr(void)
 {
     ck_assert_int_eq(pipe(ends), 0);
     original = dup(STDERR_FILENO);
     dup2(ends[1], STDERR_FILENO);
 }
 
+/* Restore standard error, and return what was written to it since capture_stderr(). */
 static const char *
-captured(void)
+end_capture(void)
 {
     ssize_t n;
 
@@ -60,33 +61,33 @@ END_TEST
 
 START_TEST(a_line_has_time_name_and_level)
 {
-    capture();
+    capture_stderr();
     alchi_log_init("driver", ALCHI_LOG_INFO);
     alchi_log(ALCHI_LOG_INFO, "session %d opened", 3);
-    assert_matches(captured(), "^" STAMP " \\[driver\\] \\[info\\] session 3 opened\n$");
+    assert_matches(end_capture(), "^" STAMP " \\[driver\\] \\[info\\] session 3 opened\n$");
 }
 END_TEST
 
 START_TEST(lines_below_the_level_are_dropped)
 {
-    capture();
+    capture_stderr();
     alchi_log_init("driver", ALCHI_LOG_WARNING);
     alchi_log(ALCHI_LOG_DEBUG, "a");
     alchi_log(ALCHI_LOG_INFO, "b");
     alchi_log(ALCHI_LOG_WARNING, "c");
     alchi_log(ALCHI_LOG_ERROR, "d");
     alchi_log((alchi_log_level_t)9, "e");
-    assert_matches(captured(), "^[^\n]*\\[warning\\] c\n[^\n]*\\[error\\] d\n$");
+    assert_matches(end_capture(), "^[^\n]*\\[warning\\] c\n[^\n]*\\[error\\] d\n$");
 }
 END_TEST
 
 START_TEST(plain_lines_and_output_are_marked)
 {
-    capture();
+    capture_stderr();
     alchi_log_init("driver", ALCHI_LOG_INFO);
     alchi_log_plain("| %s |", "table");
     alchi_log_output("worker-002", "hello\n");
-    assert_matches(captured(), "^\\| table \\|\n" STAMP " \\[worker-002\\] \\[output\\] hello\n$");
+    assert_matches(end_capture(), "^\\| table \\|\n" STAMP " \\[worker-002\\] \\[output\\] hello\n$");
 }
 END_TEST
 
@@ -96,30 +97,30 @@ START_TEST(logged_lines_of_a_rank_keep_their_head)
     const char *own = "[2026-11-22 18:50:01.123] [worker-002] [warning] disk [3] is full";
     const char *foreign = "[2026-11-22 18:50:01.123] [driver] [info] forged";
 
-    capture();
+    capture_stderr();
     alchi_log_init("driver", ALCHI_LOG_ERROR);
     alchi_log_output("worker-002", own);
-    ck_assert_str_eq(captured(), "[2026-11-22 18:50:01.123] [worker-002] [warning] disk [3] is full\n");
+    ck_assert_str_eq(end_capture(), "[2026-11-22 18:50:01.123] [worker-002] [warning] disk [3] is full\n");
     for (size_t length = 0; length < 49; length++) {
         char cut[64];
 
         snprintf(cut, sizeof(cut), "%.*s", (int)length, own);
-        capture();
+        capture_stderr();
         alchi_log_output("worker-002", cut);
-        assert_matches(captured(), "^" STAMP " \\[worker-002\\] \\[output\\] ");
+        assert_matches(end_capture(), "^" STAMP " \\[worker-002\\] \\[output\\] ");
     }
-    capture();
+    capture_stderr();
     alchi_log_output("worker-002", foreign);
-    assert_matches(captured(), "^" STAMP " \\[worker-002\\] \\[output\\] \\[2026.*forged\n$");
+    assert_matches(end_capture(), "^" STAMP " \\[worker-002\\] \\[output\\] \\[2026.*forged\n$");
 }
 END_TEST
 
 START_TEST(text_cannot_forge_a_line)
 {
-    capture();
+    capture_stderr();
     alchi_log_init("driver", ALCHI_LOG_INFO);
     alchi_log(ALCHI_LOG_INFO, "name '%s'", "x\n[2026] [driver] [info] forged\033[31m\r\x7f\tend\xff");
-    ck_assert_str_eq(strstr(captured(), "name"), "name 'x\n    | [2026] [driver] [info] forged?[31m??\tend?'\n");
+    ck_assert_str_eq(strstr(end_capture(), "name"), "name 'x\n    | [2026] [driver] [info] forged?[31m??\tend?'\n");
 }
 END_TEST
 
@@ -129,12 +130,12 @@ START_TEST(long_lines_are_truncated)
     size_t length;
 
     memset(text, 'x', sizeof(text) - 1);
-    capture();
+    capture_stderr();
     alchi_log(ALCHI_LOG_INFO, "%s", text);
     alchi_log_plain("%s", text);
     alchi_log_output("w", text);
     alchi_log(ALCHI_LOG_INFO, "next");
-    captured();
+    end_capture();
     length = strlen(shown);
     ck_assert_uint_lt(length, 3 * 8192 + 200);
     ck_assert_uint_gt(length, 3 * 7000);

@@ -33,7 +33,7 @@ static const alchi_option_t table[] = {
 static options_t options;
 static alch_error_t err;
 
-/* Arguments separated by one space. */
+/* Parse a command line whose arguments are separated by one space. */
 static int
 parse(const char *line)
 {
@@ -53,7 +53,7 @@ parse(const char *line)
 }
 
 static void
-done(void)
+free_options(void)
 {
     alchi_options_fini(table, ALCHI_COUNT(table), &options);
 }
@@ -70,9 +70,9 @@ START_TEST(defaults_are_set)
     ck_assert_uint_eq(options.tags.count, 2);
     ck_assert_str_eq(options.tags.items[1], "y");
     ck_assert(!options.insecure && !options.help);
-    done();
+    free_options();
     ck_assert_uint_eq(options.tags.count, 0);
-    done();
+    free_options();
 }
 END_TEST
 
@@ -122,11 +122,11 @@ START_TEST(a_value_follows_a_space_or_an_equals_sign)
     ck_assert(options.insecure);
     ck_assert_str_eq(options.file, "--help");
     ck_assert(!options.help);
-    done();
+    free_options();
     unit_code(parse("--workers 7 --workers 8 --bind="), ALCH_OK);
     ck_assert_int_eq(options.workers, 8);
     ck_assert_str_eq(options.bind, "");
-    done();
+    free_options();
 }
 END_TEST
 
@@ -145,7 +145,7 @@ START_TEST(suffixes_are_powers_of_1024)
     for (k = 0; k < ALCHI_COUNT(cases); k++) {
         unit_code(parse(cases[k].line), ALCH_OK);
         ck_assert_int_eq(options.memory_limit, cases[k].bytes);
-        done();
+        free_options();
     }
 }
 END_TEST
@@ -158,7 +158,7 @@ START_TEST(a_repeated_list_option_appends)
     ck_assert_str_eq(options.plugin_dir.items[1], "/b:c");
     ck_assert_uint_eq(options.tags.count, 1);
     ck_assert_str_eq(options.tags.items[0], "z");
-    done();
+    free_options();
 }
 END_TEST
 
@@ -178,7 +178,7 @@ START_TEST(variables_of_the_environment_are_read)
     ck_assert(options.insecure);
     ck_assert(!options.help);
     ck_assert_str_eq(options.bind, "127.0.0.1");
-    done();
+    free_options();
 }
 END_TEST
 
@@ -187,7 +187,7 @@ START_TEST(variables_of_a_kubernetes_service_are_ignored)
     setenv("ALCHEMIST_WORKERS", "tcp://10.0.0.7:24960", 1);
     unit_code(parse(""), ALCH_OK);
     ck_assert_int_eq(options.workers, 3);
-    done();
+    free_options();
     unit_code(parse("--workers tcp://10.0.0.7:24960"), ALCH_EINVAL);
     setenv("ALCHEMIST_WORKERS", "udp", 1);
     unit_code(parse(""), ALCH_EINVAL);
@@ -202,7 +202,7 @@ START_TEST(the_command_line_overrides_the_environment)
     ck_assert_int_eq(options.workers, 2);
     ck_assert_uint_eq(options.tags.count, 1);
     ck_assert_str_eq(options.tags.items[0], "c");
-    done();
+    free_options();
     unit_code(parse(""), ALCH_EINVAL);
     ck_assert_str_eq(err.text, "ALCHEMIST_WORKERS: 'nonsense' is not a number between 1 and 4096");
     setenv("ALCHEMIST_WORKERS", "2", 1);

@@ -330,7 +330,6 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("control");
 
-    tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, replies_in_any_order_reach_their_requests);
     tcase_add_test(tcase, error_reply_fails_the_request);
     tcase_add_test(tcase, reply_of_another_type_is_a_protocol_error);

@@ -187,7 +187,6 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("pool");
 
-    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, transfers_use_the_same_connections_again);
     tcase_add_test(tcase, handles_of_one_session_share_connections);
     tcase_add_test(tcase, session_with_another_key_gets_no_connection);

@@ -10,9 +10,9 @@
 static const char token[] = "0101010101010101010101010101010101010101010101010101010101010101";
 static alch_error_t err;
 
-/* A listening socket. No connection is accepted unless a thread of the test does. */
+/* Listen on a free port, whose address is written to `text`. Only a thread of the test accepts connections. */
 static int
-listening(char *text, size_t size)
+listen_on_free_port(char *text, size_t size)
 {
     alchi_address_t address = {"127.0.0.1", 0};
     int fd;
@@ -120,7 +120,7 @@ START_TEST(null_handles_are_refused)
 }
 END_TEST
 
-/* A sanitizer finds what goes wrong here. */
+/* A failure of this test is a crash or a report of a sanitizer. */
 START_TEST(null_can_be_destroyed)
 {
     alch_session_destroy(NULL);
@@ -140,7 +140,7 @@ START_TEST(driver_that_does_not_answer_times_out)
     alch_session_t *session;
     char address[300];
     int64_t started;
-    int fd = listening(address, sizeof(address));
+    int fd = listen_on_free_port(address, sizeof(address));
 
     options.address = address;
     options.connect_timeout_ms = 200;
@@ -261,14 +261,14 @@ driver_start(driver_t *driver, int key_byte)
 
     *driver = (driver_t){0};
     memset(driver->key, key_byte, sizeof(driver->key));
-    driver->fd = listening(driver->address, sizeof(driver->address));
+    driver->fd = listen_on_free_port(driver->address, sizeof(driver->address));
     pthread_create(&driver->thread, NULL, driver_serve, driver);
     options.address = driver->address;
     options.name = "a test";
     return options;
 }
 
-/* The client has ended its connection before. */
+/* Wait for the driver's thread, which ends when the client has closed its connection. */
 static void
 driver_stop(driver_t *driver)
 {
@@ -374,7 +374,7 @@ answer_string(peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *
     return peer_reply(peer, frame, ALCHI_TEST_STRING, message);
 }
 
-/* How many calls do not refuse to work in a child. Destroys the child's copy of the session. */
+/* Count the calls that do not fail with ALCH_EFORKED in a child. Destroys the child's copy of the session. */
 static int
 use_in_child(alch_session_t *session)
 {
@@ -514,7 +514,6 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("session");
 
-    tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, options_out_of_range_are_refused);
     tcase_add_test(tcase, options_without_a_size_are_refused);
     tcase_add_test(tcase, malformed_address_and_token_are_refused);

@@ -255,8 +255,8 @@ END_TEST
 
 /* ---- workers that fail ---- */
 
-/* The driver learns of the end of a worker later than the client, which waits for the driver's reason. With and without
- * idle connections to the worker. */
+/* The driver learns of the end of a worker later than the client, which waits for the driver's reason. _i = 0: the
+ * client has idle connections to the worker; 1: it has none. */
 START_TEST(driver_explains_the_end_of_a_worker)
 {
     const alch_layout_t spec = {ALCH_VC_STAR, 0, 0, 0, 0};
@@ -417,7 +417,7 @@ world_stop_with_a_silent_worker(world_t *world, silent_t *silent)
     world_stop(world);
 }
 
-/* 0: writing; 1: reading */
+/* _i = 0: the client writes; 1: it reads. */
 START_TEST(silent_worker_is_named)
 {
     double *data = calloc(1000 * 2000, sizeof(*data));
@@ -440,7 +440,7 @@ START_TEST(silent_worker_is_named)
 }
 END_TEST
 
-/* Long before transfer_timeout_ms. */
+/* The transfer ends long before transfer_timeout_ms, which is a minute. */
 START_TEST(cancel_ends_a_transfer_to_a_silent_worker)
 {
     double *data = calloc(1000 * 2000, sizeof(*data));
@@ -465,7 +465,6 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("transfer");
 
-    tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, written_entries_are_read_back, 0, 3);
     tcase_add_test(tcase, strides_may_be_zero_or_negative);
     tcase_add_test(tcase, null_arguments_are_refused);

@@ -20,29 +20,29 @@ read_list(const char **arguments, size_t count)
 }
 
 static void
-refuse(int code, const char *part, int got)
+expect_refusal(int code, const char *part, int got)
 {
     ck_assert_int_eq(got, code);
     ck_assert_msg(strstr(error.text, part) != NULL, "'%s' lacks '%s'", error.text, part);
 }
 
-START_TEST(refusals)
+START_TEST(an_invalid_option_is_refused_by_name)
 {
-    refuse(ALCH_EINVAL, "--workers", read_options("--workers", "0"));
-    refuse(ALCH_EINVAL, "loud", read_options("--log-level", "loud"));
-    refuse(ALCH_EINVAL, "--join HOST:PORT", read_options("--agent"));
-    refuse(ALCH_EINVAL, "--agent", read_options("--join", "localhost:1"));
-    refuse(ALCH_EINVAL, "--token-file", read_options("--no-connection-file"));
-    refuse(ALCH_EINVAL, "65535", read_options("--port", "65000", "--workers", "600"));
+    expect_refusal(ALCH_EINVAL, "--workers", read_options("--workers", "0"));
+    expect_refusal(ALCH_EINVAL, "loud", read_options("--log-level", "loud"));
+    expect_refusal(ALCH_EINVAL, "--join HOST:PORT", read_options("--agent"));
+    expect_refusal(ALCH_EINVAL, "--agent", read_options("--join", "localhost:1"));
+    expect_refusal(ALCH_EINVAL, "--token-file", read_options("--no-connection-file"));
+    expect_refusal(ALCH_EINVAL, "65535", read_options("--port", "65000", "--workers", "600"));
 }
 END_TEST
 
-START_TEST(beyond_loopback_only_when_told)
+START_TEST(addresses_beyond_loopback_need_the_option_insecure)
 {
-    refuse(ALCH_EPERM, "--insecure", read_options("--bind", "0.0.0.0"));
-    refuse(ALCH_EPERM, "--insecure", read_options("--bind", "::"));
-    refuse(ALCH_EPERM, "--insecure", read_options("--bind", "10.0.0.1"));
-    refuse(ALCH_EPERM, "--insecure", read_options("--agent", "--join", "far.example:24960"));
+    expect_refusal(ALCH_EPERM, "--insecure", read_options("--bind", "0.0.0.0"));
+    expect_refusal(ALCH_EPERM, "--insecure", read_options("--bind", "::"));
+    expect_refusal(ALCH_EPERM, "--insecure", read_options("--bind", "10.0.0.1"));
+    expect_refusal(ALCH_EPERM, "--insecure", read_options("--agent", "--join", "far.example:24960"));
     unit_code(read_options("--bind", "0.0.0.0", "--insecure"), ALCH_OK);
     alchi_dmn_options_free(&options);
     unit_code(read_options("--bind", "::1"), ALCH_OK);
@@ -52,7 +52,7 @@ START_TEST(beyond_loopback_only_when_told)
 }
 END_TEST
 
-START_TEST(defaults)
+START_TEST(options_that_are_not_given_have_their_defaults)
 {
     unit_code(read_options("--workers", "5"), ALCH_OK);
     ck_assert_int_eq(options.workers, 5);
@@ -67,10 +67,10 @@ START_TEST(defaults)
 }
 END_TEST
 
-START_TEST(plugin_directories_are_real_ones)
+START_TEST(plugin_directories_must_exist_and_are_resolved)
 {
     unit_code(read_options("--plugin-dir", "/usr/../tmp", "--plugin-dir", "/nowhere/at/all"), ALCH_OK);
-    refuse(ALCH_ENOENT, "/nowhere/at/all", alchi_dmn_options_plugin_dirs(&options, &error));
+    expect_refusal(ALCH_ENOENT, "/nowhere/at/all", alchi_dmn_options_plugin_dirs(&options, &error));
     alchi_dmn_options_free(&options);
     unit_code(read_options("--plugin-dir", "/usr/../tmp"), ALCH_OK);
     unit_code(alchi_dmn_options_plugin_dirs(&options, &error), ALCH_OK);
@@ -80,13 +80,13 @@ START_TEST(plugin_directories_are_real_ones)
 }
 END_TEST
 
-START_TEST(data_directories_are_real_ones)
+START_TEST(data_directories_must_exist_and_are_resolved)
 {
     unit_code(read_options("--data-dir", "/nowhere/at/all"), ALCH_OK);
-    refuse(ALCH_ENOENT, "--data-dir /nowhere/at/all", alchi_dmn_options_data_dirs(&options, &error));
+    expect_refusal(ALCH_ENOENT, "--data-dir /nowhere/at/all", alchi_dmn_options_data_dirs(&options, &error));
     alchi_dmn_options_free(&options);
     unit_code(read_options("--data-dir", "/dev/null"), ALCH_OK);
-    refuse(ALCH_ENOENT, "is not a directory", alchi_dmn_options_data_dirs(&options, &error));
+    expect_refusal(ALCH_ENOENT, "is not a directory", alchi_dmn_options_data_dirs(&options, &error));
     alchi_dmn_options_free(&options);
     unit_code(read_options("--data-dir", "/usr/../tmp", "--data-dir", "/usr"), ALCH_OK);
     unit_code(alchi_dmn_options_data_dirs(&options, &error), ALCH_OK);
@@ -96,7 +96,7 @@ START_TEST(data_directories_are_real_ones)
     alchi_dmn_options_free(&options);
     unit_code(read_options("--port", "0"), ALCH_OK);
     unit_code(alchi_dmn_options_data_dirs(&options, &error), ALCH_OK);
-    ck_assert_uint_eq(options.driver.data_dirs.count, 0); /* none unless they are listed */
+    ck_assert_uint_eq(options.driver.data_dirs.count, 0); /* no directory unless an option lists it */
     alchi_dmn_options_free(&options);
 }
 END_TEST
@@ -108,7 +108,7 @@ START_TEST(token_file)
     struct stat status;
 
     ck_assert_int_ge(close(mkstemp(path)), 0);
-    refuse(ALCH_EINVAL, "64 hexadecimal", alchi_dmn_token_read(path, made, &error));
+    expect_refusal(ALCH_EINVAL, "64 hexadecimal", alchi_dmn_token_read(path, made, &error));
     unlink(path);
     unit_code(alchi_dmn_token_read(path, made, &error), ALCH_ENOENT);
     unit_code(alchi_dmn_token_read_or_create(path, made, &error), ALCH_OK);
@@ -118,7 +118,7 @@ START_TEST(token_file)
     unit_code(alchi_dmn_token_read_or_create(path, again, &error), ALCH_OK);
     ck_assert_mem_eq(made, again, ALCHI_KEY_SIZE);
     chmod(path, 0640);
-    refuse(ALCH_EPERM, "chmod 600", alchi_dmn_token_read(path, again, &error));
+    expect_refusal(ALCH_EPERM, "chmod 600", alchi_dmn_token_read(path, again, &error));
     unlink(path);
     unit_code(alchi_dmn_token_read_or_create("/nowhere/token", again, &error), ALCH_ESYSTEM);
 }
@@ -129,11 +129,11 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("options");
 
-    tcase_add_test(tcase, refusals);
-    tcase_add_test(tcase, beyond_loopback_only_when_told);
-    tcase_add_test(tcase, defaults);
-    tcase_add_test(tcase, plugin_directories_are_real_ones);
-    tcase_add_test(tcase, data_directories_are_real_ones);
+    tcase_add_test(tcase, an_invalid_option_is_refused_by_name);
+    tcase_add_test(tcase, addresses_beyond_loopback_need_the_option_insecure);
+    tcase_add_test(tcase, options_that_are_not_given_have_their_defaults);
+    tcase_add_test(tcase, plugin_directories_must_exist_and_are_resolved);
+    tcase_add_test(tcase, data_directories_must_exist_and_are_resolved);
     tcase_add_test(tcase, token_file);
     suite_add_tcase(suite, tcase);
 }

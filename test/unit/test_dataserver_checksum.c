@@ -92,7 +92,7 @@ START_TEST(a_damaged_write_is_refused)
 }
 END_TEST
 
-/* The contract of alch_transfer_wait() says so. */
+/* The documentation of alch_transfer_wait() promises this. */
 START_TEST(a_damaged_rewrite_leaves_entries_written)
 {
     unit_code(write_checked(1, -1), ALCH_OK);

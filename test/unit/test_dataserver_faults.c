@@ -68,7 +68,7 @@ send_raw(alchi_channel_t *channel, const void *bytes, size_t size)
 
 /* Check that the server still serves another client. */
 static void
-ck_serves(server_t *server)
+check_server_serves(server_t *server)
 {
     alchi_channel_t *channel = client_open(server);
 
@@ -126,7 +126,7 @@ START_TEST(garbage_before_authentication_closes_the_connection)
     ck_assert(is_closed(channel));
     ck_assert_msg(log_lines(text, sizeof(text)) == 1, "logged: %s", text);
     ck_assert_msg(strstr(text, "data connection from 127.0.0.1 closed"), "logged: %s", text);
-    ck_serves(&server);
+    check_server_serves(&server);
     ck_assert_msg(log_lines(text, sizeof(text)) == 0, "logged: %s", text);
     log_release();
     alchi_channel_destroy(channel);
@@ -209,7 +209,7 @@ START_TEST(a_broken_protocol_closes_only_this_connection)
     ck_assert(is_closed(channel));
     ck_assert_msg(log_lines(text, sizeof(text)) == 1, "logged: %s", text);
     ck_assert_msg(strstr(text, "data connection from 127.0.0.1 closed"), "logged: %s", text);
-    ck_serves(&server);
+    check_server_serves(&server);
     log_release();
     ck_assert_int_eq(count_written(part), 0);
     alchi_store_release(server.store, part);
@@ -218,7 +218,7 @@ START_TEST(a_broken_protocol_closes_only_this_connection)
 }
 END_TEST
 
-START_TEST(a_peer_that_breaks_the_protocol_is_told_the_reason)
+START_TEST(a_peer_that_breaks_the_protocol_gets_the_reason)
 {
     server_t server = server_start((alchi_data_config_t){.threads = 1});
     alchi_channel_t *channel = client_open(&server);
@@ -240,7 +240,7 @@ START_TEST(a_peer_that_does_not_authenticate_is_closed)
     send_raw(half, "ALC", 3);
     ck_assert(is_closed(channel));
     ck_assert(is_closed(half));
-    ck_serves(&server);
+    check_server_serves(&server);
     alchi_channel_destroy(channel);
     alchi_channel_destroy(half);
     server_stop(&server);
@@ -313,7 +313,7 @@ START_TEST(a_peer_that_stalls_within_a_message_is_closed)
     server_wait_for_connections(&peer.server, 2);
     stall(_i, peer.client);
     server_wait_for_connections(&peer.server, 1);
-    /* The pause of an idle connection has another limit. */
+    /* A connection that is idle between messages has another time limit. */
     unit_code(alchi_channel_send(idle, ALCHI_PING, 0, 1, NULL), ALCH_OK);
     unit_code(receive_answer(idle, 1, ALCHI_EMPTY), ALCH_OK);
     alchi_channel_destroy(idle);
@@ -350,7 +350,7 @@ START_TEST(a_peer_that_sends_single_bytes_is_closed)
 
     encode(header, ALCHI_DATA_WRITE, 0, 100000);
     send_raw(peer.client, header, sizeof(header));
-    unit_wait_for(send_byte_until_closed, &peer, 2000);
+    unit_wait_for(send_byte_until_closed, &peer, WAIT_MS);
     slow_peer_stop(&peer);
 }
 END_TEST
@@ -360,7 +360,7 @@ START_TEST(a_peer_that_receives_single_bytes_is_closed)
     slow_peer_t peer = slow_peer_start(200);
 
     unit_code(send_read(peer.client, 2, 4, whole), ALCH_OK);
-    unit_wait_for(receive_byte_until_closed, &peer, 2000);
+    unit_wait_for(receive_byte_until_closed, &peer, WAIT_MS);
     slow_peer_stop(&peer);
 }
 END_TEST
@@ -492,7 +492,7 @@ START_TEST(unauthenticated_peers_make_room_for_clients)
         silent[k] = client_raw(&server);
     ck_assert(is_closed(silent[0]));
     ck_assert(is_closed(silent[15]));
-    ck_serves(&server);
+    check_server_serves(&server);
     for (int k = 0; k < 272; k++)
         alchi_channel_destroy(silent[k]);
     server_stop(&server);
@@ -500,7 +500,7 @@ START_TEST(unauthenticated_peers_make_room_for_clients)
 END_TEST
 
 /* The refused client is authenticated, so the server tells it the reason. */
-START_TEST(a_connection_above_the_limit_is_told_the_reason)
+START_TEST(a_connection_above_the_limit_gets_the_reason)
 {
     const alchi_claim_t claim = {ALCHI_ROLE_DATA, SESSION, GROUP, RANK};
     server_t server = server_start((alchi_data_config_t){.threads = 2, .connection_limit = 5});
@@ -522,7 +522,7 @@ START_TEST(a_connection_above_the_limit_is_told_the_reason)
         alchi_channel_destroy(clients[k]);
     }
     server_wait_for_connections(&server, 0);
-    ck_serves(&server);
+    check_server_serves(&server);
     server_stop(&server);
 }
 END_TEST
@@ -532,10 +532,9 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("faults");
 
-    tcase_set_timeout(tcase, 20);
     tcase_add_loop_test(tcase, garbage_before_authentication_closes_the_connection, 0, 7);
     tcase_add_loop_test(tcase, a_broken_protocol_closes_only_this_connection, 0, 11);
-    tcase_add_test(tcase, a_peer_that_breaks_the_protocol_is_told_the_reason);
+    tcase_add_test(tcase, a_peer_that_breaks_the_protocol_gets_the_reason);
     tcase_add_test(tcase, a_peer_that_does_not_authenticate_is_closed);
     tcase_add_loop_test(tcase, a_peer_that_stalls_within_a_message_is_closed, 0, 4);
     tcase_add_test(tcase, a_peer_that_sends_single_bytes_is_closed);
@@ -545,6 +544,6 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, readers_beyond_the_stages_get_their_blocks);
     tcase_add_test(tcase, requests_of_a_peer_that_never_reads_are_bounded);
     tcase_add_test(tcase, unauthenticated_peers_make_room_for_clients);
-    tcase_add_test(tcase, a_connection_above_the_limit_is_told_the_reason);
+    tcase_add_test(tcase, a_connection_above_the_limit_gets_the_reason);
     suite_add_tcase(suite, tcase);
 }

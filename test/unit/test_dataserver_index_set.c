@@ -1,4 +1,4 @@
-/* Periodic sets: the overlap of a message's axes with a part. */
+/* Index sets: the overlap of a message's axes with a part. */
 #include "dataserver/index_set.h"
 #include "unit.h"
 

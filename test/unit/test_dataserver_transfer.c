@@ -359,7 +359,6 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("transfer"), *refusals = tcase_create("refusals");
 
-    tcase_set_timeout(tcase, 20);
     tcase_add_test(tcase, a_wrong_claim_or_key_is_refused);
     tcase_add_loop_test(tcase, a_client_reads_what_it_wrote, 0, (int)(sizeof(shapes) / sizeof(*shapes)));
     tcase_add_loop_test(tcase, a_lock_or_free_within_a_write_refuses_it, 0, 2);
@@ -368,7 +367,6 @@ unit_suite(Suite *suite)
     tcase_add_test(tcase, clients_write_disjoint_strips_at_once);
     tcase_add_test(tcase, stopping_the_server_frees_all_memory);
     suite_add_tcase(suite, tcase);
-    tcase_set_timeout(refusals, 20);
     tcase_add_checked_fixture(refusals, setup, teardown);
     tcase_add_test(refusals, a_write_to_an_unknown_matrix_is_refused);
     tcase_add_test(refusals, a_write_outside_the_part_is_refused);

@@ -321,7 +321,6 @@ unit_suite(Suite *suite)
     tcase_add_test(arguments, default_layout_has_blocks_of_32_columns);
     tcase_add_test(arguments, rect_within_survives_edges_and_huge_values);
     suite_add_tcase(suite, arguments);
-    tcase_set_timeout(model, 60);
     tcase_add_test(model, count_agrees_with_the_model);
     tcase_add_test(model, count_does_not_overflow);
     tcase_add_test(model, resolved_layout_resolves_to_itself);

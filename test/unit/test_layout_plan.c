@@ -182,7 +182,6 @@ unit_suite(Suite *suite)
 {
     TCase *plan = tcase_create("plan");
 
-    tcase_set_timeout(plan, 60);
     tcase_add_test(plan, pieces_are_whole_columns);
     tcase_add_test(plan, columns_beyond_the_limit_are_split);
     tcase_add_test(plan, reads_of_single_entries_are_spread_over_replicas);

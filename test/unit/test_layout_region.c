@@ -356,7 +356,6 @@ unit_suite(Suite *suite)
 {
     TCase *region = tcase_create("region");
 
-    tcase_set_timeout(region, 60);
     tcase_add_test(region, part_without_entries_is_complete);
     tcase_add_test(region, missing_rectangle_covers_the_gap);
     tcase_add_test(region, huge_parts_need_no_bitmap);

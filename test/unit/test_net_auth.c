@@ -1,4 +1,5 @@
-/* The handshake: both sides prove that they know the key, and attackers and other servers get nowhere. */
+/* The handshake: both sides prove that they know the key, and no attacker and no other server can
+ * authenticate. */
 #include "net_pair.h"
 
 #include "base/error.h"

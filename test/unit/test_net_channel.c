@@ -162,7 +162,7 @@ START_TEST(undecodable_message_is_refused)
 }
 END_TEST
 
-/* Otherwise a peer could send such frames for ever. */
+/* Otherwise a peer could send such frames forever. */
 START_TEST(more_flag_without_payload_is_refused)
 {
     alchi_frame_t frame = {.version = ALCHI_WIRE_VERSION, .type = ALCHI_DATA_WRITE, .flags = ALCHI_FRAME_MORE, .id = 1};

@@ -242,7 +242,8 @@ START_TEST(stale_file_is_replaced)
 }
 END_TEST
 
-/* A client that checks whether the file is stale holds the lock shared; a daemon that starts meanwhile waits for it. */
+/* A client that checks whether the file is stale holds a shared lock. A daemon that starts in this time waits for the
+ * lock. */
 START_TEST(reader_does_not_stop_a_daemon)
 {
     alchi_connfile_t file;

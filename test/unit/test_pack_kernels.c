@@ -222,7 +222,6 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("kernels");
 
-    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, avx2_kernels_exist_if_the_processor_has_avx2);
     tcase_add_test(tcase, zero_strides_repeat_entries);
     tcase_add_loop_test(tcase, kernels_agree_at_the_edges_of_blocks, 0, 2);

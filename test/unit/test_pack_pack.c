@@ -293,7 +293,6 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("pack");
 
-    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, empty_rectangles_access_no_memory);
     tcase_add_test(tcase, global_indices_beyond_2_31_are_exact);
     tcase_add_test(tcase, edges_of_blocks_are_packed_exactly);

@@ -374,7 +374,6 @@ unit_suite(Suite *suite)
 {
     TCase *tests = tcase_create("needs");
 
-    tcase_set_timeout(tests, 30); /* s; a build with sanitizers on a busy machine is slow */
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, names_that_only_open_mpi_uses_are_recognized);
     tcase_add_test(tests, names_of_mpich_and_other_libraries_are_accepted);

@@ -177,7 +177,7 @@ START_TEST(fewer_rows_undo_a_growth)
     reserve(store, 100, 2, NULL);
     fill(store, 0);
     unit_code(alchi_store_grow(store, 7, 150, &err), ALCH_OK);
-    /* A reference does not prevent that. */
+    /* A reference does not prevent the undoing. */
     unit_code(alchi_store_acquire(store, 7, &part, &err), ALCH_OK);
     unit_code(alchi_store_grow(store, 7, 100, &err), ALCH_OK);
     alchi_store_release(store, part);
@@ -276,7 +276,6 @@ unit_suite(Suite *suite)
 {
     TCase *grow = tcase_create("grow");
 
-    tcase_set_timeout(grow, 60);
     tcase_add_test(grow, impossible_growth_leaves_the_matrix_unchanged);
     tcase_add_test(grow, growth_keeps_written_entries_in_every_layout);
     tcase_add_test(grow, small_growths_rarely_move_the_columns);

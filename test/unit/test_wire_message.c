@@ -116,8 +116,8 @@ static const struct {
             "\x1a\x08\x12\x06\x2a\x04"
             "1234"),
     REFUSED("packed numbers cut off", ALCHI_SUBMIT_TASK, "\x1a\x06\x12\x04\x1a\x02\x01\x80"),
-    REFUSED("not packed though it should", ALCHI_SUBMIT_TASK, "\x1a\x04\x12\x02\x18\x02"),
-    REFUSED("packed though it should not", ALCHI_YIELD_WORKERS, "\x0a\x02\x01\x02"),
+    REFUSED("not packed though it should be", ALCHI_SUBMIT_TASK, "\x1a\x04\x12\x02\x18\x02"),
+    REFUSED("packed though it should not be", ALCHI_YIELD_WORKERS, "\x0a\x02\x01\x02"),
     REFUSED("message beyond the end of its parent", ALCHI_SUBMIT_TASK, "\x1a\x03\x12\x05\x08\x01\x10\x00\x00"),
     REFUSED("broken string two levels down", ALCHI_SUBMIT_TASK, "\x1a\x06\x12\x04\x32\x02\xff\xff"),
 };
@@ -149,7 +149,7 @@ END_TEST
 
 /* Bytes in use on the heap. Memory that a failed decode has freed does not count. */
 static size_t
-heap(void)
+heap_in_use(void)
 {
     struct mallinfo2 info = mallinfo2();
 
@@ -175,18 +175,18 @@ decode_many(unsigned type, const char pair[2], size_t count)
 /* Each pair of bytes would need a hundred bytes or more when decoded. */
 START_TEST(memory_is_bounded)
 {
-    size_t before = heap();
+    size_t before = heap_in_use();
 
     unit_code(decode_many(ALCHI_WORKER_LIST, "\x0a\x00", 500000), ALCH_EPROTO);
     unit_code(decode_many(ALCHI_LIBRARY, "\x22\x00", 500000), ALCH_EPROTO);
     unit_code(decode_many(ALCHI_WORKER_LIST, "\x0a\x00", 1000), ALCH_EPROTO);
-    ck_assert_uint_le(heap(), before + 65536);
+    ck_assert_uint_le(heap_in_use(), before + 65536);
     unit_code(decode_many(ALCHI_SPAWN, "\x1a\x00", 500000), ALCH_OK);
-    ck_assert_uint_le(heap(), before + 64 * 1000000 + 65536);
+    ck_assert_uint_le(heap_in_use(), before + 64 * 1000000 + 65536);
     alchi_message_free(message);
     unit_code(decode_many(ALCHI_WORKER_LIST, "\x0a\x00", 50), ALCH_OK);
     alchi_message_free(message);
-    ck_assert_uint_le(heap(), before + 65536);
+    ck_assert_uint_le(heap_in_use(), before + 65536);
 }
 END_TEST
 

@@ -600,7 +600,6 @@ unit_suite(Suite *suite)
 {
     TCase *tcase = tcase_create("control");
 
-    tcase_set_timeout(tcase, 20);
     tcase_add_test(tcase, a_reserve_for_another_group_or_shape_is_refused);
     tcase_add_test(tcase, a_reserve_beyond_the_memory_limit_names_the_rank);
     tcase_add_test(tcase, an_id_is_reserved_and_freed_once);

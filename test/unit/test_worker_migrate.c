@@ -336,7 +336,6 @@ unit_suite(Suite *suite)
 {
     TCase *tests = tcase_create("migrate");
 
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, every_pair_of_layouts_moves_the_written_entries, 0, 20);
     tcase_add_loop_test(tests, long_columns_arrive_complete, 0, 2);
     tcase_add_test(tests, a_matrix_that_the_old_group_lacks_is_not_found);
