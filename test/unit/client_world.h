@@ -1,4 +1,5 @@
-/** @file client_world.h  The world of a client in tests of transfers: a fake driver, data servers in this process, and a session. */
+/** @file client_world.h  The world of a client in tests of transfers: a fake driver, data servers in this process, and
+ * a session. */
 #ifndef ALCHI_CLIENT_WORLD_H
 #define ALCHI_CLIENT_WORLD_H
 

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define PAIR_WAIT_MS 10000 /* for an event that must come: a loaded machine may delay it by seconds */
+
 /* A listening socket on a free port of loopback. */
 static inline int
 pair_listen(alchi_address_t *address)
@@ -26,7 +28,7 @@ pair_listen(alchi_address_t *address)
 static inline int
 pair_accept(int listen_fd)
 {
-    alchi_deadline_t deadline = alchi_deadline_in_ms(1500);
+    alchi_deadline_t deadline = alchi_deadline_in_ms(PAIR_WAIT_MS);
     struct pollfd entry = {.fd = listen_fd, .events = POLLIN};
     int fd = -1;
 
@@ -43,7 +45,7 @@ pair_tcp(int fd[2])
     alchi_address_t address;
     int listen_fd = pair_listen(&address);
 
-    unit_code(alchi_connect(&address, alchi_deadline_in_ms(1500), &fd[0], NULL), ALCH_OK);
+    unit_code(alchi_connect(&address, alchi_deadline_in_ms(PAIR_WAIT_MS), &fd[0], NULL), ALCH_OK);
     fd[1] = pair_accept(listen_fd);
     close(listen_fd);
 }

@@ -32,14 +32,18 @@ START_TEST(time_left_is_capped_and_never_negative)
 }
 END_TEST
 
-/* Half a millisecond must not become 0, or poll() would not sleep. */
+/* Half a millisecond must not become 0, or poll() would not sleep. If the machine is so busy that the deadline passes
+ * before the test looks again, the answer proves nothing, and the test repeats the call. */
 START_TEST(time_left_is_rounded_up)
 {
-    int left = alchi_deadline_left_ms(alchi_now_ns() + 900000);
+    alchi_deadline_t deadline;
+    int left;
 
-    ck_assert(left == 1 || left == 0);
-    ck_assert_int_eq(alchi_deadline_left_ms(alchi_now_ns() + 3600 * INT64_C(1000000000)), 3600000);
-    ck_assert_int_ge(alchi_deadline_left_ms(alchi_now_ns() + 50500000), 1);
+    do {
+        deadline = alchi_now_ns() + 900000;
+        left = alchi_deadline_left_ms(deadline);
+    } while (alchi_now_ns() >= deadline);
+    ck_assert_int_eq(left, 1);
 }
 END_TEST
 
@@ -72,6 +76,7 @@ START_TEST(a_wait_ends_when_signaled)
     alchi_deadline_t deadline = _i ? ALCHI_NEVER : alchi_deadline_in_ms(30000);
     pthread_t thread;
 
+    done = false;
     pthread_mutex_lock(&mutex);
     ck_assert_int_eq(pthread_create(&thread, NULL, wake, NULL), 0);
     while (!done)

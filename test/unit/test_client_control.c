@@ -317,7 +317,7 @@ START_TEST(waiting_thread_replaces_a_leader_that_timed_out)
     control = peer_control(&peer);
     pthread_create(&thread, NULL, request_silent_shortly, control);
     poll(NULL, 0, 50); /* enough for the thread to become the leader; the test cannot see when it does */
-    unit_code(echo(control, "late", 2000, reply, sizeof(reply), NULL), ALCH_OK);
+    unit_code(echo(control, "late", 10000, reply, sizeof(reply), NULL), ALCH_OK);
     pthread_join(thread, &result);
     ck_assert_ptr_eq(result, control);
     alchi_cli_control_destroy(control);

@@ -35,7 +35,7 @@ expect_connections(const world_t *world, int first, int second)
 {
     expected_connections_t expected = {world, first, second};
 
-    unit_wait_for(has_connections, &expected, 2000);
+    unit_wait_for(has_connections, &expected, 10000);
 }
 
 START_TEST(transfers_use_the_same_connections_again)

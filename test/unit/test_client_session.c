@@ -146,7 +146,7 @@ START_TEST(driver_that_does_not_answer_times_out)
     options.connect_timeout_ms = 200;
     started = alchi_now_ns();
     unit_code(alch_session_open(&options, &session, &err), ALCH_ETIMEDOUT);
-    ck_assert_int_lt(alchi_now_ns() - started, 2000000000);
+    ck_assert_int_lt(alchi_now_ns() - started, 8000000000);
     close(fd);
 }
 END_TEST
@@ -157,7 +157,7 @@ START_TEST(closed_port_is_named)
     alch_session_t *session;
     char address[300];
 
-    close(listening(address, sizeof(address)));
+    close(listen_on_free_port(address, sizeof(address)));
     options.address = address;
     unit_code(alch_session_open(&options, &session, &err), ALCH_ECONNECT);
     ck_assert_ptr_nonnull(strstr(err.text, address));

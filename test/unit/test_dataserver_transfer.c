@@ -193,8 +193,8 @@ START_TEST(a_lock_or_free_within_a_write_refuses_it)
     unit_code(receive_answer(channel, 1, ALCHI_DATA_ACK), lock ? ALCH_EBUSY : ALCH_ENOENT);
     ck_assert_int_eq(count_written(part), 0);
     alchi_store_unlock(server.store, 9);
-    ck_assert_int_eq(part->references,
-                     lock ? 2 : 1); /* ours, and the id's if there is one: the write has released its */
+    /* One reference of this test, and one for the id if it exists. The write has released its own. */
+    ck_assert_int_eq(part->references, lock ? 2 : 1);
     alchi_store_release(server.store, part);
     if (!lock)
         ck_assert_int_eq(alchi_store_used(server.store), 0);
@@ -320,7 +320,7 @@ START_TEST(clients_write_disjoint_strips_at_once)
         for (int64_t i = 0; i < HEIGHT; i++)
             ck_assert(((double *)part->data)[j * HEIGHT + i] == (double)(j * 10000 + i));
     server_wait_for_connections(&server, 0);
-    ck_assert_int_eq(part->references, 2); /* the id's and ours */
+    ck_assert_int_eq(part->references, 2); /* one for the id, one of this test */
     alchi_store_release(server.store, part);
     server_stop(&server);
 }

@@ -71,7 +71,7 @@ feed(const void *bytes, size_t size)
 static int
 receive(alchi_frame_t *frame, ProtobufCMessage **message)
 {
-    return alchi_channel_receive_by(channel, alchi_deadline_in_ms(1000), frame, message);
+    return alchi_channel_receive_by(channel, alchi_deadline_in_ms(PAIR_WAIT_MS), frame, message);
 }
 
 static size_t
@@ -460,7 +460,7 @@ START_TEST(error_text_is_made_valid)
 
     open_joined(_i, end);
     unit_code(alchi_channel_send_error(end[0], 9, &error), ALCH_OK);
-    unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
+    unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(PAIR_WAIT_MS), &frame, &message), ALCH_OK);
     ck_assert_uint_eq(frame.type, ALCHI_ERROR);
     ck_assert_uint_eq(frame.flags, ALCHI_FRAME_REPLY);
     ck_assert_uint_eq(frame.id, 9);
@@ -470,7 +470,7 @@ START_TEST(error_text_is_made_valid)
     alchi_message_free(message);
     error.rank = -1;
     unit_code(alchi_channel_send_error(end[0], 0, &error), ALCH_OK);
-    unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
+    unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(PAIR_WAIT_MS), &frame, &message), ALCH_OK);
     ck_assert_uint_eq(frame.flags, 0);
     ck_assert_int_eq(((Alchw__Error *)message)->rank, -1);
     alchi_message_free(message);
@@ -512,7 +512,7 @@ drain(void *argument)
     for (int k = 0; k < 4; k++) {
         size_t got = 0;
 
-        if (alchi_channel_receive_by(end, alchi_deadline_in_ms(3000), &frame, &message) != ALCH_OK)
+        if (alchi_channel_receive_by(end, alchi_deadline_in_ms(PAIR_WAIT_MS), &frame, &message) != ALCH_OK)
             return (void *)"no frame";
         if ((k == 0) != (message != NULL) || frame.id != (k == 3 ? 6U : 5U))
             return (void *)"wrong frame";
@@ -524,7 +524,7 @@ drain(void *argument)
             if (n < 0)
                 return (void *)"no payload";
             if (n == 0)
-                alchi_stream_wait(alchi_channel_stream(end), POLLIN, alchi_deadline_in_ms(1000));
+                alchi_stream_wait(alchi_channel_stream(end), POLLIN, alchi_deadline_in_ms(PAIR_WAIT_MS));
             got += (size_t)n;
         }
         for (size_t i = 0; i < frame.payload; i++)
@@ -564,7 +564,8 @@ START_TEST(payload_arrives_in_other_pieces)
         frame.payload = (uint32_t)offset;
         while ((code = alchi_channel_send_payload(end[0], &frame, k ? NULL : &message, iov, PIECES, &sent)) ==
                ALCH_EAGAIN)
-            unit_code(alchi_stream_wait(alchi_channel_stream(end[0]), POLLOUT, alchi_deadline_in_ms(1000)), ALCH_OK);
+            unit_code(alchi_stream_wait(alchi_channel_stream(end[0]), POLLOUT, alchi_deadline_in_ms(PAIR_WAIT_MS)),
+                      ALCH_OK);
         unit_code(code, ALCH_OK);
     }
     pthread_join(thread, &failure);
@@ -665,7 +666,7 @@ START_TEST(flush_does_not_wait_for_payload)
     send_part_of_payload(&partial);
     unit_code(alchi_channel_send(partial.end[0], ALCHI_PING, 0, 2, NULL), ALCH_OK);
     unit_code(alchi_channel_flush(partial.end[0]), ALCH_EAGAIN);
-    unit_code(alchi_channel_flush_by(partial.end[0], alchi_deadline_in_ms(1000)), ALCH_ESTATE);
+    unit_code(alchi_channel_flush_by(partial.end[0], alchi_deadline_in_ms(PAIR_WAIT_MS)), ALCH_ESTATE);
 }
 END_TEST
 
@@ -688,7 +689,7 @@ START_TEST(payload_is_summed_as_it_is_taken)
 
         out.flags = round == 0 ? ALCHI_FRAME_CHECK : 0;
         ck_assert_int_ne(alchi_channel_send_payload(end[0], &out, NULL, &whole, 1, &sum), ALCH_ECONNECT);
-        unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
+        unit_code(alchi_channel_receive_by(end[1], alchi_deadline_in_ms(PAIR_WAIT_MS), &frame, &message), ALCH_OK);
         ck_assert_uint_eq(frame.check, check);
         ck_assert_uint_eq(alchi_channel_payload_sum(end[1]), 0);
         ck_assert_int_gt(alchi_channel_read_payload(end[1], got, 1), 0);
@@ -701,7 +702,8 @@ START_TEST(payload_is_summed_as_it_is_taken)
             ck_assert_int_ge(n, 0);
             done += (size_t)n;
             if (n == 0 && alchi_channel_send_payload(end[0], &out, NULL, &whole, 1, &sum) != ALCH_OK)
-                unit_code(alchi_stream_wait(alchi_channel_stream(end[1]), POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
+                unit_code(alchi_stream_wait(alchi_channel_stream(end[1]), POLLIN, alchi_deadline_in_ms(PAIR_WAIT_MS)),
+                          ALCH_OK);
         }
         ck_assert_mem_eq(got, sent, sizeof(sent));
         ck_assert_uint_eq(alchi_channel_payload_sum(end[1]), check);

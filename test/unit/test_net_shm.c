@@ -164,7 +164,7 @@ send_many(void *context)
             break;
         done += (size_t)n;
         step = step * 3 % 100003 + 1;
-        if (n == 0 && alchi_stream_wait(stream, POLLOUT, alchi_deadline_in_ms(1500)) != ALCH_OK)
+        if (n == 0 && alchi_stream_wait(stream, POLLOUT, alchi_deadline_in_ms(PAIR_WAIT_MS)) != ALCH_OK)
             break;
     }
     free(bytes);
@@ -190,7 +190,7 @@ START_TEST(bytes_arrive_in_order)
         done += (size_t)n;
         step = step * 5 % 5987 + 1;
         if (n == 0)
-            unit_code(alchi_stream_wait(end[1], POLLIN, alchi_deadline_in_ms(1500)), ALCH_OK);
+            unit_code(alchi_stream_wait(end[1], POLLIN, alchi_deadline_in_ms(PAIR_WAIT_MS)), ALCH_OK);
     }
     pthread_join(thread, NULL);
     ck_assert(alchi_stream_idle(end[1]));
@@ -397,7 +397,7 @@ START_TEST(end_of_killed_peer_is_seen)
             kill(child, SIGKILL);
         done += (size_t)n;
         if (n == 0)
-            unit_code(alchi_stream_wait(end[0], POLLIN, alchi_deadline_in_ms(1500)), ALCH_OK);
+            unit_code(alchi_stream_wait(end[0], POLLIN, alchi_deadline_in_ms(PAIR_WAIT_MS)), ALCH_OK);
     }
     ck_assert_int_eq(errno, 0);
     ck_assert_uint_lt(done, MANY);
@@ -543,7 +543,7 @@ grant_shared_memory(void *context)
     ProtobufCMessage *message = NULL;
     alchi_frame_t frame;
 
-    if (alchi_channel_receive_by(context, alchi_deadline_in_ms(1500), &frame, &message) == ALCH_OK &&
+    if (alchi_channel_receive_by(context, alchi_deadline_in_ms(PAIR_WAIT_MS), &frame, &message) == ALCH_OK &&
         frame.type == ALCHI_DATA_SHARE)
         alchi_shm_grant(context, frame.id, NULL);
     alchi_message_free(message);
@@ -570,7 +570,7 @@ check_frame_made_in_place(alchi_channel_t *from, alchi_channel_t *to)
     for (size_t k = 0; k < 1000; k++)
         place[k] = letter(k);
     alchi_channel_send_reserved(from, &frame);
-    unit_code(alchi_channel_receive_by(to, alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
+    unit_code(alchi_channel_receive_by(to, alchi_deadline_in_ms(PAIR_WAIT_MS), &frame, &message), ALCH_OK);
     ck_assert_uint_eq(frame.id, 9);
     ck_assert_uint_eq(frame.payload, 1000);
     ck_assert_uint_eq(((Alchw__DataBlock *)message)->pack_ns, 12345);
@@ -598,12 +598,12 @@ START_TEST(client_and_rank_agree_on_shared_memory)
     }
     ck_assert_uint_eq(alchi_stream_reserve_max(alchi_channel_stream(channel[0])), 0);
     ck_assert_int_eq(pthread_create(&thread, NULL, grant_shared_memory, channel[1]), 0);
-    unit_code(alchi_shm_request(channel[0], 1, alchi_deadline_in_ms(1500), &err), ALCH_OK);
+    unit_code(alchi_shm_request(channel[0], 1, alchi_deadline_in_ms(PAIR_WAIT_MS), &err), ALCH_OK);
     pthread_join(thread, NULL);
     for (int i = 0; i < 2; i++) {
         ck_assert_uint_gt(alchi_stream_reserve_max(alchi_channel_stream(channel[i])), 0);
         unit_code(alchi_channel_send(channel[i], ALCHI_PING, 0, 3, NULL), ALCH_OK);
-        unit_code(alchi_channel_receive_by(channel[!i], alchi_deadline_in_ms(1000), &frame, &message), ALCH_OK);
+        unit_code(alchi_channel_receive_by(channel[!i], alchi_deadline_in_ms(PAIR_WAIT_MS), &frame, &message), ALCH_OK);
         ck_assert_uint_eq(frame.id, 3);
         alchi_message_free(message);
     }
@@ -649,9 +649,9 @@ START_TEST(wrong_answer_is_refused)
     ck_assert_int_gt(sendmsg(fd[1], &envelope, 0), 0);
     if (_i == 1)
         shutdown(fd[1], SHUT_WR);
-    unit_code(alchi_shm_request(channel, 1, alchi_deadline_in_ms(1000), &err), _i == 1   ? ALCH_ECONNECT
-                                                                               : _i == 3 ? ALCH_EUNSUPPORTED
-                                                                                         : ALCH_EPROTO);
+    unit_code(alchi_shm_request(channel, 1, alchi_deadline_in_ms(PAIR_WAIT_MS), &err), _i == 1   ? ALCH_ECONNECT
+                                                                                       : _i == 3 ? ALCH_EUNSUPPORTED
+                                                                                                 : ALCH_EPROTO);
     pair_destroy(channel);
     close(fd[1]);
     close(memory);

@@ -47,7 +47,7 @@ START_TEST(read_returns_the_bytes_that_arrived)
     open_pair(_i);
     ck_assert_int_eq(alchi_stream_read(stream, bytes, sizeof(bytes)), 0);
     ck_assert_int_eq(write(peer, "hello", 5), 5);
-    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
+    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(PAIR_WAIT_MS)), ALCH_OK);
     ck_assert_int_eq(alchi_stream_read(stream, bytes, 0), 0);
     ck_assert_int_eq(alchi_stream_read(stream, bytes, 2), 2);
     ck_assert_int_eq(alchi_stream_read(stream, bytes + 2, sizeof(bytes) - 2), 3);
@@ -64,7 +64,7 @@ START_TEST(readv_fills_pieces)
     open_pair(_i);
     ck_assert_int_eq(alchi_stream_readv(stream, iov, 3), 0);
     ck_assert_int_eq(write(peer, "hello", 5), 5);
-    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
+    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(PAIR_WAIT_MS)), ALCH_OK);
     ck_assert_int_eq(alchi_stream_readv(stream, iov, 0), 0);
     ck_assert_int_eq(alchi_stream_readv(stream, iov, 1), 2);
     ck_assert_mem_eq(bytes, "he......", 8);
@@ -81,7 +81,7 @@ START_TEST(orderly_end_has_errno_0)
 
     open_pair(_i);
     close(peer);
-    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(1000)), ALCH_OK);
+    unit_code(alchi_stream_wait(stream, POLLIN, alchi_deadline_in_ms(PAIR_WAIT_MS)), ALCH_OK);
     errno = 77;
     ck_assert_int_eq(alchi_stream_read(stream, bytes, 1), -1);
     ck_assert_int_eq(errno, 0);
@@ -123,7 +123,7 @@ START_TEST(write_to_closed_peer_fails_without_a_signal)
 {
     open_pair(_i);
     close(peer);
-    unit_wait_for(write_fails, NULL, 1000);
+    unit_wait_for(write_fails, NULL, PAIR_WAIT_MS);
     ck_assert(errno == EPIPE || errno == ECONNRESET);
 }
 END_TEST

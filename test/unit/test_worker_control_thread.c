@@ -488,7 +488,7 @@ run_in_child(void (*main_thread)(rank_t *rank))
             _exit(NO_LOG);
         rank = start_rank();
         main_thread(&rank);
-        sleep(5);
+        sleep(30); /* the control thread ends the process long before */
         _exit(STILL_RUNS);
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
