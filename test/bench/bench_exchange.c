@@ -8,6 +8,7 @@
  * warm memory. A task also needs fresh memory for its result, unless the workers keep memory (--keep-memory).
  */
 #include "../mpi/harness.h"
+#include "bench_raw.h"
 #include "base/clock.h"
 #include "scalapack/blacs.h"
 #include "pluginhost/exchange.h"
@@ -103,19 +104,10 @@ measure_rate(const bench_t *bench, void (*move)(const bench_t *))
     return bytes / (double)(alchi_now_ns() - start);
 }
 
-static int
-compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double
 median(double *values, int count)
 {
-    qsort(values, (size_t)count, sizeof *values, compare);
-    return values[count / 2];
+    return bench_quantile(values, count, 0.5);
 }
 
 static void

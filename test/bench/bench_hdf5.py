@@ -71,7 +71,7 @@ def main():
     a = make_file(path, mb)
     with alchemist.connect(workers=2) as als:
         als.load_library("hdf5")
-        print(f"# hdf5 on 2 workers beside h5py in one process; {mb} MB of float64, {pairs} pairs; above 1 is faster")
+        print(f"# hdf5 on 2 workers next to h5py in one process; {mb} MB of float64, {pairs} pairs; above 1 is faster")
         bench_read(als, path, mb, pairs)
         bench_write(als, path, a, mb, pairs)
 

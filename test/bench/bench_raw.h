@@ -80,7 +80,7 @@ bench_print_aim(bench_pairs_t *pairs, const char *name, const char *limit, doubl
     low = bench_quantile(ratios, pairs->count, 0.25);
     high = bench_quantile(ratios, pairs->count, 0.75);
     printf("%s %.4g %s\n", name, rate ? scale / ours : ours * scale, unit);
-    printf("%s_beside_%s %.4g %s\n", name, limit, rate ? scale / best : best * scale, unit);
+    printf("%s_limit_%s %.4g %s\n", name, limit, rate ? scale / best : best * scale, unit);
     printf("%s_ratio %.3f x (quartiles %.3f..%.3f of %d pairs", name, bench_quantile(ratios, pairs->count, 0.5), low,
            high, pairs->count);
     if (aim > 0)

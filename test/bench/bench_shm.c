@@ -4,15 +4,16 @@
  *
  *     bench_shm [MB [PAIRS]]     finds the daemon as every client does (ALCHEMIST_CONNECTION)
  *
- * With one and two workers; with matrices in C order, which the client packs, and in Fortran order, which it does not.
- * Each figure is measured in interleaved pairs with both limits. Source and target are memory that was used before.
+ * It uses one worker and two workers, and matrices in C order, which the client packs, and in Fortran order, which it
+ * does not pack. Each figure is measured in interleaved pairs with both limits. Source and target are memory that was
+ * used before.
  */
 #include "bench_session.h"
 
 #include "net/shm.h"
 
 #define WAIT_MS 60000
-/* One of the two is enough. */
+/* A figure is good enough if it reaches one of these two aims. */
 #define AIM_TCP 2.0   /* times the rate of our own TCP transfers */
 #define AIM_COPY 0.70 /* of the rate of a copy through the rings */
 
@@ -188,11 +189,11 @@ static void
 bench_order_of(int workers, const side_t *shm, const side_t *tcp, copy_t *copies, const bench_buffers_t *buffers,
                bool fortran)
 {
-    bench_pairs_t beside_tcp[2], beside_copy[2];
+    bench_pairs_t against_tcp[2], against_copy[2];
 
     for (int k = 0; k < 2; k++) {
-        beside_tcp[k] = bench_pairs_create(pairs);
-        beside_copy[k] = bench_pairs_create(pairs);
+        against_tcp[k] = bench_pairs_create(pairs);
+        against_copy[k] = bench_pairs_create(pairs);
     }
     for (int pair = -1; pair < pairs; pair++) {
         for (int k = 0; k < 2; k++) {
@@ -200,16 +201,16 @@ bench_order_of(int workers, const side_t *shm, const side_t *tcp, copy_t *copies
                    own_tcp = time_transfer(tcp, buffers, fortran, k == 0), copied = time_copy(copies, workers, k == 0);
 
             if (pair >= 0) {
-                bench_add_pair(&beside_tcp[k], ours, own_tcp);
-                bench_add_pair(&beside_copy[k], ours, copied);
+                bench_add_pair(&against_tcp[k], ours, own_tcp);
+                bench_add_pair(&against_copy[k], ours, copied);
             }
         }
     }
     time_transfer(shm, buffers, fortran, false);
     bench_verify(buffers, fortran ? "Fortran order" : "C order");
     for (int k = 0; k < 2; k++) {
-        print_figure(&beside_tcp[k], fortran, k == 0, workers, "own_tcp", AIM_TCP, buffers->bytes);
-        print_figure(&beside_copy[k], fortran, k == 0, workers, "ring_copy", AIM_COPY, buffers->bytes);
+        print_figure(&against_tcp[k], fortran, k == 0, workers, "own_tcp", AIM_TCP, buffers->bytes);
+        print_figure(&against_copy[k], fortran, k == 0, workers, "ring_copy", AIM_COPY, buffers->bytes);
     }
 }
 

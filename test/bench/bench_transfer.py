@@ -176,7 +176,7 @@ def study(session, output):
                     writer.writerow(row)
                     file.flush()
                     if time.monotonic() - started > SLICE * 60:
-                        print(f"# {len(rows_out)} of {len(combinations) * len(blocks) * (rounds or 1)} measured: BENCH_RESUME=1 goes on",
+                        print(f"# {len(rows_out)} of {len(combinations) * len(blocks) * (rounds or 1)} measured: BENCH_RESUME=1 measures the rest",
                               flush=True)
                         senders.stop()
                         return rows_out, False

@@ -42,7 +42,7 @@ def show(name, ours, limit, theirs, amount=None, unit="s", aim=None):
     rate = amount is not None
     ratios = [b / a if rate else a / b for a, b in zip(ours, theirs)]
     low, middle, high = (quantile(ratios, q) for q in (0.25, 0.5, 0.75))
-    for label, times in ((name, ours), (f"{name}_beside_{limit}", theirs)):
+    for label, times in ((name, ours), (f"{name}_limit_{limit}", theirs)):
         value = statistics.median(times)
         print(f"{label} {amount / value if rate else value:.4g} {unit}")
     met = "" if aim is None else (f"; aim at {'least' if rate else 'most'} {aim:g}: "

@@ -15,7 +15,7 @@ def daemon():
 
 
 def starter(daemon_type):
-    """A function that starts daemons; all are stopped when this generator goes on."""
+    """A function that starts daemons; all are stopped when the test has ended."""
     started = []
 
     def start(workers=3, *options):

@@ -24,7 +24,7 @@
 typedef struct {
     uint64_t matrix;
     int count;     /* number of writers */
-    int ready, go; /* pipes: each writer sends a byte to `ready`; the end of `go` tells the writers to go on */
+    int ready, go; /* pipes: each writer sends a byte to `ready`; the writers continue when `go` is closed */
     char mode;     /* first letter of the mode */
 } plan_t;
 
@@ -97,16 +97,16 @@ writer_close(writer_t *writer)
     free(writer->rows);
 }
 
-/* Whether the parent has told the writers to go on. Does not wait. */
+/* Whether the parent has closed `go`, so that the writers continue. Does not wait. */
 static bool
-told_to_go_on(int go)
+is_go_closed(int go)
 {
     struct pollfd entry = {.fd = go, .events = POLLIN};
 
     return poll(&entry, 1, 0) == 1;
 }
 
-/* The life of one process. */
+/* Write as the mode says, in this process. @return its exit code */
 static int
 run_process(const plan_t *plan, int index)
 {
@@ -117,7 +117,7 @@ run_process(const plan_t *plan, int index)
     if (code == ALCH_OK)
         code = writer_write(&writer);
     if (plan->mode != 'w' && write(plan->ready, &byte, 1) == 1 && code == ALCH_OK) {
-        while (plan->mode == 'l' && code == ALCH_OK && !told_to_go_on(plan->go))
+        while (plan->mode == 'l' && code == ALCH_OK && !is_go_closed(plan->go))
             code = writer_write(&writer);
         if (code == ALCH_OK && read(plan->go, &byte, 1) == 0)
             code = writer_write(&writer);
@@ -126,7 +126,7 @@ run_process(const plan_t *plan, int index)
     return code;
 }
 
-/* Print "ready" when all writers are, and tell them to go on when standard input ends. */
+/* Print "ready" when all writers have reported, and let them continue when standard input ends. */
 static void
 direct_writers(const plan_t *plan, int ready, int go)
 {

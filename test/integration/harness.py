@@ -1,4 +1,4 @@
-"""Shared by the integration tests: a daemon on a free port, one function for polling, and looks at processes."""
+"""What the integration tests share: daemons on free ports, one polling loop, and functions that look at processes."""
 
 import concurrent.futures
 import json

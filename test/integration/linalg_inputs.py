@@ -55,7 +55,7 @@ def graded(rng, n, dtype="float64"):
 
 
 def assert_close(got, expected, bound, what=""):
-    """No entry of got - expected exceeds the bound. NaN fails."""
+    """Assert that no entry of got - expected exceeds the bound, and that none is NaN."""
     worst = np.max(np.abs(np.asarray(got) - np.asarray(expected)), initial=0)
     assert worst <= bound, f"{what}: {worst:.3g} exceeds {bound:.3g}"
 

@@ -32,7 +32,7 @@ def assert_session_gets_new_workers(als):
 
 
 def ends_group(als, act, pattern, within=5):
-    """`act` must raise GroupLostError in time, with rank and reason in its text; then the session goes on."""
+    """`act` must raise GroupLostError in time, with rank and reason in its text. Afterwards the session gets new workers."""
     begun = time.monotonic()
     with pytest.raises(alchemist.GroupLostError, match=pattern) as caught:
         act()
@@ -182,7 +182,7 @@ def test_a_write_to_a_worker_that_stops_midway_is_resumed_with_the_rest(daemon, 
             assert h.complete and np.array_equal(np.asarray(h), a)
 
 
-# ---- what is left ----
+# ---- what remains after a killed process ----
 
 # The client kills itself as soon as a part of a matrix has moved, so that this happens in mid-transfer.
 DYING_CLIENT = """

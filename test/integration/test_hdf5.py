@@ -267,7 +267,7 @@ def test_a_data_set_is_added_to_a_file(als, data, two):
     als.save_to_hdf5(B, "add.h5", "b")
     held = stored(data, "add.h5")
     assert sorted(held) == ["a", "b"] and np.array_equal(held["a"], a) and np.array_equal(held["b"], b)
-    assert not [name for name in os.listdir(data) if "alchemist-" in name], "no temporary file remains"
+    assert not [name for name in os.listdir(data) if "alchemist-" in name], "a temporary file remains"
 
 
 def test_mode_x_refuses_a_file_that_exists(als, data, two):
@@ -347,7 +347,7 @@ def test_data_sets_groups_and_links_are_deleted(als, data, two):
 @pytest.mark.parametrize("name, text", [("", "not the name"), ("/", "not the name"), ("..", "not names of groups"),
                                         ("g/./x", "not names of groups"), ("x" * 1024, "1024 bytes, the limit is 1023")],
                          ids=["empty", "slash", "parent", "dot", "long"])
-def test_what_cannot_be_a_name_is_refused(als, two, name, text):
+def test_an_invalid_name_is_refused(als, two, name, text):
     with pytest.raises(alchemist.InvalidError, match=text):
         als.save_to_hdf5(two[2], "names-refused.h5", name)
     with pytest.raises(alchemist.InvalidError, match=text):
@@ -404,7 +404,7 @@ def test_save_refuses_a_name_that_is_given_twice(als, kept):
         als.load_library("hdf5").save([kept, kept], ["x", "x"], ["", ""], "kept.h5", True)
 
 
-def test_save_refuses_what_is_not_a_matrix_with_a_name(als, kept):
+def test_save_refuses_an_empty_list_invalid_names_and_arrays(als, kept):
     for matrices, error, text in (([], ValueError, "nothing to save"), ({"a/b": kept}, ValueError, "a/b"),
                                   ({"": kept}, ValueError, "names: ''"), ([np.ones(3)], TypeError, "send_matrix")):
         with pytest.raises(error, match=text):

@@ -67,7 +67,7 @@ def test_a_path_that_does_not_lead_to_an_hdf5_file_is_refused(als, data, path, e
     if not (data / "pipe").exists():
         os.mkfifo(data / "pipe")
     refused(als, error, text, path)
-    assert als.load_from_hdf5("good.h5", "a").shape == (300, 300), "the group lives on"
+    assert als.load_from_hdf5("good.h5", "a").shape == (300, 300), "the group does not read a sound file any more"
 
 
 def test_restore_refuses_a_file_that_is_not_hdf5(als, data):
@@ -110,13 +110,13 @@ def test_a_link_that_cannot_be_followed_is_refused(als, data):
         refused(als, alchemist.NotFoundError, f"'{name}', only a link of this name that cannot", "links.h5", name)
 
 
-def test_what_cannot_be_the_name_of_a_data_set_is_refused(als, data):
+def test_an_invalid_name_of_a_data_set_is_refused(als, data):
     put(data, "named.h5", a=np.ones(3))
     for name in ("", "/", ".."):
         refused(als, alchemist.InvalidError, "is not the name of a data set", "named.h5", name)
 
 
-def test_hdf5_prints_no_errors_of_its_own(als, data, daemon):
+def test_the_hdf5_library_prints_no_errors(als, data, daemon):
     put(data, "quiet.h5", a=np.ones((300, 300)))
     whole = (data / "quiet.h5").read_bytes()
     (data / "quiet.h5").write_bytes(whole[: len(whole) // 2])
@@ -145,7 +145,7 @@ def test_no_path_leads_out_of_the_data_directory(als, data, tmp_path):
 
 
 def test_a_file_does_not_lead_to_other_files(als, data, tmp_path):
-    """An HDF5 file can refer to files out of the directory in three ways. None is followed."""
+    """An HDF5 file can refer to files out of the directory in three ways. The server follows no such reference."""
     put(tmp_path, "outside.h5", a=np.ones((4, 4)))
     (tmp_path / "raw").write_bytes(bytes(128))
     with h5py.File(data / "points.h5", "w") as file:
@@ -327,7 +327,7 @@ def kill_while_saving(daemon, data, handle_of, delay):
         handle = handle_of(als)
         pids = [w.pid for w in als.workers]
         task = als.load_library("hdf5").save.submit([handle], ["big"], ["big"], "old.h5", True)
-        time.sleep(delay)
+        time.sleep(delay)  # the scenario: a kill at a different moment of the save in each call
         os.kill(pids[1], signal.SIGKILL)
         wait_for(lambda: not any(alive(p) for p in pids), 20, "the end of the group")
         with contextlib.suppress(alchemist.GroupLostError):
@@ -385,7 +385,7 @@ def test_a_canceled_save_or_write_leaves_the_old_data(als, data):
                     assert list(file) == ["a"] and np.array_equal(file["a"][()], np.ones((3, 3)))
         assert "canceled" in ended
     assert not [name for name in os.listdir(data) if name.startswith(".keep.h5")]
-    assert np.array_equal(np.asarray(als.load_from_hdf5("keep.h5", "a")), np.ones((3, 3))), "the session goes on"
+    assert np.array_equal(np.asarray(als.load_from_hdf5("keep.h5", "a")), np.ones((3, 3))), "the session does not work after a cancel"
 
 
 def test_a_directory_without_write_permission_is_refused(own_daemon, tmp_path):

@@ -218,7 +218,7 @@ def test_norm_refuses_unknown_orders(la, send, order):
 # ---- systems of equations ----
 
 def assert_solved(a, x, b, n):
-    """The normwise backward error of x is small."""
+    """Assert that the normwise backward error of x is small."""
     worst = size(a.astype("complex128") @ x - b) / (size(a) * size(x) + size(b))
     assert worst <= 20 * max(n, 1) * eps(a), f"{worst:.3g}"
 

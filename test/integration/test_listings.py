@@ -28,7 +28,7 @@ from harness import BUILD, DAEMON, SANITIZED, TOP, wait_for
 INFO_STRINGS = {"sh", "python", "c", "output", "text"}
 DOCUMENTS = ("README.md", "SECURITY.md", "NEWS.md", "test/bench/MEASUREMENTS.md")
 
-# How a listing begins that is not run, and why. Each is checked in another way by the test that is named.
+# The beginnings of the listings that are not run, and the reasons. The named tests check these listings in another way.
 NOT_RUN = {
     "bin/quickstart": "installs Debian packages; see test_quickstart_*",
     "alchemistd --workers 4 --bind": "needs a second host; see test_listings_that_are_not_run_use_existing_options",
@@ -221,7 +221,7 @@ def fresh_checkout(path):
 
 
 def environment(directory):
-    """The environment of a reader's shell: nothing of this test's own, no fixed port, and no network for pip."""
+    """The environment of a reader's shell: no variable of this test, no fixed port, and no network for pip."""
     kept = {name: value for name, value in os.environ.items()
             if not re.match(r"ALCHEMIST_|PYTHON|PYTEST|VIRTUAL_ENV|LD_|PKG_CONFIG|PIP_NO|PREFIX$|DESTDIR$|O$", name)}
     # The output folder of a `make test O=...` that runs this test is `build` in the reader's checkout.

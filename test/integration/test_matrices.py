@@ -244,7 +244,7 @@ def fetched_in_one_message(daemon, request):
     with daemon.connect(workers=3, shared_memory=request.param) as als:
         handle = als.send_matrix(sample((900, 50)), layout="VC_STAR")
         _, timings = handle._read()
-        # The count is the set-up of these tests: no later message can report the times of an earlier one.
+        # With more messages a later one could report the times of an earlier one.
         assert [t.messages for t in timings] == [1, 1, 1]
         yield handle
 

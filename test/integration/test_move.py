@@ -47,7 +47,7 @@ def equal(handle, a):
 
 
 class SlowMove:
-    """A move that takes a while, in a thread of its own.
+    """A move that takes a while, in a separate thread.
 
     `result` is the list of workers or the exception once `join()` has returned. `steps` are the progress reports.
     """

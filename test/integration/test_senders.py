@@ -37,7 +37,7 @@ def many():
 
 
 def environment(als):
-    """The environment of executors: arguments, unlike it, would show the key of the session to other users."""
+    """The environment of executors. The key of the session is not an argument, since other users can see arguments."""
     ticket = als.ticket
     return {**os.environ, "EXECUTOR_ADDRESS": ticket.address, "EXECUTOR_SESSION": str(ticket.id),
             "EXECUTOR_KEY": ticket.key}
@@ -86,7 +86,7 @@ def resident(worker):
 
 
 def wait_for_closed_connections(als, before):
-    """Wait until each worker has the sockets of before, and at most the two of the session itself."""
+    """Wait until each worker has at most two sockets, those of the session itself, more than before."""
     wait_for(lambda: all(sockets(w) <= b + 2 for w, b in zip(als.workers, before)), 5 * PATIENCE,
              "the end of the executors' connections")
 
@@ -127,7 +127,7 @@ def test_a_worker_keeps_little_memory_for_each_of_400_connections(executor, many
                 each = (resident(worker) - memory) / more
                 print(f"{mode}: worker {worker.id}: {more} connections, {each / 1024:.1f} KiB each")
                 record_property(f"worker {worker.id}", each)
-                assert more >= count - 20  # some of the sockets of before may have been closing
+                assert more >= count - 20  # some sockets that were counted before may have closed since
                 assert each < STATE_MAX or SANITIZED
             assert np.asarray(als.send_matrix(np.eye(40))).trace() == 40, "another transfer does not get through"
         assert np.array_equal(np.asarray(h), pattern(shape))
@@ -174,7 +174,7 @@ def test_large_transfers_do_not_starve_a_small_one(executor, many):
 def used_up(executor, own_daemon):
     """A daemon that accepts four connections, a matrix of its session, and a function that runs three executors.
 
-    While the executors run, the daemon accepts no connection more, and its worker accepts one.
+    While the executors run, the daemon accepts no further connection, and its worker accepts one more.
     """
     daemon = own_daemon(1, "--connections", "4")
     with daemon.connect(workers=1, shared_memory=0) as als:

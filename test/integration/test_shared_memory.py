@@ -1,4 +1,4 @@
-"""Within a host, matrices go through shared memory; where that is impossible, through TCP. No file is left over."""
+"""Within a host, matrices go through shared memory; where that is impossible, through TCP. No file remains."""
 
 import os
 import pathlib

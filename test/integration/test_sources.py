@@ -175,7 +175,7 @@ def test_a_list_of_numbers_is_one_column(als):
 
 
 def test_a_producer_may_reuse_its_buffer_for_the_next_block(als, monkeypatch):
-    """Also when a block is larger than the stage in which blocks are converted."""
+    """This holds too for a block that is larger than the stage in which blocks are converted."""
     monkeypatch.setattr("alchemist.sources.STAGE_BYTES", 1 << 16)
     monkeypatch.setattr("alchemist.sources.BATCH_BYTES", 1 << 12)
     a = sample(5000, 13)

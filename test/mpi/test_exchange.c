@@ -137,7 +137,7 @@ every_pair_of_layouts_moves_every_entry(void)
     }
 }
 
-/* Larger than the blocks of the copy loops. The tiles divide neither the matrices nor their blocks. */
+/* The matrices are larger than the blocks of the copy loops. The tiles divide neither the matrices nor their blocks. */
 static void
 large_matrices_arrive_complete(void)
 {

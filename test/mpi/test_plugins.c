@@ -339,7 +339,7 @@ a_copy_into_another_layout_has_equal_entries(void)
         for (size_t k = 0; k < ALCHI_COUNT(shapes); k++)
             check_copy((alch_dtype_t)(1 + (dist + k) % 6), &layout, shapes[k][0], shapes[k][1]);
     }
-    /* Larger than one tile of the exchange. */
+    /* This matrix is larger than one tile of the exchange. */
     check_copy(ALCH_COMPLEX128, &(alch_layout_t){ALCH_VC_STAR, 0, 0, 0, 0}, 2001, 701);
 }
 

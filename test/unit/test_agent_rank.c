@@ -3,6 +3,8 @@
 
 #include "base/util.h"
 
+#include <fcntl.h>
+
 /* ---- reports ---- */
 
 START_TEST(the_start_of_each_rank_is_reported)
@@ -133,9 +135,17 @@ END_TEST
 /* None of the rank's own descriptors may get the number of a standard descriptor that the daemon has closed. */
 START_TEST(closed_standard_descriptors_of_the_agent_do_not_matter)
 {
-    close(0);
-    close(1);
+    int standard[2];
+
+    for (int fd = 0; fd < 2; fd++) {
+        standard[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        close(fd);
+    }
     check_descriptors(inheritance_of_a_rank());
+    for (int fd = 0; fd < 2; fd++) {
+        dup2(standard[fd], fd);
+        close(standard[fd]);
+    }
 }
 END_TEST
 
@@ -164,6 +174,9 @@ START_TEST(a_rank_inherits_no_ignored_or_blocked_signal)
     rank_exit = inheritance_of_a_rank();
     ck_assert(has_line(rank_exit, "/proc/self/status: SigBlk: 0000000000000000"));
     ck_assert(ignores_no_signal(rank_exit));
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &blocked, NULL);
 }
 END_TEST
 
@@ -171,6 +184,7 @@ START_TEST(a_rank_inherits_no_token)
 {
     setenv("ALCHEMIST_TOKEN", "secret", 1);
     ck_assert(has_line(inheritance_of_a_rank(), "token absent"));
+    unsetenv("ALCHEMIST_TOKEN");
 }
 END_TEST
 

@@ -2,6 +2,8 @@
 #include "unit.h"
 #include "daemon/options.h"
 #include "daemon/token.h"
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -101,39 +103,88 @@ START_TEST(data_directories_must_exist_and_are_resolved)
 }
 END_TEST
 
-START_TEST(token_file)
+/* ---- the token file ---- */
+
+static char path[64];
+static uint8_t made[ALCHI_KEY_SIZE];
+
+/* Give `path` a name that no file has. */
+static void
+setup_path(void)
 {
-    char path[] = "/tmp/alchemist-token-XXXXXX";
-    uint8_t made[ALCHI_KEY_SIZE], again[ALCHI_KEY_SIZE];
+    snprintf(path, sizeof(path), "/tmp/alchemist-token-XXXXXX");
+    ck_assert_int_ge(close(mkstemp(path)), 0);
+    unlink(path);
+}
+
+static void
+remove_path(void)
+{
+    unlink(path);
+}
+
+START_TEST(a_missing_token_file_is_not_found_or_made)
+{
     struct stat status;
 
-    ck_assert_int_ge(close(mkstemp(path)), 0);
-    expect_refusal(ALCH_EINVAL, "64 hexadecimal", alchi_dmn_token_read(path, made, &error));
-    unlink(path);
     unit_code(alchi_dmn_token_read(path, made, &error), ALCH_ENOENT);
     unit_code(alchi_dmn_token_read_or_create(path, made, &error), ALCH_OK);
     ck_assert_int_eq(stat(path, &status), 0);
     ck_assert_int_eq(status.st_mode & 0777, 0600);
     ck_assert_int_eq(status.st_size, 65);
+}
+END_TEST
+
+START_TEST(a_token_is_read_back_as_it_was_made)
+{
+    uint8_t again[ALCHI_KEY_SIZE];
+
+    unit_code(alchi_dmn_token_read_or_create(path, made, &error), ALCH_OK);
     unit_code(alchi_dmn_token_read_or_create(path, again, &error), ALCH_OK);
     ck_assert_mem_eq(made, again, ALCHI_KEY_SIZE);
-    chmod(path, 0640);
-    expect_refusal(ALCH_EPERM, "chmod 600", alchi_dmn_token_read(path, again, &error));
-    unlink(path);
-    unit_code(alchi_dmn_token_read_or_create("/nowhere/token", again, &error), ALCH_ESYSTEM);
+}
+END_TEST
+
+START_TEST(a_token_file_that_others_can_read_is_refused)
+{
+    unit_code(alchi_dmn_token_read_or_create(path, made, &error), ALCH_OK);
+    ck_assert_int_eq(chmod(path, 0640), 0);
+    expect_refusal(ALCH_EPERM, "chmod 600", alchi_dmn_token_read(path, made, &error));
+}
+END_TEST
+
+START_TEST(an_empty_token_file_is_refused)
+{
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+    ck_assert_int_eq(close(fd), 0);
+    expect_refusal(ALCH_EINVAL, "64 hexadecimal", alchi_dmn_token_read(path, made, &error));
+}
+END_TEST
+
+START_TEST(a_token_file_cannot_be_made_in_a_missing_directory)
+{
+    unit_code(alchi_dmn_token_read_or_create("/nowhere/token", made, &error), ALCH_ESYSTEM);
 }
 END_TEST
 
 void
 unit_suite(Suite *suite)
 {
-    TCase *tcase = tcase_create("options");
+    TCase *tcase = tcase_create("options"), *token = tcase_create("token");
 
     tcase_add_test(tcase, an_invalid_option_is_refused_by_name);
     tcase_add_test(tcase, addresses_beyond_loopback_need_the_option_insecure);
     tcase_add_test(tcase, options_that_are_not_given_have_their_defaults);
     tcase_add_test(tcase, plugin_directories_must_exist_and_are_resolved);
     tcase_add_test(tcase, data_directories_must_exist_and_are_resolved);
-    tcase_add_test(tcase, token_file);
     suite_add_tcase(suite, tcase);
+
+    tcase_add_checked_fixture(token, setup_path, remove_path);
+    tcase_add_test(token, a_missing_token_file_is_not_found_or_made);
+    tcase_add_test(token, a_token_is_read_back_as_it_was_made);
+    tcase_add_test(token, a_token_file_that_others_can_read_is_refused);
+    tcase_add_test(token, an_empty_token_file_is_refused);
+    tcase_add_test(token, a_token_file_cannot_be_made_in_a_missing_directory);
+    suite_add_tcase(suite, token);
 }

@@ -125,13 +125,16 @@ END_TEST
 
 START_TEST(no_space_is_an_error)
 {
-    struct rlimit limit = {HEAD, HEAD};
+    struct rlimit before, limit;
     alchi_rings_t *rings = NULL;
     int fd;
 
     signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){HEAD, before.rlim_max};
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     unit_code(alchi_rings_create(RING, &rings, &fd, &err), ALCH_ESYSTEM);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
     ck_assert_ptr_null(rings);
 }
 END_TEST
@@ -663,11 +666,12 @@ END_TEST
 
 /* ---- where a rank listens ---- */
 
-static char folder[] = "/tmp/alchemist-shm-XXXXXX";
+static char folder[64];
 
 static void
 use_folder(void)
 {
+    snprintf(folder, sizeof(folder), "/tmp/alchemist-shm-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     setenv("XDG_RUNTIME_DIR", folder, 1);
 }

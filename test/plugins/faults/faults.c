@@ -42,7 +42,7 @@ send_and_leave(alch_call_t *call)
     int code = ALCH_OK;
 
     if (call->rank == 0) {
-        usleep(300000);
+        usleep(300000); /* the function of the sender returns in this time */
         MPI_Recv(numbers, SENT_COUNT, MPI_DOUBLE, call->size - 1, 0, call->comm, MPI_STATUS_IGNORE);
         code = numbers[SENT_COUNT - 1] == call->size ? ALCH_OK : ALCH_EINTERNAL;
     } else if (call->rank == call->size - 1) {
@@ -195,7 +195,7 @@ busy(alch_call_t *call)
         call->host->progress(call, seconds > 0 ? now / seconds : 1, "%.1f of %.1f s", now, seconds);
         if (call->host->cancelled(call))
             return call->host->fail(call, ALCH_ECANCELED, "busy was canceled after %.1f s", now);
-        usleep(5000);
+        usleep(5000); /* leaves the processor to the other processes of the test */
         /* The clocks of the ranks differ, but all ranks must leave the loop together: rank 0 decides. */
         again = MPI_Wtime() - start < seconds;
         MPI_Bcast(&again, 1, MPI_INT, 0, call->comm);

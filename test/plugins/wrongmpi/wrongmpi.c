@@ -1,4 +1,4 @@
-/* A library that says it was built with another MPI. */
+/* A library whose description names another MPI than that of the workers. */
 #define STUB_NAME "wrongmpi"
 #define STUB_BUILD                                                                                                  \
     {                                                                                                               \
