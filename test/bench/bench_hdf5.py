@@ -2,8 +2,8 @@
 
 usage: bench_hdf5.py MB PAIRS      $BENCH_DATA: a directory in memory, the daemon's --data-dir
 
-There are two workers. The files that are read are in the page cache, and both sides write into memory. h5py reads into a
-new array, and into an existing one. The workers use their memory again (--keep-memory).
+There are two workers. The files that are read are in the page cache, and both sides write into memory. h5py reads into
+a new array, and into an existing one. The workers use their memory again (--keep-memory).
 """
 
 import os

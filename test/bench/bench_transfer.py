@@ -8,17 +8,17 @@ BENCH_GB        size of the matrix (1)
 BENCH_WORKERS   number of worker processes (4)
 BENCH_REPEAT    number of rounds (as many as fit into BENCH_MINUTES, but 1 to 9)
 BENCH_MINUTES   planned duration (18)
-BENCH_SLICE     stop after this number of minutes; a run with BENCH_RESUME=1 measures what is missing in the CSV file, and
-                draws the plots when it is complete
+BENCH_SLICE     stop after this number of minutes; a run with BENCH_RESUME=1 measures what is missing in the CSV file,
+                and draws the plots when it is complete
 BENCH_PATH      tcp (the default), or shm: through the shared memory of the host
 BENCH_LAYOUTS, BENCH_BUFFERS_KB, BENCH_ASPECTS, BENCH_SENDERS
                 lists, separated by spaces, which replace the default ones
-NETNS=1         use a slow link between two network namespaces (needs root), with BENCH_RATE (1000) Mbit/s and BENCH_DELAY
-                (5) ms each way; the defaults are then BENCH_GB 0.05, one aspect ratio, and 1 and 4 senders
+NETNS=1         use a slow link between two network namespaces (needs root), with BENCH_RATE (1000) Mbit/s and
+                BENCH_DELAY (5) ms each way; the defaults are then BENCH_GB 0.05, one aspect ratio, and 1 and 4 senders
 
 The study writes transfer-PATH.csv and, for each direction, transfer-PATH-DIRECTION.png. A sender is a process that
-attaches to the session and transfers its part of the rows, in C order. A rate is all bytes divided by the time until the
-last sender has finished.
+attaches to the session and transfers its part of the rows, in C order. A rate is all bytes divided by the time until
+the last sender has finished.
 """
 
 import csv
@@ -65,8 +65,8 @@ def row_range(rows, sender, senders):
 
 
 def sender_main(pipe, index, ticket, entries):
-    """Serve requests (direction, buffer, matrix, shape, senders) from the pipe: answer "ready", transfer this sender's rows
-    after "go", and answer "done"."""
+    """Serve requests (direction, buffer, matrix, shape, senders) from the pipe: answer "ready", transfer this sender's
+    rows after "go", and answer "done"."""
     memory = np.empty(entries)
     memory[:] = np.arange(entries) + index
     while True:
@@ -133,7 +133,8 @@ def load_rows(path):
 
 
 def measure_block(session, senders, todo, number, layout, aspect):
-    """Measure the combinations `todo` of one round, layout and aspect ratio in random order; yields rows of the CSV file."""
+    """Measure the combinations `todo` of one round, layout and aspect ratio in random order. Yields rows of the CSV
+    file."""
     shape = shape_of(aspect)
     handle = session.create_matrix(shape, layout=None if layout == "default" else layout)
     handle.write(np.zeros(shape))  # warms the memory of the workers
@@ -176,8 +177,8 @@ def study(session, output):
                     writer.writerow(row)
                     file.flush()
                     if time.monotonic() - started > SLICE * 60:
-                        print(f"# {len(rows_out)} of {len(combinations) * len(blocks) * (rounds or 1)} measured: BENCH_RESUME=1 measures the rest",
-                              flush=True)
+                        total = len(combinations) * len(blocks) * (rounds or 1)
+                        print(f"# {len(rows_out)} of {total} measured: BENCH_RESUME=1 measures the rest", flush=True)
                         senders.stop()
                         return rows_out, False
                 if not rounds:
@@ -195,9 +196,9 @@ def medians(rows, *keys):
 
 
 def report(rows):
-    """Print, for each value of each dimension, the median rate over all other dimensions, and the median ratio to the rate
-    of a reference value that is measured in the same round with everything else equal. Other load on the machine disturbs
-    the ratio less than the rate. The manual page quotes these figures."""
+    """Print, for each value of each dimension, the median rate over all other dimensions, and the median ratio to the
+    rate of a reference value that is measured in the same round with everything else equal. Other load on the machine
+    disturbs the ratio less than the rate. The manual page quotes these figures."""
     references = {"buffer_kb": 4096, "layout": "VC_STAR", "aspect": "5:4", "senders": 1}
     rates = {tuple(row[k] for k in FIELDS[:3] + ["aspect", "buffer_kb", "senders", "direction"]): float(row["gb_per_s"])
              for row in rows}
@@ -266,8 +267,9 @@ def measure(output, **where):
 
 def start_daemon(directory, prefix=(), options=()):
     connection = os.path.join(directory, "connection.json")
-    daemon = subprocess.Popen([*prefix, os.environ["ALCHEMIST_DAEMON"], "--workers", str(WORKERS), "--port", "0", "--log-level",
-                               "warning", "--connection-file", connection, "--owner-pid", str(os.getpid()), *options], stdout=subprocess.DEVNULL)
+    daemon = subprocess.Popen([*prefix, os.environ["ALCHEMIST_DAEMON"], "--workers", str(WORKERS), "--port", "0",
+                               "--log-level", "warning", "--connection-file", connection, "--owner-pid",
+                               str(os.getpid()), *options], stdout=subprocess.DEVNULL)
     while not os.path.exists(connection):
         if daemon.poll() is not None:
             raise SystemExit("alchemistd did not start")

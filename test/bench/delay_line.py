@@ -76,7 +76,8 @@ def ip(*arguments):
 
 
 class Link:
-    """`with Link(mbit, ms) as link`: a command with the prefix `link.server` runs at one end, run_client() at the other."""
+    """`with Link(mbit, ms) as link`: a command with the prefix `link.server` runs at one end of the link, and
+    run_client() at the other end."""
 
     server_address, client_address = "10.247.0.1", "10.247.0.2"
 

@@ -14,7 +14,9 @@ TOP = pathlib.Path(__file__).parents[2]
 BUILD = pathlib.Path(os.environ.get("ALCHEMIST_BUILD", TOP / "build")).absolute()
 DAEMON = os.environ.get("ALCHEMIST_DAEMON", str(BUILD / "bin" / "alchemistd"))
 SANITIZED = bool(os.environ.get("ALCHEMIST_SANITIZED"))
-PATIENCE = 4 if SANITIZED else 1  # factor for time limits: code built with sanitizers is slower
+# Factor for time limits. The limits are several times what an idle machine needs. Other jobs may slow a test down, and
+# code built with sanitizers is slower too.
+PATIENCE = 8 if SANITIZED else 2
 
 sys.path.insert(0, str(TOP / "bindings" / "python"))
 
@@ -117,7 +119,8 @@ class DaemonWithPrivateShm(Daemon):
         variables = {"ALCHEMIST_DAEMON": str(TOP / "test" / "integration" / "private-shm"), "DAEMON": DAEMON}
         with unittest.mock.patch.dict(os.environ, variables if private else {}):
             super().__init__(workers, *options)
-        self.enter = ["nsenter", "-t", str(self.process.pid), "-m"] if private else []  # runs a command in the namespace
+        # The prefix of a command that uses the daemon's /dev/shm. The daemon must be running.
+        self.enter = ["nsenter", "-t", str(self.process.pid), "-m"] if private else []
         self._before = before
         self._folder = os.open(f"/proc/{self.process.pid}/root/dev/shm", os.O_RDONLY | os.O_DIRECTORY)
 

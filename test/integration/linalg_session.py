@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness import Daemon, wait_for
+from harness import Daemon
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def als(daemon):
     """One session of three workers, which all tests share that do not need another number."""
     with daemon.connect(workers=3) as session:
         yield session
-    wait_for(daemon.idle, 10, "all slots idle")
+    daemon.wait_until_idle()
 
 
 @pytest.fixture(scope="module")

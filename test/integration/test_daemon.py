@@ -70,7 +70,8 @@ def test_a_bad_option_is_refused_in_a_few_lines_that_name_it(arguments, text, tm
 # ---- log ----
 
 def test_the_banner_shows_the_version_and_every_worker(daemon):
-    log = wait_for(lambda: "Accepting connections" in daemon.log() and daemon.log(), 5, "the end of the banner")
+    log = wait_for(lambda: "Accepting connections" in daemon.log() and daemon.log(), 5 * PATIENCE,
+                   "the end of the banner")
     assert re.search(r"Starting Alchemist \d+\.\d+\.\d+", log)
     assert "List of workers (4):" in log
     for k in (1, 2, 3, 4):
@@ -256,11 +257,11 @@ def killed_driver():
 
 
 def test_workers_end_when_the_driver_is_killed(killed_driver):
-    wait_for_exit(killed_driver.pids, 5)
+    wait_for_exit(killed_driver.pids, 5 * PATIENCE)
 
 
 def test_shared_memory_is_removed_when_the_driver_is_killed(killed_driver):
-    wait_for(lambda: killed_driver.daemon.shared_memory() == set(), 5, "an empty /dev/shm")
+    wait_for(lambda: killed_driver.daemon.shared_memory() == set(), 5 * PATIENCE, "an empty /dev/shm")
 
 
 def test_a_session_raises_when_the_driver_is_killed(killed_driver):
@@ -316,14 +317,14 @@ def test_a_killed_agent_ends_the_group_that_used_it(joined):
     hello, a = als.load_library("hello"), als.send_matrix(np.ones((30, 20)))
     assert hello.total(a) == 600
     kill_agent(joined)
-    wait_for_error(alchemist.GroupLostError, lambda: hello.total(a), 10)
+    wait_for_error(alchemist.GroupLostError, lambda: hello.total(a), 10 * PATIENCE)
 
 
 def test_a_killed_agent_takes_its_slots_away_and_the_others_go_on(joined):
     als = joined.session
     als.request_workers(3)
     kill_agent(joined)
-    wait_for(lambda: len(als.list_all_workers()) == 1, 10, "the removal of the agent's slots")
+    wait_for(lambda: len(als.list_all_workers()) == 1, 10 * PATIENCE, "the removal of the agent's slots")
     als.request_workers(1)
     assert als.load_library("hello").total(als.send_matrix(np.ones((3, 3)))) == 9
 

@@ -32,7 +32,10 @@ def assert_session_gets_new_workers(als):
 
 
 def ends_group(als, act, pattern, within=5):
-    """`act` must raise GroupLostError in time, with rank and reason in its text. Afterwards the session gets new workers."""
+    """Assert that `act` raises GroupLostError in time, with rank and reason in its text, and get new workers.
+
+    Returns the exception.
+    """
     begun = time.monotonic()
     with pytest.raises(alchemist.GroupLostError, match=pattern) as caught:
         act()
@@ -207,8 +210,8 @@ def test_a_client_killed_in_mid_transfer_frees_its_workers(daemon):
     pids = [int(p) for p in client.stdout.readline().split()]
     assert len(pids) == 4
     assert client.wait(30 * PATIENCE) == -signal.SIGKILL
-    wait_for_exit(pids, 10, "the end of its workers")
-    daemon.wait_until_idle(10)
+    wait_for_exit(pids, 10 * PATIENCE, "the end of its workers")
+    daemon.wait_until_idle()
 
 
 def test_killed_workers_leave_nothing_in_shared_memory(own_daemon_with_private_shm):
@@ -216,7 +219,7 @@ def test_killed_workers_leave_nothing_in_shared_memory(own_daemon_with_private_s
     for k in range(3):
         with daemon.connect(workers=3) as als:
             os.kill(als.workers[k].pid, signal.SIGKILL)
-            daemon.wait_until_idle(10)
+            daemon.wait_until_idle()
     assert daemon.shared_memory() == set()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import alchemist
-from harness import Daemon, wait_for
+from harness import Daemon
 
 LAYOUTS = [None, "MC_MR", "VC_STAR", "STAR_STAR", "MR_MC", "STAR_VR", "MD_STAR", "STAR_MC", "CIRC_CIRC",
            "block_cyclic(7,5)"]
@@ -28,7 +28,7 @@ def daemon(data):
 
 @pytest.fixture(scope="module")
 def sessions(daemon):
-    """get(workers): a session, kept until the next test asks for another number of workers: starting a group is slow."""
+    """get(workers): a session, which is kept until a test asks for another number of workers, as groups start slowly."""
     held = {}
 
     def get(workers):
@@ -36,7 +36,7 @@ def sessions(daemon):
             for session in held.values():
                 session.close()
             held.clear()
-            wait_for(daemon.idle, 20, "all slots idle")
+            daemon.wait_until_idle()
             held[workers] = daemon.connect(workers=workers)
         return held[workers]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import alchemist
-from harness import Daemon, alive, wait_for
+from harness import Daemon, PATIENCE, wait_for_exit
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def daemon(data):
 def als(daemon):
     with daemon.connect(workers=2) as session:
         yield session
-    wait_for(daemon.idle, 20, "all slots idle")
+    daemon.wait_until_idle()
 
 
 def put(data, name, **datasets):
@@ -329,7 +329,7 @@ def kill_while_saving(daemon, data, handle_of, delay):
         task = als.load_library("hdf5").save.submit([handle], ["big"], ["big"], "old.h5", True)
         time.sleep(delay)  # the scenario: a kill at a different moment of the save in each call
         os.kill(pids[1], signal.SIGKILL)
-        wait_for(lambda: not any(alive(p) for p in pids), 20, "the end of the group")
+        wait_for_exit(pids, 20 * PATIENCE, "the end of the group")
         with contextlib.suppress(alchemist.GroupLostError):
             task.result(20)
         with h5py.File(data / "old.h5") as file:
@@ -337,7 +337,7 @@ def kill_while_saving(daemon, data, handle_of, delay):
             if "big" in file:
                 assert np.array_equal(file["big"][()], np.ones((3000, 3000)))
             new = "big" in file
-    wait_for(daemon.idle, 20, "all slots idle")
+    daemon.wait_until_idle()
     return new
 
 
@@ -346,7 +346,7 @@ def test_a_worker_killed_during_save_leaves_the_old_or_the_new_file(daemon, data
     def save_old():
         with daemon.connect(workers=2) as als:
             als.save("old.h5", [als.send_matrix(np.zeros((10, 10)), name="old")], overwrite=True)
-        wait_for(daemon.idle, 20, "all slots idle")
+        daemon.wait_until_idle()
 
     save_old()
     # Kill earlier and earlier, until a kill comes before the end of the save.
@@ -385,7 +385,8 @@ def test_a_canceled_save_or_write_leaves_the_old_data(als, data):
                     assert list(file) == ["a"] and np.array_equal(file["a"][()], np.ones((3, 3)))
         assert "canceled" in ended
     assert not [name for name in os.listdir(data) if name.startswith(".keep.h5")]
-    assert np.array_equal(np.asarray(als.load_from_hdf5("keep.h5", "a")), np.ones((3, 3))), "the session does not work after a cancel"
+    kept = np.asarray(als.load_from_hdf5("keep.h5", "a"))
+    assert np.array_equal(kept, np.ones((3, 3))), "the session does not work after a cancel"
 
 
 def test_a_directory_without_write_permission_is_refused(own_daemon, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import scipy.linalg
 
 import alchemist
-from harness import wait_for
+from harness import PATIENCE, wait_for
 from linalg_session import als, daemon, la, rng, send  # noqa: F401
 from linalg_inputs import DTYPES, LAYOUTS, eps, graded, hilbert, orthogonal, positive, random, with_values
 
@@ -666,12 +666,12 @@ def test_iterations_report_progress_and_stop_when_canceled(la, send, rng, name, 
     # The singular values of an orthogonal matrix with noise are close, so the iteration takes many steps.
     a = np.linalg.qr(rng.standard_normal((900, 900)))[0] + 1e-9 * rng.standard_normal((900, 900))
     task = getattr(la, name).submit(send(a), **arguments)
-    wait_for(lambda: "step" in task.progress.text or "product" in task.progress.text, 10, "progress")
+    wait_for(lambda: "step" in task.progress.text or "product" in task.progress.text, 10 * PATIENCE, "progress")
     task.cancel()
     begun = time.monotonic()
     with pytest.raises(alchemist.CanceledError, match="canceled after"):
-        task.result(timeout=10)
-    assert time.monotonic() - begun < 5
+        task.result(timeout=10 * PATIENCE)
+    assert time.monotonic() - begun < 5 * PATIENCE
     assert la.matrix_rank(send(np.eye(4))) == 4
 
 
@@ -680,7 +680,7 @@ def start_svd(als, rng):
     la = als.load_library("linalg")
     a = als.send_matrix(random(rng, 1500, 1500))
     task = la.svd.submit(a)
-    wait_for(lambda: "bidiagonal" in task.progress.text, 10, "the reduction")
+    wait_for(lambda: "bidiagonal" in task.progress.text, 10 * PATIENCE, "the reduction")
     return la, a, task
 
 
@@ -690,7 +690,7 @@ def test_a_canceled_call_of_scalapack_ends_after_the_call(own_daemon, rng):
         task.cancel()
         assert task.state == "cancelling"
         with pytest.raises(alchemist.CanceledError):
-            task.result(timeout=30)
+            task.result(timeout=30 * PATIENCE)
         assert a.shape == (1500, 1500) and la.matrix_rank(als.send_matrix(np.eye(3))) == 3
 
 
@@ -699,7 +699,7 @@ def test_a_hard_cancel_ends_a_call_of_scalapack_and_loses_the_matrices(own_daemo
         _, a, task = start_svd(als, rng)
         task.cancel(hard=True)
         with pytest.raises(alchemist.CanceledError, match=rf"lost: matrix {a.id} \(1500 x 1500, float64\)"):
-            task.result(timeout=10)
+            task.result(timeout=10 * PATIENCE)
         with pytest.raises(alchemist.GroupLostError):
             np.asarray(a)
 

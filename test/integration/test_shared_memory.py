@@ -283,7 +283,7 @@ def network():
     third = os.getpid() % 250 + 1
     inside = ["nsenter", "-t", str(holder.pid), "-n"]
     try:
-        wait_for(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"), 5,
+        wait_for(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"), 5 * PATIENCE,
                  "the network namespace")
         for command in (["ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", str(holder.pid)],
                         ["ip", "addr", "add", f"10.213.{third}.1/24", "dev", here], ["ip", "link", "set", here, "up"],
