@@ -132,7 +132,7 @@ run_mpi(const char *mode)
     if (strcmp(mode, "mpi-abort") == 0 && rank == size - 1)
         MPI_Abort(MPI_COMM_WORLD, 7);
     if (strcmp(mode, "mpi-abort") == 0)
-        sleep(30);
+        sleep(30); /* the agent kills this rank before */
     if (strcmp(mode, "mpi-hosts") == 0) {
         MPI_Comm host;
         int host_size;
@@ -176,6 +176,7 @@ main(int argc, char **argv)
         return listen(inherited_socket(), 8) == 0 ? sleep_forever("listening") : 1;
     if (strcmp(mode, "malformed-pmi") == 0) {
         fd = (int)strtol(getenv("PMI_FD"), NULL, 10);
+        /* In this second the agent reads the text, and it must not end the rank. */
         return send(fd, "GET / HTTP/1.0\r\n\r\n", 18, 0) == 18 && sleep(1) == 0 ? 5 : 6;
     }
     if (strcmp(mode, "ignore-sigterm") == 0)

@@ -292,7 +292,7 @@ answer_late(peer_t *peer, const alchi_frame_t *frame, const ProtobufCMessage *me
 {
     if (strcmp(((const Alchw__TestString *)message)->text, "silent") == 0)
         return true;
-    poll(NULL, 0, 300);
+    poll(NULL, 0, 300); /* longer than request_silent_shortly() waits */
     return peer_reply(peer, frame, ALCHI_TEST_STRING, message);
 }
 

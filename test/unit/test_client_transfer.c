@@ -347,8 +347,8 @@ END_TEST
 
 /* A worker that authenticates, and then neither reads nor answers. */
 typedef struct {
-    int fd;
-    bool stop; /* atomic */
+    int fd;      /* listens */
+    int stop[2]; /* a pipe; when stop[1] is closed, the worker closes its connection */
     pthread_t thread;
 } silent_t;
 
@@ -368,7 +368,7 @@ static void *
 serve_silently(void *context)
 {
     silent_t *state = context;
-    struct pollfd waiting = {.fd = state->fd, .events = POLLIN};
+    struct pollfd waiting = {.fd = state->fd, .events = POLLIN}, stopped = {.fd = state->stop[0], .events = POLLIN};
     int fd = poll(&waiting, 1, 10000) > 0 ? accept(state->fd, NULL, NULL) : -1;
     Alchw__Welcome welcome = ALCHW__WELCOME__INIT;
     alchi_responder_t responder;
@@ -389,8 +389,7 @@ serve_silently(void *context)
         alchi_message_free(message);
     }
     alchi_channel_send(channel, ALCHI_WELCOME, ALCHI_FRAME_REPLY, frame.id, &welcome);
-    for (int k = 0; k < 500 && !__atomic_load_n(&state->stop, __ATOMIC_ACQUIRE); k++)
-        poll(NULL, 0, 10);
+    poll(&stopped, 1, 30000);
     alchi_channel_destroy(channel);
     return NULL;
 }
@@ -405,14 +404,16 @@ world_start_with_a_silent_worker(world_t *world, silent_t *silent, double *data)
     world_matrix(world, 1000, 2000, ALCH_FLOAT64, &spec);
     unit_code(alch_matrix_write(world->handle, NULL, data, 1, 1000, &err), ALCH_OK);
     *silent = (silent_t){.fd = listen_only(world, 1)};
+    ck_assert_int_eq(pipe(silent->stop), 0);
     pthread_create(&silent->thread, NULL, serve_silently, silent);
 }
 
 static void
 world_stop_with_a_silent_worker(world_t *world, silent_t *silent)
 {
-    __atomic_store_n(&silent->stop, true, __ATOMIC_RELEASE);
+    close(silent->stop[1]);
     pthread_join(silent->thread, NULL);
+    close(silent->stop[0]);
     close(silent->fd);
     world_stop(world);
 }

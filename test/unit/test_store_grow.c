@@ -196,7 +196,7 @@ release_later(void *argument)
 {
     void **pair = argument;
 
-    usleep(50000);
+    usleep(50000); /* the growth waits for the transfer in this time */
     alchi_store_release(pair[0], pair[1]);
     return NULL;
 }

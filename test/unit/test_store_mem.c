@@ -156,7 +156,7 @@ START_TEST(blocks_can_be_freed_while_they_are_prefaulted)
         for (int k = 0; k < 100; k++)
             blocks[k] = alchi_store_mem_alloc_unset((size_t)(4 + k % 5) * MIB);
         if (round % 2)
-            usleep(2000);
+            usleep(2000); /* the thread has begun to prefault */
         for (int k = 99; k >= 0; k--)
             alchi_store_mem_free(blocks[k], (size_t)(4 + k % 5) * MIB);
     }
