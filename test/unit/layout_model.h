@@ -77,6 +77,14 @@ model_pick(uint64_t *state, int64_t lo, int64_t hi)
     return lo + (int64_t)(model_random(state) % (uint64_t)(hi - lo + 1));
 }
 
+/** Fill memory with random bytes. */
+static inline void
+model_fill(unsigned char *bytes, size_t count, uint64_t *state)
+{
+    for (size_t k = 0; k < count; k++)
+        bytes[k] = (unsigned char)(model_random(state) >> 32);
+}
+
 /** @return a random rectangle within m x n: the whole in one of eight cases; it may be empty */
 static inline alch_rect_t
 model_rect(uint64_t *state, int64_t m, int64_t n)

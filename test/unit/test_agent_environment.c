@@ -98,17 +98,13 @@ static char root[64]; /* a folder with files as in /proc and /sys */
 static void
 setup(void)
 {
-    snprintf(root, sizeof(root), "/tmp/alchemist-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(root));
+    unit_create_folder("/tmp", root);
 }
 
 static void
 teardown(void)
 {
-    char command[128];
-
-    snprintf(command, sizeof(command), "rm -rf %s", root);
-    ck_assert_int_eq(system(command), 0);
+    unit_remove_folder(root);
 }
 
 static void

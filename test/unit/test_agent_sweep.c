@@ -21,17 +21,13 @@ static char folder[64];
 static void
 setup(void)
 {
-    snprintf(folder, sizeof(folder), "/dev/shm/alchemist-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    unit_create_folder("/dev/shm", folder);
 }
 
 static void
 teardown(void)
 {
-    char command[128];
-
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
-    ck_assert_int_eq(system(command), 0);
+    unit_remove_folder(folder);
 }
 
 static const char *

@@ -41,7 +41,7 @@ expect_refused_options(const alch_session_options_t *options, const char *text)
     alch_session_t *session = NULL;
 
     unit_code(alch_session_open(options, &session, &err), ALCH_EINVAL);
-    ck_assert_msg(strstr(err.text, text) != NULL, "\"%s\" lacks \"%s\"", err.text, text);
+    unit_contains(err.text, text);
     ck_assert_ptr_null(session);
 }
 

@@ -20,8 +20,7 @@ static char home[64], runtime[96], place[160];
 static void
 setup(void)
 {
-    snprintf(home, sizeof(home), "/tmp/alchemist-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(home));
+    unit_create_folder("/tmp", home);
     snprintf(runtime, sizeof(runtime), "%s/run", home);
     ck_assert_int_eq(mkdir(runtime, 0700), 0);
     snprintf(place, sizeof(place), "%s/alchemist", runtime);
@@ -33,10 +32,7 @@ setup(void)
 static void
 teardown(void)
 {
-    char command[128];
-
-    snprintf(command, sizeof(command), "rm -rf %s", home);
-    ck_assert_int_eq(system(command), 0);
+    unit_remove_folder(home);
 }
 
 static alchi_connfile_t

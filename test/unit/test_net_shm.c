@@ -671,18 +671,14 @@ static char folder[64];
 static void
 use_folder(void)
 {
-    snprintf(folder, sizeof(folder), "/tmp/alchemist-shm-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    unit_create_folder("/tmp", folder);
     setenv("XDG_RUNTIME_DIR", folder, 1);
 }
 
 static void
 remove_folder(void)
 {
-    char command[128];
-
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
-    ck_assert_int_eq(system(command), 0);
+    unit_remove_folder(folder);
 }
 
 START_TEST(listener_is_found_by_key_alone)

@@ -14,13 +14,6 @@ typedef struct {
     int64_t origin; /* bytes from the start of `strided` to the base of the strided side */
 } setting_t;
 
-static void
-fill(unsigned char *bytes, size_t count, uint64_t *random)
-{
-    for (size_t k = 0; k < count; k++)
-        bytes[k] = (unsigned char)(model_random(random) >> 32);
-}
-
 /* @return bytes from the base of the strided side to entry (i, j) of the local rectangle */
 static int64_t
 strided_at(const alchi_pack_t *shape, int64_t i, int64_t j)
@@ -50,8 +43,8 @@ setting_init(setting_t *setting, uint64_t *random)
     setting->packed = malloc(setting->packed_bytes);
     setting->expected =
         malloc(setting->strided_bytes > setting->packed_bytes ? setting->strided_bytes : setting->packed_bytes);
-    fill(setting->strided, setting->strided_bytes, random);
-    fill(setting->packed, setting->packed_bytes, random);
+    model_fill(setting->strided, setting->strided_bytes, random);
+    model_fill(setting->packed, setting->packed_bytes, random);
 }
 
 /* Move entry by entry, with copies. `expected` then has the content that the written side should get. */

@@ -13,13 +13,6 @@ typedef struct {
     unsigned char *base;
 } buffer_t;
 
-static void
-fill(unsigned char *bytes, size_t count, uint64_t *random)
-{
-    for (size_t k = 0; k < count; k++)
-        bytes[k] = (unsigned char)(model_random(random) >> 32);
-}
-
 /* Allocate the memory of a strided rectangle, `shift` bytes off the alignment of malloc. */
 static buffer_t
 make_buffer(const alchi_pack_t *shape, const alch_rect_t *rect, size_t shift, uint64_t *random)
@@ -36,7 +29,7 @@ make_buffer(const alchi_pack_t *shape, const alch_rect_t *rect, size_t shift, ui
     buffer.count = (size_t)(hi - lo + 1) * shape->size + shift;
     buffer.bytes = malloc(buffer.count);
     buffer.base = buffer.bytes + shift + (size_t)-lo * shape->size;
-    fill(buffer.bytes, buffer.count, random);
+    model_fill(buffer.bytes, buffer.count, random);
     return buffer;
 }
 
@@ -87,7 +80,7 @@ check_pack(const alchi_pack_t *shape, const buffer_t *strided, int64_t ld, size_
     const alchi_kernels_t *kernels[3];
     int kernels_count = list_kernels(kernels);
 
-    fill(before, count, random);
+    model_fill(before, count, random);
     memcpy(expected, before, count);
     for (int64_t j = 0; j < shape->local.n; j++)
         for (int64_t i = 0; i < shape->local.m; i++)
@@ -111,7 +104,7 @@ check_unpack(const alchi_pack_t *shape, buffer_t *strided, int64_t ld, size_t sh
     const alchi_kernels_t *kernels[3];
     int kernels_count = list_kernels(kernels);
 
-    fill(packed, count, random);
+    model_fill(packed, count, random);
     memcpy(before, strided->bytes, strided->count);
     for (int64_t j = 0; j < shape->local.n; j++)
         for (int64_t i = 0; i < shape->local.m; i++)
@@ -267,7 +260,7 @@ START_TEST(products_of_lists_are_packed_and_unpacked_exactly)
         rows[i] = (i / 5 * 7 + i % 5) * row_step * (int64_t)size;
     for (int64_t j = 0; j < N; j++)
         cols[j] = (j / 24 * 32 + j % 24) * col_step * (int64_t)size;
-    fill(strided, bytes, &random);
+    model_fill(strided, bytes, &random);
     alchi_pack_lists(&product);
     memset(back, 0x55, bytes);
     product.strided = (char *)back;

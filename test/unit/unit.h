@@ -4,6 +4,9 @@
 
 #include <check.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 void unit_suite(Suite *suite);
@@ -15,6 +18,27 @@ void unit_suite(Suite *suite);
         ck_assert_msg(unit_got_ == (expected), "%s: got %s, expected %s", #call, alch_errname(unit_got_), \
                       alch_errname(expected));                                                            \
     } while (0)
+
+/** Assert that a text contains a part, showing both. */
+#define unit_contains(text, part) ck_assert_msg(strstr(text, part) != NULL, "'%s' lacks '%s'", text, part)
+
+/** Create a folder for the files of a test in `parent`. @param[out] folder  its path */
+static inline void
+unit_create_folder(const char *parent, char folder[64])
+{
+    snprintf(folder, 64, "%s/alchemist-test-XXXXXX", parent);
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+/** Remove a folder that unit_create_folder() created, with all that it contains. */
+static inline void
+unit_remove_folder(const char *folder)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
 
 /** unit_wait_for(condition, context, timeout_ms): poll until condition(context) is true. The test fails when that takes
  *  longer than timeout_ms milliseconds. */
