@@ -1,4 +1,4 @@
-/** @file bench_session.h  What the benchmarks of sessions share: errors, which end the program, and the matrices. */
+/** @file bench_session.h  Common parts of the benchmarks of sessions: errors, which end the program, and the matrices. */
 #ifndef ALCHI_BENCH_SESSION_H
 #define ALCHI_BENCH_SESSION_H
 

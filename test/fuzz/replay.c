@@ -1,4 +1,4 @@
-/* Runs a fuzz target without libFuzzer on every file of the given folders: on the file as it is, on each of its
+/* Runs a fuzz target without libFuzzer on every file of the given folders: on the whole file, on each of its
  * prefixes, and on the file with each bit flipped. */
 #include <dirent.h>
 #include <stdint.h>

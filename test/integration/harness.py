@@ -1,4 +1,4 @@
-"""What the integration tests share: daemons on free ports, one polling loop, and functions that look at processes."""
+"""Parts of the integration tests: daemons on free ports, one polling loop, and functions that look at processes."""
 
 import concurrent.futures
 import json

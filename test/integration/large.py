@@ -2,7 +2,7 @@
 
 The first test sends and fetches a float32 matrix of more than 2^31 entries on one worker. It makes and checks one block
 of rows at a time. The matrix is LARGE_ROWS x LARGE_COLUMNS (50000 x 43000). The second test changes the layout of a
-matrix of which one worker holds more than 2 GiB. That matrix is LARGE_MOVED_ROWS x 21000 (26000 x 21000).
+matrix of which one worker holds more than 2 GiB. It is a matrix of LARGE_MOVED_ROWS x 21000 (26000 x 21000).
 """
 
 import os

@@ -26,7 +26,7 @@ typedef struct {
 static int rank;
 
 /* End the program on all ranks. mpiexec drops output that it has not read when a rank aborts, and a rank cannot see
- * when mpiexec has read its output: hence the fixed sleep. */
+ * when mpiexec has read its output: so this function sleeps for a fixed time. */
 static void
 abort_program(int code)
 {

@@ -320,7 +320,7 @@ def test_a_killed_agent_ends_the_group_that_used_it(joined):
     wait_for_error(alchemist.GroupLostError, lambda: hello.total(a), 10 * PATIENCE)
 
 
-def test_a_killed_agent_takes_its_slots_away_and_the_others_go_on(joined):
+def test_a_killed_agent_takes_its_slots_away_and_the_others_remain(joined):
     als = joined.session
     als.request_workers(3)
     kill_agent(joined)

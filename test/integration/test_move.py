@@ -251,7 +251,7 @@ def test_an_attached_process_reads_and_writes_the_moved_matrix(als):
     child.stdin.flush()
     assert float(child.stdout.readline()) == a.sum()
     als.request_workers(3, move=True)
-    child.stdin.write("go on\n")
+    child.stdin.write("continue\n")
     child.stdin.flush()
     assert float(child.stdout.readline()) == a.sum()
     assert child.stdout.readline().strip() == "[]"

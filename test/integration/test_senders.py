@@ -211,7 +211,7 @@ def test_a_transfer_over_the_limit_of_connections_is_refused_with_worker_and_opt
 
 
 def test_two_writers_of_one_rectangle_break_nothing(many):
-    """Which of them wins is not defined. A later write overwrites both."""
+    """It is not defined which of them wins. A later write overwrites both."""
     with many.connect(workers=3) as als:
         h = als.create_matrix((900, 700))
 

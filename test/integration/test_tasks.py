@@ -310,7 +310,7 @@ def test_a_canceled_queued_task_ends_while_the_first_runs_on(faults):
     running.cancel()
 
 
-def test_a_canceled_running_task_ends_soon_and_the_group_goes_on(als, faults):
+def test_a_canceled_running_task_ends_soon_and_the_group_remains(als, faults):
     task = faults.busy.submit(60.0)
     wait_for(lambda: task.progress.fraction is not None, 5 * PATIENCE, "progress of the task")
     begun = time.monotonic()
@@ -333,7 +333,7 @@ def uncooperative(als, faults):
     task.cancel(hard=True)
 
 
-def test_a_canceled_task_that_does_not_look_goes_on(uncooperative):
+def test_a_canceled_task_that_does_not_look_continues(uncooperative):
     task, _ = uncooperative
     assert task.state == "cancelling"
     with pytest.raises(TimeoutError):

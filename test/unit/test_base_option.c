@@ -212,7 +212,7 @@ START_TEST(the_command_line_overrides_the_environment)
 }
 END_TEST
 
-/* What a function prints to standard output. */
+/* Return the text that a function prints to standard output. */
 static const char *
 printed(void (*print)(void))
 {

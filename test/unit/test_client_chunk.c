@@ -1,5 +1,5 @@
 /* Messages and chunks cover every entry of a rank's part once and keep their limits. A message is direct only where the
- * user's memory lies in storage order. */
+ * user's memory is in storage order. */
 #include "client/chunk.h"
 #include "unit.h"
 

@@ -345,7 +345,7 @@ START_TEST(a_damaged_linker_cache_has_no_entries)
     uint8_t bad[64] = "glibc-ld.so.cache1.1";
     size_t cursor = 0;
 
-    /* One entry, whose strings lie outside of the cache. */
+    /* One entry, whose strings are outside of the cache. */
     bad[20] = 1;
     memset(bad + 48, 0xff, 16);
     ck_assert(alchi_host_ldcache_find(bad, sizeof(bad), "libc.so.6", &cursor) == NULL);

@@ -1,4 +1,4 @@
-/** @file unit.h  What every unit test includes. Define unit_suite() and add test cases to the suite. */
+/** @file unit.h  The header of every unit test. A test defines unit_suite() and adds test cases to the suite. */
 #ifndef ALCHI_UNIT_H
 #define ALCHI_UNIT_H
 
