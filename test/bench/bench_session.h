@@ -1,4 +1,5 @@
-/** @file bench_session.h  Common parts of the benchmarks of sessions: errors, which end the program, and the matrices. */
+/** @file bench_session.h  Common parts of the benchmarks of sessions: errors, which end the program, and the matrices.
+ */
 #ifndef ALCHI_BENCH_SESSION_H
 #define ALCHI_BENCH_SESSION_H
 

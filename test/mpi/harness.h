@@ -1,6 +1,7 @@
 /**
  * @file test/mpi/harness.h
- * Common parts of the MPI tests: a store and a plugin host on each rank, test matrices, calls of operations, and checks.
+ * Common parts of the MPI tests: a store and a plugin host on each rank, test matrices, calls of operations, and
+ * checks.
  *
  * The ranks do not fork. A check that fails counts as a failure of its rank and the test continues, so that all ranks
  * still make the same collective calls. harness_fini() adds up the failures of all ranks: they return the same exit
