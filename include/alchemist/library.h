@@ -259,7 +259,7 @@ typedef struct alch_library alch_library_t;
  * @return ALCH_EAGAIN    it is still being loaded: call again
  * @return ALCH_ENOENT    there is no such library; the text lists the directories
  *                        and the libraries in them
- * @return ALCH_EPERM     the path is in no listed directory, or everybody may
+ * @return ALCH_EPERM     the path is in no listed directory, or other users may
  *                        write the file
  * @return ALCH_EPLUGIN   the workers refuse the library; the text names both sides
  *                        of the mismatch

@@ -294,7 +294,7 @@ struct alch_host {
      * Find a file that a client names, if the operator lets clients reach it (alchemistd --data-dir). The service opens
      * the directory of the file, and gives its descriptor and the name of the file in it. A library opens no other
      * file. It opens this one with openat(dir, name, O_NOFOLLOW), or through a descriptor that it got this way
-     * ("/proc/self/fd/N"): then a name or a link that somebody changes meanwhile cannot lead it to another place. A
+     * ("/proc/self/fd/N"): then a name or a link that another program changes cannot lead it to another place. A
      * relative path is relative to the first data directory. The service follows links and ".." before it decides
      * whether the file is in a data directory. agree() on the result.
      * @param path         as the client gives it

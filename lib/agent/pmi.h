@@ -22,7 +22,7 @@ typedef struct alchi_agent_pmi alchi_agent_pmi_t;
 #define ALCHI_AGENT_PMI_KEY_MAX 64
 #define ALCHI_AGENT_PMI_VALUE_MAX 800 /* announced to ranks */
 
-/** What the caller must do after a line. */
+/** Actions that the caller must take after a line. */
 typedef enum {
     ALCHI_AGENT_PMI_NONE,      /* nothing but to send the reply, if there is one */
     ALCHI_AGENT_PMI_ENTERED,   /* the rank entered a barrier: send "cmd=barrier_out" when all ranks are in it */

@@ -304,7 +304,8 @@ accept_conns(data_thread_t *thread, int listen_fd)
         int fd, code = alchi_accept(listen_fd, &fd, &err);
 
         if (code == ALCH_ESYSTEM) {
-            alchi_log(ALCHI_LOG_WARNING, "cannot accept data connections for now: %s", err.text);
+            alchi_log(ALCHI_LOG_WARNING, "cannot accept data connections, trying again in %d ms: %s", ACCEPT_PAUSE_MS,
+                      err.text);
             pause_accepting(thread, ACCEPT_PAUSE_MS);
         }
         if (code)

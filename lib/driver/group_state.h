@@ -86,7 +86,7 @@ typedef struct {
     const alch_error_t *error;   /* borrowed */
 } alchi_drv_group_event_t;
 
-/* What must be done after an event, in this order. */
+/* Actions that the caller takes after an event, in this order. */
 #define ALCHI_DRV_ACTION_READY 1u       /* the group can be used: answer the requests that wait for it */
 #define ALCHI_DRV_ACTION_LOST 2u        /* detach the group from its session; lost_reason is the error of all waiters */
 #define ALCHI_DRV_ACTION_QUIT 4u        /* ask the ranks to end */

@@ -9,9 +9,9 @@ push_rect(alch_rect_t *stack, size_t *count_p, int64_t i, int64_t j, int64_t m, 
 }
 
 /* `rest` is a stack of rectangles to examine. alchi_region_missing() finds the first missing entry in column order, so
- * to the left of its rectangle and above it in its first column nothing is missing. What remains to be examined is at
- * most three rectangles: to the right, below, and above without the first column. A find thus takes one rectangle from
- * the stack and pushes at most three, so the stack needs 2 * max + 1. */
+ * to the left of its rectangle and above it in its first column nothing is missing. At most three
+ * rectangles remain to be examined: to the right, below, and above without the first column. A find thus takes one
+ * rectangle from the stack and pushes at most three, so the stack needs 2 * max + 1. */
 size_t
 alchi_region_list_missing(const alchi_region_t *region, const alch_rect_t *within, alch_rect_t *missing, size_t max,
                           alch_rect_t *rest, size_t *rest_count_p)

@@ -78,7 +78,7 @@ is_below_directory(const char *real, const char *dir)
     return below;
 }
 
-/* Refuse a file that everybody may write: any user of the host could then run code in the workers. */
+/* Refuse a file that other users may write: any user of the host could then run code in the workers. */
 static int
 check_mode(const char *real, alch_error_t *err)
 {
@@ -86,7 +86,7 @@ check_mode(const char *real, alch_error_t *err)
 
     if (stat(real, &facts) == 0 && S_ISREG(facts.st_mode) && (facts.st_mode & S_IWOTH))
         return alchi_error_set(err, ALCH_EPERM,
-                               "library %s may be written by everybody (mode %04o): run chmod o-w on it first", real,
+                               "library %s can be written by other users (mode %04o): run chmod o-w on it first", real,
                                (unsigned)facts.st_mode & 07777);
     return ALCH_OK;
 }

@@ -20,7 +20,7 @@
  * @return ALCH_OK
  * @return ALCH_EINVAL  the name cannot be that of a library
  * @return ALCH_ENOENT  there is no such file; the text lists the directories and the libraries in them
- * @return ALCH_EPERM   the file is in none of the directories, or everybody may write it
+ * @return ALCH_EPERM   the file is in none of the directories, or other users may write it
  * @return ALCH_ENOMEM
  */
 int alchi_host_plugin_find(char *const *dirs, size_t dir_count, const char *name, const char *path, char **real_p,

@@ -42,7 +42,7 @@ alchi_host_plugins_t *alchi_host_plugins_create(const alchi_host_plugins_env_t *
  *
  * @return ALCH_OK
  * @return ALCH_ENOENT    it was not found; the text lists the directories and the libraries in them
- * @return ALCH_EPERM     its file is in none of the directories, or everybody may write it
+ * @return ALCH_EPERM     its file is in none of the directories, or other users may write it
  * @return ALCH_EINVAL    the name cannot be that of a library
  * @return ALCH_EPLUGIN   it does not fit the workers; the text names both sides
  * @return ALCH_ESYSTEM, ALCH_ENOMEM, ALCH_EINTERNAL, or the code that its init returned

@@ -1,7 +1,7 @@
 /* Opens and locks the files of the operations, and creates the temporary files that replace them. No file is opened by
  * the path that the client gave: the plugin host has checked the directory and opened it, this library opens the file
- * in that directory, and HDF5 opens the descriptor through /proc. So nobody who renames files or changes links in the
- * meantime can lead an operation out of the allowed directories. */
+ * in that directory, and HDF5 opens the descriptor through /proc. So a program that renames files or changes links in
+ * the meantime cannot lead an operation out of the allowed directories. */
 #define _GNU_SOURCE /* renameat2() */
 #include "h5.h"
 
@@ -37,7 +37,7 @@ code_of_errno(int error)
     return error == EACCES || error == EPERM || error == EROFS ? ALCH_EPERM : ALCH_ESYSTEM;
 }
 
-/* A reader opens the file on all ranks. To write, only rank 0 opens it for now, and the file may be missing: fd is -1
+/* A reader opens the file on all ranks. To write, only rank 0 opens it at first, and the file may be missing: fd is -1
  * then. */
 static int
 open_regular_file(hdf5_file_t *file, bool for_writing)

@@ -1,7 +1,7 @@
 /* hello: the template of a library for the workers. To write a library, copy this folder, rename the folder and the
  * file, and replace the operations. <alchemist/plugin.h> documents every service that is used below, and many more.
  *
- * The plugin host calls an operation on all ranks of a session's group at once, as mpiexec calls main() of an MPI
+ * The plugin host calls an operation on all ranks of a session's group at once, as mpiexec.mpich calls main() of an MPI
  * program. `call->comm` is a communicator that only this library uses. `call->host` is the table of services:
  * arguments, results, matrices, errors, progress. */
 #include <alchemist/plugin.h>

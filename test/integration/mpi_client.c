@@ -25,8 +25,8 @@ typedef struct {
 
 static int rank;
 
-/* End the program on all ranks. mpiexec drops output that it has not read when a rank aborts, and a rank cannot see
- * when mpiexec has read its output: so this function sleeps for a fixed time. */
+/* End the program on all ranks. mpiexec.mpich drops output that it has not read when a rank aborts, and a rank cannot
+ * see when mpiexec.mpich has read its output: so this function sleeps for a fixed time. */
 static void
 abort_program(int code)
 {
