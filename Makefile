@@ -93,7 +93,7 @@ $(LIB_A): $(LIB_OBJ) $(O)/files
 	$(call say,AR)rm -f $@ && ar rcs $@ $(LIB_OBJ)
 
 # Each folder in plugins/ is a library. Its own flags, if it has any, are in NAME.cflags and NAME.libs, which the shell
-# reads. chmod: workers refuse a library that everybody may write, and the umask may allow that.
+# reads. chmod: workers refuse a library that other users may write, and the umask may allow that.
 .SECONDEXPANSION:
 $(O)/plugins/%.so: $$(wildcard plugins/$$*/*.c plugins/$$*/*.h plugins/$$*/*.cflags plugins/$$*/*.libs) $$(wildcard include/alchemist/*.h) $(O)/flags
 	$(call say,PLUGIN)mkdir -p $(@D) && $(MPICC) -std=gnu11 -fPIC -shared -fvisibility=hidden $(WARN) -Iinclude $(CFLAGS) $(SANFLAGS) \
@@ -156,7 +156,7 @@ fuzz-run: $(LIB_A) $(patsubst $(O)/%,$(O)/obj/%.o,$(FUZZ))
 	$(Q)for f in $(notdir $(FUZZ)); do mkdir -p $(O)/corpus/$$f; \
 	  $(MPICC) -fsanitize=fuzzer,address,undefined -o $(O)/$$f $(O)/obj/test/fuzz/$$f.o $(LIB_A) $(TESTLIBS) && \
 	  $(O)/$$f -max_total_time=$(or $(FUZZ_SECONDS),60) $(O)/corpus/$$f test/fuzz/corpus/$${f#fuzz_}; done
-bench: all python $(BENCH_BIN) $(TESTPLUGIN_SO) ## print every figure and the limit that it is held against, measured in the same run
+bench: all python $(BENCH_BIN) $(TESTPLUGIN_SO) ## print every figure and the limit that it is compared with, measured in the same run
 	$(Q)$(RUN_ENV) test/tools/run-bench $(O)
 bench-transfer: all python ## run the transfer study of the paper: CSV and plots in build/bench (NETNS=1: over a slow link)
 	$(Q)$(RUN_ENV) PYTHONPATH=bindings/python $(VPY) test/bench/bench_transfer.py $(O)/bench

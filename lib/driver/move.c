@@ -113,7 +113,8 @@ move_free(alchi_drv_move_t *move)
 static const char *
 format_label(const alchi_drv_move_t *move, char text[96])
 {
-    snprintf(text, 96, "task %llu (move to %d workers)", (unsigned long long)move->task, move->count);
+    snprintf(text, 96, "task %llu (move to %d worker%s)", (unsigned long long)move->task, move->count,
+             move->count == 1 ? "" : "s");
     return text;
 }
 
@@ -316,7 +317,7 @@ send_hold(alchi_drv_move_t *move)
     Alchw__WorkerHold message = ALCHW__WORKER_HOLD__INIT;
     char text[64];
 
-    snprintf(text, sizeof(text), "move to %d workers", move->count);
+    snprintf(text, sizeof(text), "move to %d worker%s", move->count, move->count == 1 ? "" : "s");
     message.has_task = 1;
     message.task = move->task;
     message.name = text;

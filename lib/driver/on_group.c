@@ -276,9 +276,11 @@ handle_request_during_move(alchi_drv_session_t *session, uint32_t count, bool mo
     if (count != (uint32_t)session->group->size)
         return alchi_error_set(
             err, ALCH_EBUSY,
-            "the matrices of session %llu are being moved to %d workers; a request for %d workers cancels the move",
-            (unsigned long long)session->id, session->move->count, session->group->size);
-    alchi_error_set(&error, ALCH_ECANCELED, "the move to %d workers was canceled", session->move->count);
+            "the matrices of session %llu are being moved to %d worker%s; a request for %d worker%s cancels the move",
+            (unsigned long long)session->id, session->move->count, session->move->count == 1 ? "" : "s",
+            session->group->size, session->group->size == 1 ? "" : "s");
+    alchi_error_set(&error, ALCH_ECANCELED, "the move to %d worker%s was canceled", session->move->count,
+                    session->move->count == 1 ? "" : "s");
     alchi_drv_move_fail(session->move, &error);
     session->unreported_error.code = ALCH_OK;
     return ALCH_OK;

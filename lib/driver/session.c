@@ -41,8 +41,9 @@ alchi_drv_session_ready(alchi_drv_session_t *session, alchi_drv_group_t **group_
     if (session->closing)
         return alchi_error_set(err, ALCH_ESTATE, "session %llu is closing", (unsigned long long)session->id);
     if (session->move)
-        return alchi_error_set(err, ALCH_EBUSY, "the matrices of session %llu are being moved to %d workers",
-                               (unsigned long long)session->id, session->move->count);
+        return alchi_error_set(err, ALCH_EBUSY, "the matrices of session %llu are being moved to %d worker%s",
+                               (unsigned long long)session->id, session->move->count,
+                               session->move->count == 1 ? "" : "s");
     if (session->group && session->group->state == ALCHI_DRV_GROUP_READY) {
         *group_p = session->group;
         return ALCH_OK;

@@ -194,7 +194,7 @@ START_TEST(matrices_can_neither_be_freed_nor_created_during_a_move)
     move_t move = advance_until_fetching();
 
     free_matrix(&move.fake->client, 41, move.matrix);
-    expect_error(&move.fake->client, 41, ALCH_EBUSY, "move to 1 workers");
+    expect_error(&move.fake->client, 41, ALCH_EBUSY, "move to 1 worker)");
     request_matrix(&move.fake->client, 42, 3, 3, ALCH_FLOAT64);
     expect_error(&move.fake->client, 42, ALCH_EBUSY, "are being moved");
     destroy_fake_driver(move.fake);
@@ -440,7 +440,7 @@ START_TEST(request_for_a_third_number_of_workers_is_refused_during_a_move)
 
     request_workers(&move.fake->client, 41, 3, 0);
     expect_error(&move.fake->client, 41, ALCH_EBUSY,
-                 "are being moved to 1 workers; a request for 2 workers cancels the move");
+                 "are being moved to 1 worker; a request for 2 workers cancels the move");
     destroy_fake_driver(move.fake);
 }
 END_TEST
