@@ -27,7 +27,8 @@ def test_the_tree_has_no_violation(tree):
 
 
 @pytest.mark.parametrize("path, old, new, complaint", [
-    ("lib/client/pool.h", "#endif\n", "void alchi_drv_close(void);\n#endif\n", "alchi_drv_close does not begin with alchi_cli_"),
+    ("lib/client/pool.h", "#endif\n", "void alchi_drv_close(void);\n#endif\n",
+     "alchi_drv_close does not begin with alchi_cli_"),
     ("lib/store/mem.c", "#include", "int\nfree_all(void)\n{\n    return 0;\n}\n#include", "free_all does not begin"),
     ("lib/net/text.h", "#endif\n", "void alchi_rank_text(void);\n#endif\n", "alchi_rank_text does not begin"),
     ("lib/driver/slots.h", "ALCHI_DRIVER_SLOTS_H", "ALCHI_SLOTS_H", "guard is ALCHI_SLOTS_H, not ALCHI_DRIVER_SLOTS_H"),
